@@ -1,0 +1,3 @@
+"""The Planasonix to Airflow bridge: a signed webhook in, exactly one DAG run out."""
+
+__version__ = "0.1.0"
