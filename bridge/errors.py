@@ -1,0 +1,114 @@
+"""Every error that the bridge raises, as one tree.
+
+    BridgeError
+    |-- ConfigError          bridge.yaml, mapping.yaml or the environment is wrong; lists every problem
+    |-- Refused              a request that is not authentic (never stored)
+    |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
+    |-- TemplateError        a route's conf, note or dag_run_id failed on an event
+    |-- ConditionError       a route's `when` failed on an event
+    |-- LookupUnavailable    the Planasonix API cannot answer now
+    |-- LookupNotFound       the Planasonix API does not know the job
+    |-- InboxUnavailable     the store cannot commit now, or too much waits for it
+    |-- InboxInUse           another process already serves this SQLite file
+    `-- NotThere             a delivery or trigger id that the store does not hold
+
+`reason` is the closed word that labels metrics and columns; `permanent` says that trying again
+without a change cannot help.
+"""
+
+from dataclasses import dataclass
+
+from bridge.reasons import Reason
+
+
+class BridgeError(Exception):
+    """Something that the bridge knows how to name."""
+
+    reason: Reason = Reason.INTERNAL_ERROR
+    permanent: bool = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a configuration file: where, what, and the nearest valid word if there is one."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+
+    def __str__(self) -> str:
+        """Spell it as compilers do, so that editors can jump to it."""
+        return f"{self.file}:{self.line}:{self.column}: {self.what}" if self.line else f"{self.file}: {self.what}"
+
+
+class ConfigError(BridgeError):
+    """The configuration cannot be used; `problems` holds every mistake found, not only the first."""
+
+    def __init__(self, problems: "list[Problem]") -> None:
+        """Keep the problems in the order of the file."""
+        self.problems = sorted(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Refused(BridgeError):
+    """The request is not authentic. The sender learns nothing but 401; the reason goes to metrics and log."""
+
+    def __init__(self, reason: Reason) -> None:
+        """`reason` is one of the words of the door."""
+        self.reason = reason
+        super().__init__(reason.why)
+
+
+class Unreadable(BridgeError):
+    """The body is authentic but cannot be read; it is stored as `invalid` with this reason and detail."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        """`detail` names the field or the place, never a value of the body."""
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason.why} {detail}")
+
+
+class TemplateError(BridgeError):
+    """A template of the route failed on this event; the detail names the template."""
+
+    reason = Reason.TEMPLATE
+
+
+class ConditionError(BridgeError):
+    """The route's `when` failed on this event; it is never taken for a no."""
+
+    reason = Reason.CONDITION
+
+
+class LookupUnavailable(BridgeError):
+    """The Planasonix API cannot answer now (down, throttled, key refused); ask again later."""
+
+    reason = Reason.LOOKUP_FAILED
+    permanent = False
+
+    def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
+        """`retry_after_seconds` is what the API asked for, if it did."""
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(detail)
+
+
+class LookupNotFound(BridgeError):
+    """The Planasonix API does not know the job."""
+
+    reason = Reason.LOOKUP_NOT_FOUND
+
+
+class InboxUnavailable(BridgeError):
+    """The store cannot commit now, or more waits for it than it may; the sender gets 503 and tries again."""
+
+    permanent = False
+
+
+class InboxInUse(BridgeError):
+    """Another process already serves this SQLite file; a file has one server, PostgreSQL has many."""
+
+
+class NotThere(BridgeError):
+    """No delivery or trigger with this id is stored."""

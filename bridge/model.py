@@ -1,0 +1,273 @@
+"""The words of the bridge as frozen facts: delivery, event, trigger, attempt, outcome.
+
+Floor 0: imports nothing of the bridge but the reasons. Instants are aware UTC datetimes, durations are
+seconds, ids are text (`dlv_...`, `trg_...`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bridge.reasons import Reason
+
+
+class Status(StrEnum):
+    """How a pipeline run ended, in the one vocabulary that routes use."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    RECEIVED = "received"
+    ROUTED = "routed"
+    UNROUTED = "unrouted"
+    IGNORED = "ignored"
+    INVALID = "invalid"
+    STALE = "stale"
+
+
+class TriggerState(StrEnum):
+    """Where a trigger stands."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    FIRED = "fired"
+    HELD = "held"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Raw bytes whose signature was right. Only `bridge.signature` makes one."""
+
+    body: bytes
+    key_id: str
+    signed_at: int | None  # Unix seconds, as signed; None for schemes without a timestamp
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a delivery says, in one normal form. A field that the webhook lacks is None."""
+
+    id: str | None = None
+    type: str | None = None
+    status: Status | None = None
+    status_word: str | None = None  # as sent, for people; routes see `status`
+    is_test: bool = False
+    is_running: bool = False
+    pipeline_id: str | None = None
+    pipeline_name: str | None = None
+    connection_id: str | None = None
+    run_id: str | None = None
+    job_id: str | None = None
+    backfill_id: str | None = None
+    environment: str | None = None
+    occurred_at: str | None = None  # instants as RFC 3339 text in UTC ("...Z"), as templates print them
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration_seconds: float | None = None
+    rows_loaded: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    error: Any = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+# What templates may read of an event; design contract, "Template variables".
+EVENT_FIELDS = (
+    "id",
+    "type",
+    "status",
+    "pipeline_id",
+    "pipeline_name",
+    "connection_id",
+    "run_id",
+    "job_id",
+    "backfill_id",
+    "environment",
+    "occurred_at",
+    "started_at",
+    "finished_at",
+    "duration_seconds",
+    "rows_loaded",
+    "parameters",
+    "metadata",
+    "error",
+    "data",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One authentic webhook, as stored."""
+
+    id: str
+    source: str
+    event_id: str | None
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    received_at: datetime
+    key_id: str
+    signed_at: datetime | None
+    path_pipeline_id: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    lookup: Mapping[str, Any] | None  # what the Planasonix API told about the job, once asked
+    lookups: int  # how often it was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how often a route's triggers are tried."""
+
+    max_age_seconds: float = 86_400.0
+    max_attempts: int | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The exact call that a route makes for one delivery: what `explain` shows and `fire` sends."""
+
+    route: str
+    airflow: str
+    dag_id: str
+    dag_run_id: str
+    conf: Mapping[str, Any]
+    note: str | None
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One route's call for one delivery; becomes one DAG run."""
+
+    id: str
+    delivery_id: str
+    route: str
+    airflow: str
+    dag_id: str
+    dag_run_id: str
+    conf: Mapping[str, Any]
+    note: str | None
+    limits: Limits
+    state: TriggerState
+    reason: Reason | None
+    detail: str | None
+    attempts: int
+    rerun: int
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A trigger together with the lease under which this process may fire it."""
+
+    trigger: Trigger
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a trigger, as it ended."""
+
+    number: int
+    started_at: datetime
+    seconds: float
+    outcome: str
+    reason: Reason | None
+    detail: str | None
+    http_status: int | None
+
+
+# --- what one try of firing ended in (the contract between `airflow` and `firing`) -----------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Airflow created the DAG run. `is_paused`: its DAG is paused, so the run waits in Airflow."""
+
+    is_paused: bool = False
+    http_status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere:
+    """The DAG run existed and was read back: ours (`already_there`) or a copy's (`same_completion`)."""
+
+    reason: Reason = Reason.ALREADY_THERE
+    http_status: int = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Try this trigger again. `wait_seconds`: at least so long, if the other side said so or it must be slow.
+
+    `attempts_allowed`: give up after so many attempts in all, for answers that may be poison.
+    `is_hold`: shown as `held`, since a cause outside the trigger has to pass first.
+    """
+
+    reason: Reason
+    detail: str = ""
+    wait_seconds: float = 0.0
+    attempts_allowed: int | None = None
+    is_hold: bool = False
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Trying again cannot help: the trigger becomes `failed` and a person must act."""
+
+    reason: Reason
+    detail: str = ""
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDown:
+    """The place and not the trigger is the trouble: the breaker opens, no attempt is used."""
+
+    reason: Reason = Reason.AIRFLOW_DOWN
+    detail: str = ""
+    wait_seconds: float = 0.0
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Sign-in, permission or URL is wrong: parked with an alert, never dead-lettered, no attempt used.
+
+    `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held.
+    """
+
+    reason: Reason
+    detail: str = ""
+    is_whole_target: bool = True
+    http_status: int | None = None
+
+
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class DagFacts:
+    """What Airflow says about one DAG; `params` is its JSON schema by param name."""
+
+    exists: bool
+    is_paused: bool = False
+    is_stale: bool = False
+    has_import_errors: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,219 @@
+"""The closed list of reasons: why a delivery or a trigger is in its state, and what to do about it.
+
+One word serves as metric label, log field, column value and API value. The two sentences
+beside it are what the pages, the CLI and the README print. Nothing else may invent a reason.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A word, why things are so, and the next step for the person who reads it."""
+
+    why: str
+    next_step: str
+
+    def __new__(cls, word: str, why: str, next_step: str) -> "Reason":
+        """Attach the two sentences to the word."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.why = why
+        member.next_step = next_step
+        return member
+
+    # --- refused at the door (never stored) ------------------------------------------------
+    SIGNATURE_MISSING = (
+        "signature_missing",
+        "The request carries no signature or no timestamp header.",
+        "Check that the webhook in Planasonix signs, and that the source's preset is the tenant's scheme.",
+    )
+    SIGNATURE_MALFORMED = (
+        "signature_malformed",
+        "A signature or timestamp header is repeated, or not spelled as the preset demands.",
+        "Compare the header with the preset in bridge.yaml; a proxy may have changed it.",
+    )
+    SIGNATURE_MISMATCH = (
+        "signature_mismatch",
+        "No configured secret makes this signature over these bytes.",
+        "Compare the secret with the one Planasonix shows; after a rotation configure both for a while.",
+    )
+    TIMESTAMP_IN_FUTURE = (
+        "timestamp_in_future",
+        "The signed timestamp lies further ahead than the source allows.",
+        "Check the clocks (NTP) of this machine and of the sender.",
+    )
+    # --- deliveries ------------------------------------------------------------------------
+    TIMESTAMP_TOO_OLD = (
+        "timestamp_too_old",
+        "The signature is right but the signed timestamp is older than the source allows.",
+        "If it is a genuine late retry, replay the delivery; if many appear, check the clocks.",
+    )
+    UNREADABLE_JSON = (
+        "unreadable_json",
+        "The body is authentic, but it is not strict JSON with an object at the top.",
+        "Look at the stored body; fix the body template of the Webhook Action in Planasonix.",
+    )
+    UNREADABLE_FIELD = (
+        "unreadable_field",
+        "The body is authentic, but a field that routing needs has a wrong type or spelling.",
+        "Look at the stored body and the detail beside this reason.",
+    )
+    CONTRADICTION = (
+        "contradiction",
+        "The body contradicts itself or the URL it was sent to (two pipelines, or two statuses).",
+        "Check which URL the webhook of this pipeline is registered with.",
+    )
+    TEST_EVENT = (
+        "test_event",
+        "It is a test event: it proves the way here and starts nothing.",
+        "Nothing to do.",
+    )
+    STATUS_RUNNING = (
+        "status_running",
+        "The job is still queued or running; only an ended one can start DAG runs.",
+        "Nothing to do; unsubscribe the event type in Planasonix to receive fewer.",
+    )
+    STATUS_UNKNOWN = (
+        "status_unknown",
+        "The event has no status, or one that the bridge does not know.",
+        "If it should start DAG runs, report the status word; else unsubscribe the event type.",
+    )
+    NO_ROUTE = (
+        "no_route",
+        "No route of the mapping matches this event.",
+        "Run `planasonix-bridge explain --delivery ID` to see why, mend the mapping, then replay it.",
+    )
+    LOOKUP_FAILED = (
+        "lookup_failed",
+        "The Planasonix API did not tell which pipeline the job belongs to.",
+        "It is asked again by itself; check the API key and `api.url` of the source if this stays.",
+    )
+    LOOKUP_NOT_FOUND = (
+        "lookup_not_found",
+        "The Planasonix API does not know the job that the event names.",
+        "Check that the API key belongs to the tenant that sends; then replay the delivery.",
+    )
+    INTERNAL_ERROR = (
+        "internal_error",
+        "The bridge itself failed on this one; the log has the traceback.",
+        "It is tried again by itself, slowly; please report it with the log line.",
+    )
+    # --- triggers: waiting -----------------------------------------------------------------
+    AIRFLOW_DOWN = (
+        "airflow_down",
+        "Airflow cannot be reached or says it is unhealthy; nothing is lost and no attempt is used.",
+        "Bring Airflow back; the backlog then drains by itself, oldest first.",
+    )
+    AIRFLOW_UNAUTHORIZED = (
+        "airflow_unauthorized",
+        "Airflow refuses the sign-in.",
+        "Correct the user and password (or token) of this Airflow in bridge.yaml; it goes on by itself.",
+    )
+    AIRFLOW_FORBIDDEN = (
+        "airflow_forbidden",
+        "The bridge's Airflow user may not start runs of this DAG.",
+        "Grant the user the right to create DAG runs (role User or better); it goes on by itself.",
+    )
+    AIRFLOW_MISCONFIGURED = (
+        "airflow_misconfigured",
+        "What answers at this Airflow's URL is not the Airflow REST API, or TLS does not fit.",
+        "Open the URL of this Airflow in bridge.yaml by hand; look for a proxy, a login page, a CA file.",
+    )
+    DAG_NOT_FOUND = (
+        "dag_not_found",
+        "Airflow does not know the DAG: not parsed yet, broken, or misspelled in the mapping.",
+        "Run `planasonix-bridge check --airflow`; it goes on by itself once Airflow has parsed the DAG.",
+    )
+    DAG_REFUSES_RUNS = (
+        "dag_refuses_runs",
+        "Airflow refuses runs of this DAG for now (import errors, or manual runs are not allowed).",
+        "Mend the DAG; it goes on by itself.",
+    )
+    LOOP_GUARD = (
+        "loop_guard",
+        "The event comes from a pipeline that a DAG run of this bridge started, too many times in a row.",
+        "Break the circle between the DAG and the pipeline; replay the trigger if it should run.",
+    )
+    THROTTLED = (
+        "throttled",
+        "Something in front of Airflow answered 429 or 503 and asked to wait.",
+        "Nothing to do; lower `rate` of this Airflow in bridge.yaml if it stays.",
+    )
+    ANSWER_LOST = (
+        "answer_lost",
+        "The connection broke before Airflow's answer arrived, and no run with this id was found.",
+        "It is tried again with the same DAG run id, so it cannot run twice.",
+    )
+    AIRFLOW_ERROR = (
+        "airflow_error",
+        "Airflow answered with a server error although it says it is healthy.",
+        "Look for the time of the attempt in Airflow's log; replay the trigger when mended.",
+    )
+    # --- triggers: fired -------------------------------------------------------------------
+    ALREADY_THERE = (
+        "already_there",
+        "The DAG run existed: an earlier attempt of this trigger had made it.",
+        "Nothing to do.",
+    )
+    SAME_COMPLETION = (
+        "same_completion",
+        "The DAG run existed: made for another copy of the same completion.",
+        "Nothing to do; use `replay --run-again` if it should run once more.",
+    )
+    DAG_PAUSED = (
+        "dag_paused",
+        "The DAG run exists, but its DAG was paused: Airflow keeps the run queued.",
+        "Unpause the DAG in Airflow.",
+    )
+    # --- triggers: failed ------------------------------------------------------------------
+    TEMPLATE = (
+        "template",
+        "A template of the route's conf, note or dag_run_id failed on this event.",
+        "Mend the template (the detail names it), check it with `explain --delivery ID`, then replay.",
+    )
+    CONDITION = (
+        "condition",
+        "The route's `when` failed on this event, so nobody knows whether it should have fired.",
+        "Mend the condition, check it with `explain --delivery ID`, then replay.",
+    )
+    CONF_REFUSED = (
+        "conf_refused",
+        "The DAG's params do not accept the conf, or Airflow does not accept the DAG run id.",
+        "The detail says which one; mend the mapping or the DAG, then replay.",
+    )
+    CONF_TOO_LARGE = (
+        "conf_too_large",
+        "The conf is larger than the limit for this Airflow.",
+        "Send a reference instead of the content, or raise `max_conf_bytes`; then replay.",
+    )
+    RUN_ID_CONFLICT = (
+        "run_id_conflict",
+        "A DAG run with this id exists, and it was not made for this completion.",
+        "Look at that run in Airflow; replay with --run-again to start one under a new id.",
+    )
+    TOO_MANY_ATTEMPTS = (
+        "too_many_attempts",
+        "The attempts that the route allows are used up.",
+        "Look at the attempts for the cause, mend it, then replay.",
+    )
+    EXPIRED = (
+        "expired",
+        "The trigger waited longer than the route's `max_age`.",
+        "Look at the attempts for the cause; replay the trigger if it should still run.",
+    )
+    UNKNOWN_AIRFLOW = (
+        "unknown_airflow",
+        "The Airflow that this trigger was made for is no longer in bridge.yaml.",
+        "Put it back and restart, or replay the delivery after mending the mapping.",
+    )
+    # --- triggers: cancelled ---------------------------------------------------------------
+    DUPLICATE_RUN = (
+        "duplicate_run",
+        "Another delivery's trigger already stands for the same DAG run id, so this one starts nothing.",
+        "Nothing to do; use `replay --run-again` if it should run once more.",
+    )
+    BY_OPERATOR = (
+        "by_operator",
+        "A person cancelled it.",
+        "Replay it if it should run after all.",
+    )
