@@ -167,6 +167,7 @@ class Trigger:
     attempts: int
     rerun: int
     created_at: datetime
+    age_from: datetime  # `max_age_seconds` counts from here: creation, or the last replay
     due_at: datetime
     settled_at: datetime | None
 

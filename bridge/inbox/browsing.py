@@ -1,0 +1,131 @@
+"""Statements for people: pages of deliveries and triggers, counts, and ages; newest first.
+
+`after` is the id of the last row of the page before. All read only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from bridge.inbox.ids import first_id, number
+from bridge.inbox.rows import (
+    DELIVERY_COLUMNS,
+    TRIGGER_COLUMNS,
+    attempt,
+    delivery,
+    instant,
+    microseconds,
+    trigger,
+)
+from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive."""
+
+    state: str | None = None
+    source: str | None = None
+    route: str | None = None
+    dag_id: str | None = None
+    delivery_id: str | None = None
+    event_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: str | None = None
+
+
+_CONDITIONS = {
+    "state": "state = :state",
+    "source": "source = :source",
+    "route": "route = :route",
+    "dag_id": "dag_id = :dag_id",
+    "delivery_id": "delivery_id = :delivery_id",
+    "event_id": "event_id = :event_id",
+    "since": "id >= :since",
+    "until": "id < :until",
+    "after": "id < :after",
+}
+DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
+TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
+
+
+def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Delivery]:
+    """Return a page of deliveries, newest first."""
+    where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
+    statement = f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
+    return [delivery(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+
+
+def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigger]:
+    """Return a page of triggers, newest first."""
+    where, values = _where(wanted, TRIGGER_FILTERS, "trg")
+    statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
+    return [trigger(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+
+
+def count(connection: Connection, *, table: str, wanted: Filter) -> int:
+    """Return how many rows of `deliveries` or `triggers` a filter means."""
+    allowed, prefix = (DELIVERY_FILTERS, "dlv") if table == "deliveries" else (TRIGGER_FILTERS, "trg")
+    where, values = _where(wanted, allowed, prefix)
+    return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}{where}"), values).scalar_one())  # noqa: S608
+
+
+def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
+    """Return the attempts of a trigger, oldest first."""
+    statement = text("SELECT * FROM attempts WHERE trigger_id = :id ORDER BY id")
+    return [attempt(row) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
+
+
+def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:
+    """Return count and oldest creation of everything that waits: `received`, `pending`, `held`, `firing`.
+
+    Reads partial indexes only, so that history costs it nothing.
+    """
+    found: dict[str, tuple[int, datetime | None]] = {}
+    for state, statement in _WAITING.items():
+        amount, oldest = connection.execute(statement).one()
+        found[state] = (amount, None if oldest is None else instant(oldest))
+    return found
+
+
+_WAITING = {
+    DeliveryState.RECEIVED: text("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"),
+    TriggerState.PENDING: text(
+        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
+    ),
+    TriggerState.HELD: text(
+        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'held'"
+    ),
+    TriggerState.FIRING: text("SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"),
+}
+
+
+def odd(connection: Connection) -> Mapping[str, int]:
+    """Return how many deliveries and triggers ended in a state that a person should know of."""
+    statement = text(
+        "SELECT state, COUNT(*) FROM deliveries WHERE state IN ('unrouted','ignored','invalid','stale') GROUP BY state"
+        " UNION ALL SELECT state, COUNT(*) FROM triggers WHERE state IN ('held','failed','cancelled')"
+        " AND state <> 'held' GROUP BY state"
+    )
+    return {state: amount for state, amount in connection.execute(statement)}  # noqa: C416
+
+
+def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the WHERE clause and its values; a condition that the table lacks is a mistake of the caller."""
+    values = {name: _value(name, getattr(wanted, name), prefix) for name in _CONDITIONS if getattr(wanted, name)}
+    if surplus := values.keys() - allowed:
+        raise ValueError(f"cannot filter by {', '.join(sorted(surplus))} here")
+    clauses: Sequence[str] = [_CONDITIONS[name] for name in values]
+    return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
+
+
+def _value(name: str, value: Any, prefix: str) -> Any:
+    if name in ("since", "until"):
+        return first_id(microseconds(value))
+    if name == "after":
+        return number(value, prefix)
+    return number(value, "dlv") if name == "delivery_id" else value

@@ -1,0 +1,115 @@
+"""Statements on deliveries: what waits for routing, and what routing decided."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from bridge.inbox.ids import number
+from bridge.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
+from bridge.inbox.triggers import NewTrigger, add
+from bridge.model import Delivery, DeliveryState
+from bridge.reasons import Reason
+
+# The literal state lets SQLite use the partial index `deliveries_waiting`.
+_DUE = text(
+    f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE state = 'received' AND due_at <= :now"  # noqa: S608
+    " ORDER BY due_at LIMIT :most"
+)
+_GET = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = :id")  # noqa: S608
+_ROUTE = text(
+    "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup)"
+    " WHERE id = :id AND state = 'received'"
+)
+_POSTPONE = text(
+    "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked"
+    " WHERE id = :id AND state = 'received'"
+)
+# Triggers that never got as far as an attempt, since the route's own templates failed: they are made anew.
+_FORGET_UNPLANNED = text(
+    "DELETE FROM triggers WHERE delivery_id = :id AND state = 'failed' AND reason IN ('template','condition')"
+)
+_REOPEN = text(
+    "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
+    " due_at = :now WHERE id = :id AND state <> 'received'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What routing decided about one delivery, with the triggers that follow from it."""
+
+    delivery_id: str
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    lookup: Mapping[str, Any] | None
+    triggers: Sequence[NewTrigger]
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A delivery that cannot be routed now, and when to look again."""
+
+    delivery_id: str
+    due_at: datetime
+    reason: Reason | None
+    detail: str | None
+    is_lookup: bool
+
+
+def due(connection: Connection, *, now: datetime, most: int) -> list[Delivery]:
+    """Return what waits for routing, oldest first."""
+    rows = connection.execute(_DUE, {"now": microseconds(now), "most": most}).mappings()
+    return [delivery(row) for row in rows]
+
+
+def get(connection: Connection, delivery_id: str) -> Delivery | None:
+    """Return one delivery."""
+    row = connection.execute(_GET, {"id": number(delivery_id, "dlv")}).mappings().first()
+    return None if row is None else delivery(row)
+
+
+def settle_routing(connection: Connection, routings: Sequence[Routing], *, now: datetime) -> int:
+    """Store what routing decided: the state and its triggers together. Returns how many triggers are new.
+
+    Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent).
+    """
+    added = 0
+    for routing in routings:
+        parameters = {
+            "id": number(routing.delivery_id, "dlv"),
+            "state": routing.state,
+            "reason": routing.reason,
+            "detail": routing.detail,
+            "lookup": None if routing.lookup is None else json.dumps(routing.lookup),
+        }
+        if connection.execute(_ROUTE, parameters).rowcount:
+            added += sum(add(connection, trigger, now=now) for trigger in routing.triggers)
+    return added
+
+
+def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
+    """Move the due time of deliveries that cannot be routed now."""
+    for item in postponed:
+        parameters = {
+            "id": number(item.delivery_id, "dlv"),
+            "due_at": microseconds(item.due_at),
+            "reason": item.reason,
+            "detail": item.detail,
+            "asked": int(item.is_lookup),
+        }
+        connection.execute(_POSTPONE, parameters)
+
+
+def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
+    """Send a delivery through routing once more, with the mapping of that moment.
+
+    Triggers that it has stay the only ones of their route and DAG, except those whose templates failed.
+    """
+    parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    connection.execute(_FORGET_UNPLANNED, parameters)
+    return bool(connection.execute(_REOPEN, parameters).rowcount)

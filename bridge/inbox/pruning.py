@@ -1,0 +1,33 @@
+"""Statements for retention: forget what has ended long ago, a little at a time."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, text
+
+from bridge.inbox.ids import first_id
+from bridge.inbox.rows import microseconds
+
+# Ids grow with time, so the oldest rows stand at the beginning of the table.
+_OLD = text(
+    "SELECT id FROM deliveries WHERE id < :before AND state <> 'received' AND NOT EXISTS"
+    " (SELECT 1 FROM triggers WHERE delivery_id = deliveries.id AND state IN ('pending','held','firing'))"
+    " ORDER BY id LIMIT :most"
+)
+_ATTEMPTS = text(
+    "DELETE FROM attempts WHERE trigger_id IN (SELECT id FROM triggers WHERE delivery_id IN :ids)"
+).bindparams(bindparam("ids", expanding=True))
+_TRIGGERS = text("DELETE FROM triggers WHERE delivery_id IN :ids").bindparams(bindparam("ids", expanding=True))
+_DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+
+
+def prune(connection: Connection, *, before: datetime, most: int) -> int:
+    """Delete up to `most` deliveries received before an instant, with their triggers and attempts.
+
+    Whatever still waits stays, however old. Returns how many deliveries went.
+    """
+    values = {"before": first_id(microseconds(before)), "most": most}
+    ids = [row[0] for row in connection.execute(_OLD, values)]
+    if ids:
+        for statement in (_ATTEMPTS, _TRIGGERS, _DELIVERIES):
+            connection.execute(statement, {"ids": ids})
+    return len(ids)

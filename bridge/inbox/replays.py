@@ -1,0 +1,123 @@
+"""Statements for replay: the same call once more, or a new run; and the audit log that records who asked."""
+
+import json
+import re
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+
+from bridge.errors import NotThere
+from bridge.inbox import deliveries, triggers
+from bridge.inbox.ids import number
+from bridge.inbox.rows import microseconds
+from bridge.model import Trigger, TriggerState
+from bridge.reasons import Reason
+
+_AGAIN = text(
+    "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
+    " age_from = :now, settled_at = NULL WHERE id = :id AND state <> 'firing'"
+)
+_RIVAL = text(
+    "SELECT 1 FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
+    " AND state <> 'cancelled' AND id <> :id"
+)
+_CANCEL = text(
+    "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
+    " WHERE id = :id AND state IN ('pending','held','failed')"
+)
+_LAST_RERUN = text(
+    "SELECT MAX(rerun) FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
+    " AND dag_id = :dag_id"
+)
+_AUDIT = text("INSERT INTO audit (at, actor, action, subject, reason) VALUES (:at, :actor, :action, :subject, :reason)")
+_RERUN_SUFFIX = re.compile(r"__r[0-9]+\Z")
+
+
+class Replayed(StrEnum):
+    """What became of one replay."""
+
+    QUEUED = "queued"  # the same call, the same DAG run id
+    ROUTED_AGAIN = "routed_again"  # the delivery goes through the mapping once more
+    NEW_RUN = "new_run"  # a new trigger under a new DAG run id
+    BUSY = "busy"  # it is being fired at this moment
+    DUPLICATE = "duplicate"  # another trigger stands for this DAG run id
+
+
+def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
+    """Route a delivery again. Raises NotThere."""
+    if deliveries.get(connection, delivery_id) is None:
+        raise NotThere(f"no delivery {delivery_id}")
+    deliveries.reopen(connection, delivery_id, now=now)
+    return Replayed.ROUTED_AGAIN
+
+
+def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) -> Replayed:
+    """Fire a trigger again under the same DAG run id, so that it cannot run twice. Raises NotThere.
+
+    One whose templates failed has no call yet: its delivery is routed again instead.
+    """
+    found = _existing(connection, trigger_id)
+    if found.reason in (Reason.TEMPLATE, Reason.CONDITION):
+        return replay_delivery(connection, found.delivery_id, now=now)
+    parameters = {
+        "id": number(trigger_id, "trg"),
+        "now": microseconds(now),
+        "airflow": found.airflow,
+        "dag_id": found.dag_id,
+        "dag_run_id": found.dag_run_id,
+    }
+    if connection.execute(_RIVAL, parameters).first() is not None:
+        return Replayed.DUPLICATE
+    return Replayed.QUEUED if connection.execute(_AGAIN, parameters).rowcount else Replayed.BUSY
+
+
+def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
+    """Make a new trigger with the same conf and the DAG run id `...__rN`. Raises NotThere."""
+    found = _existing(connection, trigger_id)
+    if not found.dag_run_id:
+        return replay_trigger(connection, trigger_id, now=now)
+    parameters = {
+        "delivery_id": number(found.delivery_id, "dlv"),
+        "route": found.route,
+        "airflow": found.airflow,
+        "dag_id": found.dag_id,
+    }
+    rerun = connection.execute(_LAST_RERUN, parameters).scalar_one() + 1
+    conf = json.loads(json.dumps(found.conf))
+    conf["planasonix"]["trigger_id"] = new_id
+    new = triggers.NewTrigger(
+        id=new_id,
+        delivery_id=found.delivery_id,
+        route=found.route,
+        airflow=found.airflow,
+        dag_id=found.dag_id,
+        dag_run_id=f"{_RERUN_SUFFIX.sub('', found.dag_run_id)}__r{rerun}",
+        conf=conf,
+        note=found.note,
+        limits=found.limits,
+        rerun=rerun,
+        state=TriggerState.PENDING,
+    )
+    triggers.add(connection, new, now=now)
+    return Replayed.NEW_RUN
+
+
+def cancel(connection: Connection, trigger_id: str, *, now: datetime) -> bool:
+    """Cancel a trigger that waits or failed; False if it is being fired or has ended. Raises NotThere."""
+    _existing(connection, trigger_id)
+    return bool(connection.execute(_CANCEL, {"id": number(trigger_id, "trg"), "now": microseconds(now)}).rowcount)
+
+
+def audit(connection: Connection, *, at: datetime, actor: str, action: str, subject: str, reason: str | None) -> None:
+    """Append to the audit log who did what to which; nothing ever changes or removes a line."""
+    connection.execute(
+        _AUDIT, {"at": microseconds(at), "actor": actor, "action": action, "subject": subject, "reason": reason}
+    )
+
+
+def _existing(connection: Connection, trigger_id: str) -> Trigger:
+    found = triggers.get(connection, trigger_id)
+    if found is None:
+        raise NotThere(f"no trigger {trigger_id}")
+    return found

@@ -1,0 +1,97 @@
+"""Turns rows of the store into facts of the model, and instants into Unix microseconds and back."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bridge.inbox.ids import delivery_text, trigger_text
+from bridge.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.reasons import Reason
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+DELIVERY_COLUMNS = (
+    "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
+    " headers, body, lookup, lookups"
+)
+TRIGGER_COLUMNS = (
+    "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
+    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at"
+)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an aware instant as whole Unix microseconds (exact, unlike a float)."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """Return Unix microseconds as an aware UTC datetime."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def _instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else instant(value)
+
+
+def _reason(word: str | None) -> Reason | None:
+    return None if word is None else Reason(word)
+
+
+def delivery(row: Mapping[str, Any]) -> Delivery:
+    """Make a Delivery of a row of DELIVERY_COLUMNS."""
+    return Delivery(
+        id=delivery_text(row["id"]),
+        source=row["source"],
+        event_id=row["event_id"],
+        state=DeliveryState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=row["detail"],
+        received_at=instant(row["received_at"]),
+        key_id=row["key_id"],
+        signed_at=None if row["signed_at"] is None else instant(row["signed_at"] * 1_000_000),
+        path_pipeline_id=row["path_pipeline_id"],
+        headers=json.loads(row["headers"]),
+        body=bytes(row["body"]),
+        lookup=None if row["lookup"] is None else json.loads(row["lookup"]),
+        lookups=row["lookups"],
+    )
+
+
+def trigger(row: Mapping[str, Any]) -> Trigger:
+    """Make a Trigger of a row of TRIGGER_COLUMNS."""
+    return Trigger(
+        id=trigger_text(row["id"]),
+        delivery_id=delivery_text(row["delivery_id"]),
+        route=row["route"],
+        airflow=row["airflow"],
+        dag_id=row["dag_id"],
+        dag_run_id=row["dag_run_id"] or "",
+        conf=json.loads(row["conf"]),
+        note=row["note"],
+        limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+        state=TriggerState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=row["detail"],
+        attempts=row["attempts"],
+        rerun=row["rerun"],
+        created_at=instant(row["created_at"]),
+        age_from=instant(row["age_from"]),
+        due_at=instant(row["due_at"]),
+        settled_at=_instant_or_none(row["settled_at"]),
+    )
+
+
+def attempt(row: Mapping[str, Any]) -> Attempt:
+    """Make an Attempt of a row of the attempts table."""
+    return Attempt(
+        number=row["number"],
+        started_at=instant(row["started_at"]),
+        seconds=row["seconds"],
+        outcome=row["outcome"],
+        reason=_reason(row["reason"]),
+        detail=row["detail"],
+        http_status=row["http_status"],
+    )

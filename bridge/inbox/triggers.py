@@ -1,0 +1,216 @@
+"""Statements on triggers: add, claim under a lease, renew, settle, give back, replay.
+
+Who claims gets a lease and a fresh token; every later write carries the token and reports whether it hit. Zero
+rows mean that someone else owns the trigger by now.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from bridge.inbox.ids import number
+from bridge.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
+from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
+from bridge.reasons import Reason
+
+_ADD = text(
+    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
+    " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at)"
+    " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :now, :now, :settled_at)"
+    " ON CONFLICT DO NOTHING"
+)
+_HAS = text(
+    "SELECT 1 FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
+    " AND dag_id = :dag_id AND rerun = :rerun"
+)
+# The literal states let SQLite use the partial index `triggers_waiting`.
+_CLAIM = text(
+    "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until"  # noqa: S608
+    " WHERE id IN (SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held')"
+    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :most)"
+    f" RETURNING {TRIGGER_COLUMNS}"
+).bindparams(bindparam("full", expanding=True))
+_RENEW = text(
+    "UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'"
+)
+_SETTLE = text(
+    "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"
+    " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL"
+    " WHERE id = :id AND lease_token = :token AND state = 'firing'"
+)
+_RECORD = text(
+    "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status)"
+    " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status)"
+)
+_TAKE_OVER = text(
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL"
+    " WHERE state = 'firing' AND lease_until <= :now"
+)
+_TAKE_OVER_ALL = text(
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE state = 'firing'"
+)
+_HOLD = text(
+    "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN (SELECT id FROM triggers"
+    " WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending' LIMIT :most)"
+)
+_GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrigger:
+    """A trigger as routing makes it: `pending`, or at once `held` or `failed` with a reason."""
+
+    id: str
+    delivery_id: str
+    route: str
+    airflow: str
+    dag_id: str
+    dag_run_id: str | None
+    conf: Mapping[str, Any]
+    note: str | None
+    limits: Limits
+    rerun: int = 0
+    state: TriggerState = TriggerState.PENDING
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Where one attempt leaves its trigger."""
+
+    state: TriggerState
+    reason: Reason | None
+    detail: str | None
+    due_at: datetime
+    is_refunded: bool  # the attempt does not count: the place and not the trigger was the trouble
+
+
+def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
+    """Store a trigger; False when the delivery has it already.
+
+    If another live trigger stands for the same DAG run, this one is kept as `cancelled` with the reason
+    `duplicate_run`, so that a person sees why it started nothing.
+    """
+    parameters = {
+        "id": number(new.id, "trg"),
+        "delivery_id": number(new.delivery_id, "dlv"),
+        "route": new.route,
+        "airflow": new.airflow,
+        "dag_id": new.dag_id,
+        "dag_run_id": new.dag_run_id,
+        "rerun": new.rerun,
+        "conf": json.dumps(new.conf),
+        "note": new.note,
+        "max_age_seconds": new.limits.max_age_seconds,
+        "max_attempts": new.limits.max_attempts,
+        "concurrency": new.limits.concurrency,
+        "state": new.state,
+        "reason": new.reason,
+        "detail": new.detail,
+        "now": microseconds(now),
+        "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
+    }
+    if connection.execute(_ADD, parameters).rowcount:
+        return True
+    if connection.execute(_HAS, parameters).first() is not None:
+        return False
+    cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
+    connection.execute(_ADD, parameters | cancelled)
+    return True
+
+
+def claim(
+    connection: Connection, *, airflow: str, now: datetime, until: datetime, token: str, most: int, full: Collection[str]
+) -> list[Claimed]:
+    """Lease up to `most` due triggers of one Airflow, oldest first; `full` routes are left out. Counts the attempt."""
+    parameters = {
+        "airflow": airflow,
+        "now": microseconds(now),
+        "until": microseconds(until),
+        "token": token,
+        "most": most,
+        "full": list(full),
+    }
+    rows = connection.execute(_CLAIM, parameters).mappings().all()
+    claimed = [Claimed(trigger(row), token) for row in rows]
+    return sorted(claimed, key=lambda one: one.trigger.due_at)  # RETURNING keeps no order
+
+
+def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until: datetime) -> int:
+    """Lengthen leases given as (trigger id, token); returns how many were still ours."""
+    parameters = [{"id": number(id_, "trg"), "token": token, "until": microseconds(until)} for id_, token in leases]
+    return sum(connection.execute(_RENEW, one).rowcount for one in parameters)
+
+
+def settle(connection: Connection, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> bool:
+    """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written."""
+    is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED)
+    ended_at = microseconds(attempt.started_at) + int(attempt.seconds * 1_000_000)
+    parameters = {
+        "id": number(claimed.trigger.id, "trg"),
+        "token": claimed.token,
+        "state": settlement.state,
+        "reason": settlement.reason,
+        "detail": settlement.detail,
+        "due_at": microseconds(settlement.due_at),
+        "refund": int(settlement.is_refunded),
+        "settled_at": ended_at if is_settled else None,
+    }
+    if not connection.execute(_SETTLE, parameters).rowcount:
+        return False
+    record = {
+        "id": parameters["id"],
+        "number": attempt.number,
+        "started_at": microseconds(attempt.started_at),
+        "seconds": attempt.seconds,
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "detail": attempt.detail,
+        "http_status": attempt.http_status,
+    }
+    connection.execute(_RECORD, record)
+    return True
+
+
+def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
+    """Undo claims that were not used: the trigger waits again, the attempt does not count."""
+    for claimed in claims:
+        before = claimed.trigger
+        parameters = {
+            "id": number(before.id, "trg"),
+            "token": claimed.token,
+            "state": TriggerState.PENDING,
+            "reason": before.reason,
+            "detail": before.detail,
+            "due_at": microseconds(before.due_at),
+            "refund": 1,
+            "settled_at": None,
+        }
+        connection.execute(_SETTLE, parameters)
+
+
+def take_over(connection: Connection, *, now: datetime) -> int:
+    """Set free what a dead process was firing: leases that lapsed before `now`. Returns how many."""
+    return connection.execute(_TAKE_OVER, {"now": microseconds(now)}).rowcount
+
+
+def take_over_all(connection: Connection) -> int:
+    """Set free every lease, lapsed or not: right only where no other process can hold one."""
+    return connection.execute(_TAKE_OVER_ALL).rowcount
+
+
+def hold(connection: Connection, *, airflow: str, reason: Reason, most: int) -> int:
+    """Show what waits for an Airflow that is down as `held`; returns how many were moved."""
+    return connection.execute(_HOLD, {"airflow": airflow, "reason": reason, "most": most}).rowcount
+
+
+def get(connection: Connection, trigger_id: str) -> Trigger | None:
+    """Return one trigger."""
+    row = connection.execute(_GET, {"id": number(trigger_id, "trg")}).mappings().first()
+    return None if row is None else trigger(row)
