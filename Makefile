@@ -1,0 +1,58 @@
+# What a person types. Everything is installed below this directory, and only when something needs it.
+#
+#   make demo    see a webhook become a DAG run
+#   make test    every check and every test
+
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check demo bench lock schema clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
+
+setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need, once
+
+.venv/.ready: requirements/uv.txt requirements/dev.txt requirements/install.sh pyproject.toml
+	@requirements/install.sh bridge
+	@touch $@
+
+.venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.ready
+	@requirements/install.sh airflow
+	@touch $@
+
+# Every linter runs although an earlier one complained; the first complaint is the exit code.
+LINT = code=0; \
+	$(BIN)/ruff check . || code=$$?; \
+	$(BIN)/ruff format --check . || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
+	$(BIN)/mypy || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
+	$(BIN)/lint-imports || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
+
+check: .venv/.ready ## linters, types and the import rules
+	@$(LINT); exit $$code
+
+test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
+	@$(LINT); [ $$code -eq 0 ] || echo "make test: a check above failed with exit code $$code; the tests run all the same"; \
+	$(BIN)/python -m pytest $(PYTEST_ARGS) || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
+	exit $$code
+
+demo: setup ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
+	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)
+
+bench: setup ## measure, and print ratios
+	@exec $(BIN)/python -m tests.bench
+
+lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
+	@requirements/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
+
+schema: .venv/.ready ## write config/mapping.schema.json from the mapping's model
+	@mkdir -p .cache
+	@$(BIN)/python -m bridge schema > .cache/mapping.schema.json
+	@mv .cache/mapping.schema.json config/mapping.schema.json
+
+clean: ## remove what was installed, cached or left behind
+	rm -rf .venv .venv-airflow .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Compile requirements/*.in (and pyproject.toml's dependencies) into hashed requirements/*.txt.
+#
+#   compile.sh [--upgrade]
+#
+# Versions already locked are kept unless --upgrade is given. No index address is written into
+# the files: they must install from any mirror.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    out=$1
+    shift
+    echo "==> requirements/$out"
+    .venv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+        "$@" --output-file "requirements/$out"
+}
+
+compile uv.txt "$@" requirements/uv.in
+compile runtime.txt "$@" pyproject.toml
+compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirements/uv.txt \
+    pyproject.toml requirements/dev.in
+compile airflow.txt "$@" requirements/airflow.in
