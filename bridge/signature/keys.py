@@ -1,0 +1,45 @@
+"""Secrets that verify signatures, and which texts are too weak to be one."""
+
+import re
+from dataclasses import dataclass, field
+
+# A refusal tries every key, so the work that a stranger can cause has to be bounded.
+MAX_KEYS = 5
+MIN_SECRET_BYTES = 24
+
+# Words that examples and templates are made of. A secret of nothing but these is a left-over, not a secret.
+_PLACEHOLDER_WORDS = re.compile(
+    "abcdefghijklmnopqrstuvwxyz|0123456789|123456789|qwertyuiop|"
+    "changeme|change|placeholder|password|example|webhook|signing|signature|planasonix|airflow|secret|"
+    "replace|default|insert|please|random|string|sample|bridge|dummy|super|token|value|"
+    "whsec|your|real|test|todo|here|goes|this|with|must|and|the|foo|bar|key|put|set|my|me|to|be|by|is|it|a|x"
+)
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_FEW_CHARACTERS = 4  # 24 random hex digits have at most 4 different ones once in 10^12 secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One secret and its id. The id is public (metrics, log, pages); the secret never shows in a repr."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+
+def check_secret(text: str) -> str | None:
+    """Return why `text` must not be used as a secret, as a sentence without the secret; None if it may.
+
+    Length and character set say nothing about how it was made; this catches left-overs and slips only.
+    """
+    if text != text.strip():
+        return "The secret begins or ends with a blank."
+    if not text.isprintable():
+        return "The secret contains a control character."
+    if len(text.encode("utf-8", "surrogatepass")) < MIN_SECRET_BYTES:
+        return f"The secret is shorter than {MIN_SECRET_BYTES} bytes."
+    core = text.lower().removeprefix("whsec_")
+    if len(set(core)) <= _FEW_CHARACTERS:
+        return "The secret is a placeholder: it is made of hardly any different characters."
+    if not _PLACEHOLDER_WORDS.sub("", _NOT_A_WORD.sub("", core)):
+        return "The secret is a placeholder: it is made of well-known words only."
+    return None

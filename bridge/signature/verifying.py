@@ -1,0 +1,141 @@
+"""Verify a request's signature, and make one as the sender does.
+
+On the hot path: one pass over the headers, one HMAC per key. Must never parse the body, read a clock, or
+spend much less on one refusal than on another.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+
+from bridge.errors import Refused
+from bridge.model import Verified
+from bridge.reasons import Reason
+from bridge.signature.keys import MAX_KEYS, Key
+from bridge.signature.presets import PREFIXES, Preset
+
+_is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
+_NO_HEADER = b""  # no ASGI server passes on a header without a name
+_NO_TIMESTAMP = b"0"
+_NO_SIGNATURE = bytes(32)
+_BLOCK_BYTES = 64  # of SHA-256
+
+
+def _halves(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Return HMAC-SHA256's inner and outer hash with the secret taken in (RFC 2104), to be copied per use.
+
+    0.8 us a signature instead of the 2.6 us of `hmac.digest`, which sets the key up each time.
+    """
+    block = secret if len(secret) <= _BLOCK_BYTES else hashlib.sha256(secret).digest()
+    block = block.ljust(_BLOCK_BYTES, b"\0")
+    return hashlib.sha256(bytes(c ^ 0x36 for c in block)), hashlib.sha256(bytes(c ^ 0x5C for c in block))
+
+
+def _prefix_bytes(preset: Preset, prefix: str | None) -> bytes:
+    """Return the bytes before the hex digits; ValueError if the preset does not have this prefix."""
+    chosen = preset.prefixes[0] if prefix is None else prefix
+    if chosen not in preset.prefixes:
+        raise ValueError(f"preset {preset.name} has no prefix {chosen!r}")
+    return PREFIXES[chosen]
+
+
+class Verifier:
+    """One source's signature check: a preset, its keys, and how old or new a timestamp may be."""
+
+    __slots__ = (
+        "_halves",
+        "_match_signature",
+        "_signature_name",
+        "_signed_text",
+        "_timestamp_name",
+        "future_seconds",
+        "keys",
+        "past_seconds",
+        "prefix",
+        "preset",
+    )
+
+    def __init__(
+        self,
+        preset: Preset,
+        keys: Sequence[Key],
+        *,
+        past_seconds: int = 300,
+        future_seconds: int = 60,
+        prefix: str | None = None,
+    ) -> None:
+        """Fix the scheme. ValueError for no key, more than MAX_KEYS, or a prefix that the preset lacks."""
+        if not 1 <= len(keys) <= MAX_KEYS:
+            raise ValueError(f"a source needs 1 to {MAX_KEYS} secrets, not {len(keys)}")
+        before = re.escape(_prefix_bytes(preset, prefix))
+        self.preset = preset
+        self.keys = tuple(keys)
+        self.past_seconds = past_seconds
+        self.future_seconds = future_seconds
+        self.prefix = prefix
+        self._match_signature = re.compile(before + rb"([0-9a-f]{64})").fullmatch
+        self._signature_name = preset.signature_header.lower().encode()
+        self._timestamp_name = (preset.timestamp_header or "").lower().encode()
+        self._signed_text = preset.signed_text
+        self._halves = tuple((key.id, *_halves(key.secret)) for key in keys)
+
+    def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
+        """Return the body as verified, or raise Refused with a reason of the door.
+
+        `headers` as ASGI gives them (lower-cased names), `now` in Unix seconds. Seconds are counted whole, as
+        the sender's are. An old timestamp with a right signature is `is_stale`, not refused. Every refusal has
+        tried every key over the whole body, whatever was wrong.
+        """
+        signature, timestamp, trouble = self._read_headers(headers)
+        key_id = self._find_key(self._signed_text(timestamp, body), signature)
+        if trouble or key_id is None:
+            raise Refused(trouble or Reason.SIGNATURE_MISMATCH)
+        if not self._timestamp_name:
+            return Verified(body, key_id, None, False)
+        signed_at = int(timestamp)
+        age = int(now) - signed_at
+        if age < -self.future_seconds:
+            raise Refused(Reason.TIMESTAMP_IN_FUTURE)
+        return Verified(body, key_id, signed_at, age > self.past_seconds)
+
+    def _find_key(self, text: bytes, signature: bytes) -> str | None:
+        """Return the id of the key that makes this signature (32 bytes) over the text."""
+        for key_id, inner, outer in self._halves:
+            inner_copy, outer_copy = inner.copy(), outer.copy()
+            inner_copy.update(text)
+            outer_copy.update(inner_copy.digest())
+            if hmac.compare_digest(outer_copy.digest(), signature):
+                return key_id
+        return None
+
+    def _read_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, Reason | None]:
+        """Return signature and timestamp, or stand-ins of the same cost and what is wrong with them."""
+        signature = timestamp = None
+        is_repeated = False
+        signature_name, timestamp_name = self._signature_name, self._timestamp_name
+        for name, text in headers:
+            if name == signature_name:
+                is_repeated = is_repeated or signature is not None
+                signature = text
+            elif name == timestamp_name and name != _NO_HEADER:
+                is_repeated = is_repeated or timestamp is not None
+                timestamp = text
+        if not timestamp_name:
+            timestamp = _NO_TIMESTAMP
+        if signature is None or timestamp is None:
+            return _NO_SIGNATURE, _NO_TIMESTAMP, Reason.SIGNATURE_MISSING
+        hex_digits = self._match_signature(signature)
+        if is_repeated or hex_digits is None or _is_timestamp(timestamp) is None:
+            return _NO_SIGNATURE, _NO_TIMESTAMP, Reason.SIGNATURE_MALFORMED
+        return bytes.fromhex(hex_digits[1].decode()), timestamp, None
+
+
+def sign(preset: Preset, key: Key, body: bytes, timestamp: int, *, prefix: str | None = None) -> dict[str, str]:
+    """Return the headers that the sender would put on `body` at `timestamp` (Unix seconds)."""
+    stamp = str(timestamp)
+    digest = hmac.digest(key.secret, preset.signed_text(stamp.encode(), body), "sha256")
+    headers = {preset.signature_header: _prefix_bytes(preset, prefix).decode() + digest.hex()}
+    if preset.timestamp_header:
+        headers[preset.timestamp_header] = stamp
+    return headers
