@@ -1,0 +1,11 @@
+"""What a body says, in one normal form, whatever its spelling.
+
+Pure. `peek_id` is for the way to the commit; `read` and what follows it for after the answer.
+"""
+
+from bridge.event.merging import merge
+from bridge.event.peeking import peek_id
+from bridge.event.reading import read
+from bridge.event.statuses import identity, set_aside
+
+__all__ = ["identity", "merge", "peek_id", "read", "set_aside"]

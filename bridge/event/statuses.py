@@ -1,0 +1,77 @@
+"""Four vocabularies of status, one normal form; and what follows from it and from the ids."""
+
+from enum import Enum
+
+from bridge.errors import Unreadable
+from bridge.model import Event, Status
+from bridge.reasons import Reason
+
+
+class Progress(Enum):
+    """What a status word says when the job has not ended."""
+
+    RUNNING = "running"
+
+
+_WORDS: dict[str, Status | Progress] = {
+    "succeeded": Status.SUCCEEDED,
+    "success": Status.SUCCEEDED,
+    "completed": Status.SUCCEEDED,
+    "failed": Status.FAILED,
+    "cancelled": Status.CANCELLED,
+    "canceled": Status.CANCELLED,
+    "skipped": Status.SKIPPED,
+    "queued": Progress.RUNNING,
+    "running": Progress.RUNNING,
+    "cancelling": Progress.RUNNING,
+    "cancel_requested": Progress.RUNNING,
+}
+# As the end of a type these say that something ended, not how: any status in the body agrees with them.
+_NEUTRAL_IN_TYPE = frozenset({"completed", "finished"})
+
+
+def meaning(word: str | None) -> Status | Progress | None:
+    """Return what a status word means, exactly as documented (lower case); None if it is unknown."""
+    return _WORDS.get(word) if word is not None else None
+
+
+def _suffix(event_type: str | None) -> str:
+    return event_type.rpartition(".")[2] if event_type else ""
+
+
+def is_neutral(event_type: str | None) -> bool:
+    """Say whether the type's last word leaves open how the job ended."""
+    return _suffix(event_type) in _NEUTRAL_IN_TYPE
+
+
+def settle(words: list[str], event_type: str | None) -> Status | Progress | None:
+    """Return the one meaning of the body's status words and of the type's last word.
+
+    Words in the body count more: an unknown one makes the whole unknown, whatever the type says. The type
+    alone counts when the body has none. Two known meanings, or two different words of which one is
+    unknown, raise Unreadable (CONTRADICTION).
+    """
+    meanings = {meaning(word) for word in words}
+    if len(meanings) > 1:
+        raise Unreadable(Reason.CONTRADICTION, "`status` appears twice with different meanings.")
+    from_type = _WORDS.get(_suffix(event_type))
+    if not words:
+        return from_type
+    from_body = meanings.pop()
+    if from_body and from_type and from_body is not from_type and not is_neutral(event_type):
+        raise Unreadable(Reason.CONTRADICTION, "`type` and `status` say different things.")
+    return from_body
+
+
+def set_aside(event: Event) -> Reason | None:
+    """Return why no route may see the event, or None when routes may."""
+    if event.is_test:
+        return Reason.TEST_EVENT
+    if event.is_running:
+        return Reason.STATUS_RUNNING
+    return Reason.STATUS_UNKNOWN if event.status is None else None
+
+
+def identity(event: Event) -> str | None:
+    """Return what all copies of one completion share: the run, job, backfill or event id, in this order."""
+    return event.run_id or event.job_id or event.backfill_id or event.id
