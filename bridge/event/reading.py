@@ -4,7 +4,9 @@ Every field is looked for in `data` first, then at the top. What routes match on
 contradict itself; everything else is None when it is not what it should be.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from bridge.errors import Unreadable
@@ -29,18 +31,17 @@ _ROWS = (
 )
 
 
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+@cache
+def _spellings(*names: str) -> tuple[str, ...]:
+    """Return every name in snake_case and camelCase. The names are ours, so the cache is small."""
+    both = ((name, re.sub("_(.)", lambda found: found[1].upper(), name)) for name in names)
+    return tuple(dict.fromkeys(spelling for pair in both for spelling in pair))
 
 
-def values(parts: Parts, *names: str) -> Iterator[Any]:
-    """Yield what stands under these names, in both casings, without null."""
-    for part in parts:
-        for name in names:
-            for spelling in dict.fromkeys((name, _camel(name))):
-                if part.get(spelling) is not None:
-                    yield part[spelling]
+def values(parts: Parts, *names: str) -> list[Any]:
+    """Return what stands under these names, in both casings, without null."""
+    spellings = _spellings(*names)
+    return [part[spelling] for part in parts for spelling in spellings if part.get(spelling) is not None]
 
 
 def one(parts: Parts, name: str, as_one: Callable[[object, str], str]) -> str | None:
@@ -55,7 +56,7 @@ def first(parts: Parts, as_type: Callable[[object], Value | None], *names: str) 
     """Return the first value that is of the type; a name may be a path of two (`metrics.rows_loaded`)."""
     for name in names:
         outer, _, inner = name.rpartition(".")
-        inside = tuple(box for box in values(parts, outer) if isinstance(box, Mapping)) if outer else parts
+        inside = tuple(box for box in values(parts, outer) if isinstance(box, dict)) if outer else parts
         for value in values(inside, inner):
             if (typed := as_type(value)) is not None:
                 return typed
@@ -78,7 +79,7 @@ def facts(parts: Parts) -> dict[str, Any]:
         "rows_loaded": first(parts, grammar.as_count, *_ROWS),
         "parameters": _object(parts, "parameters"),
         "metadata": _object(parts, "metadata"),
-        "error": next(values(parts, "error", "error_message"), None),
+        "error": next(iter(values(parts, "error", "error_message")), None),
     }
 
 
@@ -90,7 +91,7 @@ def _object(parts: Parts, name: str) -> dict[str, Any]:
 
 def status_words(parts: Parts) -> list[str]:
     """Return the status words as sent; raise Unreadable for one that is not text."""
-    words = list(values(parts, "status"))
+    words = values(parts, "status")
     if not all(isinstance(word, str) for word in words):
         raise Unreadable(Reason.UNREADABLE_FIELD, "`status` is not text.")
     return words
@@ -129,7 +130,7 @@ def read(body: bytes, *, path_pipeline_id: str | None = None) -> Event:
     whole = strict.parse(body)
     inner = whole["data"] if isinstance(whole.get("data"), dict) else None
     parts: Parts = (whole,) if inner is None else (inner, whole)
-    sent_type = next(values((whole,), "type", "event"), None)
+    sent_type = next(iter(values((whole,), "type", "event")), None)
     event_type = None if sent_type is None else grammar.as_name(sent_type, "type")
     words = status_words(parts)
     status = statuses.settle(words, event_type)
