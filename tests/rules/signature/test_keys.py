@@ -1,0 +1,94 @@
+"""Secrets: masked, long enough, and not left over from an example."""
+
+import ast
+import secrets
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bridge
+from bridge.signature import Key, check_secret
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "whsec_01jq8secretxxxxxxxxxxxxxxxx",
+        "correct horse battery staple",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "8f14e45fceea167a5a36dedd4bea2543",
+    ],
+)
+def test_real_looking_secret_is_accepted(secret: str) -> None:
+    """The vectors' secret, a pass phrase and randomly made ones may be used."""
+    assert check_secret(secret) is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("", "shorter than 24"),
+        ("changeme", "shorter than 24"),
+        ("whsec_xxx", "shorter than 24"),
+        ("a1b2c3d4e5f6g7h8i9j0k1l", "shorter than 24"),
+        ("x" * 40, "placeholder"),
+        ("whsec_" + "x" * 32, "placeholder"),
+        ("0" * 64, "placeholder"),
+        ("abababababababababababab", "placeholder"),
+        ("changemechangemechangeme", "placeholder"),
+        ("change-me-change-me-change-me", "placeholder"),
+        ("your-webhook-signing-secret", "placeholder"),
+        ("<YOUR_PLANASONIX_WEBHOOK_SECRET>", "placeholder"),
+        ("replace-this-with-a-real-secret", "placeholder"),
+        ("secretsecretsecretsecret", "placeholder"),
+        ("whsec_your_secret_goes_here_please", "placeholder"),
+        ("whsec_abcdefghijklmnopqrstuvwxyz", "placeholder"),
+        ("0123456789012345678901234567890123456789", "placeholder"),
+        (" whsec_01jq8secretxxxxxxxxxxxxxxxx", "blank"),
+        ("whsec_01jq8secretxxxxxxxxxxxxxxxx\n", "blank"),
+        ("whsec_01jq8secret\x00xxxxxxxxxxxxxxxx", "control character"),
+    ],
+)
+def test_weak_secret_is_refused_without_being_shown(secret: str, why: str) -> None:
+    """Short, placeholder and mis-copied secrets are refused; the sentence does not repeat them."""
+    sentence = check_secret(secret)
+
+    assert sentence is not None
+    assert why in sentence
+    assert not secret or secret not in sentence
+
+
+def test_random_secrets_are_never_taken_for_placeholders() -> None:
+    """What a password generator makes is accepted."""
+    for _ in range(2000):
+        assert check_secret(secrets.token_hex(16)) is None
+        assert check_secret("whsec_" + secrets.token_urlsafe(24)) is None
+
+
+@given(st.text(max_size=60))
+def test_any_text_gets_an_answer(text: str) -> None:
+    """No text makes the check itself fail."""
+    assert check_secret(text) is None or check_secret(text)
+
+
+def test_secret_never_shows() -> None:
+    """The repr and str of a key hold its id and nothing of its secret."""
+    key = Key("current", b"canary-secret-bytes")
+
+    assert "canary" not in repr(key) + str(key)
+    assert "current" in repr(key)
+
+
+def test_only_signature_makes_a_verified_delivery() -> None:
+    """No other module of the bridge calls `Verified(...)`."""
+    package = Path(bridge.__file__).parent
+    makers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) == "Verified"
+    }
+
+    assert makers == {"signature/verifying.py"}
