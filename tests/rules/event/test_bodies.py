@@ -1,0 +1,223 @@
+"""The ten published bodies, each with the whole event that it must become."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.event import identity, peek_id, read, set_aside
+from bridge.model import Event, Status
+from bridge.reasons import Reason
+
+_EVENTS = Path(__file__).parents[2] / "data" / "events"
+_METADATA = {
+    "triggered_by": "airflow_dag_nightly_sales",
+    "dag_id": "nightly_sales_to_warehouse",
+    "dag_run_id": "scheduled__2025-03-27T02:00:00+00:00",
+}
+
+_EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
+    "01_documented": (
+        Event(
+            id="evt_abc123",
+            type="job.completed",
+            status=Status.SUCCEEDED,
+            status_word="completed",
+            job_id="job_xyz789",
+            occurred_at="2024-01-15T10:30:00Z",
+            duration_seconds=245,
+            rows_loaded=48291,
+        ),
+        None,
+        "job_xyz789",
+    ),
+    "02_job_succeeded": (
+        Event(
+            id="evt_01jq8aa01",
+            type="job.succeeded",
+            status=Status.SUCCEEDED,
+            status_word="succeeded",
+            job_id="job_01jq8syncabc",
+            occurred_at="2025-03-27T14:26:20Z",
+            duration_seconds=248,
+            rows_loaded=44802,
+        ),
+        None,
+        "job_01jq8syncabc",
+    ),
+    "03_job_failed": (
+        Event(
+            id="evt_01jq8aa02",
+            type="job.failed",
+            status=Status.FAILED,
+            status_word="failed",
+            job_id="job_01jq8fail01",
+            occurred_at="2025-03-27T14:30:05Z",
+            duration_seconds=31,
+            rows_loaded=0,
+            error={"code": "SOURCE_ERROR", "message": "Connection error"},
+        ),
+        None,
+        "job_01jq8fail01",
+    ),
+    "04_job_full": (
+        Event(
+            id="evt_01jq8aa03",
+            type="job.succeeded",
+            status=Status.SUCCEEDED,
+            status_word="succeeded",
+            pipeline_id="pl_01hqxyz",
+            connection_id="conn_01jq8k2m3n4p5q6r7s8t9u0v1",
+            job_id="job_01jq8syncabc",
+            environment="production",
+            occurred_at="2025-03-27T14:26:20Z",
+            started_at="2025-03-27T14:22:12Z",
+            finished_at="2025-03-27T14:26:20Z",
+            duration_seconds=248,
+            rows_loaded=44802,
+            parameters={"business_date": "2025-03-27"},
+            metadata=_METADATA,
+        ),
+        None,
+        "job_01jq8syncabc",
+    ),
+    "05_backfill_completed": (
+        Event(
+            id="evt_01jq8aa04",
+            type="backfill.completed",
+            status=Status.SUCCEEDED,
+            status_word="completed",
+            connection_id="conn_01jq8k2m3n4p5q6r7s8t9u0v1",
+            backfill_id="bf_01jq8bfill01",
+            occurred_at="2025-03-27T16:02:00Z",
+            rows_loaded=4998120,
+        ),
+        None,
+        "bf_01jq8bfill01",
+    ),
+    "06_pipeline_run_succeeded": (
+        Event(
+            id="evt_01jq8aa05",
+            type="pipeline.run.succeeded",
+            status=Status.SUCCEEDED,
+            status_word="succeeded",
+            pipeline_id="pl_02hqabc",
+            pipeline_name="crm_to_warehouse",
+            run_id="run_01j8k2m4",
+            occurred_at="2025-03-27T02:18:42Z",
+            started_at="2025-03-27T02:00:00Z",
+            finished_at="2025-03-27T02:18:42Z",
+            duration_seconds=1122,
+            rows_loaded=2450000,
+        ),
+        None,
+        "run_01j8k2m4",
+    ),
+    "07_job_cancelled": (
+        Event(
+            id="evt_01jq8aa06",
+            type="job.cancelled",
+            status=Status.CANCELLED,
+            status_word="canceled",
+            job_id="job_01jq8syncabc",
+            occurred_at="2025-03-27T14:31:00Z",
+        ),
+        None,
+        "job_01jq8syncabc",
+    ),
+    "08_test_event": (
+        Event(
+            id="evt_test_01",
+            type="job.succeeded",
+            status=Status.SUCCEEDED,
+            status_word="succeeded",
+            is_test=True,
+            job_id="job_test",
+            occurred_at="2025-03-27T15:12:00Z",
+        ),
+        Reason.TEST_EVENT,
+        "job_test",
+    ),
+    "09_governance": (
+        Event(
+            id="evt_01jq8aa07",
+            type="governance.contract_violation",
+            status_word="open",
+            occurred_at="2025-03-27T03:15:00Z",
+        ),
+        Reason.STATUS_UNKNOWN,
+        "evt_01jq8aa07",
+    ),
+    "10_webhook_action": (
+        Event(
+            id="orders-2025-03-27",
+            type="load.finished",
+            status=Status.SUCCEEDED,
+            status_word="success",
+            pipeline_id="pl_inventory_hourly",
+            run_id="run_01j9k5a0z9y8x7w6",
+        ),
+        None,
+        "run_01j9k5a0z9y8x7w6",
+    ),
+}
+
+
+def test_every_body_is_expected() -> None:
+    """No published body is without its expectation."""
+    assert {path.stem for path in _EVENTS.glob("*.json")} == set(_EXPECTED)
+    assert len(_EXPECTED) == 10
+
+
+@pytest.mark.parametrize("name", _EXPECTED)
+def test_published_body_becomes_this_event(name: str) -> None:
+    """Each body gives exactly this event, fate, identity and peeked id."""
+    body = (_EVENTS / f"{name}.json").read_bytes()
+    expected, fate, same = _EXPECTED[name]
+    sent = json.loads(body)
+
+    event = read(body)
+
+    assert {**asdict(event), "data": None} == {**asdict(expected), "data": None}
+    assert event.data == sent.get("data", sent)
+    assert set_aside(event) is fate
+    assert identity(event) == same
+    assert peek_id(body) == event.id
+
+
+def _camel(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    keep = ("parameters", "metadata")
+    return {
+        name.split("_")[0] + name.title().replace("_", "")[len(name.split("_")[0]) :]: item
+        if name in keep
+        else _camel(item)
+        for name, item in value.items()
+    }
+
+
+@pytest.mark.parametrize("name", _EXPECTED)
+def test_camel_case_says_the_same(name: str) -> None:
+    """The same body in camelCase becomes the same event, but for the raw `data`."""
+    sent = json.loads((_EVENTS / f"{name}.json").read_bytes())
+
+    event = read(json.dumps(_camel(sent)).encode())
+
+    assert {**asdict(event), "data": None} == {**asdict(_EXPECTED[name][0]), "data": None}
+
+
+@pytest.mark.parametrize("name", ["01_documented", "02_job_succeeded", "03_job_failed", "07_job_cancelled"])
+def test_flat_says_the_same(name: str) -> None:
+    """The fields of `data` at the top instead say the same."""
+    sent = json.loads((_EVENTS / f"{name}.json").read_bytes())
+    flat = {**sent.pop("data"), **sent}
+
+    event = read(json.dumps(flat).encode())
+
+    assert {**asdict(event), "data": None} == {**asdict(_EXPECTED[name][0]), "data": None}
+    assert event.data == flat
