@@ -5,6 +5,7 @@ beside it are what the pages, the CLI and the README print. Nothing else may inv
 """
 
 from enum import StrEnum
+from typing import cast
 
 
 class Reason(StrEnum):
@@ -20,6 +21,11 @@ class Reason(StrEnum):
         member.why = why
         member.next_step = next_step
         return member
+
+    @classmethod
+    def of(cls, word: str) -> "Reason":
+        """Return the reason with this word; KeyError if there is none."""
+        return cast("Reason", cls._value2member_map_[word])
 
     # --- refused at the door (never stored) ------------------------------------------------
     SIGNATURE_MISSING = (

@@ -54,9 +54,7 @@ class Inbox:
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
-        self._new_id = ids.IdMaker(
-            node=secrets.randbelow(ids.NODES), microseconds=lambda: time.time_ns() // 1000
-        )
+        self._new_id = ids.IdMaker(node=secrets.randbelow(ids.NODES), microseconds=lambda: time.time_ns() // 1000)
         self._writer = Writer(self._writing, intake_limit=intake_limit, on_intake=on_intake)
 
     async def accept(
@@ -92,18 +90,14 @@ class Inbox:
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)
 
-    def write(
-        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs
-    ) -> T:
+    def write(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; its result comes after the commit.
 
         Raises InboxUnavailable when the store cannot commit. Blocks: never call it on the event loop.
         """
         return self._writer.run(lambda connection: work(connection, *arguments, **keywords))
 
-    def read(
-        self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs
-    ) -> T:
+    def read(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` on a read-only connection. Blocks: never call it on the event loop."""
         try:
             with self._reading.connect() as connection:

@@ -107,7 +107,8 @@ _WAITING = {
 def odd(connection: Connection) -> Mapping[str, int]:
     """Return how many deliveries and triggers ended in a state that a person should know of."""
     statement = text(
-        "SELECT state, COUNT(*) FROM deliveries WHERE state IN ('unrouted','ignored','invalid','stale') GROUP BY state"
+        "SELECT state, COUNT(*) FROM deliveries WHERE state IN ('unrouted','ignored','invalid','stale')"
+        " GROUP BY state"
         " UNION ALL SELECT state, COUNT(*) FROM triggers WHERE state IN ('held','failed','cancelled')"
         " AND state <> 'held' GROUP BY state"
     )

@@ -8,9 +8,7 @@ from typing import Any
 
 # id, dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id,
 # headers, body; instants in Unix microseconds
-Row = tuple[
-    int, bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes
-]
+Row = tuple[int, bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes]
 
 _INSERT = (
     "INSERT INTO deliveries (id, dedup_key, source, event_id, state, reason, received_at, due_at, key_id,"

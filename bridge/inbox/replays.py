@@ -44,6 +44,23 @@ class Replayed(StrEnum):
     DUPLICATE = "duplicate"  # another trigger stands for this DAG run id
 
 
+def replay(
+    connection: Connection, id_: str, *, actor: str, reason: str | None, new_id: str | None, now: datetime
+) -> Replayed:
+    """Replay a delivery or a trigger and write it to the audit log. Raises NotThere.
+
+    With `new_id`, a trigger is not repeated but made anew under the next DAG run id.
+    """
+    if id_.startswith("dlv_"):
+        outcome = replay_delivery(connection, id_, now=now)
+    elif new_id is not None:
+        outcome = run_again(connection, id_, new_id=new_id, now=now)
+    else:
+        outcome = replay_trigger(connection, id_, now=now)
+    audit(connection, at=now, actor=actor, action=str(outcome), subject=id_, reason=reason)
+    return outcome
+
+
 def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
     """Route a delivery again. Raises NotThere."""
     if deliveries.get(connection, delivery_id) is None:

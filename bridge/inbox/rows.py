@@ -1,9 +1,9 @@
 """Turns rows of the store into facts of the model, and instants into Unix microseconds and back."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from sqlalchemy import RowMapping
 
 from bridge.inbox.ids import delivery_text, trigger_text
 from bridge.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
@@ -37,10 +37,10 @@ def _instant_or_none(value: int | None) -> datetime | None:
 
 
 def _reason(word: str | None) -> Reason | None:
-    return None if word is None else Reason(word)
+    return None if word is None else Reason.of(word)
 
 
-def delivery(row: Mapping[str, Any]) -> Delivery:
+def delivery(row: RowMapping) -> Delivery:
     """Make a Delivery of a row of DELIVERY_COLUMNS."""
     return Delivery(
         id=delivery_text(row["id"]),
@@ -60,7 +60,7 @@ def delivery(row: Mapping[str, Any]) -> Delivery:
     )
 
 
-def trigger(row: Mapping[str, Any]) -> Trigger:
+def trigger(row: RowMapping) -> Trigger:
     """Make a Trigger of a row of TRIGGER_COLUMNS."""
     return Trigger(
         id=trigger_text(row["id"]),
@@ -84,7 +84,7 @@ def trigger(row: Mapping[str, Any]) -> Trigger:
     )
 
 
-def attempt(row: Mapping[str, Any]) -> Attempt:
+def attempt(row: RowMapping) -> Attempt:
     """Make an Attempt of a row of the attempts table."""
     return Attempt(
         number=row["number"],

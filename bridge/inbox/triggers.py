@@ -16,6 +16,7 @@ from bridge.inbox.ids import number
 from bridge.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
+from bridge.settling import Settlement
 
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
@@ -35,9 +36,7 @@ _CLAIM = text(
     " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :most)"
     f" RETURNING {TRIGGER_COLUMNS}"
 ).bindparams(bindparam("full", expanding=True))
-_RENEW = text(
-    "UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'"
-)
+_RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL"
@@ -80,17 +79,6 @@ class NewTrigger:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """Where one attempt leaves its trigger."""
-
-    state: TriggerState
-    reason: Reason | None
-    detail: str | None
-    due_at: datetime
-    is_refunded: bool  # the attempt does not count: the place and not the trigger was the trouble
-
-
 def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
     """Store a trigger; False when the delivery has it already.
 
@@ -126,9 +114,19 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
 
 
 def claim(
-    connection: Connection, *, airflow: str, now: datetime, until: datetime, token: str, most: int, full: Collection[str]
+    connection: Connection,
+    *,
+    airflow: str,
+    now: datetime,
+    until: datetime,
+    token: str,
+    most: int,
+    full: Collection[str],
 ) -> list[Claimed]:
-    """Lease up to `most` due triggers of one Airflow, oldest first; `full` routes are left out. Counts the attempt."""
+    """Lease up to `most` due triggers of one Airflow, oldest first, and count the attempt.
+
+    `full` are routes that may start no more now; theirs are left out.
+    """
     parameters = {
         "airflow": airflow,
         "now": microseconds(now),

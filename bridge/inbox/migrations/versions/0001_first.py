@@ -76,9 +76,7 @@ def _triggers() -> None:
         sa.Column("settled_at", sa.BigInteger),
     )
     # Routing a delivery twice makes no second trigger.
-    op.create_index(
-        "triggers_once", "triggers", ["delivery_id", "route", "airflow", "dag_id", "rerun"], unique=True
-    )
+    op.create_index("triggers_once", "triggers", ["delivery_id", "route", "airflow", "dag_id", "rerun"], unique=True)
     # One live trigger per DAG run: a second completion event of the same job starts nothing.
     _partial(
         "triggers_run",

@@ -1,0 +1,67 @@
+"""The command line. stdout is the answer, stderr is talk; exit 0 yes, 1 no, 2 wrong usage or configuration.
+
+A traceback is shown only with --debug. Each command imports what it needs when it runs, so that `--help` and
+`explain` do not pay for the server.
+"""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from bridge import __version__
+from bridge.cli import browse, check, replay, send, serve
+from bridge.cli.output import say
+from bridge.errors import BridgeError, ConfigError, InboxInUse
+
+app = typer.Typer(
+    name="planasonix-bridge",
+    help="Receives signed Planasonix webhooks and starts exactly the Airflow DAG runs that a mapping asks for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (serve, check, send, browse, replay):
+    module.register(app)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,  # noqa: ARG001
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run a command and exit as this module's docstring tells."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(_explain(error))
+    sys.exit(0)
+
+
+def _explain(error: Exception) -> int:
+    """Say what is wrong in one line a problem; returns the exit code."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            say(f"error: {problem}")
+        return 2
+    if isinstance(error, BridgeError):
+        say(f"error: {error}")
+        return 2 if isinstance(error, InboxInUse) else 1
+    if isinstance(error, OSError) and error.filename:
+        say(f"error: {error.filename}: {error.strerror}")
+        return 2
+    say(f"error: {type(error).__name__}: {error} (run with --debug for the traceback)")
+    return 1

@@ -1,0 +1,51 @@
+"""What commands need of the environment: settings, configuration, the store."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.errors import ConfigError, Problem
+from bridge.inbox import Inbox
+from bridge.mapping import Mapping, read
+from bridge.settings import Config, Environment, Source, read_environment
+from bridge.wiring import load_config
+
+
+def environment() -> Environment:
+    """Read BRIDGE_*; raises ConfigError."""
+    return read_environment(os.environ)
+
+
+def configuration(settings: Environment) -> Config:
+    """Read bridge.yaml; raises ConfigError."""
+    return load_config(settings, os.environ)
+
+
+def mapping(settings: Environment, config: Config) -> Mapping:
+    """Read the mapping file; raises ConfigError."""
+    try:
+        text = settings.mapping.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise ConfigError([Problem(str(settings.mapping), 0, 0, f"cannot be read: {what}")]) from None
+    return read(text, file=str(settings.mapping), airflows=config.airflows, sources=config.sources)
+
+
+def source(config: Config, name: str | None) -> Source:
+    """Return the source of this name, or the only one; raises ConfigError naming those there are."""
+    if name is None and len(config.sources) == 1:
+        return next(iter(config.sources.values()))
+    if name in config.sources:
+        return config.sources[name]
+    what = f"say which: {', '.join(config.sources)}" if name is None else f"no source {name!r}"
+    raise ConfigError([Problem("--source", 0, 0, what)])
+
+
+@contextmanager
+def store(settings: Environment) -> Iterator[Inbox]:
+    """Open the store, beside a running service or without one."""
+    inbox = Inbox(settings.database_url)
+    try:
+        yield inbox
+    finally:
+        inbox.close()

@@ -1,0 +1,38 @@
+"""How answers are printed: a table for people, JSON for programs; talk goes to stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from bridge import views
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def say(text: str) -> None:
+    """Talk to the person, beside the answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    print(json.dumps(json.loads(views.dump(value)), indent=2, ensure_ascii=False))
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
+    """Print a table: aligned columns, nothing cut, so that ids can be copied."""
+    cells = [[cell or "-" for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
+    for row in [[name.upper() for name in head], *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_fields(value: views.Json) -> None:
+    """Print one thing, a field a line; a structure as JSON."""
+    width = max(len(name) for name in value)
+    for name, field in value.items():
+        shown = json.dumps(field, ensure_ascii=False) if isinstance(field, dict | list) else field
+        print(f"{name.ljust(width)}  {'-' if shown is None else shown}")

@@ -1,0 +1,130 @@
+"""send: sign a payload as Planasonix does, and post it."""
+
+import http.client
+import json
+import ssl
+import time
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from bridge.cli.output import AsJson, print_json, say
+
+_TIMEOUT_SECONDS = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(send)
+
+
+def send(
+    payload: Annotated[Path, typer.Argument(help="A JSON file with a webhook's body.")],
+    url: Annotated[str | None, typer.Option(help="Where to; default: the bridge on this machine.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many; from the second on, ids get a suffix.")] = 1,
+    rate: Annotated[float, typer.Option(min=0.0, help="Webhooks per second; 0: as fast as it goes.")] = 0.0,
+    source: Annotated[str | None, typer.Option("--source", help="Whose signature to make.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a payload with the source's first secret and post it. Exit 1 if any is not answered with 2xx."""
+    from bridge.cli import context
+    from bridge.signature import sign
+
+    environment = context.environment()
+    chosen = context.source(context.configuration(environment), source)
+    address = url or f"http://127.0.0.1:{environment.port}/hooks/{chosen.name}"
+    body = payload.read_bytes()
+    verifier = chosen.verifier
+    answers: list[dict[str, Any]] = []
+    link = _Link(address)
+    began = time.monotonic()
+    with _progress(count) as advance:
+        for number in range(count):
+            _wait_until(began + number / rate if rate else 0.0)
+            one = body if number == 0 else _with_suffix(body, number + 1)
+            headers = sign(verifier.preset, verifier.keys[0], one, int(time.time()), prefix=verifier.prefix)
+            answers.append(link.post(one, headers))
+            advance()
+    if as_json:
+        print_json(answers)
+    else:
+        for answer in answers:
+            typer.echo(f"{answer['http_status']}  {answer.get('status', '-')}  {answer.get('delivery_id', '-')}")
+    if any(answer["http_status"] // 100 != 2 for answer in answers):
+        say("not every webhook was accepted; 401 means that secret, preset or clock do not fit")
+        raise typer.Exit(1)
+
+
+class _Link:
+    """One kept connection to the bridge."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise typer.BadParameter("--url must be http:// or https://")
+        self._path = parts.path or "/"
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS, context=context
+            )
+        else:
+            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+
+    def post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+        """Post once; a kept connection that the other side has closed is opened anew."""
+        everything = headers | {"Content-Type": "application/json", "User-Agent": "planasonix-bridge-send"}
+        try:
+            self._connection.request("POST", self._path, body, everything)
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            return {"http_status": 0, "error": f"{type(error).__name__}: {error}"}
+        try:
+            return {"http_status": response.status, **json.loads(content)}
+        except (ValueError, TypeError):
+            return {"http_status": response.status, "error": "the answer is not JSON: is this the bridge?"}
+
+
+def _wait_until(moment: float) -> None:
+    if (pause := moment - time.monotonic()) > 0:
+        time.sleep(pause)
+
+
+def _with_suffix(body: bytes, number: int) -> bytes:
+    """Return the payload as another event: its ids get a suffix, so that it is no duplicate."""
+    value = json.loads(body)
+    places = [value, value["data"]] if isinstance(value.get("data"), dict) else [value]
+    for place in places:
+        for key in ("id", "event_id", "job_id", "run_id"):
+            if isinstance(place.get(key), str):
+                place[key] = f"{place[key]}-{number}"
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _progress(count: int) -> Any:
+    """Return a context manager that gives a function to call for each webhook; a bar for more than a few."""
+    from contextlib import nullcontext
+
+    if count <= 20:
+        return nullcontext(lambda: None)
+    return _Bar(count)
+
+
+class _Bar:
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._progress = Progress(console=Console(stderr=True))
+        self._task = self._progress.add_task("sending", total=total)
+
+    def __enter__(self) -> Any:
+        self._progress.start()
+        return lambda: self._progress.advance(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

@@ -1,0 +1,36 @@
+"""serve and migrate."""
+
+import os
+import sys
+
+import typer
+
+from bridge.cli.output import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(serve)
+    app.command()(migrate)
+
+
+def serve() -> None:
+    """Receive webhooks and fire DAG runs until SIGTERM or Ctrl-C."""
+    from bridge import logs
+    from bridge.cli import context
+    from bridge.wiring import Service
+
+    environment = context.environment()
+    logs.configure(environment.log_level, environment.log_format, sys.stderr)
+    os.umask(0o077)  # the store holds payloads: its files are for this user alone
+    Service(environment, context.configuration(environment)).run()
+
+
+def migrate() -> None:
+    """Bring the store's schema up to date; `serve` does it by itself."""
+    from bridge import inbox
+    from bridge.cli import context
+
+    before, after = inbox.prepare(context.environment().database_url)
+    say("nothing to do" if before == after else f"migrated from {before or 'nothing'} to {after}")
+    typer.echo(after)

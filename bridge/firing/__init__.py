@@ -1,0 +1,291 @@
+"""From a trigger to exactly one DAG run: claim with a lease, call Airflow, settle.
+
+    1. claim    due triggers of an Airflow that may be called now, oldest first; the attempt counts here
+    2. fire     one call under the trigger's fixed DAG run id (bridge.airflow), in a bounded pool
+    3. settle   the new state and the attempt in one transaction, guarded by the lease's token
+
+A crash between any two steps leaves a lease that lapses; whoever takes the trigger over calls with the same DAG
+run id, is told 409, reads the run back, and settles. So calls may repeat, DAG runs cannot.
+
+While an Airflow is down (the breaker is open) nothing is claimed there but one probe at a time; what waits is
+shown as `held` and keeps its place, so that the oldest go first when it returns.
+"""
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from bridge.airflow import Airflow
+from bridge.errors import InboxUnavailable
+from bridge.firing.lane import Lane
+from bridge.inbox import Inbox, triggers
+from bridge.metrics import Metrics
+from bridge.model import Attempt, Claimed, Later, Misconfigured, Outcome, Started, TargetDown, TriggerState
+from bridge.reasons import Reason
+from bridge.settling import Settlement, settle
+from bridge.targets import AirflowTarget
+
+_POLL_SECONDS = 1.0
+_HOLD_BATCH = 500
+_RENEWALS = 4  # a lease is at least so many renewals long
+_SETTLE_TRIES = 5
+_log = structlog.get_logger("bridge.firing")
+
+
+class Dispatcher:
+    """Claims, and hands claims to the pool; one thread, whatever the number of Airflows."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        airflows: Mapping[str, tuple[AirflowTarget, Airflow]],
+        metrics: Metrics,
+        lease_seconds: float,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`clock` gives aware UTC; durations inside are measured by the monotonic clock."""
+        self._inbox = inbox
+        self._metrics = metrics
+        self._lease = timedelta(seconds=lease_seconds)
+        self._clock = clock
+        now = time.monotonic()
+        self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
+        threads = sum(target.concurrency + 1 for target, _ in airflows.values())
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._renewed_at = now
+        self._swept_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to fire what is due."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now instead of at the next poll; cheap, from any thread."""
+        self._wake.set()
+
+    def stop(self, limit_seconds: float) -> None:
+        """Claim nothing more, let running calls end up to a limit, then give the leases back.
+
+        A call that outlives the limit may still make its run; its trigger is fired again under the same DAG run
+        id by whoever takes it, finds the run, and settles.
+        """
+        self._is_stopping = True
+        self._wake.set()
+        self._thread.join()
+        deadline = time.monotonic() + limit_seconds
+        while self._under_way() and time.monotonic() < deadline:
+            self._renew()
+            self._wake.clear()
+            self._wake.wait(min(0.2, max(0.0, deadline - time.monotonic())))
+        left = self._under_way()
+        self._pool.shutdown(wait=not left, cancel_futures=True)
+        if left:
+            _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in left])
+            self._inbox.write(triggers.give_back, left)
+
+    def _under_way(self) -> list[Claimed]:
+        with self._lock:
+            return [claimed for lane in self.lanes.values() for claimed in lane.under_way.values()]
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            try:
+                pause = self._tick()
+            except InboxUnavailable:
+                pause = _POLL_SECONDS
+            except Exception:  # noqa: BLE001 - see below
+                # The last guard of the thread: whatever it is, triggers must go on being fired.
+                _log.exception("dispatch_failed")
+                self._metrics.failures.labels("dispatch").inc()
+                pause = _POLL_SECONDS
+            self._wake.wait(pause)
+
+    def _tick(self) -> float:
+        """Do one round; returns how long there is nothing to do unless woken."""
+        self._renew()
+        self._sweep()
+        return min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
+
+    def _sweep(self) -> None:
+        """Once a poll: take over what a dead process was firing."""
+        if time.monotonic() - self._swept_at < _POLL_SECONDS:
+            return
+        self._swept_at = time.monotonic()
+        taken = self._inbox.write(triggers.take_over, now=self._clock())
+        if taken:
+            self._metrics.leases_taken_over.inc(taken)
+            _log.warning("leases_taken_over", triggers=taken)
+
+    def _renew(self) -> None:
+        """Lengthen the leases of calls under way, well before they lapse."""
+        if time.monotonic() - self._renewed_at < self._lease.total_seconds() / _RENEWALS:
+            return
+        self._renewed_at = time.monotonic()
+        leases = [(claimed.trigger.id, claimed.token) for claimed in self._under_way()]
+        if leases:
+            self._inbox.write(triggers.renew, leases, until=self._clock() + self._lease)
+
+    def _dispatch(self, lane: Lane) -> float:
+        """Claim for one Airflow what it may take now, and start it."""
+        now = time.monotonic()
+        if lane.breaker.is_open:
+            self._while_down(lane, now)
+            return _POLL_SECONDS
+        with self._lock:
+            room, full = lane.room(now), lane.full_routes()
+        if not room:
+            return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
+        claims = self._inbox.write(
+            triggers.claim,
+            airflow=lane.name,
+            now=self._clock(),
+            until=self._clock() + self._lease,
+            token=secrets.token_hex(8),
+            most=room,
+            full=full,
+        )
+        with self._lock:
+            fire, surplus = lane.begin(claims, now)
+        for claimed in fire:
+            self._pool.submit(self._fire, lane, claimed)
+        if surplus:
+            self._inbox.write(triggers.give_back, surplus)
+        return 0.0 if len(claims) == room and fire else _POLL_SECONDS
+
+    def _while_down(self, lane: Lane, now: float) -> None:
+        """Show what waits as held, and probe, one probe at a time."""
+        reason = lane.breaker.reason or Reason.AIRFLOW_DOWN
+        self._inbox.write(triggers.hold, airflow=lane.name, reason=reason, most=_HOLD_BATCH)
+        if lane.breaker.may_probe(now) and not lane.is_probing:
+            lane.is_probing = True
+            self._pool.submit(self._probe, lane)
+
+    def _probe(self, lane: Lane) -> None:
+        trouble: TargetDown | Misconfigured | None
+        try:
+            trouble = lane.airflow.probe()
+        except Exception:  # noqa: BLE001 - see below
+            _log.exception("probe_failed", airflow=lane.name)
+            self._metrics.failures.labels("probe").inc()
+            trouble = TargetDown(Reason.INTERNAL_ERROR)
+        with self._lock:
+            lane.is_probing = False
+            if trouble is None:
+                lane.breaker.close()
+        if trouble is None:
+            self._metrics.airflow_open.labels(lane.name).set(0)
+            _log.info("airflow_back", airflow=lane.name)
+            self._wake.set()
+        else:
+            self._note_trouble(lane, trouble)
+
+    def _note_trouble(self, lane: Lane, trouble: TargetDown | Misconfigured) -> None:
+        with self._lock:
+            is_news = lane.trouble(trouble, time.monotonic())
+        self._metrics.airflow_open.labels(lane.name).set(1)
+        if is_news:
+            _log.error(
+                "airflow_unavailable",
+                airflow=lane.name,
+                reason=str(trouble.reason),
+                detail=trouble.detail,
+                next_step=trouble.reason.next_step,
+            )
+
+    def _fire(self, lane: Lane, claimed: Claimed) -> None:
+        """Make one attempt and settle it; runs in the pool and never raises."""
+        began, started_at = time.monotonic(), self._clock()
+        try:
+            outcome = lane.airflow.fire(claimed.trigger)
+        except Exception:  # noqa: BLE001 - see below
+            # The per-trigger guard: an error of the bridge itself is tried again slowly, a few times.
+            _log.exception("fire_failed", trigger_id=claimed.trigger.id)
+            self._metrics.failures.labels("firing").inc()
+            outcome = Later(Reason.INTERNAL_ERROR, wait_seconds=30.0, attempts_allowed=10)
+        if isinstance(outcome, TargetDown) or (isinstance(outcome, Misconfigured) and outcome.is_whole_target):
+            self._note_trouble(lane, outcome)
+        settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
+        attempt = _attempt(claimed, outcome, started_at, time.monotonic() - began)
+        try:
+            self._settle(claimed, settlement, attempt)
+        except Exception:  # noqa: BLE001 - see below
+            _log.exception("settle_failed", trigger_id=claimed.trigger.id)
+            self._metrics.failures.labels("settling").inc()
+        finally:
+            with self._lock:
+                lane.end(claimed)
+            self._wake.set()
+
+    def _settle(self, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> None:
+        """Store the end of an attempt; if the store stays unavailable the lease lapses and the trigger is retried."""
+        for left in reversed(range(_SETTLE_TRIES)):
+            try:
+                is_ours = self._inbox.write(triggers.settle, claimed, settlement, attempt)
+                break
+            except InboxUnavailable:
+                if not left or self._is_stopping:
+                    _log.error("settle_postponed", trigger_id=claimed.trigger.id)
+                    return
+                time.sleep(1.0)
+        self._report(claimed, settlement, attempt, is_ours=is_ours)
+
+    def _report(self, claimed: Claimed, settlement: Settlement, attempt: Attempt, *, is_ours: bool) -> None:
+        trigger = claimed.trigger
+        reason = str(settlement.reason) if settlement.reason else None
+        self._metrics.attempts.labels(trigger.airflow, attempt.outcome, str(attempt.reason or "")).inc()
+        if not is_ours:
+            _log.warning("lease_lost", trigger_id=trigger.id)
+            return
+        if settlement.state in (TriggerState.FIRED, TriggerState.FAILED):
+            self._metrics.triggers.labels(trigger.route, settlement.state).inc()
+        if settlement.state is TriggerState.FIRED:
+            self._metrics.fired_seconds.observe((self._clock() - trigger.age_from).total_seconds())
+        _log.info(
+            "attempt_ended",
+            trigger_id=trigger.id,
+            delivery_id=trigger.delivery_id,
+            route=trigger.route,
+            dag_id=trigger.dag_id,
+            dag_run_id=trigger.dag_run_id,
+            attempt=attempt.number,
+            outcome=attempt.outcome,
+            state=str(settlement.state),
+            reason=reason,
+            detail=settlement.detail,
+            seconds=round(attempt.seconds, 4),
+        )
+
+
+def _attempt(claimed: Claimed, outcome: Outcome, started_at: datetime, seconds: float) -> Attempt:
+    reason = None if isinstance(outcome, Started) else outcome.reason
+    return Attempt(
+        number=claimed.trigger.attempts,
+        started_at=started_at,
+        seconds=seconds,
+        outcome=_WORDS[type(outcome).__name__],
+        reason=reason,
+        detail=getattr(outcome, "detail", None) or None,
+        http_status=outcome.http_status,
+    )
+
+
+_WORDS = {
+    "Started": "started",
+    "AlreadyThere": "already_there",
+    "Later": "later",
+    "Never": "never",
+    "TargetDown": "target_down",
+    "Misconfigured": "misconfigured",
+}

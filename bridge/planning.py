@@ -1,0 +1,105 @@
+"""What a delivery asks for: read the event, ask the mapping, make the calls. Pure: nothing is sent or stored.
+
+The router, `explain` on the command line and the API all call `plan`, so what `explain` shows is what happens.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge import event as events
+from bridge import loops
+from bridge.errors import BridgeError, TemplateError, Unreadable
+from bridge.mapping import DeliveryContext, Route, RouteMap, Verdict
+from bridge.model import Call, DeliveryState, Event, TriggerState
+from bridge.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One trigger to be: its call, or why there is none. `state` is pending, held or failed."""
+
+    id: str
+    route: Route
+    dag_id: str
+    call: Call | None
+    state: TriggerState
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where a delivery goes: its new state with the reason, the verdict of every route, and the triggers."""
+
+    state: DeliveryState
+    reason: Reason | None = None
+    detail: str | None = None
+    event: Event | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    triggers: tuple[Planned, ...] = ()
+    wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What planning has to know of a delivery, stored or only imagined (`explain PAYLOAD.json`)."""
+
+    id: str
+    source: str
+    received_at: str  # RFC 3339
+    body: bytes
+    path_pipeline_id: str | None = None
+    lookup: Mapping[str, Any] | None = None
+
+
+def plan(subject: Subject, mapping: RouteMap, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:
+    """Return what the mapping makes of a delivery. Never raises for anything that a body can hold."""
+    try:
+        event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id)
+        if subject.lookup is not None:
+            event = events.merge(event, subject.lookup)
+    except Unreadable as unreadable:
+        return Plan(DeliveryState.INVALID, unreadable.reason, unreadable.detail)
+    aside = events.set_aside(event)
+    if aside is not None:
+        detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
+        return Plan(DeliveryState.IGNORED, aside, detail, event)
+    verdicts = mapping.explain(event, subject.source)
+    hops = loops.hops(event)
+    context = DeliveryContext(
+        id=subject.id, received_at=subject.received_at, fallback_id=_body_id(subject.body), hops=hops
+    )
+    triggers = tuple(
+        _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops))
+        for verdict in verdicts
+        if verdict.matches or verdict.error
+        for dag_id in verdict.route.dags
+    )
+    wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None
+    if not triggers:
+        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, None, event, verdicts, wants_lookup=wants_lookup)
+    return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, wants_lookup)
+
+
+def _planned(
+    verdict: Verdict, dag_id: str, event: Event, context: DeliveryContext, trigger_id: str, *, is_circle: bool
+) -> Planned:
+    """Make one trigger; what fails in the route's own templates is a failed trigger, never a silent no."""
+    route = verdict.route
+    try:
+        if verdict.error is not None:
+            raise verdict.error
+        call = route.call(dag_id, event, delivery=context, trigger_id=trigger_id)
+    except BridgeError as error:
+        reason = error.reason if isinstance(error, TemplateError) else Reason.CONDITION
+        return Planned(trigger_id, route, dag_id, None, TriggerState.FAILED, reason, str(error))
+    if is_circle:
+        return Planned(trigger_id, route, dag_id, call, TriggerState.HELD, Reason.LOOP_GUARD, f"hop {context.hops}")
+    return Planned(trigger_id, route, dag_id, call, TriggerState.PENDING)
+
+
+def _body_id(body: bytes) -> str:
+    """Return what identifies an event without any id: its bytes, so that every copy gives the same run."""
+    return "body-" + hashlib.sha256(body).hexdigest()[:24]

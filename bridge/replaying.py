@@ -1,0 +1,75 @@
+"""Replay: send deliveries through routing, or triggers to Airflow, once more. The command line and the API share it.
+
+Two steps, so that a person sees the count before anything moves: `select` says what a filter means, `replay`
+does it, each item in its own transaction together with its line of the audit log. The DAG run id stays the same,
+so a replay cannot run twice what has run, unless a new run is asked for.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bridge.errors import BridgeError
+from bridge.inbox import Inbox, browsing, replays
+from bridge.inbox.replays import Replayed
+from bridge.model import DeliveryState, TriggerState
+
+_PAGE = 500
+MOST = 100_000
+
+
+class NothingSelected(BridgeError):
+    """The filter names no state, or one that cannot be replayed by the many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who replays what and why."""
+
+    ids: Sequence[str]
+    actor: str
+    is_new_run: bool = False
+    reason: str | None = None
+
+
+def select(inbox: Inbox, wanted: browsing.Filter) -> list[str]:
+    """Return the ids that a filter means, oldest first; a state of deliveries selects those, else triggers."""
+    state = wanted.state
+    if state is None and wanted.delivery_id is None:
+        raise NothingSelected("say which state to replay, e.g. --state failed or --state unrouted")
+    rows = browsing.deliveries if state in set(DeliveryState) else browsing.triggers
+    if state not in set(DeliveryState) | set(TriggerState) | {None}:
+        raise NothingSelected(f"no such state: {state}")
+    found: list[str] = []
+    page = wanted
+    while len(found) < MOST:
+        items = inbox.read(rows, wanted=page, most=_PAGE)  # type: ignore[arg-type]
+        found.extend(item.id for item in items)
+        if len(items) < _PAGE:
+            break
+        page = replace(wanted, after=items[-1].id)
+    return found[::-1]
+
+
+def replay(
+    inbox: Inbox,
+    order: Order,
+    *,
+    on_progress: Callable[[int], None] = lambda _: None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Counter[Replayed]:
+    """Replay each id; returns how many ended how. Raises NotThere at the first id that is not stored."""
+    outcomes: Counter[Replayed] = Counter()
+    for done, id_ in enumerate(order.ids, start=1):
+        outcome = inbox.write(
+            replays.replay,
+            id_,
+            actor=order.actor,
+            reason=order.reason,
+            new_id=inbox.new_trigger_id() if order.is_new_run else None,
+            now=clock(),
+        )
+        outcomes[outcome] += 1
+        on_progress(done)
+    return outcomes

@@ -1,0 +1,75 @@
+"""What one attempt means for its trigger: pure, so that every rule of retrying stands in one table of tests.
+
+Started, AlreadyThere     -> fired
+Never                     -> failed
+Later                     -> pending or held, due after a back-off; failed when attempts or age are used up
+TargetDown, Misconfigured -> held, the attempt does not count
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bridge import backoff
+from bridge.model import (
+    AlreadyThere,
+    Later,
+    Misconfigured,
+    Never,
+    Outcome,
+    Started,
+    TargetDown,
+    Trigger,
+    TriggerState,
+)
+from bridge.reasons import Reason
+
+# A cause that a person has to remove (a missing right) is looked at so often.
+PARKED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Where one attempt leaves its trigger."""
+
+    state: TriggerState
+    reason: Reason | None
+    detail: str | None
+    due_at: datetime
+    is_refunded: bool = False  # the attempt does not count: the place and not the trigger was the trouble
+
+
+def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) -> Settlement:
+    """Return where `outcome` leaves a trigger whose `attempts` already counts this one; `jitter` is in [0, 1]."""
+    match outcome:
+        case Started(is_paused=is_paused):
+            return Settlement(TriggerState.FIRED, Reason.DAG_PAUSED if is_paused else None, None, now)
+        case AlreadyThere(reason=reason):
+            return Settlement(TriggerState.FIRED, reason, None, now)
+        case Never(reason=reason, detail=detail):
+            return Settlement(TriggerState.FAILED, reason, detail or None, now)
+        case Later():
+            return _later(trigger, outcome, now=now, jitter=jitter)
+        case Misconfigured(is_whole_target=False):
+            due_at = now + timedelta(seconds=PARKED_SECONDS)
+            return Settlement(TriggerState.HELD, outcome.reason, outcome.detail or None, due_at, is_refunded=True)
+        case TargetDown() | Misconfigured():
+            # Due when it was due: when the target returns, the oldest go first.
+            return Settlement(
+                TriggerState.HELD, outcome.reason, outcome.detail or None, trigger.due_at, is_refunded=True
+            )
+
+
+def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
+    detail = outcome.detail or None
+    limits = [limit for limit in (trigger.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
+    if limits and trigger.attempts >= min(limits):
+        last = f"last: {outcome.reason} {outcome.detail}".strip()
+        return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS, last, now)
+    expires_at = trigger.age_from + timedelta(seconds=trigger.limits.max_age_seconds)
+    if now >= expires_at:
+        last = f"last: {outcome.reason} {outcome.detail}".strip()
+        return Settlement(TriggerState.FAILED, Reason.EXPIRED, last, now)
+    wait = backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
+    due_at = min(now + timedelta(seconds=wait), expires_at)
+    state = TriggerState.HELD if outcome.is_hold else TriggerState.PENDING
+    return Settlement(state, outcome.reason, detail, due_at)

@@ -1,0 +1,134 @@
+"""Facts as plain JSON values: one form for the API, the command line's --json and the pages. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from bridge.mapping import Verdict
+from bridge.model import EVENT_FIELDS, Attempt, Call, Delivery, Event, Trigger
+from bridge.planning import Plan, Planned
+from bridge.reasons import Reason
+
+Json = dict[str, Any]
+
+
+def instant(value: datetime | None) -> str | None:
+    """Spell an aware instant as RFC 3339 in UTC with milliseconds."""
+    return None if value is None else value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def reason(value: Reason | None, detail: str | None) -> Json:
+    """Return a reason with the sentences that explain it."""
+    if value is None:
+        return {"reason": None, "detail": detail}
+    return {"reason": str(value), "detail": detail, "why": value.why, "next_step": value.next_step}
+
+
+def delivery(value: Delivery, *, is_whole: bool = False) -> Json:
+    """Return a delivery; whole with body, headers and look-up."""
+    short: Json = {
+        "id": value.id,
+        "source": value.source,
+        "event_id": value.event_id,
+        "state": str(value.state),
+        **reason(value.reason, value.detail),
+        "received_at": instant(value.received_at),
+    }
+    if not is_whole:
+        return short
+    return short | {
+        "key_id": value.key_id,
+        "signed_at": instant(value.signed_at),
+        "path_pipeline_id": value.path_pipeline_id,
+        "headers": dict(value.headers),
+        "body": value.body.decode("utf-8", "backslashreplace"),
+        "lookup": value.lookup,
+    }
+
+
+def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
+    """Return a trigger; whole with conf, note and limits."""
+    short: Json = {
+        "id": value.id,
+        "delivery_id": value.delivery_id,
+        "route": value.route,
+        "airflow": value.airflow,
+        "dag_id": value.dag_id,
+        "dag_run_id": value.dag_run_id or None,
+        "state": str(value.state),
+        **reason(value.reason, value.detail),
+        "attempts": value.attempts,
+        "created_at": instant(value.created_at),
+        "due_at": instant(value.due_at),
+        "settled_at": instant(value.settled_at),
+    }
+    return short | {"conf": value.conf, "note": value.note, "limits": asdict(value.limits)} if is_whole else short
+
+
+def attempt(value: Attempt) -> Json:
+    """Return an attempt."""
+    return {
+        "number": value.number,
+        "started_at": instant(value.started_at),
+        "seconds": round(value.seconds, 4),
+        "outcome": value.outcome,
+        **reason(value.reason, value.detail),
+        "http_status": value.http_status,
+    }
+
+
+def event(value: Event) -> Json:
+    """Return an event as templates see it."""
+    return {name: getattr(value, name) for name in EVENT_FIELDS}
+
+
+def call(value: Call) -> Json:
+    """Return the exact call: what is posted to which Airflow."""
+    return {
+        "airflow": value.airflow,
+        "dag_id": value.dag_id,
+        "dag_run_id": value.dag_run_id,
+        "conf": value.conf,
+        "note": value.note,
+    }
+
+
+def plan(value: Plan) -> Json:
+    """Return what `explain` shows: the event, every route's verdict, and the calls."""
+    return {
+        "state": str(value.state),
+        **reason(value.reason, value.detail),
+        "event": None if value.event is None else event(value.event),
+        "routes": [_verdict(verdict) for verdict in value.verdicts],
+        "triggers": [_planned(planned) for planned in value.triggers],
+        "wants_lookup": value.wants_lookup,
+    }
+
+
+def _verdict(verdict: Verdict) -> Json:
+    error = None if verdict.error is None else str(verdict.error)
+    return {"route": verdict.route.name, "matches": verdict.matches, "why_not": verdict.why_not, "error": error}
+
+
+def _planned(planned: Planned) -> Json:
+    return {
+        "route": planned.route.name,
+        "airflow": planned.route.airflow,
+        "dag_id": planned.dag_id,
+        "state": str(planned.state),
+        **reason(planned.reason, planned.detail),
+        "call": None if planned.call is None else call(planned.call),
+    }
+
+
+def dump(value: Any) -> bytes:
+    """Encode for HTTP; a Mapping that is not a dict is one here."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,119 @@
+"""The admin listener: the JSON API under /api/v1 and /metrics, behind the token.
+
+Every handler reads or writes the store in a thread. Without a token the listener is bound to loopback only
+(wiring refuses anything else), and then only requests that name a loopback host are answered, so that a web page
+in somebody's browser cannot reach it under another name.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bridge import views
+from bridge.errors import BridgeError, InboxUnavailable, NotThere
+from bridge.metrics import CONTENT_TYPE
+from bridge.web.api import Api, BadRequest
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+class Guard:
+    """Lets a request through only with the token; compares in constant time and reads no URL."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, metrics_open: bool) -> None:
+        """`metrics_open`: /metrics needs no token."""
+        self._app = app
+        self._token = None if token is None else b"Bearer " + token.encode()
+        self._metrics_open = metrics_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401 or pass on."""
+        if scope["type"] == "http" and not self._allows(scope):
+            response = _json({"error": "unauthorized", "next_step": "send Authorization: Bearer <token>"}, 401)
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allows(self, scope: Scope) -> bool:
+        if self._metrics_open and scope["path"] == "/metrics":
+            return True
+        headers = dict(scope["headers"])
+        if self._token is None:
+            host = headers.get(b"host", b"").decode("latin-1")
+            return host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
+        return hmac.compare_digest(headers.get(b"authorization", b""), self._token)
+
+
+def admin_app(api: Api, *, token: str | None, metrics_open: bool) -> Starlette:
+    """Build the admin application."""
+
+    async def metrics(_: Request) -> Response:
+        return Response(await asyncio.to_thread(api.exposition), media_type=CONTENT_TYPE)
+
+    routes = [
+        Route("/metrics", metrics),
+        Mount(
+            "/api/v1",
+            routes=[
+                Route("/status", _answers(api.status)),
+                Route("/deliveries", _answers(api.deliveries)),
+                Route("/deliveries/{id}", _answers(api.delivery)),
+                Route("/triggers", _answers(api.triggers)),
+                Route("/triggers/{id}", _answers(api.trigger)),
+                Route("/routes", _answers(api.routes)),
+                Route("/explain", _answers(api.explain), methods=["POST"]),
+                Route("/replay", _answers(api.replay), methods=["POST"]),
+            ],
+        ),
+    ]
+    guard = Middleware(Guard, token=token, metrics_open=metrics_open)
+    return Starlette(routes=routes, middleware=[guard])
+
+
+def _answers(method: Callable[..., views.Json]) -> Callable[[Request], Awaitable[Response]]:
+    """Run a method of the API in a thread and turn its result or its error into JSON."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = await _body(request)
+            query = dict(request.query_params)
+            result = await asyncio.to_thread(method, path=request.path_params, query=query, body=body)
+        except NotThere as error:
+            return _json({"error": "not_found", "detail": str(error)}, 404)
+        except InboxUnavailable as error:
+            return _json({"error": "unavailable", "detail": str(error)}, 503)
+        except BridgeError as error:
+            return _json({"error": "bad_request", "detail": str(error)}, 400)
+        return _json(result, 200)
+
+    return endpoint
+
+
+_MOST_BYTES = 2_097_152
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body of a change; it must be called JSON, which no HTML form can do across origins."""
+    if request.method != "POST":
+        return b""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("send Content-Type: application/json")
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise BadRequest(f"the body is larger than {_MOST_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _json(value: views.Json, status: int) -> Response:
+    return Response(views.dump(value), status_code=status, media_type="application/json")

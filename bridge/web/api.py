@@ -1,0 +1,195 @@
+"""What the JSON API answers. Synchronous: every method runs in a thread and returns plain JSON values.
+
+Each method takes the path's parameters, the query and the body; BadRequest for anything it cannot read.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge import __version__, views
+from bridge.errors import BridgeError, NotThere
+from bridge.firing import Dispatcher
+from bridge.inbox import Inbox, browsing, deliveries, triggers
+from bridge.metrics import Metrics
+from bridge.planning import Subject, plan
+from bridge.reloading import MappingFile
+from bridge.replaying import Order, replay, select
+from bridge.routing import subject
+
+_PAGE = 50
+_MOST = 500
+
+
+class BadRequest(BridgeError):
+    """The request's query or body cannot be read; the message says what to send."""
+
+
+class Api:
+    """The admin API over the objects of one process."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        mapping: MappingFile,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        sources: Mapping[str, Any],
+        max_hops: int,
+        on_replayed: Callable[[], None],
+    ) -> None:
+        """`sources` by name; `on_replayed` wakes routing and firing."""
+        self._inbox = inbox
+        self._mapping = mapping
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._sources = sources
+        self._max_hops = max_hops
+        self._on_replayed = on_replayed
+
+    def exposition(self) -> bytes:
+        """Return the metrics, with what waits read from the store now."""
+        self._metrics.observe_waiting(self._inbox.read(browsing.waiting), datetime.now(UTC))
+        return self._metrics.exposition()
+
+    def status(self, **_: Any) -> views.Json:
+        """Return where everything stands."""
+        state = self._mapping.state
+        waiting = self._inbox.read(browsing.waiting)
+        return {
+            "version": __version__,
+            "mapping": {
+                "digest": state.mapping.digest,
+                "routes": len(state.mapping.routes),
+                "loaded_at": views.instant(state.loaded_at),
+                "problems": [str(problem) for problem in state.problems],
+            },
+            "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
+            "waiting": {
+                str(name): {"count": count, "oldest": views.instant(oldest)}
+                for name, (count, oldest) in waiting.items()
+            },
+            "ended": dict(self._inbox.read(browsing.odd)),
+        }
+
+    def _airflow(self, name: str) -> views.Json:
+        lane = self._dispatcher.lanes[name]
+        breaker = lane.breaker
+        return {
+            "name": name,
+            "is_available": not breaker.is_open,
+            **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
+            "calls_under_way": len(lane.under_way),
+        }
+
+    def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
+        wanted, most = _filter(query, browsing.DELIVERY_FILTERS)
+        found = self._inbox.read(browsing.deliveries, wanted=wanted, most=most)
+        return {"deliveries": [views.delivery(one) for one in found], "next": _next(found, most)}
+
+    def delivery(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
+        """Return one delivery with its triggers."""
+        found = self._inbox.read(deliveries.get, path["id"])
+        if found is None:
+            raise NotThere(f"no delivery {path['id']}")
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), most=_MOST)
+        return views.delivery(found, is_whole=True) | {"triggers": [views.trigger(one) for one in mine]}
+
+    def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return a page of triggers, newest first; `next` is the `after` of the following page."""
+        wanted, most = _filter(query, browsing.TRIGGER_FILTERS)
+        found = self._inbox.read(browsing.triggers, wanted=wanted, most=most)
+        return {"triggers": [views.trigger(one) for one in found], "next": _next(found, most)}
+
+    def trigger(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
+        """Return one trigger with its attempts."""
+        found = self._inbox.read(triggers.get, path["id"])
+        if found is None:
+            raise NotThere(f"no trigger {path['id']}")
+        tries = self._inbox.read(browsing.attempts, found.id)
+        return views.trigger(found, is_whole=True) | {"attempt_log": [views.attempt(one) for one in tries]}
+
+    def routes(self, **_: Any) -> views.Json:
+        """Return the routes in use."""
+        return {"routes": [views.route(one) for one in self._mapping.current().routes]}
+
+    def explain(self, *, body: bytes, **_: Any) -> views.Json:
+        """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
+        order = _object(body)
+        if "delivery_id" in order:
+            found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
+            if found is None:
+                raise NotThere(f"no delivery {order['delivery_id']}")
+            about = subject(found)
+        else:
+            about = self._imagined(order)
+        made = plan(about, self._mapping.current(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops)
+        return views.plan(made)
+
+    def _imagined(self, order: Mapping[str, Any]) -> Subject:
+        if not isinstance(order.get("payload"), dict):
+            raise BadRequest('send {"payload": {...}} or {"delivery_id": "dlv_..."}')
+        source = order.get("source") or next(iter(self._sources))
+        if source not in self._sources:
+            raise BadRequest(f"no source {source!r}; there is {', '.join(self._sources)}")
+        return Subject(
+            id="dlv_0000000000000000",
+            source=source,
+            received_at=views.instant(datetime.now(UTC)) or "",
+            body=json.dumps(order["payload"]).encode(),
+        )
+
+    def replay(self, *, body: bytes, **_: Any) -> views.Json:
+        """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
+        order = _object(body)
+        if isinstance(order.get("ids"), list):
+            ids = [str(one) for one in order["ids"]]
+        else:
+            chosen = {str(name): str(value) for name, value in (order.get("filter") or {}).items()}
+            wanted, _most = _filter(chosen, browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS)
+            ids = select(self._inbox, wanted)
+        if order.get("dry_run"):
+            return {"count": len(ids), "replayed": {}}
+        wish = Order(ids, actor="api", is_new_run=bool(order.get("run_again")), reason=order.get("reason"))
+        outcomes = replay(self._inbox, wish)
+        self._on_replayed()
+        return {"count": len(ids), "replayed": {str(outcome): amount for outcome, amount in outcomes.items()}}
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        raise BadRequest("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body must be a JSON object")
+    return value
+
+
+def _filter(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
+    """Read a filter and a page size from a query."""
+    if surplus := query.keys() - allowed - {"limit"}:
+        raise BadRequest(f"unknown: {', '.join(sorted(surplus))}; there is {', '.join(sorted(allowed | {'limit'}))}")
+    values: dict[str, Any] = {name: value for name, value in query.items() if name in allowed}
+    for name in ("since", "until"):
+        if name in values:
+            values[name] = _instant(name, values[name])
+    limit = query.get("limit", str(_PAGE))
+    if not limit.isdecimal() or not 1 <= int(limit) <= _MOST:
+        raise BadRequest(f"limit must be 1 to {_MOST}")
+    return browsing.Filter(**values), int(limit)
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _next(found: list[Any], most: int) -> str | None:
+    return found[-1].id if len(found) == most else None

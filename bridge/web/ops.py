@@ -1,0 +1,85 @@
+"""GET /livez and /readyz on the public listener.
+
+livez: the process answers. readyz: it is not stopping and a write to the store commits. Airflow being down turns
+neither red: webhooks are taken in all the same.
+"""
+
+import asyncio
+import time
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bridge.errors import InboxUnavailable
+from bridge.inbox import Inbox
+from bridge.web.hooks import PREFIX, Hooks, Receive, Scope, Send
+
+_CHECK_SECONDS = 1.0  # probes come from anywhere; the store is asked at most so often
+_CHECK_TIMEOUT_SECONDS = 5.0
+
+
+class Readiness:
+    """Whether webhooks should be sent here now."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        """Start not ready, until `begin`."""
+        self._inbox = inbox
+        self._is_serving = False
+        self._checked_at = 0.0
+        self._trouble: str | None = None
+        self._lock = asyncio.Lock()
+
+    def begin(self) -> None:
+        """Everything is started."""
+        self._is_serving = True
+
+    def end(self) -> None:
+        """The process is about to stop."""
+        self._is_serving = False
+
+    async def trouble(self) -> str | None:
+        """Return why not, or None."""
+        if not self._is_serving:
+            return "not serving"
+        async with self._lock:
+            if time.monotonic() - self._checked_at >= _CHECK_SECONDS:
+                self._trouble = await self._check()
+                self._checked_at = time.monotonic()
+        return self._trouble
+
+    async def _check(self) -> str | None:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+                await asyncio.to_thread(self._inbox.check)
+        except (InboxUnavailable, TimeoutError):
+            return "the store cannot commit"
+        return None
+
+
+class PublicApp:
+    """The public listener: hooks by the short way, everything else through Starlette."""
+
+    def __init__(self, *, hooks: Hooks, readiness: Readiness) -> None:
+        """`hooks` answers below /hooks/."""
+        self._hooks = hooks
+        self._readiness = readiness
+        self._ops = Starlette(routes=[Route("/livez", _livez), Route("/readyz", self._readyz)])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch by path."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._hooks(scope, receive, send)
+        else:
+            await self._ops(scope, receive, send)
+
+    async def _readyz(self, _: Request) -> Response:
+        trouble = await self._readiness.trouble()
+        if trouble is None:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready", "why": trouble}, status_code=503)
+
+
+async def _livez(_: Request) -> Response:
+    return JSONResponse({"status": "alive"})
