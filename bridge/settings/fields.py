@@ -1,0 +1,91 @@
+"""The kinds of values in bridge.yaml: secrets by reference, URLs, files, names.
+
+Validators get `Outside` as pydantic's context: the environment and the folder that relative paths begin at.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from bridge.settings.secrets import read_file, read_variable
+from bridge.targets import Secret
+
+_HOW = "give {env: NAME} or {file: PATH}"
+_LITERAL = f"a secret is never written in this file; {_HOW}"
+_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
+_is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Where references lead."""
+
+    environ: Mapping[str, str]
+    base_dir: Path
+
+
+def resolve(reference: object, outside: Outside) -> Secret:
+    """Return the secret that `{env: NAME}` or `{file: PATH}` points to; ValueError without showing any of it."""
+    given = reference if isinstance(reference, dict) else {}
+    match {name: value for name, value in given.items() if value is not None}:
+        case {"env": str(name), **rest} if not rest:
+            return Secret(read_variable(outside.environ, name))
+        case {"file": str(path), **rest} if not rest:
+            return Secret(read_file(outside.base_dir / path))
+    raise ValueError(_HOW if given else _LITERAL)
+
+
+def _secret(reference: object, info: ValidationInfo[Outside]) -> Secret:
+    return resolve(reference, info.context)
+
+
+def _public_or_secret(given: object, info: ValidationInfo[Outside]) -> Secret:
+    return Secret(given) if isinstance(given, str) and given else resolve(given, info.context)
+
+
+def _url(text: str) -> str:
+    """Check an http(s) URL without user, query or fragment; return it without a final slash."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isascii() or not text.isprintable():
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or password")
+    if parts.query or parts.fragment or " " in text or not _is_host(parts.netloc):
+        raise ValueError("must be scheme, host, port and path only")
+    return text.rstrip("/")
+
+
+def _file(text: str, info: ValidationInfo[Outside]) -> str:
+    """Return the path, checked to be a file that can be read now."""
+    outside: Outside = info.context
+    path = outside.base_dir / text
+    try:
+        with path.open("rb"):
+            return str(path)
+    except OSError as error:
+        raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
+
+
+def check_names(found: dict[str, Any]) -> dict[str, Any]:
+    """Check names that become part of URLs and metric labels."""
+    for name in found:
+        if not _is_name(name):
+            raise ValueError(f"{name!r} is not a name: letters, digits, `-` and `_`, at most 64")
+    return found
+
+
+SecretField = Annotated[Secret, BeforeValidator(_secret)]
+PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
+Url = Annotated[str, AfterValidator(_url)]
+ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
