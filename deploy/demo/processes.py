@@ -72,11 +72,16 @@ class Process:
 
     def stop(self, *, timeout_seconds: float = 15) -> None:
         """Ask it to end, and kill the whole group when it does not, or leaves somebody behind."""
-        if self._child is not None and self.is_running:
-            self._child.send_signal(self._stop_signal)
+        self.ask_to_end()
+        if self._child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(timeout_seconds)
         self.kill()
+
+    def ask_to_end(self) -> None:
+        """Send the polite signal and return at once."""
+        if self._child is not None and self.is_running:
+            self._child.send_signal(self._stop_signal)
 
     def kill(self) -> None:
         """End the whole group at once, as a power cut would."""
@@ -111,6 +116,18 @@ class Process:
     def _leash(self) -> None:
         if _prctl is not None:
             _prctl(_PR_SET_PDEATHSIG, self._stop_signal.value)
+
+
+def stop_all(processes: Sequence[Process]) -> None:
+    """Stop them side by side; an interrupt meanwhile (a second Ctrl-C) kills them."""
+    try:
+        for process in processes:
+            process.ask_to_end()
+        for process in processes:
+            process.stop()
+    finally:
+        for process in processes:
+            process.kill()
 
 
 class DidNotStart(Exception):
