@@ -4,22 +4,24 @@ This is the hot path. It never parses more than the id, never looks at the mappi
 what the body says is read by `routing`, after the answer.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 
 from bridge import event
 from bridge.errors import Refused
 from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.metrics import ACCEPTED, Metrics
 from bridge.model import Verified
 from bridge.reasons import Reason
 from bridge.settings import Source
 
 _log = structlog.get_logger("bridge.receiving")
-_KEPT_HEADERS = {b"user-agent": "user-agent", b"content-type": "content-type", b"x-request-id": "x-request-id"}
+_KEPT_HEADERS = frozenset({b"user-agent", b"content-type"})
 _HEADER_LENGTH = 200
 _QUIET_SECONDS = 10.0
 
@@ -50,6 +52,13 @@ class Receiving:
         self._metrics = metrics
         self._on_accepted = on_accepted
         self._clock = clock
+        # Looked up once: finding a metric by its labels costs more than counting.
+        self._counted = {(name, o): metrics.deliveries.labels(name, o) for name in sources for o in ACCEPTED}
+        self._verified = {
+            (name, key.id): metrics.verified.labels(name, key.id)
+            for name, source in sources.items()
+            for key in source.verifier.keys
+        }
         self._logged: dict[tuple[str, Reason], float] = {}
 
     def knows(self, source: str) -> bool:
@@ -73,9 +82,9 @@ class Receiving:
             headers=_kept(headers),
         )
         if not accepted.is_new:
-            self._metrics.deliveries.labels(source, "duplicate").inc()
+            self._counted[source, "duplicate"].inc()
             return Receipt(accepted.delivery_id, "duplicate")
-        self._metrics.deliveries.labels(source, "stale" if verified.is_stale else "accepted").inc()
+        self._counted[source, "stale" if verified.is_stale else "accepted"].inc()
         self._on_accepted()
         return Receipt(accepted.delivery_id, "accepted")
 
@@ -88,7 +97,7 @@ class Receiving:
         except Refused as refused:
             self._refused(source, refused.reason)
             raise
-        self._metrics.verified.labels(source, verified.key_id).inc()
+        self._verified[source, verified.key_id].inc()
         return verified
 
     def _refused(self, source: str, reason: Reason) -> None:
@@ -100,10 +109,12 @@ class Receiving:
             _log.warning("refused", source=source, reason=str(reason), next_step=reason.next_step)
 
 
-def _kept(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the few headers worth keeping for people; never a signature, a cookie or a token."""
-    return {
-        _KEPT_HEADERS[name]: value[:_HEADER_LENGTH].decode("latin-1")
-        for name, value in headers
-        if name in _KEPT_HEADERS
-    }
+def _kept(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the few headers worth keeping for people, as JSON; never a signature, a cookie or a token."""
+    return _as_json(tuple(header for header in headers if header[0] in _KEPT_HEADERS))
+
+
+@lru_cache(maxsize=256)
+def _as_json(headers: tuple[tuple[bytes, bytes], ...]) -> str:
+    """Spell headers as JSON; one sender's are nearly always the same."""
+    return json.dumps({name.decode(): value[:_HEADER_LENGTH].decode("latin-1") for name, value in headers})

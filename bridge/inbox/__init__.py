@@ -9,10 +9,9 @@ after `accept` has returned; nothing here keeps anything that matters in memory.
 """
 
 import asyncio
-import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -26,6 +25,7 @@ from bridge.inbox.writer import Writer
 from bridge.model import DeliveryState, Verified
 from bridge.reasons import Reason
 
+_NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,8 +54,10 @@ class Inbox:
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
-        self._new_id = ids.IdMaker(node=secrets.randbelow(ids.NODES), microseconds=lambda: time.time_ns() // 1000)
-        self._writer = Writer(self._writing, intake_limit=intake_limit, on_intake=on_intake)
+        self._new_id = ids.IdMaker(
+            node=secrets.randbelow(ids.NODES), microseconds=lambda: time.time_ns() // 1000, after=self._newest()
+        )
+        self._writer = Writer(self._writing, new_id=self._new_id, intake_limit=intake_limit, on_intake=on_intake)
 
     async def accept(
         self,
@@ -64,16 +66,15 @@ class Inbox:
         event_id: str | None,
         verified: Verified,
         path_pipeline_id: str | None,
-        headers: Mapping[str, str],
+        headers: str,
     ) -> Accepted:
         """Store one webhook, or find the stored one of the same event; durable when it returns.
 
+        `headers` is a JSON object of those worth keeping.
         Raises InboxUnavailable when the store cannot commit or too many wait; nothing is stored then.
         """
         now = time.time_ns() // 1000
-        number = self._new_id()
         row = (
-            number,
             intake.dedup_key(source, event_id, verified.body),
             source,
             event_id,
@@ -84,7 +85,7 @@ class Inbox:
             verified.key_id,
             verified.signed_at,
             path_pipeline_id,
-            json.dumps(headers),
+            headers,
             verified.body,
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
@@ -104,6 +105,11 @@ class Inbox:
                 return work(connection, *arguments, **keywords)
         except DBAPIError as error:
             raise InboxUnavailable(f"the store cannot be read: {type(error.orig).__name__}") from error
+
+    def _newest(self) -> int:
+        """Return the newest delivery's id: those to come must be greater, even if the clock was set back."""
+        with self._writing.connect() as connection:
+            return connection.execute(_NEWEST).scalar_one() or 0
 
     def new_trigger_id(self) -> str:
         """Return a fresh trigger id."""

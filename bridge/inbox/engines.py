@@ -42,7 +42,9 @@ def read_url(text: str) -> URL:
 
 def open_writer(url: URL) -> Engine:
     """Open the engine of the one writing connection; it never begins a transaction by itself."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"check_same_thread": False})
+    # The hot insert has one statement per batch size; all of them should stay prepared.
+    arguments = {"check_same_thread": False, "cached_statements": 512}
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=arguments)
     event.listen(engine, "connect", _prepare_writer)
     return engine
 

@@ -23,11 +23,14 @@ _TEXT = re.compile(r"(dlv|trg)_([0-9a-f]{16})")
 class IdMaker:
     """Makes growing ids, each once, for any number of threads."""
 
-    def __init__(self, *, node: int, microseconds: Callable[[], int]) -> None:
-        """`node` is the process's own number below NODES; `microseconds` is the clock, Unix time."""
+    def __init__(self, *, node: int, microseconds: Callable[[], int], after: int = 0) -> None:
+        """`node` is the process's own number below NODES; `microseconds` is the clock, Unix time.
+
+        Every id is greater than `after`.
+        """
         self._node = node
         self._microseconds = microseconds
-        self._last = 0
+        self._last = after >> _NODE_BITS
         self._lock = threading.Lock()
 
     def __call__(self) -> int:

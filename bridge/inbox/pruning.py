@@ -9,7 +9,8 @@ from bridge.inbox.rows import microseconds
 
 # Ids grow with time, so the oldest rows stand at the beginning of the table.
 _OLD = text(
-    "SELECT id FROM deliveries WHERE id < :before AND state <> 'received' AND NOT EXISTS"
+    "SELECT id FROM deliveries WHERE id < :before AND id <= (SELECT upto FROM folded) AND state <> 'received'"
+    " AND NOT EXISTS"
     " (SELECT 1 FROM triggers WHERE delivery_id = deliveries.id AND state IN ('pending','held','firing'))"
     " ORDER BY id LIMIT :most"
 )
@@ -17,6 +18,9 @@ _ATTEMPTS = text(
     "DELETE FROM attempts WHERE trigger_id IN (SELECT id FROM triggers WHERE delivery_id IN :ids)"
 ).bindparams(bindparam("ids", expanding=True))
 _TRIGGERS = text("DELETE FROM triggers WHERE delivery_id IN :ids").bindparams(bindparam("ids", expanding=True))
+_KEYS = text(
+    "DELETE FROM dedup WHERE delivery_id IN :ids AND dedup_key IN (SELECT dedup_key FROM deliveries WHERE id IN :ids)"
+).bindparams(bindparam("ids", expanding=True))
 _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
 
 
@@ -28,6 +32,6 @@ def prune(connection: Connection, *, before: datetime, most: int) -> int:
     values = {"before": first_id(microseconds(before)), "most": most}
     ids = [row[0] for row in connection.execute(_OLD, values)]
     if ids:
-        for statement in (_ATTEMPTS, _TRIGGERS, _DELIVERIES):
+        for statement in (_ATTEMPTS, _TRIGGERS, _KEYS, _DELIVERIES):
             connection.execute(statement, {"ids": ids})
     return len(ids)

@@ -9,6 +9,7 @@ that one poison row cannot refuse its neighbours; a failed COMMIT fails everyone
 """
 
 import threading
+import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
@@ -20,21 +21,21 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import BridgeError, InboxUnavailable
-from bridge.inbox.intake import Row, insert_rows
+from bridge.inbox.intake import MOST_IN_MEMORY, Intake, Row, Stored
 
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
 
 T = TypeVar("T")
-Accepted = tuple[int, bool]  # delivery id as stored, whether this row was new
+_QUIET_SECONDS = 0.2  # with nothing to write for so long, keys are folded
 
 
-class _Intake:
+class _Webhook:
     """One webhook that waits for its commit; answered on the event loop."""
 
     __slots__ = ("future", "row")
 
-    def __init__(self, row: Row, future: "Future[Accepted]") -> None:
+    def __init__(self, row: Row, future: "Future[Stored]") -> None:
         self.row = row
         self.future = future
 
@@ -52,22 +53,30 @@ class _Job:
 class Writer:
     """Owns the writing connection and its thread."""
 
-    def __init__(self, engine: Engine, *, intake_limit: int, on_intake: Callable[[int, float], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        new_id: Callable[[], int],
+        intake_limit: int,
+        on_intake: Callable[[int, float], None],
+    ) -> None:
         """`intake_limit`: webhooks that may wait. `on_intake(rows, batch seconds)` runs after each commit."""
         self._engine = engine
-        self._queue: SimpleQueue[_Intake | _Job | None] = SimpleQueue()
+        self._new_id = new_id
+        self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
         self._intake_limit = intake_limit
         self._on_intake = on_intake
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
-    def insert(self, row: Row, loop: AbstractEventLoop) -> "Future[Accepted]":
+    def insert(self, row: Row, loop: AbstractEventLoop) -> "Future[Stored]":
         """Queue one webhook and return the future of its commit; InboxUnavailable when too many wait."""
         if self._is_closed or self._queue.qsize() >= self._intake_limit:
             raise InboxUnavailable("too many webhooks wait for a commit")
-        future: Future[Accepted] = loop.create_future()
-        self._queue.put(_Intake(row, future))
+        future: Future[Stored] = loop.create_future()
+        self._queue.put(_Webhook(row, future))
         return future
 
     def run(self, work: Callable[[Connection], T], *, timeout_seconds: float = 30.0) -> T:
@@ -93,14 +102,37 @@ class Writer:
 
     def _run(self) -> None:
         with self._engine.connect() as connection:
-            while (first := self._queue.get()) is not None:
-                batch: list[_Intake | _Job] = [first]
-                is_last = self._gather(batch)
-                self._commit(connection, batch)
-                if is_last:
+            intake = Intake(connection.connection.driver_connection, self._new_id)
+            is_last = False
+            while not is_last:
+                first = self._next(intake)
+                if first is None:
                     break
+                batch: list[_Webhook | _Job] = [first]
+                is_last = self._gather(batch)
+                self._commit(connection, intake, batch)
 
-    def _gather(self, batch: list[_Intake | _Job]) -> bool:
+    def _next(self, intake: Intake) -> _Webhook | _Job | None:
+        """Return the next to write, None at the end; folds keys while nothing waits, or too many are in memory."""
+        while intake.waits():
+            if intake.waits() > MOST_IN_MEMORY:
+                self._fold(intake)
+            try:
+                return self._queue.get(timeout=_QUIET_SECONDS)
+            except Empty:
+                while intake.waits() and self._queue.empty() and self._fold(intake):
+                    pass
+        return self._queue.get()
+
+    def _fold(self, intake: Intake) -> bool:
+        try:
+            intake.fold()
+        except Exception as error:  # noqa: BLE001 - webhooks must go on being stored; it is tried again
+            _log.error("fold_failed", cause=_cause(error))
+            return False
+        return True
+
+    def _gather(self, batch: list[_Webhook | _Job]) -> bool:
         """Add whatever waits to the batch; True when the end was reached."""
         try:
             while len(batch) < _BATCH:
@@ -112,40 +144,42 @@ class Writer:
             pass
         return False
 
-    def _commit(self, connection: Connection, batch: list[_Intake | _Job]) -> None:
+    def _commit(self, connection: Connection, intake: Intake, batch: list[_Webhook | _Job]) -> None:
         """Write one batch: intake first, then the jobs, each in a savepoint, then COMMIT, then the answers."""
-        intake = [item for item in batch if isinstance(item, _Intake)]
+        webhooks = [item for item in batch if isinstance(item, _Webhook)]
         jobs = [item for item in batch if isinstance(item, _Job) and item.future.set_running_or_notify_cancel()]
+        began = time.perf_counter()
         try:
-            transaction = _Transaction(connection)
-            accepted = transaction.insert([item.row for item in intake])
+            transaction = _Transaction(connection, intake)
+            stored = transaction.insert([item.row for item in webhooks])
             results = [transaction.savepoint(job.work) for job in jobs]
             transaction.commit()
         except Exception as error:  # noqa: BLE001 - everyone who waits must get an answer
-            self._refuse(connection, intake, jobs, error)
+            intake.rolled_back()
+            self._refuse(connection, webhooks, jobs, error)
             return
-        self._answer(intake, accepted, transaction.seconds)
+        self._answer(webhooks, stored, time.perf_counter() - began)
         for job, (result, failure) in zip(jobs, results, strict=True):
             if failure is None:
                 job.future.set_result(result)
             else:
                 job.future.set_exception(failure)
 
-    def _answer(self, intake: list[_Intake], accepted: list[Accepted | Exception], seconds: float) -> None:
+    def _answer(self, webhooks: list[_Webhook], stored: list[Stored | Exception], seconds: float) -> None:
         """Wake the event loop once for the whole batch."""
-        if not intake:
+        if not webhooks:
             return
-        pairs = [(item.future, outcome) for item, outcome in zip(intake, accepted, strict=True)]
-        _wake(intake[0].future.get_loop(), pairs)
-        self._on_intake(len(intake), seconds)
+        pairs = [(item.future, outcome) for item, outcome in zip(webhooks, stored, strict=True)]
+        _wake(webhooks[0].future.get_loop(), pairs)
+        self._on_intake(len(webhooks), seconds)
 
-    def _refuse(self, connection: Connection, intake: list[_Intake], jobs: list[_Job], error: Exception) -> None:
+    def _refuse(self, connection: Connection, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
         """Nothing of this batch was committed: say so to everyone, without the statement's values."""
         _rollback(connection)
-        _log.error("store_failed", error=type(error).__name__, cause=_cause(error))
+        _log.error("store_failed", cause=_cause(error))
         failure = InboxUnavailable(f"the store cannot commit: {_cause(error)}")
-        if intake:
-            _wake(intake[0].future.get_loop(), [(item.future, failure) for item in intake])
+        if webhooks:
+            _wake(webhooks[0].future.get_loop(), [(item.future, failure) for item in webhooks])
         for job in jobs:
             job.future.set_exception(failure)
 
@@ -153,47 +187,53 @@ class Writer:
 class _Transaction:
     """One transaction, spelled out: the driver's own BEGIN and COMMIT, and savepoints for the jobs."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, intake: Intake) -> None:
         self._connection = connection
-        self._driver = connection.connection.driver_connection
-        self.seconds = 0.0
-        self._driver.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
+        self._intake = intake
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE")
+        self._driver = driver
 
-    def insert(self, rows: list[Row]) -> list[Accepted | Exception]:
+    def insert(self, rows: list[Row]) -> list[Stored | Exception]:
         """Insert the webhooks; one outcome a row, in order."""
         if not rows:
             return []
-        self._driver.execute("SAVEPOINT intake")  # type: ignore[union-attr]
+        self._driver.execute("SAVEPOINT intake")
         try:
-            outcome: list[Accepted | Exception] = list(insert_rows(self._driver, rows))
+            outcome: list[Stored | Exception] = list(self._intake.insert(rows))
         except Exception:  # noqa: BLE001 - one bad row must not refuse its neighbours
-            self._driver.execute("ROLLBACK TO intake")  # type: ignore[union-attr]
+            self._driver.execute("ROLLBACK TO intake")
+            self._intake.rolled_back()
             outcome = [self._insert_alone(row) for row in rows]
-        self._driver.execute("RELEASE intake")  # type: ignore[union-attr]
+        self._driver.execute("RELEASE intake")
         return outcome
 
-    def _insert_alone(self, row: Row) -> Accepted | Exception:
-        result, failure = self.savepoint(lambda _: insert_rows(self._driver, [row])[0])
-        return failure if failure is not None else result  # type: ignore[no-any-return]
+    def _insert_alone(self, row: Row) -> Stored | Exception:
+        stored, failure = self.savepoint(lambda _: self._intake.insert([row])[0])
+        if failure is not None:
+            self._intake.forget(row)
+            return failure
+        return stored  # type: ignore[no-any-return]
 
     def savepoint(self, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
         """Run one job; undo it alone if it fails."""
-        self._driver.execute("SAVEPOINT job")  # type: ignore[union-attr]
+        self._driver.execute("SAVEPOINT job")
         try:
             result = work(self._connection)
         except Exception as error:  # noqa: BLE001 - handed to whoever asked for the job
-            self._driver.execute("ROLLBACK TO job")  # type: ignore[union-attr]
-            self._driver.execute("RELEASE job")  # type: ignore[union-attr]
+            self._driver.execute("ROLLBACK TO job")
+            self._driver.execute("RELEASE job")
             return None, error if isinstance(error, BridgeError) else InboxUnavailable(_cause(error))
-        self._driver.execute("RELEASE job")  # type: ignore[union-attr]
+        self._driver.execute("RELEASE job")
         return result, None
 
     def commit(self) -> None:
         """Make it durable."""
-        self._driver.execute("COMMIT")  # type: ignore[union-attr]
+        self._driver.execute("COMMIT")
+        self._intake.committed()
 
 
-def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Accepted], Accepted | Exception]]") -> None:
+def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
     """Hand the outcomes to the event loop in one call; a loop that has ended has nobody left to answer."""
     try:
         loop.call_soon_threadsafe(_resolve, pairs)
@@ -201,7 +241,7 @@ def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Accepted], Accepted
         _log.warning("answers_dropped", reason="the event loop has ended", webhooks=len(pairs))
 
 
-def _resolve(pairs: "list[tuple[Future[Accepted], Accepted | Exception]]") -> None:
+def _resolve(pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
     """Answer on the loop's own thread; a sender that left is skipped, its row stays."""
     for future, outcome in pairs:
         if future.done():
@@ -214,9 +254,9 @@ def _resolve(pairs: "list[tuple[Future[Accepted], Accepted | Exception]]") -> No
 
 def _rollback(connection: Connection) -> None:
     """Undo what the failed batch left open, if anything."""
-    driver = connection.connection.driver_connection
-    if driver.in_transaction:  # type: ignore[union-attr]
-        driver.execute("ROLLBACK")  # type: ignore[union-attr]
+    driver: Any = connection.connection.driver_connection
+    if driver.in_transaction:
+        driver.execute("ROLLBACK")
 
 
 def _cause(error: Exception) -> str:

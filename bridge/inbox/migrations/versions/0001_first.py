@@ -41,8 +41,10 @@ def _deliveries() -> None:
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("lookup", sa.Text),
     )
-    # One event of a source is one delivery, however often it is sent.
-    op.create_index("deliveries_dedup", "deliveries", ["dedup_key"], unique=True)
+    # One event of a source is one delivery, however often it is sent: see bridge/inbox/intake.py.
+    op.execute("CREATE TABLE dedup (dedup_key BLOB PRIMARY KEY, delivery_id INTEGER NOT NULL) WITHOUT ROWID")
+    op.execute("CREATE TABLE folded (upto INTEGER NOT NULL)")
+    op.execute("INSERT INTO folded VALUES (0)")
     # What waits to be routed; history costs it nothing.
     _partial("deliveries_waiting", "deliveries", ["due_at"], "state = 'received'")
     # What a person looks for: everything that did not simply go its way.
