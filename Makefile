@@ -16,11 +16,15 @@ help: ## show this list
 
 setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need, once
 
-.venv/.ready: requirements/uv.txt requirements/dev.txt requirements/install.sh pyproject.toml
+.venv/.synced: requirements/uv.txt requirements/dev.txt requirements/install.sh
+	@requirements/install.sh tools
+	@touch $@
+
+.venv/.ready: .venv/.synced pyproject.toml
 	@requirements/install.sh bridge
 	@touch $@
 
-.venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.ready
+.venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.synced
 	@requirements/install.sh airflow
 	@touch $@
 
@@ -29,7 +33,7 @@ LINT = code=0; \
 	$(BIN)/ruff check . || code=$$?; \
 	$(BIN)/ruff format --check . || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
 	$(BIN)/mypy || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/lint-imports || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
+	$(BIN)/lint-imports --no-logo || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
 
 check: .venv/.ready ## linters, types and the import rules
 	@$(LINT); exit $$code

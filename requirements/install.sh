@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Make one virtual environment hold exactly what a lock file says.
 #
-#   install.sh bridge     .venv holds requirements/dev.txt and this project, editable
-#   install.sh airflow    .venv-airflow holds requirements/airflow.txt; needs .venv
+#   install.sh tools      .venv holds requirements/dev.txt: what the bridge, its tests and its tools need
+#   install.sh bridge     .venv holds this project too, editable
+#   install.sh airflow    .venv-airflow holds requirements/airflow.txt
+#
+# In this order: `tools` brings uv, and removes from .venv what its lock does not name, the project too.
 #
 # Needs python3 (3.11 or newer, or $PYTHON) with its venv module, and nothing else: pip brings uv, checked
 # against its hash, and uv brings the rest, checked against theirs. Repeating it changes nothing.
@@ -16,10 +19,10 @@ python=${PYTHON:-python3}
 }
 
 case ${1:-} in
-bridge) venv=.venv ;;
+tools | bridge) venv=.venv ;;
 airflow) venv=.venv-airflow ;;
 *)
-    echo "usage: install.sh bridge|airflow" >&2
+    echo "usage: install.sh tools|bridge|airflow" >&2
     exit 2
     ;;
 esac
@@ -34,6 +37,7 @@ export UV_PYTHON_DOWNLOADS=never
 if [ ! -x "$venv/bin/python" ]; then
     echo "==> $venv: new virtual environment"
     "$python" -m venv --clear "$venv" || {
+        rm -rf "$venv"
         echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv" >&2
         exit 1
     }
@@ -53,11 +57,17 @@ sync() {
         "${command[@]}" 2>&1 | sed -E '/^ [-+~] /d'
     fi
 }
-if [ "$venv" = .venv ]; then
-    echo "==> $venv: installing the bridge, its tests and tools"
+case $1 in
+tools)
+    echo "==> $venv: installing what the bridge, its tests and its tools need"
     sync requirements/dev.txt
+    ;;
+bridge)
+    echo "==> $venv: installing the bridge"
     .venv/bin/uv pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
-else
+    ;;
+airflow)
     echo "==> $venv: installing Apache Airflow"
     sync requirements/airflow.txt
-fi
+    ;;
+esac
