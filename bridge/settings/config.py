@@ -16,20 +16,18 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationInfo,
     model_validator,
 )
 
 from bridge import yamltree
 from bridge.settings.fields import (
     Name,
-    Outside,
     PublicField,
     ReadableFile,
     Seconds,
     SecretField,
     Url,
-    check_names,
+    looking_at,
     resolve,
 )
 from bridge.signature import MAX_KEYS, PRESETS, Key, Verifier, check_secret
@@ -59,7 +57,9 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
 
     Raises ConfigError with every mistake and its place in the file.
     """
-    written = yamltree.validate(_File, yamltree.parse(text, file=file), context=Outside(environ, base_dir))
+    tree = yamltree.parse(text, file=file)
+    with looking_at(environ, base_dir):
+        written = yamltree.validate(_File, tree)
     return Config(
         sources={name: entry.build(name) for name, entry in written.sources.items()},
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
@@ -89,8 +89,8 @@ class _Key(_Entry):
         return given
 
     @model_validator(mode="after")
-    def _read(self, info: ValidationInfo[Outside]) -> Self:
-        secret = resolve({"env": self.env, "file": self.file}, info.context).reveal()
+    def _read(self) -> Self:
+        secret = resolve({"env": self.env, "file": self.file}).reveal()
         if trouble := check_secret(secret):
             raise ValueError(trouble)
         self._key = Key(self.id, secret.encode())
@@ -199,5 +199,5 @@ class _Airflow(_Entry):
 
 
 class _File(_Entry):
-    sources: Annotated[dict[str, _Source], Field(min_length=1), AfterValidator(check_names)]
-    airflow: Annotated[dict[str, _Airflow], Field(min_length=1), AfterValidator(check_names)]
+    sources: dict[Name, _Source] = Field(min_length=1)
+    airflow: dict[Name, _Airflow] = Field(min_length=1)

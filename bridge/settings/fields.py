@@ -1,16 +1,19 @@
 """The kinds of values in bridge.yaml: secrets by reference, URLs, files, names.
 
-Validators get `Outside` as pydantic's context: the environment and the folder that relative paths begin at.
+References lead to an environment and a folder, which `looking_at` sets while one file is validated: so a missing
+secret is reported like any other mistake, with its place, and all of them at once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from bridge.settings.secrets import read_file, read_variable
 from bridge.targets import Secret
@@ -22,15 +25,27 @@ _is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """Where references lead."""
-
+class _Outside:
     environ: Mapping[str, str]
     base_dir: Path
 
 
-def resolve(reference: object, outside: Outside) -> Secret:
+_outside: ContextVar[_Outside] = ContextVar("outside")
+
+
+@contextmanager
+def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[None]:
+    """Let references lead to this environment and this folder."""
+    token = _outside.set(_Outside(environ, base_dir))
+    try:
+        yield
+    finally:
+        _outside.reset(token)
+
+
+def resolve(reference: object) -> Secret:
     """Return the secret that `{env: NAME}` or `{file: PATH}` points to; ValueError without showing any of it."""
+    outside = _outside.get()
     given = reference if isinstance(reference, dict) else {}
     match {name: value for name, value in given.items() if value is not None}:
         case {"env": str(name), **rest} if not rest:
@@ -40,12 +55,8 @@ def resolve(reference: object, outside: Outside) -> Secret:
     raise ValueError(_HOW if given else _LITERAL)
 
 
-def _secret(reference: object, info: ValidationInfo[Outside]) -> Secret:
-    return resolve(reference, info.context)
-
-
-def _public_or_secret(given: object, info: ValidationInfo[Outside]) -> Secret:
-    return Secret(given) if isinstance(given, str) and given else resolve(given, info.context)
+def _public_or_secret(given: object) -> Secret:
+    return Secret(given) if isinstance(given, str) and given else resolve(given)
 
 
 def _url(text: str) -> str:
@@ -64,10 +75,9 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _file(text: str, info: ValidationInfo[Outside]) -> str:
+def _file(text: str) -> str:
     """Return the path, checked to be a file that can be read now."""
-    outside: Outside = info.context
-    path = outside.base_dir / text
+    path = _outside.get().base_dir / text
     try:
         with path.open("rb"):
             return str(path)
@@ -75,17 +85,16 @@ def _file(text: str, info: ValidationInfo[Outside]) -> str:
         raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
 
 
-def check_names(found: dict[str, Any]) -> dict[str, Any]:
-    """Check names that become part of URLs and metric labels."""
-    for name in found:
-        if not _is_name(name):
-            raise ValueError(f"{name!r} is not a name: letters, digits, `-` and `_`, at most 64")
-    return found
+def _name(text: str) -> str:
+    """Check a name that becomes part of a URL or a metric label."""
+    if not _is_name(text):
+        raise ValueError(f"{text[:64]!r} is not a name: letters, digits, `-` and `_`, at most 64")
+    return text
 
 
-SecretField = Annotated[Secret, BeforeValidator(_secret)]
+SecretField = Annotated[Secret, BeforeValidator(resolve)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(_url)]
 ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]

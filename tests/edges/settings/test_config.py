@@ -1,0 +1,348 @@
+"""bridge.yaml: what it means, every mistake with its place, and no secret in any message."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.errors import ConfigError
+from bridge.settings import Config, read_config
+from bridge.targets import AirflowAuth, AirflowTarget
+
+_SHIPPED = Path(__file__).parents[3] / "config" / "bridge.yaml"
+_SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
+_ENVIRON = {
+    "PLANASONIX_WEBHOOK_SECRET": _SECRET,
+    "OLD_SECRET": "whsec_canary_of_the_time_before",
+    "PLANASONIX_API_KEY": "canary-api-key",
+    "AIRFLOW_USERNAME": "canary-user",
+    "AIRFLOW_PASSWORD": "canary-password",
+    "EMPTY": "",
+    "SHORT": "canary",
+    "PLACEHOLDER": "your-webhook-signing-secret",
+}
+_SOURCES = """\
+sources:
+  planasonix:
+    signature:
+      preset: planasonix
+      secrets:
+        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}
+"""
+_AIRFLOW = """\
+airflow:
+  default:
+    url: http://localhost:8080
+"""
+
+
+def _read(text: str, base_dir: Path = Path("/nowhere")) -> Config:
+    return read_config(text, file="bridge.yaml", environ=_ENVIRON, base_dir=base_dir)
+
+
+def _problems(text: str, base_dir: Path = Path("/nowhere")) -> list[str]:
+    with pytest.raises(ConfigError) as wrong:
+        _read(text, base_dir)
+    return [str(problem) for problem in wrong.value.problems]
+
+
+def test_shipped_file_is_the_contract() -> None:
+    """The shipped file says exactly what the documented example says, without the API that needs a key."""
+    config = _read(_SHIPPED.read_text())
+
+    (source,) = config.sources.values()
+    verifier = source.verifier
+    assert (source.name, source.keeps_stale, source.api) == ("planasonix", True, None)
+    assert (verifier.preset.name, verifier.past_seconds, verifier.future_seconds) == ("planasonix", 300, 60)
+    assert [(key.id, key.secret) for key in verifier.keys] == [("current", _SECRET.encode())]
+    (airflow,) = config.airflows.values()
+    assert airflow == AirflowTarget(name="default", url="http://localhost:8080", auth=airflow.auth)
+    assert airflow.auth.username is not None
+    assert airflow.auth.password is not None
+    assert (airflow.auth.username.reveal(), airflow.auth.password.reveal()) == ("canary-user", "canary-password")
+
+
+def test_comments_of_the_shipped_file_are_true() -> None:
+    """Every commented-out key may be put in; those with a default show that default."""
+    lines = _SHIPPED.read_text().splitlines()
+    shown = [line.replace("# ", "", 1) if line.strip().startswith("# ") else line for line in lines[6:]]
+    kept = [line for line in shown if "_file:" not in line and "prefix:" not in line]
+
+    config = _read("\n".join(kept))
+
+    plain = _read(_SHIPPED.read_text())
+    api = config.sources["planasonix"].api
+    assert api is not None
+    assert (api.url, api.key.reveal()) == ("https://api.planasonix.com", "canary-api-key")
+    assert repr(config.airflows) == repr(plain.airflows)
+    before, after = plain.sources["planasonix"].verifier, config.sources["planasonix"].verifier
+    assert (before.past_seconds, before.future_seconds) == (after.past_seconds, after.future_seconds)
+
+
+def test_everything_that_can_be_said(tmp_path: Path) -> None:
+    """Every key reaches its place; relative files begin at the folder of bridge.yaml."""
+    for name in ("ca.pem", "client.pem", "client.key"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "secret").write_text("whsec_from_a_file_with_line_break\n")
+    (tmp_path / "token").write_text("canary-token\n")
+    text = """
+sources:
+  body_only-1:
+    signature:
+      preset: planasonix-body
+      prefix: sha256
+      secrets:
+        - {id: "2025", file: secret}
+        - {id: old-one, env: OLD_SECRET}
+    stale: reject
+    api: {url: "https://api.example/base/", key: {env: PLANASONIX_API_KEY}, timeout_seconds: 2}
+  timed:
+    signature: {preset: planasonix, past_seconds: 10, future_seconds: 0, secrets: [{id: a, env: OLD_SECRET}]}
+airflow:
+  eu:
+    url: https://airflow.example/prefix/
+    auth: {token: {file: token}}
+    version: 3
+    concurrency: 1
+    rate: 0.5
+    connect_seconds: 1
+    read_seconds: 2
+    deadline_seconds: 4.5
+    max_conf_bytes: 2048
+    ca_file: ca.pem
+    client_cert_file: client.pem
+    client_key_file: client.key
+    verify_tls: false
+  open: {url: "http://[::1]:8080", version: "2", auth: {username: bridge, password: {env: AIRFLOW_PASSWORD}}}
+"""
+    config = _read(text, tmp_path)
+
+    one, two = config.sources.values()
+    assert [(key.id, key.secret) for key in one.verifier.keys] == [
+        ("2025", b"whsec_from_a_file_with_line_break"),
+        ("old-one", _ENVIRON["OLD_SECRET"].encode()),
+    ]
+    assert (one.verifier.prefix, one.keeps_stale, two.keeps_stale) == ("sha256", False, True)
+    assert one.api is not None
+    assert (one.api.url, one.api.timeout_seconds) == ("https://api.example/base", 2)
+    assert (two.verifier.past_seconds, two.verifier.future_seconds) == (10, 0)
+    eu, open_ = config.airflows.values()
+    assert eu.auth.token is not None
+    assert eu.auth.token.reveal() == "canary-token"
+    assert eu == AirflowTarget(
+        name="eu",
+        url="https://airflow.example/prefix",
+        auth=AirflowAuth(token=eu.auth.token),
+        version="3",
+        concurrency=1,
+        rate=0.5,
+        connect_seconds=1,
+        read_seconds=2,
+        deadline_seconds=4.5,
+        max_conf_bytes=2048,
+        ca_file=str(tmp_path / "ca.pem"),
+        client_cert_file=str(tmp_path / "client.pem"),
+        client_key_file=str(tmp_path / "client.key"),
+        verify_tls=False,
+    )
+    assert open_.auth.username is not None
+    assert (open_.url, open_.version, open_.auth.username.reveal()) == ("http://[::1]:8080", "2", "bridge")
+
+
+def test_config_never_shows_a_secret() -> None:
+    """The repr of everything that is read masks every secret."""
+    text = _SHIPPED.read_text().replace("    # api:", "    api:")
+    text = text.replace("    #   url:", "      url:").replace("    #   key:", "      key:")
+
+    config = _read(text)
+
+    assert config.sources["planasonix"].api is not None
+    shown = repr(config) + str(config) + "".join(repr(source.verifier.keys) for source in config.sources.values())
+    assert not any(secret in shown for secret in _ENVIRON.values() if secret)
+
+
+_KEY = "- {id: current, env: PLANASONIX_WEBHOOK_SECRET}"
+
+
+# What is replaced in a good file, by what, and what is said about it.
+_MISTAKES = [
+    ("preset: planasonix", "preset: planasonics", "unknown preset"),
+    ("      preset: planasonix\n", "", 'the key "preset" is missing'),
+    (_KEY, "[]", "1"),
+    (_KEY, "- whsec_canary_written_into_the_file", "never written in this file"),
+    (_KEY, "- {id: current, secret: whsec_canary_written_here}", "never written in this file"),
+    (_KEY, "- {id: current, value: whsec_canary_written_here}", "never written in this file"),
+    (_KEY, "- {id: current}", "give {env: NAME} or {file: PATH}"),
+    (_KEY, "- {id: current, env: A, file: b}", "give {env: NAME} or {file: PATH}"),
+    (_KEY, "- {env: PLANASONIX_WEBHOOK_SECRET}", 'the key "id" is missing'),
+    (_KEY, "- {id: 'a b', env: PLANASONIX_WEBHOOK_SECRET}", "'a b' is not a name"),
+    (_KEY, "- {id: current, env: NOT_SET}", "the environment variable NOT_SET is not set"),
+    (_KEY, "- {id: current, env: EMPTY}", "the environment variable EMPTY is empty"),
+    (_KEY, "- {id: current, env: SHORT}", "shorter than 24 bytes"),
+    (_KEY, "- {id: current, env: PLACEHOLDER}", "placeholder"),
+    (_KEY, "- {id: current, file: not_there}", "the file /nowhere/not_there cannot be read: No such file"),
+    (_KEY, "- {id: current, file: /dev/null}", "the file /dev/null is empty"),
+    (_KEY, f"{_KEY}\n        {_KEY}", "two secrets have the same id"),
+    (_KEY, "\n        ".join(_KEY.replace("current", f"k{n}") for n in range(6)), "5"),
+    ("    signature:", "    stale: maybe\n    signature:", '"maybe" is not valid here; it can be keep, reject'),
+    ("    signature:", "    unsigned: true\n    signature:", 'unknown key "unsigned"'),
+    ("preset: planasonix", "preset: planasonix\n      prefix: sha256", "has the prefix v1 only"),
+    ("preset: planasonix", "preset: planasonix-body\n      past_seconds: 300", "signs no timestamp"),
+    ("preset: planasonix", "preset: planasonix\n      past_seconds: -1", "1"),
+    ("preset: planasonix", "preset: planasonix\n      future_seconds: 1.5", "integer"),
+    ("  planasonix:", "  'a/b':", "'a/b' is not a name"),
+    ("http://localhost:8080", "localhost:8080", "http:// or https://"),
+    ("http://localhost:8080", "ftp://localhost", "http:// or https://"),
+    ("http://localhost:8080", "http://", "http:// or https://"),
+    ("http://localhost:8080", "http://canary:canary@localhost", "must not hold a user or password"),
+    ("http://localhost:8080", "http://localhost/?token=canary", "scheme, host, port and path only"),
+    ("http://localhost:8080", "http://localhost:99999", "is not a URL"),
+    ("http://localhost:8080", "http://local host", "scheme, host, port and path only"),
+    ("http://localhost:8080", "{env: URL}", "string"),
+    ("http://localhost:8080", "http://h\n    version: 4", '"4" is not valid here; it can be auto, 2, 3'),
+    ("http://localhost:8080", "http://h\n    concurrency: 0", "1"),
+    ("http://localhost:8080", "http://h\n    rate: .inf", "number"),
+    ("http://localhost:8080", "http://h\n    read_seconds: 0", "0"),
+    ("http://localhost:8080", "http://h\n    concurency: 4", 'unknown key "concurency", did you mean "concurrency"?'),
+    ("http://localhost:8080", "http://h\n    ca_file: not_there", "cannot be read"),
+    ("http://localhost:8080", "http://h\n    client_key_file: /dev/null", "needs client_cert_file"),
+    ("http://localhost:8080", "http://h\n    auth: {username: a}", "give username and password, or token"),
+    ("http://localhost:8080", "http://h\n    auth: {}", "give username and password, or token"),
+    ("http://localhost:8080", "http://h\n    auth: {token: canary}", "never written in this file"),
+    (
+        "http://localhost:8080",
+        "http://h\n    auth: {username: a, password: canary}",
+        "never written in this file",
+    ),
+    (
+        "http://localhost:8080",
+        "http://h\n    auth: {username: a, password: {env: AIRFLOW_PASSWORD}, token: {env: AIRFLOW_PASSWORD}}",
+        "give username and password, or token",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "what"), _MISTAKES)
+def test_one_mistake(old: str, new: str, what: str) -> None:
+    """Each mistake is one problem with a line, a column and what to do, and shows no secret."""
+    good = _SOURCES + _AIRFLOW
+    assert good.count(old) >= 1
+
+    problems = _problems(good.replace(old, new, 1))
+
+    assert len(problems) == 1
+    file, line, column, said = problems[0].split(":", 3)
+    assert (file, line.isdigit(), column.isdigit()) == ("bridge.yaml", True, True)
+    assert what in said
+    assert "canary" not in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", ""),
+        ("[]", ""),
+        ("text", ""),
+        (_AIRFLOW, "sources"),
+        (_SOURCES, "airflow"),
+        (_AIRFLOW + "sources: {}\n", "1"),
+        (_SOURCES + "airflow: {}\n", "1"),
+        (_AIRFLOW + "sources: {planasonix: }\n", ""),
+        (_AIRFLOW + "sources: {planasonix: {}}\n", "signature"),
+        (_SOURCES + _AIRFLOW + _AIRFLOW, "airflow"),
+        (_SOURCES.replace("secrets:", "secret:") + _AIRFLOW, 'unknown key "secret", did you mean "secrets"?'),
+        (_SOURCES + _AIRFLOW + "routes: []\n", "routes"),
+        (_SOURCES + _AIRFLOW + "  default: {}\n", "default"),
+        (_SOURCES + "airflow: &a\n  default: *a\n", ""),
+        (_SOURCES + "airflow: !!python/object:os.system {}\n", ""),
+        ("\tsources: {}\n", ""),
+        ("sources: {", ""),
+        ("\0", ""),
+    ],
+)
+def test_wrong_shape(text: str, what: str) -> None:
+    """Missing, empty, repeated and unknown parts, and what is no YAML, are problems with a place."""
+    problems = _problems(text)
+
+    assert problems
+    assert all(problem.startswith("bridge.yaml") for problem in problems)
+    assert any(what in problem for problem in problems)
+
+
+def test_all_mistakes_at_once() -> None:
+    """One reading tells about every mistake, in the order of the file."""
+    text = """\
+sources:
+  one:
+    signature:
+      preset: planasonics
+      secrets: [{id: a, env: NOT_SET}, whsec_canary]
+    stale: never
+airflow:
+  default:
+    url: localhost
+    auth: {username: {env: EMPTY}, password: canary}
+    concurrency: many
+"""
+    problems = _problems(text)
+
+    lines = [int(problem.split(":")[1]) for problem in problems]
+    assert lines == [4, 5, 5, 6, 9, 10, 10, 11]
+    assert "canary" not in "".join(problems)
+
+
+_WORDS = st.sampled_from(["id", "env", "file", "preset", "secrets", "url", "key", "auth", "token", "signature", "x"])
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["planasonix", "2"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _yaml(value: Any) -> str:
+    """Write a value as flow YAML; JSON is YAML, but for what JSON cannot say."""
+    return json.dumps(value).replace("NaN", ".nan").replace("-Infinity", "-.inf").replace("Infinity", ".inf")
+
+
+@given(
+    st.sampled_from(["sources", "airflow"]),
+    st.dictionaries(
+        st.sampled_from(["signature", "stale", "api", "url", "auth", "version", "rate", "ca_file", "verify_tls"]),
+        _VALUES,
+        max_size=4,
+    ),
+)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_any_tree_is_read_or_a_config_error(part: str, entry: dict[str, Any]) -> None:
+    """Any values at any place give a configuration or ConfigError, nothing else."""
+    other = _AIRFLOW if part == "sources" else _SOURCES
+    try:
+        _read(f"{other}{part}: {{x: {_yaml(entry)}}}\n")
+    except ConfigError as error:
+        listed = error.problems
+    else:
+        return
+    assert listed
+
+
+@given(st.text(max_size=60), st.integers(0, 200))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_any_text_is_read_or_a_config_error(noise: str, place: int) -> None:
+    """Text of any kind, alone or in the middle of a good file, gives a configuration or ConfigError."""
+    good = _SOURCES + _AIRFLOW
+    for text in (noise, good[:place] + noise + good[place:]):
+        try:
+            _read(text)
+        except ConfigError as error:
+            listed = error.problems
+        else:
+            continue
+        assert listed
