@@ -1,0 +1,29 @@
+"""How long to wait before the next try: the only place that knows the numbers of retrying.
+
+Exponential, and spread over the whole interval ("full jitter"), so that what failed together does not come back
+together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random.
+"""
+
+_BASE_SECONDS = 0.2
+_CAP_SECONDS = 30.0
+_HELD_SECONDS = 15.0
+_HELD_CAP_SECONDS = 300.0
+_MOST_DOUBLINGS = 60  # far beyond either cap; keeps the power small for attempts that count in thousands
+
+
+def wait(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
+    """Return the seconds after the `attempt`th try (from 1): up to 0.2 s, doubling, up to 30 s; never below at_least.
+
+    `at_least` is what the other side asked for, so it wins over the cap.
+    """
+    return max(at_least, jitter * min(_CAP_SECONDS, _BASE_SECONDS * _doubled(attempt - 1)))
+
+
+def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
+    """Return the seconds when something outside has to pass first: from 15 s, the range doubling up to 300 s."""
+    upper = min(_HELD_CAP_SECONDS, _HELD_SECONDS * _doubled(attempt))
+    return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
+
+
+def _doubled(times: int) -> float:
+    return float(2 ** max(0, min(times, _MOST_DOUBLINGS)))

@@ -1,0 +1,44 @@
+"""Back-off: the table of waits, and the bounds that hold for every attempt."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import backoff
+
+ATTEMPTS = st.integers(min_value=0, max_value=10**9)
+JITTERS = st.floats(min_value=0, max_value=1)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "jitter", "seconds"),
+    [
+        (1, 0.0, 0.0),
+        (1, 1.0, 0.2),
+        (2, 1.0, 0.4),
+        (3, 0.5, 0.4),
+        (8, 1.0, 25.6),
+        (9, 1.0, 30.0),
+        (10_000, 1.0, 30.0),
+        (0, 1.0, 0.2),
+    ],
+)
+def test_wait_doubles_up_to_its_cap(attempt: int, jitter: float, seconds: float) -> None:
+    """0.2 s doubling to 30 s, and jitter covers the whole interval."""
+    assert backoff.wait(attempt, jitter) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "jitter", "seconds"),
+    [(1, 0.0, 15.0), (1, 1.0, 30.0), (2, 1.0, 60.0), (5, 1.0, 300.0), (10_000, 0.0, 15.0), (10_000, 1.0, 300.0)],
+)
+def test_wait_held_stays_between_15_and_300_seconds(attempt: int, jitter: float, seconds: float) -> None:
+    """What waits for a person is not asked more often than every 15 s, nor less often than every 5 min."""
+    assert backoff.wait_held(attempt, jitter) == pytest.approx(seconds)
+
+
+@given(ATTEMPTS, JITTERS, st.floats(min_value=0, max_value=3600))
+def test_asked_wait_is_never_undercut(attempt: int, jitter: float, at_least: float) -> None:
+    """Whatever the attempt and the jitter, the other side's wish is honoured, and is all that exceeds the cap."""
+    assert at_least <= backoff.wait(attempt, jitter, at_least=at_least) <= max(30.0, at_least)
+    assert at_least <= backoff.wait_held(attempt, jitter, at_least=at_least) <= max(300.0, at_least)

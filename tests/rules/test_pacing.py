@@ -1,0 +1,62 @@
+"""The pace: a burst at once, then the rate, and never more than either allows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.pacing import Pacer
+
+
+def test_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    """4 at once, then one each 0.1 s."""
+    pacer = Pacer(rate=10.0, burst=4, now=50.0)
+    assert pacer.available(50.0) == 4
+    pacer.take(4, 50.0)
+    assert pacer.available(50.0) == 0
+    assert pacer.seconds_until(50.0) == pytest.approx(0.1)
+    assert pacer.available(50.1) == 1
+    assert pacer.seconds_until(50.1) == 0.0
+    assert pacer.available(1_000.0) == 4
+
+
+def test_rate_below_one_per_second() -> None:
+    """One DAG run a minute is a rate as well."""
+    pacer = Pacer(rate=1 / 60, burst=1, now=0.0)
+    pacer.take(1, 0.0)
+    assert pacer.seconds_until(0.0) == pytest.approx(60.0)
+    assert pacer.available(59.0) == 0
+    assert pacer.available(60.0) == 1
+
+
+def test_taking_more_than_there_is_makes_the_next_wait() -> None:
+    """A debt is paid off before anything else goes."""
+    pacer = Pacer(rate=1.0, burst=1, now=0.0)
+    pacer.take(3, 0.0)
+    assert pacer.available(0.0) == 0
+    assert pacer.seconds_until(0.0) == pytest.approx(3.0)
+
+
+def test_clock_that_steps_back_gives_nothing_away() -> None:
+    """Another thread's slightly older `now` neither refills nor counts twice."""
+    pacer = Pacer(rate=1.0, burst=2, now=10.0)
+    pacer.take(2, 10.0)
+    assert pacer.available(9.0) == 0
+    assert pacer.available(11.0) == 1
+
+
+@given(
+    rate=st.floats(min_value=0.01, max_value=1000),
+    burst=st.integers(min_value=1, max_value=64),
+    steps=st.lists(st.floats(min_value=0, max_value=10), max_size=50),
+)
+def test_whoever_waits_as_told_may_go_and_the_rate_holds(rate: float, burst: int, steps: list[float]) -> None:
+    """After `seconds_until` there is one; and over any time at most burst + rate * seconds went."""
+    pacer, now, went = Pacer(rate=rate, burst=burst, now=0.0), 0.0, 0
+    for step in steps:
+        now += step
+        now += pacer.seconds_until(now)
+        amount = pacer.available(now)
+        assert amount >= 1
+        pacer.take(amount, now)
+        went += amount
+    assert went <= burst + rate * now + 0.01
