@@ -4,16 +4,19 @@ The router, `explain` on the command line and the API all call `plan`, so what `
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from typing import Any
 
 from bridge import event as events
 from bridge import loops
 from bridge.errors import BridgeError, TemplateError, Unreadable
-from bridge.mapping import DeliveryContext, Route, RouteMap, Verdict
+from bridge.mapping import DeliveryContext, Mapping, Route, Verdict
 from bridge.model import Call, DeliveryState, Event, TriggerState
 from bridge.reasons import Reason
+
+_NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Subject:
     received_at: str  # RFC 3339
     body: bytes
     path_pipeline_id: str | None = None
-    lookup: Mapping[str, Any] | None = None
+    lookup: AnyMapping[str, Any] | None = None
 
 
-def plan(subject: Subject, mapping: RouteMap, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:
+def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:
     """Return what the mapping makes of a delivery. Never raises for anything that a body can hold."""
     try:
         event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id)
@@ -66,11 +69,11 @@ def plan(subject: Subject, mapping: RouteMap, *, new_trigger_id: Callable[[], st
     if aside is not None:
         detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
         return Plan(DeliveryState.IGNORED, aside, detail, event)
-    verdicts = mapping.explain(event, subject.source)
     hops = loops.hops(event)
     context = DeliveryContext(
         id=subject.id, received_at=subject.received_at, fallback_id=_body_id(subject.body), hops=hops
     )
+    verdicts = mapping.explain(event, subject.source, context)
     triggers = tuple(
         _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops))
         for verdict in verdicts
@@ -79,7 +82,8 @@ def plan(subject: Subject, mapping: RouteMap, *, new_trigger_id: Callable[[], st
     )
     wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None
     if not triggers:
-        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, None, event, verdicts, wants_lookup=wants_lookup)
+        detail = None if event.pipeline_id else _NO_PIPELINE
+        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, detail, event, verdicts, wants_lookup=wants_lookup)
     return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, wants_lookup)
 
 

@@ -38,18 +38,23 @@ def select(inbox: Inbox, wanted: browsing.Filter) -> list[str]:
     state = wanted.state
     if state is None and wanted.delivery_id is None:
         raise NothingSelected("say which state to replay, e.g. --state failed or --state unrouted")
-    rows = browsing.deliveries if state in set(DeliveryState) else browsing.triggers
     if state not in set(DeliveryState) | set(TriggerState) | {None}:
         raise NothingSelected(f"no such state: {state}")
     found: list[str] = []
     page = wanted
     while len(found) < MOST:
-        items = inbox.read(rows, wanted=page, most=_PAGE)  # type: ignore[arg-type]
-        found.extend(item.id for item in items)
-        if len(items) < _PAGE:
+        ids = _page(inbox, page, is_of_deliveries=state in set(DeliveryState))
+        found.extend(ids)
+        if len(ids) < _PAGE:
             break
-        page = replace(wanted, after=items[-1].id)
+        page = replace(wanted, after=ids[-1])
     return found[::-1]
+
+
+def _page(inbox: Inbox, wanted: browsing.Filter, *, is_of_deliveries: bool) -> list[str]:
+    if is_of_deliveries:
+        return [delivery.id for delivery in inbox.read(browsing.deliveries, wanted=wanted, most=_PAGE)]
+    return [trigger.id for trigger in inbox.read(browsing.triggers, wanted=wanted, most=_PAGE)]
 
 
 def replay(

@@ -22,7 +22,7 @@ from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
 from bridge.inbox.triggers import NewTrigger
-from bridge.mapping import RouteMap
+from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
 from bridge.model import Delivery, DeliveryState, Limits
 from bridge.planasonix import PlanasonixClient

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from bridge.mapping import Verdict
-from bridge.model import EVENT_FIELDS, Attempt, Call, Delivery, Event, Trigger
+from bridge.mapping import Route, Verdict, event_fields
+from bridge.model import Attempt, Call, Delivery, Trigger
 from bridge.planning import Plan, Planned
 from bridge.reasons import Reason
 
@@ -79,9 +79,18 @@ def attempt(value: Attempt) -> Json:
     }
 
 
-def event(value: Event) -> Json:
-    """Return an event as templates see it."""
-    return {name: getattr(value, name) for name in EVENT_FIELDS}
+def route(value: Route) -> Json:
+    """Return a route of the mapping in use."""
+    return {
+        "name": value.name,
+        "line": value.line,
+        "enabled": value.enabled,
+        "airflow": value.airflow,
+        "dags": list(value.dags),
+        "matches": {test.key: list(test.wanted) for test in value.tests},
+        "has_condition": value.condition is not None,
+        "limits": asdict(value.limits),
+    }
 
 
 def call(value: Call) -> Json:
@@ -100,7 +109,7 @@ def plan(value: Plan) -> Json:
     return {
         "state": str(value.state),
         **reason(value.reason, value.detail),
-        "event": None if value.event is None else event(value.event),
+        "event": None if value.event is None else event_fields(value.event),
         "routes": [_verdict(verdict) for verdict in value.verdicts],
         "triggers": [_planned(planned) for planned in value.triggers],
         "wants_lookup": value.wants_lookup,

@@ -168,12 +168,15 @@ def _scalar(event: ev.ScalarEvent) -> Any:
     return float(text) if _is_float(text) else text
 
 
-def validate(model: type[M], tree: Tree) -> M:
-    """Return the model of a tree's values; raises ConfigError with every complaint at its place."""
+def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
+    """Return the model of a tree's values; raises ConfigError with every complaint at its place.
+
+    `context` is what the model's own validators are given.
+    """
     if tree.value is None:
         raise ConfigError([tree.problem((), "is empty")])
     try:
-        return model.model_validate(tree.value)
+        return model.model_validate(tree.value, context=context)
     except ValidationError as error:
         problems = [_explain(model, tree, detail) for detail in error.errors(include_url=False)]
         raise ConfigError(list(dict.fromkeys(problems))) from None
@@ -196,6 +199,8 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
             words = re.findall(r"'([^']*)'", allowed)
             hint = nearest(given, words) or f"; it can be {', '.join(words)}"
             return tree.problem(path, f'"{given[:60]}" is not valid here{hint}')
+        case "too_short":
+            return tree.problem(path, f'"{name}" is empty')
         case _:
             if detail["type"] == "value_error":
                 return tree.problem(path, detail["msg"].removeprefix("Value error, "))

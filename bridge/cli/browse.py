@@ -53,7 +53,12 @@ def deliveries(
         if delivery_id is not None:
             one = inbox.read(statements.get, delivery_id)
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), most=1000)
-            _one(one and views.delivery(one, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
+            _one(
+                None if one is None else views.delivery(one, is_whole=True),
+                "triggers",
+                [views.trigger(t) for t in mine],
+                as_json,
+            )
             return
         wanted = browsing.Filter(
             state=state, source=source, event_id=event_id, since=moment(since), until=moment(until)
@@ -82,7 +87,12 @@ def triggers(
         if trigger_id is not None:
             one = inbox.read(statements.get, trigger_id)
             tries = inbox.read(browsing.attempts, trigger_id)
-            _one(one and views.trigger(one, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
+            _one(
+                None if one is None else views.trigger(one, is_whole=True),
+                "attempt_log",
+                [views.attempt(t) for t in tries],
+                as_json,
+            )
             return
         wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, since=moment(since), until=moment(until))
         found = [views.trigger(one) for one in inbox.read(browsing.triggers, wanted=wanted, most=limit)]

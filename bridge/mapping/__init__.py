@@ -1,0 +1,68 @@
+"""The mapping: which events start which DAGs. Pure; the file's text comes in as a parameter.
+
+    read      text -> Mapping, or ConfigError with every mistake at its place
+    explain   event -> one Verdict per route; the router, the CLI and the API all ask this one function
+
+All matching routes fire. Order means nothing but the order of the answer.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import ConfigError, Problem
+from bridge.mapping.compiling import Compiler
+from bridge.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
+from bridge.mapping.schema import MappingForm, json_schema, readable_part
+from bridge.model import Event
+from bridge.yamltree import parse, validate
+
+__all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]
+
+_IMAGINED = DeliveryContext(id="", received_at="", fallback_id="", hops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """All routes of one file; `digest` tells two files apart."""
+
+    routes: tuple[Route, ...]
+    digest: str
+
+    def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> tuple[Verdict, ...]:
+        """Return what each route says to an event, in the file's order."""
+        facts = {
+            "source": source,
+            "event": event.type,
+            "pipeline": event.pipeline_id,
+            "pipeline_name": event.pipeline_name,
+            "connection": event.connection_id,
+            "environment": event.environment,
+            "on": None if event.status is None else str(event.status),
+        }
+
+        def context(route: Route) -> Any:
+            return namespace(route, event, delivery)
+
+        return tuple(route.judge(facts, context) for route in self.routes)
+
+
+def read(text: str, *, file: str, airflows: Collection[str], sources: Collection[str]) -> Mapping:
+    """Read mapping.yaml. Raises ConfigError with every mistake: `file:line:column: what, and the nearest word`.
+
+    `airflows` and `sources` are the names that bridge.yaml defines.
+    """
+    tree = parse(text, file=file)
+    problems: list[Problem] = []
+    try:
+        form = validate(MappingForm, tree)
+        defaults, routes = form.defaults, dict(enumerate(form.routes))
+    except ConfigError as error:
+        problems = error.problems
+        defaults, routes = readable_part(tree.value)
+    compiler = Compiler(defaults, tree, list(airflows), list(sources))
+    compiled = tuple(compiler.route(route, index) for index, route in routes.items())
+    if problems or compiler.problems:
+        raise ConfigError(list(dict.fromkeys([*problems, *compiler.problems])))
+    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12])

@@ -1,0 +1,154 @@
+"""A route that has been checked and compiled: whether it matches, and the call it makes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import ConditionError
+from bridge.event import identity
+from bridge.mapping.runs import clean, run_id
+from bridge.model import EVENT_FIELDS, Call, Event, Limits
+from bridge.rendering import Condition, Template
+
+_MAX_NOTE = 1000
+# Keys of conf["planasonix"] that are fields of the event; design contract.
+_CARRIED = ("pipeline_id", "pipeline_name", "connection_id", "run_id", "job_id", "environment", "occurred_at")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What templates and conf need of the delivery. `fallback_id` identifies an event without any id of its own."""
+
+    id: str
+    received_at: str
+    fallback_id: str
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One condition on one field: the field's name in the mapping, the words of the route, and the check."""
+
+    key: str
+    wanted: tuple[str, ...]
+    accepts: Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one route says to one event: it matches, or why not, or its `when` failed."""
+
+    route: "Route"
+    matches: bool
+    why_not: str | None = None
+    error: ConditionError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule of the mapping, compiled."""
+
+    name: str
+    line: int
+    enabled: bool
+    airflow: str
+    dags: tuple[str, ...]
+    tests: tuple[Test, ...]
+    condition: Condition | None
+    conf: Mapping[str, Any]  # values are Templates, or dicts and lists of them, or plain
+    note: Template | None
+    dag_run_id: Template | None
+    limits: Limits
+
+    @property
+    def conf_keys(self) -> tuple[str, ...]:
+        """The top-level keys of conf that this route sends."""
+        return (*self.conf, "planasonix")
+
+    def judge(self, facts: Mapping[str, str | None], context: Callable[["Route"], Mapping[str, Any]]) -> Verdict:
+        """Return whether it matches; `facts` are the event's values by mapping key."""
+        why_not = self._why_not(facts)
+        if why_not is not None:
+            return Verdict(self, matches=False, why_not=why_not)
+        if self.condition is None:
+            return Verdict(self, matches=True)
+        try:
+            is_so = self.condition.holds(context(self))
+        except ConditionError as error:
+            return Verdict(self, matches=False, error=error)
+        return Verdict(self, matches=is_so, why_not=None if is_so else "when: is false for this event")
+
+    def _why_not(self, facts: Mapping[str, str | None]) -> str | None:
+        """Return the first thing that does not fit, None if all of it does."""
+        if not self.enabled:
+            return "the route is not enabled"
+        for test in self.tests:
+            given = facts[test.key]
+            if given is None:
+                return f"{test.key}: the event has none"
+            if not test.accepts(given):
+                return f'{test.key}: event has "{given}", route wants {", ".join(map(_quoted, test.wanted))}'
+        return None
+
+    def call(self, dag_id: str, event: Event, *, delivery: DeliveryContext, trigger_id: str, rerun: int = 0) -> Call:
+        """Return the exact call for one DAG. Raises TemplateError, with the template's place in its text."""
+        context = namespace(self, event, delivery)
+        conf = clean(_render(self.conf, context))
+        note = None if self.note is None else str(self.note.render(context))[:_MAX_NOTE]
+        return Call(
+            route=self.name,
+            airflow=self.airflow,
+            dag_id=dag_id,
+            dag_run_id=self._run_id(event, delivery, context, rerun),
+            conf=conf | {"planasonix": clean(self._carried(event, delivery, trigger_id))},
+            note=None if note is None else clean(note),
+            limits=self.limits,
+        )
+
+    def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any], rerun: int) -> str:
+        if self.dag_run_id is not None:
+            return run_id(str(self.dag_run_id.render(context)), rerun=rerun)
+        about = identity(event) or delivery.fallback_id
+        return run_id(f"planasonix__{about}__{event.status}__{self.name}", rerun=rerun)
+
+    def _carried(self, event: Event, delivery: DeliveryContext, trigger_id: str) -> dict[str, Any]:
+        return {
+            "delivery_id": delivery.id,
+            "event_id": event.id,
+            "event_type": event.type,
+            "status": str(event.status),
+            **{name: getattr(event, name) for name in _CARRIED},
+            "parameters": event.parameters,
+            "route": self.name,
+            "trigger_id": trigger_id,
+            "hops": delivery.hops + 1,
+        }
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
+
+
+def namespace(route: Route, event: Event, delivery: DeliveryContext) -> Mapping[str, Any]:
+    """Return what templates are given (design contract, template variables)."""
+    return {
+        "event": event_fields(event),
+        "delivery": {"id": delivery.id, "received_at": delivery.received_at},
+        "route": {"name": route.name},
+    }
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """Return the event as templates see it; the status as plain text."""
+    fields = {name: getattr(event, name) for name in EVENT_FIELDS}
+    return fields | {"status": None if event.status is None else str(event.status)}
+
+
+def _render(value: Any, context: Mapping[str, Any]) -> Any:
+    if isinstance(value, Template):
+        return value.render(context)
+    if isinstance(value, Mapping):
+        return {key: _render(item, context) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_render(item, context) for item in value]
+    return value

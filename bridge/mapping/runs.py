@@ -1,0 +1,42 @@
+"""DAG run ids and conf in the form that Airflow takes.
+
+Airflow's rules (found by running 2.11 to 3.3): `[A-Za-z0-9_.~:+-]`, no `..`, no prefix of its own run types, at most
+250 characters; a NUL or an unpaired surrogate in conf is refused by PostgreSQL only, so it never leaves here.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MAX_RUN_ID = 200  # 250 is Airflow's limit; the rest is for `__rN` and for other databases' counting
+_illegal = re.compile(r"[^A-Za-z0-9_.~:+-]+")
+_dots = re.compile(r"\.{2,}")
+_RESERVED = ("scheduled__", "asset_triggered__", "backfill__", "asset_materialization__", "operator_triggered__")
+_unsafe = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def run_id(wanted: str, *, rerun: int = 0) -> str:
+    """Return `wanted` as a legal DAG run id; whatever had to be changed or cut is told apart by a digest."""
+    legal = _dots.sub(".", _illegal.sub("-", wanted.strip()))
+    if legal.startswith(_RESERVED):
+        legal = f"planasonix__{legal}"
+    if legal != wanted or len(legal) > MAX_RUN_ID or not legal:
+        digest = hashlib.sha256(wanted.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        legal = f"{legal[: MAX_RUN_ID - 14]}--{digest}"
+    return f"{legal}__r{rerun}" if rerun else legal
+
+
+def clean(value: Any) -> Any:
+    """Return a JSON value without the two kinds of character that no database under Airflow can keep.
+
+    They are replaced by U+FFFD and not dropped, so that a person sees that something stood there.
+    """
+    if isinstance(value, str):
+        return _unsafe.sub(_REPLACEMENT, value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value

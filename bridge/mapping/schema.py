@@ -1,0 +1,133 @@
+"""The form of mapping.yaml, as pydantic models: the one source of its checks and of the JSON Schema for editors."""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DAG_ID = r"^[A-Za-z0-9_.~:+-]{1,250}$"
+
+StatusWord = Literal["succeeded", "failed", "cancelled", "skipped"]
+
+
+def _seconds(value: Any) -> Any:
+    """Read 90, "90s", "15m", "24h", "7d"."""
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        if found is None:
+            raise ValueError(f'"{value[:40]}" is not a duration; write seconds, or 90s, 15m, 24h, 7d')
+        return int(found[1]) * _UNIT_SECONDS[found[2]]
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _static(value: Any) -> Any:
+    if isinstance(value, str) and ("{{" in value or "{%" in value):
+        raise ValueError("is static text: an event can never choose a DAG or an Airflow; use one route per DAG")
+    return value
+
+
+def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
+
+
+F = TypeVar("F", bound=BaseModel)
+_TEXT = {"type": "string", "minLength": 1}
+_STATUS = {"enum": ["succeeded", "failed", "cancelled", "skipped"]}
+Glob = Annotated[str, Field(min_length=1, max_length=250)]
+Globs = Annotated[list[Glob], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_TEXT)]
+Statuses = Annotated[list[StatusWord], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_STATUS)]
+DagId = Annotated[str, BeforeValidator(_static), Field(pattern=_DAG_ID)]
+DagIds = Annotated[
+    list[DagId],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    _one_or_many({"type": "string", "pattern": _DAG_ID}),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, le=31_536_000),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}]}),
+]
+AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DefaultsForm(_Form):
+    """What routes take over unless they say otherwise; `conf` is merged key by key."""
+
+    source: Globs | None = Field(None, description="Only webhooks of these sources.")
+    environment: Globs | None = Field(None, description="Only events of these environments; globs.")
+    on: Statuses | None = Field(None, description="Only events with these statuses; default succeeded.")
+    airflow: AirflowName | None = Field(None, description="Which Airflow of bridge.yaml; static text.")
+    conf: dict[str, Any] | None = Field(None, description="Keys of conf that every route sends.")
+    note: str | None = Field(None, description="The DAG run's note; a template.")
+    enabled: bool | None = Field(None, description="false switches routes off without deleting them.")
+    max_age: Duration | None = Field(None, description="How long a trigger is tried: seconds, or 90s, 15m, 24h, 7d.")
+    max_attempts: int | None = Field(None, ge=1, le=100_000, description="How often a trigger is tried at most.")
+    concurrency: int | None = Field(None, ge=1, le=1000, description="Calls of one route under way at once.")
+
+
+class RouteForm(DefaultsForm):
+    """Which events start which DAG, with which conf. All conditions must hold; all matching routes fire."""
+
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_.~:+ -]+$",
+        description="Unique; part of the DAG run id. Default: the DAG id.",
+    )
+    event: Globs | None = Field(None, description="Only these event types, as the sender spells them; globs.")
+    pipeline: Globs | None = Field(None, description="Only these pipeline ids; globs.")
+    pipeline_name: Globs | None = Field(None, description="Only these pipeline names; globs.")
+    connection: Globs | None = Field(None, description="Only these connection ids; globs.")
+    when: str | None = Field(None, min_length=1, description="A Jinja expression that must be true.")
+    dag: DagIds = Field(description="The DAG or DAGs to start; static text.")
+    dag_run_id: str | None = Field(None, min_length=1, description="The DAG run id; a template. Rarely needed.")
+
+
+class MappingForm(_Form):
+    """Which Planasonix events start which Airflow DAGs."""
+
+    defaults: DefaultsForm = Field(
+        default_factory=lambda: DefaultsForm.model_validate({}), description="What every route takes over."
+    )
+    routes: list[RouteForm] = Field(description="The routes; all that match an event fire.")
+
+
+def readable_part(value: Any) -> tuple[DefaultsForm, dict[int, RouteForm]]:
+    """Return what can be read of a file with mistakes, so that those of the rest are told at the same time."""
+    defaults = _try(DefaultsForm, value.get("defaults")) if isinstance(value, dict) else None
+    listed = value.get("routes") if isinstance(value, dict) else None
+    routes = {index: _try(RouteForm, item) for index, item in enumerate(listed if isinstance(listed, list) else [])}
+    return (
+        defaults or DefaultsForm.model_validate({}),
+        {index: route for index, route in routes.items() if route is not None},
+    )
+
+
+def _try(form: type[F], value: Any) -> F | None:
+    try:
+        return form.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (Draft 2020-12) of mapping.yaml."""
+    schema = MappingForm.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Mapping of the Planasonix to Airflow bridge",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
