@@ -195,7 +195,7 @@ class Demo:
         time.sleep(0.2)
 
     def _print_links(self) -> None:
-        failing, _ = write_payload("sales_failed.json")
+        failing, _ = write_payload("fails_on_demand.json")
         token = self._secrets.admin_token
         show.headline("Where to look")
         show.say(f"  Airflow         {self._airflow.url}   user admin, password {self._secrets.passwords['admin']}")
@@ -205,10 +205,9 @@ class Demo:
         show.headline("What to try next, in another terminal")
         show.say(f"  . {shown(HOME / 'env')}")
         show.say("  planasonix-bridge triggers")
-        show.say(f"  add a route to {shown(MAPPING)}; it is picked up while the bridge runs:")
-        show.detail(f"- name: sales_failed\n  pipeline: {PIPELINE}\n  on: failed\n  dag: fails_on_demand")
         show.say(f"  planasonix-bridge explain {shown(failing)}")
-        show.say(f"  planasonix-bridge send {shown(failing)} --url {self._bridge.hook_url}")
+        show.say(f"  planasonix-bridge send {shown(failing)}      starts a DAG run that fails")
+        show.say(f"  edit {shown(MAPPING)}: routes are picked up while the bridge runs")
         show.headline("Ctrl-C stops everything.")
 
 
