@@ -69,7 +69,8 @@ def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) ->
     if now >= expires_at:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.EXPIRED, last, now)
-    wait = backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
+    wait_for = backoff.wait_held if outcome.is_hold else backoff.wait
+    wait = wait_for(trigger.attempts, jitter, at_least=outcome.wait_seconds)
     due_at = min(now + timedelta(seconds=wait), expires_at)
     state = TriggerState.HELD if outcome.is_hold else TriggerState.PENDING
     return Settlement(state, outcome.reason, detail, due_at)
