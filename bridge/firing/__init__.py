@@ -119,7 +119,7 @@ class Dispatcher:
         return min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
 
     def _sweep(self) -> None:
-        """Once a poll: take over what a dead process was firing."""
+        """Once a poll: take over what a dead process was firing, and say of what can never be fired why."""
         if time.monotonic() - self._swept_at < _POLL_SECONDS:
             return
         self._swept_at = time.monotonic()
@@ -127,6 +127,9 @@ class Dispatcher:
         if taken:
             self._metrics.leases_taken_over.inc(taken)
             _log.warning("leases_taken_over", triggers=taken)
+        strays = self._inbox.write(triggers.hold_strays, airflows=self.lanes)
+        if strays:
+            _log.error("unknown_airflow", triggers=strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)
 
     def _renew(self) -> None:
         """Lengthen the leases of calls under way, well before they lapse."""

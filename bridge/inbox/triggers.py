@@ -7,7 +7,7 @@ rows mean that someone else owns the trigger by now.
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
@@ -22,7 +22,7 @@ _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
     " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at)"
     " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :now, :now, :settled_at)"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at)"
     " ON CONFLICT DO NOTHING"
 )
 _HAS = text(
@@ -57,7 +57,15 @@ _HOLD = text(
     "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN (SELECT id FROM triggers"
     " WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending' LIMIT :most)"
 )
+_HOLD_STRAYS = text(
+    "UPDATE triggers SET state = 'held', reason = 'unknown_airflow', detail = NULL"
+    " WHERE state IN ('pending','held') AND state = 'pending' AND airflow NOT IN :airflows"
+).bindparams(bindparam("airflows", expanding=True))
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
+
+
+# When a trigger is due that waits for a person: a replay makes it due at once.
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
         "reason": new.reason,
         "detail": new.detail,
         "now": microseconds(now),
+        "due_at": microseconds(now if new.reason is not Reason.LOOP_GUARD else NEVER),
         "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
     }
     if connection.execute(_ADD, parameters).rowcount:
@@ -206,6 +215,11 @@ def take_over_all(connection: Connection) -> int:
 def hold(connection: Connection, *, airflow: str, reason: Reason, most: int) -> int:
     """Show what waits for an Airflow that is down as `held`; returns how many were moved."""
     return connection.execute(_HOLD, {"airflow": airflow, "reason": reason, "most": most}).rowcount
+
+
+def hold_strays(connection: Connection, *, airflows: Collection[str]) -> int:
+    """Show as `held` what waits for an Airflow that this configuration does not have; returns how many."""
+    return connection.execute(_HOLD_STRAYS, {"airflows": list(airflows)}).rowcount
 
 
 def get(connection: Connection, trigger_id: str) -> Trigger | None:
