@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
 import structlog
@@ -31,7 +31,7 @@ from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
 from bridge.routing import Router
-from bridge.settings import Config, Environment, read_config
+from bridge.settings import Config, Environment
 from bridge.upkeep import Upkeep
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
@@ -42,17 +42,6 @@ _log = structlog.get_logger("bridge")
 _BACKLOG = 2048
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
-
-
-def load_config(environment: Environment, environ: Mapping[str, str]) -> Config:
-    """Read bridge.yaml; raises ConfigError."""
-    path = environment.config
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-        raise ConfigError([Problem(str(path), 0, 0, f"cannot be read: {what}")]) from None
-    return read_config(text, file=str(path), environ=environ, base_dir=path.parent)
 
 
 class Service:

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bridge.errors import ConfigError, Problem
 from bridge.inbox import Inbox
 from bridge.mapping import Mapping, read
-from bridge.settings import Config, Environment, Source, read_environment
-from bridge.wiring import load_config
+from bridge.settings import Config, Environment, Source, read_config, read_environment
 
 
 def environment() -> Environment:
@@ -18,17 +18,22 @@ def environment() -> Environment:
 
 def configuration(settings: Environment) -> Config:
     """Read bridge.yaml; raises ConfigError."""
-    return load_config(settings, os.environ)
+    path = settings.config
+    return read_config(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
 
 def mapping(settings: Environment, config: Config) -> Mapping:
     """Read the mapping file; raises ConfigError."""
+    path = settings.mapping
+    return read(_text(path), file=str(path), airflows=config.airflows, sources=config.sources)
+
+
+def _text(path: Path) -> str:
     try:
-        text = settings.mapping.read_text("utf-8")
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-        raise ConfigError([Problem(str(settings.mapping), 0, 0, f"cannot be read: {what}")]) from None
-    return read(text, file=str(settings.mapping), airflows=config.airflows, sources=config.sources)
+        raise ConfigError([Problem(str(path), 0, 0, f"cannot be read: {what}")]) from None
 
 
 def source(config: Config, name: str | None) -> Source:

@@ -1,0 +1,97 @@
+"""The README is true: what it lists is what there is, and its examples are accepted."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from bridge.mapping import read
+from bridge.mapping.schema import DefaultsForm, RouteForm
+from bridge.metrics import Metrics
+from bridge.model import EVENT_FIELDS
+from bridge.reasons import Reason
+from bridge.rendering.sandbox import build
+from bridge.settings import list_settings
+from deploy.demo.airflow import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
+
+
+def yaml_examples() -> list[str]:
+    """Return the mapping examples of the README."""
+    return [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "routes:" in block]
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    """The table of settings is the one that the code prints."""
+    rows = [
+        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'none'} | {one.description} |"
+        for one in list_settings()
+    ]
+    assert [row for row in rows if row not in README] == []
+
+
+def test_every_reason_is_listed_with_its_next_step() -> None:
+    """The table of reasons is the one that the code prints."""
+    rows = [f"| `{reason}` | {reason.why} | {reason.next_step} |" for reason in Reason]
+    assert [row for row in rows if row not in README] == []
+
+
+def test_every_metric_is_listed() -> None:
+    """Every metric that the service exposes has a row, and no row is of a metric that is gone."""
+    metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
+    exposed = set(re.findall(r"^# TYPE (bridge_\w+) (?!gauge$)?", metrics.exposition().decode(), re.MULTILINE))
+    listed = set(re.findall(r"^\| `(bridge_\w+)` \|", README, re.MULTILINE))
+    assert {name for name in exposed if not name.endswith("_created")} == listed
+
+
+def test_every_command_is_listed() -> None:
+    """Every command has a row, and its --help works."""
+    listed = set(re.findall(r"^\| `planasonix-bridge (\w+)", README, re.MULTILINE))
+    text = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = set(re.findall(r"^  (\w+)  ", text.partition("Commands:")[2], re.MULTILINE))
+    assert commands == listed != set()
+
+
+def test_every_route_key_is_listed() -> None:
+    """Every key of a route and of `defaults` is explained."""
+    table = README.partition("| key of a route | meaning |")[2].partition("Before you save")[0]
+    assert {key for key in RouteForm.model_fields if f"`{key}`" not in table} == set()
+    defaults = table.partition("`defaults` takes")[2]
+    assert {key for key in DefaultsForm.model_fields if f"`{key}`" not in defaults} == set()
+
+
+def test_template_variables_and_filters_are_listed() -> None:
+    """What templates see and may use is what the README says."""
+    text = " ".join(README.partition("Templates see")[2].partition("Before you save")[0].split())
+    fields = text.partition("`event` (`")[2].partition("`)")[0]
+    assert [name.strip() for name in fields.split(",")] == list(EVENT_FIELDS)
+    filters = text.partition("the filters `")[2].partition("`")[0]
+    assert sorted(name.strip() for name in filters.split(",")) == sorted(build().filters)
+
+
+def test_there_are_five_mapping_examples() -> None:
+    """From simple to full."""
+    assert len(yaml_examples()) == 5
+
+
+@pytest.mark.parametrize("example", yaml_examples())
+def test_mapping_examples_are_accepted(example: str) -> None:
+    """Each example is a mapping without a mistake."""
+    assert read(example, file="README.md", airflows=["default"], sources=["planasonix"]).routes
+
+
+def test_shipped_configuration_is_accepted(tmp_path: Path) -> None:
+    """`check` is content with config/ as it is shipped, once the three variables are set."""
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "PLANASONIX_WEBHOOK_SECRET": "whsec_01jq8secretxxxxxxxxxxxxxxxx",
+        "AIRFLOW_USERNAME": "bridge",
+        "AIRFLOW_PASSWORD": "bridge",
+    }
+    done = subprocess.run([COMMAND, "check"], cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert YAML(typ="safe").load(REPOSITORY / "config" / "mapping.yaml")["routes"][0]["dag"] == "refresh_sales_marts"
