@@ -1,0 +1,1 @@
+"""One Airflow as the bridge sees it."""

@@ -1,0 +1,68 @@
+"""What came over the wire, as small values: an answer, or why there is none. Floor of this package; no I/O."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+_DETAIL_LIMIT = 300
+_BOM = "\ufeff"
+
+
+class Kind(StrEnum):
+    """What a call without an answer means for the trigger."""
+
+    NOTHING_SENT = "nothing_sent"  # Airflow cannot have seen the request
+    UNKNOWN = "unknown"  # it may have: only reading back tells
+    MISFIT = "misfit"  # TLS or the URL does not fit; waiting cannot help
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A call that brought no whole answer."""
+
+    kind: Kind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer; `is_cut`: the body was longer than is read, so the rest is missing."""
+
+    status: int
+    content_type: str = ""
+    body: bytes = b""
+    retry_after: str | None = None
+    is_cut: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON (`application/json`, `application/problem+json`)."""
+        media_type = self.content_type.partition(";")[0].strip().lower()
+        return media_type == "application/json" or media_type.endswith("+json")
+
+    def json(self) -> Any:
+        """Return the body read leniently (bare NaN, as Airflow 2 may send), or None if it is not JSON at all."""
+        if self.is_cut:
+            return None
+        try:
+            return json.loads(self.body.decode("utf-8", "replace").removeprefix(_BOM))
+        except (ValueError, RecursionError):
+            return None
+
+    def object(self) -> dict[str, Any]:
+        """Return the body's JSON object; empty if it is anything else."""
+        value = self.json()
+        return value if isinstance(value, dict) else {}
+
+
+def shown(text: str) -> str:
+    """Return a text fit for logs and pages: one line, control characters escaped, at most 300 characters."""
+    line = "".join(_escaped(character) for character in text[: _DETAIL_LIMIT * 2])
+    return line if len(line) <= _DETAIL_LIMIT else f"{line[: _DETAIL_LIMIT - 3]}..."
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
