@@ -6,8 +6,6 @@ health, so that one poisonous trigger cannot hold up all others, nor a sick Airf
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bridge.airflow.wire import Answer, Failure, Kind, shown
@@ -17,10 +15,10 @@ from bridge.reasons import Reason
 FEW_ATTEMPTS = 5
 _NOT_PARSED_SECONDS = 15.0  # Airflow's dag-processor looks for changes every 30 s
 _REFUSED_SECONDS = 60.0
-_MOST_WAIT_SECONDS = 3600.0
 _SPACED_SECONDS = 5.0  # between the few attempts after an unexplained 500; a glitch then outlasts them seldom
 _NO_DAG = re.compile(r"\bdag\b.*\bnot found", re.IGNORECASE | re.DOTALL)
 _REFUSES_RUNS = ("has import errors", "import error", "does not allow manual runs", "not a partitioned")
+_BAD_PARAM = "invalid input for param"  # goes on with the value, which may hold any words
 _INVALID_TOKEN = "invalid jwt token"  # noqa: S105 - Airflow's words, no token
 
 
@@ -48,11 +46,11 @@ class Ailing:
     attempts_allowed: int | None = None
 
 
-def after_trigger(answer: Answer, dag_run_id: str, *, now: datetime) -> Outcome | Conflict | Doubt | Ailing:
+def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt | Ailing:
     """Classify the answer to a POST of a DAG run; a 401 here is one that a new sign-in did not mend."""
     if 200 <= answer.status < 300:
         return _success(answer, dag_run_id)
-    if answer.status in (429, 503) and (throttled := _throttled(answer, now)):
+    if answer.status in (429, 503) and (throttled := _throttled(answer)):
         return throttled
     if answer.status >= 500:
         return _server_error(answer)
@@ -61,9 +59,16 @@ def after_trigger(answer: Answer, dag_run_id: str, *, now: datetime) -> Outcome 
     return place_trouble(answer) or _refusal(answer)
 
 
-def after_question(answer: Answer, *, now: datetime) -> TargetDown | Misconfigured | None:
+def after_sign_in(answer: Answer) -> TargetDown | Misconfigured | None:
+    """Classify the answer to a sign-in: here every refusal is about the user and password."""
+    if answer.status in (400, 401, 403):
+        return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, told(answer), http_status=answer.status)
+    return after_question(answer)
+
+
+def after_question(answer: Answer) -> TargetDown | Misconfigured | None:
     """Classify the answer to a question to Airflow itself (version, health, sign-in); None if it is a 2xx in JSON."""
-    if answer.status in (429, 503) and (throttled := _throttled(answer, now)):
+    if answer.status in (429, 503) and (throttled := _throttled(answer)):
         return throttled
     if answer.status >= 500:
         return TargetDown(Reason.AIRFLOW_DOWN, told(answer), http_status=answer.status)
@@ -113,9 +118,9 @@ def _success(answer: Answer, dag_run_id: str) -> Outcome | Doubt:
     return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, shown(detail), http_status=answer.status)
 
 
-def _throttled(answer: Answer, now: datetime) -> TargetDown | None:
+def _throttled(answer: Answer) -> TargetDown | None:
     """429 always asks to slow down, 503 only if it says how long."""
-    wait = retry_after_seconds(answer.retry_after, now=now)
+    wait = answer.retry_after_seconds
     if wait is None and answer.status == 503:
         return None
     return TargetDown(Reason.THROTTLED, told(answer), wait_seconds=wait or 0.0, http_status=answer.status)
@@ -151,7 +156,7 @@ def _refusal(answer: Answer) -> Outcome:
         )
     if status == 413:
         return Never(Reason.CONF_TOO_LARGE, told(answer), http_status=status)
-    if status == 400 and any(words in message for words in _REFUSES_RUNS):
+    if status == 400 and _BAD_PARAM not in message and any(words in message for words in _REFUSES_RUNS):
         return Later(
             Reason.DAG_REFUSES_RUNS, told(answer), wait_seconds=_REFUSED_SECONDS, is_hold=True, http_status=status
         )
@@ -163,21 +168,6 @@ def _refusal(answer: Answer) -> Outcome:
 
 def _knows_no_dag(answer: Answer) -> bool:
     return answer.is_json and _NO_DAG.search(_message(answer)) is not None
-
-
-def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
-    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _MOST_WAIT_SECONDS)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - now).total_seconds()), _MOST_WAIT_SECONDS)
 
 
 def _message(answer: Answer) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import ssl
 import threading
+from datetime import UTC, datetime
 from http.client import HTTPException
 from socket import SHUT_RDWR, socket
 from typing import Any
@@ -21,7 +22,7 @@ from airflow_client.client.exceptions import OpenApiException
 from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from bridge.airflow.wire import Answer, Failure, Kind
+from bridge.airflow.wire import Answer, Failure, Kind, retry_after_seconds
 from bridge.targets import AirflowTarget
 
 _MEBIBYTE = 1 << 20
@@ -216,7 +217,8 @@ class Transport:
             came.close()
         came.release_conn()
         fields = came.headers
-        return Answer(came.status, fields.get("Content-Type", ""), read, fields.get("Retry-After"), is_cut)
+        wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
+        return Answer(came.status, fields.get("Content-Type", ""), read, wait, is_cut)
 
 
 def _read(came: urllib3.BaseHTTPResponse, most: int) -> bytes:
