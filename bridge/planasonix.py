@@ -1,0 +1,140 @@
+"""The Planasonix API, asked for the one thing that some webhooks leave out: which pipeline a job belongs to.
+
+The one importer of httpx in the service, at the first call: it costs 0.1 s, and most sources have no `api`. Nothing
+is retried here (routing knows when), no redirect is followed (it would carry the key elsewhere), and the key is
+never part of an error.
+"""
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from bridge import __version__
+from bridge.errors import LookupNotFound, LookupUnavailable
+from bridge.targets import PlanasonixApi
+
+if TYPE_CHECKING:
+    import httpx
+
+_MOST_BYTES = 1 << 20
+_MOST_WAIT_SECONDS = 3600.0
+_CONNECT_SECONDS = 3.0
+
+
+class PlanasonixClient:
+    """The Planasonix API of one source; thread-safe, synchronous."""
+
+    def __init__(self, api: PlanasonixApi) -> None:
+        """Import and call nothing yet."""
+        self._api = api
+        self._lock = threading.Lock()
+        self._opened: httpx.Client | None = None
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job as the API tells it; raises LookupNotFound, LookupUnavailable."""
+        found = _object(self._get(f"/api/v1/jobs/{_encoded(job_id)}"))
+        wrapped = found.get("data")
+        return wrapped if isinstance(wrapped, dict) else found
+
+    def check(self) -> None:
+        """Ask for the jobs, to see that the URL and the key are right; raises LookupUnavailable.
+
+        Only the head of the answer is read: a page of jobs may be long, and nothing in it is needed.
+        """
+        try:
+            self._get("/api/v1/jobs", most_bytes=0)
+        except LookupNotFound:
+            raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+
+    def _client(self) -> "httpx.Client":
+        with self._lock:
+            if self._opened is None:
+                import httpx  # noqa: PLC0415 - see the module's docstring
+
+                seconds = self._api.timeout_seconds
+                headers = {
+                    "Authorization": f"Bearer {self._api.key.reveal()}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": f"planasonix-bridge/{__version__}",
+                }
+                timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
+                self._opened = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
+            return self._opened
+
+    def _get(self, path: str, *, most_bytes: int = _MOST_BYTES) -> bytes:
+        client = self._client()
+        import httpx  # noqa: PLC0415 - imported by now
+
+        try:
+            with client.stream("GET", self._api.url.rstrip("/") + path) as answer:
+                _check(answer)
+                return self._read(answer, most_bytes) if most_bytes else b""
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            # Only the name: the text of some holds the URL, and that of a bad header its value.
+            raise LookupUnavailable(f"the Planasonix API cannot be reached: {type(error).__name__}") from None
+
+    def _read(self, answer: "httpx.Response", most_bytes: int) -> bytes:
+        """Read the body as sent (we ask for it unpacked): what unpacks may be a thousand times larger."""
+        until = time.monotonic() + self._api.timeout_seconds
+        body = bytearray()
+        for part in answer.iter_raw():
+            body += part
+            if len(body) > most_bytes:
+                raise LookupUnavailable("the Planasonix API's answer is larger than 1 MiB")
+            # A read timeout counts from byte to byte: without this a trickle would never end.
+            if time.monotonic() > until:
+                raise LookupUnavailable(f"no whole answer within {self._api.timeout_seconds:g} s")
+        return bytes(body)
+
+
+def _check(answer: "httpx.Response") -> None:
+    """Raise unless the answer is what was asked for; a 404 in HTML comes from a wrong URL, not from the API."""
+    status = answer.status_code
+    media_type = answer.headers.get("Content-Type", "")
+    if status == 200 and "html" not in media_type:
+        return
+    if status == 404 and "html" not in media_type:
+        raise LookupNotFound("the Planasonix API answers 404")
+    wait = _retry_after_seconds(answer.headers.get("Retry-After"))
+    why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
+    raise LookupUnavailable(f"the Planasonix API answers {status}{why}", wait)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise LookupUnavailable("the Planasonix API does not answer with a JSON object")
+    return value
+
+
+def _retry_after_seconds(text: str | None) -> float | None:
+    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _MOST_WAIT_SECONDS)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), _MOST_WAIT_SECONDS)
+
+
+def _encoded(step: str) -> str:
+    """Percent-encode one path segment; dots alone would be taken for "here" and "above"."""
+    return quote(step, safe="", errors="replace") if step.strip(".") else step.replace(".", "%2E")
