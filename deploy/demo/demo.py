@@ -206,7 +206,7 @@ class Demo:
         show.say(f"  . {shown(HOME / 'env')}")
         show.say("  planasonix-bridge triggers")
         show.say(f"  planasonix-bridge explain {shown(failing)}")
-        show.say(f"  planasonix-bridge send {shown(failing)}      starts a DAG run that fails")
+        show.say(f"  planasonix-bridge send {shown(failing)}   # starts a DAG run that fails")
         show.say(f"  edit {shown(MAPPING)}: routes are picked up while the bridge runs")
         show.headline("Ctrl-C stops everything.")
 
