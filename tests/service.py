@@ -18,6 +18,7 @@ import httpx
 from bridge.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
+from tests.airflow_server.server import PASSWORDS
 
 SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
 TOKEN = "admin-token-of-the-tests-0001"
@@ -70,11 +71,15 @@ class BridgeProcess:
         airflow_url: str,
         mapping: str,
         username: str = "bridge",
-        password: str = "bridge",
+        password: str | None = None,
         more: str = "",
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the configuration. `more` is YAML added below the Airflow, `settings` more BRIDGE_* variables."""
+        """Write the configuration.
+
+        `password` is the user's own unless given, `more` is YAML added below the Airflow, `settings` are more BRIDGE_*
+        variables.
+        """
         self.folder = folder
         self.port, self.admin_port = free_port(), free_port()
         (folder / "bridge.yaml").write_text(CONFIG.format(url=airflow_url, more=more))
@@ -90,17 +95,21 @@ class BridgeProcess:
             "BRIDGE_LOG_FORMAT": "json",
             "PLANASONIX_WEBHOOK_SECRET": SECRET,
             "AIRFLOW_USERNAME": username,
-            "AIRFLOW_PASSWORD": password,
+            "AIRFLOW_PASSWORD": PASSWORDS[username] if password is None else password,
             **(settings or {}),
         }
-        command = [str(COMMAND), "serve"]
-        self.process = Process("the bridge", command, env=self._env, log=folder / "bridge.log")
+        self.process = self._process()
         self._client = httpx.Client(timeout=30, trust_env=False)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables it runs with, for commands beside it."""
         return dict(self._env)
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Change a variable for the next start."""
+        self._env[name] = value
+        self.process = self._process()
 
     @property
     def log(self) -> str:
@@ -171,6 +180,9 @@ class BridgeProcess:
     def database(self) -> sqlite3.Connection:
         """Open the store beside the service, as another process would."""
         return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=10)
+
+    def _process(self) -> Process:
+        return Process("the bridge", [str(COMMAND), "serve"], env=self._env, log=self.folder / "bridge.log")
 
     def is_ready(self) -> bool:
         """Whether /readyz is green."""

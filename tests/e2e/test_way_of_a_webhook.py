@@ -105,14 +105,14 @@ def test_wrong_password_holds_and_loses_nothing(start_bridge: Start, airflow: Ai
     (lane,) = bridge.api("status")["airflows"]
     assert (lane["is_available"], lane["reason"]) == (False, "airflow_unauthorized")
     bridge.stop()
-    bridge.process._env["AIRFLOW_PASSWORD"] = "bridge"
+    bridge.process._env["AIRFLOW_PASSWORD"] = "bridge-password"
     bridge.start()
     assert bridge.wait_for_trigger("fired")["id"] == trigger["id"]
 
 
 def test_missing_permission_holds_only_its_trigger(start_bridge: Start, airflow: AirflowServer) -> None:
     """A viewer may not start runs: held with the reason, never failed."""
-    bridge = start_bridge(airflow_url=airflow.url, username="viewer", password="viewer")
+    bridge = start_bridge(airflow_url=airflow.url, username="viewer", password="viewer-password")
     bridge.send(body(event="evt_viewer"))
     trigger = bridge.wait_for_trigger("held")
     assert trigger["reason"] == "airflow_forbidden"
