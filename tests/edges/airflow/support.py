@@ -1,0 +1,136 @@
+"""A trigger to fire, and a server on loopback that answers with exactly the bytes a test gives it."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from bridge.model import Limits, Trigger, TriggerState
+
+RUN_ID = "planasonix__job_1__succeeded__marts"
+NOW = datetime(2025, 3, 27, tzinfo=UTC)
+Behaviour = Callable[[socket.socket], None]
+
+
+def carried(trigger_id: str = "trg_1", **changed: Any) -> dict[str, Any]:
+    """The key `planasonix` of a conf."""
+    usual = {
+        "trigger_id": trigger_id,
+        "route": "marts",
+        "status": "succeeded",
+        "run_id": None,
+        "job_id": "job_1",
+        "event_id": "evt_1",
+    }
+    return usual | changed
+
+
+def trigger(
+    dag_id: str = "refresh_sales_marts",
+    dag_run_id: str = RUN_ID,
+    *,
+    trigger_id: str = "trg_1",
+    conf: Mapping[str, Any] | None = None,
+    note: str | None = None,
+) -> Trigger:
+    """A trigger as firing hands it over; `conf` is put over the usual one."""
+    return Trigger(
+        id=trigger_id,
+        delivery_id="dlv_1",
+        route="marts",
+        airflow="default",
+        dag_id=dag_id,
+        dag_run_id=dag_run_id,
+        conf={"planasonix": carried(trigger_id)} | dict(conf or {}),
+        note=note,
+        limits=Limits(),
+        state=TriggerState.FIRING,
+        reason=None,
+        detail=None,
+        attempts=1,
+        rerun=0,
+        created_at=NOW,
+        age_from=NOW,
+        due_at=NOW,
+        settled_at=None,
+    )
+
+
+class RawServer:
+    """Gives every connection to a behaviour, in a thread; `requests` holds what was received first on each."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        """Listen at once."""
+        self._behaviour = behaviour
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._connections: list[socket.socket] = []
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        """Start to accept."""
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End every connection and thread."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+            self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            self._behaviour(connection)
+
+
+def says(raw: bytes) -> Behaviour:
+    """Read the request's head, send these bytes, and close."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(raw)
+
+    return behave
+
+
+def trickles(raw: bytes, *, seconds: float = 0.05) -> Behaviour:
+    """Read the request's head and send a byte at a time."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        for byte in raw:
+            connection.sendall(bytes([byte]))
+            time.sleep(seconds)
+
+    return behave
+
+
+def floods(head: bytes) -> Behaviour:
+    """Read the request's head and send without end."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    return behave
