@@ -20,6 +20,8 @@ DOOR_REASONS = (
     Reason.SIGNATURE_MISMATCH,
     Reason.TIMESTAMP_IN_FUTURE,
     Reason.TIMESTAMP_TOO_OLD,
+    Reason.KEY_OUT_OF_TIME,
+    Reason.CLAIMS_MISMATCH,
 )
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("unknown_source", "wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")

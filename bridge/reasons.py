@@ -48,6 +48,16 @@ class Reason(StrEnum):
         "The signed timestamp lies further ahead than the source allows.",
         "Check the clocks (NTP) of this machine and of the sender.",
     )
+    KEY_OUT_OF_TIME = (
+        "key_out_of_time",
+        "The signature is right, but `not_before` or `not_after` of its key does not allow it now.",
+        "If the sender still signs with this key, move its `not_after` in bridge.yaml, or finish the rotation.",
+    )
+    CLAIMS_MISMATCH = (
+        "claims_mismatch",
+        "The token is signed, but it is not for this body, this audience or this issuer, or lacks a claim it needs.",
+        "Compare `body`, `body_claim`, `audience` and `issuer` of the source with a token of the sender.",
+    )
     # --- deliveries ------------------------------------------------------------------------
     TIMESTAMP_TOO_OLD = (
         "timestamp_too_old",

@@ -3,8 +3,55 @@
 Pure: the clock is a parameter. A source is pinned to one preset; no other one is ever tried.
 """
 
-from bridge.signature.keys import MAX_KEYS, Key, check_secret
-from bridge.signature.presets import PRESETS, Preset
-from bridge.signature.verifying import Verifier, sign
+from collections.abc import Sequence
 
-__all__ = ["MAX_KEYS", "PRESETS", "Key", "Preset", "Verifier", "check_secret", "sign"]
+from bridge.signature.keys import MAX_KEYS, Key, check_secret
+from bridge.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
+from bridge.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
+from bridge.signature.schemes import SchemeVerifier
+from bridge.signature.signing import sign
+from bridge.signature.tokens import JWS_ALGORITHMS, BearerVerifier, JwtVerifier
+from bridge.signature.verifying import SignatureCheck, Verifier
+
+__all__ = [
+    "JWS_ALGORITHMS",
+    "KIND_OF_JWS",
+    "MAX_KEYS",
+    "PRESETS",
+    "Algorithm",
+    "Grammar",
+    "Key",
+    "Preset",
+    "SignatureCheck",
+    "Verifier",
+    "check_layout",
+    "check_secret",
+    "make_verifier",
+    "read_private",
+    "read_public",
+    "read_whsec",
+    "sign",
+]
+
+# What the verifier of the hot path reads: one signature in hexadecimal, and at most a timestamp in seconds.
+_HOT = frozenset({"planasonix", "planasonix-body", "github"})
+
+
+def make_verifier(
+    preset: Preset,
+    keys: Sequence[Key],
+    *,
+    past_seconds: int = 300,
+    future_seconds: int = 60,
+    prefix: str | None = None,
+) -> SignatureCheck:
+    """Return the check of one source. ValueError for keys that do not fit, or no key at all."""
+    if preset.name in _HOT:
+        return Verifier(preset, keys, past_seconds=past_seconds, future_seconds=future_seconds, prefix=prefix)
+    kinds: dict[Algorithm, type[JwtVerifier | BearerVerifier | SchemeVerifier]] = {
+        Algorithm.JWT: JwtVerifier,
+        Algorithm.BEARER: BearerVerifier,
+    }
+    return kinds.get(preset.algorithm, SchemeVerifier)(
+        preset, keys, past_seconds=past_seconds, future_seconds=future_seconds
+    )

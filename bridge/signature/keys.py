@@ -1,7 +1,13 @@
-"""Secrets that verify signatures, and which texts are too weak to be one."""
+"""Keys that verify signatures, when each may be used, and which texts are too weak to be a secret."""
 
 import re
 from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 # A refusal tries every key, so the work that a stranger can cause has to be bounded.
 MAX_KEYS = 5
@@ -20,10 +26,22 @@ _FEW_CHARACTERS = 4  # 24 random hex digits have at most 4 different ones once i
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One secret and its id. The id is public (metrics, log, pages); the secret never shows in a repr."""
+    """One key and its id: a secret, or the public half of a pair.
+
+    The id is public (metrics, log, pages); the secret never shows in a repr. `algorithm` is the JWS name that a
+    token's key is pinned to. Outside `not_before` and `not_after` (Unix seconds, both inclusive) it opens nothing.
+    """
 
     id: str
-    secret: bytes = field(repr=False)
+    secret: bytes = field(default=b"", repr=False)
+    public: PublicKey | None = field(default=None, repr=False)
+    algorithm: str | None = None
+    not_before: float | None = None
+    not_after: float | None = None
+
+    def is_valid_at(self, now: float) -> bool:
+        """Whether it may be used at `now` (Unix seconds)."""
+        return (self.not_before is None or now >= self.not_before) and (self.not_after is None or now <= self.not_after)
 
 
 def check_secret(text: str) -> str | None:

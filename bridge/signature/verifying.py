@@ -1,4 +1,4 @@
-"""Verify a request's signature, and make one as the sender does.
+"""Verify a request's signature: the HMAC presets of one header by hand, everything else through `schemes`.
 
 On the hot path: one pass over the headers, one HMAC per key. Must never parse the body, read a clock, or
 spend much less on one refusal than on another.
@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from bridge.errors import Refused
 from bridge.model import Verified
 from bridge.reasons import Reason
 from bridge.signature.keys import MAX_KEYS, Key
-from bridge.signature.presets import PREFIXES, Preset
+from bridge.signature.presets import PREFIXES, Preset, make_signed_text
 
 _is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
 _NO_HEADER = b""  # no ASGI server passes on a header without a name
@@ -22,7 +23,44 @@ _NO_SIGNATURE = bytes(32)
 _BLOCK_BYTES = 64  # of SHA-256
 
 
-def _halves(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+class SignatureCheck(Protocol):
+    """One source's signature check: a preset, its keys, and how old or new a timestamp may be."""
+
+    preset: Preset
+    keys: tuple[Key, ...]
+    past_seconds: int
+    future_seconds: int
+    prefix: str | None
+
+    def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
+        """Return the body as verified, or raise Refused with a reason of the door.
+
+        `headers` as ASGI gives them (lower-cased names), `now` in Unix seconds. Seconds are counted whole, as
+        the sender's are. An old timestamp with a right signature is `is_stale`, not refused. Every refusal has
+        tried every key over the whole body, whatever was wrong.
+        """
+
+
+def check_count(keys: Sequence[Key]) -> tuple[Key, ...]:
+    """Return the keys; ValueError for none, or more than a stranger may make us try."""
+    if not 1 <= len(keys) <= MAX_KEYS:
+        raise ValueError(f"a source needs 1 to {MAX_KEYS} secrets, not {len(keys)}")
+    return tuple(keys)
+
+
+def judge(body: bytes, key: Key, signed_at: int | None, now: float, *, past: int, future: int) -> Verified:
+    """Return what a right signature of this key means at `now`: the only maker of a verified delivery."""
+    if not key.is_valid_at(now):
+        raise Refused(Reason.KEY_OUT_OF_TIME)
+    if signed_at is None:
+        return Verified(body, key.id, None, False)
+    age = int(now) - signed_at
+    if age < -future:
+        raise Refused(Reason.TIMESTAMP_IN_FUTURE)
+    return Verified(body, key.id, signed_at, age > past)
+
+
+def make_hmac(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
     """Return HMAC-SHA256's inner and outer hash with the secret taken in (RFC 2104), to be copied per use.
 
     0.8 us a signature instead of the 2.6 us of `hmac.digest`, which sets the key up each time.
@@ -32,7 +70,7 @@ def _halves(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
     return hashlib.sha256(bytes(c ^ 0x36 for c in block)), hashlib.sha256(bytes(c ^ 0x5C for c in block))
 
 
-def _prefix_bytes(preset: Preset, prefix: str | None) -> bytes:
+def prefix_bytes(preset: Preset, prefix: str | None) -> bytes:
     """Return the bytes before the hex digits; ValueError if the preset does not have this prefix."""
     chosen = preset.prefixes[0] if prefix is None else prefix
     if chosen not in preset.prefixes:
@@ -41,10 +79,11 @@ def _prefix_bytes(preset: Preset, prefix: str | None) -> bytes:
 
 
 class Verifier:
-    """One source's signature check: a preset, its keys, and how old or new a timestamp may be."""
+    """The check of HMAC presets with one signature in hexadecimal and at most a timestamp beside it."""
 
     __slots__ = (
         "_halves",
+        "_key_of",
         "_match_signature",
         "_signature_name",
         "_signed_text",
@@ -66,38 +105,27 @@ class Verifier:
         prefix: str | None = None,
     ) -> None:
         """Fix the scheme. ValueError for no key, more than MAX_KEYS, or a prefix that the preset lacks."""
-        if not 1 <= len(keys) <= MAX_KEYS:
-            raise ValueError(f"a source needs 1 to {MAX_KEYS} secrets, not {len(keys)}")
-        before = re.escape(_prefix_bytes(preset, prefix))
+        self.keys = check_count(keys)
+        before = re.escape(prefix_bytes(preset, prefix))
         self.preset = preset
-        self.keys = tuple(keys)
         self.past_seconds = past_seconds
         self.future_seconds = future_seconds
         self.prefix = prefix
         self._match_signature = re.compile(before + rb"([0-9a-f]{64})").fullmatch
         self._signature_name = preset.signature_header.lower().encode()
         self._timestamp_name = (preset.timestamp_header or "").lower().encode()
-        self._signed_text = preset.signed_text
-        self._halves = tuple((key.id, *_halves(key.secret)) for key in keys)
+        self._signed_text = make_signed_text(preset)
+        self._key_of = {key.id: key for key in self.keys}
+        self._halves = tuple((key.id, *make_hmac(key.secret)) for key in self.keys)
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
-        """Return the body as verified, or raise Refused with a reason of the door.
-
-        `headers` as ASGI gives them (lower-cased names), `now` in Unix seconds. Seconds are counted whole, as
-        the sender's are. An old timestamp with a right signature is `is_stale`, not refused. Every refusal has
-        tried every key over the whole body, whatever was wrong.
-        """
+        """Verify, as `SignatureCheck` promises."""
         signature, timestamp, trouble = self._read_headers(headers)
-        key_id = self._find_key(self._signed_text(timestamp, body), signature)
+        key_id = self._find_key(self._signed_text(timestamp, body, b""), signature)
         if trouble or key_id is None:
             raise Refused(trouble or Reason.SIGNATURE_MISMATCH)
-        if not self._timestamp_name:
-            return Verified(body, key_id, None, False)
-        signed_at = int(timestamp)
-        age = int(now) - signed_at
-        if age < -self.future_seconds:
-            raise Refused(Reason.TIMESTAMP_IN_FUTURE)
-        return Verified(body, key_id, signed_at, age > self.past_seconds)
+        signed_at = int(timestamp) if self._timestamp_name else None
+        return judge(body, self._key_of[key_id], signed_at, now, past=self.past_seconds, future=self.future_seconds)
 
     def _find_key(self, text: bytes, signature: bytes) -> str | None:
         """Return the id of the key that makes this signature (32 bytes) over the text."""
@@ -129,13 +157,3 @@ class Verifier:
         if is_repeated or hex_digits is None or _is_timestamp(timestamp) is None:
             return _NO_SIGNATURE, _NO_TIMESTAMP, Reason.SIGNATURE_MALFORMED
         return bytes.fromhex(hex_digits[1].decode()), timestamp, None
-
-
-def sign(preset: Preset, key: Key, body: bytes, timestamp: int, *, prefix: str | None = None) -> dict[str, str]:
-    """Return the headers that the sender would put on `body` at `timestamp` (Unix seconds)."""
-    stamp = str(timestamp)
-    digest = hmac.digest(key.secret, preset.signed_text(stamp.encode(), body), "sha256")
-    headers = {preset.signature_header: _prefix_bytes(preset, prefix).decode() + digest.hex()}
-    if preset.timestamp_header:
-        headers[preset.timestamp_header] = stamp
-    return headers

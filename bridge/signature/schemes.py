@@ -1,0 +1,129 @@
+"""Verify signatures over a preset's signed text: HMAC, Ed25519, ECDSA and RSA-PSS, one or several in a header.
+
+The work that a stranger can cause is bounded: 5 keys and 8 signatures, each over at most one body.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+
+from bridge.errors import Refused
+from bridge.model import Verified
+from bridge.reasons import Reason
+from bridge.signature.grammar import make_reader
+from bridge.signature.keys import Key
+from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
+from bridge.signature.verifying import check_count, judge, make_hmac
+
+# Whether any of these signatures is one over the text.
+Check = Callable[[bytes, Sequence[bytes]], bool]
+
+SHA256 = Prehashed(hashes.SHA256())
+PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+
+
+class SchemeVerifier:
+    """The check of every preset that signs a text, other than the two of the hot path."""
+
+    def __init__(
+        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
+    ) -> None:
+        """Fix the scheme. ValueError for no key, too many, or keys of two kinds."""
+        self.keys = check_count(keys)
+        if len({key.public is None for key in keys}) > 1:
+            raise ValueError("a source has secrets or public keys, not both")
+        self.preset = preset
+        self.prefix: str | None = None
+        self.past_seconds, self.future_seconds = past_seconds, future_seconds
+        version = b"v1"
+        if preset.grammar is Grammar.STANDARD and keys[0].public is not None:
+            preset, version = replace(preset, algorithm=Algorithm.ED25519), b"v1a"
+        self._read = make_reader(preset, version=version)
+        self._signed_text = make_signed_text(preset)
+        self._checks = tuple((key, _make_check(preset, key)) for key in keys)
+        self._ticks = 1000 if preset.timestamp_unit == "ms" else 1
+
+    def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
+        """Verify, as `SignatureCheck` promises."""
+        found = self._read(headers)
+        text = self._signed_text(found.timestamp, body, found.message_id)
+        key = next((key for key, check in self._checks if check(text, found.signatures)), None)
+        if found.trouble or key is None:
+            raise Refused(found.trouble or Reason.SIGNATURE_MISMATCH)
+        signed_at = int(found.timestamp) // self._ticks if self.preset.is_timed else None
+        return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
+
+
+def _make_check(preset: Preset, key: Key) -> Check:
+    """Return the check of one key; ValueError if the key is not of the preset's kind."""
+    match key.public:
+        case None if preset.algorithm is Algorithm.HMAC and key.secret:
+            return _hmac_check(key.secret)
+        case Ed25519PublicKey() as public if preset.algorithm is Algorithm.ED25519:
+            return _ed25519_check(public)
+        case EllipticCurvePublicKey() as public if preset.algorithm is Algorithm.ECDSA:
+            return _ecdsa_check(public, is_raw=preset.signature_format == "raw")
+        case RSAPublicKey() as public if preset.algorithm is Algorithm.RSA_PSS:
+            return _rsa_check(public)
+    raise ValueError(f"the key {key.id} is not one for {preset.name}")
+
+
+def _hmac_check(secret: bytes) -> Check:
+    halves = make_hmac(secret)
+
+    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
+        inner, outer = halves[0].copy(), halves[1].copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        right = outer.digest()
+        return any(hmac.compare_digest(right, signature) for signature in signatures)
+
+    return check
+
+
+def _ed25519_check(public: Ed25519PublicKey) -> Check:
+    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
+        return any(_is_right(public.verify, signature, text) for signature in signatures)
+
+    return check
+
+
+def _ecdsa_check(public: EllipticCurvePublicKey, *, is_raw: bool) -> Check:
+    scheme = ec.ECDSA(SHA256)
+
+    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
+        digest = hashlib.sha256(text).digest()
+        spelled = [_der(signature) for signature in signatures] if is_raw else signatures
+        return any(_is_right(public.verify, signature, digest, scheme) for signature in spelled)
+
+    return check
+
+
+def _rsa_check(public: RSAPublicKey) -> Check:
+    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
+        digest = hashlib.sha256(text).digest()
+        return any(_is_right(public.verify, signature, digest, PSS, SHA256) for signature in signatures)
+
+    return check
+
+
+def _is_right(verify: Callable[..., None], *arguments: object) -> bool:
+    try:
+        verify(*arguments)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _der(raw: bytes) -> bytes:
+    """Return r and s of 32 bytes each in the spelling that `cryptography` reads."""
+    return encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))

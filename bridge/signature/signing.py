@@ -1,0 +1,92 @@
+"""Make signatures as the senders do: for `send`, the demo and the tests. The service itself never signs."""
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from jwt import PyJWS
+
+from bridge.signature.grammar import encode
+from bridge.signature.keys import Key
+from bridge.signature.material import PrivateKey
+from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
+from bridge.signature.schemes import PSS
+from bridge.signature.verifying import prefix_bytes
+
+
+def sign(
+    preset: Preset,
+    key: Key,
+    body: bytes,
+    timestamp: int,
+    *,
+    prefix: str | None = None,
+    message_id: str = "msg_0",
+    private: PrivateKey | None = None,
+) -> dict[str, str]:
+    """Return the headers that the sender would put on `body` at `timestamp` (Unix seconds).
+
+    `private` belongs to a key that holds the public half only. ValueError if it is missing or does not fit.
+    """
+    if key.public is not None and (private is None or private.public_key() != key.public):
+        raise ValueError(f"signing for the key {key.id} needs the private key that belongs to it")
+    if preset.algorithm is Algorithm.BEARER:
+        return {preset.signature_header: preset.prefix + key.secret.decode()}
+    if preset.algorithm is Algorithm.JWT:
+        return {preset.signature_header: preset.prefix + _token(preset, key, body, timestamp, private)}
+    stamp = str(timestamp * 1000 if preset.timestamp_unit == "ms" else timestamp)
+    text = make_signed_text(preset)(stamp.encode(), body, message_id.encode())
+    signature = encode(_raw(preset, key, text, private), preset.encoding)
+    match preset.grammar:
+        case Grammar.STANDARD:
+            value = f"{'v1' if key.public is None else 'v1a'},{signature}"
+        case Grammar.STRIPE:
+            value = f"t={stamp},v1={signature}"
+        case _:
+            value = (preset.prefix or prefix_bytes(preset, prefix).decode()) + signature
+    headers = {preset.signature_header: value}
+    if preset.timestamp_header:
+        headers[preset.timestamp_header] = stamp
+    if preset.id_header:
+        headers[preset.id_header] = message_id
+    return headers
+
+
+def _raw(preset: Preset, key: Key, text: bytes, private: PrivateKey | None) -> bytes:
+    """Return the bytes of a signature over the text."""
+    match private:
+        case Ed25519PrivateKey():
+            return private.sign(text)
+        case EllipticCurvePrivateKey():
+            der = private.sign(text, ec.ECDSA(hashes.SHA256()))
+            if preset.signature_format == "der":
+                return der
+            return b"".join(number.to_bytes(32) for number in decode_dss_signature(der))
+        case RSAPrivateKey():
+            return private.sign(text, PSS, hashes.SHA256())
+    return hmac.digest(key.secret, text, "sha256")
+
+
+def _token(preset: Preset, key: Key, body: bytes, timestamp: int, private: PrivateKey | None) -> str:
+    """Return a JWS over the body itself (detached), or over claims that hold its hash."""
+    payload = body
+    if preset.body == "claim":
+        claims: dict[str, Any] = {
+            "iat": timestamp,
+            preset.body_claim: encode(hashlib.sha256(body).digest(), preset.encoding),
+        }
+        claims |= {"aud": preset.audience} if preset.audience else {}
+        claims |= {"iss": preset.issuer} if preset.issuer else {}
+        payload = json.dumps(claims).encode()
+    algorithm = str(key.algorithm)
+    material: Any = private or key.secret
+    token = PyJWS([algorithm]).encode(payload, material, algorithm, {"kid": key.id})
+    before, _, after = token.split(".")
+    return f"{before}..{after}" if preset.body == "detached" else token
