@@ -7,20 +7,13 @@ secret cannot be written down.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
 from bridge import yamltree
 from bridge.settings.fields import (
+    Entry,
     Name,
     PublicField,
     ReadableFile,
@@ -28,9 +21,9 @@ from bridge.settings.fields import (
     SecretField,
     Url,
     looking_at,
-    resolve,
 )
-from bridge.signature import MAX_KEYS, PRESETS, Key, Verifier, check_secret
+from bridge.settings.signatures import SignatureForm
+from bridge.signature import SignatureCheck
 from bridge.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 
@@ -39,7 +32,7 @@ class Source:
     """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused."""
 
     name: str
-    verifier: Verifier
+    verifier: SignatureCheck
     keeps_stale: bool = True
     api: PlanasonixApi | None = None
 
@@ -66,84 +59,14 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
     )
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
-
-
-class _Key(_Entry):
-    """One secret of a source, by reference."""
-
-    id: Name
-    env: str | None = None
-    file: str | None = None
-    _key: Key = PrivateAttr()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_literal(cls, given: Any) -> Any:
-        is_literal = not isinstance(given, dict) or any(name in given for name in ("secret", "value", "key"))
-        if is_literal:
-            raise ValueError(
-                "a secret is never written in this file; give {id: NAME, env: NAME} or {id: NAME, file: PATH}"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _read(self) -> Self:
-        secret = resolve({"env": self.env, "file": self.file}).reveal()
-        if trouble := check_secret(secret):
-            raise ValueError(trouble)
-        self._key = Key(self.id, secret.encode())
-        return self
-
-    def build(self) -> Key:
-        return self._key
-
-
-def _known_preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset; one of {', '.join(PRESETS)}")
-    return name
-
-
-class _Signature(_Entry):
-    """The one scheme of a source; nothing else is ever tried."""
-
-    preset: Annotated[str, AfterValidator(_known_preset)]
-    secrets: list[_Key] = Field(min_length=1, max_length=MAX_KEYS)
-    past_seconds: int = Field(300, ge=1, le=86_400)
-    future_seconds: int = Field(60, ge=0, le=3600)
-    prefix: str | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        preset = PRESETS[self.preset]
-        if self.prefix is not None and self.prefix not in preset.prefixes:
-            raise ValueError(f"preset {preset.name} has the prefix {' or '.join(preset.prefixes)} only")
-        if len({key.id for key in self.secrets}) < len(self.secrets):
-            raise ValueError("two secrets have the same id")
-        if preset.timestamp_header is None and self.model_fields_set & {"past_seconds", "future_seconds"}:
-            raise ValueError(f"preset {preset.name} signs no timestamp, so an age cannot be limited")
-        return self
-
-    def build(self) -> Verifier:
-        return Verifier(
-            PRESETS[self.preset],
-            [key.build() for key in self.secrets],
-            past_seconds=self.past_seconds,
-            future_seconds=self.future_seconds,
-            prefix=self.prefix,
-        )
-
-
-class _Api(_Entry):
+class _Api(Entry):
     url: Url
     key: SecretField
     timeout_seconds: Seconds = 10.0
 
 
-class _Source(_Entry):
-    signature: _Signature
+class _Source(Entry):
+    signature: SignatureForm
     stale: Literal["keep", "reject"] = "keep"
     api: _Api | None = None
 
@@ -152,7 +75,7 @@ class _Source(_Entry):
         return Source(name, self.signature.build(), self.stale == "keep", api)
 
 
-class _Auth(_Entry):
+class _Auth(Entry):
     username: PublicField | None = None
     password: SecretField | None = None
     token: SecretField | None = None
@@ -169,7 +92,7 @@ def _as_text(version: object) -> object:
     return str(version) if isinstance(version, int) else version
 
 
-class _Airflow(_Entry):
+class _Airflow(Entry):
     """One Airflow. The fields are those of `AirflowTarget`, and so are the defaults."""
 
     url: Url
@@ -198,6 +121,6 @@ class _Airflow(_Entry):
         return self
 
 
-class _File(_Entry):
+class _File(Entry):
     sources: dict[Name, _Source] = Field(min_length=1)
     airflow: dict[Name, _Airflow] = Field(min_length=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bridge.settings.secrets import read_file, read_variable
 from bridge.targets import Secret
@@ -22,6 +22,12 @@ _HOW = "give {env: NAME} or {file: PATH}"
 _LITERAL = f"a secret is never written in this file; {_HOW}"
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
 _is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
+
+
+class Entry(BaseModel):
+    """One mapping of bridge.yaml: unknown keys are mistakes, and no message shows what was given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
