@@ -1,6 +1,7 @@
 """A trigger to fire, and a server on loopback that answers with exactly the bytes a test gives it."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -61,7 +62,7 @@ def trigger(
 
 
 class RawServer:
-    """Gives every connection to a behaviour, in a thread; `requests` holds what was received first on each."""
+    """Gives every connection to a behaviour, in a thread."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         """Listen at once."""
@@ -102,21 +103,36 @@ class RawServer:
             self._behaviour(connection)
 
 
+def receive(connection: socket.socket) -> bytes:
+    """One whole request; empty at the end of the connection. What is left unread would make the close a reset."""
+    received = b""
+    while b"\r\n\r\n" not in received and not received.startswith(b"\x16"):  # the first byte of TLS
+        if not (part := connection.recv(65536)):
+            return received
+        received += part
+    length = re.search(rb"(?i)content-length: (\d+)", received)
+    missing = int(length[1]) - len(received.partition(b"\r\n\r\n")[2]) if length else 0
+    while missing > 0 and (part := connection.recv(missing)):
+        received += part
+        missing -= len(part)
+    return received
+
+
 def says(raw: bytes) -> Behaviour:
-    """Read the request's head, send these bytes, and close."""
+    """Read a request, send these bytes, and close."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         connection.sendall(raw)
 
     return behave
 
 
 def trickles(raw: bytes, *, seconds: float = 0.05) -> Behaviour:
-    """Read the request's head and send a byte at a time."""
+    """Read a request and send a byte at a time."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         for byte in raw:
             connection.sendall(bytes([byte]))
             time.sleep(seconds)
@@ -125,10 +141,10 @@ def trickles(raw: bytes, *, seconds: float = 0.05) -> Behaviour:
 
 
 def floods(head: bytes) -> Behaviour:
-    """Read the request's head and send without end."""
+    """Read a request and send without end."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         connection.sendall(head)
         while True:
             connection.sendall(b"x" * 65536)
