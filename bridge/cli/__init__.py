@@ -39,6 +39,7 @@ def _root(
 
 def main() -> NoReturn:
     """Run a command and exit as this module's docstring tells."""
+    os.umask(0o077)  # the store holds payloads: its files are for this user alone
     try:
         app()
     except BrokenPipeError:

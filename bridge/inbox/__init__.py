@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
@@ -50,6 +51,9 @@ class Inbox:
         database = engines.read_url(url)
         self._writing = engines.open_writer(database)
         self._reading = engines.open_readers(database)
+        if not Path(str(database.database)).exists():
+            what = f"there is no store at {database.database}; start `serve`, or run `planasonix-bridge migrate`"
+            raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
         found = current(self._writing)
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"

@@ -38,6 +38,10 @@ _REOPEN = text(
 )
 
 
+_ROWS_AT_ONCE = 10
+_MOST_BODIES = 8_388_608  # bytes of bodies in memory at once
+
+
 @dataclass(frozen=True, slots=True)
 class Routing:
     """What routing decided about one delivery, with the triggers that follow from it."""
@@ -62,9 +66,17 @@ class Postponed:
 
 
 def due(connection: Connection, *, now: datetime, most: int) -> list[Delivery]:
-    """Return what waits for routing, oldest first."""
-    rows = connection.execute(_DUE, {"now": microseconds(now), "most": most}).mappings()
-    return [delivery(row) for row in rows]
+    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large."""
+    options = {"yield_per": _ROWS_AT_ONCE}
+    waiting: list[Delivery] = []
+    size = 0
+    with connection.execute(_DUE, {"now": microseconds(now), "most": most}, execution_options=options) as rows:
+        for row in rows.mappings():
+            waiting.append(delivery(row))
+            size += len(waiting[-1].body)
+            if size > _MOST_BODIES:
+                break
+    return waiting
 
 
 def get(connection: Connection, delivery_id: str) -> Delivery | None:
