@@ -101,7 +101,7 @@ class Router:
     def _run(self) -> None:
         while not self._is_stopping:
             self._wake.clear()
-            began = self._clock()
+            began = time.monotonic()
             try:
                 amount = self.route_due()
             except InboxUnavailable:
@@ -112,7 +112,7 @@ class Router:
                 self._metrics.failures.labels("routing").inc()
                 amount = 0
             if amount >= _CROWD:
-                time.sleep(_REST * (self._clock() - began).total_seconds())
+                time.sleep(_REST * (time.monotonic() - began))
             elif not amount:
                 self._wake.wait(_POLL_SECONDS)
 
