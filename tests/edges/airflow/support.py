@@ -10,10 +10,16 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from bridge.airflow import Airflow
+from bridge.airflow.wire import Answer, Failure
 from bridge.model import Limits, Trigger, TriggerState
+from tests.airflow_server import AirflowServer
 
+MARTS = "refresh_sales_marts"
 RUN_ID = "planasonix__job_1__succeeded__marts"
 NOW = datetime(2025, 3, 27, tzinfo=UTC)
+Connect = Callable[..., Airflow]
+Call = Callable[..., Answer | Failure]
 Behaviour = Callable[[socket.socket], None]
 
 
@@ -59,6 +65,11 @@ def trigger(
         due_at=NOW,
         settled_at=None,
     )
+
+
+def run_ids(airflow: AirflowServer, dag_id: str = MARTS) -> list[str]:
+    """The ids of the runs that there are."""
+    return [run["dag_run_id"] for run in airflow.runs(dag_id)]
 
 
 class RawServer:
@@ -116,6 +127,9 @@ def receive(connection: socket.socket) -> bytes:
         received += part
         missing -= len(part)
     return received
+
+
+Serve = Callable[[Behaviour], RawServer]
 
 
 def says(raw: bytes) -> Behaviour:
