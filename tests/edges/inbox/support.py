@@ -54,7 +54,8 @@ class Store:
         self._connection.close()
 
 
-async def _accept(inbox: Inbox, events: Sequence[str | None], **more: Any) -> list[Accepted | BaseException]:
+async def accept_all(inbox: Inbox, events: Sequence[str | None], **more: Any) -> list[Accepted | BaseException]:
+    """Store webhooks that all wait at the same time; one outcome each."""
     return await asyncio.gather(*(_accept_one(inbox, event, **more) for event in events), return_exceptions=True)
 
 
@@ -77,7 +78,7 @@ async def _accept_one(
 
 def accept(inbox: Inbox, *events: str | None, **more: Any) -> list[Accepted]:
     """Store webhooks with these event ids, all waiting at the same time."""
-    outcomes = asyncio.run(_accept(inbox, events, **more))
+    outcomes = asyncio.run(accept_all(inbox, events, **more))
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome

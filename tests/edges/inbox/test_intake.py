@@ -15,7 +15,7 @@ from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.intake import FOLD, dedup_key
 from bridge.inbox.pruning import prune
-from tests.edges.inbox.support import Store, accept, empty_store, stored, wait_for
+from tests.edges.inbox.support import Store, accept, accept_all, empty_store, stored, wait_for
 
 Open = Callable[..., Inbox]
 
@@ -109,8 +109,8 @@ def test_a_delivery_is_stored_as_it_came(inbox: Inbox, store: Store) -> None:
     """Bytes, key, headers and the state of a stale one are kept as received."""
     raw = b'\x00\xff{"id": "evt"}\n'
     stored(inbox, None, body=raw, is_stale=True, key_id="next", headers='{"user-agent":"x"}')
-    columns = "source, event_id, state, reason, key_id, signed_at, headers, body"
-    assert store.rows(f"SELECT {columns} FROM deliveries") == [
+    statement = "SELECT source, event_id, state, reason, key_id, signed_at, headers, body FROM deliveries"
+    assert store.rows(statement) == [
         ("planasonix", None, "stale", "timestamp_too_old", "next", 1_700_000_000, '{"user-agent":"x"}', raw)
     ]
 
@@ -127,18 +127,12 @@ def test_webhooks_share_a_commit(open_inbox: Open) -> None:
 def test_too_many_waiting_webhooks_are_refused(open_inbox: Open) -> None:
     """Beyond the limit nothing is stored and the sender is asked to come again."""
     inbox = open_inbox(intake_limit=1)
-    outcomes = asyncio.run(_many(inbox, 2000))
+    outcomes = asyncio.run(accept_all(inbox, [f"evt_{number}" for number in range(2000)]))
     refused = [one for one in outcomes if isinstance(one, InboxUnavailable)]
     assert refused
     assert len(outcomes) - len(refused) == inbox.read(
         lambda c: c.exec_driver_sql("SELECT COUNT(*) FROM deliveries").scalar()
     )
-
-
-async def _many(inbox: Inbox, amount: int) -> list[object]:
-    from tests.edges.inbox.support import _accept
-
-    return list(await _accept(inbox, [f"evt_{number}" for number in range(amount)]))
 
 
 _STEP = st.one_of(
