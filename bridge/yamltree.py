@@ -8,6 +8,7 @@ nothing of the file is ever constructed by its own wish.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ MAX_DEPTH = 32
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
-_is_int = re.compile(r"[-+]?[0-9]{1,18}").fullmatch
+_is_int = re.compile(r"[-+]?[0-9]+").fullmatch
+_MAX_DIGITS = 18  # what every JSON reader on the way keeps exactly
+_is_unkept = re.compile("[\x00\ud800-\udfff]").search
 _is_float = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?").fullmatch
 
 Path = tuple[str | int, ...]
@@ -100,13 +103,15 @@ class _Builder:
     def _node(self, event: ev.Event, events: Iterator[ev.Event], path: Path, depth: int) -> Any:
         self.tree.places.setdefault(path, _place(event))
         if depth > MAX_DEPTH:
-            raise ConfigError([Problem(self.tree.file, *_place(event), f"is nested deeper than {MAX_DEPTH}")])
+            # Nothing below can be read, so this ends the reading; what was found before is told too.
+            self._note(event, f"is nested deeper than {MAX_DEPTH}")
+            raise ConfigError(self.problems)
         if isinstance(event, ev.AliasEvent):
             self._note(event, "an alias (*name) is not allowed here; repeat the value")
             return None
         self._refuse_extras(event)
         if isinstance(event, ev.ScalarEvent):
-            return _scalar(event)
+            return self._scalar(event)
         if isinstance(event, ev.SequenceStartEvent):
             return self._sequence(events, path, depth)
         return self._mapping(events, path, depth)
@@ -135,10 +140,32 @@ class _Builder:
     def _key(self, event: ev.Event, events: Iterator[ev.Event], path: Path, depth: int) -> str:
         if isinstance(event, ev.ScalarEvent):
             self._refuse_extras(event)
-            return str(event.value)
+            return self._text(event)
         self._note(event, "a key must be a plain word")
         self._node(event, events, (*path, "?"), depth + 1)
         return "?"
+
+    def _scalar(self, event: ev.ScalarEvent) -> Any:
+        """Return a plain scalar by YAML 1.2's core schema, anything quoted as text."""
+        text = self._text(event)
+        if event.style not in (None, ""):
+            return text
+        if text in _NULL:
+            return None
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if _is_int(text) and len(text.lstrip("+-")) <= _MAX_DIGITS:
+            return int(text)
+        if _is_int(text) or (_is_float(text) and not math.isfinite(float(text))):
+            self._note(event, "a number too large to be kept exactly; put it in quotes")
+            return 0
+        return float(text) if _is_float(text) else text
+
+    def _text(self, event: ev.ScalarEvent) -> str:
+        if _is_unkept(event.value):
+            self._note(event, "a text must hold no NUL and no half of a character (\\0, \\ud800)")
+            return ""
+        return str(event.value)
 
     def _refuse_extras(self, event: ev.Event) -> None:
         if getattr(event, "anchor", None) is not None:
@@ -152,20 +179,6 @@ class _Builder:
 
 def _place(event: ev.Event) -> Place:
     return event.start_mark.line + 1, event.start_mark.column + 1
-
-
-def _scalar(event: ev.ScalarEvent) -> Any:
-    """Return a plain scalar by YAML 1.2's core schema, anything quoted as text."""
-    text: str = event.value
-    if event.style not in (None, ""):
-        return text
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _is_int(text):
-        return int(text)
-    return float(text) if _is_float(text) else text
 
 
 def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
@@ -204,10 +217,25 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
         case _:
             if detail["type"] == "value_error":
                 return tree.problem(path, detail["msg"].removeprefix("Value error, "))
-            message = (
-                detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
-            )
-            return tree.problem(path, f'"{name}" {message[:1].lower()}{message[1:]}')
+            return tree.problem(path, _worded(name, detail))
+
+
+def _worded(name: str, detail: ErrorDetails) -> str:
+    """Return one of pydantic's other complaints in the words of the file."""
+    given = detail["input"]
+    match detail["type"]:
+        case "string_type" if isinstance(given, bool | int | float):
+            return f'"{name}" must be a string; put it in quotes: "{str(given).lower()}"'
+        case "string_type":
+            return f'"{name}" must be a string'
+        case "list_type":
+            return f'"{name}" must be a list'
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f'"{name}" must hold keys with values'
+        case "bool_type":
+            return f'"{name}" must be true or false'
+    message = detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
+    return f'"{name}" {message[:1].lower()}{message[1:]}'
 
 
 def _real_path(loc: tuple[str | int, ...], value: Any) -> Path:
