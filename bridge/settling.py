@@ -62,7 +62,7 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) 
 def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
     detail = outcome.detail or None
     limits = [limit for limit in (trigger.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
-    if limits and trigger.attempts >= min(limits):
+    if limits and trigger.attempts >= min(limits) and not outcome.is_hold:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS, last, now)
     expires_at = trigger.age_from + timedelta(seconds=trigger.limits.max_age_seconds)
@@ -73,4 +73,5 @@ def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) ->
     wait = wait_for(trigger.attempts, jitter, at_least=outcome.wait_seconds)
     due_at = min(now + timedelta(seconds=wait), expires_at)
     state = TriggerState.HELD if outcome.is_hold else TriggerState.PENDING
-    return Settlement(state, outcome.reason, detail, due_at)
+    # What waits for a cause outside uses no attempt up, or a DAG that was missing for long would get no second try.
+    return Settlement(state, outcome.reason, detail, due_at, is_refunded=outcome.is_hold)

@@ -72,7 +72,12 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
 
 
 def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
-    facts = airflow.look_at(dag_id)
+    from bridge.errors import BridgeError
+
+    try:
+        facts = airflow.look_at(dag_id)
+    except BridgeError as error:
+        return f"could not be asked: {error}"
     if not facts.exists:
         return f"route {route.name}: Airflow has no such DAG"
     if facts.has_import_errors:
