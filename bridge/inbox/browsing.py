@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from bridge.errors import BridgeError
 from bridge.inbox.ids import first_id, number
 from bridge.inbox.rows import (
     DELIVERY_COLUMNS,
@@ -21,6 +22,10 @@ from bridge.inbox.rows import (
     trigger,
 )
 from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState
+
+
+class BadFilter(BridgeError):
+    """A condition that what is asked for does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +121,11 @@ def odd(connection: Connection) -> Mapping[str, int]:
 
 
 def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
-    """Return the WHERE clause and its values; a condition that the table lacks is a mistake of the caller."""
+    """Return the WHERE clause and its values; BadFilter for a condition that the table lacks."""
     values = {name: _value(name, getattr(wanted, name), prefix) for name in _CONDITIONS if getattr(wanted, name)}
     if surplus := values.keys() - allowed:
-        raise ValueError(f"cannot filter by {', '.join(sorted(surplus))} here")
+        what = "deliveries" if prefix == "dlv" else "triggers"
+        raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     clauses: Sequence[str] = [_CONDITIONS[name] for name in values]
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 

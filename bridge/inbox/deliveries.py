@@ -28,10 +28,8 @@ _POSTPONE = text(
     "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked"
     " WHERE id = :id AND state = 'received'"
 )
-# Triggers that never got as far as an attempt, since the route's own templates failed: they are made anew.
-_FORGET_UNPLANNED = text(
-    "DELETE FROM triggers WHERE delivery_id = :id AND state = 'failed' AND reason IN ('template','condition')"
-)
+# Triggers that have no call, since the route's own templates failed: they are made anew.
+_FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
     " due_at = :now WHERE id = :id AND state <> 'received'"

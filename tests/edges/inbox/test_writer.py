@@ -117,7 +117,7 @@ def test_a_job_that_waits_too_long_is_not_done(inbox: Inbox, store: Store) -> No
     """Whoever gave up waiting before the transaction began is not written after all."""
     gate, began = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        blocker = pool.submit(inbox.write, lambda _: (began.set(), gate.wait(10)))
+        blocker = pool.submit(inbox.write, lambda _: began.set() or gate.wait(10))
         began.wait(10)
         statement = text("INSERT INTO audit (at, actor, action, subject) VALUES (1, 'x', 'x', 'late')")
         with pytest.raises(InboxUnavailable, match="did not answer"):
@@ -131,10 +131,11 @@ def test_a_job_that_waits_too_long_is_not_done(inbox: Inbox, store: Store) -> No
 def test_close_writes_what_waits(open_inbox: Open, store: Store) -> None:
     """Work that was taken in before the end is done, and answered."""
     inbox = open_inbox()
-    gate = threading.Event()
+    gate, began = threading.Event(), threading.Event()
     statement = text("INSERT INTO audit (at, actor, action, subject) VALUES (1, 'x', 'x', 'last')")
     with ThreadPoolExecutor(3) as pool:
-        blocker = pool.submit(inbox.write, lambda _: gate.wait(10))
+        blocker = pool.submit(inbox.write, lambda _: began.set() or gate.wait(10))
+        began.wait(10)
         last = pool.submit(inbox.write, lambda connection: connection.execute(statement).rowcount)
         wait_for(lambda: inbox._writer._queue.qsize() > 0)
         closing = pool.submit(inbox.close)
