@@ -71,7 +71,7 @@ def test_schema_and_read_agree_about_files(path: Path) -> None:
 
 _GLOB = st.sampled_from(["pl_1", "pl_*", ""])
 _STATUS = st.sampled_from(["succeeded", "failed", "done", "", "SUCCEEDED"])
-_ODD = st.sampled_from([None, True, 0, 1, 5, 1.5, "", "d1", [], {}, ["d1"], {"a": 1}, [None], [1]])
+_ODD = st.sampled_from([None, True, 0, 1, 5, 1.5, "", [], {}, {"a": 1}, [None], [1], [""], [[]]])
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "source": st.just("planasonix") | st.just(["planasonix"]),
     "event": _GLOB | st.lists(_GLOB, max_size=2),
