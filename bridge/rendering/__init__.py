@@ -88,7 +88,7 @@ def compile_condition(text: str, where: str) -> Condition:
     tree = parse("{{ " + text + " }}")
     expression = single_expression(tree)
     if expression is None:
-        raise BadTemplate("bad template: it must be one expression")
+        raise BadTemplate("must be one expression")
     depends = next(expression.find_all(nodes.Name), expression if isinstance(expression, nodes.Name) else None)
     condition = Condition(where, _native(expression))
     if depends is None:
@@ -147,4 +147,4 @@ def _compiled(tree: nodes.Template) -> Any:
         return SANDBOX.from_string(tree)
     except (*_FAILURES, SyntaxError, MemoryError) as error:
         # CPython refuses, with these two, what is nested too deep for it.
-        raise BadTemplate(f"bad template: {one_line(error)}") from None
+        raise BadTemplate(f"cannot be compiled: {one_line(error)}") from None

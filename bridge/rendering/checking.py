@@ -4,6 +4,7 @@ Checked: statements, filters, tests, calls, names, size and depth. Tied: what is
 `set` passes through a filter that bounds it, since Jinja lets nobody intercept these.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -49,9 +50,10 @@ def parse(text: str) -> nodes.Template:
     try:
         tree = SANDBOX.parse(text)
     except TemplateSyntaxError as error:
-        raise BadTemplate(f"bad template: {one_line(error)}") from None
+        what = one_line(error).replace("end of print statement", "end of the expression").rstrip(".")
+        raise BadTemplate(f"cannot be read: {what}") from None
     except (RecursionError, ValueError, OverflowError):
-        raise BadTemplate("bad template: it is nested too deep, or a number is too long") from None
+        raise BadTemplate("is nested too deep, or a number is too long") from None
     _check_size(tree)
     for node in tree.find_all(nodes.Node):
         _check(node)
@@ -88,7 +90,7 @@ def _check_size(tree: nodes.Template) -> None:
     while level:
         count, nesting = count + len(level), nesting + 1
         if count > _MAX_NODES or nesting > _MAX_NESTING:
-            raise BadTemplate("bad template: it is too long or nested too deep; prepare the value in the DAG instead")
+            raise BadTemplate("is too long or nested too deep; prepare the value in the DAG instead")
         level = [child for node in level for child in node.iter_child_nodes()]
 
 
@@ -108,6 +110,8 @@ def _check(node: nodes.Node) -> None:
                 raise BadTemplate(f'unknown method "{attr}"', word=attr, words=tuple(sorted(METHODS)))
         case nodes.Call():
             _refuse_call()
+        case nodes.Const(value=float(value)) if not math.isfinite(value):
+            raise BadTemplate("holds a number too large to be one")  # Jinja would write it as the name `inf`
 
 
 def _refuse_call() -> NoReturn:
