@@ -198,7 +198,8 @@ def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
 def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Problem:
     """Put one of pydantic's complaints into words, at its place."""
     path = _real_path(detail["loc"], tree.value)
-    name = str(detail["loc"][-1]) if detail["loc"] else "file"
+    last = detail["loc"][-1] if detail["loc"] else "file"
+    name = f"item {last + 1}" if isinstance(last, int) else last
     match detail["type"]:
         case "extra_forbidden":
             words = _siblings(model, detail["loc"])
@@ -220,20 +221,26 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
             return tree.problem(path, _worded(name, detail))
 
 
+_MUST_BE = {
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+    "dict_type": "must hold keys with values",
+    "model_type": "must hold keys with values",
+    "model_attributes_type": "must hold keys with values",
+    "bool_type": "must be true or false",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+}
+
+
 def _worded(name: str, detail: ErrorDetails) -> str:
     """Return one of pydantic's other complaints in the words of the file."""
     given = detail["input"]
-    match detail["type"]:
-        case "string_type" if isinstance(given, bool | int | float):
-            return f'"{name}" must be a string; put it in quotes: "{str(given).lower()}"'
-        case "string_type":
-            return f'"{name}" must be a string'
-        case "list_type":
-            return f'"{name}" must be a list'
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f'"{name}" must hold keys with values'
-        case "bool_type":
-            return f'"{name}" must be true or false'
+    must_be = _MUST_BE.get(detail["type"])
+    if detail["type"] == "string_type" and isinstance(given, bool | int | float):
+        return f'"{name}" {must_be}; put it in quotes: "{str(given).lower()}"'
+    if must_be is not None:
+        return f'"{name}" {must_be}'
     message = detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
     return f'"{name}" {message[:1].lower()}{message[1:]}'
 

@@ -56,11 +56,10 @@ def read(text: str, *, file: str, airflows: Collection[str], sources: Collection
     tree = parse(text, file=file)
     problems: list[Problem] = []
     try:
-        form = validate(MappingForm, tree)
-        defaults, routes = form.defaults, dict(enumerate(form.routes))
+        validate(MappingForm, tree)
     except ConfigError as error:
         problems = error.problems
-        defaults, routes = readable_part(tree.value)
+    defaults, routes = readable_part(tree.value)
     compiler = Compiler(defaults, tree, list(airflows), list(sources))
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:

@@ -12,7 +12,7 @@ from typing import Any
 from bridge.errors import Problem
 from bridge.mapping.globs import matcher, mistake
 from bridge.mapping.routes import Route, Test
-from bridge.mapping.schema import DefaultsForm, RouteForm
+from bridge.mapping.schema import DefaultsForm, Readable, RouteForm
 from bridge.model import Limits
 from bridge.rendering import BadTemplate, compile_condition, compile_id, compile_text
 from bridge.yamltree import Path, Tree, nearest
@@ -26,10 +26,14 @@ _MAX_NAME = 100
 class Compiler:
     """Compiles the routes of one file, one after the other; what is wrong with them is in `problems`."""
 
-    def __init__(self, defaults: DefaultsForm, tree: Tree, airflows: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self, readable: Readable[DefaultsForm], tree: Tree, airflows: Sequence[str], sources: Sequence[str]
+    ) -> None:
         """`airflows` and `sources` are the names that bridge.yaml defines."""
+        defaults = readable.form
         self.problems: list[Problem] = []
         self._defaults = defaults
+        self._defaults_left_out = readable.left_out
         self._tree = tree
         self._airflows = airflows
         self._sources = sources
@@ -41,9 +45,10 @@ class Compiler:
         if defaults.airflow is not None:
             self._check_airflow(defaults.airflow, ("defaults", "airflow"))
 
-    def route(self, form: RouteForm, index: int) -> Route:
+    def route(self, readable: Readable[RouteForm], index: int) -> Route:
         """Compile one route; what is wrong with it goes to `problems`."""
         path: Path = ("routes", index)
+        form = readable.form
         own = self._tests(form, path)
         statuses = tuple(str(word) for word in self._pick(form, "on") or ("succeeded",))
         given = self._default_tests | own
@@ -51,10 +56,10 @@ class Compiler:
         note = self._template(compile_text, form.note, (*path, "note"), "note")
         max_age = self._pick(form, "max_age")
         return Route(
-            name=self._name(form, tests, path),
+            name=self._name(readable, tests, path),
             line=self._tree.place(path)[0],
             enabled=self._pick(form, "enabled") is not False,
-            airflow=self._airflow(form, path),
+            airflow=self._airflow(readable, path),
             dags=self._dags(form, path),
             tests=tests,
             condition=self._template(compile_condition, form.when, (*path, "when"), "when"),
@@ -100,17 +105,20 @@ class Compiler:
                 hint = nearest(pattern, list(self._sources)) or f"; there is {', '.join(self._sources)}"
                 self._note((*path, index), f'can never match: no source "{pattern}"{hint}')
 
-    def _name(self, form: RouteForm, tests: Sequence[Test], path: Path) -> str:
+    def _name(self, readable: Readable[RouteForm], tests: Sequence[Test], path: Path) -> str:
         """Return the route's name, unique in the file.
 
         An unnamed route is called after its DAGs; a later one with the same DAGs also after what it matches. So the
         name, and with it the DAG run ids, changes only when the first route of a DAG changes places: give names then.
         """
+        form = readable.form
         line = self._tree.place(path)[0]
+        if form.name is None and readable.left_out:
+            return f"line {line}"  # what it would be called is not known, so neither whether another is called so
         name = form.name if form.name is not None else _joined(form.dag)
         if name in self._lines and form.name is None:
             keys = [[test.key, sorted(test.wanted)] for test in tests]
-            digest = hashlib.sha256(json.dumps([keys, form.when]).encode()).hexdigest()[:8]
+            digest = hashlib.sha256(json.dumps([keys, form.when, form.airflow]).encode()).hexdigest()[:8]
             name = f"{name}-{digest}"
             if name in self._lines:
                 self._note(path, f"repeats the route of line {self._lines[name]}; change it, or give it a `name`")
@@ -124,8 +132,11 @@ class Compiler:
             self._note((*path, "dag"), "names a DAG twice")
         return tuple(form.dag)
 
-    def _airflow(self, form: RouteForm, path: Path) -> str:
+    def _airflow(self, readable: Readable[RouteForm], path: Path) -> str:
         """Return the Airflow of a route: its own, the default's, the one called `default`, or the only one."""
+        form = readable.form
+        if "airflow" in readable.left_out | self._defaults_left_out:
+            return ""  # which one is meant is not known, so nothing can be said of it
         if form.airflow is not None:
             self._check_airflow(form.airflow, (*path, "airflow"))
             return form.airflow

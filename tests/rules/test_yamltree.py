@@ -186,7 +186,7 @@ class _Outer(BaseModel):
         ("{}", ['1:1: the key "routes" is missing']),
         ("routes: []", ['1:1: "routes" is empty']),
         ("routes: 5", ['1:1: "routes" must be a list']),
-        ("routes: [5]", ['1:10: "0" must hold keys with values']),
+        ("routes: [5]", ['1:10: "item 1" must hold keys with values']),
         ("rotes: []\nroutes: [{pipeline: x}]", ['1:1: unknown key "rotes", did you mean "routes"?']),
         (
             "routes:\n- pipline: a\n  on: faild\n",
@@ -206,7 +206,7 @@ class _Outer(BaseModel):
         ("routes: [{pipeline: [x]}]", ['1:11: "pipeline" must be a string']),
         ("routes: [{pipeline: x, enabled: yes}]", ['1:24: "enabled" must be true or false']),
         ("routes: [{pipeline: x, tries: 0}]", ['1:24: "tries" must be greater than or equal to 1']),
-        ("routes: [{pipeline: x, words: [a, 5]}]", ['1:35: "1" must be a string; put it in quotes: "5"']),
+        ("routes: [{pipeline: x, words: [a, 5]}]", ['1:35: "item 2" must be a string; put it in quotes: "5"']),
         (
             "routes: [{pipeline: x}]\nnamed:\n  one: {pipelin: y, pipeline: x}\n",
             ['3:9: unknown key "pipelin", did you mean "pipeline"?'],

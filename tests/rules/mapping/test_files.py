@@ -61,7 +61,6 @@ def test_problems_are_in_the_order_of_the_file() -> None:
     assert lines == sorted(lines)
 
 
-@pytest.mark.xfail(strict=True, reason="a route or `defaults` with a mistake of form is not looked at any further")
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

@@ -32,7 +32,6 @@ def test_a_route_keeps_its_name_when_others_come_after_it() -> None:
     assert (after[0], after[3]) == (before[0], before[1])
 
 
-@pytest.mark.xfail(strict=True, raises=ConfigError, reason="the digest of an unnamed route leaves out its Airflow")
 def test_one_dag_on_two_airflows() -> None:
     """Two unnamed routes that differ only in their Airflow are no repetition."""
     names = _names(
