@@ -105,6 +105,33 @@ def _forms(draw: st.DrawFn, keys: tuple[str, ...], needed: tuple[str, ...] = ())
     }
 
 
+_EACH: dict[str, list[Any]] = {
+    "pipeline": ["pl_*", "", "x" * 250, "x" * 251, [], [""], ["a", "b"], ["a", 1]],
+    "on": ["succeeded", "failed", "cancelled", "skipped", "done", "", [], ["failed"], ["failed", "x"]],
+    "dag": ["d1", "a b", ".", "..", "a..b", "x" * 250, "x" * 251, "", [], ["d1", "d2"], ["d1", "a/b"]],
+    "airflow": ["default", ""],
+    "conf": [{}, {"a": [1, None, {"b": "c"}]}, [], "a"],
+    "note": ["", "x"],
+    "when": ["event.id", ""],
+    "dag_run_id": ["own-{{ event.id }}", ""],
+    "enabled": [True, False, "true"],
+    "max_age": [90, 0.5, 90.0, 1e3, 0, -1, 31_536_000, 31_536_001, "90s", "15m", "24h", "7d", "90", "1w", "-1s", ""],
+    "max_attempts": [1, 5.0, 1.5, 0, -1, 100_000, 100_001, "5"],
+    "concurrency": [1, 5.0, 0, 1000, 1001],
+    "name": ["sales", "a b", "a/b", "", "x" * 100, "x" * 101],
+    "nonsense": [1],
+}
+_ANY: list[Any] = [None, True, 0, 5, 1.5, "", [], {}, {"a": 1}, [None], [1], [[]]]
+
+
+@pytest.mark.parametrize("key", _EACH)
+def test_schema_and_read_agree_about_each_value(key: str) -> None:
+    """One key at a time, with right values, wrong values and values of any other type."""
+    mappings = [{"routes": [{"dag": "d1", key: value}]} for value in (*_EACH[key], *_ANY)]
+
+    assert [mapping for mapping in mappings if _SCHEMA.is_valid(mapping) != _is_read(json.dumps(mapping))] == []
+
+
 _MAPPINGS = st.fixed_dictionaries(
     {"routes": st.lists(_forms(tuple(_VALUES), needed=("dag",)), max_size=1) | _ODD},
     optional={"defaults": _forms(_SHARED) | _ODD, "unknown": _ODD},
