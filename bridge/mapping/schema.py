@@ -38,6 +38,11 @@ def _seconds(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _as_list(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
         return [value]
@@ -87,6 +92,8 @@ DagId = Annotated[str, BeforeValidator(_dag_id), BeforeValidator(_static)]  # th
 DagIds = Annotated[list[DagId], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_DAG_ID_SCHEMA)]
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=_MAX_SECONDS), WithJsonSchema(_DURATION_SCHEMA)]
 RouteName = Annotated[str, BeforeValidator(_route_name), WithJsonSchema(_ROUTE_NAME_SCHEMA)]
+Attempts = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+Concurrency = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
 AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
 
 
@@ -113,8 +120,8 @@ class DefaultsForm(_Form):
     note: str | None = Field(None, description="The DAG run's note; a template.")
     enabled: bool | None = Field(None, description="false switches routes off without deleting them.")
     max_age: Duration | None = Field(None, description="How long a trigger is tried: seconds, or 90s, 15m, 24h, 7d.")
-    max_attempts: int | None = Field(None, ge=1, le=100_000, description="How often a trigger is tried at most.")
-    concurrency: int | None = Field(None, ge=1, le=1000, description="Calls of one route under way at once.")
+    max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
+    concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
 
 
 class RouteForm(DefaultsForm):
