@@ -1,192 +1,156 @@
-"""From a body to triggers: every delivery has a fate, and no body raises."""
+"""What a delivery asks for: `explain` and the router ask this one function."""
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.mapping import Mapping, read
+from bridge.mapping import read
 from bridge.model import DeliveryState, TriggerState
 from bridge.planning import Plan, Subject, plan
 from bridge.reasons import Reason
 
-_ROUTES = """
+EVENTS = Path(__file__).parents[1] / "data" / "events"
+ROUTES = """
 routes:
-  - {name: sales, pipeline: pl_1, dag: [d1, d2], conf: {rows: "{{ event.rows_loaded }}"}}
-  - {name: strict, pipeline: pl_2, dag: d3, conf: {a: "{{ event.parameters.x }}"}}
-  - {name: asks, pipeline: pl_3, dag: d4, when: event.parameters.x > 1}
-  - {name: incident, on: failed, dag: open_incident}
-  - {name: off, pipeline: pl_1, dag: d5, enabled: false}
+  - {name: all, dag: everything, "on": [succeeded, failed, cancelled, skipped]}
+  - {pipeline: pl_inventory_hourly, dag: [stock, shelves]}
+  - {name: rows, pipeline: pl_01hqxyz, when: event.rows_loaded > 1000, dag: big, conf: {n: "{{ event.rows_loaded }}"}}
+  - {name: condition, event: bad.condition, when: event.parameters.size > 3, dag: never}
+  - {name: template, event: bad.template, dag: never, conf: {x: "{{ event.parameters.size }}"}}
 """
+MAPPING = read(ROUTES, file="mapping.yaml", airflows=["default"], sources=["planasonix"])
 
 
-def _mapping(text: str = _ROUTES) -> Mapping:
-    return read(text, file="m.yaml", airflows=["default"], sources=["planasonix"])
-
-
-def _plan(body: bytes, mapping: Mapping | None = None, *, max_hops: int = 5, **subject: Any) -> Plan:
-    numbers = itertools.count(1)
-    return plan(
-        Subject(id="dlv_1", source="planasonix", received_at="2025-03-27T14:26:20Z", body=body, **subject),
-        _mapping() if mapping is None else mapping,
-        new_trigger_id=lambda: f"trg_{next(numbers)}",
-        max_hops=max_hops,
-    )
-
-
-def _body(**fields: Any) -> bytes:
-    return json.dumps(
-        {"id": "evt_1", "type": "job.completed", "status": "succeeded", "job_id": "job_1"} | fields
-    ).encode()
+def planned(body: bytes | dict[str, Any], **more: Any) -> Plan:
+    """Plan one delivery; trigger ids count up."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    count = itertools.count(1)
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", content, **more)
+    return plan(subject, MAPPING, new_trigger_id=lambda: f"trg_{next(count):016x}", max_hops=3)
 
 
 @pytest.mark.parametrize(
-    ("body", "state", "reason"),
+    ("name", "state", "reason", "routes", "wants_lookup"),
     [
-        (_body(pipeline_id="pl_1"), DeliveryState.ROUTED, None),
-        (_body(pipeline_id="pl_9"), DeliveryState.UNROUTED, Reason.NO_ROUTE),
-        (_body(), DeliveryState.UNROUTED, Reason.NO_ROUTE),
-        (_body(pipeline_id="pl_1", test=True), DeliveryState.IGNORED, Reason.TEST_EVENT),
-        (_body(pipeline_id="pl_1", status="running"), DeliveryState.IGNORED, Reason.STATUS_RUNNING),
-        (_body(pipeline_id="pl_1", status="partial"), DeliveryState.IGNORED, Reason.STATUS_UNKNOWN),
-        (b"not json", DeliveryState.INVALID, Reason.UNREADABLE_JSON),
-        (_body(pipeline_id=5), DeliveryState.INVALID, Reason.UNREADABLE_FIELD),
+        ("01_documented", DeliveryState.ROUTED, None, ["all"], True),
+        ("02_job_succeeded", DeliveryState.ROUTED, None, ["all"], True),
+        ("03_job_failed", DeliveryState.ROUTED, None, ["all"], True),
+        ("04_job_full", DeliveryState.ROUTED, None, ["all", "rows"], False),
+        ("05_backfill_completed", DeliveryState.ROUTED, None, ["all"], False),
+        ("06_pipeline_run_succeeded", DeliveryState.ROUTED, None, ["all"], False),
+        ("07_job_cancelled", DeliveryState.ROUTED, None, ["all"], True),
+        ("08_test_event", DeliveryState.IGNORED, Reason.TEST_EVENT, [], False),
+        ("09_governance", DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, [], False),
+        ("10_webhook_action", DeliveryState.ROUTED, None, ["all", "stock+shelves", "stock+shelves"], False),
     ],
 )
-def test_the_fate_of_a_delivery(body: bytes, state: DeliveryState, reason: Reason | None) -> None:
-    """Routed, unrouted, ignored or invalid, with the reason."""
-    found = _plan(body)
+def test_where_each_documented_body_goes(
+    name: str, state: DeliveryState, reason: Reason | None, routes: list[str], wants_lookup: bool
+) -> None:
+    """State, reason, routes, and whether the API has to be asked."""
+    made = planned((EVENTS / f"{name}.json").read_bytes())
+    assert (made.state, made.reason, made.wants_lookup) == (state, reason, wants_lookup)
+    assert [one.route.name for one in made.triggers] == routes
 
-    assert (found.state, found.reason) == (state, reason)
 
-
-def test_every_dag_of_every_matching_route_is_a_trigger() -> None:
-    """All matching routes fire, each with its own trigger id, which the conf carries."""
-    found = _plan(_body(pipeline_id="pl_1", rows_loaded=7))
-
-    assert [(planned.route.name, planned.dag_id, planned.state) for planned in found.triggers] == [
-        ("sales", "d1", TriggerState.PENDING),
-        ("sales", "d2", TriggerState.PENDING),
+def test_every_route_gives_a_verdict() -> None:
+    """Also those that do not match say why."""
+    made = planned((EVENTS / "04_job_full.json").read_bytes())
+    assert [(one.route.name, one.matches) for one in made.verdicts] == [
+        ("all", True),
+        ("stock+shelves", False),
+        ("rows", True),
+        ("condition", False),
+        ("template", False),
     ]
-    for planned in found.triggers:
-        assert planned.call is not None
-        assert planned.call.conf["rows"] == 7
-        assert planned.call.conf["planasonix"]["trigger_id"] == planned.id
-    assert len({planned.id for planned in found.triggers}) == 2
+    assert all(one.matches or one.why_not for one in made.verdicts)
+
+
+def test_a_lookup_fills_in_what_the_event_leaves_out() -> None:
+    """What was looked up counts as if the event had said it, and nobody asks again."""
+    body = (EVENTS / "01_documented.json").read_bytes()
+    made = planned(body, lookup={"pipeline_id": "pl_01hqxyz", "metrics": {"rows_loaded": 5000}})
+    assert [one.route.name for one in made.triggers] == ["all", "rows"]
+    assert not made.wants_lookup
+    assert planned(body, lookup={}).wants_lookup is False
+
+
+def test_the_url_names_the_pipeline_when_the_body_does_not() -> None:
+    """And a contradiction is invalid, never a guess."""
+    body = {"id": "evt_1", "type": "job.succeeded", "job_id": "job_1"}
+    made = planned(body, path_pipeline_id="pl_inventory_hourly")
+    assert [one.dag_id for one in made.triggers] == ["everything", "stock", "shelves"]
+    assert not made.wants_lookup
+    made = planned(body | {"pipeline_id": "pl_x"}, path_pipeline_id="pl_inventory_hourly")
+    assert (made.state, made.reason, made.triggers) == (DeliveryState.INVALID, Reason.CONTRADICTION, ())
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "reason", "detail"),
-    [("pl_2", Reason.TEMPLATE, "conf.a: "), ("pl_3", Reason.CONDITION, "when: ")],
+    ("event_type", "reason"), [("bad.condition", Reason.CONDITION), ("bad.template", Reason.TEMPLATE)]
 )
-def test_what_fails_in_the_mapping_is_a_failed_trigger(pipeline: str, reason: Reason, detail: str) -> None:
-    """A template or a condition that errs is never a silent no."""
-    (planned,) = _plan(_body(pipeline_id=pipeline)).triggers
-
-    assert (planned.state, planned.reason, planned.call) == (TriggerState.FAILED, reason, None)
-    assert planned.detail is not None
-    assert planned.detail.startswith(detail)
-
-
-def test_one_failing_route_holds_no_other_back() -> None:
-    """The routes of one delivery are independent."""
-    found = _plan(
-        _body(pipeline_id="pl_2", type="job.failed", status="failed"),
-        _mapping(_ROUTES.replace("dag: d3,", "dag: d3, on: failed,")),
-    )
-
-    assert [(planned.route.name, planned.state) for planned in found.triggers] == [
-        ("strict", TriggerState.FAILED),
-        ("incident", TriggerState.PENDING),
+def test_a_route_that_errs_is_a_failed_trigger(event_type: str, reason: Reason) -> None:
+    """Never a silent no, and the other routes fire all the same."""
+    made = planned({"id": "evt_1", "type": event_type, "status": "succeeded", "pipeline_id": "pl_1"})
+    assert [(one.state, one.reason) for one in made.triggers] == [
+        (TriggerState.PENDING, None),
+        (TriggerState.FAILED, reason),
     ]
+    assert made.triggers[1].call is None
+    assert "size" in (made.triggers[1].detail or "")
 
 
-@pytest.mark.parametrize(
-    ("hops", "state"), [(0, TriggerState.PENDING), (4, TriggerState.PENDING), (5, TriggerState.HELD)]
+@pytest.mark.parametrize(("hops", "is_held"), [(0, False), (2, False), (3, True), (99, True)])
+def test_a_circle_is_held_at_the_limit(hops: int, is_held: bool) -> None:
+    """The call is made all the same, so that a person can let it pass."""
+    body = {"id": "evt_1", "type": "job.succeeded", "pipeline_id": "pl_1", "metadata": {"hops": hops}}
+    (one,) = planned(body).triggers
+    assert (one.state is TriggerState.HELD, one.reason is Reason.LOOP_GUARD) == (is_held, is_held)
+    assert one.call is not None
+    assert one.call.conf["planasonix"]["hops"] == hops + 1
+
+
+def test_copies_of_one_completion_have_one_run_id() -> None:
+    """`job.completed` after `job.succeeded`, and the same bytes without any id, give the same run."""
+    first = planned({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "pipeline_id": "pl_1"})
+    second = planned({"id": "evt_2", "type": "job.completed", "job_id": "job_1", "pipeline_id": "pl_1"})
+    assert first.triggers[0].call is not None
+    assert second.triggers[0].call is not None
+    assert first.triggers[0].call.dag_run_id == second.triggers[0].call.dag_run_id
+    nameless = [planned({"status": "succeeded", "pipeline_id": "pl_1"}).triggers[0].call for _ in range(2)]
+    assert nameless[0] is not None
+    assert nameless[1] is not None
+    assert nameless[0].dag_run_id == nameless[1].dag_run_id
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=15,
 )
-def test_a_circle_is_held(hops: int, state: TriggerState) -> None:
-    """As many DAG runs behind the event as allowed: it starts no other one by itself."""
-    found = _plan(_body(pipeline_id="pl_1", metadata={"hops": hops}))
-
-    assert {planned.state for planned in found.triggers} == {state}
-
-
-def test_an_event_without_any_id_has_the_same_run_for_every_copy() -> None:
-    """Its bytes tell it; other bytes are another run."""
-    bodies = [
-        b'{"type":"job.completed","status":"succeeded","pipeline_id":"pl_1"%s}' % more for more in (b"", b"", b" ")
-    ]
-    ids = [planned.call.dag_run_id for body in bodies for planned in _plan(body).triggers[:1] if planned.call]
-
-    assert ids[0] == ids[1] != ids[2]
-
-
-@pytest.mark.parametrize(
-    ("body", "subject", "wants"),
-    [
-        (_body(), {}, True),
-        (_body(pipeline_id="pl_1"), {}, False),
-        (_body(job_id=None), {}, False),
-        (_body(), {"lookup": {"id": "job_1", "pipeline_id": "pl_1"}}, False),
-        (_body(), {"path_pipeline_id": "pl_1"}, False),
-    ],
-)
-def test_when_to_ask_the_api(body: bytes, subject: dict[str, Any], wants: bool) -> None:
-    """Only for a job without a pipeline, and only until it has answered."""
-    assert _plan(body, **subject).wants_lookup is wants
-
-
-_ID = st.sampled_from(["pl_1", "pl_2", "pl_3", "x", "", "a b", "\x00", 5, None, {}, []])
-_ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-_FIELDS = st.fixed_dictionaries(
-    {"status": st.sampled_from(["succeeded", "failed", "completed", "running", 1, None])},
-    optional={
-        "id": _ID,
-        "type": st.text(max_size=10) | st.sampled_from(["job.completed", "job.failed", "test", 5]),
-        "pipeline_id": _ID,
-        "pipelineId": _ID,
-        "job_id": _ID,
-        "environment": _ANYTHING,
-        "timestamp": _ANYTHING,
-        "parameters": st.fixed_dictionaries({}, optional={"x": _ANYTHING}) | _ANYTHING,
-        "metadata": st.fixed_dictionaries({}, optional={"hops": _ANYTHING, "planasonix": _ANYTHING}) | _ANYTHING,
-        "rows_loaded": _ANYTHING,
-        "data": _ANYTHING,
-        "error": _ANYTHING,
-    },
-)
-_BODIES = st.binary(max_size=60) | _FIELDS.map(lambda fields: json.dumps(fields).encode())
-_EVERY_FIELD = _mapping(
-    """
-routes:
-  - dag: d1
-    on: [succeeded, failed, cancelled, skipped]
-    when: event.parameters.x is undefined or event.parameters.x != event.rows_loaded
-    dag_run_id: "own-{{ event.id }}-{{ event.parameters.x | default(event.type) }}"
-    note: "{{ event.error }} {{ event.data }}"
-    conf: {all: "{{ event }}", x: "{{ event.parameters.x | default(none) }}", text: "{{ event.metadata }}!"}
-"""
+_NAMES = st.sampled_from(
+    ["id", "type", "status", "data", "job_id", "pipeline_id", "parameters", "metadata", "metrics", "test", "error"]
 )
 
 
-@given(body=_BODIES, path=st.none() | st.text(max_size=8), lookup=st.none() | st.dictionaries(st.text(), _ANYTHING))
-@example(body=b"", path=None, lookup=None)
-@example(body=b"[" * 10_000, path=None, lookup=None)
-@example(body=b"{}", path="", lookup={})
-def test_no_body_raises(body: bytes, path: str | None, lookup: dict[str, Any] | None) -> None:
-    """Whatever an authentic sender writes, the delivery gets a state, and every call can be stored and sent."""
-    for mapping in (_mapping(), _EVERY_FIELD):
-        found = _plan(body, mapping, path_pipeline_id=path, lookup=lookup)
+@settings(max_examples=300, deadline=None)
+@given(body=st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON, max_size=4), max_size=6))
+def test_planning_never_raises_for_a_body(body: dict[str, Any]) -> None:
+    """Whatever JSON says, it is a state with a reason, or calls that can be sent."""
+    made = planned(body)
+    assert (made.reason is None) == (made.state is DeliveryState.ROUTED)
+    for one in made.triggers:
+        assert (one.call is None) == (one.state is TriggerState.FAILED)
+        json.dumps(one.call.conf if one.call else {}, allow_nan=False).encode()
 
-        for planned in found.triggers:
-            assert (planned.call is None) == (planned.state is TriggerState.FAILED)
-            if planned.call is not None:
-                json.dumps(planned.call.conf, allow_nan=False, ensure_ascii=False).encode("utf-8")
-                assert len(planned.call.dag_run_id) <= 250
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=200), path=st.none() | st.text(max_size=20), lookup=st.none() | _JSON)
+def test_planning_never_raises_for_bytes(body: bytes, path: str | None, lookup: Any) -> None:
+    """Nor for anything else that a sender or the API can put there."""
+    told = lookup if isinstance(lookup, dict) else None
+    assert planned(body, path_pipeline_id=path, lookup=told).state in set(DeliveryState)
