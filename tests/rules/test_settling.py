@@ -18,7 +18,7 @@ from bridge.model import (
     TriggerState,
 )
 from bridge.reasons import Reason
-from bridge.settling import PARKED_SECONDS, Settlement, settle
+from bridge.settling import Settlement, settle
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 DUE = NOW - timedelta(minutes=5)
@@ -77,7 +77,7 @@ def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Tr
                 TriggerState.HELD,
                 Reason.AIRFLOW_FORBIDDEN,
                 "no",
-                NOW + timedelta(seconds=PARKED_SECONDS),
+                NOW + timedelta(seconds=15),
                 is_refunded=True,
             ),
         ),
@@ -87,7 +87,7 @@ def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Tr
         ),
         (
             Later(Reason.DAG_NOT_FOUND, wait_seconds=90, is_hold=True),
-            Settlement(TriggerState.HELD, Reason.DAG_NOT_FOUND, None, NOW + timedelta(seconds=90)),
+            Settlement(TriggerState.HELD, Reason.DAG_NOT_FOUND, None, NOW + timedelta(seconds=90), is_refunded=True),
         ),
     ],
 )
@@ -150,6 +150,20 @@ def test_what_is_not_the_triggers_fault_never_fails_it(outcome: Outcome) -> None
     """However old and often tried: a run that exists has fired, and a place that is down is waited for."""
     old = trigger(attempts=99, age_seconds=10**7, max_attempts=1)
     assert settle(old, outcome, now=NOW, jitter=0.0).state in (TriggerState.FIRED, TriggerState.HELD)
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "longest"), [(0, 30), (59, 30), (60, 60), (150, 120), (240, 240), (86_000, 300)]
+)
+def test_a_cause_that_lasts_is_looked_at_more_rarely(age_seconds: float, longest: float) -> None:
+    """From 15-30 s while it is new to 15-300 s, whatever the attempts, which holding does not use up."""
+    young, old = (
+        settle(
+            trigger(age_seconds=age_seconds), Later(Reason.DAG_NOT_FOUND, is_hold=True), now=NOW, jitter=jitter
+        ).due_at
+        for jitter in (0.0, 1.0)
+    )
+    assert (young, old) == (NOW + timedelta(seconds=15), NOW + timedelta(seconds=longest))
 
 
 @pytest.mark.parametrize("attempts", [1, 5, 50, 10**6])
