@@ -110,8 +110,16 @@ def _check(node: nodes.Node) -> None:
                 raise BadTemplate(f'unknown method "{attr}"', word=attr, words=tuple(sorted(METHODS)))
         case nodes.Call():
             _refuse_call()
+        case nodes.Getitem(node=whole, arg=nodes.Slice()) if _has_no_parts(whole):
+            raise BadTemplate("takes a part of what has no parts")  # CPython would warn of it on stderr
         case nodes.Const(value=float(value)) if not math.isfinite(value):
             raise BadTemplate("holds a number too large to be one")  # Jinja would write it as the name `inf`
+
+
+def _has_no_parts(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Const):
+        return not isinstance(node.value, str)
+    return isinstance(node, nodes.UnaryExpr | nodes.Sub | nodes.Div | nodes.FloorDiv)
 
 
 def _refuse_call() -> NoReturn:

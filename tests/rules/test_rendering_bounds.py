@@ -126,6 +126,21 @@ def test_any_nesting_ends_in_a_value_or_a_mistake(around: str, step: str) -> Non
     assert "compiled" in outcomes
 
 
+@pytest.mark.parametrize("literal", ["none", "true", "1", "2.5", "(-1)", "(1 / 2)", "(3 - 1)", "(not 1)"])
+def test_slices_of_what_has_no_parts(literal: str) -> None:
+    """Python's compiler would warn of these on stderr; they are mistakes of the file."""
+    with pytest.raises(BadTemplate):
+        compile_text(f"{{{{ {literal}[0:1] }}}}", "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("{{ event.id[:3] }}", "evt"), ("{{ event.parameters.list[1:3] }}", [1, 2])]
+)
+def test_slices(text: str, value: Any) -> None:
+    """A part of a text or a list is what Python says."""
+    assert compile_text(text, "a").render(_CONTEXT) == value
+
+
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("depth", [1, 10, 30, 36, 90, 200, 400])
 def test_nested_ifs(depth: int) -> None:
