@@ -10,8 +10,8 @@ nothing of the file is ever constructed by its own wish.
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from bridge.errors import ConfigError, Problem
 
 MAX_DEPTH = 32
+_MAX_PROBLEMS = 100  # a page of them is read, a log of half a million is not
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -72,8 +73,18 @@ def parse(text: str, *, file: str, max_bytes: int = 1_048_576) -> Tree:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         builder.problems.append(Problem(file, 1, 1, f"not YAML: {reason[:200]}"))
     if builder.problems:
-        raise ConfigError(builder.problems)
+        raise config_error(builder.problems)
     return builder.tree
+
+
+def config_error(problems: Iterable[Problem]) -> ConfigError:
+    """Return the error that tells each of these problems once; of a great many the first, and how many more."""
+    told = sorted(set(problems))
+    if len(told) <= _MAX_PROBLEMS:
+        return ConfigError(told)
+    last = told[_MAX_PROBLEMS]
+    more = replace(last, what=f"... and {len(told) - _MAX_PROBLEMS} more, from here on")
+    return ConfigError([*told[:_MAX_PROBLEMS], more])
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
@@ -105,7 +116,7 @@ class _Builder:
         if depth > MAX_DEPTH:
             # Nothing below can be read, so this ends the reading; what was found before is told too.
             self._note(event, f"is nested deeper than {MAX_DEPTH}")
-            raise ConfigError(self.problems)
+            raise config_error(self.problems)
         if isinstance(event, ev.AliasEvent):
             self._note(event, "an alias (*name) is not allowed here; repeat the value")
             return None
@@ -192,7 +203,7 @@ def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
         return model.model_validate(tree.value, context=context)
     except ValidationError as error:
         problems = [_explain(model, tree, detail) for detail in error.errors(include_url=False)]
-        raise ConfigError(list(dict.fromkeys(problems))) from None
+        raise config_error(problems) from None
 
 
 def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Problem:

@@ -16,7 +16,7 @@ from bridge.mapping.compiling import Compiler
 from bridge.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.mapping.schema import MappingForm, json_schema, readable_part
 from bridge.model import Event
-from bridge.yamltree import parse, validate
+from bridge.yamltree import config_error, parse, validate
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]
 
@@ -63,5 +63,5 @@ def read(text: str, *, file: str, airflows: Collection[str], sources: Collection
     compiler = Compiler(defaults, tree, list(airflows), list(sources))
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
-        raise ConfigError(list(dict.fromkeys([*problems, *compiler.problems])))
+        raise config_error([*problems, *compiler.problems])
     return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12])

@@ -128,6 +128,18 @@ def test_bombs(bomb: str) -> None:
     assert _problems(bomb)
 
 
+@pytest.mark.timeout(30)
+def test_a_great_many_problems() -> None:
+    """Of many mistakes the first hundred are told, and how many more there are: nobody reads a longer list."""
+    of_form = _problems("{" + "a: 1, " * 1_000 + "}")
+    with pytest.raises(ConfigError) as error:
+        validate(_Outer, parse("routes: [" + "1, " * 1_000 + "]", file="f.yaml"))
+
+    for told, more in ((of_form, 899), ([str(problem) for problem in error.value.problems], 900)):
+        assert len(told) == 101
+        assert told[-1].endswith(f"... and {more} more, from here on")
+
+
 def test_size() -> None:
     """The limit counts bytes, not characters."""
     assert parse("é", file="f.yaml", max_bytes=2).value == "é"
