@@ -13,7 +13,7 @@ import typer
 from bridge import __version__
 from bridge.cli import browse, check, replay, send, serve
 from bridge.cli.output import say
-from bridge.errors import BridgeError, ConfigError, InboxInUse
+from bridge.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
 app = typer.Typer(
     name="planasonix-bridge",
@@ -60,7 +60,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, BridgeError):
         say(f"error: {error}")
-        return 2 if isinstance(error, InboxInUse) else 1
+        return 2 if isinstance(error, InboxInUse | BadFilter) else 1
     if isinstance(error, OSError) and error.filename:
         say(f"error: {error.filename}: {error.strerror}")
         return 2

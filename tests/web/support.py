@@ -53,6 +53,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     more: list[tuple[str, str]] | None = None,
     length: bool = True,
+    host: str = "bridge",
 ) -> bytes:
     """Return one request, signed unless `headers` are given; `more` are added behind, also twice."""
     target = path if isinstance(path, bytes) else path.encode()
@@ -60,7 +61,7 @@ def request(
     if length:
         lines.append(("Content-Length", str(len(body))))
     head = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in lines)
-    return b"%s %s HTTP/1.1\r\nHost: bridge\r\n%s\r\n%s" % (method.encode(), target, head, body)
+    return b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s" % (method.encode(), target, host.encode(), head, body)
 
 
 def chunked(body: bytes, size: int = 1000) -> bytes:
