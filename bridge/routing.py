@@ -4,12 +4,13 @@ One thread reads what is due, plans it (bridge.planning) and stores state and tr
 transaction. Routing a delivery twice makes no second trigger, so nothing here needs a lease. A delivery that
 cannot be routed now first moves its own due time forward; it never blocks the others.
 
-Under load, intake comes first: after a full batch the thread rests four times as long as the batch took, so that
+Under load, intake comes first: after a batch of many the thread rests four times as long as the batch took, so that
 it takes a fifth of one core at most while a backlog lasts.
 """
 
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from bridge.planning import Plan, Planned, Subject, plan
 from bridge.reasons import Reason
 
 BATCH = 100
+_CROWD = 10  # deliveries in one batch, from which on routing rests between batches
 _POLL_SECONDS = 1.0
 _REST = 4.0
 _LOOKUPS_AT_ONCE = 4
@@ -99,7 +101,7 @@ class Router:
     def _run(self) -> None:
         while not self._is_stopping:
             self._wake.clear()
-            began = self._clock()
+            began = time.monotonic()
             try:
                 amount = self.route_due()
             except InboxUnavailable:
@@ -109,10 +111,9 @@ class Router:
                 _log.exception("routing_failed")
                 self._metrics.failures.labels("routing").inc()
                 amount = 0
-            if amount >= BATCH:
-                self._wake.clear()
-                self._wake.wait(_REST * (self._clock() - began).total_seconds())
-            else:
+            if amount >= _CROWD:
+                time.sleep(_REST * (time.monotonic() - began))
+            elif not amount:
                 self._wake.wait(_POLL_SECONDS)
 
     def route_due(self) -> int:

@@ -23,9 +23,6 @@ from bridge.model import (
 )
 from bridge.reasons import Reason
 
-# A cause that a person has to remove (a missing right) is looked at so often.
-PARKED_SECONDS = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -50,7 +47,7 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) 
         case Later():
             return _later(trigger, outcome, now=now, jitter=jitter)
         case Misconfigured(is_whole_target=False):
-            due_at = now + timedelta(seconds=PARKED_SECONDS)
+            due_at = now + timedelta(seconds=_hold_seconds(trigger, now, jitter))
             return Settlement(TriggerState.HELD, outcome.reason, outcome.detail or None, due_at, is_refunded=True)
         case TargetDown() | Misconfigured():
             # Due when it was due: when the target returns, the oldest go first.
@@ -62,15 +59,28 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) 
 def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
     detail = outcome.detail or None
     limits = [limit for limit in (trigger.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
-    if limits and trigger.attempts >= min(limits):
+    if limits and trigger.attempts >= min(limits) and not outcome.is_hold:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS, last, now)
     expires_at = trigger.age_from + timedelta(seconds=trigger.limits.max_age_seconds)
     if now >= expires_at:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.EXPIRED, last, now)
-    wait_for = backoff.wait_held if outcome.is_hold else backoff.wait
-    wait = wait_for(trigger.attempts, jitter, at_least=outcome.wait_seconds)
+    if outcome.is_hold:
+        wait = _hold_seconds(trigger, now, jitter, at_least=outcome.wait_seconds)
+    else:
+        wait = backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
     due_at = min(now + timedelta(seconds=wait), expires_at)
     state = TriggerState.HELD if outcome.is_hold else TriggerState.PENDING
-    return Settlement(state, outcome.reason, detail, due_at)
+    # What waits for a cause outside uses no attempt up, or a DAG that was missing for long would get no second try.
+    return Settlement(state, outcome.reason, detail, due_at, is_refunded=outcome.is_hold)
+
+
+def _hold_seconds(trigger: Trigger, now: datetime, jitter: float, *, at_least: float = 0.0) -> float:
+    """Return how long until a cause outside is looked at again: the longer it lasts, the more rarely.
+
+    By age and not by attempts, which holding does not use up. A thousand triggers of one missing DAG must leave most
+    of the pace to the others.
+    """
+    minutes = max(0.0, (now - trigger.age_from).total_seconds()) / 60
+    return backoff.wait_held(1 + int(minutes), jitter, at_least=at_least)

@@ -8,9 +8,10 @@ nothing of the file is ever constructed by its own wish.
 """
 
 import difflib
+import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,10 +23,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from bridge.errors import ConfigError, Problem
 
 MAX_DEPTH = 32
+_MAX_PROBLEMS = 100  # a page of them is read, a log of half a million is not
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
-_is_int = re.compile(r"[-+]?[0-9]{1,18}").fullmatch
+_is_int = re.compile(r"[-+]?[0-9]+").fullmatch
+_MAX_DIGITS = 18  # what every JSON reader on the way keeps exactly
+_is_unkept = re.compile("[\x00\ud800-\udfff]").search
 _is_float = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?").fullmatch
 
 Path = tuple[str | int, ...]
@@ -69,8 +73,18 @@ def parse(text: str, *, file: str, max_bytes: int = 1_048_576) -> Tree:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         builder.problems.append(Problem(file, 1, 1, f"not YAML: {reason[:200]}"))
     if builder.problems:
-        raise ConfigError(builder.problems)
+        raise config_error(builder.problems)
     return builder.tree
+
+
+def config_error(problems: Iterable[Problem]) -> ConfigError:
+    """Return the error that tells each of these problems once; of a great many the first, and how many more."""
+    told = sorted(set(problems))
+    if len(told) <= _MAX_PROBLEMS:
+        return ConfigError(told)
+    last = told[_MAX_PROBLEMS]
+    more = replace(last, what=f"... and {len(told) - _MAX_PROBLEMS} more, from here on")
+    return ConfigError([*told[:_MAX_PROBLEMS], more])
 
 
 def nearest(word: str, words: Sequence[str]) -> str:
@@ -100,13 +114,15 @@ class _Builder:
     def _node(self, event: ev.Event, events: Iterator[ev.Event], path: Path, depth: int) -> Any:
         self.tree.places.setdefault(path, _place(event))
         if depth > MAX_DEPTH:
-            raise ConfigError([Problem(self.tree.file, *_place(event), f"is nested deeper than {MAX_DEPTH}")])
+            # Nothing below can be read, so this ends the reading; what was found before is told too.
+            self._note(event, f"is nested deeper than {MAX_DEPTH}")
+            raise config_error(self.problems)
         if isinstance(event, ev.AliasEvent):
             self._note(event, "an alias (*name) is not allowed here; repeat the value")
             return None
         self._refuse_extras(event)
         if isinstance(event, ev.ScalarEvent):
-            return _scalar(event)
+            return self._scalar(event)
         if isinstance(event, ev.SequenceStartEvent):
             return self._sequence(events, path, depth)
         return self._mapping(events, path, depth)
@@ -135,10 +151,32 @@ class _Builder:
     def _key(self, event: ev.Event, events: Iterator[ev.Event], path: Path, depth: int) -> str:
         if isinstance(event, ev.ScalarEvent):
             self._refuse_extras(event)
-            return str(event.value)
+            return self._text(event)
         self._note(event, "a key must be a plain word")
         self._node(event, events, (*path, "?"), depth + 1)
         return "?"
+
+    def _scalar(self, event: ev.ScalarEvent) -> Any:
+        """Return a plain scalar by YAML 1.2's core schema, anything quoted as text."""
+        text = self._text(event)
+        if event.style not in (None, ""):
+            return text
+        if text in _NULL:
+            return None
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if _is_int(text) and len(text.lstrip("+-")) <= _MAX_DIGITS:
+            return int(text)
+        if _is_int(text) or (_is_float(text) and not math.isfinite(float(text))):
+            self._note(event, "a number too large to be kept exactly; put it in quotes")
+            return 0
+        return float(text) if _is_float(text) else text
+
+    def _text(self, event: ev.ScalarEvent) -> str:
+        if _is_unkept(event.value):
+            self._note(event, "a text must hold no NUL and no half of a character (\\0, \\ud800)")
+            return ""
+        return str(event.value)
 
     def _refuse_extras(self, event: ev.Event) -> None:
         if getattr(event, "anchor", None) is not None:
@@ -154,20 +192,6 @@ def _place(event: ev.Event) -> Place:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
-def _scalar(event: ev.ScalarEvent) -> Any:
-    """Return a plain scalar by YAML 1.2's core schema, anything quoted as text."""
-    text: str = event.value
-    if event.style not in (None, ""):
-        return text
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _is_int(text):
-        return int(text)
-    return float(text) if _is_float(text) else text
-
-
 def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
     """Return the model of a tree's values; raises ConfigError with every complaint at its place.
 
@@ -179,13 +203,14 @@ def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
         return model.model_validate(tree.value, context=context)
     except ValidationError as error:
         problems = [_explain(model, tree, detail) for detail in error.errors(include_url=False)]
-        raise ConfigError(list(dict.fromkeys(problems))) from None
+        raise config_error(problems) from None
 
 
 def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Problem:
     """Put one of pydantic's complaints into words, at its place."""
     path = _real_path(detail["loc"], tree.value)
-    name = str(detail["loc"][-1]) if detail["loc"] else "file"
+    last = detail["loc"][-1] if detail["loc"] else "file"
+    name = f"item {last + 1}" if isinstance(last, int) else last
     match detail["type"]:
         case "extra_forbidden":
             words = _siblings(model, detail["loc"])
@@ -204,10 +229,31 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
         case _:
             if detail["type"] == "value_error":
                 return tree.problem(path, detail["msg"].removeprefix("Value error, "))
-            message = (
-                detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
-            )
-            return tree.problem(path, f'"{name}" {message[:1].lower()}{message[1:]}')
+            return tree.problem(path, _worded(name, detail))
+
+
+_MUST_BE = {
+    "string_type": "must be a string",
+    "list_type": "must be a list",
+    "dict_type": "must hold keys with values",
+    "model_type": "must hold keys with values",
+    "model_attributes_type": "must hold keys with values",
+    "bool_type": "must be true or false",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+}
+
+
+def _worded(name: str, detail: ErrorDetails) -> str:
+    """Return one of pydantic's other complaints in the words of the file."""
+    given = detail["input"]
+    must_be = _MUST_BE.get(detail["type"])
+    if detail["type"] == "string_type" and isinstance(given, bool | int | float):
+        return f'"{name}" {must_be}; put it in quotes: "{str(given).lower()}"'
+    if must_be is not None:
+        return f'"{name}" {must_be}'
+    message = detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
+    return f'"{name}" {message[:1].lower()}{message[1:]}'
 
 
 def _real_path(loc: tuple[str | int, ...], value: Any) -> Path:

@@ -114,6 +114,9 @@ def _success(answer: Answer, dag_run_id: str) -> Outcome | Doubt:
         return Started(http_status=answer.status)
     if answer.is_json and answer.json() is None:
         return Doubt(f"{answer.status}, but its JSON cannot be read", answer.status)
+    if not answer.body and answer.status != 204:
+        # A connection that breaks within the head looks like this, since Python takes its end for the head's.
+        return Doubt(f"{answer.status}, but empty", answer.status)
     detail = f"{told(answer)}, which is not the DAG run: a login page or a proxy?"
     return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, shown(detail), http_status=answer.status)
 

@@ -13,7 +13,7 @@ import typer
 from bridge import __version__
 from bridge.cli import browse, check, replay, send, serve
 from bridge.cli.output import say
-from bridge.errors import BridgeError, ConfigError, InboxInUse
+from bridge.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
 app = typer.Typer(
     name="planasonix-bridge",
@@ -39,6 +39,7 @@ def _root(
 
 def main() -> NoReturn:
     """Run a command and exit as this module's docstring tells."""
+    os.umask(0o077)  # the store holds payloads: its files are for this user alone
     try:
         app()
     except BrokenPipeError:
@@ -59,7 +60,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, BridgeError):
         say(f"error: {error}")
-        return 2 if isinstance(error, InboxInUse) else 1
+        return 2 if isinstance(error, InboxInUse | BadFilter) else 1
     if isinstance(error, OSError) and error.filename:
         say(f"error: {error.filename}: {error.strerror}")
         return 2

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.output import AsJson, print_fields, print_json, print_table
+from bridge.model import DeliveryState, TriggerState
 
 Since = Annotated[str | None, typer.Option(help="From this instant on: 2025-03-27T14:00:00Z, or 90m, 24h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(help="Before this instant.")]
@@ -35,7 +36,7 @@ def moment(text: str | None) -> datetime | None:
 
 def deliveries(
     delivery_id: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
-    state: Annotated[str | None, typer.Option(help="received, routed, unrouted, ignored, invalid, stale")] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
     source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
     event_id: Annotated[str | None, typer.Option("--event", help="Only with this event id.")] = None,
     since: Since = None,
@@ -69,7 +70,7 @@ def deliveries(
 
 def triggers(
     trigger_id: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
-    state: Annotated[str | None, typer.Option(help="pending, firing, fired, held, failed, cancelled")] = None,
+    state: Annotated[TriggerState | None, typer.Option(help="Only in this state.")] = None,
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
     since: Since = None,

@@ -72,18 +72,22 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
 
 
 def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
-    facts = airflow.look_at(dag_id)
+    from bridge.errors import BridgeError
+
+    try:
+        facts = airflow.look_at(dag_id)
+    except BridgeError as error:
+        return f"could not be asked: {error}"
     if not facts.exists:
         return f"route {route.name}: Airflow has no such DAG"
-    if facts.has_import_errors:
-        return "the DAG's file has an import error"
-    if facts.is_stale:
-        return "the DAG is no longer in its file"
-    if facts.is_paused:
-        return "paused: runs are made but wait until it is unpaused"
-    if missing := sorted(set(facts.required) - set(route.conf_keys)):
-        return f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}"
-    return "ok"
+    missing = sorted(set(facts.required) - set(route.conf_keys))
+    troubles = {
+        "the DAG's file has an import error": facts.has_import_errors,
+        "the DAG is no longer in its file": facts.is_stale,
+        "paused: runs are made but wait until it is unpaused": facts.is_paused,
+        f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
+    }
+    return next((trouble for trouble, is_so in troubles.items() if is_so), "ok")
 
 
 def _check_planasonix(config: "Config") -> int:

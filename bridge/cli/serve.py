@@ -1,6 +1,5 @@
 """serve and migrate."""
 
-import os
 import sys
 
 import typer
@@ -22,7 +21,6 @@ def serve() -> None:
 
     environment = context.environment()
     logs.configure(environment.log_level, environment.log_format, sys.stderr)
-    os.umask(0o077)  # the store holds payloads: its files are for this user alone
     Service(environment, context.configuration(environment)).run()
 
 

@@ -208,28 +208,33 @@ class Dispatcher:
             )
 
     def _fire(self, lane: Lane, claimed: Claimed) -> None:
-        """Make one attempt and settle it; runs in the pool and never raises."""
-        began, started_at = time.monotonic(), self._clock()
+        """Make one attempt and settle it; runs in the pool, never raises, and always gives its place back."""
         try:
-            outcome = lane.airflow.fire(claimed.trigger)
+            began, started_at = time.monotonic(), self._clock()
+            outcome = self._call(lane, claimed)
+            settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
+            self._settle(claimed, settlement, _attempt(claimed, outcome, started_at, time.monotonic() - began))
         except Exception:  # noqa: BLE001 - see below
-            # The per-trigger guard: an error of the bridge itself is tried again slowly, a few times.
-            _log.exception("fire_failed", trigger_id=claimed.trigger.id)
-            self._metrics.failures.labels("firing").inc()
-            outcome = Later(Reason.INTERNAL_ERROR, wait_seconds=30.0, attempts_allowed=10)
-        if isinstance(outcome, TargetDown) or (isinstance(outcome, Misconfigured) and outcome.is_whole_target):
-            self._note_trouble(lane, outcome)
-        settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
-        attempt = _attempt(claimed, outcome, started_at, time.monotonic() - began)
-        try:
-            self._settle(claimed, settlement, attempt)
-        except Exception:  # noqa: BLE001 - see below
+            # The lease lapses, and the trigger is fired again.
             _log.exception("settle_failed", trigger_id=claimed.trigger.id)
             self._metrics.failures.labels("settling").inc()
         finally:
             with self._lock:
                 lane.end(claimed)
             self._wake.set()
+
+    def _call(self, lane: Lane, claimed: Claimed) -> Outcome:
+        """Call Airflow; an outcome that is about the whole place opens its breaker."""
+        try:
+            outcome = lane.airflow.fire(claimed.trigger)
+        except Exception:  # noqa: BLE001 - see below
+            # The per-trigger guard: an error of the bridge itself is tried again slowly, a few times.
+            _log.exception("fire_failed", trigger_id=claimed.trigger.id)
+            self._metrics.failures.labels("firing").inc()
+            return Later(Reason.INTERNAL_ERROR, wait_seconds=30.0, attempts_allowed=10)
+        if isinstance(outcome, TargetDown) or (isinstance(outcome, Misconfigured) and outcome.is_whole_target):
+            self._note_trouble(lane, outcome)
+        return outcome
 
     def _settle(self, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> None:
         """Store the end of an attempt; if the store stays unavailable the lease lapses and the trigger is retried."""

@@ -4,7 +4,6 @@ Everything here belongs to the dispatcher's lock; nothing is thread-safe by itse
 """
 
 from collections import Counter
-from collections.abc import Callable
 
 from bridge.airflow import Airflow
 from bridge.breaker import Breaker
@@ -21,7 +20,8 @@ class Lane:
         self.name = target.name
         self.airflow = airflow
         self.breaker = Breaker()
-        self.under_way: dict[str, Claimed] = {}
+        # By trigger and token: a trigger whose lease was lost may be under way twice.
+        self.under_way: dict[tuple[str, str], Claimed] = {}
         self.is_probing = False
         self._concurrency = target.concurrency
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
@@ -52,14 +52,14 @@ class Lane:
                 surplus.append(claimed)
                 continue
             self._by_route[trigger.route] += 1
-            self.under_way[trigger.id] = claimed
+            self.under_way[trigger.id, claimed.token] = claimed
             fire.append(claimed)
         self._pacer.take(len(fire), now)
         return fire, surplus
 
     def end(self, claimed: Claimed) -> None:
         """Note that a call has ended, however it ended."""
-        if self.under_way.pop(claimed.trigger.id, None) is not None:
+        if self.under_way.pop((claimed.trigger.id, claimed.token), None) is not None:
             self._by_route[claimed.trigger.route] -= 1
 
     def trouble(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
@@ -72,6 +72,3 @@ class Lane:
     def seconds_until_room(self, now: float) -> float:
         """Return how long the pace asks to wait; 0 if it does not."""
         return self._pacer.seconds_until(now)
-
-
-Clock = Callable[[], float]

@@ -11,8 +11,10 @@ after `accept` has returned; nothing here keeps anything that matters in memory.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
@@ -48,9 +50,13 @@ class Inbox:
     ) -> None:
         """Open a migrated store. Raises ConfigError for a wrong URL or a schema that is not there."""
         database = engines.read_url(url)
+        if not Path(str(database.database)).exists():
+            what = f"there is no store at {database.database}; start `serve`, or run `planasonix-bridge migrate`"
+            raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
         self._writing = engines.open_writer(database)
         self._reading = engines.open_readers(database)
-        found = current(self._writing)
+        with _opening():
+            found = current(self._writing)
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
@@ -134,9 +140,20 @@ def prepare(url: str) -> tuple[str | None, str]:
     """Bring the store's schema up to date; return the revision before and after."""
     engine = engines.open_writer(engines.read_url(url))
     try:
-        return migrate(engine)
+        with _opening():
+            return migrate(engine)
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """Tell what keeps the file from being a store as a mistake of the configuration."""
+    try:
+        yield
+    except DBAPIError as error:
+        what = f"the store cannot be opened: {error.orig}"
+        raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)]) from None
 
 
 def lock(url: str) -> engines.FileLock:

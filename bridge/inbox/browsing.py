@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from bridge.errors import BadFilter
 from bridge.inbox.ids import first_id, number
 from bridge.inbox.rows import (
     DELIVERY_COLUMNS,
@@ -116,10 +117,14 @@ def odd(connection: Connection) -> Mapping[str, int]:
 
 
 def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
-    """Return the WHERE clause and its values; a condition that the table lacks is a mistake of the caller."""
-    values = {name: _value(name, getattr(wanted, name), prefix) for name in _CONDITIONS if getattr(wanted, name)}
-    if surplus := values.keys() - allowed:
-        raise ValueError(f"cannot filter by {', '.join(sorted(surplus))} here")
+    """Return the WHERE clause and its values; BadFilter for a condition or a state that the table lacks."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
+    if wanted.state is not None and wanted.state not in set(states):
+        raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
+    if surplus := given.keys() - allowed:
+        raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
+    values = {name: _value(name, value, prefix) for name, value in given.items()}
     clauses: Sequence[str] = [_CONDITIONS[name] for name in values]
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 

@@ -28,14 +28,16 @@ _POSTPONE = text(
     "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked"
     " WHERE id = :id AND state = 'received'"
 )
-# Triggers that never got as far as an attempt, since the route's own templates failed: they are made anew.
-_FORGET_UNPLANNED = text(
-    "DELETE FROM triggers WHERE delivery_id = :id AND state = 'failed' AND reason IN ('template','condition')"
-)
+# Triggers that have no call, since the route's own templates failed: they are made anew.
+_FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
     " due_at = :now WHERE id = :id AND state <> 'received'"
 )
+
+
+_ROWS_AT_ONCE = 10
+_MOST_BODIES = 8_388_608  # bytes of bodies in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,17 @@ class Postponed:
 
 
 def due(connection: Connection, *, now: datetime, most: int) -> list[Delivery]:
-    """Return what waits for routing, oldest first."""
-    rows = connection.execute(_DUE, {"now": microseconds(now), "most": most}).mappings()
-    return [delivery(row) for row in rows]
+    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large."""
+    options = {"yield_per": _ROWS_AT_ONCE}
+    waiting: list[Delivery] = []
+    size = 0
+    with connection.execute(_DUE, {"now": microseconds(now), "most": most}, execution_options=options) as rows:
+        for row in rows.mappings():
+            waiting.append(delivery(row))
+            size += len(waiting[-1].body)
+            if size > _MOST_BODIES:
+                break
+    return waiting
 
 
 def get(connection: Connection, delivery_id: str) -> Delivery | None:

@@ -17,6 +17,7 @@ _EPOCH_MICROSECONDS = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z
 _SEQUENCE_BITS = 12
 _NODE_BITS = 10
 NODES = 1 << _NODE_BITS
+_GREATEST = (1 << 63) - 1
 _TEXT = re.compile(r"(dlv|trg)_([0-9a-f]{16})")
 
 
@@ -47,8 +48,8 @@ def first_tick(microseconds: int) -> int:
 
 
 def first_id(microseconds: int) -> int:
-    """Return the smallest id of a moment: everything older has a smaller one."""
-    return first_tick(microseconds) << _NODE_BITS
+    """Return the smallest id of a moment: everything older has a smaller one. Any moment will do, also 1926."""
+    return min(max(0, first_tick(microseconds) << _NODE_BITS), _GREATEST)
 
 
 def delivery_text(number: int) -> str:
@@ -67,6 +68,6 @@ def number(text: str, prefix: str) -> int:
     if found is None or found[1] != prefix:
         raise NotThere(f"{text[:40]!r} is not an id of the form {prefix}_<16 hex digits>")
     value = int(found[2], 16)
-    if value >= 1 << 63:
+    if value > _GREATEST:
         raise NotThere(f"{text!r} is not an id that this bridge makes")
     return value

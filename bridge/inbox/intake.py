@@ -61,10 +61,15 @@ class Intake:
     """Inserts webhooks exactly once; belongs to the writer's thread and its connection."""
 
     def __init__(self, driver: Any, new_id: Callable[[], int]) -> None:
-        """Read back the keys that are not folded yet. `new_id` must grow with every call."""
+        """`new_id` must grow with every call.
+
+        The keys that are not folded yet are read back at the first insert: a command beside a running service inserts
+        nothing, so it must fold nothing either.
+        """
         self._driver = driver
         self._new_id = new_id
-        self._recent: dict[bytes, int] = dict(driver.execute(_UNFOLDED).fetchall())
+        self._has_read_back = False
+        self._recent: dict[bytes, int] = {}
         self._uncommitted: dict[bytes, int] = {}
 
     def insert(self, rows: Sequence[Row]) -> list[Stored]:
@@ -122,10 +127,11 @@ class Intake:
             del self._recent[key]
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        """Return those of the keys that are stored, with their delivery's id."""
+        """Return those of the keys that are stored or about to be, with their delivery's id."""
+        if not self._has_read_back:
+            self._recent = dict(self._driver.execute(_UNFOLDED).fetchall())
+            self._has_read_back = True
         known: dict[bytes, int] = dict(self._driver.execute(_find(len(keys)), keys).fetchall())
-        recent = self._recent
-        for key in keys:
-            if key in recent:
-                known[key] = recent[key]
+        for newer in (self._recent, self._uncommitted):
+            known |= {key: newer[key] for key in keys if key in newer}
         return known

@@ -1,7 +1,5 @@
 """Statements for replay: the same call once more, or a new run; and the audit log that records who asked."""
 
-import json
-import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -31,7 +29,8 @@ _LAST_RERUN = text(
     " AND dag_id = :dag_id"
 )
 _AUDIT = text("INSERT INTO audit (at, actor, action, subject, reason) VALUES (:at, :actor, :action, :subject, :reason)")
-_RERUN_SUFFIX = re.compile(r"__r[0-9]+\Z")
+# The same call would fail again: it has to be made anew.
+_NEEDS_MENDING = (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE)
 
 
 class Replayed(StrEnum):
@@ -72,10 +71,11 @@ def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) 
 def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) -> Replayed:
     """Fire a trigger again under the same DAG run id, so that it cannot run twice. Raises NotThere.
 
-    One whose templates failed has no call yet: its delivery is routed again instead.
+    One whose templates failed has no call yet, and one whose conf was refused needs another: their delivery is routed
+    again instead, with the mapping as it is by then.
     """
     found = _existing(connection, trigger_id)
-    if found.reason in (Reason.TEMPLATE, Reason.CONDITION):
+    if not found.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
         return replay_delivery(connection, found.delivery_id, now=now)
     parameters = {
         "id": number(trigger_id, "trg"),
@@ -100,17 +100,19 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
         "airflow": found.airflow,
         "dag_id": found.dag_id,
     }
+    base = found.dag_run_id.removesuffix(f"__r{found.rerun}") if found.rerun else found.dag_run_id
     rerun = connection.execute(_LAST_RERUN, parameters).scalar_one() + 1
-    conf = json.loads(json.dumps(found.conf))
-    conf["planasonix"]["trigger_id"] = new_id
+    # A copy of the delivery may have been run again before: then the number is taken by its trigger.
+    while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": f"{base}__r{rerun}"}).first() is not None:
+        rerun += 1
     new = triggers.NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
         route=found.route,
         airflow=found.airflow,
         dag_id=found.dag_id,
-        dag_run_id=f"{_RERUN_SUFFIX.sub('', found.dag_run_id)}__r{rerun}",
-        conf=conf,
+        dag_run_id=f"{base}__r{rerun}",
+        conf=triggers.owned(found.conf, new_id),
         note=found.note,
         limits=found.limits,
         rerun=rerun,

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from bridge.inbox.ids import number
+from bridge.errors import InboxUnavailable
+from bridge.inbox.ids import number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
@@ -26,8 +27,15 @@ _ADD = text(
     " ON CONFLICT DO NOTHING"
 )
 _HAS = text(
-    "SELECT 1 FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
+    "SELECT id, state FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
     " AND dag_id = :dag_id AND rerun = :rerun"
+)
+# Another trigger may stand for the new DAG run id: then the failed one stays as it is.
+_REMAKE = text(
+    "UPDATE OR IGNORE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
+    " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
+    " detail = :detail, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
+    " WHERE id = :id AND state = 'failed'"
 )
 # The literal states let SQLite use the partial index `triggers_waiting`.
 _CLAIM = text(
@@ -90,8 +98,10 @@ class NewTrigger:
 def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
     """Store a trigger; False when the delivery has it already.
 
-    If another live trigger stands for the same DAG run, this one is kept as `cancelled` with the reason
-    `duplicate_run`, so that a person sees why it started nothing.
+    One that failed is made anew under its own id: only a person sends a delivery through routing again, and they have
+    mended what it failed of. If another live trigger stands for the same DAG run, this one is kept as `cancelled` with
+    the reason `duplicate_run`, so that a person sees why it started nothing. Raises InboxUnavailable if the id is taken
+    (two processes can make the same one): whoever asked tries again, under another one.
     """
     parameters = {
         "id": number(new.id, "trg"),
@@ -115,11 +125,20 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
     }
     if connection.execute(_ADD, parameters).rowcount:
         return True
-    if connection.execute(_HAS, parameters).first() is not None:
-        return False
+    existing = connection.execute(_HAS, parameters).mappings().first()
+    if existing is not None:
+        conf = json.dumps(owned(new.conf, trigger_text(existing["id"])))
+        return bool(connection.execute(_REMAKE, parameters | {"id": existing["id"], "conf": conf}).rowcount)
     cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
-    connection.execute(_ADD, parameters | cancelled)
+    if not connection.execute(_ADD, parameters | cancelled).rowcount:
+        raise InboxUnavailable(f"the id {new.id} is taken")
     return True
+
+
+def owned(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:
+    """Return a conf that says which trigger it is of; that of a trigger without a call is empty."""
+    own = conf.get("planasonix")
+    return dict(conf) if own is None else {**conf, "planasonix": {**own, "trigger_id": trigger_id}}
 
 
 def claim(

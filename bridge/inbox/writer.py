@@ -27,6 +27,7 @@ _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
 
 T = TypeVar("T")
+_REOPEN_SECONDS = 1.0
 _QUIET_SECONDS = 0.2  # with nothing to write for so long, keys are folded
 
 
@@ -67,7 +68,8 @@ class Writer:
         self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
         self._intake_limit = intake_limit
         self._on_intake = on_intake
-        self._is_closed = False
+        self._is_closed = False  # nothing more is taken in
+        self._is_over = False  # everything taken in was written
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
@@ -101,16 +103,36 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        """Write until the end; a connection that is no longer usable is opened anew."""
+        while not self._is_over:
+            try:
+                self._serve()
+            except Exception as error:  # noqa: BLE001 - the last guard of the thread: it must go on
+                _log.error("writer_failed", cause=_cause(error), next_step="it opens the store again by itself")
+                time.sleep(_REOPEN_SECONDS)
+        self._refuse_waiting()
+
+    def _serve(self) -> None:
         with self._engine.connect() as connection:
             intake = Intake(connection.connection.driver_connection, self._new_id)
-            is_last = False
-            while not is_last:
+            while not self._is_over:
                 first = self._next(intake)
                 if first is None:
+                    self._is_over = True
                     break
                 batch: list[_Webhook | _Job] = [first]
-                is_last = self._gather(batch)
+                self._is_over = self._gather(batch)
                 self._commit(connection, intake, batch)
+
+    def _refuse_waiting(self) -> None:
+        """Answer whoever came between the last batch and the end."""
+        failure = InboxUnavailable("the store is closed")
+        while not self._queue.empty():
+            item = self._queue.get()
+            if isinstance(item, _Webhook):
+                _wake(item.future.get_loop(), [(item.future, failure)])
+            elif item is not None:
+                item.future.set_exception(failure)
 
     def _next(self, intake: Intake) -> _Webhook | _Job | None:
         """Return the next to write, None at the end; folds keys while nothing waits, or too many are in memory."""
@@ -156,7 +178,8 @@ class Writer:
             transaction.commit()
         except Exception as error:  # noqa: BLE001 - everyone who waits must get an answer
             intake.rolled_back()
-            self._refuse(connection, webhooks, jobs, error)
+            self._refuse(webhooks, jobs, error)
+            _rollback(connection)
             return
         self._answer(webhooks, stored, time.perf_counter() - began)
         for job, (result, failure) in zip(jobs, results, strict=True):
@@ -173,9 +196,8 @@ class Writer:
         _wake(webhooks[0].future.get_loop(), pairs)
         self._on_intake(len(webhooks), seconds)
 
-    def _refuse(self, connection: Connection, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
+    def _refuse(self, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
         """Nothing of this batch was committed: say so to everyone, without the statement's values."""
-        _rollback(connection)
         _log.error("store_failed", cause=_cause(error))
         failure = InboxUnavailable(f"the store cannot commit: {_cause(error)}")
         if webhooks:

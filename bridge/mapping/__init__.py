@@ -16,7 +16,7 @@ from bridge.mapping.compiling import Compiler
 from bridge.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.mapping.schema import MappingForm, json_schema, readable_part
 from bridge.model import Event
-from bridge.yamltree import parse, validate
+from bridge.yamltree import config_error, parse, validate
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]
 
@@ -56,13 +56,12 @@ def read(text: str, *, file: str, airflows: Collection[str], sources: Collection
     tree = parse(text, file=file)
     problems: list[Problem] = []
     try:
-        form = validate(MappingForm, tree)
-        defaults, routes = form.defaults, dict(enumerate(form.routes))
+        validate(MappingForm, tree)
     except ConfigError as error:
         problems = error.problems
-        defaults, routes = readable_part(tree.value)
+    defaults, routes = readable_part(tree.value)
     compiler = Compiler(defaults, tree, list(airflows), list(sources))
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
-        raise ConfigError(list(dict.fromkeys([*problems, *compiler.problems])))
+        raise config_error([*problems, *compiler.problems])
     return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12])

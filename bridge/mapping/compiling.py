@@ -6,51 +6,66 @@ Collects every problem of every route; whoever called raises them together.
 import fnmatch
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge.errors import Problem
+from bridge.mapping.globs import matcher, mistake
 from bridge.mapping.routes import Route, Test
-from bridge.mapping.schema import DefaultsForm, RouteForm
+from bridge.mapping.schema import DefaultsForm, Readable, RouteForm
 from bridge.model import Limits
-from bridge.rendering import BadTemplate, compile_condition, compile_text
+from bridge.rendering import BadTemplate, compile_condition, compile_id, compile_text
 from bridge.yamltree import Path, Tree, nearest
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
 _OWN_KEY = "planasonix"
 _DEFAULT_AGE_SECONDS = 86_400.0
+_MAX_NAME = 100
 
 
 class Compiler:
     """Compiles the routes of one file, one after the other; what is wrong with them is in `problems`."""
 
-    def __init__(self, defaults: DefaultsForm, tree: Tree, airflows: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self, readable: Readable[DefaultsForm], tree: Tree, airflows: Sequence[str], sources: Sequence[str]
+    ) -> None:
         """`airflows` and `sources` are the names that bridge.yaml defines."""
+        defaults = readable.form
         self.problems: list[Problem] = []
         self._defaults = defaults
+        self._defaults_left_out = readable.left_out
         self._tree = tree
         self._airflows = airflows
         self._sources = sources
         self._lines: dict[str, int] = {}  # by route name
+        # The defaults are compiled even if no route uses them, so that their mistakes are told at once.
+        self._default_tests = self._tests(defaults, ("defaults",))
+        self._default_conf = self._conf(defaults, ("defaults",))
+        self._default_note = self._template(compile_text, defaults.note, ("defaults", "note"), "note")
+        if defaults.airflow is not None:
+            self._check_airflow(defaults.airflow, ("defaults", "airflow"))
 
-    def route(self, form: RouteForm, index: int) -> Route:
+    def route(self, readable: Readable[RouteForm], index: int) -> Route:
         """Compile one route; what is wrong with it goes to `problems`."""
         path: Path = ("routes", index)
-        tests = self._tests(form, path)
-        name = self._name(form, tests, path)
+        form = readable.form
+        own = self._tests(form, path)
+        statuses = tuple(str(word) for word in self._pick(form, "on") or ("succeeded",))
+        given = self._default_tests | own
+        tests = (*(given[key] for key in _TESTS if key in given), Test("on", statuses, matcher(statuses)))
+        note = self._template(compile_text, form.note, (*path, "note"), "note")
         max_age = self._pick(form, "max_age")
         return Route(
-            name=name,
+            name=self._name(readable, tests, path),
             line=self._tree.place(path)[0],
             enabled=self._pick(form, "enabled") is not False,
-            airflow=self._airflow(form, path),
+            airflow=self._airflow(readable, path),
             dags=self._dags(form, path),
             tests=tests,
             condition=self._template(compile_condition, form.when, (*path, "when"), "when"),
-            conf=self._conf(form, path),
-            note=self._template(compile_text, self._pick(form, "note"), self._where(form, path, "note"), "note"),
-            dag_run_id=self._template(compile_text, form.dag_run_id, (*path, "dag_run_id"), "dag_run_id"),
+            conf={**self._default_conf, **self._conf(form, path)},
+            note=self._default_note if note is None else note,
+            dag_run_id=self._template(compile_id, form.dag_run_id, (*path, "dag_run_id"), "dag_run_id"),
             limits=Limits(
                 max_age_seconds=_DEFAULT_AGE_SECONDS if max_age is None else max_age,
                 max_attempts=self._pick(form, "max_attempts"),
@@ -63,50 +78,47 @@ class Compiler:
         own = getattr(form, key)
         return getattr(self._defaults, key) if own is None else own
 
-    def _where(self, form: RouteForm, path: Path, key: str) -> Path:
-        """Return where a value stands that may come from the defaults."""
-        return (*path, key) if getattr(form, key) is not None else ("defaults", key)
-
     def _note(self, path: Path, what: str) -> None:
         self.problems.append(self._tree.problem(path, what))
 
-    def _tests(self, form: RouteForm, path: Path) -> tuple[Test, ...]:
-        tests: list[Test] = []
+    def _tests(self, form: DefaultsForm, path: Path) -> dict[str, Test]:
+        """Return the tests that a form spells itself, by key."""
+        tests: dict[str, Test] = {}
         for key in _TESTS:
-            wanted = self._pick(form, key) if hasattr(self._defaults, key) else getattr(form, key)
+            wanted = getattr(form, key, None)
             if wanted is not None:
-                where = self._where(form, path, key)
-                tests.append(Test(key, tuple(wanted), self._globs(wanted, where)))
+                where = (*path, key)
+                tests[key] = Test(key, tuple(wanted), self._matcher(wanted, where))
                 if key == "source":
                     self._check_sources(wanted, where)
-        statuses = tuple(str(word) for word in self._pick(form, "on") or ("succeeded",))
-        return (*tests, Test("on", statuses, frozenset(statuses).__contains__))
+        return tests
 
-    def _globs(self, patterns: Sequence[str], path: Path) -> Callable[[str], object]:
-        """Compile globs into one expression; fnmatch takes a broken `[` for text, which no one ever means."""
-        for pattern in patterns:
-            if "{{" in pattern:
-                self._note(path, f'"{pattern}" is a glob, not a template')
-            elif pattern.count("[") != pattern.count("]") or "[]" in pattern.replace("[]]", ""):
-                self._note(path, f'bad glob "{pattern}": a "[" without its "]"')
-        return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
+    def _matcher(self, patterns: Sequence[str], path: Path) -> Callable[[str], object]:
+        for index, pattern in enumerate(patterns):
+            if what := mistake(pattern):
+                self._note((*path, index), what)
+        return matcher(patterns)
 
     def _check_sources(self, wanted: Sequence[str], path: Path) -> None:
-        if not any(fnmatch.fnmatchcase(source, pattern) for source in self._sources for pattern in wanted):
-            hint = nearest(wanted[0], list(self._sources)) or f"; there is {', '.join(self._sources)}"
-            self._note(path, f'can never match: no source "{wanted[0]}"{hint}')
+        for index, pattern in enumerate(wanted):
+            if not any(fnmatch.fnmatchcase(source, pattern) for source in self._sources):
+                hint = nearest(pattern, list(self._sources)) or f"; there is {', '.join(self._sources)}"
+                self._note((*path, index), f'can never match: no source "{pattern}"{hint}')
 
-    def _name(self, form: RouteForm, tests: Sequence[Test], path: Path) -> str:
+    def _name(self, readable: Readable[RouteForm], tests: Sequence[Test], path: Path) -> str:
         """Return the route's name, unique in the file.
 
-        An unnamed route is called after its DAGs; a later one with the same DAGs also after what it matches, so that
-        the name, and with it the DAG run ids, does not depend on other routes' order among themselves.
+        An unnamed route is called after its DAGs; a later one with the same DAGs also after what it matches. So the
+        name, and with it the DAG run ids, changes only when the first route of a DAG changes places: give names then.
         """
+        form = readable.form
         line = self._tree.place(path)[0]
-        name = form.name if form.name is not None else "+".join(form.dag)[:100]
+        if form.name is None and readable.left_out:
+            return f"line {line}"  # what it would be called is not known, so neither whether another is called so
+        name = form.name if form.name is not None else _joined(form.dag)
         if name in self._lines and form.name is None:
             keys = [[test.key, sorted(test.wanted)] for test in tests]
-            digest = hashlib.sha256(json.dumps([keys, form.when]).encode()).hexdigest()[:8]
+            digest = hashlib.sha256(json.dumps([keys, form.when, form.airflow]).encode()).hexdigest()[:8]
             name = f"{name}-{digest}"
             if name in self._lines:
                 self._note(path, f"repeats the route of line {self._lines[name]}; change it, or give it a `name`")
@@ -120,37 +132,42 @@ class Compiler:
             self._note((*path, "dag"), "names a DAG twice")
         return tuple(form.dag)
 
-    def _airflow(self, form: RouteForm, path: Path) -> str:
+    def _airflow(self, readable: Readable[RouteForm], path: Path) -> str:
         """Return the Airflow of a route: its own, the default's, the one called `default`, or the only one."""
-        name = self._pick(form, "airflow")
-        if name is None and len(self._airflows) == 1:
+        form = readable.form
+        if "airflow" in readable.left_out | self._defaults_left_out:
+            return ""  # which one is meant is not known, so nothing can be said of it
+        if form.airflow is not None:
+            self._check_airflow(form.airflow, (*path, "airflow"))
+            return form.airflow
+        if self._defaults.airflow is not None:
+            return self._defaults.airflow
+        if len(self._airflows) == 1:
             return self._airflows[0]
-        if name is None and "default" in self._airflows:
-            return "default"
-        if name is None:
+        if "default" not in self._airflows:
             self._note(path, f"say which `airflow`; there is {', '.join(self._airflows)}")
-        elif name not in self._airflows:
-            hint = nearest(name, list(self._airflows)) or f"; there is {', '.join(self._airflows)}"
-            self._note(self._where(form, path, "airflow"), f'unknown Airflow "{name}"{hint}')
-        return str(name)
+        return "default"
 
-    def _conf(self, form: RouteForm, path: Path) -> Mapping[str, Any]:
-        own, inherited = form.conf or {}, self._defaults.conf or {}
-        conf: dict[str, Any] = {}
-        for base, values in (("defaults", "conf"), inherited), ((*path, "conf"), own):
-            for key, value in values.items():
-                if key == _OWN_KEY:
-                    self._note((*base, key), "the key `planasonix` is the bridge's own")
-                if base[0] == "defaults" and key in own:
-                    continue
-                conf[key] = self._compiled(value, (*base, key), f"conf.{key}")
-        return conf
+    def _check_airflow(self, name: str, path: Path) -> None:
+        if name not in self._airflows:
+            hint = nearest(name, list(self._airflows)) or f"; there is {', '.join(self._airflows)}"
+            self._note(path, f'unknown Airflow "{name}"{hint}')
+
+    def _conf(self, form: DefaultsForm, path: Path) -> dict[str, Any]:
+        conf = form.conf or {}
+        if _OWN_KEY in conf:
+            self._note((*path, "conf", _OWN_KEY), "the key `planasonix` is the bridge's own")
+        compiled: dict[str, Any] = self._compiled(conf, (*path, "conf"), "conf")
+        return compiled
 
     def _compiled(self, value: Any, path: Path, where: str) -> Any:
         """Compile every text inside a value of conf."""
         if isinstance(value, str):
             return self._template(compile_text, value, path, where)
         if isinstance(value, dict):
+            for key in value:
+                if "{{" in key or "{%" in key:
+                    self._note((*path, key), "a key of conf is static text: an event can never choose it")
             return {key: self._compiled(item, (*path, key), f"{where}.{key}") for key, item in value.items()}
         if isinstance(value, list):
             return [self._compiled(item, (*path, index), f"{where}[{index}]") for index, item in enumerate(value)]
@@ -163,6 +180,13 @@ class Compiler:
             return compile_it(text, where)
         except BadTemplate as error:
             hint = nearest(error.word, error.words) if error.word is not None else ""
-            prefix = "can never match: " if where == "when" and error.word is None and "always" in error.what else ""
-            self._note(path, f"{prefix}{where}: {error.what}{hint}")
+            self._note(path, f"{where}: {error.what}{hint}")
             return None
+
+
+def _joined(dags: Sequence[str]) -> str:
+    """Return the name of an unnamed route; a long one is told apart from others by a digest."""
+    name = "+".join(dags)
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[: _MAX_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import ConditionError
+from bridge.errors import ConditionError, TemplateError
 from bridge.event import identity
 from bridge.mapping.runs import clean, run_id
 from bridge.model import EVENT_FIELDS, Call, Event, Limits
@@ -94,20 +94,23 @@ class Route:
         """Return the exact call for one DAG. Raises TemplateError, with the template's place in its text."""
         context = namespace(self, event, delivery)
         conf = clean(_render(self.conf, context))
-        note = None if self.note is None else str(self.note.render(context))[:_MAX_NOTE]
+        note = None if self.note is None else self.note.render(context)
         return Call(
             route=self.name,
             airflow=self.airflow,
             dag_id=dag_id,
             dag_run_id=self._run_id(event, delivery, context, rerun),
             conf=conf | {"planasonix": clean(self._carried(event, delivery, trigger_id))},
-            note=None if note is None else clean(note),
+            note=None if note is None else clean(str(note))[:_MAX_NOTE],
             limits=self.limits,
         )
 
     def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any], rerun: int) -> str:
         if self.dag_run_id is not None:
-            return run_id(str(self.dag_run_id.render(context)), rerun=rerun)
+            wanted = self.dag_run_id.render(context)
+            if not wanted.strip():
+                raise TemplateError("dag_run_id: gives no text, so all events would share one DAG run")
+            return run_id(wanted, rerun=rerun)
         about = identity(event) or delivery.fallback_id
         return run_id(f"planasonix__{about}__{event.status}__{self.name}", rerun=rerun)
 

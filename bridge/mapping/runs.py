@@ -5,9 +5,12 @@ Airflow's rules (found by running 2.11 to 3.3): `[A-Za-z0-9_.~:+-]`, no `..`, no
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from bridge.errors import TemplateError
 
 MAX_RUN_ID = 200  # 250 is Airflow's limit; the rest is for `__rN` and for other databases' counting
 _illegal = re.compile(r"[^A-Za-z0-9_.~:+-]+")
@@ -31,8 +34,11 @@ def run_id(wanted: str, *, rerun: int = 0) -> str:
 def clean(value: Any) -> Any:
     """Return a JSON value without the two kinds of character that no database under Airflow can keep.
 
-    They are replaced by U+FFFD and not dropped, so that a person sees that something stood there.
+    They are replaced by U+FFFD and not dropped, so that a person sees that something stood there. Raises
+    TemplateError for a number that JSON has not: Airflow would store null, and nobody would notice.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TemplateError("conf: holds a number that is infinite or none at all")
     if isinstance(value, str):
         return _unsafe.sub(_REPLACEMENT, value)
     if isinstance(value, Mapping):

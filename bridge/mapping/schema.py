@@ -1,15 +1,31 @@
 """The form of mapping.yaml, as pydantic models: the one source of its checks and of the JSON Schema for editors."""
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DAG_ID = r"^[A-Za-z0-9_.~:+-]{1,250}$"
+_MAX_SECONDS = 31_536_000
+# Airflow's own rule for keys, in ASCII; "." and ".." would vanish from the URL that the id becomes a part of.
+_DAG_ID = re.compile(r"[A-Za-z0-9_.-]{1,250}")
+_DAG_ID_SCHEMA = {"type": "string", "maxLength": 250, "pattern": r"^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$"}
 
 StatusWord = Literal["succeeded", "failed", "cancelled", "skipped"]
+
+_ROUTE_NAME = re.compile(r"[A-Za-z0-9_.~:+ -]{1,100}")
+_ROUTE_NAME_SCHEMA = {"type": "string", "maxLength": 100, "pattern": r"^[A-Za-z0-9_.~:+ -]+$"}
 
 
 def _seconds(value: Any) -> Any:
@@ -22,13 +38,36 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+def _whole(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _static(value: Any) -> Any:
+def _as_list(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bool | int | float):
+        raise ValueError(f'"{info.field_name}" must be a string or a list of strings; put it in quotes: "{value}"')  # noqa: TRY004 - pydantic wants ValueError
+    if not isinstance(value, list):
+        raise ValueError(f'"{info.field_name}" must be a string or a list of strings')  # noqa: TRY004 - pydantic wants ValueError
+    return value
+
+
+def _static(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str) and ("{{" in value or "{%" in value):
-        raise ValueError("is static text: an event can never choose a DAG or an Airflow; use one route per DAG")
+        raise ValueError(f'"{info.field_name}" is static text: an event can never choose it; write one route for each')
+    return value
+
+
+def _dag_id(value: Any) -> Any:
+    if isinstance(value, str) and (_DAG_ID.fullmatch(value) is None or not value.strip(".")):
+        raise ValueError(f'"{value[:60]}" is not a DAG id: letters, digits, "_", "-" and ".", at most 250')
+    return value
+
+
+def _route_name(value: Any) -> Any:
+    if isinstance(value, str) and _ROUTE_NAME.fullmatch(value) is None:
+        raise ValueError(f'"{value[:60]}" is not a name: letters, digits, blanks and _.~:+- only, at most 100')
     return value
 
 
@@ -37,56 +76,58 @@ def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
 
 
 F = TypeVar("F", bound=BaseModel)
-_TEXT = {"type": "string", "minLength": 1}
-_STATUS = {"enum": ["succeeded", "failed", "cancelled", "skipped"]}
-Glob = Annotated[str, Field(min_length=1, max_length=250)]
-Globs = Annotated[list[Glob], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_TEXT)]
-Statuses = Annotated[list[StatusWord], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_STATUS)]
-DagId = Annotated[str, BeforeValidator(_static), Field(pattern=_DAG_ID)]
-DagIds = Annotated[
-    list[DagId],
-    BeforeValidator(_as_list),
-    Field(min_length=1),
-    _one_or_many({"type": "string", "pattern": _DAG_ID}),
-]
-Duration = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    Field(gt=0, le=31_536_000),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}]}),
-]
+_MAX_GLOB = 250
+_GLOB_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_GLOB}
+_STATUS_SCHEMA = {"enum": ["succeeded", "failed", "cancelled", "skipped"]}
+_DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_SECONDS},
+        {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"},
+    ]
+}
+Glob = Annotated[str, Field(min_length=1, max_length=_MAX_GLOB)]
+Globs = Annotated[list[Glob], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_GLOB_SCHEMA)]
+Statuses = Annotated[list[StatusWord], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_STATUS_SCHEMA)]
+DagId = Annotated[str, BeforeValidator(_dag_id), BeforeValidator(_static)]  # the last one runs first
+DagIds = Annotated[list[DagId], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_DAG_ID_SCHEMA)]
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=_MAX_SECONDS), WithJsonSchema(_DURATION_SCHEMA)]
+RouteName = Annotated[str, BeforeValidator(_route_name), WithJsonSchema(_ROUTE_NAME_SCHEMA)]
+Attempts = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+Concurrency = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
 AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
 
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _given(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a key without a value: `pipeline:` with its value forgotten would match every pipeline."""
+        if value is None:
+            raise ValueError(f'"{info.field_name}" has no value; give it one, or take the key away')
+        return value
+
 
 class DefaultsForm(_Form):
     """What routes take over unless they say otherwise; `conf` is merged key by key."""
 
-    source: Globs | None = Field(None, description="Only webhooks of these sources.")
+    source: Globs | None = Field(None, description="Only webhooks of these sources; globs.")
     environment: Globs | None = Field(None, description="Only events of these environments; globs.")
     on: Statuses | None = Field(None, description="Only events with these statuses; default succeeded.")
     airflow: AirflowName | None = Field(None, description="Which Airflow of bridge.yaml; static text.")
-    conf: dict[str, Any] | None = Field(None, description="Keys of conf that every route sends.")
+    conf: dict[str, Any] | None = Field(None, description="Keys of conf to send; values may be templates.")
     note: str | None = Field(None, description="The DAG run's note; a template.")
     enabled: bool | None = Field(None, description="false switches routes off without deleting them.")
     max_age: Duration | None = Field(None, description="How long a trigger is tried: seconds, or 90s, 15m, 24h, 7d.")
-    max_attempts: int | None = Field(None, ge=1, le=100_000, description="How often a trigger is tried at most.")
-    concurrency: int | None = Field(None, ge=1, le=1000, description="Calls of one route under way at once.")
+    max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
+    concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
 
 
 class RouteForm(DefaultsForm):
     """Which events start which DAG, with which conf. All conditions must hold; all matching routes fire."""
 
-    name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=100,
-        pattern=r"^[A-Za-z0-9_.~:+ -]+$",
-        description="Unique; part of the DAG run id. Default: the DAG id.",
-    )
+    name: RouteName | None = Field(None, description="Unique; part of the DAG run id. Default: the DAG id.")
     event: Globs | None = Field(None, description="Only these event types, as the sender spells them; globs.")
     pipeline: Globs | None = Field(None, description="Only these pipeline ids; globs.")
     pipeline_name: Globs | None = Field(None, description="Only these pipeline names; globs.")
@@ -105,29 +146,57 @@ class MappingForm(_Form):
     routes: list[RouteForm] = Field(description="The routes; all that match an event fire.")
 
 
-def readable_part(value: Any) -> tuple[DefaultsForm, dict[int, RouteForm]]:
+@dataclass(frozen=True, slots=True)
+class Readable(Generic[F]):
+    """What can be read of a form that may have mistakes, and the keys that had to be left out for it."""
+
+    form: F
+    left_out: frozenset[str] = frozenset()
+
+
+def readable_part(value: Any) -> tuple[Readable[DefaultsForm], dict[int, Readable[RouteForm]]]:
     """Return what can be read of a file with mistakes, so that those of the rest are told at the same time."""
-    defaults = _try(DefaultsForm, value.get("defaults")) if isinstance(value, dict) else None
-    listed = value.get("routes") if isinstance(value, dict) else None
-    routes = {index: _try(RouteForm, item) for index, item in enumerate(listed if isinstance(listed, list) else [])}
+    top = value if isinstance(value, dict) else {}
+    listed = top.get("routes")
+    routes = enumerate(listed if isinstance(listed, list) else [])
     return (
-        defaults or DefaultsForm.model_validate({}),
-        {index: route for index, route in routes.items() if route is not None},
+        _readable(DefaultsForm, top.get("defaults", {}), {}),
+        {index: _readable(RouteForm, item, {"dag": "unreadable"}) for index, item in routes if isinstance(item, dict)},
     )
 
 
-def _try(form: type[F], value: Any) -> F | None:
+def _readable(form: type[F], value: Any, needed: dict[str, Any]) -> Readable[F]:
+    """Leave out the keys that pydantic complains of; `needed` stands in for those that a form cannot lack."""
+    given = value if isinstance(value, dict) else {}
     try:
-        return form.model_validate(value)
-    except ValidationError:
-        return None
+        return Readable(form.model_validate(given))
+    except ValidationError as error:
+        wrong = frozenset(str(detail["loc"][0]) for detail in error.errors() if detail["loc"])
+    kept = {key: item for key, item in given.items() if key not in wrong}
+    return Readable(form.model_validate(needed | kept), wrong)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (Draft 2020-12) of mapping.yaml."""
-    schema = MappingForm.model_json_schema(by_alias=True)
+    schema = _without_null(MappingForm.model_json_schema(by_alias=True))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Mapping of the Planasonix to Airflow bridge",
         **{key: value for key, value in schema.items() if key != "title"},
     }
+
+
+def _without_null(schema: Any) -> Any:
+    """Return a schema that refuses null where the models do: a key may be absent, not empty."""
+    if isinstance(schema, list):
+        return [_without_null(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    choices = kept.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        choices = [choice for choice in choices if choice != {"type": "null"}]
+        if len(choices) == 1:
+            return {key: value for key, value in kept.items() if key != "anyOf"} | choices[0]
+        kept["anyOf"] = choices
+    return kept

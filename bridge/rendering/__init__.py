@@ -1,8 +1,8 @@
 """Templates of the mapping: Jinja2 in a sandbox that data engineers know from Airflow. The only importer of Jinja2.
 
-What a template may do: expressions and `{% if %}`; attributes of what it is given; a few harmless string
-methods and filters. What it may not: loops, variables, macros, imports, attributes of Python objects, anything whose
-size an event could blow up. So every template ends in time linear in its input, with a bounded output.
+What a template may do: expressions, `{% if %}` and `{% set %}`; items of what it is given; a few harmless string
+methods and filters. What it may not: loops, macros, imports, attributes of Python objects, anything whose size an
+event could blow up. So every template ends in time linear in its input, with a bounded output.
 
 A value that is one `{{ expression }}` and nothing else keeps its type (a number stays a number, none stays null); any
 other template gives text. A name that does not exist is an error at load, a missing key of `parameters`, `metadata` or
@@ -12,36 +12,23 @@ other template gives text. A name that does not exist is an error at load, a mis
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.exceptions import TemplateError as JinjaError
 
-from bridge.errors import BridgeError, ConditionError, TemplateError
-from bridge.model import EVENT_FIELDS
-from bridge.rendering.sandbox import MAX_BYTES, METHODS, build
+from bridge.errors import ConditionError, TemplateError
+from bridge.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
+from bridge.rendering.sandbox import MAX_BYTES, weigh
 
-_MAX_TEMPLATE = 8_192
-_SANDBOX = build()
-_STATEMENTS = (nodes.Output, nodes.TemplateData, nodes.If, nodes.Template)
-# What a template is given, and the fields of each; None where any key may stand below.
-NAMESPACE: Mapping[str, tuple[str, ...]] = {
-    "event": EVENT_FIELDS,
-    "delivery": ("id", "received_at"),
-    "route": ("name",),
-}
+__all__ = ["NAMESPACE", "BadTemplate", "Condition", "Template", "compile_condition", "compile_id", "compile_text"]
 
+_RESULT = "result"
+# Whatever an expression can raise on values of unexpected types; the tests' fuzzing keeps this list true.
+_FAILURES = (JinjaError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
 
-class BadTemplate(BridgeError):
-    """A template that can never work; found when the mapping is loaded. `line` counts from the template's start."""
-
-    def __init__(self, what: str, *, word: str | None = None, words: tuple[str, ...] = ()) -> None:
-        """`word` is the unknown name and `words` what it could have been, for the nearest valid one."""
-        self.what = what
-        self.word = word
-        self.words = words
-        super().__init__(what)
+Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +36,17 @@ class Template:
     """One compiled text; `render` gives its value for a context."""
 
     where: str
-    evaluate: Callable[[Mapping[str, Any]], Any]
+    evaluate: Evaluate
 
     def render(self, context: Mapping[str, Any]) -> Any:
         """Return a JSON value; raises TemplateError that names this template."""
         try:
             value = self.evaluate(context)
-            if len(json.dumps(value, allow_nan=False)) > MAX_BYTES:
+            weigh(value, MAX_BYTES)
+            if len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_BYTES:
                 raise SecurityError(f"the result is longer than {MAX_BYTES}")
-        except (JinjaError, ArithmeticError, TypeError, ValueError, LookupError, RecursionError) as error:
-            raise TemplateError(f"{self.where}: {_words(error)}") from None
+        except _FAILURES as error:
+            raise TemplateError(f"{self.where}: {one_line(error)}") from None
         return value
 
 
@@ -67,41 +55,69 @@ class Condition:
     """One compiled `when`."""
 
     where: str
-    evaluate: Callable[[Mapping[str, Any]], Any]
+    evaluate: Evaluate
 
     def holds(self, context: Mapping[str, Any]) -> bool:
         """Return whether it is so; raises ConditionError when it cannot be told."""
         try:
             return bool(self.evaluate(context))
-        except (JinjaError, ArithmeticError, TypeError, ValueError, LookupError, RecursionError) as error:
-            raise ConditionError(f"{self.where}: {_words(error)}") from None
+        except _FAILURES as error:
+            raise ConditionError(f"{self.where}: {one_line(error)}") from None
 
 
 def compile_text(text: str, where: str) -> Template:
     """Compile one text of the mapping. `where` names it in errors. Raises BadTemplate."""
-    if "{{" not in text and "{%" not in text and "{#" not in text:
+    if not _is_template(text):
         return Template(where, lambda _: text)
-    tree = _checked(text, is_expression=False)
-    expression = _single_expression(tree)
-    if expression is not None:
-        return Template(where, _expression(text.strip()[2:-2].strip("-+")))
-    compiled = _compiled(lambda: _SANDBOX.from_string(text))
-    return Template(where, compiled.render)
+    tree = parse(text)
+    expression = single_expression(tree)
+    return Template(where, _text(tie(tree)) if expression is None else _native(expression))
+
+
+def compile_id(text: str, where: str) -> Template:
+    """Compile the text of an id: always text, and none or nothing inside it is an error. Raises BadTemplate."""
+    if not _is_template(text):
+        return Template(where, lambda _: text)
+    return Template(where, _text(tie(parse(text), printing="~id")))
 
 
 def compile_condition(text: str, where: str) -> Condition:
     """Compile a `when`. Raises BadTemplate, also for one that is always the same."""
-    tree = _checked("{{ " + text + " }}", is_expression=True)
-    if not list(tree.find_all(nodes.Name)):
-        raise BadTemplate("is always the same: it looks at nothing of the event")
-    return Condition(where, _expression(text))
+    if "{{" in text or "{%" in text:
+        raise BadTemplate("write the bare expression, without {{ }}")
+    tree = parse("{{ " + text + " }}")
+    expression = single_expression(tree)
+    if expression is None:
+        raise BadTemplate("must be one expression")
+    depends = next(expression.find_all(nodes.Name), expression if isinstance(expression, nodes.Name) else None)
+    condition = Condition(where, _native(expression))
+    if depends is None:
+        _refuse_constant(condition)
+    return condition
 
 
-def _expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    compiled = _compiled(lambda: _SANDBOX.compile_expression(text, undefined_to_none=False))
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def _refuse_constant(condition: Condition) -> None:
+    try:
+        always = condition.holds({})
+    except ConditionError:
+        raise BadTemplate("can never match: it always fails") from None
+    raise BadTemplate("is always true; leave it out" if always else "can never match: it is always false")
+
+
+def _native(expression: nodes.Expr) -> Evaluate:
+    """Return the value of an expression as it is, by assigning it; Jinja's own compile_expression does the same."""
+    body: list[nodes.Node] = [nodes.Assign(nodes.Name(_RESULT, "store"), expression, lineno=1)]
+    template = _compiled(tie(nodes.Template(body, lineno=1), printing="~text"))
 
     def evaluate(context: Mapping[str, Any]) -> Any:
-        value = compiled(context)
+        inside = template.new_context(dict(context))
+        for _ in template.root_render_func(inside):
+            pass
+        value = inside.vars[_RESULT]
         if isinstance(value, StrictUndefined):
             value._fail_with_undefined_error()
         return value
@@ -109,80 +125,26 @@ def _expression(text: str) -> Callable[[Mapping[str, Any]], Any]:
     return evaluate
 
 
-def _compiled(compile_it: Callable[[], Any]) -> Any:
+def _text(tree: nodes.Template) -> Evaluate:
+    """Return what a template prints, given up as soon as it is too long."""
+    template = _compiled(tree)
+
+    def evaluate(context: Mapping[str, Any]) -> str:
+        pieces: list[str] = []
+        length = 0
+        for piece in template.root_render_func(template.new_context(dict(context))):
+            length += len(piece)
+            if length > MAX_BYTES:
+                raise SecurityError(f"the result is longer than {MAX_BYTES}")
+            pieces.append(piece)
+        return "".join(pieces)
+
+    return evaluate
+
+
+def _compiled(tree: nodes.Template) -> Any:
     try:
-        return compile_it()
-    except (JinjaError, RecursionError, ValueError, OverflowError) as error:
-        raise BadTemplate(f"bad template: {_words(error)}") from None
-
-
-def _checked(text: str, *, is_expression: bool) -> nodes.Template:
-    """Parse, and refuse what a template may not do. Raises BadTemplate."""
-    if len(text) > _MAX_TEMPLATE:
-        raise BadTemplate(f"the template is longer than {_MAX_TEMPLATE} characters")
-    try:
-        tree = _SANDBOX.parse(text)
-    except TemplateSyntaxError as error:
-        raise BadTemplate(f"bad {'condition' if is_expression else 'template'}: {_words(error)}") from None
-    except (RecursionError, ValueError, OverflowError):
-        raise BadTemplate("bad template: it is nested too deep, or a number is too long") from None
-    if is_expression and _single_expression(tree) is None:
-        raise BadTemplate("bad condition: it must be one expression, without {{ }}")
-    for node in tree.find_all(nodes.Node):
-        _check(node)
-    _check_names(tree)
-    return tree
-
-
-def _check(node: nodes.Node) -> None:
-    if isinstance(node, nodes.Stmt) and not isinstance(node, _STATEMENTS):
-        raise BadTemplate(f"{{% {type(node).__name__.lower()} %}} is not allowed here; use expressions and if")
-    if isinstance(node, nodes.Filter) and node.name not in _SANDBOX.filters:
-        raise BadTemplate(f'unknown filter "{node.name}"', word=node.name, words=tuple(sorted(_SANDBOX.filters)))
-    if isinstance(node, nodes.Test) and node.name not in _SANDBOX.tests:
-        raise BadTemplate(f'unknown test "{node.name}"', word=node.name, words=tuple(sorted(_SANDBOX.tests)))
-    if isinstance(node, nodes.Call) and not isinstance(node.node, nodes.Getattr):
-        _refuse_call()
-    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr not in METHODS:
-        raise BadTemplate(f'unknown method "{node.node.attr}"', word=node.node.attr, words=tuple(sorted(METHODS)))
-
-
-def _refuse_call() -> NoReturn:
-    raise BadTemplate("only methods of texts can be called, e.g. event.pipeline_id.startswith('pl_')")
-
-
-def _check_names(tree: nodes.Template) -> None:
-    """Refuse names that no context has: `evnt`, `event.pipline_id`."""
-    for name in tree.find_all(nodes.Name):
-        if name.name not in NAMESPACE:
-            raise BadTemplate(f'unknown name "{name.name}"', word=name.name, words=tuple(NAMESPACE))
-    for access in tree.find_all(nodes.Getattr):
-        _check_field(access.node, access.attr)
-    for item in tree.find_all(nodes.Getitem):
-        if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
-            _check_field(item.node, item.arg.value)
-
-
-def _check_field(owner: nodes.Node, field: str) -> None:
-    if isinstance(owner, nodes.Name) and owner.name in NAMESPACE and field not in NAMESPACE[owner.name]:
-        raise BadTemplate(f'unknown name "{owner.name}.{field}"', word=field, words=NAMESPACE[owner.name])
-
-
-def _single_expression(tree: nodes.Template) -> nodes.Expr | None:
-    """Return the expression of a template that is `{{ expression }}` and nothing else."""
-    if len(tree.body) == 1 and isinstance(tree.body[0], nodes.Output):
-        parts = [part for part in tree.body[0].nodes if not _is_blank(part)]
-        if len(parts) == 1 and not isinstance(parts[0], nodes.TemplateData):
-            return parts[0]
-    return None
-
-
-def _is_blank(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.TemplateData) and not node.data.strip()
-
-
-def _words(error: Exception) -> str:
-    """Return what an error says, in one short line; Jinja's own words hold names, never values of the event."""
-    if isinstance(error, KeyError):
-        return "a key is missing"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        return SANDBOX.from_string(tree)
+    except (*_FAILURES, SyntaxError, MemoryError) as error:
+        # CPython refuses, with these two, what is nested too deep for it.
+        raise BadTemplate(f"cannot be compiled: {one_line(error)}") from None

@@ -1,11 +1,14 @@
 """The sandbox of the mapping's templates: what exists inside it, and how large anything may become.
 
 No globals, no attributes of Python objects, listed string methods, listed filters and tests; whatever could make much
-out of little (products, powers, joins, replacements) computes the size first.
+out of little (products, powers, joins, replacements) computes the size first. It must never trust a filter or test of
+Jinja with a value of any type: `x is even` is `x % 2`, which formats when x is a text that the sender chose.
 """
 
+import functools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined
@@ -13,81 +16,24 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_BYTES = 65_536  # of one rendered value
-_MAX_NUMBER = 10**30
+_MAX_INPUT = 1_048_576  # of what a filter or `set` takes in: an event is no larger
+_MAX_NUMBER = 10**64  # an event's numbers have at most 64 digits
+_MAX_POWER = 64
 _MAX_DIGITS = 15
-METHODS = frozenset(
-    {
-        "startswith",
-        "endswith",
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "rsplit",
-        "removeprefix",
-        "removesuffix",
-        "title",
-        "capitalize",
-        "isdigit",
-        "isdecimal",
-        "isalpha",
-        "isalnum",
-    }
-)
-_FILTERS = frozenset(
-    {
-        "abs",
-        "default",
-        "d",
-        "first",
-        "last",
-        "length",
-        "count",
-        "int",
-        "float",
-        "string",
-        "lower",
-        "upper",
-        "title",
-        "capitalize",
-        "trim",
-        "list",
-        "unique",
-        "sort",
-        "reverse",
-        "sum",
-        "min",
-        "max",
-    }
-)
-_TESTS = frozenset(
-    {
-        "defined",
-        "undefined",
-        "none",
-        "string",
-        "number",
-        "integer",
-        "float",
-        "boolean",
-        "true",
-        "false",
-        "mapping",
-        "sequence",
-        "in",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "even",
-        "odd",
-        "equalto",
-    }
-)
+# fmt: off
+METHODS = frozenset({
+    "startswith", "endswith", "lower", "upper", "strip", "lstrip", "rstrip", "split", "rsplit", "removeprefix",
+    "removesuffix", "title", "capitalize", "isdigit", "isdecimal", "isalpha", "isalnum",
+})
+_FILTERS = frozenset({
+    "abs", "default", "d", "first", "last", "length", "count", "int", "float", "string", "lower", "upper", "title",
+    "capitalize", "trim", "list", "unique", "sort", "reverse", "min", "max",
+})
+_TESTS = frozenset({
+    "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "true", "false", "mapping",
+    "sequence", "in", "eq", "ne", "lt", "le", "gt", "ge", "equalto",
+})
+# fmt: on
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -97,40 +43,79 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`a.b` is the item b of a mapping (so keys named `items` or `keys` work), or a listed string method."""
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else self._missing(attribute)
+        if isinstance(obj, StrictUndefined):
+            return obj  # the first name that is missing is the one to tell
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
         if isinstance(obj, str) and attribute in METHODS:
             return getattr(obj, attribute)
-        return self._missing(attribute)
-
-    def _missing(self, name: Any) -> Any:
-        return self.undefined(hint=f'there is no "{name}"')
+        return self.undefined(hint=f'{"none has" if obj is None else "there is"} no "{attribute}"')
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """`a[b]` is the item b, of a mapping, a list or a text; nothing else."""
+        if isinstance(obj, StrictUndefined):
+            return obj
         try:
             if isinstance(obj, Mapping | list | tuple | str):
                 return obj[argument]
         except (LookupError, TypeError):
             pass
-        return self._missing(argument)
+        return self.undefined(hint="there is no such key or item")  # which one may be the event's, so it is not told
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Only the listed methods of texts can be called."""
-        return isinstance(getattr(obj, "__self__", None), str) and getattr(obj, "__name__", "") in METHODS
+        """Only the listed methods of texts can be called, and of no text longer than a result may be."""
+        if isinstance(obj, StrictUndefined):
+            obj._fail_with_undefined_error()
+        owner = getattr(obj, "__self__", None)
+        if isinstance(owner, str) and len(owner) > MAX_BYTES:
+            raise SecurityError(f"the text is longer than {MAX_BYTES}")
+        return isinstance(owner, str) and getattr(obj, "__name__", "") in METHODS
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic on numbers only, and `+` on texts; nothing grows beyond its bound."""
+        for side in (left, right):
+            if isinstance(side, StrictUndefined):
+                side._fail_with_undefined_error()
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
             return _bounded(left + right)
         if not (_is_number(left) and _is_number(right)):
             raise SecurityError(f"{operator!r} takes two numbers")
-        if operator == "**" and (abs(right) > 64 or abs(left) > _MAX_NUMBER):
+        if operator == "**" and (abs(right) > _MAX_POWER or abs(left) > _MAX_NUMBER):
             raise SecurityError("the power is too large")
         result = super().call_binop(context, operator, left, right)
-        if abs(result) > _MAX_NUMBER**2:
-            raise SecurityError("the number is too large")
+        if isinstance(result, complex) or abs(result) > _MAX_NUMBER:
+            raise SecurityError("the number is too large, or not a real one")
         return result
+
+
+def weigh(value: Any, most: int) -> None:
+    """Raise unless a value is JSON and not larger than `most`; the work is bounded by `most`, not by the value."""
+    waiting, size = [value], 0
+    while waiting:
+        item = waiting.pop()
+        size += 1
+        if isinstance(item, str):
+            size += len(item)
+        elif isinstance(item, dict) and all(isinstance(key, str) for key in item):
+            size += sum(map(len, item))
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+        else:
+            _require_scalar(item)
+        if size + len(waiting) > most:
+            raise SecurityError(f"the result is longer than {most}")
+
+
+def _require_scalar(value: Any) -> None:
+    if isinstance(value, StrictUndefined):
+        value._fail_with_undefined_error()
+    if callable(value):
+        raise SecurityError("a method stands where a value should; call it with ()")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SecurityError("the number is infinite or none at all")
+    if value is not None and not isinstance(value, bool | int | float):
+        raise SecurityError(f"the result holds something that is not JSON ({type(value).__name__})")
 
 
 def _is_number(value: Any) -> bool:
@@ -143,6 +128,25 @@ def _bounded(text: str) -> str:
     return text
 
 
+def _text(value: Any) -> str:
+    """Return what `{{ }}` prints in the midst of a text, after computing how long it would be."""
+    weigh(value, MAX_BYTES)
+    return str(value)
+
+
+def _given_text(value: Any) -> str:
+    """Print inside an id: two events that both lack a value must not be given one id."""
+    if value is None or value == "":
+        raise SecurityError("a value is missing, so the id would not be this event's own")
+    return _text(value)
+
+
+def _held(value: Any) -> Any:
+    """Pass on what `{% set %}` keeps; without the bound, a few doublings would fill the memory."""
+    weigh(value, _MAX_INPUT)
+    return value
+
+
 def _replace(text: str, old: str, new: str) -> str:
     """Replace, after computing how long the result would be."""
     if not all(isinstance(part, str) for part in (text, old, new)) or not old:
@@ -153,11 +157,13 @@ def _replace(text: str, old: str, new: str) -> str:
 
 
 def _join(items: Any, separator: str = "") -> str:
-    """Join, after computing how long the result would be."""
-    texts = [str(item) for item in items]
-    if not isinstance(separator, str) or sum(map(len, texts)) + len(separator) * len(texts) > MAX_BYTES:
-        raise SecurityError(f"join takes a text, and its result is at most {MAX_BYTES} long")
-    return separator.join(texts)
+    """Join, after computing how long the result would be; also what `~` does."""
+    if not isinstance(items, str | list | tuple) or not isinstance(separator, str):
+        raise SecurityError("join takes a list and a text")
+    weigh(items, MAX_BYTES)
+    if len(separator) * max(len(items) - 1, 0) > MAX_BYTES:
+        raise SecurityError(f"the result is longer than {MAX_BYTES}")
+    return _bounded(separator.join(map(str, items)))
 
 
 def _round(value: float, digits: int = 0) -> float:
@@ -167,15 +173,65 @@ def _round(value: float, digits: int = 0) -> float:
     return round(value, digits) if digits else round(value)
 
 
+def _sum(numbers: Any) -> float:
+    """Add numbers only: adding lists would take quadratic time."""
+    if not isinstance(numbers, list | tuple) or not all(map(_is_number, numbers)):
+        raise SecurityError("sum takes a list of numbers")
+    return sum(numbers)
+
+
+def _tojson(value: Any) -> str:
+    weigh(value, MAX_BYTES)
+    return _bounded(json.dumps(value, allow_nan=False))
+
+
+def _is_even(value: Any) -> bool:
+    if not isinstance(value, int):
+        raise SecurityError("even and odd take a whole number")
+    return value % 2 == 0
+
+
+def _is_odd(value: Any) -> bool:
+    return not _is_even(value)
+
+
+def _guarded(jinja_filter: Callable[..., Any]) -> Callable[..., Any]:
+    """Return one of Jinja's filters that first looks how large its input is, and never gives a generator."""
+    position = 1 if hasattr(jinja_filter, "jinja_pass_arg") else 0
+
+    @functools.wraps(jinja_filter)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        value = args[position]
+        if not isinstance(value, StrictUndefined):
+            weigh(value, _MAX_INPUT)
+        result = jinja_filter(*args, **kwargs)
+        return list(result) if hasattr(result, "__next__") else result
+
+    return guarded
+
+
+# What the checker puts into a template by itself; no name of these can be written in one.
+INTERNAL_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "~join": _join,
+    "~text": _text,
+    "~id": _given_text,
+    "~held": _held,
+}
+
+
 def build() -> Sandbox:
-    """Return the one environment that every template is compiled in."""
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    environment.filters = {name: environment.filters[name] for name in _FILTERS} | {
+    """Return an environment with what mappings may use, and nothing else.
+
+    Not optimized: nothing is computed at load, and Jinja's folding takes time in the square of an expression.
+    """
+    environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False)
+    environment.filters = {name: _guarded(environment.filters[name]) for name in _FILTERS} | {
         "replace": _replace,
         "join": _join,
         "round": _round,
-        "tojson": lambda value: _bounded(json.dumps(value, allow_nan=False)),
+        "sum": _sum,
+        "tojson": _tojson,
     }
-    environment.tests = {name: environment.tests[name] for name in _TESTS}
+    environment.tests = {name: environment.tests[name] for name in _TESTS} | {"even": _is_even, "odd": _is_odd}
     environment.globals = {}
     return environment

@@ -1,6 +1,7 @@
 """A trigger to fire, and a server on loopback that answers with exactly the bytes a test gives it."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -9,10 +10,16 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from bridge.airflow import Airflow
+from bridge.airflow.wire import Answer, Failure
 from bridge.model import Limits, Trigger, TriggerState
+from tests.airflow_server import AirflowServer
 
+MARTS = "refresh_sales_marts"
 RUN_ID = "planasonix__job_1__succeeded__marts"
 NOW = datetime(2025, 3, 27, tzinfo=UTC)
+Connect = Callable[..., Airflow]
+Call = Callable[..., Answer | Failure]
 Behaviour = Callable[[socket.socket], None]
 
 
@@ -60,8 +67,13 @@ def trigger(
     )
 
 
+def run_ids(airflow: AirflowServer, dag_id: str = MARTS) -> list[str]:
+    """The ids of the runs that there are."""
+    return [run["dag_run_id"] for run in airflow.runs(dag_id)]
+
+
 class RawServer:
-    """Gives every connection to a behaviour, in a thread; `requests` holds what was received first on each."""
+    """Gives every connection to a behaviour, in a thread."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         """Listen at once."""
@@ -102,21 +114,39 @@ class RawServer:
             self._behaviour(connection)
 
 
+def receive(connection: socket.socket) -> bytes:
+    """One whole request; empty at the end of the connection. What is left unread would make the close a reset."""
+    received = b""
+    while b"\r\n\r\n" not in received and not received.startswith(b"\x16"):  # the first byte of TLS
+        if not (part := connection.recv(65536)):
+            return received
+        received += part
+    length = re.search(rb"(?i)content-length: (\d+)", received)
+    missing = int(length[1]) - len(received.partition(b"\r\n\r\n")[2]) if length else 0
+    while missing > 0 and (part := connection.recv(missing)):
+        received += part
+        missing -= len(part)
+    return received
+
+
+Serve = Callable[[Behaviour], RawServer]
+
+
 def says(raw: bytes) -> Behaviour:
-    """Read the request's head, send these bytes, and close."""
+    """Read a request, send these bytes, and close."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         connection.sendall(raw)
 
     return behave
 
 
 def trickles(raw: bytes, *, seconds: float = 0.05) -> Behaviour:
-    """Read the request's head and send a byte at a time."""
+    """Read a request and send a byte at a time."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         for byte in raw:
             connection.sendall(bytes([byte]))
             time.sleep(seconds)
@@ -125,10 +155,10 @@ def trickles(raw: bytes, *, seconds: float = 0.05) -> Behaviour:
 
 
 def floods(head: bytes) -> Behaviour:
-    """Read the request's head and send without end."""
+    """Read a request and send without end."""
 
     def behave(connection: socket.socket) -> None:
-        connection.recv(65536)
+        receive(connection)
         connection.sendall(head)
         while True:
             connection.sendall(b"x" * 65536)

@@ -171,7 +171,7 @@ _KEY = "- {id: current, env: PLANASONIX_WEBHOOK_SECRET}"
 _MISTAKES = [
     ("preset: planasonix", "preset: planasonics", "unknown preset"),
     ("      preset: planasonix\n", "", 'the key "preset" is missing'),
-    (_KEY, "[]", "1"),
+    (_KEY, "[]", "is empty"),
     (_KEY, "- whsec_canary_written_into_the_file", "never written in this file"),
     (_KEY, "- {id: current, secret: whsec_canary_written_here}", "never written in this file"),
     (_KEY, "- {id: current, value: whsec_canary_written_here}", "never written in this file"),

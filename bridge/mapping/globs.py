@@ -1,0 +1,33 @@
+"""Globs as `fnmatch.fnmatchcase` reads them, but strict: what it silently takes for text or for nothing is an error."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+
+
+def mistake(pattern: str) -> str | None:
+    """Return what is wrong with a glob, None if nothing is."""
+    if "{{" in pattern or "{%" in pattern:
+        return f'"{pattern}" is a glob, not a template'
+    start = pattern.find("[")
+    while start != -1:
+        first = start + 2 if pattern[start + 1 : start + 2] == "!" else start + 1
+        end = pattern.find("]", first + 1)  # a "]" in the first place stands for itself
+        if end == -1:
+            return f'bad glob "{pattern}": a "[" without its "]"'
+        if backward := _backward_range(pattern[first:end]):
+            return f'bad glob "{pattern}": the range "{backward}" is empty'
+        start = pattern.find("[", end + 1)
+    return None
+
+
+def _backward_range(members: str) -> str | None:
+    ranges = (found[0] for found in re.finditer(".-.", members, re.DOTALL))
+    return next((one for one in ranges if one[0] > one[2]), None)
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[str], object]:
+    """Return a function that is true for a text that one of the globs matches; case counts on every system."""
+    if not any(letter in pattern for pattern in patterns for letter in "*?["):
+        return frozenset(patterns).__contains__
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match

@@ -1,0 +1,176 @@
+"""Parses a template and refuses, before any event is seen, whatever it may not do; then ties its loose ends.
+
+Checked: statements, filters, tests, calls, names, size and depth. Tied: what is printed, concatenated or kept by
+`set` passes through a filter that bounds it, since Jinja lets nobody intercept these.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NoReturn
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.visitor import NodeTransformer
+
+from bridge.errors import BridgeError
+from bridge.model import EVENT_FIELDS
+from bridge.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
+
+_MAX_TEMPLATE = 8_192
+_MAX_NODES = 1_000
+_MAX_NESTING = 40  # CPython refuses 100 levels of indentation or 200 of parentheses in what Jinja generates
+_STATEMENTS = (nodes.Output, nodes.If, nodes.Assign)
+# What a template is given, and the fields of each.
+NAMESPACE: Mapping[str, tuple[str, ...]] = {
+    "event": EVENT_FIELDS,
+    "delivery": ("id", "received_at"),
+    "route": ("name",),
+}
+
+SANDBOX = build()
+_PUBLIC_FILTERS = tuple(sorted(SANDBOX.filters))
+_PUBLIC_TESTS = tuple(sorted(SANDBOX.tests))
+SANDBOX.filters.update(INTERNAL_FILTERS)
+
+
+class BadTemplate(BridgeError):
+    """A template that can never work; found when the mapping is loaded."""
+
+    def __init__(self, what: str, *, word: str | None = None, words: tuple[str, ...] = ()) -> None:
+        """`word` is the unknown name and `words` what it could have been, for the nearest valid one."""
+        self.what = what
+        self.word = word
+        self.words = words
+        super().__init__(what)
+
+
+def parse(text: str) -> nodes.Template:
+    """Parse, and refuse what a template may not do. Raises BadTemplate."""
+    if len(text) > _MAX_TEMPLATE:
+        raise BadTemplate(f"is longer than {_MAX_TEMPLATE} characters")
+    try:
+        tree = SANDBOX.parse(text)
+    except TemplateSyntaxError as error:
+        what = one_line(error).replace("end of print statement", "end of the expression").rstrip(".")
+        raise BadTemplate(f"cannot be read: {what}") from None
+    except (RecursionError, ValueError, OverflowError):
+        raise BadTemplate("is nested too deep, or a number is too long") from None
+    _check_size(tree)
+    for node in tree.find_all(nodes.Node):
+        _check(node)
+    _check_names(tree)
+    return tree
+
+
+def single_expression(tree: nodes.Template) -> nodes.Expr | None:
+    """Return the expression of a template that is `{{ expression }}` and nothing else but blanks and comments."""
+    if all(isinstance(part, nodes.Output) for part in tree.body):
+        parts = [part for output in tree.body for part in output.iter_child_nodes() if not _is_blank(part)]
+        if len(parts) == 1 and isinstance(parts[0], nodes.Expr) and not isinstance(parts[0], nodes.TemplateData):
+            return parts[0]
+    return None
+
+
+def tie(tree: nodes.Template, *, printing: str = "~text") -> nodes.Template:
+    """Return the same template, bounded; `printing` is the internal filter that every printed value passes."""
+    tied: nodes.Template = _Tie(printing).visit(tree)
+    tied.set_environment(SANDBOX)
+    return tied
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one short line; Jinja's own words hold names, never values of the event."""
+    if isinstance(error, KeyError):
+        return "a key is missing"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _check_size(tree: nodes.Template) -> None:
+    level: list[nodes.Node] = [tree]
+    count = nesting = 0
+    while level:
+        count, nesting = count + len(level), nesting + 1
+        if count > _MAX_NODES or nesting > _MAX_NESTING:
+            raise BadTemplate("is too long or nested too deep; prepare the value in the DAG instead")
+        level = [child for node in level for child in node.iter_child_nodes()]
+
+
+def _check(node: nodes.Node) -> None:
+    match node:
+        case nodes.Assign(target=target) if not isinstance(target, nodes.Name) or target.name in NAMESPACE:
+            raise BadTemplate("{% set %} takes one new name, not one that is given")
+        case nodes.Stmt() if not isinstance(node, _STATEMENTS):
+            word = type(node).__name__.lower()
+            raise BadTemplate(f"{{% {word} %}} is not allowed here; use expressions, if and set")
+        case nodes.Filter(name=name) if name not in _PUBLIC_FILTERS:
+            raise BadTemplate(f'unknown filter "{name}"', word=name, words=_PUBLIC_FILTERS)
+        case nodes.Test(name=name) if name not in _PUBLIC_TESTS:
+            raise BadTemplate(f'unknown test "{name}"', word=name, words=_PUBLIC_TESTS)
+        case nodes.Call(node=nodes.Getattr(attr=attr)):
+            if attr not in METHODS:
+                raise BadTemplate(f'unknown method "{attr}"', word=attr, words=tuple(sorted(METHODS)))
+        case nodes.Call():
+            _refuse_call()
+        case nodes.Getitem(node=whole, arg=nodes.Slice()) if _has_no_parts(whole):
+            raise BadTemplate("takes a part of what has no parts")  # CPython would warn of it on stderr
+        case nodes.Const(value=float(value)) if not math.isfinite(value):
+            raise BadTemplate("holds a number too large to be one")  # Jinja would write it as the name `inf`
+
+
+def _has_no_parts(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Const):
+        return not isinstance(node.value, str)
+    return isinstance(node, nodes.UnaryExpr | nodes.Sub | nodes.Div | nodes.FloorDiv)
+
+
+def _refuse_call() -> NoReturn:
+    raise BadTemplate("only methods of texts can be called, e.g. event.pipeline_id.startswith('pl_')")
+
+
+def _check_names(tree: nodes.Template) -> None:
+    """Refuse names that no context has: `evnt`, `event.pipline_id`."""
+    names = list(tree.find_all(nodes.Name))
+    known = (*NAMESPACE, *(name.name for name in names if name.ctx == "store"))
+    for name in names:
+        if name.name not in known:
+            raise BadTemplate(f'unknown name "{name.name}"', word=name.name, words=known)
+    for access in tree.find_all(nodes.Getattr):
+        _check_field(access.node, access.attr)
+    for item in tree.find_all(nodes.Getitem):
+        if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
+            _check_field(item.node, item.arg.value)
+
+
+def _check_field(owner: nodes.Node, field: str) -> None:
+    if isinstance(owner, nodes.Name) and owner.name in NAMESPACE and field not in NAMESPACE[owner.name]:
+        raise BadTemplate(f'unknown name "{owner.name}.{field}"', word=field, words=NAMESPACE[owner.name])
+
+
+def _is_blank(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.TemplateData) and not node.data.strip()
+
+
+class _Tie(NodeTransformer):
+    """Puts the internal filters in."""
+
+    def __init__(self, printing: str) -> None:
+        self._printing = printing
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        return _through(nodes.List(node.nodes, lineno=node.lineno), "~join")
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        node.node = _through(node.node, "~held")
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        node.nodes = [
+            part if isinstance(part, nodes.TemplateData) else _through(part, self._printing) for part in node.nodes
+        ]
+        return node
+
+
+def _through(value: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(value, name, [], [], None, None, lineno=value.lineno)

@@ -1,0 +1,67 @@
+"""`make bench`, or `python -m tests.bench [acks] [end_to_end] [startup] [--quick] [--profile] [--write]`."""
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench import acks, end_to_end, load, machine, profiling, servers, startup
+
+_PARTS = ("startup", "acks", "end_to_end")
+_RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the bridge and print ratios.")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(_PARTS)}; all of them by default")
+    parser.add_argument("--quick", action="store_true", help="short runs, to see that it works")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of bare and bridge (7)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one run under load (5)")
+    parser.add_argument("--profile", action="store_true", help="also show where the time of an answer goes (py-spy)")
+    parser.add_argument("--imports", action="store_true", help="also show what is imported on the way to ready")
+    parser.add_argument("--write", action="store_true", help=f"also write {_RESULTS.name}")
+    parser.add_argument("--date", default=f"{datetime.now(UTC):%Y-%m-%d}", help="the date to write (today)")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(_PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if options.quick:
+        options.rounds, options.seconds = 1, 2
+    return options
+
+
+def main() -> int:
+    """Measure what was asked for, print each section when it is there, and write them all if asked."""
+    options = _options()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is measured with byte code, as an installation has it
+    parts = options.parts or _PARTS
+    try:
+        load.check_installed()
+    except load.NotInstalled as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    servers.FOLDER.mkdir(parents=True, exist_ok=True)
+    sections = [["# Measured", "", *machine.describe(servers.FOLDER, options.date)]]
+    _show(sections[0])
+    if "startup" in parts:
+        sections.append(_show(startup.measure(starts=3 if options.quick else 7)))
+    if options.imports:
+        sections.append(_show(startup.import_times()))
+    if "acks" in parts:
+        sections.append(_show(acks.measure(rounds=options.rounds, seconds=options.seconds)))
+    if options.profile:
+        sections.append(_show(profiling.measure()))
+    if "end_to_end" in parts:
+        sections.append(_show(end_to_end.measure(pairs=20 if options.quick else 200, per_second=3)))
+    if options.write:
+        _RESULTS.write_text("\n\n".join("\n".join(section) for section in sections) + "\n")
+    return 0
+
+
+def _show(section: list[str]) -> list[str]:
+    print("\n".join(section), end="\n\n", flush=True)
+    return section
+
+
+if __name__ == "__main__":
+    sys.exit(main())

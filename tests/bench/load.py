@@ -1,0 +1,91 @@
+"""The load generator: signed requests made beforehand, and wrk, which sends each of them once.
+
+wrk is one thread in C, so that it is never what a run measures; Lua only hands it the next prepared request.
+"""
+
+import json
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.signature import PRESETS, Key, sign
+from tests.service import SECRET
+
+CONNECTIONS = 64
+PATH = "/hooks/planasonix"
+_SCRIPT = Path(__file__).with_name("load.lua")
+_TEMPLATE = Path(__file__).parents[1] / "data" / "events" / "04_job_full.json"
+_RESULT = re.compile(r"^RESULT (.*)$", re.MULTILINE)
+
+
+class NotInstalled(Exception):
+    """wrk is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One run of the generator."""
+
+    answers: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+class Requests:
+    """A file of requests, each with an id and a job of its own, signed with the time of its making."""
+
+    def __init__(self, path: Path, *, amount: int) -> None:
+        """Write the file (7 microseconds and 1.1 kB a request)."""
+        self.path = path
+        self.amount = amount
+        key, preset, now = Key("current", SECRET.encode()), PRESETS["planasonix"], int(time.time())
+        template = json.loads(_TEMPLATE.read_bytes())
+        template["id"], template["job_id"], template["data"]["id"] = "evt_ID", "job_ID", "job_ID"
+        pieces = json.dumps(template, separators=(",", ":")).encode().split(b"ID")
+        with path.open("wb") as file:
+            for _ in range(amount):
+                body = secrets.token_hex(10).encode().join(pieces)
+                raw = _request(body, sign(preset, key, body, now))
+                file.write(b"%08d%s" % (len(raw), raw))
+        self.body_bytes = len(body)
+
+
+def _request(body: bytes, signed: dict[str, str]) -> bytes:
+    headers = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body)), **signed}
+    head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    return f"POST {PATH} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def check_installed() -> None:
+    """Raise NotInstalled with what to type when wrk is missing."""
+    if shutil.which("wrk") is None:
+        raise NotInstalled("wrk, the load generator, is missing: apt-get install wrk")
+
+
+def send(requests: Requests, *, port: int, seconds: int, cores: Set[int]) -> Load:
+    """Send for so long over 64 connections, from these cores.
+
+    AssertionError when an answer was not 2xx, a connection broke, or a request had to be sent twice.
+    """
+    where = ["taskset", "-c", ",".join(map(str, sorted(cores)))]
+    what = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}"]
+    command = [*where, "wrk", *what, "--", str(requests.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
+    found = _RESULT.search(done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    told = json.loads(found[1])
+    assert told["not_2xx"] == told["broken"] == 0, told
+    # wrk asks for one request before it begins, to look at it.
+    assert told["sent"] - 1 <= requests.amount, f"{told['sent']} requests were sent, {requests.amount} were made"
+    return Load(told["answers"], told["microseconds"] / 1e6, told["p50"] / 1e3, told["p99"] / 1e3)

@@ -1,0 +1,52 @@
+"""The servers that are measured, each a real process on loopback with a folder of its own."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.demo.airflow import REPOSITORY
+from deploy.demo.processes import Process, free_port, wait_until
+from tests.service import BridgeProcess
+
+FOLDER = REPOSITORY / ".cache" / "bench"
+MATCHES = "routes:\n  - pipeline: pl_01hqxyz\n    dag: refresh_sales_marts\n"
+MATCHES_NOTHING = "routes:\n  - pipeline: pl_another\n    dag: refresh_sales_marts\n"
+
+
+@contextmanager
+def bare() -> Iterator[tuple[Process, int]]:
+    """Start the bare server; yields it and its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.bare", str(port)]
+    process = Process("the bare server", command, env={"PYTHONPATH": str(REPOSITORY)}, log=FOLDER / "bare.log")
+    process.start()
+    try:
+        wait_until(lambda: answers(port), of=process, timeout_seconds=30)
+        yield process, port
+    finally:
+        process.stop()
+
+
+@contextmanager
+def bridge(*, mapping: str, airflow_url: str | None = None, name: str = "bridge") -> Iterator[BridgeProcess]:
+    """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection."""
+    folder = FOLDER / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # Nobody listens on port 9 (discard) of loopback.
+    process = BridgeProcess(folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping)
+    try:
+        process.start()
+        yield process
+        assert process.stop() == 0, process.log[-2000:]
+    finally:
+        process.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

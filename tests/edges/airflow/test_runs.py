@@ -1,0 +1,119 @@
+"""What is sent for a trigger, and whose a DAG run is that was found under its id."""
+
+from typing import Any
+
+import pytest
+
+from bridge.airflow import runs
+from bridge.model import AlreadyThere, DagFacts, Later, Never
+from bridge.reasons import Reason
+from tests.edges.airflow.support import RUN_ID, carried, trigger
+
+
+def test_body_for_airflow_3_and_2() -> None:
+    """Our own id always; `logical_date` is null for Airflow 3 and absent for 2; the note is cut to 1000."""
+    one = trigger(note="x" * 2000)
+    assert runs.body(one, "3") == {
+        "dag_run_id": RUN_ID,
+        "logical_date": None,
+        "conf": dict(one.conf),
+        "note": "x" * 1000,
+    }
+    assert "logical_date" not in runs.body(one, "2")
+    assert "note" not in runs.body(trigger(), "3")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "conf", "kind", "reason"),
+    [
+        ("marts", {"a": "x" * 100}, type(None), None),
+        ("my.dag-1_ü", {}, type(None), None),
+        ("marts", {"a": "x" * 1000}, Never, Reason.CONF_TOO_LARGE),
+        ("marts", {"a": "é" * 500}, Never, Reason.CONF_TOO_LARGE),
+        ("marts", {"a": float("nan")}, Never, Reason.CONF_REFUSED),
+        ("marts", {"a": [float("inf")]}, Never, Reason.CONF_REFUSED),
+        ("marts", {"a": "\ud800"}, Never, Reason.CONF_REFUSED),
+        ("a/b", {}, Later, Reason.DAG_NOT_FOUND),
+        ("..", {}, Later, Reason.DAG_NOT_FOUND),
+        ("", {}, Later, Reason.DAG_NOT_FOUND),
+        ("~", {}, Later, Reason.DAG_NOT_FOUND),
+    ],
+)
+def test_what_is_not_worth_a_call(dag_id: str, conf: dict[str, Any], kind: type, reason: Reason | None) -> None:
+    """What Airflow would mistake for its own or its whole URL's trouble never leaves."""
+    refusal = runs.unsendable(trigger(dag_id, conf=conf), 1000)
+    assert type(refusal) is kind
+    assert getattr(refusal, "reason", None) is reason
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        ({"planasonix": carried("trg_1")}, Reason.ALREADY_THERE),
+        ({"planasonix": {"trigger_id": "trg_1"}}, Reason.ALREADY_THERE),
+        ({"planasonix": carried("trg_9")}, Reason.SAME_COMPLETION),
+        ({"planasonix": carried("trg_9", event_id="evt_9")}, Reason.SAME_COMPLETION),
+        ({"planasonix": carried("trg_9", job_id="job_9")}, Reason.RUN_ID_CONFLICT),
+        ({"planasonix": carried("trg_9", run_id="run_9")}, Reason.RUN_ID_CONFLICT),
+        ({"planasonix": carried("trg_9", route="other")}, Reason.RUN_ID_CONFLICT),
+        ({"planasonix": carried("trg_9", status="failed")}, Reason.RUN_ID_CONFLICT),
+        ({"planasonix": {}}, Reason.RUN_ID_CONFLICT),
+        ({"planasonix": "trg_1"}, Reason.RUN_ID_CONFLICT),
+        ({}, Reason.RUN_ID_CONFLICT),
+        (None, Reason.RUN_ID_CONFLICT),
+        ([], Reason.RUN_ID_CONFLICT),
+    ],
+)
+def test_whose_a_run_is(conf: Any, reason: Reason) -> None:
+    """Ours by trigger id; a copy's by route, status and identity; else anybody's, and never taken for ours."""
+    outcome = runs.whose({"dag_run_id": RUN_ID, "conf": conf}, trigger())
+    assert outcome.reason is reason
+    assert type(outcome) is (Never if reason is Reason.RUN_ID_CONFLICT else AlreadyThere)
+
+
+@pytest.mark.parametrize("identity", ["run_id", "job_id", "backfill_id", "event_id"])
+def test_best_identity_tells_completions_apart(identity: str) -> None:
+    """Whichever id is the best that an event has, the same one is the same completion and another one is not."""
+    nothing = dict.fromkeys(["run_id", "job_id", "backfill_id", "event_id"])
+    ours = trigger(conf={"planasonix": carried(**nothing | {identity: "x"})})
+    same = {"conf": {"planasonix": carried("trg_9", **nothing | {identity: "x"})}}
+    other = {"conf": {"planasonix": carried("trg_9", **nothing | {identity: "y"})}}
+    assert runs.whose(same, ours).reason is Reason.SAME_COMPLETION
+    assert runs.whose(other, ours).reason is Reason.RUN_ID_CONFLICT
+
+
+def test_events_without_any_identity_are_never_the_same() -> None:
+    """Two nothings are not one completion."""
+    nothing = dict.fromkeys(["run_id", "job_id", "event_id"])
+    ours = trigger(conf={"planasonix": carried(**nothing)})
+    assert runs.whose({"conf": {"planasonix": carried("trg_9", **nothing)}}, ours).reason is Reason.RUN_ID_CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("details", "facts"),
+    [
+        ({}, DagFacts(exists=True)),
+        ({"is_paused": True, "is_stale": True}, DagFacts(exists=True, is_paused=True, is_stale=True)),
+        ({"is_active": False}, DagFacts(exists=True, is_stale=True)),
+        ({"has_import_errors": True}, DagFacts(exists=True, has_import_errors=True)),
+        ({"params": "?"}, DagFacts(exists=True)),
+    ],
+)
+def test_facts_of_a_dag(details: dict[str, Any], facts: DagFacts) -> None:
+    """Airflow 2's words and 3's, and whatever else may stand there."""
+    assert runs.facts(details) == facts
+
+
+def test_required_params_are_those_without_a_value_or_leave_to_be_null() -> None:
+    """`Param(type="string")` must be given; a default, a null type or no type at all need not."""
+    params = {
+        "must": {"value": None, "schema": {"type": "string"}},
+        "must_be_one_of": {"value": None, "schema": {"type": ["string", "integer"]}},
+        "may_be_null": {"value": None, "schema": {"type": ["null", "string"]}},
+        "any": {"value": None, "schema": {}},
+        "default": {"value": 10, "schema": {"type": "integer"}},
+        "strange": 7,
+    }
+    made = runs.facts({"params": params})
+    assert made.required == ("must", "must_be_one_of")
+    assert made.params["default"] == {"type": "integer"}

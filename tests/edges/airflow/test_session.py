@@ -1,0 +1,207 @@
+"""Which REST API is there, and Airflow 2's differences, against a small server on loopback with canned answers."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from bridge.airflow import Airflow
+from bridge.model import AlreadyThere, DagFacts, Later, Misconfigured, Started, TargetDown
+from bridge.reasons import Reason
+from bridge.targets import AirflowAuth, AirflowTarget, Secret
+from tests.edges.airflow.support import RUN_ID, trigger
+
+PAGE = (404, "text/html", b"<html>not found</html>")
+USER = AirflowAuth(Secret("ann"), Secret("word"))
+BASIC = "Basic YW5uOndvcmQ="
+
+
+@dataclass
+class Canned:
+    """Answers by method and path; everything else is a 404 in HTML. `seen` holds path, Authorization and body."""
+
+    answers: dict[tuple[str, str], tuple[int, str, bytes]] = field(default_factory=dict)
+    seen: list[tuple[str, str | None, Any]] = field(default_factory=list)
+    url: str = ""
+
+    def says(self, method: str, path: str, value: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.answers[method, path] = (status, "application/json", json.dumps(value).encode())
+
+    def airflow(self, auth: AirflowAuth = USER, **more: Any) -> Airflow:
+        """The object under test, connected here."""
+        return Airflow(AirflowTarget("default", self.url, auth, **more))
+
+
+@pytest.fixture
+def canned() -> Iterator[Canned]:
+    """A server with canned answers."""
+    made = Canned()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            made.seen.append((self.path, self.headers.get("Authorization"), body))
+            status, content_type, raw = made.answers.get((self.command, self.path.partition("?")[0]), PAGE)
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def airflow_2(canned: Canned) -> Canned:
+    """The same with what Airflow 2.11 answers."""
+    canned.says("GET", "/api/v1/version", {"version": "2.11.2"})
+    canned.says("GET", "/api/v1/health", {"metadatabase": {"status": "healthy"}})
+    canned.says("GET", "/api/v1/dags", {"dags": []})
+    canned.says("GET", "/api/v1/dags/marts", {"is_paused": False})
+    return canned
+
+
+def test_airflow_2_is_found_and_called_its_way(airflow_2: Canned) -> None:
+    """REST v1, Basic, no `logical_date`, no sign-in call; nothing of it is asked twice."""
+    airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"dag_run_id": RUN_ID})
+    one = trigger("marts")
+    bridge = airflow_2.airflow()
+    assert bridge.fire(one) == Started(is_paused=False, http_status=200)
+    assert bridge.fire(one) == Started(is_paused=False, http_status=200)
+    paths = [path for path, _, _ in airflow_2.seen]
+    run = "/api/v1/dags/marts/dagRuns"
+    assert paths == ["/api/v2/version", "/api/v1/version", run, "/api/v1/dags/marts", run]
+    _, authorization, body = airflow_2.seen[2]
+    assert authorization == BASIC
+    assert body == {"dag_run_id": RUN_ID, "conf": dict(one.conf)}
+    bridge.close()
+
+
+def test_airflow_2_duplicate_is_read_back(airflow_2: Canned) -> None:
+    """A 409 in problem+json, and the run with the ids that Airflow 2 gives it."""
+    one = trigger("marts")
+    airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"title": "Conflict", "detail": "exists"}, 409)
+    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"dag_run_id": RUN_ID, "conf": dict(one.conf)})
+    bridge = airflow_2.airflow()
+    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 409)
+    bridge.close()
+
+
+def test_airflow_2_probe(airflow_2: Canned) -> None:
+    """Healthy and let in; a 403 there is as likely a wrong password, so it is told as one."""
+    bridge = airflow_2.airflow()
+    assert bridge.probe() is None
+    airflow_2.says("GET", "/api/v1/dags", {"title": "Forbidden", "detail": None}, 403)
+    trouble = bridge.probe()
+    assert isinstance(trouble, Misconfigured)
+    assert trouble.reason is Reason.AIRFLOW_UNAUTHORIZED
+    bridge.close()
+
+
+def test_airflow_2_facts(airflow_2: Canned) -> None:
+    """`is_active: false` is a DAG that left its file."""
+    airflow_2.says("GET", "/api/v1/dags/marts/details", {"is_paused": True, "is_active": False, "params": {}})
+    airflow_2.says("GET", "/api/v1/dags/other/details", {"title": "DAG not found"}, 404)
+    bridge = airflow_2.airflow()
+    assert bridge.look_at("marts") == DagFacts(exists=True, is_paused=True, is_stale=True)
+    assert bridge.look_at("other") == DagFacts(exists=False)
+    bridge.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "kind", "reason"),
+    [
+        (None, 404, Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        ({}, 200, Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        ({}, 401, Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
+        ({}, 500, TargetDown, Reason.AIRFLOW_DOWN),
+        ({}, 429, TargetDown, Reason.THROTTLED),
+    ],
+)
+def test_version_that_is_not_told(canned: Canned, said: Any, status: int, kind: type, reason: Reason) -> None:
+    """Nothing is fired at what may not be an Airflow; and it is asked again at the next call."""
+    canned.says("GET", "/api/v2/version", said, status)
+    bridge = canned.airflow()
+    outcome = bridge.fire(trigger("marts"))
+    assert (type(outcome), getattr(outcome, "reason", None)) == (kind, reason)
+    assert [path for path, _, _ in canned.seen if "dagRuns" in path] == []
+    canned.says("GET", "/api/v2/version", {"version": "3.3.2"})
+    canned.says("POST", "/auth/token", {"access_token": "t"}, 201)
+    canned.says("POST", "/api/v2/dags/marts/dagRuns", {"dag_run_id": RUN_ID})
+    assert isinstance(bridge.fire(trigger("marts")), Started)
+    bridge.close()
+
+
+def test_fixed_token_goes_along_everywhere(canned: Canned) -> None:
+    """A managed Airflow's gateway wants it for the version and the health as well."""
+    canned.says("GET", "/api/v2/version", {"version": "3.3.2"})
+    canned.says("GET", "/api/v2/monitor/health", {"metadatabase": {"status": "healthy"}})
+    canned.says("GET", "/api/v2/dags", {"dags": []})
+    bridge = canned.airflow(AirflowAuth(token=Secret("abc")))
+    assert bridge.probe() is None
+    assert {authorization for _, authorization, _ in canned.seen} == {"Bearer abc"}
+    bridge.close()
+
+
+@pytest.mark.parametrize(
+    ("health", "kind"),
+    [
+        ({"metadatabase": {"status": "unhealthy"}}, TargetDown),
+        ({"metadatabase": {}}, Misconfigured),
+        ({"status": "ok"}, Misconfigured),
+        ([], Misconfigured),
+        ({"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}, type(None)),
+        ({"metadatabase": {"status": "healthy"}, "scheduler": {"status": None}}, type(None)),
+    ],
+)
+def test_health_is_read_and_not_the_status(canned: Canned, health: Any, kind: type) -> None:
+    """200 says nothing; the database decides, and without a scheduler runs are accepted and wait."""
+    canned.says("GET", "/api/v2/monitor/health", health)
+    canned.says("GET", "/api/v2/dags", {"dags": []})
+    bridge = canned.airflow(AirflowAuth(), version="3")
+    assert type(bridge.probe()) is kind
+    bridge.close()
+
+
+def test_run_that_airflow_cannot_tell_of_does_not_hold_the_others(canned: Canned) -> None:
+    """Reading back one run fails for ever: few attempts, and the place stays open."""
+    canned.says("GET", "/api/v2/monitor/health", {"metadatabase": {"status": "healthy"}})
+    canned.says("POST", "/api/v2/dags/marts/dagRuns", {}, 409)
+    bridge = canned.airflow(AirflowAuth(), version="3")
+    for status, value in ((500, {"detail": "x"}), (200, {"dag_run_id": "another"})):
+        canned.says("GET", f"/api/v2/dags/marts/dagRuns/{RUN_ID}", value, status)
+        outcome = bridge.fire(trigger("marts"))
+        assert isinstance(outcome, Later)
+        assert outcome.attempts_allowed == 5
+    bridge.close()
+
+
+def test_ids_are_encoded_in_the_path(canned: Canned) -> None:
+    """Whatever stands in an id stays one segment of the path."""
+    canned.says("POST", "/api/v2/dags/caf%C3%A9/dagRuns", {}, 409)
+    bridge = canned.airflow(AirflowAuth(), version="3")
+    bridge.fire(trigger("café", "a/../b?c#d +:~"))
+    bridge.fire(trigger("café", ".."))
+    paths = [path for path, _, _ in canned.seen]
+    assert paths[1] == "/api/v2/dags/caf%C3%A9/dagRuns/a%2F..%2Fb%3Fc%23d%20%2B%3A~"
+    assert paths[3] == "/api/v2/dags/caf%C3%A9/dagRuns/%2E%2E"
+    bridge.close()

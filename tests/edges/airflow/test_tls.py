@@ -1,0 +1,135 @@
+"""One request over TLS: who fits, who does not, and what a connection that breaks is not taken for."""
+
+import datetime as dates
+import ipaddress
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bridge.airflow.wire import Answer, Failure, Kind
+from tests.edges.airflow.support import Behaviour, Call, Serve, says, trickles
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dates.datetime.now(dates.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dates.timedelta(days=1))
+        .not_valid_after(now + dates.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+def over_tls(behaviour: Behaviour, certificate: Path, *, asks_client: bool = False) -> Behaviour:
+    """The same behaviour behind TLS, perhaps only for clients that have a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    if asks_client:
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            behaviour(secured)
+
+    return behave
+
+
+def test_tls_with_our_authority(serve: Serve, call: Call, certificate: Path) -> None:
+    """`ca_file` names who signed Airflow's certificate."""
+    url = serve(over_tls(says(OK), certificate)).url.replace("http:", "https:")
+    assert call(url, ca_file=str(certificate)) == Answer(200, "application/json", b"{}")
+
+
+def test_tls_without_verification(serve: Serve, call: Call, certificate: Path) -> None:
+    """`verify_tls: false` takes any certificate, without a warning per call."""
+    url = serve(over_tls(says(OK), certificate)).url.replace("http:", "https:")
+    assert call(url, verify_tls=False) == Answer(200, "application/json", b"{}")
+
+
+def test_tls_client_certificate(serve: Serve, call: Call, certificate: Path) -> None:
+    """Mutual TLS with certificate and key."""
+    url = serve(over_tls(says(OK), certificate, asks_client=True)).url.replace("http:", "https:")
+    files = {"ca_file": str(certificate), "client_cert_file": str(certificate), "client_key_file": str(certificate)}
+    assert call(url, **files) == Answer(200, "application/json", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({}, "TLS: self-signed certificate"),
+        ({"ca_file": "/there/is/none.pem"}, "FileNotFoundError: No such file or directory"),
+        ({"verify_tls": False, "client_cert_file": "/there/is/none.pem"}, "FileNotFoundError"),
+    ],
+)
+def test_tls_that_does_not_fit(serve: Serve, call: Call, certificate: Path, target: dict[str, Any], words: str) -> None:
+    """An unknown authority or a missing file is a matter of configuration, and says so."""
+    failure = call(serve(over_tls(says(OK), certificate)).url.replace("http:", "https:"), **target)
+    assert isinstance(failure, Failure)
+    assert failure.kind is Kind.MISFIT
+    assert failure.detail.startswith(words)
+
+
+def test_tls_client_certificate_missing(serve: Serve, call: Call, certificate: Path) -> None:
+    """With TLS 1.3 the server's no arrives after the handshake, as an alert."""
+    url = serve(over_tls(says(OK), certificate, asks_client=True)).url.replace("http:", "https:")
+    failure = call(url, ca_file=str(certificate))
+    assert isinstance(failure, Failure)
+    assert failure.kind in (Kind.MISFIT, Kind.UNKNOWN)  # a reset may overtake the alert
+
+
+def test_tls_towards_plain_http(serve: Serve, call: Call) -> None:
+    """`https` in the URL of an Airflow that speaks plain HTTP is a misfit, not an outage."""
+    raw = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+    failure = call(serve(says(raw)).url.replace("http:", "https:"))
+    assert isinstance(failure, Failure)
+    assert failure.kind is Kind.MISFIT
+
+
+def test_tls_handshake_that_trickles_or_breaks(serve: Serve, call: Call) -> None:
+    """A restarting load balancer: nothing was sent, and it is no matter of configuration."""
+    slow = call(serve(trickles(b"\x16\x03\x03\x40\x00" + b"\0" * 1000)).url.replace("http:", "https:"), seconds=0.6)
+    assert slow == Failure(Kind.NOTHING_SENT, "no whole answer within 0.6 s")
+    broken = call(serve(says(b"")).url.replace("http:", "https:"))
+    assert isinstance(broken, Failure)
+    assert broken.kind is Kind.NOTHING_SENT
+
+
+def test_tls_connection_that_breaks_in_the_answer(serve: Serve, call: Call, certificate: Path) -> None:
+    """After the handshake the request was sent: unknown, and not a misfit."""
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+    url = serve(over_tls(says(raw), certificate)).url.replace("http:", "https:")
+    failure = call(url, ca_file=str(certificate))
+    assert isinstance(failure, Failure)
+    assert failure.kind is Kind.UNKNOWN
+
+
+def test_tls_trickle_ends_at_the_deadline(serve: Serve, call: Call, certificate: Path) -> None:
+    """The deadline holds through TLS as well."""
+    url = serve(over_tls(trickles(OK), certificate)).url.replace("http:", "https:")
+    assert call(url, ca_file=str(certificate), seconds=0.6) == Failure(Kind.UNKNOWN, "no whole answer within 0.6 s")

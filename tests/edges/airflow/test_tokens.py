@@ -1,0 +1,191 @@
+"""Tokens: when one is fetched, kept, renewed and given up, with the clock and the sign-in as values."""
+
+import base64
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from bridge.airflow.tokens import Token, Tokens, fixed, life_seconds
+from bridge.airflow.wire import Answer, Failure, Kind
+from bridge.model import Misconfigured, TargetDown
+from bridge.reasons import Reason
+from bridge.targets import AirflowAuth, Secret
+
+REFUSED = Answer(401, "application/json", b'{"detail": "Invalid credentials"}')
+UNREACHABLE = Failure(Kind.NOTHING_SENT, "ConnectionRefusedError")
+
+
+def jwt(**claims: Any) -> str:
+    """A token as Airflow makes them; nobody here checks the signature."""
+    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"head.{middle}.signature"
+
+
+def granted(token: str) -> Answer:
+    """Airflow's answer to a sign-in."""
+    return Answer(201, "application/json", json.dumps({"access_token": token}).encode())
+
+
+class Desk:
+    """Where tokens sign in: gives the answers in order, the last one for ever, and counts."""
+
+    def __init__(self, *given: Answer | Failure) -> None:
+        """Keep the answers."""
+        self.given = list(given)
+        self.asked = 0
+        self.now = 1000.0
+
+    def sign_in(self) -> Answer | Failure:
+        """Give the next answer."""
+        self.asked += 1
+        return self.given.pop(0) if len(self.given) > 1 else self.given[0]
+
+    def tokens(self) -> Tokens:
+        """Tokens that sign in here, by this clock."""
+        return Tokens(self.sign_in, clock=lambda: self.now)
+
+
+def test_token_is_fetched_once_and_kept_for_80_percent_of_its_life() -> None:
+    """A day's token serves 19 h 12 min, whatever the clock of Airflow says."""
+    desk = Desk(granted(jwt(iat=5, exp=86405, n=1)), granted(jwt(iat=5, exp=86405, n=2)))
+    tokens = desk.tokens()
+    first = tokens.current()
+    desk.now += 86400 * 0.8 - 1
+    assert tokens.current() == first
+    assert desk.asked == 1
+    desk.now += 1
+    assert tokens.current() != first
+    assert desk.asked == 2
+
+
+def test_token_that_does_not_tell_its_life_is_kept_until_refused() -> None:
+    """An opaque token is no reason to sign in for each call."""
+    desk = Desk(granted("opaque"), granted("other"))
+    tokens = desk.tokens()
+    first = tokens.current()
+    desk.now += 10**9
+    assert isinstance(first, Token)
+    assert tokens.current() == first
+    assert tokens.current(refused=first) == Token("Bearer other", 2, None)
+
+
+def test_refusal_of_an_old_token_does_not_sign_in_again() -> None:
+    """Eight calls that were under way with the old token cost one sign-in."""
+    desk = Desk(granted("one"), granted("two"), granted("three"))
+    tokens = desk.tokens()
+    old = tokens.current()
+    assert isinstance(old, Token)
+    new = tokens.current(refused=old)
+    assert {tokens.current(refused=old) for _ in range(7)} == {new}
+    assert desk.asked == 2
+
+
+def test_failed_renewal_keeps_the_token_that_still_holds() -> None:
+    """A sign-in that is down for a while stops nothing as long as the token lives; it is tried again 30 s later."""
+    desk = Desk(granted(jwt(iat=0, exp=100)), UNREACHABLE)
+    tokens = desk.tokens()
+    first = tokens.current()
+    desk.now += 85
+    second = tokens.current()
+    assert isinstance(first, Token)
+    assert isinstance(second, Token)
+    assert (second.header, second.generation) == (first.header, first.generation)
+    assert tokens.current() == second
+    assert desk.asked == 2
+    desk.now += 30
+    tokens.current()
+    assert desk.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        (REFUSED, Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
+        (Answer(403, "text/html", b""), Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
+        (Answer(404, "text/html", b""), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (Answer(302), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (Answer(200, "text/html", b"<html>"), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (Answer(201, "application/json", b"{}"), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (granted("two\r\nlines: x"), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (granted(""), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (Answer(500), TargetDown, Reason.AIRFLOW_DOWN),
+        (Answer(429, retry_after_seconds=3.0), TargetDown, Reason.THROTTLED),
+        (UNREACHABLE, TargetDown, Reason.AIRFLOW_DOWN),
+        (Failure(Kind.MISFIT, "TLS"), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+    ],
+)
+def test_sign_in_that_fails(answer: Answer | Failure, kind: type, reason: Reason) -> None:
+    """A failed sign-in is misconfigured or down, and never the trigger's fault; it is tried again at the next call."""
+    desk = Desk(answer, granted("good"))
+    tokens = desk.tokens()
+    trouble = tokens.current()
+    assert type(trouble) is kind
+    assert getattr(trouble, "reason", None) is reason
+    desk.now += 1
+    assert isinstance(tokens.current(), Token)
+
+
+@pytest.mark.parametrize("answer", [granted("one"), REFUSED])
+def test_one_sign_in_serves_all_that_wait_for_it(answer: Answer) -> None:
+    """Eight threads without a token sign in once, and share the token or the refusal."""
+    arrived, go = threading.Barrier(9), threading.Event()
+    asked = []
+
+    def slowly() -> Answer:
+        asked.append(1)
+        go.wait(10)
+        return answer
+
+    tokens = Tokens(slowly)
+    got: list[object] = []
+
+    def call() -> None:
+        arrived.wait(10)
+        got.append(tokens.current())
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    arrived.wait(10)
+    threading.Timer(0.2, go.set).start()  # by then the others wait for the one that signs in
+    for thread in threads:
+        thread.join(10)
+    assert len(asked) == 1
+    assert len(got) == 8
+    assert len(set(got)) == 1
+
+
+@pytest.mark.parametrize(
+    ("auth", "is_basic", "token"),
+    [
+        (AirflowAuth(), False, Token(None)),
+        (AirflowAuth(token=Secret("abc")), False, Token("Bearer abc")),
+        (AirflowAuth(token=Secret("abc")), True, Token("Bearer abc")),
+        (AirflowAuth(Secret("ann"), Secret("pässword")), True, Token("Basic YW5uOnDDpHNzd29yZA==")),
+        (AirflowAuth(Secret("ann"), Secret("word")), False, None),
+    ],
+)
+def test_headers_that_need_no_sign_in(auth: AirflowAuth, is_basic: bool, token: Token | None) -> None:
+    """No credentials, a fixed token, or Basic for Airflow 2."""
+    assert fixed(auth, is_basic=is_basic) == token
+
+
+@pytest.mark.parametrize(
+    ("token", "seconds"),
+    [
+        (jwt(iat=100, exp=3700), 3600.0),
+        (jwt(iat=100, exp=100), None),
+        (jwt(exp=100), None),
+        (jwt(iat="x", exp=[]), None),
+        ("opaque", None),
+        ("a.b.c", None),
+        ("a.%%%.c", None),
+        ("a.W10.c", None),
+        ("", None),
+    ],
+)
+def test_life_of_a_token(token: str, seconds: float | None) -> None:
+    """Its own claims tell; anything else is no token of ours to judge."""
+    assert life_seconds(token) == seconds

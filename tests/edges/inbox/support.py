@@ -1,0 +1,140 @@
+"""Short ways to store, add and claim, for the tests of the inbox."""
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bridge.inbox import Accepted, Inbox, prepare, triggers
+from bridge.inbox.deliveries import Routing, settle_routing
+from bridge.inbox.triggers import NewTrigger
+from bridge.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
+from bridge.settling import Settlement
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+LATER = timedelta(seconds=1)
+
+
+@cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bridge.db")
+        prepare(f"sqlite:///{path}")
+        Store(path).close()  # whoever closes last copies the log into the file
+        return path.read_bytes()
+
+
+def empty_store(path: Path) -> Path:
+    """Make the file of an empty store with today's schema; migrating takes 0.3 s, so that happens once."""
+    path.write_bytes(_migrated())
+    return path
+
+
+class Store:
+    """The SQLite file, read and written beside the inbox."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what a statement gives."""
+        return self._connection.execute(statement, values).fetchall()
+
+    def one(self, statement: str, *values: Any) -> Any:
+        """Return the first column of the first row."""
+        return self.rows(statement, *values)[0][0]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+async def accept_all(inbox: Inbox, events: Sequence[str | None], **more: Any) -> list[Accepted | BaseException]:
+    """Store webhooks that all wait at the same time; one outcome each."""
+    return await asyncio.gather(*(_accept_one(inbox, event, **more) for event in events), return_exceptions=True)
+
+
+async def _accept_one(
+    inbox: Inbox,
+    event_id: str | None,
+    *,
+    source: str = "planasonix",
+    body: bytes | None = None,
+    is_stale: bool = False,
+    key_id: str = "current",
+    headers: str = "{}",
+) -> Accepted:
+    content = f'{{"id":"{event_id}"}}'.encode() if body is None else body
+    verified = Verified(content, key_id, 1_700_000_000, is_stale)
+    return await inbox.accept(
+        source=source, event_id=event_id, verified=verified, path_pipeline_id=None, headers=headers
+    )
+
+
+def accept(inbox: Inbox, *events: str | None, **more: Any) -> list[Accepted]:
+    """Store webhooks with these event ids, all waiting at the same time."""
+    outcomes = asyncio.run(accept_all(inbox, events, **more))
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+
+
+def stored(inbox: Inbox, event_id: str | None = "evt_1", **more: Any) -> str:
+    """Store one webhook and return its delivery id."""
+    return accept(inbox, event_id, **more)[0].delivery_id
+
+
+def new_trigger(inbox: Inbox, delivery_id: str, **more: Any) -> NewTrigger:
+    """Return a trigger to be, of one route and DAG unless said otherwise."""
+    id_ = inbox.new_trigger_id()
+    usual: dict[str, Any] = {
+        "id": id_,
+        "delivery_id": delivery_id,
+        "route": "orders",
+        "airflow": "default",
+        "dag_id": "load_orders",
+        "dag_run_id": f"run-of-{delivery_id}",
+        "conf": {"planasonix": {"trigger_id": id_}},
+        "note": None,
+        "limits": Limits(),
+    }
+    return NewTrigger(**usual | more)
+
+
+def add(inbox: Inbox, delivery_id: str, *, now: datetime = NOW, **more: Any) -> str:
+    """Route a delivery to one trigger and return the trigger's id."""
+    new = new_trigger(inbox, delivery_id, **more)
+    routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])
+    inbox.write(settle_routing, [routing], now=now)
+    return new.id
+
+
+def claim(inbox: Inbox, *, now: datetime = NOW, most: int = 10, seconds: float = 30, **more: Any) -> list[Claimed]:
+    """Claim what is due, under a token that tells the moment."""
+    options: dict[str, Any] = {"airflow": "default", "full": (), "token": f"token-{time.monotonic_ns()}"}
+    return inbox.write(triggers.claim, now=now, until=now + timedelta(seconds=seconds), most=most, **options | more)
+
+
+def attempt(number: int = 1, *, outcome: str = "started") -> Attempt:
+    """Return an attempt as firing would record it."""
+    return Attempt(number, NOW, 0.25, outcome, None, None, 200)
+
+
+def settlement(state: TriggerState = TriggerState.FIRED, **more: Any) -> Settlement:
+    """Return where an attempt leaves its trigger."""
+    usual: dict[str, Any] = {"reason": None, "detail": None, "due_at": NOW}
+    return Settlement(state, **usual | more)
+
+
+def wait_for(is_so: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    """Poll until something is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.01)

@@ -1,0 +1,146 @@
+"""Pages for people: newest first, every filter alone and together, page after page without gap or repeat."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bridge.errors import BridgeError, NotThere
+from bridge.inbox import Inbox, browsing
+from bridge.inbox.browsing import Filter
+from bridge.model import TriggerState
+from tests.edges.inbox.support import NOW, Store, accept, add, stored
+
+
+@pytest.fixture
+def deliveries(inbox: Inbox, store: Store) -> list[str]:
+    """Ten deliveries, oldest first: five each of two sources, one unrouted."""
+    ids = [stored(inbox, f"evt_{n}", source=("first", "second")[n % 2]) for n in range(10)]
+    store.rows("UPDATE deliveries SET state = 'unrouted', reason = 'no_route' WHERE event_id = 'evt_3'")
+    return ids
+
+
+def found(inbox: Inbox, *, most: int = 100, **wanted: Any) -> list[str]:
+    """Return the ids of the deliveries that a filter means."""
+    return [one.id for one in inbox.read(browsing.deliveries, wanted=Filter(**wanted), most=most)]
+
+
+def test_newest_come_first_and_pages_join(inbox: Inbox, deliveries: list[str]) -> None:
+    """`after` the last row of a page begins the next one."""
+    pages: list[str] = []
+    after = None
+    while page := found(inbox, most=3, after=after):
+        pages += page
+        after = page[-1]
+    assert pages == deliveries[::-1]
+
+
+def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None:
+    """All conditions must hold."""
+    assert found(inbox, source="first") == deliveries[::2][::-1]
+    assert found(inbox, state="unrouted") == [deliveries[3]]
+    assert found(inbox, event_id="evt_4") == [deliveries[4]]
+    assert found(inbox, source="first", state="unrouted") == []
+    assert found(inbox, source="second", state="received", after=deliveries[7], most=1) == [deliveries[5]]
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2019])
+def test_since_the_dawn_of_time(inbox: Inbox, deliveries: list[str], year: int) -> None:
+    """An instant before there was any bridge means everything, and `until` it nothing."""
+    assert found(inbox, since=datetime(year, 1, 1, tzinfo=UTC)) == deliveries[::-1]
+    assert found(inbox, until=datetime(year, 1, 1, tzinfo=UTC)) == []
+
+
+@pytest.mark.parametrize("year", [2100, 9999])
+def test_until_the_end_of_time(inbox: Inbox, deliveries: list[str], year: int) -> None:
+    """An instant in the far future means everything for `until`, and nothing for `since`."""
+    assert found(inbox, until=datetime(year, 1, 1, tzinfo=UTC)) == deliveries[::-1]
+    assert found(inbox, since=datetime(year, 1, 1, tzinfo=UTC)) == []
+
+
+def test_time_cuts_between_deliveries(inbox: Inbox) -> None:
+    """What was received before the instant is on one side, the rest on the other."""
+    old = stored(inbox, "evt_old")
+    received_at = inbox.read(browsing.deliveries, wanted=Filter(), most=1)[0].received_at
+    cut = received_at + timedelta(milliseconds=2)
+    while datetime.now(UTC) < cut + timedelta(milliseconds=2):
+        pass
+    new = stored(inbox, "evt_new")
+    assert found(inbox, until=cut) == [old]
+    assert found(inbox, since=cut) == [new]
+
+
+def test_triggers_have_filters_of_their_own(inbox: Inbox) -> None:
+    """State, route, DAG and delivery."""
+    first, second = stored(inbox, "evt_1"), stored(inbox, "evt_2")
+    one = add(inbox, first, route="orders", dag_id="a")
+    other = add(inbox, second, route="stock", dag_id="b", state=TriggerState.HELD)
+
+    def ids(**wanted: Any) -> list[str]:
+        return [t.id for t in inbox.read(browsing.triggers, wanted=Filter(**wanted), most=9)]
+
+    assert ids() == [other, one]
+    assert ids(route="orders") == ids(dag_id="a") == ids(delivery_id=first) == ids(state="pending") == [one]
+    assert ids(state="held", route="orders") == []
+    assert ids(after=other) == [one]
+
+
+@pytest.mark.parametrize("wanted", [{"route": "x"}, {"dag_id": "x"}])
+def test_a_filter_that_cannot_be_is_told(inbox: Inbox, wanted: dict[str, str]) -> None:
+    """Deliveries have no route; asking for it is an error that names the filter, not an empty page."""
+    with pytest.raises(BridgeError, match=next(iter(wanted))):
+        found(inbox, **wanted)
+
+
+@pytest.mark.parametrize("after", ["x", "trg_0000000000000001", "dlv_1"])
+def test_a_page_after_nothing_is_not_there(inbox: Inbox, after: str) -> None:
+    """What is no id of a delivery cannot be where a page begins."""
+    with pytest.raises(NotThere):
+        found(inbox, after=after)
+
+
+def test_counts_are_of_what_the_filter_means(inbox: Inbox, deliveries: list[str]) -> None:
+    """Counting and listing agree."""
+    add(inbox, deliveries[0])
+    assert inbox.read(browsing.count, table="deliveries", wanted=Filter(source="first")) == 5
+    assert inbox.read(browsing.count, table="triggers", wanted=Filter(delivery_id=deliveries[0])) == 1
+
+
+def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
+    """Every state that waits has its count and its oldest; what has ended is not in it."""
+    ids = [one.delivery_id for one in accept(inbox, "evt_1", "evt_2", "evt_3", "evt_4")]
+    add(inbox, ids[0])
+    add(inbox, ids[1], state=TriggerState.HELD, now=NOW - timedelta(days=1))
+    add(inbox, ids[2], state=TriggerState.FAILED)
+    waiting = inbox.read(browsing.waiting)
+    assert {state: count for state, (count, _) in waiting.items()} == {
+        "received": 1,
+        "pending": 1,
+        "held": 1,
+        "firing": 0,
+    }
+    assert waiting["held"][1] == NOW - timedelta(days=1)
+    assert waiting["firing"][1] is None
+    store.rows("UPDATE deliveries SET state = 'stale' WHERE state = 'received'")
+    assert inbox.read(browsing.odd) == {"stale": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'", "deliveries_waiting"),
+        ("SELECT id FROM deliveries WHERE state = 'received' AND due_at <= 1 ORDER BY due_at", "deliveries_waiting"),
+        (
+            "SELECT id FROM triggers WHERE airflow = 'x' AND state IN ('pending','held') AND due_at <= 1"
+            " ORDER BY due_at",
+            "triggers_waiting",
+        ),
+        ("SELECT id FROM triggers WHERE state = 'firing' AND lease_until <= 1", "triggers_leased"),
+        ("SELECT 1 FROM triggers WHERE delivery_id = 1 AND state IN ('pending','held','firing')", "triggers_once"),
+    ],
+)
+def test_what_is_asked_again_and_again_costs_history_nothing(store: Store, statement: str, index: str) -> None:
+    """Each of the statements that run all the time uses its partial index."""
+    plan = " ".join(row[3] for row in store.rows(f"EXPLAIN QUERY PLAN {statement}"))
+    assert index in plan
+    assert "SCAN deliveries USING INTEGER" not in plan

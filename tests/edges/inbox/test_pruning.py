@@ -1,0 +1,100 @@
+"""Retention removes what ended long ago, with all that belongs to it, and nothing that still waits."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.inbox import Inbox, triggers
+from bridge.inbox.pruning import prune
+from bridge.model import TriggerState
+from tests.edges.inbox.support import Store, accept, add, attempt, claim, settlement, stored, wait_for
+
+TABLES = ("deliveries", "dedup", "triggers", "attempts")
+
+
+def sizes(store: Store) -> dict[str, int]:
+    """Return how many rows each table has."""
+    return {table: store.one(f"SELECT COUNT(*) FROM {table}") for table in TABLES}  # noqa: S608 - our own names
+
+
+def fold(store: Store) -> None:
+    """Wait until every key is in the table: retention leaves the others alone."""
+    wait_for(lambda: bool(store.one("SELECT (SELECT COUNT(*) FROM dedup) = (SELECT COUNT(*) FROM deliveries)")))
+
+
+def pruned(inbox: Inbox, *, before: timedelta = timedelta(days=1), most: int = 100) -> int:
+    """Remove what was received before an instant, counted from now."""
+    return inbox.write(prune, before=datetime.now(UTC) + before, most=most)
+
+
+def test_what_ended_goes_with_all_that_belongs_to_it(inbox: Inbox, store: Store) -> None:
+    """Delivery, key, triggers and attempts go together."""
+    add(inbox, stored(inbox))
+    (claimed,) = claim(inbox)
+    inbox.write(triggers.settle, claimed, settlement(), attempt())
+    fold(store)
+    assert pruned(inbox) == 1
+    assert sizes(store) == dict.fromkeys(TABLES, 0)
+
+
+def test_what_is_young_stays(inbox: Inbox, store: Store) -> None:
+    """The instant counts: everything received after it stays."""
+    store.rows("SELECT 1")
+    stored(inbox)
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    assert pruned(inbox, before=timedelta(hours=-1)) == 0
+
+
+def test_what_waits_for_routing_stays(inbox: Inbox, store: Store) -> None:
+    """A delivery that was never routed is not forgotten, however old."""
+    stored(inbox)
+    fold(store)
+    assert pruned(inbox) == 0
+
+
+@pytest.mark.parametrize("state", list(TriggerState))
+def test_a_delivery_stays_as_long_as_a_trigger_waits(inbox: Inbox, store: Store, state: TriggerState) -> None:
+    """Pending, held and firing triggers keep their delivery; fired, failed and cancelled ones do not."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    add(inbox, stored(inbox, "evt_2"))
+    store.rows("UPDATE triggers SET state = 'fired'")
+    store.rows("UPDATE triggers SET state = ? WHERE delivery_id = (SELECT MIN(id) FROM deliveries)", state)
+    fold(store)
+    waits = state in (TriggerState.PENDING, TriggerState.HELD, TriggerState.FIRING)
+    assert pruned(inbox) == (1 if waits else 2)
+    assert sizes(store)["triggers"] == (1 if waits else 0)
+
+
+def test_it_goes_in_small_batches_oldest_first(inbox: Inbox, store: Store) -> None:
+    """Not more than asked for at once, so that intake never waits long."""
+    accept(inbox, *[f"evt_{number}" for number in range(7)])
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    newest = store.one("SELECT MAX(id) FROM deliveries")
+    assert [pruned(inbox, most=3) for _ in range(2)] == [3, 3]
+    assert store.rows("SELECT id FROM deliveries") == [(newest,)]
+    assert [pruned(inbox, most=3) for _ in range(2)] == [1, 0]
+
+
+def test_a_removed_event_is_new_again(inbox: Inbox, store: Store) -> None:
+    """A copy that comes after retention is another delivery, and its copies are copies of that one."""
+    first = stored(inbox)
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    pruned(inbox)
+    (again,) = accept(inbox, "evt_1")
+    assert again.is_new
+    assert again.delivery_id != first
+    fold(store)
+    assert accept(inbox, "evt_1")[0].delivery_id == again.delivery_id
+
+
+@pytest.mark.parametrize("days", [36_500, 700_000])
+def test_a_retention_of_any_length_works(inbox: Inbox, store: Store, days: int) -> None:
+    """A hundred years is a setting that is allowed; nothing is that old."""
+    stored(inbox)
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    assert pruned(inbox, before=timedelta(days=-days)) == 0

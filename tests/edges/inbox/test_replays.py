@@ -1,0 +1,222 @@
+"""Replay: the same call under the same DAG run id, a new run, or the way through the mapping once more."""
+
+import pytest
+
+from bridge.errors import NotThere
+from bridge.inbox import Inbox, deliveries, replays, triggers
+from bridge.inbox.deliveries import Routing, settle_routing
+from bridge.inbox.replays import Replayed
+from bridge.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.reasons import Reason
+from tests.edges.inbox.support import LATER, NOW, Store, add, attempt, claim, new_trigger, settlement, stored
+
+
+def replay(inbox: Inbox, id_: str, *, run_again: bool = False) -> Replayed:
+    """Replay as the command line does."""
+    new_id = inbox.new_trigger_id() if run_again else None
+    return inbox.write(replays.replay, id_, actor="test", reason="why", new_id=new_id, now=NOW + LATER)
+
+
+def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
+    """Return a trigger as it stands."""
+    found = inbox.read(triggers.get, trigger_id)
+    assert found is not None
+    return found
+
+
+def delivery(inbox: Inbox, delivery_id: str) -> Delivery:
+    """Return a delivery as it stands."""
+    found = inbox.read(deliveries.get, delivery_id)
+    assert found is not None
+    return found
+
+
+def ended(inbox: Inbox, trigger_id: str, state: TriggerState, reason: Reason | None = None) -> str:
+    """Let a trigger end like this."""
+    (claimed,) = claim(inbox)
+    assert claimed.trigger.id == trigger_id
+    inbox.write(triggers.settle, claimed, settlement(state, reason=reason), attempt())
+    return trigger_id
+
+
+def route(inbox: Inbox, delivery_id: str, **more: object) -> int:
+    """Send a delivery that was reopened through routing; returns how many triggers are new or made anew."""
+    new = new_trigger(inbox, delivery_id, **more)
+    return inbox.write(
+        settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])], now=NOW + LATER
+    )
+
+
+def test_a_failed_trigger_is_fired_again_under_its_run_id(inbox: Inbox) -> None:
+    """Attempts and age start anew, so that an expired one is not expired at once; the DAG run id stays."""
+    id_ = ended(inbox, add(inbox, stored(inbox)), TriggerState.FAILED, Reason.EXPIRED)
+    before = trigger(inbox, id_)
+    assert replay(inbox, id_) is Replayed.QUEUED
+    found = trigger(inbox, id_)
+    assert (found.state, found.reason, found.attempts) == (TriggerState.PENDING, None, 0)
+    assert (found.age_from, found.due_at, found.settled_at) == (NOW + LATER, NOW + LATER, None)
+    assert (found.dag_run_id, found.created_at) == (before.dag_run_id, before.created_at)
+
+
+def test_what_is_being_fired_is_left_alone(inbox: Inbox) -> None:
+    """A replay takes nobody's lease away."""
+    id_ = add(inbox, stored(inbox))
+    (claimed,) = claim(inbox)
+    assert replay(inbox, id_) is Replayed.BUSY
+    assert inbox.write(triggers.settle, claimed, settlement(), attempt())
+
+
+def test_a_duplicate_of_a_live_run_stays_cancelled(inbox: Inbox) -> None:
+    """Two triggers never stand for one DAG run; the answer says why nothing happened."""
+    add(inbox, stored(inbox, "evt_1"), dag_run_id="same")
+    second = add(inbox, stored(inbox, "evt_2"), dag_run_id="same")
+    assert replay(inbox, second) is Replayed.DUPLICATE
+    assert trigger(inbox, second).state is TriggerState.CANCELLED
+
+
+def test_the_loop_guard_lets_pass_what_a_person_replays(inbox: Inbox) -> None:
+    """A held circle becomes due at once."""
+    id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    assert replay(inbox, id_) is Replayed.QUEUED
+    assert [one.trigger.id for one in claim(inbox, now=NOW + LATER)] == [id_]
+
+
+def test_run_again_makes_a_new_trigger_under_the_next_run_id(inbox: Inbox, store: Store) -> None:
+    """`__r1`, `__r2`, whichever of the runs is asked to run again; the conf says whose it is."""
+    id_ = ended(inbox, add(inbox, stored(inbox), dag_run_id="run", conf=_conf()), TriggerState.FIRED)
+    assert replay(inbox, id_, run_again=True) is Replayed.NEW_RUN
+    (second,) = claim(inbox, now=NOW + LATER)
+    assert second.trigger.dag_run_id == "run__r1"
+    assert second.trigger.conf == {"size": 1, "planasonix": {"route": "orders", "trigger_id": second.trigger.id}}
+    assert replay(inbox, second.trigger.id, run_again=True) is Replayed.NEW_RUN
+    (third,) = claim(inbox, now=NOW + LATER)
+    assert third.trigger.dag_run_id == "run__r2"
+    assert trigger(inbox, id_).conf == _conf()
+
+
+def _conf() -> dict[str, object]:
+    return {"size": 1, "planasonix": {"route": "orders", "trigger_id": "mine"}}
+
+
+def test_run_again_of_a_cancelled_copy_makes_a_run_too(inbox: Inbox) -> None:
+    """When the copy's sibling was run again before, the copy takes the next number instead of none at all."""
+    first = add(inbox, stored(inbox, "evt_1"), dag_run_id="same")
+    second = add(inbox, stored(inbox, "evt_2"), dag_run_id="same")
+    replay(inbox, first, run_again=True)
+    assert replay(inbox, second, run_again=True) is Replayed.NEW_RUN
+    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["same", "same__r1", "same__r2"]
+
+
+def test_a_run_id_of_the_mapping_that_looks_like_a_rerun_is_kept(inbox: Inbox) -> None:
+    """Only the suffix that the bridge itself added is replaced."""
+    id_ = add(inbox, stored(inbox), dag_run_id="region__r5")
+    replay(inbox, id_, run_again=True)
+    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["region__r5", "region__r5__r1"]
+
+
+@pytest.mark.parametrize("reason", [Reason.TEMPLATE, Reason.CONDITION])
+@pytest.mark.parametrize("run_again", [False, True])
+def test_what_failed_in_the_mapping_goes_through_it_again(inbox: Inbox, reason: Reason, run_again: bool) -> None:
+    """There is no call to repeat, so the delivery is routed again, and a mended mapping makes the trigger."""
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id, dag_run_id=None, conf={}, state=TriggerState.FAILED, reason=reason)
+    assert replay(inbox, id_, run_again=run_again) is Replayed.ROUTED_AGAIN
+    assert delivery(inbox, delivery_id).state is DeliveryState.RECEIVED
+    assert inbox.read(triggers.get, id_) is None
+    assert route(inbox, delivery_id) == 1
+    assert len(claim(inbox, now=NOW + LATER)) == 1
+
+
+def test_a_cancelled_trigger_without_a_call_is_never_fired(inbox: Inbox) -> None:
+    """Airflow would make a run of its own naming for an empty run id: its delivery is routed again instead."""
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id, dag_run_id=None, conf={}, state=TriggerState.FAILED, reason=Reason.TEMPLATE)
+    assert inbox.write(replays.cancel, id_, now=NOW)
+    assert replay(inbox, id_) is Replayed.ROUTED_AGAIN
+    assert claim(inbox, now=NOW + LATER) == []
+
+
+@pytest.mark.parametrize("reason", [Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE])
+def test_a_refused_conf_is_made_anew(inbox: Inbox, reason: Reason) -> None:
+    """After the mapping was mended the trigger is fired with the new conf, under its own id and with its history."""
+    delivery_id = stored(inbox)
+    id_ = ended(inbox, add(inbox, delivery_id, dag_run_id="run", conf=_conf()), TriggerState.FAILED, reason)
+    assert replay(inbox, id_) is Replayed.ROUTED_AGAIN
+    mended = {"size": 2, "planasonix": {"route": "orders", "trigger_id": "another"}}
+    assert route(inbox, delivery_id, dag_run_id="run", conf=mended) == 1
+    (claimed,) = claim(inbox, now=NOW + LATER)
+    assert (claimed.trigger.id, claimed.trigger.attempts) == (id_, 1)
+    assert claimed.trigger.conf == {"size": 2, "planasonix": {"route": "orders", "trigger_id": id_}}
+
+
+def test_routing_again_leaves_what_fired(inbox: Inbox, store: Store) -> None:
+    """A delivery that is replayed starts nothing that it has started before; a new route's trigger is added."""
+    delivery_id = stored(inbox)
+    id_ = ended(inbox, add(inbox, delivery_id), TriggerState.FIRED)
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, delivery_id) == 0
+    assert trigger(inbox, id_).state is TriggerState.FIRED
+    replay(inbox, delivery_id)
+    assert route(inbox, delivery_id, route="new", dag_run_id="new-run") == 1
+    assert store.one("SELECT COUNT(*) FROM triggers") == 2
+
+
+def test_a_remade_trigger_takes_nobodys_run(inbox: Inbox) -> None:
+    """If another trigger stands for the new DAG run id, the failed one stays failed."""
+    first = stored(inbox, "evt_1")
+    id_ = ended(inbox, add(inbox, first, dag_run_id="run"), TriggerState.FAILED, Reason.CONF_REFUSED)
+    add(inbox, stored(inbox, "evt_2"), dag_run_id="taken")
+    replay(inbox, id_)
+    assert route(inbox, first, dag_run_id="taken") == 0
+    assert trigger(inbox, id_).state is TriggerState.FAILED
+
+
+@pytest.mark.parametrize("state", ["stale", "invalid", "unrouted", "ignored"])
+def test_a_delivery_set_aside_is_routed_after_all(inbox: Inbox, store: Store, state: str) -> None:
+    """Whatever kept it from routing, a person's word opens it again, and its old look-up is forgotten."""
+    delivery_id = stored(inbox)
+    store.rows("UPDATE deliveries SET state = ?, reason = 'no_route', lookup = '{}', lookups = 7", state)
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    found = delivery(inbox, delivery_id)
+    assert (found.state, found.reason, found.lookup, found.lookups) == (DeliveryState.RECEIVED, None, None, 0)
+
+
+@pytest.mark.parametrize("id_", ["dlv_0000000000000001", "trg_0000000000000001", "x", ""])
+@pytest.mark.parametrize("run_again", [False, True])
+def test_what_is_not_stored_is_not_there(inbox: Inbox, store: Store, id_: str, run_again: bool) -> None:
+    """A wrong id changes nothing, and nothing is written to the audit log."""
+    with pytest.raises(NotThere):
+        replay(inbox, id_, run_again=run_again)
+    assert store.one("SELECT COUNT(*) FROM audit") == 0
+
+
+def test_every_replay_is_on_record(inbox: Inbox, store: Store) -> None:
+    """Who, what, which and why stand in the audit log, also when nothing came of it."""
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id)
+    claim(inbox)
+    replay(inbox, id_)
+    replay(inbox, delivery_id)
+    assert store.rows("SELECT actor, action, subject, reason FROM audit ORDER BY id") == [
+        ("test", "busy", id_, "why"),
+        ("test", "routed_again", delivery_id, "why"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_cancelled"),
+    [
+        (TriggerState.PENDING, True),
+        (TriggerState.HELD, True),
+        (TriggerState.FAILED, True),
+        (TriggerState.FIRING, False),
+        (TriggerState.FIRED, False),
+        (TriggerState.CANCELLED, False),
+    ],
+)
+def test_cancel_ends_what_waits(inbox: Inbox, store: Store, state: TriggerState, is_cancelled: bool) -> None:
+    """What waits or failed can be cancelled; what runs or has ended cannot."""
+    id_ = add(inbox, stored(inbox))
+    store.rows("UPDATE triggers SET state = ?", state)
+    assert inbox.write(replays.cancel, id_, now=NOW) is is_cancelled
+    assert trigger(inbox, id_).state is (TriggerState.CANCELLED if is_cancelled else state)

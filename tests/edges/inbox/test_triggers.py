@@ -1,0 +1,254 @@
+"""Triggers: made once, claimed by one, settled only by whoever holds the lease."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from bridge.errors import InboxUnavailable
+from bridge.inbox import Inbox, browsing, triggers
+from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
+from bridge.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
+from bridge.reasons import Reason
+from tests.edges.inbox.support import (
+    LATER,
+    NOW,
+    Store,
+    add,
+    attempt,
+    claim,
+    new_trigger,
+    settlement,
+    stored,
+)
+
+Open = Callable[..., Inbox]
+
+
+def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
+    """Return a trigger as it stands."""
+    found = inbox.read(triggers.get, trigger_id)
+    assert found is not None
+    return found
+
+
+# --- routing ---------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_routing_comes_oldest_first(inbox: Inbox) -> None:
+    """Routing takes deliveries in the order in which they came."""
+    ids = [stored(inbox, f"evt_{number}") for number in range(5)]
+    assert [one.id for one in inbox.read(due, now=NOW, most=3)] == ids[:3]
+
+
+def test_routing_twice_makes_one_trigger(inbox: Inbox, store: Store) -> None:
+    """A delivery that somebody else routed meanwhile is left alone."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    add(inbox, delivery_id, route="another")
+    assert store.rows("SELECT route FROM triggers") == [("orders",)]
+
+
+def test_state_and_triggers_are_stored_together_or_not_at_all(inbox: Inbox) -> None:
+    """When a trigger cannot be stored the delivery still waits for routing."""
+    first, second = stored(inbox, "evt_1"), stored(inbox, "evt_2")
+    taken = add(inbox, first)
+    clash = new_trigger(inbox, second, id=taken)
+    with pytest.raises(InboxUnavailable, match="taken"):
+        inbox.write(settle_routing, [Routing(second, DeliveryState.ROUTED, None, None, None, [clash])], now=NOW)
+    assert [one.id for one in inbox.read(due, now=NOW, most=9)] == [second]
+
+
+def test_a_postponed_delivery_is_not_due_until_then(inbox: Inbox) -> None:
+    """It lets the others pass, keeps its reason for people, and counts how often it was looked up."""
+    delivery_id = stored(inbox)
+    later = Postponed(delivery_id, NOW + LATER, Reason.LOOKUP_FAILED, "why", is_lookup=True)
+    inbox.write(postpone, [later])
+    assert inbox.read(due, now=NOW, most=9) == []
+    (delivery,) = inbox.read(due, now=NOW + LATER, most=9)
+    assert (delivery.reason, delivery.detail, delivery.lookups) == (Reason.LOOKUP_FAILED, "why", 1)
+
+
+def test_one_dag_run_has_one_live_trigger(inbox: Inbox) -> None:
+    """The trigger of another copy of the same completion is kept as cancelled, with the reason."""
+    first = add(inbox, stored(inbox, "evt_1"), dag_run_id="same")
+    second = add(inbox, stored(inbox, "evt_2"), dag_run_id="same")
+    assert trigger(inbox, first).state is TriggerState.PENDING
+    found = trigger(inbox, second)
+    assert (found.state, found.reason) == (TriggerState.CANCELLED, Reason.DUPLICATE_RUN)
+    assert [one.trigger.id for one in claim(inbox)] == [first]
+
+
+def test_the_same_run_id_is_another_run_in_another_dag_or_airflow(inbox: Inbox) -> None:
+    """A DAG run id is unique within one DAG of one Airflow only."""
+    add(inbox, stored(inbox, "evt_1"), dag_run_id="same")
+    add(inbox, stored(inbox, "evt_2"), dag_run_id="same", dag_id="other")
+    add(inbox, stored(inbox, "evt_3"), dag_run_id="same", airflow="second")
+    assert inbox.read(browsing.count, table="triggers", wanted=browsing.Filter(state="pending")) == 3
+
+
+def test_what_failed_in_its_templates_has_no_run_to_clash_with(inbox: Inbox) -> None:
+    """Triggers without a call may be many."""
+    for number in range(3):
+        id_ = add(
+            inbox,
+            stored(inbox, f"evt_{number}"),
+            dag_run_id=None,
+            conf={},
+            state=TriggerState.FAILED,
+            reason=Reason.TEMPLATE,
+            detail="conf.x",
+        )
+        found = trigger(inbox, id_)
+        assert (found.state, found.dag_run_id, found.settled_at) == (TriggerState.FAILED, "", NOW)
+    assert claim(inbox) == []
+
+
+def test_a_trigger_is_stored_as_it_was_made(inbox: Inbox) -> None:
+    """Limits, conf and note come back as they were given."""
+    limits = Limits(max_age_seconds=90.5, max_attempts=3, concurrency=2)
+    conf = {"planasonix": {"trigger_id": "x"}, "text": "grüße \N{GRINNING FACE}", "none": None, "deep": [{"a": 1.5}]}
+    found = trigger(inbox, add(inbox, stored(inbox), limits=limits, conf=conf, note="why"))
+    assert (found.limits, found.conf, found.note) == (limits, conf, "why")
+    assert (found.created_at, found.age_from, found.due_at, found.attempts) == (NOW, NOW, NOW, 0)
+
+
+# --- claiming --------------------------------------------------------------------------------------
+
+
+def test_a_claim_counts_the_attempt_and_takes_the_oldest(inbox: Inbox) -> None:
+    """Claims come in order of age, not more than asked for, and the attempt counts from here."""
+    ids = [add(inbox, stored(inbox, f"evt_{n}"), now=NOW - timedelta(seconds=10 - n)) for n in range(4)]
+    claimed = claim(inbox, most=3)
+    assert [one.trigger.id for one in claimed] == ids[:3]
+    assert {(one.trigger.state, one.trigger.attempts) for one in claimed} == {(TriggerState.FIRING, 1)}
+
+
+def test_what_is_claimed_is_claimed_once(open_inbox: Open) -> None:
+    """Claims from several processes at the same time never overlap."""
+    first, second = open_inbox(), open_inbox()
+    ids = [add(first, stored(first, f"evt_{number}")) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        batches = list(pool.map(lambda n: claim((first, second)[n % 2], most=5), range(12)))
+    claimed = [one.trigger.id for batch in batches for one in batch]
+    assert sorted(claimed) == sorted(ids)
+
+
+def test_only_what_is_due_here_and_not_full_is_claimed(inbox: Inbox) -> None:
+    """Another Airflow's, a full route's, and what is due later are left."""
+    add(inbox, stored(inbox, "evt_1"), airflow="second")
+    add(inbox, stored(inbox, "evt_2"), route="full")
+    add(inbox, stored(inbox, "evt_3"), now=NOW + LATER)
+    mine = add(inbox, stored(inbox, "evt_4"))
+    assert [one.trigger.id for one in claim(inbox, full=("full",))] == [mine]
+
+
+def test_held_triggers_are_claimed_when_due(inbox: Inbox) -> None:
+    """What was shown as held while the Airflow was down goes on by itself, with its age kept."""
+    id_ = add(inbox, stored(inbox))
+    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10) == 1
+    assert (trigger(inbox, id_).state, trigger(inbox, id_).reason) == (TriggerState.HELD, Reason.AIRFLOW_DOWN)
+    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10) == 0
+    assert [one.trigger.id for one in claim(inbox)] == [id_]
+
+
+def test_hold_leaves_what_is_held_for_another_reason(inbox: Inbox) -> None:
+    """A reason that a person should know is not painted over."""
+    id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10)
+    assert trigger(inbox, id_).reason is Reason.LOOP_GUARD
+    assert claim(inbox, now=NOW + timedelta(days=3650)) == []
+
+
+def test_triggers_of_an_airflow_that_is_gone_are_shown(inbox: Inbox) -> None:
+    """Nothing would ever claim them, so they say why; back in the configuration they go on."""
+    id_ = add(inbox, stored(inbox), airflow="gone")
+    assert inbox.write(triggers.hold_strays, airflows=("default",)) == 1
+    assert inbox.write(triggers.hold_strays, airflows=("default",)) == 0
+    assert trigger(inbox, id_).reason is Reason.UNKNOWN_AIRFLOW
+    assert [one.trigger.id for one in claim(inbox, airflow="gone")] == [id_]
+
+
+# --- leases ----------------------------------------------------------------------------------------
+
+
+def _one_claim(inbox: Inbox, **more: object) -> Claimed:
+    (claimed,) = claim(inbox, **more)  # type: ignore[arg-type]
+    return claimed
+
+
+def test_settling_moves_the_state_and_keeps_the_attempt(inbox: Inbox) -> None:
+    """State, end and attempt are stored in one go."""
+    id_ = add(inbox, stored(inbox))
+    claimed = _one_claim(inbox)
+    assert inbox.write(triggers.settle, claimed, settlement(reason=Reason.DAG_PAUSED), attempt())
+    found = trigger(inbox, id_)
+    assert (found.state, found.reason, found.attempts) == (TriggerState.FIRED, Reason.DAG_PAUSED, 1)
+    assert found.settled_at == NOW + timedelta(seconds=0.25)
+    assert inbox.read(browsing.attempts, id_) == [attempt()]
+
+
+def test_a_refunded_attempt_does_not_count(inbox: Inbox) -> None:
+    """When the place was the trouble the trigger keeps all its attempts; what happened is recorded all the same."""
+    id_ = add(inbox, stored(inbox))
+    outcome = settlement(TriggerState.HELD, reason=Reason.AIRFLOW_DOWN, is_refunded=True)
+    inbox.write(triggers.settle, _one_claim(inbox), outcome, attempt(outcome="target_down"))
+    found = trigger(inbox, id_)
+    assert (found.state, found.attempts, found.settled_at) == (TriggerState.HELD, 0, None)
+    assert [one.outcome for one in inbox.read(browsing.attempts, id_)] == ["target_down"]
+
+
+def test_a_lost_lease_writes_nothing(inbox: Inbox, store: Store) -> None:
+    """Whoever was too late changes neither trigger nor attempts, and is told so."""
+    id_ = add(inbox, stored(inbox))
+    slow = _one_claim(inbox, seconds=30)
+    after = NOW + timedelta(seconds=30)
+    assert inbox.write(triggers.take_over, now=after) == 1
+    fast = _one_claim(inbox, now=after)
+    assert not inbox.write(triggers.settle, slow, settlement(TriggerState.FAILED), attempt())
+    assert store.one("SELECT COUNT(*) FROM attempts") == 0
+    assert inbox.write(triggers.renew, [(id_, slow.token)], until=after + LATER) == 0
+    inbox.write(triggers.give_back, [slow])
+    assert trigger(inbox, id_).state is TriggerState.FIRING
+    assert inbox.write(triggers.settle, fast, settlement(), attempt(2))
+    assert trigger(inbox, id_).state is TriggerState.FIRED
+
+
+def test_settling_twice_writes_once(inbox: Inbox, store: Store) -> None:
+    """An answer of the store that was lost may be asked for again."""
+    add(inbox, stored(inbox))
+    claimed = _one_claim(inbox)
+    assert inbox.write(triggers.settle, claimed, settlement(), attempt())
+    assert not inbox.write(triggers.settle, claimed, settlement(), attempt())
+    assert store.one("SELECT COUNT(*) FROM attempts") == 1
+
+
+def test_a_lease_that_is_renewed_is_not_taken_over(inbox: Inbox) -> None:
+    """A slow call keeps its trigger as long as its process is alive."""
+    id_ = add(inbox, stored(inbox))
+    claimed = _one_claim(inbox, seconds=30)
+    until = NOW + timedelta(seconds=60)
+    assert inbox.write(triggers.renew, [(id_, claimed.token)], until=until) == 1
+    assert inbox.write(triggers.take_over, now=NOW + timedelta(seconds=59)) == 0
+    assert inbox.write(triggers.take_over, now=until) == 1
+
+
+def test_what_a_dead_process_was_firing_is_free_after_a_restart(open_inbox: Open) -> None:
+    """The one process that may serve the file need not wait for the leases of the one before."""
+    first = open_inbox()
+    id_ = add(first, stored(first))
+    claim(first, seconds=3600)
+    first.close()
+    second = open_inbox()
+    assert second.recover() == 1
+    (claimed,) = claim(second)
+    assert (claimed.trigger.id, claimed.trigger.attempts) == (id_, 2)
+
+
+def test_what_is_given_back_is_as_before(inbox: Inbox) -> None:
+    """An unused claim costs no attempt, and the place in the line is kept."""
+    id_ = add(inbox, stored(inbox))
+    inbox.write(triggers.give_back, claim(inbox, now=NOW + LATER))
+    found = trigger(inbox, id_)
+    assert (found.state, found.attempts, found.due_at) == (TriggerState.PENDING, 0, NOW)

@@ -1,0 +1,59 @@
+"""Flows over a real store, a mapping of the test's own, and stand-ins on loopback."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.inbox import Inbox
+from bridge.mapping import Mapping, read
+from bridge.metrics import Metrics
+from tests.edges.inbox.support import Store, empty_store
+from tests.standin import Standin
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of an empty store with today's schema."""
+    return empty_store(tmp_path / "bridge.db")
+
+
+@pytest.fixture
+def inbox(path: Path) -> Iterator[Inbox]:
+    """One inbox over the test's store."""
+    one = Inbox(f"sqlite:///{path}")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """The file itself, as another program sees it."""
+    one = Store(path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Metrics of one source and one Airflow."""
+    return Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    """A stand-in for Airflow, listening."""
+    with Standin() as one:
+        yield one
+
+
+@pytest.fixture
+def mapping() -> Callable[..., Mapping]:
+    """Read a mapping from its text."""
+
+    def make(text: str, **names: Any) -> Mapping:
+        usual: dict[str, Any] = {"airflows": ["default"], "sources": ["planasonix"]}
+        return read(text, file="mapping.yaml", **usual | names)
+
+    return make

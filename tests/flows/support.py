@@ -1,0 +1,80 @@
+"""Bodies, and a Planasonix API on loopback that tells of jobs."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+def body(event: str = "evt_1", **more: Any) -> bytes:
+    """Return a documented body: it names a job and no pipeline, unless `data` says more."""
+    data = {"status": "succeeded", **more.pop("data", {})}
+    return json.dumps(
+        {"id": event, "type": "job.succeeded", "timestamp": "2026-08-01T10:00:00Z", "job_id": "job_1", "data": data}
+        | more
+    ).encode()
+
+
+class JobsApi:
+    """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`."""
+
+    def __init__(self) -> None:
+        """Know no job yet."""
+        self.jobs: dict[str, Any] = {}
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.api = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        """Answer from now on."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop answering and let go of the port."""
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    api: JobsApi
+    daemon_threads = True
+    block_on_close = False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        api = self.server.api
+        job_id = self.path.rpartition("/")[2]
+        api.asked.append(job_id)
+        api.gate.wait(20)
+        found = api.jobs.get(job_id)
+        status = api.status if api.status != 200 or found is not None else 404
+        content = json.dumps({"data": found} if status == 200 else {"error": "no"}).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **api.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass

@@ -1,0 +1,451 @@
+"""From a trigger to exactly one DAG run, against a stand-in for Airflow that keeps runs by id."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bridge.airflow import Airflow
+from bridge.firing import Dispatcher
+from bridge.firing.lane import Lane
+from bridge.inbox import Inbox, browsing, triggers
+from bridge.metrics import Metrics
+from bridge.model import Attempt, Limits, TargetDown, Trigger, TriggerState
+from bridge.reasons import Reason
+from bridge.targets import AirflowAuth, AirflowTarget, Secret
+from tests.edges.inbox.support import Store, add, claim, stored, wait_for
+from tests.standin import Answer, Broken, Standin
+
+AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
+
+
+class Firing:
+    """A dispatcher in front of a stand-in, and the store it works on."""
+
+    def __init__(self, inbox: Inbox, metrics: Metrics, url: str, *, lease_seconds: float = 30, **target: Any) -> None:
+        self.inbox = inbox
+        options = {"rate": 1000.0, "connect_seconds": 2.0, "read_seconds": 5.0, "deadline_seconds": 5.0} | target
+        self.target = AirflowTarget("default", url, AUTH, **options)
+        self.airflow = Airflow(self.target)
+        self.dispatcher = Dispatcher(
+            inbox=inbox,
+            airflows={"default": (self.target, self.airflow)},
+            metrics=metrics,
+            lease_seconds=lease_seconds,
+        )
+        self.is_started = False
+
+    @property
+    def lane(self) -> Lane:
+        """The only lane."""
+        return self.dispatcher.lanes["default"]
+
+    def start(self) -> "Firing":
+        """Begin to fire."""
+        self.is_started = True
+        self.dispatcher.start()
+        return self
+
+    def stop(self, limit_seconds: float = 5.0) -> None:
+        """End, once."""
+        if self.is_started:
+            self.is_started = False
+            self.dispatcher.stop(limit_seconds)
+
+    def add(self, event: str = "evt_1", **more: Any) -> str:
+        """Store a delivery with one trigger that is due."""
+        delivery_id = stored(self.inbox, event)
+        options = {"dag_run_id": f"run-{event}"} | more
+        return add(self.inbox, delivery_id, now=datetime.now(UTC) - timedelta(seconds=1), **options)
+
+    def trigger(self, trigger_id: str) -> Trigger:
+        """Return a trigger as it stands."""
+        found = self.inbox.read(triggers.get, trigger_id)
+        assert found is not None
+        return found
+
+    def attempts(self, trigger_id: str) -> list[Attempt]:
+        """Return its attempts."""
+        return self.inbox.read(browsing.attempts, trigger_id)
+
+    def wait(self, trigger_id: str, *states: TriggerState, seconds: float = 15.0) -> Trigger:
+        """Wait until a trigger is in one of these states."""
+        wait_for(lambda: self.trigger(trigger_id).state in (states or (TriggerState.FIRED,)), seconds=seconds)
+        return self.trigger(trigger_id)
+
+
+Make = Callable[..., Firing]
+
+
+@pytest.fixture
+def make(inbox: Inbox, metrics: Metrics, standin: Standin) -> Iterator[Make]:
+    """Make a dispatcher in front of the stand-in, or of another URL."""
+    made: list[Firing] = []
+
+    def build(url: str | None = None, **options: Any) -> Firing:
+        made.append(Firing(inbox, metrics, url or standin.url, **options))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.stop()
+        one.airflow.close()
+
+
+def test_a_trigger_becomes_one_run(make: Make, standin: Standin) -> None:
+    """Under its own id, with its conf, and the attempt is on record."""
+    firing = make().start()
+    id_ = firing.add()
+    firing.dispatcher.wake()
+    found = firing.wait(id_)
+    (run,) = standin.runs()
+    assert (run["dag_run_id"], run["logical_date"]) == ("run-evt_1", None)
+    assert run["conf"]["planasonix"]["trigger_id"] == id_
+    assert (found.reason, found.attempts) == (None, 1)
+    assert [(one.number, one.outcome, one.http_status) for one in firing.attempts(id_)] == [(1, "started", 200)]
+
+
+def test_a_paused_dag_is_told(make: Make, standin: Standin) -> None:
+    """The run exists, and the reason says why it does not run."""
+    standin.dags["load_orders"] = {"is_paused": True}
+    firing = make().start()
+    assert firing.wait(firing.add()).reason is Reason.DAG_PAUSED
+
+
+def test_a_lost_answer_makes_no_second_run(make: Make, standin: Standin) -> None:
+    """Airflow made the run and the answer was lost: the run is read back and the trigger has fired."""
+
+    def lose(_: dict[str, Any]) -> Answer | None:
+        standin.after = lambda _: None
+        raise Broken
+
+    standin.after = lose
+    firing = make().start()
+    found = firing.wait(firing.add())
+    assert found.reason is Reason.ALREADY_THERE
+    assert (len(standin.runs()), standin.posts()) == (1, 1)
+
+
+def test_a_request_that_never_arrived_is_repeated(make: Make, standin: Standin) -> None:
+    """The connection broke before Airflow made the run: the same id is asked for again."""
+
+    def lose(_: dict[str, Any]) -> Answer | None:
+        standin.before = lambda _: None
+        raise Broken
+
+    standin.before = lose
+    firing = make().start()
+    id_ = firing.add()
+    firing.wait(id_)
+    assert (len(standin.runs()), standin.posts()) == (1, 2)
+    assert [one.reason for one in firing.attempts(id_)] == [Reason.ANSWER_LOST, None]
+
+
+def test_what_a_dead_process_had_fired_is_settled(inbox: Inbox, make: Make, standin: Standin, store: Store) -> None:
+    """Killed between Airflow's answer and the settle: the next one finds the run, and there is no second."""
+    firing = make()
+    id_ = firing.add()
+    (claimed,) = claim(inbox, now=datetime.now(UTC), seconds=-1)
+    firing.airflow.fire(claimed.trigger)
+    firing.start()
+    found = firing.wait(id_)
+    assert (found.reason, found.attempts) == (Reason.ALREADY_THERE, 2)
+    assert len(standin.runs()) == 1
+
+
+def test_a_strangers_run_is_a_conflict(make: Make, standin: Standin) -> None:
+    """A run with our id that somebody else made fails the trigger instead of passing for ours."""
+    standin.make_run("load_orders", {"dag_run_id": "run-evt_1", "conf": {}})
+    firing = make().start()
+    found = firing.wait(firing.add(), TriggerState.FAILED, TriggerState.FIRED)
+    assert (found.state, found.reason) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT)
+
+
+def test_a_dag_that_is_not_there_yet_is_waited_for(make: Make) -> None:
+    """Held with its reason, not failed: the DAG may not be parsed yet."""
+    firing = make().start()
+    found = firing.wait(firing.add(dag_id="not_there"), TriggerState.HELD)
+    assert found.reason is Reason.DAG_NOT_FOUND
+    assert not firing.lane.breaker.is_open
+
+
+def test_refused_conf_fails(make: Make, standin: Standin) -> None:
+    """What cannot get better is a dead letter at once, with Airflow's words."""
+    standin.before = lambda _: (400, {"detail": "Invalid input for param limit: 'x' is not of type 'integer'"})
+    firing = make().start()
+    found = firing.wait(firing.add(), TriggerState.FAILED)
+    assert found.reason is Reason.CONF_REFUSED
+    assert "limit" in (found.detail or "")
+    assert found.settled_at is not None
+
+
+def test_poison_is_tried_a_few_times(make: Make, standin: Standin, store: Store) -> None:
+    """A 500 without a word may be this trigger's own fault: other triggers go on meanwhile."""
+
+    def poison(body: dict[str, Any]) -> Answer | None:
+        return (500, "Internal Server Error") if body["dag_run_id"] == "run-evt_bad" else None
+
+    standin.before = poison
+    firing = make().start()
+    bad = firing.add("evt_bad")
+    wait_for(lambda: firing.trigger(bad).reason is Reason.AIRFLOW_ERROR)
+    firing.wait(firing.add("evt_good"))
+    for _ in range(4):
+        wait_for(lambda: firing.trigger(bad).state in (TriggerState.PENDING, TriggerState.FAILED))
+        store.rows("UPDATE triggers SET due_at = 0 WHERE state = 'pending'")
+        firing.dispatcher.wake()
+        time.sleep(0.2)
+    assert firing.wait(bad, TriggerState.FAILED).reason is Reason.TOO_MANY_ATTEMPTS
+    assert len(firing.attempts(bad)) == 5
+
+
+# --- the place is the trouble ----------------------------------------------------------------------
+
+
+def test_an_airflow_that_is_down_holds_everything(make: Make, standin: Standin, metrics: Metrics) -> None:
+    """No attempt is used up, nothing is lost, it is not hammered; when it returns the oldest go first."""
+    firing = make(concurrency=1)
+    standin.is_healthy = False
+    standin.before = lambda _: (500, {"detail": {"reason": "Database error"}})
+    ids = [firing.add(f"evt_{number}") for number in range(6)]
+    firing.start()
+    for id_ in ids:
+        found = firing.wait(id_, TriggerState.HELD)
+        assert (found.reason, found.attempts) == (Reason.AIRFLOW_DOWN, 0)
+    assert standin.posts() == 1
+    assert 'bridge_airflow_unavailable{airflow="default"} 1.0' in metrics.exposition().decode()
+    standin.before = lambda _: None
+    standin.is_healthy = True
+    for id_ in ids:
+        assert firing.wait(id_).attempts == 1
+    assert [run["dag_run_id"] for run in standin.runs()] == [f"run-evt_{number}" for number in range(6)]
+    assert 'bridge_airflow_unavailable{airflow="default"} 0.0' in metrics.exposition().decode()
+
+
+def test_nobody_listens(make: Make, free_port: int) -> None:
+    """A refused connection opens the breaker; what comes later is shown as held without a call."""
+    firing = make(f"http://127.0.0.1:{free_port}").start()
+    first = firing.wait(firing.add("evt_1"), TriggerState.HELD)
+    assert (first.reason, first.attempts) == (Reason.AIRFLOW_DOWN, 0)
+    second = firing.add("evt_2")
+    assert firing.wait(second, TriggerState.HELD).attempts == 0
+    assert firing.attempts(second) == []
+
+
+def test_a_refused_sign_in_parks_the_airflow(make: Make, standin: Standin) -> None:
+    """Nothing is dead-lettered for a wrong password."""
+    standin.before = lambda _: (401, {"detail": "Invalid credentials"})
+    firing = make().start()
+    found = firing.wait(firing.add(), TriggerState.HELD)
+    assert (found.reason, found.attempts) == (Reason.AIRFLOW_UNAUTHORIZED, 0)
+    assert firing.lane.breaker.is_open
+
+
+def test_a_missing_right_parks_the_trigger_only(make: Make, standin: Standin) -> None:
+    """Others of the same Airflow go on."""
+    standin.before = lambda body: (403, {"detail": "Forbidden"}) if body["dag_run_id"] == "run-evt_1" else None
+    firing = make().start()
+    found = firing.wait(firing.add("evt_1"), TriggerState.HELD)
+    assert (found.reason, found.attempts) == (Reason.AIRFLOW_FORBIDDEN, 0)
+    firing.wait(firing.add("evt_2"))
+
+
+def test_throttling_is_obeyed(make: Make, standin: Standin) -> None:
+    """429 stops the whole Airflow for a while, without using up attempts."""
+    standin.before = lambda _: (429, {"detail": "slow down"})
+    firing = make().start()
+    found = firing.wait(firing.add(), TriggerState.HELD)
+    assert (found.reason, found.attempts) == (Reason.THROTTLED, 0)
+    standin.before = lambda _: None
+    firing.wait(found.id)
+
+
+# --- how many at once ------------------------------------------------------------------------------
+
+
+class Counted:
+    """Counts the calls under way, each held for a moment."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, _: dict[str, Any]) -> Answer | None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.03)
+        with self._lock:
+            self._now -= 1
+        return None
+
+
+@pytest.mark.parametrize(("concurrency", "route", "most"), [(1, None, 1), (3, None, 3), (4, 1, 1), (4, 2, 2)])
+def test_calls_under_way_are_bounded(
+    make: Make, standin: Standin, concurrency: int, route: int | None, most: int
+) -> None:
+    """By the Airflow's limit and by the route's; all triggers fire in the end, each once."""
+    counted = Counted()
+    standin.before = counted
+    firing = make(concurrency=concurrency)
+    ids = [firing.add(f"evt_{number}", limits=Limits(concurrency=route)) for number in range(12)]
+    firing.start()
+    for id_ in ids:
+        firing.wait(id_)
+    assert counted.most <= most
+    assert (len(standin.runs()), standin.posts()) == (12, 12)
+    assert firing.lane.under_way == {}
+
+
+def test_a_full_route_does_not_hold_up_another(make: Make, standin: Standin) -> None:
+    """One slow route with a limit leaves the rest of the Airflow to the others."""
+    gate = threading.Event()
+
+    def slow(body: dict[str, Any]) -> Answer | None:
+        if body["dag_run_id"].startswith("run-slow"):
+            gate.wait(20)
+        return None
+
+    standin.before = slow
+    firing = make(concurrency=3)
+    for number in range(5):
+        firing.add(f"slow_{number}", route="slow", limits=Limits(concurrency=1))
+    quick = [firing.add(f"quick_{number}", route="quick") for number in range(3)]
+    firing.start()
+    try:
+        for id_ in quick:
+            firing.wait(id_)
+    finally:
+        gate.set()
+
+
+def test_the_pace_is_kept(make: Make, standin: Standin) -> None:
+    """No faster than `rate` after the first burst: Airflow itself never asks to slow down."""
+    firing = make(concurrency=2, rate=10.0)
+    ids = [firing.add(f"evt_{number}") for number in range(8)]
+    began = time.monotonic()
+    firing.start()
+    for id_ in ids:
+        firing.wait(id_)
+    assert time.monotonic() - began >= 0.55
+
+
+# --- leases and the end ----------------------------------------------------------------------------
+
+
+def _until(gate: threading.Event) -> Callable[[dict[str, Any]], Answer | None]:
+    """Hold answers back until the gate opens."""
+
+    def wait(_: dict[str, Any]) -> Answer | None:
+        gate.wait(20)
+        return None
+
+    return wait
+
+
+def test_a_slow_call_keeps_its_lease(make: Make, standin: Standin, metrics: Metrics) -> None:
+    """A call that takes longer than the lease is not taken over by its own process, even with the shortest lease."""
+
+    def slow(_: dict[str, Any]) -> Answer | None:
+        time.sleep(3)
+        return None
+
+    standin.before = slow
+    firing = make(lease_seconds=1).start()
+    found = firing.wait(firing.add())
+    assert (found.reason, found.attempts, standin.posts()) == (None, 1, 1)
+    assert "bridge_leases_taken_over_total 0.0" in metrics.exposition().decode()
+
+
+def test_a_lease_lost_all_the_same_leaves_no_trace(make: Make, standin: Standin, store: Store) -> None:
+    """Its end is not written, the second call finds the run, and the route's places are all free again."""
+    gate = threading.Event()
+    standin.after = _until(gate)
+    firing = make(concurrency=3).start()
+    id_ = firing.add(limits=Limits(concurrency=2))
+    wait_for(lambda: standin.posts() == 1)
+    store.rows("UPDATE triggers SET lease_until = 0")  # as after half a minute in which the store took no write
+    wait_for(lambda: standin.posts() == 2)
+    gate.set()
+    firing.wait(id_)
+    wait_for(lambda: not firing.lane.under_way)
+    assert len(standin.runs()) == 1
+    assert len(firing.attempts(id_)) == 1
+    more = [firing.add(f"evt_more_{number}", limits=Limits(concurrency=2)) for number in range(3)]
+    for one in more:
+        firing.wait(one)
+    wait_for(lambda: firing.lane.full_routes() == [])
+
+
+def test_an_orderly_stop_waits_for_running_calls(make: Make, standin: Standin) -> None:
+    """What was begun ends and is settled; nothing new begins."""
+    entered = threading.Event()
+
+    def slow(_: dict[str, Any]) -> Answer | None:
+        entered.set()
+        time.sleep(0.5)
+        return None
+
+    standin.before = slow
+    firing = make(concurrency=1)
+    first, second = firing.add("evt_1"), firing.add("evt_2")
+    firing.start()
+    entered.wait(10)
+    firing.stop()
+    assert firing.trigger(first).state is TriggerState.FIRED
+    assert (firing.trigger(second).state, firing.trigger(second).attempts) == (TriggerState.PENDING, 0)
+    assert standin.posts() == 1
+
+
+def test_a_call_that_outlives_the_stop_gives_its_lease_back(make: Make, standin: Standin) -> None:
+    """After the limit the trigger is free for the next process, which finds the run instead of making another."""
+    gate = threading.Event()
+    standin.after = _until(gate)
+    firing = make().start()
+    id_ = firing.add()
+    wait_for(lambda: len(standin.runs()) == 1)
+    firing.stop(limit_seconds=0.2)
+    found = firing.trigger(id_)
+    assert (found.state, found.attempts) == (TriggerState.PENDING, 0)
+    gate.set()
+    standin.after = lambda _: None
+    next_one = make().start()
+    assert next_one.wait(id_).reason is Reason.ALREADY_THERE
+    assert len(standin.runs()) == 1
+
+
+def test_one_hundred_triggers_are_one_hundred_runs(make: Make, standin: Standin) -> None:
+    """With every tenth answer lost and every seventh request dropped, each trigger makes exactly one run."""
+    count = iter(range(10**6))
+    lock = threading.Lock()
+
+    def lossy(every: int) -> Callable[[dict[str, Any]], Answer | None]:
+        def lose(_: dict[str, Any]) -> Answer | None:
+            with lock:
+                number = next(count)
+            if number % every == 0:
+                raise Broken
+            return None
+
+        return lose
+
+    standin.before, standin.after = lossy(7), lossy(10)
+    firing = make(concurrency=8)
+    ids = [firing.add(f"evt_{number}") for number in range(100)]
+    firing.start()
+    for id_ in ids:
+        firing.wait(id_, seconds=60)
+    assert sorted(run["dag_run_id"] for run in standin.runs()) == sorted(f"run-evt_{n}" for n in range(100))
+
+
+def test_trouble_is_news_once() -> None:
+    """A lane tells when its Airflow's trouble is new, or another one."""
+    lane = Lane(AirflowTarget("default", "http://127.0.0.1:1"), Airflow(AirflowTarget("default", "x")), now=0.0)
+    assert lane.trouble(TargetDown(), 0.0)
+    assert not lane.trouble(TargetDown(), 1.0)
+    assert lane.trouble(TargetDown(Reason.THROTTLED), 2.0)
+    assert lane.room(3.0) == 0

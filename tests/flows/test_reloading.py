@@ -1,0 +1,153 @@
+"""The mapping in use is the file's last good content, whatever happens to the file."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import ConfigError
+from bridge.metrics import Metrics
+from bridge.reloading import MappingFile
+from tests.edges.inbox.support import wait_for
+
+GOOD = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
+OTHER = "routes:\n  - pipeline: pl_2\n    dag: load_orders\n  - pipeline: pl_3\n    dag: load_orders\n"
+BAD = "routes:\n  - pipline: pl_1\n    dag: load_orders\n"
+START = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A good mapping file."""
+    path = tmp_path / "mapping.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def mapping(file: Path, metrics: Metrics) -> MappingFile:
+    """The file as the service sees it; a second passes at every look at the clock."""
+    moments = (START + timedelta(seconds=second) for second in range(10**6))
+    return MappingFile(file, airflows=["default"], sources=["planasonix"], metrics=metrics, clock=lambda: next(moments))
+
+
+def sample(metrics: Metrics, name: str) -> float:
+    """Return a gauge without labels."""
+    lines = metrics.exposition().decode().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
+
+
+def test_good_bad_good(file: Path, mapping: MappingFile, metrics: Metrics) -> None:
+    """A broken file keeps the last good mapping and says where it is broken; a mended one is taken over."""
+    first = mapping.current()
+    file.write_text(BAD)
+    assert mapping.reload()
+    assert mapping.current() is first
+    (problem, *_) = mapping.state.problems
+    assert (problem.line, problem.column, problem.what[:11]) == (2, 5, "unknown key")
+    assert mapping.state.loaded_at == START
+    assert sample(metrics, "bridge_mapping_broken") == 1
+    file.write_text(OTHER)
+    assert mapping.reload()
+    assert mapping.state.problems == ()
+    assert len(mapping.current().routes) == 2
+    assert mapping.state.loaded_at > START
+    assert sample(metrics, "bridge_mapping_broken") == 0
+    assert sample(metrics, "bridge_mapping_routes") == 2
+
+
+def test_back_to_the_very_same_file(file: Path, mapping: MappingFile, metrics: Metrics) -> None:
+    """Undoing the mistake is enough, even if the bytes are those in use."""
+    file.write_text(BAD)
+    mapping.reload()
+    file.write_text(GOOD)
+    assert mapping.reload()
+    assert mapping.state.problems == ()
+    assert sample(metrics, "bridge_mapping_broken") == 0
+
+
+def test_an_unchanged_file_is_not_read_again(file: Path, mapping: MappingFile) -> None:
+    """Only other bytes count, whatever the file's time says."""
+    before = mapping.state
+    file.touch()
+    assert not mapping.reload()
+    assert mapping.state is before
+
+
+def test_the_same_mistake_is_told_once(file: Path, mapping: MappingFile) -> None:
+    """A file that stays broken in the same way is no news; in another way it is."""
+    file.write_text(BAD)
+    assert mapping.reload()
+    file.write_text(BAD + "# still\n")
+    assert not mapping.reload()
+    file.write_text(BAD.replace("pipline", "pipelin"))
+    assert mapping.reload()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"a: 1\n\xe9", ":2:1: is not UTF-8"),
+        (b"x" * 1_048_577, "is larger than 1048576 bytes"),
+        (b"", "is empty"),
+        (b"[" * 2000, ""),
+        (b"routes: &a [*a]\n", ""),
+        (b"routes:\n  - {dag: x, dag: y}\n", "dag"),
+    ],
+)
+def test_whatever_the_file_holds_the_last_good_one_stays(
+    file: Path, mapping: MappingFile, content: bytes, message: str
+) -> None:
+    """Nothing that a file can hold is raised; all of it is told as a problem."""
+    first = mapping.current()
+    file.write_bytes(content)
+    assert mapping.reload()
+    assert mapping.current() is first
+    assert mapping.state.problems
+    assert message in str(mapping.state.problems[0])
+
+
+def test_a_file_that_vanishes_and_returns(file: Path, mapping: MappingFile) -> None:
+    """While it is gone the mapping stays in use, and when it returns everything is well again."""
+    file.unlink()
+    assert mapping.reload()
+    assert "cannot be read: No such file" in str(mapping.state.problems[0])
+    assert not mapping.reload()
+    file.write_text(GOOD)
+    assert mapping.reload()
+    assert mapping.state.problems == ()
+
+
+def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, metrics: Metrics) -> None:
+    """Kubernetes changes what `..data` points to and never the file itself."""
+    for name, text in (("..v1", GOOD), ("..v2", OTHER)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mapping.yaml").write_text(text)
+    (tmp_path / "..data").symlink_to("..v1")
+    (tmp_path / "mapping.yaml").symlink_to("..data/mapping.yaml")
+    mapping = MappingFile(tmp_path / "mapping.yaml", airflows=["default"], sources=["planasonix"], metrics=metrics)
+    (tmp_path / "..data_tmp").symlink_to("..v2")
+    (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+    assert mapping.reload()
+    assert len(mapping.current().routes) == 2
+
+
+def test_the_thread_sees_a_change_within_two_seconds(file: Path, mapping: MappingFile) -> None:
+    """Nobody has to ask for a reload."""
+    mapping.start()
+    try:
+        file.write_text(OTHER)
+        wait_for(lambda: len(mapping.current().routes) == 2, seconds=2)
+    finally:
+        mapping.stop()
+
+
+@pytest.mark.parametrize("content", [None, BAD, ""])
+def test_a_service_without_a_good_mapping_does_not_start(tmp_path: Path, metrics: Metrics, content: str | None) -> None:
+    """There is no last good one yet, so a bad first one is an error that names the file."""
+    path = tmp_path / "mapping.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"mapping\.yaml"):
+        MappingFile(path, airflows=["default"], sources=["planasonix"], metrics=metrics)

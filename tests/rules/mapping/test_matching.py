@@ -1,0 +1,174 @@
+"""Which events a route takes: globs, statuses, what is missing, conditions."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.errors import ConditionError
+from bridge.mapping import Mapping, Verdict, read
+from bridge.model import Event, Status
+
+_EVENT = Event(
+    id="evt_1",
+    type="job.completed",
+    status=Status.SUCCEEDED,
+    pipeline_id="pl_inv_1",
+    pipeline_name="Sales EU",
+    connection_id="conn_sf",
+    job_id="job_1",
+    environment="production",
+    rows_loaded=7,
+)
+
+
+def _mapping(route: str, defaults: str = "{}") -> Mapping:
+    text = f"defaults: {defaults}\nroutes:\n  - {{dag: d1, {route}}}\n"
+    return read(text, file="m.yaml", airflows=["default"], sources=["planasonix", "other"])
+
+
+def _verdict(route: str, defaults: str = "{}", source: str = "planasonix", **fields: Any) -> Verdict:
+    (verdict,) = _mapping(route, defaults).explain(replace(_EVENT, **fields), source)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("glob", "yes", "no"),
+    [
+        ("pl_1", ["pl_1"], ["pl_11", "xpl_1", "PL_1", "pl_1\n"]),
+        ("pl_*", ["pl_", "pl_1", "pl_a\nb"], ["pl", "Pl_1", "xpl_1"]),
+        ("pl_?", ["pl_1"], ["pl_", "pl_12"]),
+        ("*", ["x", ""], []),
+        ("pl_[abc]", ["pl_a", "pl_c"], ["pl_d", "pl_A", "pl_"]),
+        ("pl_[0-9]", ["pl_0", "pl_9"], ["pl_a", "pl_-"]),
+        ("pl_[!0-9]", ["pl_a"], ["pl_0", "pl_"]),
+        ("[]]", ["]"], ["[", "[]]"]),
+        ("[!]]", ["x"], ["]"]),
+        ("[[]x", ["[x"], ["x", "[[]x"]),
+        ("a]b", ["a]b"], ["ab", "a"]),
+        ("[!a]", ["b", "]"], ["a", ""]),
+        ("[a-]", ["a", "-"], ["b"]),
+        ("a.b", ["a.b"], ["axb"]),
+        ("a|b", ["a|b"], ["a", "b"]),
+        ("(a)+", ["(a)+"], ["a", "aa"]),
+    ],
+)
+def test_globs(glob: str, yes: list[str], no: list[str]) -> None:
+    """A glob takes the whole text, case counts, and nothing but `*`, `?` and `[...]` is special."""
+    route = f"pipeline_name: '{glob}'"
+
+    assert [text for text in yes if not _verdict(route, pipeline_name=text).matches] == []
+    assert [text for text in no if _verdict(route, pipeline_name=text).matches] == []
+
+
+@pytest.mark.timeout(10)
+def test_globs_take_linear_time() -> None:
+    """A glob of many stars on a text that almost fits does not try every way to split it."""
+    assert not _verdict(f"pipeline_name: '{'*a' * 60}b'", pipeline_name="a" * 250).matches
+
+
+@pytest.mark.parametrize(
+    ("route", "fields", "matches"),
+    [
+        ("pipeline: [x, 'pl_*']", {}, True),
+        ("pipeline: [x, y]", {}, False),
+        ("event: job.*", {}, True),
+        ("event: [job.failed, backfill.*]", {}, False),
+        ("connection: conn_sf", {}, True),
+        ("connection: conn_pg", {}, False),
+        ("environment: production", {}, True),
+        ("environment: PRODUCTION", {}, False),
+        ("source: planasonix", {}, True),
+        ("source: other", {}, False),
+        ("source: '*'", {}, True),
+        ("pipeline: 'pl_*', connection: conn_pg", {}, False),
+        ("pipeline: 'pl_*', connection: conn_sf, environment: prod*, event: job.*", {}, True),
+        ("enabled: true", {}, True),
+        ("enabled: false", {}, False),
+        ("on: succeeded", {}, True),
+        ("on: failed", {}, False),
+        ("on: failed", {"status": Status.FAILED}, True),
+        ("on: [failed, cancelled]", {"status": Status.CANCELLED}, True),
+        ("on: [failed, cancelled]", {"status": Status.SKIPPED}, False),
+        ("on: skipped", {"status": Status.SKIPPED}, True),
+        ("enabled: true", {"status": Status.FAILED}, False),
+        ("when: event.rows_loaded > 6", {}, True),
+        ("when: event.rows_loaded > 7", {}, False),
+        ("when: event.run_id is none", {}, True),
+        ("when: event.parameters.x is defined", {}, False),
+        ("when: \"event.pipeline_id.startswith('pl_')\"", {}, True),
+        ("when: delivery.id == ''", {}, True),
+        ("when: route.name == 'd1'", {}, True),
+    ],
+)
+def test_tests(route: str, fields: dict[str, Any], matches: bool) -> None:
+    """All conditions of a route must hold; several values of one are alternatives; `on` is succeeded unless said."""
+    verdict = _verdict(route, **fields)
+
+    assert (verdict.matches, verdict.error) == (matches, None)
+    assert (verdict.why_not is None) == matches
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("event", "type"),
+        ("pipeline", "pipeline_id"),
+        ("pipeline_name", "pipeline_name"),
+        ("connection", "connection_id"),
+        ("environment", "environment"),
+    ],
+)
+def test_what_the_event_lacks_matches_nothing(key: str, field: str) -> None:
+    """Not even `*` takes a missing field, and the verdict says that it is missing."""
+    verdict = _verdict(f"{key}: '*'", **{field: None})
+
+    assert (verdict.matches, verdict.why_not) == (False, f"{key}: the event has none")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "event.run_id > 0",
+        "event.parameters.missing",
+        "event.parameters.missing == 1",
+        "event.data.a.b",
+        "event.rows_loaded / 0 > 1",
+        "event.rows_loaded + event.id == 1",
+        "event.metadata['missing'] > 1",
+        "event.run_id.startswith('a')",
+        "event.rows_loaded ** 99999 > 1",
+    ],
+)
+def test_a_condition_that_errs_is_never_a_silent_no(when: str) -> None:
+    """It is an error that the verdict carries and that names the condition."""
+    verdict = _verdict(f'when: "{when}"')
+
+    assert not verdict.matches
+    assert verdict.why_not is None
+    assert isinstance(verdict.error, ConditionError)
+    assert str(verdict.error).startswith("when: ")
+
+
+def test_a_condition_is_asked_last() -> None:
+    """A `when` that would err on events of other pipelines is not asked about them."""
+    verdict = _verdict('pipeline: other, when: "event.parameters.x > 1"')
+
+    assert (verdict.error, verdict.matches) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("route", "matches"),
+    [("enabled: true", False), ("environment: prod*", True), ("environment: '*'", True)],
+)
+def test_defaults_hold_unless_the_route_says_otherwise(route: str, matches: bool) -> None:
+    """A key of the route replaces the default's, and the others stay."""
+    assert _verdict(route, "{environment: staging, on: [succeeded, failed]}", status=Status.FAILED).matches is matches
+
+
+def test_all_routes_answer_in_the_order_of_the_file() -> None:
+    """All that match fire; one verdict per route."""
+    text = "routes: [{name: a, dag: d1}, {name: b, dag: d2, on: failed}, {name: c, dag: d1}]"
+    verdicts = read(text, file="m", airflows=["default"], sources=["planasonix"]).explain(_EVENT, "planasonix")
+
+    assert [(verdict.route.name, verdict.matches) for verdict in verdicts] == [("a", True), ("b", False), ("c", True)]

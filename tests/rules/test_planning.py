@@ -1,0 +1,156 @@
+"""What a delivery asks for: `explain` and the router ask this one function."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.mapping import read
+from bridge.model import DeliveryState, TriggerState
+from bridge.planning import Plan, Subject, plan
+from bridge.reasons import Reason
+
+EVENTS = Path(__file__).parents[1] / "data" / "events"
+ROUTES = """
+routes:
+  - {name: all, dag: everything, "on": [succeeded, failed, cancelled, skipped]}
+  - {pipeline: pl_inventory_hourly, dag: [stock, shelves]}
+  - {name: rows, pipeline: pl_01hqxyz, when: event.rows_loaded > 1000, dag: big, conf: {n: "{{ event.rows_loaded }}"}}
+  - {name: condition, event: bad.condition, when: event.parameters.size > 3, dag: never}
+  - {name: template, event: bad.template, dag: never, conf: {x: "{{ event.parameters.size }}"}}
+"""
+MAPPING = read(ROUTES, file="mapping.yaml", airflows=["default"], sources=["planasonix"])
+
+
+def planned(body: bytes | dict[str, Any], **more: Any) -> Plan:
+    """Plan one delivery; trigger ids count up."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    count = itertools.count(1)
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", content, **more)
+    return plan(subject, MAPPING, new_trigger_id=lambda: f"trg_{next(count):016x}", max_hops=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "reason", "routes", "wants_lookup"),
+    [
+        ("01_documented", DeliveryState.ROUTED, None, ["all"], True),
+        ("02_job_succeeded", DeliveryState.ROUTED, None, ["all"], True),
+        ("03_job_failed", DeliveryState.ROUTED, None, ["all"], True),
+        ("04_job_full", DeliveryState.ROUTED, None, ["all", "rows"], False),
+        ("05_backfill_completed", DeliveryState.ROUTED, None, ["all"], False),
+        ("06_pipeline_run_succeeded", DeliveryState.ROUTED, None, ["all"], False),
+        ("07_job_cancelled", DeliveryState.ROUTED, None, ["all"], True),
+        ("08_test_event", DeliveryState.IGNORED, Reason.TEST_EVENT, [], False),
+        ("09_governance", DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, [], False),
+        ("10_webhook_action", DeliveryState.ROUTED, None, ["all", "stock+shelves", "stock+shelves"], False),
+    ],
+)
+def test_where_each_documented_body_goes(
+    name: str, state: DeliveryState, reason: Reason | None, routes: list[str], wants_lookup: bool
+) -> None:
+    """State, reason, routes, and whether the API has to be asked."""
+    made = planned((EVENTS / f"{name}.json").read_bytes())
+    assert (made.state, made.reason, made.wants_lookup) == (state, reason, wants_lookup)
+    assert [one.route.name for one in made.triggers] == routes
+
+
+def test_every_route_gives_a_verdict() -> None:
+    """Also those that do not match say why."""
+    made = planned((EVENTS / "04_job_full.json").read_bytes())
+    assert [(one.route.name, one.matches) for one in made.verdicts] == [
+        ("all", True),
+        ("stock+shelves", False),
+        ("rows", True),
+        ("condition", False),
+        ("template", False),
+    ]
+    assert all(one.matches or one.why_not for one in made.verdicts)
+
+
+def test_a_lookup_fills_in_what_the_event_leaves_out() -> None:
+    """What was looked up counts as if the event had said it, and nobody asks again."""
+    body = (EVENTS / "01_documented.json").read_bytes()
+    made = planned(body, lookup={"pipeline_id": "pl_01hqxyz", "metrics": {"rows_loaded": 5000}})
+    assert [one.route.name for one in made.triggers] == ["all", "rows"]
+    assert not made.wants_lookup
+    assert planned(body, lookup={}).wants_lookup is False
+
+
+def test_the_url_names_the_pipeline_when_the_body_does_not() -> None:
+    """And a contradiction is invalid, never a guess."""
+    body = {"id": "evt_1", "type": "job.succeeded", "job_id": "job_1"}
+    made = planned(body, path_pipeline_id="pl_inventory_hourly")
+    assert [one.dag_id for one in made.triggers] == ["everything", "stock", "shelves"]
+    assert not made.wants_lookup
+    made = planned(body | {"pipeline_id": "pl_x"}, path_pipeline_id="pl_inventory_hourly")
+    assert (made.state, made.reason, made.triggers) == (DeliveryState.INVALID, Reason.CONTRADICTION, ())
+
+
+@pytest.mark.parametrize(
+    ("event_type", "reason"), [("bad.condition", Reason.CONDITION), ("bad.template", Reason.TEMPLATE)]
+)
+def test_a_route_that_errs_is_a_failed_trigger(event_type: str, reason: Reason) -> None:
+    """Never a silent no, and the other routes fire all the same."""
+    made = planned({"id": "evt_1", "type": event_type, "status": "succeeded", "pipeline_id": "pl_1"})
+    assert [(one.state, one.reason) for one in made.triggers] == [
+        (TriggerState.PENDING, None),
+        (TriggerState.FAILED, reason),
+    ]
+    assert made.triggers[1].call is None
+    assert "size" in (made.triggers[1].detail or "")
+
+
+@pytest.mark.parametrize(("hops", "is_held"), [(0, False), (2, False), (3, True), (99, True)])
+def test_a_circle_is_held_at_the_limit(hops: int, is_held: bool) -> None:
+    """The call is made all the same, so that a person can let it pass."""
+    body = {"id": "evt_1", "type": "job.succeeded", "pipeline_id": "pl_1", "metadata": {"hops": hops}}
+    (one,) = planned(body).triggers
+    assert (one.state is TriggerState.HELD, one.reason is Reason.LOOP_GUARD) == (is_held, is_held)
+    assert one.call is not None
+    assert one.call.conf["planasonix"]["hops"] == hops + 1
+
+
+def test_copies_of_one_completion_have_one_run_id() -> None:
+    """`job.completed` after `job.succeeded`, and the same bytes without any id, give the same run."""
+    first = planned({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "pipeline_id": "pl_1"})
+    second = planned({"id": "evt_2", "type": "job.completed", "job_id": "job_1", "pipeline_id": "pl_1"})
+    assert first.triggers[0].call is not None
+    assert second.triggers[0].call is not None
+    assert first.triggers[0].call.dag_run_id == second.triggers[0].call.dag_run_id
+    nameless = [planned({"status": "succeeded", "pipeline_id": "pl_1"}).triggers[0].call for _ in range(2)]
+    assert nameless[0] is not None
+    assert nameless[1] is not None
+    assert nameless[0].dag_run_id == nameless[1].dag_run_id
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=15,
+)
+_NAMES = st.sampled_from(
+    ["id", "type", "status", "data", "job_id", "pipeline_id", "parameters", "metadata", "metrics", "test", "error"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON, max_size=4), max_size=6))
+def test_planning_never_raises_for_a_body(body: dict[str, Any]) -> None:
+    """Whatever JSON says, it is a state with a reason, or calls that can be sent."""
+    made = planned(body)
+    assert (made.reason is None) == (made.state is DeliveryState.ROUTED)
+    for one in made.triggers:
+        assert (one.call is None) == (one.state is TriggerState.FAILED)
+        json.dumps(one.call.conf if one.call else {}, allow_nan=False).encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=200), path=st.none() | st.text(max_size=20), lookup=st.none() | _JSON)
+def test_planning_never_raises_for_bytes(body: bytes, path: str | None, lookup: Any) -> None:
+    """Nor for anything else that a sender or the API can put there."""
+    told = lookup if isinstance(lookup, dict) else None
+    assert planned(body, path_pipeline_id=path, lookup=told).state in set(DeliveryState)

@@ -1,0 +1,156 @@
+"""A small stand-in for Airflow 3 on loopback: it keeps DAG runs by id and answers as the real one does.
+
+    with Standin() as airflow:
+        airflow.dags["load_orders"] = {"is_paused": False}
+        ...                                        # give the code under test airflow.url
+        assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
+
+What it knows: sign-in, version, health, DAGs, making a run (200, 404, 409), reading one back. What it does not: roles,
+params, parsing, execution; those are tested with the real Airflow. Trouble is asked for: `airflow.before` and
+`airflow.after` are called around every POST of a run, and may wait, raise `Broken`, or return another answer.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+TOKEN = "token-of-the-stand-in"
+Answer = tuple[int, Any]
+
+
+class Broken(Exception):
+    """Raised by `before` or `after`: the connection ends without an answer."""
+
+
+def _nothing(_: dict[str, Any]) -> Answer | None:
+    return None
+
+
+class Standin:
+    """One Airflow that is not one; every attribute may be changed while it runs."""
+
+    def __init__(self) -> None:
+        """Listen on a free port of loopback; nothing is answered before `with`."""
+        self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
+        self.is_healthy = True
+        self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
+        self.after: Callable[[dict[str, Any]], Answer | None] = _nothing
+        self.asked: list[str] = []  # method and path of every request, in order
+        self._runs: dict[str, dict[str, dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.standin = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def runs(self, dag_id: str = "load_orders") -> list[dict[str, Any]]:
+        """Return the runs of a DAG, oldest first."""
+        with self._lock:
+            return list(self._runs.get(dag_id, {}).values())
+
+    def posts(self) -> int:
+        """Return how often a run was asked for."""
+        return sum(asked.startswith("POST") and asked.endswith("/dagRuns") for asked in self.asked)
+
+    def make_run(self, dag_id: str, body: dict[str, Any]) -> Answer:
+        """Make a DAG run, or say why not."""
+        with self._lock:
+            if dag_id not in self.dags:
+                return 404, {"detail": f"Dag with dag_id: '{dag_id}' not found"}
+            runs = self._runs.setdefault(dag_id, {})
+            if body["dag_run_id"] in runs:
+                return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
+            run = {**body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
+            runs[body["dag_run_id"]] = run
+            return 200, run
+
+    def answer(self, method: str, path: str, body: dict[str, Any]) -> Answer:
+        """Answer one request."""
+        with self._lock:
+            self.asked.append(f"{method} {path}")
+        match method, path.strip("/").split("/"):
+            case "POST", ["auth", "token"]:
+                found: Answer = (201, {"access_token": TOKEN})
+            case "GET", ["api", "v2", "version"]:
+                found = (200, {"version": "3.3.2"})
+            case "GET", ["api", "v2", "monitor", "health"]:
+                status = "healthy" if self.is_healthy else "unhealthy"
+                found = (200, {"metadatabase": {"status": status}, "scheduler": {"status": status}})
+            case "GET", ["api", "v2", "dags"]:
+                found = (200, {"dags": [], "total_entries": 0})
+            case "GET", ["api", "v2", "dags", dag_id, *rest] if not rest or rest == ["details"]:
+                found = self._dag(dag_id)
+            case "POST", ["api", "v2", "dags", dag_id, "dagRuns"]:
+                found = self.before(body) or self._made(dag_id, body)
+            case "GET", ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
+                run = self._runs.get(dag_id, {}).get(run_id)
+                found = (200, run) if run else (404, {"detail": "The DagRun was not found"})
+            case _:
+                found = (404, {"detail": "Not Found"})
+        return found
+
+    def _made(self, dag_id: str, body: dict[str, Any]) -> Answer:
+        made = self.make_run(dag_id, body)
+        return self.after(body) or made
+
+    def _dag(self, dag_id: str) -> Answer:
+        if dag_id not in self.dags:
+            return 404, {"detail": f"The Dag with ID: `{dag_id}` was not found"}
+        return 200, {"dag_id": dag_id, "is_stale": False, "params": {}, **self.dags[dag_id]}
+
+    def __enter__(self) -> Self:
+        """Answer from now on."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop answering and let go of the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    standin: Standin
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_GET(self) -> None:
+        self._reply("GET")
+
+    def do_POST(self) -> None:
+        self._reply("POST")
+
+    def _reply(self, method: str) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else {}
+        try:
+            status, value = self.server.standin.answer(method, self.path.partition("?")[0], body)
+        except Broken:
+            self.close_connection = True
+            return
+        content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
