@@ -14,6 +14,7 @@ import ipaddress
 import os
 import signal
 import threading
+import time
 from datetime import timedelta
 
 import structlog
@@ -30,6 +31,7 @@ from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
 from bridge.routing import Router
 from bridge.settings import Config, Environment
+from bridge.signature import advise
 from bridge.upkeep import Upkeep
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
@@ -54,6 +56,7 @@ class Service:
         before, after = inboxes.prepare(environment.database_url)
         if before != after:
             _log.info("migrated", before=before, after=after)
+        _warn_of_keys(config)
         keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
         self._metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
         self._inbox = Inbox(
@@ -209,3 +212,10 @@ def _on_signals(stopping: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+
+
+def _warn_of_keys(config: Config) -> None:
+    """Say loudly at start what is weak or out of its time."""
+    for name, source in config.sources.items():
+        for said in advise(source.verifier, time.time()):
+            _log.warning("keys", source=name, detail=said)

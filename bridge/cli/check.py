@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,7 @@ def check(
 ) -> None:
     """Check the configuration and the mapping; with options, also what they name outside."""
     from bridge.cli import context
+    from bridge.signature import advise
 
     environment = context.environment()
     config = context.configuration(environment)
@@ -38,6 +40,9 @@ def check(
         f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {len(mapping.routes)} route(s),"
         f" mapping {mapping.digest}"
     )
+    for name, configured in config.sources.items():
+        for said in advise(configured.verifier, time.time()):
+            say(f"warning: source {name}: {said}")
     troubles = 0
     if airflow:
         troubles += _check_airflows(config, mapping)

@@ -1,16 +1,21 @@
-"""send: sign a payload as Planasonix does, and post it."""
+"""send: sign a payload as the source's sender does, and post it."""
 
 import http.client
 import json
+import secrets
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from bridge.cli.output import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from bridge.signature import SignatureCheck
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -26,17 +31,19 @@ def send(
     count: Annotated[int, typer.Option(min=1, help="How many; from the second on, ids get a suffix.")] = 1,
     rate: Annotated[float, typer.Option(min=0.0, help="Webhooks per second; 0: as fast as it goes.")] = 0.0,
     source: Annotated[str | None, typer.Option("--source", help="Whose signature to make.")] = None,
+    private_key: Annotated[
+        Path | None, typer.Option("--private-key", help="For a source with public keys: the private one, PEM or JWK.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a payload with the source's first secret and post it. Exit 1 if any is not answered with 2xx."""
+    """Sign a payload with the source's first valid key and post it. Exit 1 if any is not answered with 2xx."""
     from bridge.cli import context
-    from bridge.signature import sign
 
     environment = context.environment()
     chosen = context.source(context.configuration(environment), source)
     address = url or f"http://127.0.0.1:{environment.port}/hooks/{chosen.name}"
     body = payload.read_bytes()
-    verifier = chosen.verifier
+    sign = _signer(chosen.verifier, private_key)
     answers: list[dict[str, Any]] = []
     link = _Link(address)
     began = time.monotonic()
@@ -44,8 +51,7 @@ def send(
         for number in range(count):
             _wait_until(began + number / rate if rate else 0.0)
             one = body if number == 0 else _with_suffix(body, number + 1)
-            headers = sign(verifier.preset, verifier.keys[0], one, int(time.time()), prefix=verifier.prefix)
-            answers.append(link.post(one, headers))
+            answers.append(link.post(one, sign(one)))
             advance()
     if as_json:
         print_json(answers)
@@ -55,6 +61,33 @@ def send(
     if any(answer["http_status"] // 100 != 2 for answer in answers):
         say("not every webhook was accepted; 401 means that secret, preset or clock do not fit")
         raise typer.Exit(1)
+
+
+def _signer(verifier: "SignatureCheck", private_key: Path | None) -> Callable[[bytes], dict[str, str]]:
+    """Return the function that signs a body now; exits if the key's private half is needed and not there."""
+    from bridge.signature import read_private, sign
+
+    now = time.time()
+    valid = [key for key in verifier.keys if key.is_valid_at(now)] or list(verifier.keys)
+    try:
+        private = None if private_key is None else read_private(private_key.read_text("utf-8"))
+        key = next((key for key in valid if private and private.public_key() == key.public), valid[0])
+        sign(verifier.preset, key, b"", 0, prefix=verifier.prefix, private=private)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} (--private-key FILE)") from None
+
+    def signed(body: bytes) -> dict[str, str]:
+        return sign(
+            verifier.preset,
+            key,
+            body,
+            int(time.time()),
+            prefix=verifier.prefix,
+            message_id=f"msg_{secrets.token_hex(12)}",
+            private=private,
+        )
+
+    return signed
 
 
 class _Link:

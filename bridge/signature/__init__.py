@@ -5,6 +5,7 @@ Pure: the clock is a parameter. A source is pinned to one preset; no other one i
 
 from collections.abc import Sequence
 
+from bridge.signature.advice import advise
 from bridge.signature.keys import MAX_KEYS, Key, check_secret
 from bridge.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
 from bridge.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
@@ -24,6 +25,7 @@ __all__ = [
     "Preset",
     "SignatureCheck",
     "Verifier",
+    "advise",
     "check_layout",
     "check_secret",
     "make_verifier",

@@ -1,11 +1,13 @@
 """Keys that verify signatures, when each may be used, and which texts are too weak to be a secret."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
@@ -42,6 +44,13 @@ class Key:
     def is_valid_at(self, now: float) -> bool:
         """Whether it may be used at `now` (Unix seconds)."""
         return (self.not_before is None or now >= self.not_before) and (self.not_after is None or now <= self.not_after)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of a public key's SubjectPublicKeyInfo, as `openssl pkey -pubin -outform DER | sha256sum` has it."""
+        if self.public is None:
+            return None
+        return hashlib.sha256(self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def check_secret(text: str) -> str | None:

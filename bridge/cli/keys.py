@@ -1,0 +1,118 @@
+"""keys: make keys, list them, and say which of them need attention. Never prints a configured secret."""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.output import AsJson, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from bridge.signature import Key
+
+_SECRET_BYTES = 32
+_RSA_BITS = 3072
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Make, list and check the keys that verify webhooks.", no_args_is_help=True)
+    group.command()(generate)
+    group.command()(show)
+    group.command()(check)
+    app.add_typer(group, name="keys")
+
+
+def generate(
+    preset: Annotated[str, typer.Argument(help="What it is for: a preset, or a JWT algorithm.")] = "planasonix",
+    private_key: Annotated[
+        Path | None, typer.Option("--private-key", help="Where to write the private half; must not exist.")
+    ] = None,
+) -> None:
+    """Print a new secret; of a key pair, print the public half and write the private one to a file (mode 0600)."""
+    import base64
+    import secrets
+
+    from bridge.signature import KIND_OF_JWS, PRESETS
+
+    kind = KIND_OF_JWS.get(preset, preset)
+    if kind in ("ed25519", "ecdsa-p256", "rsa-pss"):
+        if private_key is None:
+            raise typer.BadParameter(
+                "a key pair needs --private-key FILE: the sender's half, to be kept from the bridge"
+            )
+        private, public = _key_pair(kind)
+        with os.fdopen(os.open(private_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+        typer.echo(public, nl=False)
+        return
+    if preset != "HS256" and (preset not in PRESETS or preset == "jwt"):
+        known = [*(name for name in PRESETS if name != "jwt"), "HS256", *KIND_OF_JWS]
+        raise typer.BadParameter(f"no preset or algorithm {preset!r}; one of {', '.join(known)}")
+    if private_key is not None:
+        raise typer.BadParameter(f"{preset} has one shared secret and no private key")
+    typer.echo("whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode())
+
+
+def _key_pair(kind: str) -> tuple[bytes, str]:
+    """Return a new pair as PEM, private and public."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    private: Any
+    match kind:
+        case "ed25519":
+            private = ed25519.Ed25519PrivateKey.generate()
+        case "ecdsa-p256":
+            private = ec.generate_private_key(ec.SECP256R1())
+        case _:
+            private = rsa.generate_private_key(65537, _RSA_BITS)
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), public.decode()
+
+
+def show(as_json: AsJson = False) -> None:
+    """List every source's keys: preset, id, kind, fingerprint of a public one, and when it may be used."""
+    from bridge.cli import context
+
+    config = context.configuration(context.environment())
+    rows = [
+        {"source": name, "preset": source.verifier.preset.name, **_facts(key)}
+        for name, source in config.sources.items()
+        for key in source.verifier.keys
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+
+
+def _facts(key: "Key") -> dict[str, Any]:
+    return {
+        "key": key.id,
+        "kind": key.algorithm or ("secret" if key.public is None else "public"),
+        "fingerprint": key.fingerprint,
+        "not_before": _instant(key.not_before),
+        "not_after": _instant(key.not_after),
+    }
+
+
+def _instant(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def check() -> None:
+    """Say which keys need attention: out of their time, soon to be, or no signature at all. Exit 1 if any."""
+    from bridge.cli import context
+    from bridge.signature import advise
+
+    config = context.configuration(context.environment())
+    rows = [(name, said) for name, source in config.sources.items() for said in advise(source.verifier, time.time())]
+    if not rows:
+        say("every key may be used now, and for the next two weeks")
+        return
+    print_table(("source", "what"), rows)
+    raise typer.Exit(1)
