@@ -113,10 +113,10 @@ class KeyForm(Entry):
         self._key = replace(key, public=read_public(self._text, kind, algorithm=self.algorithm))
 
     def _secret(self, preset: Preset) -> bytes:
-        if trouble := check_secret(self._text):
-            raise ValueError(trouble)
         if self.algorithm not in (None, "HS256"):
             raise ValueError(f"{self.algorithm} needs a public key: list it under `public_keys`")
+        if trouble := check_secret(self._text):
+            raise ValueError(trouble)
         if self.algorithm == "HS256" and len(self._text.encode()) < _MIN_HS256_BYTES:
             raise ValueError(f"a secret for HS256 has at least {_MIN_HS256_BYTES} bytes")
         if preset.algorithm is Algorithm.BEARER and not self._text.isascii():

@@ -14,6 +14,7 @@ from bridge.model import EVENT_FIELDS
 from bridge.reasons import Reason
 from bridge.rendering.sandbox import build
 from bridge.settings import list_settings
+from bridge.signature import PRESETS
 from deploy.demo.airflow import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -46,6 +47,16 @@ def test_every_metric_is_listed() -> None:
     exposed = set(re.findall(r"^# TYPE (bridge_\w+) (?!gauge$)?", metrics.exposition().decode(), re.MULTILINE))
     listed = set(re.findall(r"^\| `(bridge_\w+)` \|", README, re.MULTILINE))
     assert {name for name in exposed if not name.endswith("_created")} == listed
+
+
+def test_every_preset_is_listed_with_its_source() -> None:
+    """The table of presets has a row for each, with its source, and the shipped file names them all."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| [^|]+ \| ([^|]+) \|$", README.partition("## Signatures")[2], re.MULTILINE)
+    assert dict(rows[: len(PRESETS)]) == {preset.name: preset.source for preset in PRESETS.values()}
+    shipped = (REPOSITORY / "config" / "bridge.yaml").read_text()
+    assert [
+        name for name in (*PRESETS, *PRESETS["custom"].options, *PRESETS["jwt"].options) if name not in shipped
+    ] == []
 
 
 def test_every_command_is_listed() -> None:

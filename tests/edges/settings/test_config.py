@@ -68,7 +68,10 @@ def test_shipped_file_is_the_contract() -> None:
 def test_comments_of_the_shipped_file_are_true() -> None:
     """Every commented-out key may be put in; those with a default show that default."""
     lines = _SHIPPED.read_text().splitlines()
-    shown = [line.replace("# ", "", 1) if line.strip().startswith("# ") else line for line in lines[6:]]
+    shown = [
+        line.replace("# ", "", 1) if line.strip().startswith("# ") else line
+        for line in lines[lines.index("sources:") :]
+    ]
     kept = [line for line in shown if "_file:" not in line and "prefix:" not in line]
 
     config = _read("\n".join(kept))
