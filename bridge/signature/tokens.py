@@ -59,7 +59,10 @@ class JwtVerifier:
         self._checks = tuple((key, _check_key(key), PyJWS([str(key.algorithm)])) for key in keys)
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
-        """Verify, as `SignatureCheck` promises. `exp` that has passed is refused: the sender set that limit itself."""
+        """Verify, as `SignatureCheck` promises, but that a misspelled token, which has no signature, costs none.
+
+        A token whose `exp` has passed is refused, not stale: the sender set that limit itself.
+        """
         body_hash = hashlib.sha256(body).digest()
         token = self._read(headers)
         is_detached = self.preset.body == "detached"

@@ -1,0 +1,29 @@
+"""What is said at start about the keys of the sources."""
+
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from bridge import wiring
+from bridge.settings import read_config
+
+_TEXT = """
+sources:
+  signed: {signature: {preset: stripe, secrets: [{id: k, env: SECRET}]}}
+  bare: {signature: {preset: bearer, secrets: [{id: k, env: SECRET}]}}
+  over: {signature: {preset: stripe, secrets: [{id: k, env: SECRET, not_after: 2001-01-01}]}}
+airflow: {default: {url: http://localhost}}
+"""
+
+
+def test_bearer_and_keys_out_of_their_time_are_loud_at_start() -> None:
+    """A warning for each source that is weaker than it looks, none for the others, no secret in any."""
+    environ = {"SECRET": "canary-of-a-secret-that-is-long-enough"}
+    config = read_config(_TEXT, file="bridge.yaml", environ=environ, base_dir=Path("/nowhere"))
+
+    with capture_logs() as logged:
+        wiring._warn_of_keys(config)
+
+    assert [(line["source"], line["log_level"]) for line in logged] == [("bare", "warning")] + [("over", "warning")] * 2
+    assert "nothing is signed" in logged[0]["detail"]
+    assert "canary" not in repr(logged)
