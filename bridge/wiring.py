@@ -13,6 +13,7 @@ import gc
 import ipaddress
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -96,6 +97,10 @@ class Service:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
+        if any(lane.under_way for lane in self._dispatcher.lanes.values()):
+            # A call outlived its limit, and the interpreter would wait for it. Everything is stored by now.
+            sys.stderr.flush()
+            os._exit(0)
 
     async def _serve(self) -> None:
         stopping = asyncio.Event()

@@ -31,6 +31,7 @@ _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _PROBE = text("UPDATE alembic_version SET version_num = version_num")
 
 
@@ -96,6 +97,11 @@ class Inbox:
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether webhooks came faster than each could be stored alone, when the newest transaction began."""
+        return self._writer.crowd >= _CROWD
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; its result comes after the commit.

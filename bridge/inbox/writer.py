@@ -70,6 +70,7 @@ class Writer:
         self._on_intake = on_intake
         self._is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
+        self.crowd = 0  # webhooks that shared the newest transaction
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
@@ -170,6 +171,7 @@ class Writer:
         """Write one batch: intake first, then the jobs, each in a savepoint, then COMMIT, then the answers."""
         webhooks = [item for item in batch if isinstance(item, _Webhook)]
         jobs = [item for item in batch if isinstance(item, _Job) and item.future.set_running_or_notify_cancel()]
+        self.crowd = len(webhooks)
         began = time.perf_counter()
         try:
             transaction = _Transaction(connection, intake)
