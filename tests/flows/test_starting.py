@@ -1,10 +1,10 @@
 """What is said at start about the keys of the sources."""
 
+import io
+import json
 from pathlib import Path
 
-from structlog.testing import capture_logs
-
-from bridge import wiring
+from bridge import logs, wiring
 from bridge.settings import read_config
 
 _TEXT = """
@@ -21,9 +21,11 @@ def test_bearer_and_keys_out_of_their_time_are_loud_at_start() -> None:
     environ = {"SECRET": "canary-of-a-secret-that-is-long-enough"}
     config = read_config(_TEXT, file="bridge.yaml", environ=environ, base_dir=Path("/nowhere"))
 
-    with capture_logs() as logged:
-        wiring._warn_of_keys(config)
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    wiring._warn_of_keys(config)
 
-    assert [(line["source"], line["log_level"]) for line in logged] == [("bare", "warning")] + [("over", "warning")] * 2
+    logged = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["source"], line["level"]) for line in logged] == [("bare", "warning")] + [("over", "warning")] * 2
     assert "nothing is signed" in logged[0]["detail"]
     assert "canary" not in repr(logged)
