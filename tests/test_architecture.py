@@ -21,8 +21,10 @@ MOST_FUNCTION_LINES = 40
 IMPORTERS = {
     "airflow_client": "bridge.airflow",
     "alembic": "bridge.inbox",
+    "cryptography": "bridge.signature",
     "httpx": "bridge.planasonix",
     "jinja2": "bridge.rendering",
+    "jwt": "bridge.signature",
     "msgspec": "bridge.event",
     "prometheus_client": "bridge.metrics",
     "rich": "bridge.cli",

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bridge.signature import Key
 
 _SECRET_BYTES = 32
-_RSA_BITS = 3072
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,7 @@ def generate(
     import base64
     import secrets
 
-    from bridge.signature import KIND_OF_JWS, PRESETS
+    from bridge.signature import KIND_OF_JWS, PRESETS, make_pair
 
     kind = KIND_OF_JWS.get(preset, preset)
     if kind in ("ed25519", "ecdsa-p256", "rsa-pss"):
@@ -44,7 +43,7 @@ def generate(
             raise typer.BadParameter(
                 "a key pair needs --private-key FILE: the sender's half, to be kept from the bridge"
             )
-        private, public = _key_pair(kind)
+        private, public = make_pair(kind)
         with os.fdopen(os.open(private_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(private)
         typer.echo(public, nl=False)
@@ -55,23 +54,6 @@ def generate(
     if private_key is not None:
         raise typer.BadParameter(f"{preset} has one shared secret and no private key")
     typer.echo("whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode())
-
-
-def _key_pair(kind: str) -> tuple[bytes, str]:
-    """Return a new pair as PEM, private and public."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
-    private: Any
-    match kind:
-        case "ed25519":
-            private = ed25519.Ed25519PrivateKey.generate()
-        case "ecdsa-p256":
-            private = ec.generate_private_key(ec.SECP256R1())
-        case _:
-            private = rsa.generate_private_key(65537, _RSA_BITS)
-    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), public.decode()
 
 
 def show(as_json: AsJson = False) -> None:

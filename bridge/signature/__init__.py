@@ -10,7 +10,7 @@ from bridge.signature.keys import MAX_KEYS, Key, check_secret
 from bridge.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
 from bridge.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
 from bridge.signature.schemes import SchemeVerifier
-from bridge.signature.signing import sign
+from bridge.signature.signing import make_pair, sign
 from bridge.signature.tokens import JWS_ALGORITHMS, BearerVerifier, JwtVerifier
 from bridge.signature.verifying import SignatureCheck, Verifier
 
@@ -28,6 +28,7 @@ __all__ = [
     "advise",
     "check_layout",
     "check_secret",
+    "make_pair",
     "make_verifier",
     "read_private",
     "read_public",

@@ -1,4 +1,8 @@
-"""Make signatures as the senders do: for `send`, the demo and the tests. The service itself never signs."""
+"""Make signatures and key pairs as the senders do: for `send`, `keys generate`, the demo and the tests.
+
+The service itself never does; this is the one module of the rules whose results are not the same each time, since
+ECDSA, RSA-PSS and new keys are made of randomness that `cryptography` takes.
+"""
 
 import hashlib
 import hmac
@@ -6,11 +10,12 @@ import json
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt import PyJWS
 
 from bridge.signature.grammar import encode
@@ -19,6 +24,22 @@ from bridge.signature.material import PrivateKey
 from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
 from bridge.signature.schemes import PSS
 from bridge.signature.verifying import prefix_bytes
+
+_RSA_BITS = 3072
+
+
+def make_pair(kind: str) -> tuple[bytes, str]:
+    """Return a new key pair as PEM, private and public; `kind` is ed25519, ecdsa-p256 or rsa-pss."""
+    private: PrivateKey
+    match kind:
+        case "ed25519":
+            private = Ed25519PrivateKey.generate()
+        case "ecdsa-p256":
+            private = ec.generate_private_key(ec.SECP256R1())
+        case _:
+            private = rsa.generate_private_key(65537, _RSA_BITS)
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), public.decode()
 
 
 def sign(
