@@ -37,6 +37,7 @@ _INSERT = (
     " ON CONFLICT DO NOTHING RETURNING id"
 )
 _FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
+_POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
 _TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
 
 
@@ -66,7 +67,7 @@ class SharedBatches:
         numbers = [self._new_id() for _ in rows]
         try:
             return [*self._write_connected(rows, numbers)], []
-        except psycopg.DataError as error:
+        except _POISON as error:
             if len(rows) == 1:
                 return [InboxUnavailable(cause(error))], []
         return [self.write([row], [])[0][0] for row in rows], []
@@ -98,7 +99,7 @@ class SharedBatches:
         try:
             return self._insert(rows, numbers)
         except psycopg.Error as error:
-            if not had_one or isinstance(error, psycopg.DataError) or not self._is_lost(error):
+            if not had_one or isinstance(error, _POISON) or not self._is_lost(error):
                 raise
         self.close()
         return self._insert(rows, numbers)

@@ -111,8 +111,10 @@ class PostgresStore:
 
         return shared_batches(self._single, new_id)
 
-    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:  # noqa: ARG002 - see the module's docstring
+    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
         """Run it here and now; what lost to another replica (deadlock, unique index) is run again."""
+        if writer.is_closed:
+            raise InboxUnavailable("the store is closed")
         for left in reversed(range(_TRIES)):
             try:
                 with self.writing.begin() as connection:

@@ -71,14 +71,14 @@ class Writer:
         self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
         self._intake_limit = intake_limit
         self._on_intake = on_intake
-        self._is_closed = False  # nothing more is taken in
+        self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
     def insert(self, row: Row, loop: AbstractEventLoop) -> "Future[Stored]":
         """Queue one webhook and return the future of its commit; InboxUnavailable when too many wait."""
-        if self._is_closed or self._queue.qsize() >= self._intake_limit:
+        if self.is_closed or self._queue.qsize() >= self._intake_limit:
             raise InboxUnavailable("too many webhooks wait for a commit")
         future: Future[Stored] = loop.create_future()
         self._queue.put(_Webhook(row, future))
@@ -89,7 +89,7 @@ class Writer:
 
         Raises InboxUnavailable when the store cannot commit. Never call it on the event loop.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise InboxUnavailable("the store is closed")
         job = _Job(work)
         self._queue.put(job)
@@ -101,7 +101,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what waits, then end the thread."""
-        self._is_closed = True
+        self.is_closed = True
         self._queue.put(None)
         self._thread.join()
 

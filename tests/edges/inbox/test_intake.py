@@ -31,7 +31,7 @@ def test_a_copy_is_the_delivery_that_is_stored(inbox: Inbox) -> None:
 def test_a_copy_is_found_after_folding(inbox: Inbox, store: Store) -> None:
     """A key that has left the memory for the table is still known."""
     first = stored(inbox, "evt_1")
-    wait_for(lambda: store.has_folded())
+    wait_for(store.has_folded)
     (copy,) = accept(inbox, "evt_1")
     assert (copy.delivery_id, copy.is_new) == (first, False)
 
@@ -61,7 +61,7 @@ def test_a_copy_stays_known_while_a_long_memory_folds(inbox: Inbox, store: Store
     events = [f"evt_{number}" for number in range(FOLD + 200)]
     first = {one.delivery_id for one in accept(inbox, *events)}
     assert {one.delivery_id for one in accept(inbox, *events)} == first
-    wait_for(lambda: store.has_folded())
+    wait_for(store.has_folded)
     assert not any(one.is_new for one in accept(inbox, *events))
     assert store.one("SELECT upto FROM folded") == store.one("SELECT MAX(id) FROM deliveries")
 
@@ -159,7 +159,7 @@ def test_any_interleaving_stores_every_event_once(steps: list[tuple[str, list[in
                             assert known.setdefault(event, one.delivery_id) == one.delivery_id
                     case "fold":
                         accept(inbox, *map(str, known))  # whoever stores nothing folds nothing
-                        wait_for(lambda: store.has_folded())
+                        wait_for(store.has_folded)
                     case "restart":
                         inbox.close()
                         inbox = Inbox(f"sqlite:///{path}")

@@ -56,12 +56,11 @@ def test_a_job_that_fails_is_undone_alone(inbox: Inbox, store: Store) -> None:
 def test_an_error_of_the_database_is_told_without_values(inbox: Inbox) -> None:
     """A statement that the database refuses is InboxUnavailable, and its values are not in the message."""
     statement = text("INSERT INTO audit (at, actor, action, subject) VALUES (1, NULL, 'x', :secret)")
-    with pytest.raises(InboxUnavailable, match="NOT NULL") as caught:
+    with pytest.raises(InboxUnavailable, match=r"(?i)not.null") as caught:
         inbox.write(lambda connection: connection.execute(statement, {"secret": "do-not-tell"}))
     assert "do-not-tell" not in str(caught.value)
 
 
-@ON_SQLITE
 def test_one_poison_row_refuses_no_neighbour(inbox: Inbox, store: Store) -> None:
     """Of webhooks that share a commit only the one that cannot be stored is refused, copies stay copies."""
 
