@@ -10,6 +10,7 @@
     |-- LookupNotFound       the Planasonix API does not know the job
     |-- InboxUnavailable     the store cannot commit now, or too much waits for it
     |-- InboxInUse           another process already serves this SQLite file
+    |-- BadFilter            what was asked for cannot be: a state, condition or order that does not exist
     `-- NotThere             a delivery or trigger id that the store does not hold
 
 `reason` is the closed word that labels metrics and columns; `permanent` says that trying again
@@ -108,6 +109,10 @@ class InboxUnavailable(BridgeError):
 
 class InboxInUse(BridgeError):
     """Another process already serves this SQLite file; a file has one server, PostgreSQL has many."""
+
+
+class BadFilter(BridgeError):
+    """What was asked for cannot be answered: it names a state, condition or key that does not exist, or too little."""
 
 
 class NotThere(BridgeError):

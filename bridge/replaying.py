@@ -10,17 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bridge.errors import BridgeError
+from bridge.errors import BadFilter
 from bridge.inbox import Inbox, browsing, replays
 from bridge.inbox.replays import Replayed
 from bridge.model import DeliveryState, TriggerState
 
 _PAGE = 500
 MOST = 100_000
-
-
-class NothingSelected(BridgeError):
-    """The filter names no state, or one that cannot be replayed by the many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,9 @@ def select(inbox: Inbox, wanted: browsing.Filter) -> list[str]:
     """Return the ids that a filter means, oldest first; a state of deliveries selects those, else triggers."""
     state = wanted.state
     if state is None and wanted.delivery_id is None:
-        raise NothingSelected("say which state to replay, e.g. --state failed or --state unrouted")
+        raise BadFilter("say which state to replay, e.g. --state failed or --state unrouted")
     if state not in set(DeliveryState) | set(TriggerState) | {None}:
-        raise NothingSelected(f"no such state: {state}")
+        raise BadFilter(f"no such state: {state}")
     found: list[str] = []
     page = wanted
     while len(found) < MOST:

@@ -4,8 +4,8 @@ One thread reads what is due, plans it (bridge.planning) and stores state and tr
 transaction. Routing a delivery twice makes no second trigger, so nothing here needs a lease. A delivery that
 cannot be routed now first moves its own due time forward; it never blocks the others.
 
-Under load, intake comes first: after a batch of many the thread rests four times as long as the batch took, so that
-it takes a fifth of one core at most while a backlog lasts.
+While webhooks crowd, intake comes first: after each batch the thread rests 19 times as long as the batch took, so
+that it takes a twentieth of one core. A backlog that they left behind is routed without a rest.
 """
 
 import random
@@ -31,9 +31,9 @@ from bridge.planning import Plan, Planned, Subject, plan
 from bridge.reasons import Reason
 
 BATCH = 100
-_CROWD = 10  # deliveries in one batch, from which on routing rests between batches
 _POLL_SECONDS = 1.0
-_REST = 4.0
+_REST = 19.0  # measured at full load: 0.53 of a bare server; 0.49 with 9, 0.45 with 4, 0.59 without routing
+_LONGEST_REST_SECONDS = 1.0
 _LOOKUPS_AT_ONCE = 4
 _LOOKUPS_QUEUED = 16
 _LOOKUP_LEASE_SECONDS = 120.0  # longer than the longest queue of look-ups that all time out
@@ -111,8 +111,8 @@ class Router:
                 _log.exception("routing_failed")
                 self._metrics.failures.labels("routing").inc()
                 amount = 0
-            if amount >= _CROWD:
-                time.sleep(_REST * (time.monotonic() - began))
+            if amount and self._inbox.is_crowded:
+                time.sleep(min(_REST * (time.monotonic() - began), _LONGEST_REST_SECONDS))
             elif not amount:
                 self._wake.wait(_POLL_SECONDS)
 

@@ -133,8 +133,12 @@ def _planned(planned: Planned) -> Json:
 
 
 def dump(value: Any) -> bytes:
-    """Encode for HTTP; a Mapping that is not a dict is one here."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":")).encode()
+    """Encode for HTTP; a Mapping that is not a dict is one here.
+
+    Half a surrogate pair, which an API may send, stays the escape that it was.
+    """
+    text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _plain(value: Any) -> Any:

@@ -13,19 +13,18 @@ import gc
 import ipaddress
 import os
 import signal
-import socket
+import sys
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import structlog
-import uvicorn
 
 from bridge import inbox as inboxes
 from bridge.airflow import Airflow
 from bridge.errors import ConfigError, Problem
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox
+from bridge.listening import Server, address, listen, server
 from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
@@ -39,7 +38,6 @@ from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 
 _log = structlog.get_logger("bridge")
-_BACKLOG = 2048
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
 
@@ -51,8 +49,8 @@ class Service:
         """Build everything; raises ConfigError, InboxInUse. Nothing runs yet, nothing listens."""
         self._environment = environment
         _check_admin(environment)
-        self.public_socket = _listen(environment.host, environment.port, "BRIDGE_PORT")
-        self.admin_socket = _listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
+        self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
+        self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
         before, after = inboxes.prepare(environment.database_url, password=environment.database_password)
         if before != after:
@@ -99,6 +97,10 @@ class Service:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
+        if any(lane.under_way for lane in self._dispatcher.lanes.values()):
+            # A call outlived its limit, and the interpreter would wait for it. Everything is stored by now.
+            sys.stderr.flush()
+            os._exit(0)
 
     async def _serve(self) -> None:
         stopping = asyncio.Event()
@@ -129,8 +131,8 @@ class Service:
         self._readiness.begin()
         _log.info(
             "ready",
-            public=_address(self.public_socket),
-            admin=_address(self.admin_socket),
+            public=address(self.public_socket),
+            admin=address(self.admin_socket),
             sources=list(self._sources),
             airflows=list(self._airflows),
             routes=len(self._mapping.current().routes),
@@ -138,7 +140,7 @@ class Service:
         for _, airflow in self._airflows.values():
             threading.Thread(target=airflow.warm_up, name="warm-up", daemon=True).start()
 
-    async def _stop(self, public: uvicorn.Server, admin: uvicorn.Server, tasks: list[asyncio.Task[None]]) -> None:
+    async def _stop(self, public: Server, admin: Server, tasks: list[asyncio.Task[None]]) -> None:
         """Stop in the order that this module's docstring tells."""
         _log.info("stopping")
         self._readiness.end()
@@ -164,7 +166,7 @@ class Service:
         self._inbox.close()
         self._lock.release()
 
-    def _servers(self) -> tuple[uvicorn.Server, uvicorn.Server]:
+    def _servers(self) -> tuple[Server, Server]:
         environment = self._environment
         receiving = Receiving(
             sources=self._sources, inbox=self._inbox, metrics=self._metrics, on_accepted=self._router.wake
@@ -187,46 +189,11 @@ class Service:
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
         limit = environment.shutdown_seconds
-        return _server(PublicApp(hooks=hooks, readiness=self._readiness), limit), _server(admin, limit)
+        return server(PublicApp(hooks=hooks, readiness=self._readiness), limit), server(admin, limit)
 
     def _wake_all(self) -> None:
         self._router.wake()
         self._dispatcher.wake()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handlers: this process has two servers and one way to stop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
-def _server(app: object, shutdown_seconds: float) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, int(shutdown_seconds)),
-    )
-    return _Server(config)
-
-
-def _listen(host: str, port: int, setting: str) -> socket.socket:
-    """Open a listening socket; ConfigError names the setting to change."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        what = f"cannot listen on {host} port {port}: {error.strerror or error}"
-        raise ConfigError([Problem(setting, 0, 0, what)]) from None
 
 
 def _check_admin(environment: Environment) -> None:
@@ -251,8 +218,3 @@ def _on_signals(stopping: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

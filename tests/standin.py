@@ -10,6 +10,7 @@ params, parsing, execution; those are tested with the real Airflow. Trouble is a
 `airflow.after` are called around every POST of a run, and may wait, raise `Broken`, or return another answer.
 """
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -146,11 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # a caller may have given up
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -13,7 +13,7 @@ import typer
 from bridge import __version__
 from bridge.cli import browse, check, replay, send, serve
 from bridge.cli.output import say
-from bridge.errors import BridgeError, ConfigError, InboxInUse
+from bridge.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
 app = typer.Typer(
     name="planasonix-bridge",
@@ -27,14 +27,20 @@ for module in (serve, check, send, browse, replay):
     module.register(app)
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,  # noqa: ARG001
-) -> None:
-    if version:
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    pass
 
 
 def main() -> NoReturn:
@@ -60,7 +66,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, BridgeError):
         say(f"error: {error}")
-        return 2 if isinstance(error, InboxInUse) else 1
+        return 2 if isinstance(error, InboxInUse | BadFilter) else 1
     if isinstance(error, OSError) and error.filename:
         say(f"error: {error.filename}: {error.strerror}")
         return 2

@@ -25,11 +25,11 @@ def moment(text: str | None) -> datetime | None:
     """Read an instant, absolute or as an age; BadParameter for anything else."""
     if text is None:
         return None
-    if text[:-1].isdecimal() and text[-1] in _UNITS:
-        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
     try:
+        if text[:-1].isdecimal() and text[-1] in _UNITS:
+            return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
         value = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is neither an instant nor an age like 24h") from None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
@@ -47,19 +47,17 @@ def deliveries(
     """List deliveries, or show one with its triggers. Exit 1 if there is none."""
     from bridge import views
     from bridge.cli import context
+    from bridge.errors import NotThere
     from bridge.inbox import browsing
     from bridge.inbox import deliveries as statements
 
     with context.store(context.environment()) as inbox:
         if delivery_id is not None:
             one = inbox.read(statements.get, delivery_id)
+            if one is None:
+                raise NotThere(f"no delivery {delivery_id}")
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), most=1000)
-            _one(
-                None if one is None else views.delivery(one, is_whole=True),
-                "triggers",
-                [views.trigger(t) for t in mine],
-                as_json,
-            )
+            _one(views.delivery(one, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
             return
         wanted = browsing.Filter(
             state=state, source=source, event_id=event_id, since=moment(since), until=moment(until)
@@ -81,28 +79,24 @@ def triggers(
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
     from bridge import views
     from bridge.cli import context
+    from bridge.errors import NotThere
     from bridge.inbox import browsing
     from bridge.inbox import triggers as statements
 
     with context.store(context.environment()) as inbox:
         if trigger_id is not None:
             one = inbox.read(statements.get, trigger_id)
+            if one is None:
+                raise NotThere(f"no trigger {trigger_id}")
             tries = inbox.read(browsing.attempts, trigger_id)
-            _one(
-                None if one is None else views.trigger(one, is_whole=True),
-                "attempt_log",
-                [views.attempt(t) for t in tries],
-                as_json,
-            )
+            _one(views.trigger(one, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
         wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, since=moment(since), until=moment(until))
         found = [views.trigger(one) for one in inbox.read(browsing.triggers, wanted=wanted, most=limit)]
     _many(found, ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "reason", "attempts"), as_json)
 
 
-def _one(value: dict[str, object] | None, name: str, parts: Sequence[dict[str, object]], as_json: bool) -> None:
-    if value is None:
-        raise typer.Exit(1)
+def _one(value: dict[str, object], name: str, parts: Sequence[dict[str, object]], as_json: bool) -> None:
     if as_json:
         print_json(value | {name: parts})
         return

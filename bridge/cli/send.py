@@ -51,7 +51,8 @@ def send(
         print_json(answers)
     else:
         for answer in answers:
-            typer.echo(f"{answer['http_status']}  {answer.get('status', '-')}  {answer.get('delivery_id', '-')}")
+            what = answer.get("status") or answer.get("error") or "-"
+            typer.echo(f"{answer['http_status']}  {what}  {answer.get('delivery_id', '-')}")
     if any(answer["http_status"] // 100 != 2 for answer in answers):
         say("not every webhook was accepted; 401 means that secret, preset or clock do not fit")
         raise typer.Exit(1)
@@ -61,20 +62,24 @@ class _Link:
     """One kept connection to the bridge."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise typer.BadParameter(f"--url: {error}") from None
+        if parts.scheme not in ("http", "https") or not host:
             raise typer.BadParameter("--url must be http:// or https://")
         self._path = parts.path or "/"
         if parts.scheme == "https":
             context = ssl.create_default_context()
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS, context=context
+                host, port, timeout=_TIMEOUT_SECONDS, context=context
             )
         else:
-            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
+            self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
 
     def post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
-        """Post once; a kept connection that the other side has closed is opened anew."""
+        """Post once; after a broken connection the next post opens another one."""
         everything = headers | {"Content-Type": "application/json", "User-Agent": "planasonix-bridge-send"}
         try:
             self._connection.request("POST", self._path, body, everything)
@@ -96,7 +101,12 @@ def _wait_until(moment: float) -> None:
 
 def _with_suffix(body: bytes, number: int) -> bytes:
     """Return the payload as another event: its ids get a suffix, so that it is no duplicate."""
-    value = json.loads(body)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("--count needs a payload that is a JSON object: each one gets ids of its own")
     places = [value, value["data"]] if isinstance(value.get("data"), dict) else [value]
     for place in places:
         for key in ("id", "event_id", "job_id", "run_id"):

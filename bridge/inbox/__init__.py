@@ -36,6 +36,9 @@ _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
+_JUST_NOW_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -106,6 +109,11 @@ class Inbox:
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether webhooks came faster than each could be stored alone, when the newest transaction began just now."""
+        return self._writer.crowd >= _CROWD and time.monotonic() - self._writer.crowd_at < _JUST_NOW_SECONDS
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; its result comes after the commit.

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bridge.errors import BridgeError
+from bridge.errors import BadFilter
 from bridge.inbox.ids import first_id, number
 from bridge.inbox.rows import (
     DELIVERY_COLUMNS,
@@ -22,10 +22,6 @@ from bridge.inbox.rows import (
     trigger,
 )
 from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState
-
-
-class BadFilter(BridgeError):
-    """A condition that what is asked for does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +117,14 @@ def odd(connection: Connection) -> Mapping[str, int]:
 
 
 def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
-    """Return the WHERE clause and its values; BadFilter for a condition that the table lacks."""
-    values = {name: _value(name, getattr(wanted, name), prefix) for name in _CONDITIONS if getattr(wanted, name)}
-    if surplus := values.keys() - allowed:
-        what = "deliveries" if prefix == "dlv" else "triggers"
+    """Return the WHERE clause and its values; BadFilter for a condition or a state that the table lacks."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
+    if wanted.state is not None and wanted.state not in set(states):
+        raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
+    if surplus := given.keys() - allowed:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
+    values = {name: _value(name, value, prefix) for name, value in given.items()}
     clauses: Sequence[str] = [_CONDITIONS[name] for name in values]
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 

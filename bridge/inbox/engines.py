@@ -17,9 +17,6 @@ from sqlalchemy.exc import ArgumentError
 from bridge.errors import ConfigError, InboxInUse, Problem
 
 _BUSY_MILLISECONDS = 5_000
-# Pages in the log before SQLite copies them into the database file. The default of 1000 (4 MB) made a
-# checkpoint every few hundred commits under load; 4000 makes them four times rarer for 16 MB of disk.
-_CHECKPOINT_PAGES = 4_000
 
 
 def read_url(text: str) -> URL:
@@ -74,7 +71,6 @@ def _prepare_writer(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 
 def _prepare_reader(connection: sqlite3.Connection, _record: Any) -> None:

@@ -136,7 +136,7 @@ class PostgresStore:
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Listen on a connection of its own."""
-        from bridge.inbox.listening import Listener  # noqa: PLC0415 - as above
+        from bridge.inbox.hearing import Listener  # noqa: PLC0415 - as above
 
         self._listener = Listener(self._single, on_news)
 

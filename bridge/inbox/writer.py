@@ -73,6 +73,8 @@ class Writer:
         self._on_intake = on_intake
         self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
+        self.crowd = 0  # webhooks that shared the newest transaction
+        self.crowd_at = 0.0  # when that began, by the monotonic clock
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
@@ -172,6 +174,7 @@ class Writer:
         """Write one batch and commit it; then come the answers."""
         webhooks = [item for item in batch if isinstance(item, _Webhook)]
         jobs = [item for item in batch if isinstance(item, _Job) and item.future.set_running_or_notify_cancel()]
+        self.crowd, self.crowd_at = len(webhooks), time.monotonic()
         began = time.perf_counter()
         try:
             stored, results = batches.write([item.row for item in webhooks], [job.work for job in jobs])

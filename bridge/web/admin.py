@@ -17,10 +17,12 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import views
-from bridge.errors import BridgeError, InboxUnavailable, NotThere
+from bridge.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 from bridge.metrics import CONTENT_TYPE
-from bridge.web.api import Api, BadRequest
+from bridge.web.api import Api
 
+_NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
+_NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
@@ -32,11 +34,12 @@ class Guard:
         self._app = app
         self._token = None if token is None else b"Bearer " + token.encode()
         self._metrics_open = metrics_open
+        self._next_step = _NEED_TOKEN if token else _NEED_LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or pass on."""
         if scope["type"] == "http" and not self._allows(scope):
-            response = _json({"error": "unauthorized", "next_step": "send Authorization: Bearer <token>"}, 401)
+            response = _json({"error": "unauthorized", "next_step": self._next_step}, 401)
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -104,13 +107,13 @@ async def _body(request: Request) -> bytes:
     if request.method != "POST":
         return b""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("send Content-Type: application/json")
+        raise BadFilter("send Content-Type: application/json")
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > _MOST_BYTES:
-            raise BadRequest(f"the body is larger than {_MOST_BYTES} bytes")
+            raise BadFilter(f"the body is larger than {_MOST_BYTES} bytes")
         pieces.append(piece)
     return b"".join(pieces)
 

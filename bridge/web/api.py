@@ -1,15 +1,15 @@
 """What the JSON API answers. Synchronous: every method runs in a thread and returns plain JSON values.
 
-Each method takes the path's parameters, the query and the body; BadRequest for anything it cannot read.
+Each method takes the path's parameters, the query and the body; BadFilter for anything it cannot read.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__, views
-from bridge.errors import BridgeError, NotThere
+from bridge.errors import BadFilter, NotThere
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox, browsing, deliveries, triggers
 from bridge.metrics import Metrics
@@ -20,10 +20,6 @@ from bridge.routing import subject
 
 _PAGE = 50
 _MOST = 500
-
-
-class BadRequest(BridgeError):
-    """The request's query or body cannot be read; the message says what to send."""
 
 
 class Api:
@@ -86,7 +82,7 @@ class Api:
 
     def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
-        wanted, most = _filter(query, browsing.DELIVERY_FILTERS)
+        wanted, most = _page(query, browsing.DELIVERY_FILTERS)
         found = self._inbox.read(browsing.deliveries, wanted=wanted, most=most)
         return {"deliveries": [views.delivery(one) for one in found], "next": _next(found, most)}
 
@@ -100,7 +96,7 @@ class Api:
 
     def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
-        wanted, most = _filter(query, browsing.TRIGGER_FILTERS)
+        wanted, most = _page(query, browsing.TRIGGER_FILTERS)
         found = self._inbox.read(browsing.triggers, wanted=wanted, most=most)
         return {"triggers": [views.trigger(one) for one in found], "next": _next(found, most)}
 
@@ -118,7 +114,7 @@ class Api:
 
     def explain(self, *, body: bytes, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
-        order = _object(body)
+        order = _object(body, "payload", "source", "delivery_id")
         if "delivery_id" in order:
             found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
             if found is None:
@@ -131,10 +127,10 @@ class Api:
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):
-            raise BadRequest('send {"payload": {...}} or {"delivery_id": "dlv_..."}')
-        source = order.get("source") or next(iter(self._sources))
-        if source not in self._sources:
-            raise BadRequest(f"no source {source!r}; there is {', '.join(self._sources)}")
+            raise BadFilter('send {"payload": {...}} or {"delivery_id": "dlv_..."}')
+        source = order.get("source", next(iter(self._sources)))
+        if not isinstance(source, str) or source not in self._sources:
+            raise BadFilter(f"no source {source!r}; there is {', '.join(self._sources)}")
         return Subject(
             id="dlv_0000000000000000",
             source=source,
@@ -144,50 +140,76 @@ class Api:
 
     def replay(self, *, body: bytes, **_: Any) -> views.Json:
         """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
-        order = _object(body)
-        if isinstance(order.get("ids"), list):
-            ids = [str(one) for one in order["ids"]]
-        else:
-            chosen = {str(name): str(value) for name, value in (order.get("filter") or {}).items()}
-            wanted, _most = _filter(chosen, browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS)
-            ids = select(self._inbox, wanted)
-        if order.get("dry_run"):
+        order = _object(body, "ids", "filter", "dry_run", "run_again", "reason")
+        is_dry, is_new_run = _flag(order, "dry_run"), _flag(order, "run_again")
+        reason = order.get("reason")
+        if not isinstance(reason, str | None):
+            raise BadFilter("reason must be text")
+        ids = self._chosen(order)
+        if is_dry:
             return {"count": len(ids), "replayed": {}}
-        wish = Order(ids, actor="api", is_new_run=bool(order.get("run_again")), reason=order.get("reason"))
-        outcomes = replay(self._inbox, wish)
+        outcomes = replay(self._inbox, Order(ids, actor="api", is_new_run=is_new_run, reason=reason))
         self._on_replayed()
         return {"count": len(ids), "replayed": {str(outcome): amount for outcome, amount in outcomes.items()}}
 
+    def _chosen(self, order: Mapping[str, Any]) -> list[str]:
+        match order:
+            case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(one, str) for one in ids):
+                return ids
+            case {"filter": dict(chosen), **rest} if "ids" not in rest:
+                filters = {str(name): str(value) for name, value in chosen.items()}
+                return select(self._inbox, _filter(filters, browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS))
+            case _:
+                raise BadFilter('send {"ids": ["trg_..."]} or {"filter": {"state": "failed"}}')
 
-def _object(body: bytes) -> Mapping[str, Any]:
+
+def _object(body: bytes, *keys: str) -> Mapping[str, Any]:
+    """Read an order; a key that is not one of these is refused, since a misspelled `dry_run` would not be one."""
     try:
         value = json.loads(body)
-    except ValueError:
-        raise BadRequest("the body is not JSON") from None
+    except (ValueError, RecursionError):
+        raise BadFilter("the body is not JSON") from None
     if not isinstance(value, dict):
-        raise BadRequest("the body must be a JSON object")
+        raise BadFilter("the body must be a JSON object")
+    _refuse_unknown(value, keys)
     return value
 
 
-def _filter(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
+def _refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
+    if surplus := given.keys() - set(known):
+        raise BadFilter(f"unknown: {', '.join(sorted(surplus))[:100]}; there is {', '.join(sorted(known))}")
+
+
+def _flag(order: Mapping[str, Any], name: str) -> bool:
+    value = order.get(name, False)
+    if not isinstance(value, bool):
+        raise BadFilter(f"{name} must be true or false")
+    return value
+
+
+def _page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
     """Read a filter and a page size from a query."""
-    if surplus := query.keys() - allowed - {"limit"}:
-        raise BadRequest(f"unknown: {', '.join(sorted(surplus))}; there is {', '.join(sorted(allowed | {'limit'}))}")
-    values: dict[str, Any] = {name: value for name, value in query.items() if name in allowed}
+    filters = {name: value for name, value in query.items() if name != "limit"}
+    limit = query.get("limit", str(_PAGE))
+    if not limit.isdecimal() or len(limit) > len(str(_MOST)) or not 1 <= int(limit) <= _MOST:
+        raise BadFilter(f"limit must be 1 to {_MOST}")
+    return _filter(filters, allowed), int(limit)
+
+
+def _filter(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
+    _refuse_unknown(given, allowed)
+    values: dict[str, Any] = dict(given)
     for name in ("since", "until"):
         if name in values:
             values[name] = _instant(name, values[name])
-    limit = query.get("limit", str(_PAGE))
-    if not limit.isdecimal() or not 1 <= int(limit) <= _MOST:
-        raise BadRequest(f"limit must be 1 to {_MOST}")
-    return browsing.Filter(**values), int(limit)
+    return browsing.Filter(**values)
 
 
 def _instant(name: str, text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRequest(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
+        raise BadFilter(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 

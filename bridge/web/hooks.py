@@ -5,7 +5,6 @@ bare handler against 0.38-0.45). The size is enforced while reading, with or wit
 body is never handed to any parser here. Answers name no route, no DAG and no cause.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from bridge.errors import InboxUnavailable, Refused
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
+from bridge.web.patience import Patience
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,7 +60,7 @@ class Hooks:
         self._receiving = receiving
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._body_seconds = body_seconds
+        self._patience = Patience(body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; never with 5xx because of what was sent."""
@@ -100,7 +100,7 @@ class Hooks:
         pieces: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(self._body_seconds):
+            with self._patience:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":

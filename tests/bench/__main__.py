@@ -18,6 +18,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short runs, to see that it works")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of bare and bridge (7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of one run under load (5)")
+    parser.add_argument("--sustained", type=int, default=25, help="length of the one long run (25)")
     parser.add_argument("--profile", action="store_true", help="also show where the time of an answer goes (py-spy)")
     parser.add_argument("--imports", action="store_true", help="also show what is imported on the way to ready")
     parser.add_argument("--write", action="store_true", help=f"also write {_RESULTS.name}")
@@ -26,7 +27,7 @@ def _options() -> argparse.Namespace:
     if unknown := set(options.parts) - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if options.quick:
-        options.rounds, options.seconds = 1, 2
+        options.rounds, options.seconds, options.sustained = 1, 2, 2
     return options
 
 
@@ -48,7 +49,7 @@ def main() -> int:
     if options.imports:
         sections.append(_show(startup.import_times()))
     if "acks" in parts:
-        sections.append(_show(acks.measure(rounds=options.rounds, seconds=options.seconds)))
+        sections.append(_show(_acks(options)))
     if options.profile:
         sections.append(_show(profiling.measure()))
     if "end_to_end" in parts:
@@ -56,6 +57,10 @@ def main() -> int:
     if options.write:
         _RESULTS.write_text("\n\n".join("\n".join(section) for section in sections) + "\n")
     return 0
+
+
+def _acks(options: argparse.Namespace) -> list[str]:
+    return acks.measure(rounds=options.rounds, seconds=options.seconds, sustained_seconds=options.sustained)
 
 
 def _show(section: list[str]) -> list[str]:

@@ -5,8 +5,9 @@ changes from minute to minute, and both have the same. Every run of the bridge s
 """
 
 import re
-from collections.abc import Set
-from contextlib import ExitStack
+import statistics
+from collections.abc import Callable, Iterator, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tests.bench import machine, servers
@@ -14,6 +15,7 @@ from tests.bench.load import CONNECTIONS, Load, Requests, send
 from tests.service import BridgeProcess
 
 MOST_A_SECOND = 40_000  # more than any server here has answered: requests are made for so many
+MOST_SUSTAINED = 20_000
 _WARM_UP_SECONDS = 1
 _COUNTED = re.compile(r'^bridge_deliveries_total\{outcome="(\w+)",source="planasonix"\} ([0-9.e+]+)$', re.MULTILINE)
 
@@ -42,16 +44,18 @@ KINDS = {
 }
 
 
-def pinnings() -> list[Pinning]:
-    """Return the ways to share the cores of this machine."""
-    cores = machine.cores()
-    ways = [Pinning("unpinned", set(cores), set(cores))]
-    if len(cores) > 1:
-        ways.insert(0, Pinning("server on one core, generator on another", {cores[0]}, {cores[1]}))
-    return ways
+def pinned() -> Pinning:
+    """Give the two quietest cores to server and generator; on a machine with one, both share it."""
+    server, generator = (machine.cores() * 2)[:2]
+    return Pinning("server on one core, generator on another", {server}, {generator})
 
 
-def measure(*, rounds: int, seconds: int) -> list[str]:
+def unpinned() -> Pinning:
+    """Let both run where they like."""
+    return Pinning("unpinned", set(machine.cores()), set(machine.cores()))
+
+
+def measure(*, rounds: int, seconds: int, sustained_seconds: int) -> list[str]:
     """Run everything and return the section of the report."""
     lines = [
         "## Acknowledgements a second",
@@ -61,29 +65,54 @@ def measure(*, rounds: int, seconds: int) -> list[str]:
         "mapping that matches nothing, so every delivery is stored, read and set `unrouted`. Matched: every delivery "
         "matches a route whose Airflow refuses connections, so its trigger is made and held as well.",
     ]
-    for pinning in pinnings():
-        lines += ["", f"### {pinning.name}", "", *_table(measure_pinned(pinning, rounds=rounds, seconds=seconds))]
-    return lines
+    done = measure_rounds(pinned, rounds=rounds, seconds=seconds)
+    bare = statistics.median(runs["bare"].load.per_second for runs in done)
+    lines += ["", "### Server on one core, generator on another", "", *_table(done)]
+    lines += measure_sustained(bare, seconds=sustained_seconds)
+    done = measure_rounds(unpinned, rounds=rounds, seconds=seconds)
+    return [*lines, "", "### Unpinned", "", *_table(done)]
 
 
-def measure_pinned(pinning: Pinning, *, rounds: int, seconds: int) -> list[dict[str, Run]]:
-    """Run all kinds in turn, forth and back."""
+def measure_rounds(pin: Callable[[], Pinning], *, rounds: int, seconds: int) -> list[dict[str, Run]]:
+    """Run all kinds in turn, forth and back, each round on the cores that are quiet when it begins."""
     done = []
     for number in range(rounds):
+        pinning = pin()
         kinds = list(KINDS) if number % 2 == 0 else list(reversed(KINDS))
-        runs = {kind: run_one(kind, pinning, seconds=seconds) for kind in kinds}
+        with made_requests(seconds * MOST_A_SECOND) as requests:
+            runs = {kind: run_one(kind, pinning, requests, seconds=seconds) for kind in kinds}
         done.append(runs)
         told = ", ".join(f"{kind} {runs[kind].load.per_second:,.0f}/s" for kind in KINDS)
         print(f"  {pinning.name}, round {number + 1}: {told}", flush=True)
     return done
 
 
-def run_one(kind: str, pinning: Pinning, *, seconds: int) -> Run:
-    """Start one server, warm it up, load it, and check that it did what it acknowledged."""
+def measure_sustained(bare_per_second: float, *, seconds: int) -> list[str]:
+    """Run the bridge once for so long that keys of events no longer all stay in memory; return lines."""
+    with made_requests(seconds * MOST_SUSTAINED) as requests:
+        run = run_one("matched", pinned(), requests, seconds=seconds)
+    rate = run.load.per_second
+    return [
+        f"- matched, {seconds} s without a pause ({run.load.answers:,} webhooks, so that most keys were folded into "
+        f"their table meanwhile): {rate:,.0f}/s, {rate / bare_per_second:.2f} of bare, p99 {run.load.p99_ms:.1f} ms"
+    ]
+
+
+@contextmanager
+def made_requests(amount: int) -> Iterator[tuple[Requests, Requests]]:
+    """Make the requests of a warm-up and of a run; each server that gets them has an empty store."""
     servers.FOLDER.mkdir(parents=True, exist_ok=True)
-    path = servers.FOLDER / "requests"
+    paths = [servers.FOLDER / name for name in ("requests.warm", "requests")]
+    try:
+        yield Requests(paths[0], amount=_WARM_UP_SECONDS * MOST_A_SECOND), Requests(paths[1], amount=amount)
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def run_one(kind: str, pinning: Pinning, requests: tuple[Requests, Requests], *, seconds: int) -> Run:
+    """Start one server, warm it up, load it, and check that it did what it acknowledged."""
     with ExitStack() as stack:
-        stack.callback(path.unlink, missing_ok=True)
         if kind == "bare":
             process, port = stack.enter_context(servers.bare())
             bridge, pid = None, process.pid
@@ -91,19 +120,13 @@ def run_one(kind: str, pinning: Pinning, *, seconds: int) -> Run:
             bridge = stack.enter_context(servers.bridge(mapping=KINDS[kind]))
             pid, port = bridge.process.pid, bridge.port
         machine.pin(pid, pinning.server)
-        warm = _load(path, port, pinning, _WARM_UP_SECONDS)
-        requests = Requests(path, amount=seconds * MOST_A_SECOND)
+        warm = send(requests[0], port=port, seconds=_WARM_UP_SECONDS, cores=pinning.generator)
         used = machine.cpu_seconds(pid)
-        load = send(requests, port=port, seconds=seconds, cores=pinning.generator)
+        load = send(requests[1], port=port, seconds=seconds, cores=pinning.generator)
         run = Run(load, (machine.cpu_seconds(pid) - used) / load.answers * 1e6)
         if bridge is not None:
             check_kept(bridge, answers=warm.answers + load.answers, loads=2)
     return run
-
-
-def _load(path: object, port: int, pinning: Pinning, seconds: int) -> Load:
-    requests = Requests(path, amount=seconds * MOST_A_SECOND)
-    return send(requests, port=port, seconds=seconds, cores=pinning.generator)
 
 
 def check_kept(bridge: BridgeProcess, *, answers: int, loads: int) -> None:
@@ -129,7 +152,8 @@ def _table(rounds: list[dict[str, Run]]) -> list[str]:
     lines.append("")
     for kind in ("unmatched", "matched"):
         ratios = [runs[kind].load.per_second / runs["bare"].load.per_second for runs in rounds]
-        lines.append(f"- {kind}: {machine.spread(ratios)} of bare")
+        costs = [runs["bare"].cpu_microseconds / runs[kind].cpu_microseconds for runs in rounds]
+        lines.append(f"- {kind}: {machine.spread(ratios)} of bare; by processor time {machine.spread(costs)}")
     for kind in KINDS:
         median = {
             "p50": machine.percentile([runs[kind].load.p50_ms for runs in rounds], 50),

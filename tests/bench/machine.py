@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 _LIBRARIES = ("uvicorn", "uvloop", "httptools", "starlette", "msgspec", "sqlalchemy", "apache-airflow-client")
+_LOOK_SECONDS = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -48,8 +49,21 @@ def pin(pid: int, cores: Set[int]) -> None:
 
 
 def cores() -> list[int]:
-    """Return the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))
+    """Return the cores that this process may use, those first that others use least just now."""
+    before = _busy_ticks()
+    time.sleep(_LOOK_SECONDS)
+    after = _busy_ticks()
+    return sorted(os.sched_getaffinity(0), key=lambda core: after[core] - before[core])
+
+
+def _busy_ticks() -> dict[int, int]:
+    """Return the ticks that each core has worked."""
+    found = {}
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            found[int(name[3:])] = sum(map(int, ticks)) - int(ticks[3])
+    return found
 
 
 def cpu_seconds(pid: int) -> float:

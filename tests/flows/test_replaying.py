@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from bridge.errors import NotThere
+from bridge.errors import BadFilter, NotThere
 from bridge.inbox import Inbox
-from bridge.inbox.browsing import BadFilter, Filter
+from bridge.inbox.browsing import Filter
 from bridge.inbox.replays import Replayed
 from bridge.model import TriggerState
-from bridge.replaying import NothingSelected, Order, replay, select
+from bridge.replaying import Order, replay, select
 from tests.edges.inbox.support import Store, accept, add, stored
 
 
@@ -38,7 +38,7 @@ def test_a_state_of_triggers_selects_triggers(inbox: Inbox) -> None:
 )
 def test_a_filter_that_selects_by_accident_is_refused(inbox: Inbox, wanted: Filter, message: str) -> None:
     """Nobody replays everything by leaving something out."""
-    with pytest.raises(NothingSelected, match=message):
+    with pytest.raises(BadFilter, match=message):
         select(inbox, wanted)
 
 

@@ -18,6 +18,7 @@ def upgrade() -> None:
     """Create everything."""
     _deliveries()
     _triggers()
+    _trigger_indexes()
     _records()
 
 
@@ -85,6 +86,9 @@ def _triggers() -> None:
         sa.Column("lease_until", sa.BigInteger),
         sa.Column("settled_at", sa.BigInteger),
     )
+
+
+def _trigger_indexes() -> None:
     # Routing a delivery twice makes no second trigger.
     op.create_index("triggers_once", "triggers", ["delivery_id", "route", "airflow", "dag_id", "rerun"], unique=True)
     # One live trigger per DAG run: a second completion event of the same job starts nothing.

@@ -1,0 +1,104 @@
+"""The listeners: sockets, uvicorn, and the bounds of a request's head. The only importer of uvicorn.
+
+uvicorn's httptools protocol bounds neither the size nor the time of a head: one connection that sends headers for
+ever would take all memory, and many that send nothing all file descriptors. Bodies are bounded in web/hooks.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bridge.errors import ConfigError, Problem
+
+_BACKLOG = 2048
+# A head may be so large and take so long; a first packet of up to 256 KiB is taken as it comes.
+_HEAD_BYTES = 65_536
+_HEAD_SECONDS = 10.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers: this process has two servers and one way to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounded heads: whoever is too large gets 400, whoever is too slow is cut off."""
+
+    _is_head = False  # it has begun and goes on in the next packet
+    _has_begun = False  # in this packet
+    _bytes = 0  # of the packets since then
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(_HEAD_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._has_begun = False
+        super().data_received(data)
+        if not self._is_head:
+            return
+        self._bytes = 0 if self._has_begun else self._bytes + len(data)
+        if self._bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+        elif self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_head = self._has_begun = True
+
+    def on_headers_complete(self) -> None:
+        self._is_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def server(app: object, shutdown_seconds: float) -> Server:
+    """Return a server for an ASGI application; give `serve` its sockets."""
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, int(shutdown_seconds)),
+    )
+    return Server(config)
+
+
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """Open a listening socket; ConfigError names the setting to change."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        what = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        raise ConfigError([Problem(setting, 0, 0, what)]) from None
+
+
+def address(listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,87 @@
+"""The installed command in a folder with a configuration of its own."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.demo.processes import free_port
+from tests.edges.inbox.support import empty_store
+from tests.service import COMMAND, CONFIG, SECRET, TOKEN
+
+MAPPING = """\
+routes:
+  - pipeline: pl_8f2a9c1d4e
+    dag: load_orders
+    conf: {rows: "{{ event.rows_loaded }}"}
+  - name: bad
+    pipeline: pl_bad
+    dag: load_orders
+    conf: {date: "{{ event.parameters.business_date }}"}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """stdout as JSON."""
+        return json.loads(self.out)
+
+
+class Place:
+    """A folder with bridge.yaml, mapping.yaml and maybe a store, and the command run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.configure(f"http://127.0.0.1:{free_port()}")
+        (folder / "mapping.yaml").write_text(MAPPING)
+        self.variables = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
+            "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+            "BRIDGE_CONFIG": str(folder / "bridge.yaml"),
+            "BRIDGE_MAPPING": str(folder / "mapping.yaml"),
+            "BRIDGE_ADMIN_TOKEN": TOKEN,
+            "BRIDGE_PORT": str(free_port()),
+            "PLANASONIX_WEBHOOK_SECRET": SECRET,
+            "AIRFLOW_USERNAME": "bridge",
+            "AIRFLOW_PASSWORD": "bridge-password",
+        }
+
+    def configure(self, airflow_url: str) -> None:
+        """Write bridge.yaml."""
+        (self.folder / "bridge.yaml").write_text(CONFIG.format(url=airflow_url, more=""))
+
+    def store(self) -> Path:
+        """Make an empty store."""
+        return empty_store(self.folder / "bridge.db")
+
+    def run(self, *words: str, stdin: bytes = b"", **variables: str | None) -> Ended:
+        """Run the command; variables that are None are taken away."""
+        changed = {**self.variables, **variables}
+        env = {name: value for name, value in changed.items() if value is not None}
+        done = subprocess.run(
+            [COMMAND, *words], env=env, cwd=self.folder, input=stdin, capture_output=True, check=False, timeout=60
+        )
+        ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert "Traceback" not in ended.err or "--debug" in words
+        return ended
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A folder to run the command in."""
+    return Place(tmp_path)
+
+
+Run = Callable[..., Ended]

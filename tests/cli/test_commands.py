@@ -1,0 +1,363 @@
+"""The command line as scripts use it: exit codes, what goes to stdout and what to stderr, JSON that parses."""
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bridge.inbox import Inbox
+from tests.cli.conftest import Place
+from tests.edges.inbox.support import Store, add, stored
+from tests.service import COMMAND, BridgeProcess, body, wait_for
+from tests.standin import Standin
+
+pytestmark = pytest.mark.crash
+COMMANDS = ("serve", "check", "explain", "send", "deliveries", "triggers", "replay", "migrate", "schema")
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> str:
+    """A file with the body of a job that the mapping knows."""
+    path = tmp_path / "payload.json"
+    path.write_bytes(body(event="evt_cli"))
+    return str(path)
+
+
+@pytest.fixture
+def ids(place: Place) -> tuple[str, str]:
+    """A delivery and a trigger that are stored."""
+    place.store()
+    inbox = Inbox(f"sqlite:///{place.folder / 'bridge.db'}")
+    delivery_id = stored(inbox, "evt_cli", body=body(event="evt_cli"))
+    trigger_id = add(inbox, delivery_id, now=datetime.now(UTC))
+    inbox.close()
+    return delivery_id, trigger_id
+
+
+# --- help and usage --------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(place: Place) -> None:
+    """Without configuration, and on stdout when asked for."""
+    ended = place.run("--help", BRIDGE_CONFIG=None, BRIDGE_MAPPING=None)
+    assert (ended.code, ended.err) == (0, "")
+    assert all(command in ended.out for command in COMMANDS)
+
+
+def test_version(place: Place) -> None:
+    """One line."""
+    ended = place.run("--version")
+    assert (ended.code, ended.out.count("\n"), ended.err) == (0, 1, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("nonsense",),
+        ("check", "--nonsense"),
+        ("send",),
+        ("explain",),
+        ("deliveries", "--limit", "0"),
+        ("deliveries", "--limit", "many"),
+        ("deliveries", "--since", "yesterday"),
+        ("deliveries", "--since", "999999999999d"),
+        ("deliveries", "--since", "9" * 5000 + "d"),
+        ("deliveries", "--since", ""),
+        ("deliveries", "--state", "odd"),
+        ("triggers", "--state", "unrouted"),
+        ("replay",),
+        ("replay", "--state", "odd"),
+        ("replay", "--state", "failed", "--source", "planasonix", "--yes"),
+        ("replay", "--state", "unrouted", "--route", "x", "--yes"),
+    ],
+)
+def test_wrong_usage_is_2(place: Place, words: tuple[str, ...]) -> None:
+    """Nothing on stdout, and a line on stderr that says what is wrong."""
+    place.store()
+    ended = place.run(*words)
+    assert ended.code == 2
+    assert ended.err or not words
+
+
+@pytest.mark.parametrize("words", [("check",), ("explain", "payload.json"), ("send", "payload.json"), ("serve",)])
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"BRIDGE_CONFIG": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
+        ({"PLANASONIX_WEBHOOK_SECRET": None}, "PLANASONIX_WEBHOOK_SECRET"),
+        ({"BRIDGE_LOG_LEVEL": "loud"}, "BRIDGE_LOG_LEVEL"),
+    ],
+)
+def test_wrong_configuration_is_2(
+    place: Place, payload: str, words: tuple[str, ...], variables: dict[str, str | None], message: str
+) -> None:
+    """One line a mistake, no secret, nothing on stdout."""
+    ended = place.run(*words, **variables)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err
+
+
+@pytest.mark.parametrize("words", [("deliveries",), ("triggers",), ("replay", "x"), ("explain", "--delivery", "x")])
+def test_a_store_that_is_not_there_is_2(place: Place, words: tuple[str, ...]) -> None:
+    """Looking makes no file; the message says which commands do."""
+    ended = place.run(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "planasonix-bridge migrate" in ended.err
+    assert not (place.folder / "bridge.db").exists()
+
+
+def test_a_missing_file_is_2(place: Place) -> None:
+    """The message names it."""
+    for words in (("explain", "nowhere.json"), ("send", "nowhere.json")):
+        ended = place.run(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert "nowhere.json" in ended.err
+
+
+# --- check, explain, schema, migrate ---------------------------------------------------------------
+
+
+def test_check_says_ok(place: Place) -> None:
+    """How many of what, on stdout."""
+    ended = place.run("check")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("ok: 1 source(s), 1 Airflow(s), 2 route(s)")
+
+
+def test_check_tells_every_mistake(place: Place) -> None:
+    """All of them at once, each with its place."""
+    (place.folder / "mapping.yaml").write_text("routes:\n  - pipline: x\n    dag: a\n  - dag: b\n    onn: failed\n")
+    ended = place.run("check")
+    assert (ended.code, ended.out) == (2, "")
+    assert "mapping.yaml:2:5: " in ended.err
+    assert "mapping.yaml:5:5: " in ended.err
+
+
+def test_check_airflow(place: Place) -> None:
+    """0 when every DAG is there; 1 with the fact beside it when one is not, or when nobody answers."""
+    with Standin() as airflow:
+        place.configure(airflow.url)
+        assert place.run("check", "--airflow").code == 0
+        airflow.dags["load_orders"] = {"is_paused": True}
+        ended = place.run("check", "--airflow")
+        assert ended.code == 1
+        assert "paused" in ended.out
+        del airflow.dags["load_orders"]
+        assert "no such DAG" in place.run("check", "--airflow").out
+    ended = place.run("check", "--airflow")
+    assert ended.code == 1
+    assert "airflow_down" in ended.out
+
+
+@pytest.mark.parametrize("is_stdin", [False, True])
+def test_explain_shows_the_exact_call(place: Place, payload: str, is_stdin: bool) -> None:
+    """From a file or from stdin; exit 0 since a route matches."""
+    words = ("explain", "-", "--json") if is_stdin else ("explain", payload, "--json")
+    ended = place.run(*words, stdin=body(event="evt_cli"))
+    assert ended.code == 0
+    assert ended.json["state"] == "routed"
+    assert ended.json["triggers"][0]["call"]["conf"]["rows"] == 44802
+    assert [one["matches"] for one in ended.json["routes"]] == [True, False]
+
+
+def test_explain_for_people(place: Place, payload: str) -> None:
+    """Which routes match, why the others do not, and the call."""
+    ended = place.run("explain", payload)
+    assert ended.code == 0
+    for part in (
+        "load_orders",
+        "route wants",
+        "dag_run_id: planasonix__job_evt_cli__succeeded__load_orders",
+        "conf: {",
+    ):
+        assert part in ended.out
+
+
+@pytest.mark.parametrize("content", [b"", b"not json", b"\xff", body(event="x", pipeline="pl_other")])
+def test_explain_is_1_when_nothing_would_fire(place: Place, content: bytes) -> None:
+    """Also for a body that cannot be read: it says what would become of it."""
+    ended = place.run("explain", "-", "--json", stdin=content)
+    assert ended.code == 1
+    assert ended.json["state"] in ("invalid", "unrouted")
+
+
+def test_explain_a_stored_delivery(place: Place, ids: tuple[str, str]) -> None:
+    """As it was received."""
+    ended = place.run("explain", "--delivery", ids[0], "--json")
+    assert (ended.code, ended.json["event"]["id"]) == (0, "evt_cli")
+    ended = place.run("explain", "--delivery", "dlv_0000000000000001")
+    assert (ended.code, ended.out) == (1, "")
+    assert "no delivery" in ended.err
+
+
+def test_schema_is_json(place: Place) -> None:
+    """For editors."""
+    ended = place.run("schema")
+    assert ended.code == 0
+    assert ended.json["properties"]["routes"]
+
+
+def test_migrate_twice(place: Place) -> None:
+    """The revision is the answer; the second time there is nothing to do."""
+    first, second = place.run("migrate"), place.run("migrate")
+    assert (first.code, second.code) == (0, 0)
+    assert first.out == second.out != ""
+    assert "migrated from nothing" in first.err
+    assert "nothing to do" in second.err
+    assert (place.folder / "bridge.db").stat().st_mode & 0o077 == 0
+
+
+# --- deliveries, triggers, replay ------------------------------------------------------------------
+
+
+def test_listing(place: Place, ids: tuple[str, str]) -> None:
+    """A table for people, JSON for programs; exit 1 when there is nothing."""
+    for command, id_ in zip(("deliveries", "triggers"), ids, strict=True):
+        table = place.run(command)
+        assert (table.code, table.err) == (0, "")
+        assert id_ in table.out
+        assert [one["id"] for one in place.run(command, "--json", "--since", "1h").json] == [id_]
+        nothing = place.run(command, "--json", "--until", "1999-01-01")
+        assert (nothing.code, nothing.json) == (1, [])
+
+
+def test_one_whole(place: Place, ids: tuple[str, str]) -> None:
+    """With its body, its conf, and what belongs to it."""
+    whole = place.run("deliveries", ids[0], "--json").json
+    assert whole["triggers"][0]["id"] == ids[1]
+    assert place.run("triggers", ids[1], "--json").json["attempt_log"] == []
+    assert "evt_cli" in place.run("deliveries", ids[0]).out
+
+
+@pytest.mark.parametrize("id_", ["dlv_0000000000000001", "trg_0000000000000001", "x"])
+@pytest.mark.parametrize("command", ["deliveries", "triggers", "replay"])
+def test_what_is_not_there_is_1(place: Place, ids: tuple[str, str], command: str, id_: str) -> None:
+    """Nothing on stdout, and stderr says so."""
+    ended = place.run(command, id_)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("error: ")
+
+
+def test_a_terminal_is_not_steered_by_a_sender(place: Place, ids: tuple[str, str]) -> None:
+    """Control characters of a body are shown and not sent."""
+    store = Store(place.folder / "bridge.db")
+    store.rows("UPDATE deliveries SET body = ?, detail = ?", b"\x1b[2J\x07 {}", "\x1b]0;title\x07")
+    store.close()
+    out = place.run("deliveries", ids[0]).out
+    assert "\x1b" not in out
+    assert "\\x1b[2J" in out
+
+
+def test_replay_asks_first(place: Place, ids: tuple[str, str]) -> None:
+    """Without a terminal and without --yes nothing happens; with it the count and the outcomes are told."""
+    Store(place.folder / "bridge.db").rows("UPDATE triggers SET state = 'failed', reason = 'expired'")
+    ended = place.run("replay", "--state", "failed")
+    assert (ended.code, ended.out) == (1, "")
+    assert "1 match" in ended.err
+    assert "--yes" in ended.err
+    ended = place.run("replay", "--state", "failed", "--yes", "--json")
+    assert (ended.code, ended.json) == (0, {"count": 1, "replayed": {"queued": 1}})
+    assert place.run("replay", "--state", "failed", "--yes").code == 1
+
+
+def test_replay_one_and_run_again(place: Place, ids: tuple[str, str]) -> None:
+    """Ids need no --yes; a new run gets a new DAG run id."""
+    assert place.run("replay", *ids, "--json").json["count"] == 2
+    assert place.run("replay", ids[1], "--run-again", "--json").json["replayed"] == {"new_run": 1}
+    runs = [one["dag_run_id"] for one in place.run("triggers", "--json").json]
+    assert runs == [f"run-of-{ids[0]}__r1", f"run-of-{ids[0]}"]
+
+
+# --- send and serve --------------------------------------------------------------------------------
+
+
+def test_send(tmp_path: Path, payload: str, place: Place) -> None:
+    """Signed as the sender does: 202, then 200; with --count each is an event of its own."""
+    folder = tmp_path / "bridge"
+    folder.mkdir()
+    bridge = BridgeProcess(folder, airflow_url="http://127.0.0.1:1", mapping="routes: []\n")
+    try:
+        bridge.start()
+        url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+        first, second = (place.run("send", payload, "--url", url) for _ in range(2))
+        assert (first.code, first.out.split()[:2]) == (0, ["202", "accepted"])
+        assert (second.code, second.out.split()[:2]) == (0, ["200", "duplicate"])
+        many = place.run("send", payload, "--url", url, "--count", "30", "--json")
+        assert [one["http_status"] for one in many.json] == [200] + [202] * 29
+        refused = place.run("send", payload, "--url", url, PLANASONIX_WEBHOOK_SECRET="another-secret-0123456789ab")
+        assert (refused.code, refused.out.split()[:2]) == (1, ["401", "unauthorized"])
+        assert "401 means" in refused.err
+    finally:
+        bridge.close()
+
+
+def test_send_to_nobody(place: Place, payload: str) -> None:
+    """Exit 1, and the cause is told."""
+    ended = place.run("send", payload)
+    assert ended.code == 1
+    assert "ConnectionRefusedError" in ended.out
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "bridge:8080", "http://", "http://x:port", "http://[::1", "http://x:99999"])
+def test_send_to_no_url_is_2(place: Place, payload: str, url: str) -> None:
+    """Wrong usage."""
+    ended = place.run("send", payload, "--url", url)
+    assert (ended.code, ended.out) == (2, "")
+
+
+@pytest.mark.parametrize("content", [b"not json", b"[]", b"\xff"])
+def test_many_of_what_has_no_ids_is_2(place: Place, content: bytes) -> None:
+    """Copies would be duplicates, so it says what --count needs."""
+    (place.folder / "odd.json").write_bytes(content)
+    ended = place.run("send", "odd.json", "--count", "2", "--url", "http://127.0.0.1:1")
+    assert ended.code == 2
+    assert "--count" in ended.err
+
+
+def test_debug_shows_the_traceback(place: Place) -> None:
+    """Only when asked for."""
+    done = subprocess.run(
+        [COMMAND, "--debug", "deliveries"],
+        env=place.variables,
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """After BRIDGE_SHUTDOWN_SECONDS the process ends with 0; the trigger is free for the next one."""
+    with Standin() as airflow:
+
+        def hang(_: object) -> None:
+            wait_for(lambda: is_over, seconds=60, what="the test")
+
+        is_over = False
+        airflow.dags["refresh_sales_marts"] = {"is_paused": False}
+        airflow.before = hang
+        bridge = BridgeProcess(
+            tmp_path,
+            airflow_url=airflow.url,
+            mapping="routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: refresh_sales_marts\n",
+            more="    read_seconds: 20\n    deadline_seconds: 25",
+            settings={"BRIDGE_SHUTDOWN_SECONDS": "1"},
+        )
+        try:
+            bridge.start()
+            bridge.send(body(event="evt_hanging"))
+            wait_for(lambda: airflow.posts() == 1, seconds=20, what="the call")
+            began = datetime.now(UTC)
+            assert bridge.stop() == 0
+            assert (datetime.now(UTC) - began).total_seconds() < 8
+            database = bridge.database()
+            assert database.execute("SELECT state, attempts FROM triggers").fetchall() == [("pending", 0)]
+            database.close()
+        finally:
+            is_over = True
+            bridge.close()

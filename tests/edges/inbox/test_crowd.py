@@ -1,0 +1,34 @@
+"""Whether webhooks crowd, as routing asks before it goes on."""
+
+import asyncio
+import threading
+
+from bridge.inbox import Inbox
+from tests.edges.inbox.support import ON_SQLITE, accept, accept_all
+
+
+@ON_SQLITE
+def test_webhooks_that_share_a_transaction_are_a_crowd_until_the_next_one(inbox: Inbox) -> None:
+    """Twenty wait while something else is written: they are stored together, and nobody waits after them."""
+    begun, released = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        begun.set()
+        released.wait(10)
+
+    async def crowd() -> None:
+        waiting = asyncio.ensure_future(accept_all(inbox, [f"evt_{number}" for number in range(20)]))
+        await asyncio.sleep(0.01)
+        released.set()
+        await waiting
+
+    accept(inbox, "evt_alone")
+    assert not inbox.is_crowded
+    thread = threading.Thread(target=inbox.write, args=(hold,))
+    thread.start()
+    assert begun.wait(10)
+    asyncio.run(crowd())
+    thread.join()
+    assert inbox.is_crowded
+    inbox.check()
+    assert not inbox.is_crowded

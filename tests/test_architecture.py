@@ -1,0 +1,172 @@
+"""The house with floors holds: imports go down only, each library has one importer, nothing grows too long."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parents[1]
+BRIDGE = ROOT / "bridge"
+MODULES = sorted(path for path in BRIDGE.rglob("*.py"))
+MOST_LINES = 300
+MOST_FUNCTION_LINES = 40
+
+# The one place that may import each outside library: a module, or a package with all that is below it.
+IMPORTERS = {
+    "airflow_client": "bridge.airflow",
+    "alembic": "bridge.inbox",
+    "httpx": "bridge.planasonix",
+    "jinja2": "bridge.rendering",
+    "msgspec": "bridge.event",
+    "prometheus_client": "bridge.metrics",
+    "psycopg": "bridge.inbox",
+    "rich": "bridge.cli",
+    "ruamel": "bridge.yamltree",
+    "sqlalchemy": "bridge.inbox",
+    "starlette": "bridge.web",
+    "typer": "bridge.cli",
+    "urllib3": "bridge.airflow",
+    "uvicorn": "bridge.listening",
+    "uvloop": "bridge.wiring",
+}
+# May be used anywhere above the rules: they reach nothing outside.
+EVERYWHERE = {"pydantic", "structlog"}
+# Rules and words do no I/O and read no clock, environment or randomness.
+PURE = (
+    "backoff",
+    "breaker",
+    "errors",
+    "event",
+    "loops",
+    "mapping",
+    "model",
+    "pacing",
+    "planning",
+    "reasons",
+    "rendering",
+    "settling",
+    "signature",
+    "targets",
+    "views",
+    "yamltree",
+)
+IMPURE = {
+    "asyncio",
+    "http",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+    "uuid",
+}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def name(path: Path) -> str:
+    """Return a module's dotted name."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Return the top-level names that a module imports, wherever in it."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (_library(alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield _library(node.module)
+
+
+def _library(module: str) -> str:
+    top = module.partition(".")[0]
+    return "pydantic" if top == "pydantic_core" else top  # one library in two packages
+
+
+def test_imports_go_down_only() -> None:
+    """import-linter's contracts in pyproject.toml hold: the floors, and one importer per library."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_every_library_has_one_importer(path: Path) -> None:
+    """A library that is not listed here has no place in the service yet."""
+    outside = {found for found in imports(path) if found not in sys.stdlib_module_names and found != "bridge"}
+    for library in outside - EVERYWHERE:
+        importer = IMPORTERS.get(library)
+        assert importer is not None, f"{library} is imported and not listed in IMPORTERS"
+        assert name(path) == importer or name(path).startswith(f"{importer}."), f"only {importer} imports {library}"
+
+
+def test_every_listed_library_is_still_imported() -> None:
+    """The list does not outlive its reasons."""
+    used = {found for path in MODULES for found in imports(path)}
+    assert set(IMPORTERS) | EVERYWHERE <= used
+
+
+def test_every_library_is_a_dependency() -> None:
+    """What is imported is installed because the project says so, and not by luck."""
+    text = " ".join(importlib.metadata.requires("planasonix-bridge") or ())
+    declared = {re.sub("[-_.]+", "-", word).lower() for word in re.findall(r"[A-Za-z][A-Za-z0-9_.-]+", text)}
+    distributions = importlib.metadata.packages_distributions()
+    for library in set(IMPORTERS) | EVERYWHERE:
+        names = {re.sub("[-_.]+", "-", found).lower() for found in distributions[library]}
+        assert names & declared, f"{library} is not among the dependencies"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    """At most 300 lines a module and 40 lines a function, docstring included."""
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MOST_FUNCTION_LINES, f"{node.name} in line {node.lineno} has {length} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_rules_and_words_are_pure(path: Path) -> None:
+    """No I/O, clock, environment or randomness below the edges, nor `now()` of a datetime."""
+    if name(path).split(".")[1:2] and name(path).split(".")[1] in PURE:
+        assert not IMPURE & set(imports(path))
+        called = {node.func.attr for node in ast.walk(parsed(path)) if _is_call_of_attribute(node)}
+        assert not called & {"now", "utcnow", "today", "read_text", "read_bytes"}
+
+
+def _is_call_of_attribute(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    """Its first line is a docstring, unless it is empty."""
+    assert ast.get_docstring(parsed(path)) or not path.read_text().strip()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_only_signature_makes_a_verified_delivery(path: Path) -> None:
+    """Unverified bytes cannot be passed on as verified ones by anybody else."""
+    if name(path).startswith("bridge.signature"):
+        return
+    made = [
+        node
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Verified"
+    ]
+    assert made == []

@@ -1,0 +1,331 @@
+"""The admin side: who gets in, what every endpoint answers, and that nothing a client sends is an error of ours."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.demo.processes import free_port
+from tests.service import TOKEN, BridgeProcess, body, wait_for
+from tests.web.conftest import MAPPING
+from tests.web.support import Answer, request
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+Ask = Callable[..., Answer]
+READ = ("status", "deliveries", "triggers", "routes")
+
+
+@pytest.fixture(scope="module")
+def client(bridge: BridgeProcess) -> Iterator[httpx.Client]:
+    """A client with the token."""
+    url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/"
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=30) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def ids(bridge: BridgeProcess) -> dict[str, str]:
+    """What is stored: a routed delivery with its trigger, and one whose template failed."""
+    good = bridge.send(body(event="evt_api")).json()["delivery_id"]
+    bad = bridge.send(body(event="evt_api_bad", pipeline="pl_bad")).json()["delivery_id"]
+    unrouted = bridge.send(body(event="evt_api_other", pipeline="pl_other")).json()["delivery_id"]
+    found = {"good": good, "bad": bad, "unrouted": unrouted}
+    for name, delivery_id in found.items():
+        wait_for(lambda id_=delivery_id: bridge.api(f"deliveries/{id_}")["state"] != "received", seconds=10, what=name)
+    (trigger,) = bridge.api(f"deliveries/{good}")["triggers"]
+    (failed,) = bridge.api(f"deliveries/{bad}")["triggers"]
+    return found | {"trigger": trigger["id"], "failed": failed["id"]}
+
+
+# --- who gets in -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        f"bearer {TOKEN}",
+        f"Bearer {TOKEN} ",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Basic {TOKEN}",
+        TOKEN,
+        "Bearer \xff",
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/status", "/metrics", "/", "/api/v1/nowhere", "//api/v1/status"])
+def test_without_the_token_nobody_gets_in(
+    ask: Ask, bridge: BridgeProcess, authorization: str | None, path: str
+) -> None:
+    """One answer for every path and every wrong token, also where nothing is."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = ask(request(method="GET", path=path, headers=headers, length=False), port=bridge.admin_port)
+    if authorization == f"Bearer {TOKEN} ":
+        assert answer.status in (200, 404, 401)  # blanks around a value are no part of it
+        return
+    assert answer.status == 401
+    assert answer.json["error"] == "unauthorized"
+    assert "BRIDGE_ADMIN_TOKEN" in answer.json["next_step"]
+
+
+def test_a_host_header_opens_nothing(ask: Ask, bridge: BridgeProcess) -> None:
+    """Where a token is set, only the token counts."""
+    wanted = request(method="GET", path="/api/v1/status", headers={}, length=False, host="127.0.0.1")
+    assert ask(wanted, port=bridge.admin_port).status == 401
+
+
+@pytest.fixture(scope="module")
+def open_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
+    """A bridge without a token."""
+    one = BridgeProcess(tmp_path_factory.mktemp("open"), airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING)
+    del one._env["BRIDGE_ADMIN_TOKEN"]
+    one.process = one._process()
+    one.start()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost", 200),
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("bridge.example.com", 401),
+        ("localhost.example.com", 401),
+        ("127.0.0.1.example.com:80", 401),
+        ("example.com:localhost", 401),
+        ("", 401),
+    ],
+)
+def test_without_a_token_only_loopback_names_are_served(
+    ask: Ask, open_bridge: BridgeProcess, host: str, status: int
+) -> None:
+    """A web page that made its own name point at this machine (DNS rebinding) gets nothing."""
+    port = open_bridge.admin_port
+    wanted = request(method="GET", path="/api/v1/status", headers={}, length=False, host=host.format(port=port))
+    answer = ask(wanted, port=port)
+    assert answer.status == status
+    if status == 401:
+        assert "no BRIDGE_ADMIN_TOKEN is set" in answer.json["next_step"]
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+def test_a_form_of_another_site_changes_nothing(ask: Ask, open_bridge: BridgeProcess, content_type: str | None) -> None:
+    """A browser sends such a POST across sites without asking; JSON it does not."""
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    order = b'{"filter": {"state": "failed"}}'
+    answer = ask(request(order, path="/api/v1/replay", headers=headers, host="localhost"), port=open_bridge.admin_port)
+    assert answer.status == 400
+    assert "application/json" in answer.json["detail"]
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+def test_status_tells_where_everything_stands(client: httpx.Client, ids: dict[str, str]) -> None:
+    """Mapping, Airflows, what waits and what ended oddly."""
+    wait_for(lambda: not client.get("status").json()["airflows"][0]["is_available"], seconds=10, what="down")
+    status = client.get("status").json()
+    assert status["mapping"]["routes"] == 2
+    assert status["mapping"]["problems"] == []
+    assert status["airflows"][0]["reason"] == "airflow_down"
+    assert status["airflows"][0]["next_step"]
+    assert status["waiting"]["held"]["count"] >= 1
+    assert status["ended"]["failed"] >= 1
+
+
+def test_a_delivery_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> None:
+    """With body, headers and triggers."""
+    found = client.get(f"deliveries/{ids['good']}").json()
+    assert (found["id"], found["state"], found["event_id"]) == (ids["good"], "routed", "evt_api")
+    assert json.loads(found["body"])["id"] == "evt_api"
+    assert [one["id"] for one in found["triggers"]] == [ids["trigger"]]
+
+
+def test_a_trigger_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> None:
+    """With the exact conf, its attempts, and what to do."""
+    found = client.get(f"triggers/{ids['failed']}").json()
+    assert (found["state"], found["reason"], found["dag_run_id"]) == ("failed", "template", None)
+    assert found["why"]
+    assert found["next_step"]
+    assert found["attempt_log"] == []
+    assert client.get(f"triggers/{ids['trigger']}").json()["conf"]["planasonix"]["delivery_id"] == ids["good"]
+
+
+def test_pages_join(client: httpx.Client, ids: dict[str, str]) -> None:
+    """`next` leads on until it is null."""
+    pages: list[str] = []
+    after: dict[str, str] = {}
+    for _ in range(50):
+        page = client.get("deliveries", params={"limit": "1", **after}).json()
+        pages += [one["id"] for one in page["deliveries"]]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert len(pages) == len(set(pages)) >= 3
+
+
+def test_filters_filter(client: httpx.Client, ids: dict[str, str]) -> None:
+    """By state, event, route and time."""
+    assert client.get("deliveries", params={"event_id": "evt_api"}).json()["deliveries"][0]["id"] == ids["good"]
+    assert ids["unrouted"] in [one["id"] for one in client.get("deliveries?state=unrouted").json()["deliveries"]]
+    assert ids["good"] not in [one["id"] for one in client.get("deliveries?state=unrouted").json()["deliveries"]]
+    assert [one["id"] for one in client.get("triggers?route=bad_template").json()["triggers"]] == [ids["failed"]]
+    assert client.get("deliveries?since=2100-01-01").json() == {"deliveries": [], "next": None}
+    assert client.get("deliveries?until=1999-01-01T00:00:00Z").json()["deliveries"] == []
+    assert client.get("deliveries?source=").json()["deliveries"] == []
+
+
+def test_routes_are_those_in_use(client: httpx.Client) -> None:
+    """Name, line, DAGs and conditions."""
+    first, second = client.get("routes").json()["routes"]
+    assert (first["name"], first["line"], first["dags"]) == ("refresh_sales_marts", 2, ["refresh_sales_marts"])
+    assert second["matches"]["pipeline"] == ["pl_bad"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=501",
+        "limit=-1",
+        "limit=x",
+        "limit=",
+        "limit=" + "9" * 5000,
+        "limit=1.5",
+        "since=yesterday",
+        "since=2025-13-01",
+        "until=",
+        "colour=red",
+        "state=odd",
+        "state=",
+        "state=fired%00",
+    ],
+)
+@pytest.mark.parametrize("what", ["deliveries", "triggers"])
+def test_a_query_that_cannot_be_read_is_told(client: httpx.Client, what: str, query: str) -> None:
+    """400, and what is there instead."""
+    if what == "triggers" and query == "state=fired%00":
+        query = "state=unrouted"
+    answer = client.get(f"{what}?{query}")
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("since", ["0001-01-01", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_any_instant_will_do(client: httpx.Client, since: str) -> None:
+    """The ends of the calendar are no error of ours."""
+    assert client.get("deliveries", params={"since": since}).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["deliveries", "triggers"])
+@pytest.mark.parametrize("id_", ["x", "dlv_1", "trg_0000000000000001", "dlv_0000000000000001", "%00", "..%2f..%2fetc"])
+def test_what_is_not_there_is_404(client: httpx.Client, what: str, id_: str) -> None:
+    """Whatever stands in the place of an id."""
+    assert client.get(f"{what}/{id_}").status_code == 404
+
+
+@pytest.mark.parametrize("path", READ)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_reading_is_get_only(client: httpx.Client, path: str, method: str) -> None:
+    """Nothing else is offered there."""
+    assert client.request(method, path, json={}).status_code == 405
+
+
+# --- explain and replay ----------------------------------------------------------------------------
+
+
+def test_explain_tells_what_would_happen(client: httpx.Client, ids: dict[str, str]) -> None:
+    """For a payload and for a stored delivery alike; nothing is stored."""
+    before = client.get("deliveries").json()
+    payload = json.loads(body(event="evt_imagined"))
+    made = client.post("explain", json={"payload": payload}).json()
+    assert made["state"] == "routed"
+    assert made["triggers"][0]["call"]["dag_id"] == "refresh_sales_marts"
+    assert [one["matches"] for one in made["routes"]] == [True, False]
+    made = client.post("explain", json={"delivery_id": ids["bad"]}).json()
+    assert (made["triggers"][0]["state"], made["triggers"][0]["reason"]) == ("failed", "template")
+    assert client.get("deliveries").json() == before
+
+
+@pytest.mark.parametrize("path", ["explain", "replay"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"x",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"{}",
+        b'{"payload": []}',
+        b'{"payload": {}, "source": ["x"]}',
+        b'{"payload": {}, "source": {}}',
+        b'{"payload": {}, "source": null}',
+        b'{"payload": {}, "source": "nobody"}',
+        b'{"ids": "trg_1"}',
+        b'{"ids": [1]}',
+        b'{"ids": [], "filter": {}}',
+        b'{"filter": []}',
+        b'{"filter": {}}',
+        b'{"filter": {"state": "odd"}}',
+        b'{"filter": {"state": ["failed"]}}',
+        b'{"filter": {"state": "failed", "source": "x"}}',
+        b'{"filter": {"state": "failed", "limit": 1}}',
+        b'{"filter": {"state": "failed", "since": 7}}',
+        b'{"ids": [], "dryrun": true}',
+        b'{"ids": [], "dry_run": "true"}',
+        b'{"ids": [], "run_again": 1}',
+        b'{"ids": [], "reason": {"a": 1}}',
+    ],
+)
+def test_an_order_that_cannot_be_read_does_nothing(client: httpx.Client, path: str, content: bytes) -> None:
+    """400 with what to send; a misspelled `dry_run` replays nothing."""
+    answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+
+
+def test_a_body_without_end_is_refused(client: httpx.Client) -> None:
+    """Two megabytes are enough for an order."""
+    answer = client.post("explain", content=b" " * 2_100_000, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+
+
+def test_replay_shows_its_count_first(client: httpx.Client, bridge: BridgeProcess) -> None:
+    """A dry run counts and changes nothing; then it is done, and the delivery is routed again."""
+    id_ = bridge.send(body(event="evt_replayed", pipeline="pl_nowhere")).json()["delivery_id"]
+    wait_for(lambda: client.get(f"deliveries/{id_}").json()["state"] == "unrouted", seconds=10, what="unrouted")
+    received_at = client.get(f"deliveries/{id_}").json()["received_at"]
+    order: dict[str, Any] = {"filter": {"state": "unrouted", "since": received_at}}
+    assert client.post("replay", json=order | {"dry_run": True}).json() == {"count": 1, "replayed": {}}
+    assert client.get(f"deliveries/{id_}").json()["state"] == "unrouted"
+    answer = client.post("replay", json=order | {"reason": "mended"}).json()
+    assert answer == {"count": 1, "replayed": {"routed_again": 1}}
+    wait_for(lambda: client.get(f"deliveries/{id_}").json()["state"] == "unrouted", seconds=10, what="routed again")
+    assert client.post("replay", json={"ids": []}).json() == {"count": 0, "replayed": {}}
+
+
+@pytest.mark.parametrize("id_", ["x", "", "trg_0000000000000001", "dlv_0000000000000001"])
+def test_replaying_what_is_not_there_is_404(client: httpx.Client, id_: str) -> None:
+    """And it says which one."""
+    answer = client.post("replay", json={"ids": [id_]})
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+def test_nothing_of_all_this_is_an_error_of_the_bridge(client: httpx.Client, bridge: BridgeProcess) -> None:
+    """No traceback in the log, whatever was sent."""
+    client.get("deliveries?limit=x")
+    assert "Traceback" not in bridge.log
