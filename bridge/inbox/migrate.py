@@ -6,6 +6,7 @@ Alembic costs 0.35 s and 10 MB to import, so it is imported only when there is s
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -13,6 +14,8 @@ from bridge.inbox.statements import is_shared
 
 _TURN = text("SELECT pg_advisory_xact_lock(7218035519)")  # any number, as long as every release takes the same one
 _PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statement_timeout','lock_timeout']) AS name")
+
+_MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
 SCHEMA = "0001"  # the newest revision; a test compares it with the folder
 
@@ -49,6 +52,8 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction that no other process migrates beside."""
     with engine.connect() as connection:
         if is_shared(connection):
+            driver: Any = connection.connection.driver_connection
+            driver.answer_seconds = _MIGRATION_SECONDS
             connection.execute(_PATIENCE)
             connection.execute(_TURN)
             yield connection

@@ -15,9 +15,9 @@ from sqlalchemy.engine import ExceptionContext
 
 Password = Callable[[], str | None]
 
-_STATEMENT_SECONDS = 15
+_STATEMENT_SECONDS = 10
 # Longer than the server's own limit: it speaks only when the server does not speak any more.
-_ANSWER_SECONDS = 20.0
+_ANSWER_SECONDS = 12.0
 # What libpq may be told in the URL's query instead, e.g. ?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=3
 _DEFAULTS: dict[str, Any] = {
     "application_name": "planasonix-bridge",
@@ -31,7 +31,7 @@ _DEFAULTS: dict[str, Any] = {
 # A commit is on the disk before it returns, also where the server's default is less; a stricter default stays.
 _SETTINGS = f"""\
 SELECT set_config('statement_timeout', '{_STATEMENT_SECONDS}s', false),
-       set_config('lock_timeout', '10s', false),
+       set_config('lock_timeout', '5s', false),
        set_config('idle_in_transaction_session_timeout', '10s', false),
        set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply')
                   THEN current_setting('synchronous_commit') ELSE 'on' END, false)"""
@@ -98,15 +98,17 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
 class _Connection(psycopg.Connection[Any]):
     """A connection that gives up on a server that stopped answering while its kernel still does."""
 
+    answer_seconds = _ANSWER_SECONDS
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for one answer; psycopg itself would wait for ever."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, _ANSWER_SECONDS)
+            return super().wait(gen, interval, self.answer_seconds)
         except errors._WaitTimeout:
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"no answer within {_ANSWER_SECONDS:g} s") from None
+            raise psycopg.OperationalError(f"no answer within {self.answer_seconds:g} s") from None
 
 
 class _Text(StrDumperUnknown):

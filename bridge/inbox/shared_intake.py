@@ -114,9 +114,8 @@ class SharedBatches:
 
     def _insert(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
         """Insert what is new, find what is not; one outcome a row, in order."""
-        ids = dict(
-            zip((row[0] for row in reversed(rows)), reversed(numbers), strict=True)
-        )  # the first of copies counts
+        # Reversed, so that of copies in one batch the first one counts.
+        ids = {row[0]: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
         by_key = {row[0]: row for row in reversed(rows)}
         known: dict[bytes, int] = {}
         for _ in range(_TRIES):

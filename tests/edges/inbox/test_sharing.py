@@ -156,7 +156,7 @@ def test_commits_are_durable_and_nothing_hangs(inbox: Inbox) -> None:
         names = ("synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]  # type: ignore[attr-defined]
 
-    assert inbox.write(settings) == ["on", "15s", "10s", "10s"]
+    assert inbox.write(settings) == ["on", "10s", "5s", "10s"]
 
 
 def test_the_password_is_read_at_every_new_connection(
