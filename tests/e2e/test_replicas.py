@@ -1,5 +1,6 @@
 """Two real bridges on one PostgreSQL: either may die, the database may die, and nothing is lost or doubled."""
 
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from tests.airflow_server import PostgresServer
-from tests.service import BridgeProcess, body, wait_for
+from tests.service import COMMAND, BridgeProcess, body, wait_for
 from tests.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
@@ -137,3 +138,24 @@ def test_postgresql_is_killed_and_comes_back(
     for event in list(acknowledged)[:: max(1, len(acknowledged) // 20)]:
         again = replicas[0].send(body(event=event))
         assert (again.status_code, again.json()["delivery_id"]) == (200, acknowledged[event])
+
+
+def test_stopping_and_starting_without_postgresql(
+    own_server: PostgresServer, standin: Standin, start_replica: Callable[[str], BridgeProcess]
+) -> None:
+    """A bridge whose store is away still ends in order; one that cannot start says why in one line, no password."""
+    url = own_server.create_database("bridge").replace("postgres@", "postgres:never-to-be-shown@")
+    bridge = start_replica(url)
+    bridge.send(body(event="evt_1"))
+    own_server.kill()
+    wait_for(lambda: bridge.send(body(event="evt_2")).status_code == 503, seconds=10, what="a refusal")
+    wait_for(lambda: not bridge.is_ready(), seconds=10, what="not ready")
+    assert bridge.stop() == 0
+    done = subprocess.run(
+        [COMMAND, "serve"], env=bridge.environment, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 1
+    assert "the store cannot be opened" in done.stderr
+    assert "Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "never-to-be-shown" not in done.stderr + bridge.log
