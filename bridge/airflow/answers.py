@@ -54,6 +54,8 @@ def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt
         return throttled
     if answer.status >= 500:
         return _server_error(answer)
+    if answer.status == 408:
+        return Doubt(told(answer), 408)  # a proxy that found the request too slow; who knows what it passed on
     if answer.status == 409:
         return Conflict(told(answer))
     return place_trouble(answer) or _refusal(answer)

@@ -36,10 +36,11 @@ class Session:
         self._target = target
         self._transport = transport
         self._tokens = Tokens(self._sign_in)
-        self._version = target.version if target.version in _API else None
+        self._configured = target.version if target.version in _API else None
+        self._version = self._configured
 
     def version(self) -> str | Trouble:
-        """Return Airflow's major version, "2" or "3": as configured, or as found out once."""
+        """Return Airflow's major version, "2" or "3": as configured, or as found out (anew once its health is gone)."""
         if self._version is None:
             found = self._find_version()
             if not isinstance(found, str):
@@ -70,6 +71,8 @@ class Session:
         if isinstance(came, Failure):
             return answers.after_failure(came)
         if (trouble := answers.after_question(came)) is not None:
+            if came.status in (404, 405):
+                self._version = self._configured  # Airflow 2 may have become 3 meanwhile: found out anew next time
             return trouble
         database = came.object().get("metadatabase")
         status = database.get("status") if isinstance(database, dict) else None

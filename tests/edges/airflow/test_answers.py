@@ -85,6 +85,7 @@ def test_answer_to_a_trigger(came: Answer, kind: type, reason: Reason | None) ->
         (answer(200, b'{"dag_run_id": "ou'), Doubt("200, but its JSON cannot be read", 200)),
         (answer(200, {"dag_run_id": "ours"}, is_cut=True), Doubt("200, but its JSON cannot be read", 200)),
         (answer(200, b"", ""), Doubt("200, but empty", 200)),
+        (answer(408, PAGE, HTML), Doubt("408 (text/html)", 408)),
         (answer(502, PAGE, HTML), Doubt("502 (text/html)", 502)),
         (answer(504, PAGE, HTML), Doubt("504 (text/html)", 504)),
         (answer(524, PAGE, HTML), Doubt("524 (text/html)", 524)),

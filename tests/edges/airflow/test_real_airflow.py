@@ -54,12 +54,14 @@ def test_a_strangers_run_is_never_taken_for_ours(connect: Connect, airflow: Airf
     assert outcome.reason is Reason.RUN_ID_CONFLICT
 
 
-def test_sixteen_threads_start_one_run(connect: Connect, airflow: AirflowServer) -> None:
+def test_twelve_threads_start_one_run(connect: Connect, airflow: AirflowServer) -> None:
     """A race is decided by Airflow's unique run id, and its losers read back that it was theirs."""
-    bridge = connect(concurrency=16)
-    with ThreadPoolExecutor(16) as pool:
-        outcomes = list(pool.map(lambda _: bridge.fire(trigger()), range(16)))
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AlreadyThere"] * 15 + ["Started"]
+    # Not 15 or more: they may take all of the api-server's pool of 15 database connections, and its audit log then
+    # waits for one more on the event loop, so that nothing is answered for 30 s (seen in one of ten runs with 16).
+    bridge = connect(concurrency=12)
+    with ThreadPoolExecutor(12) as pool:
+        outcomes = list(pool.map(lambda _: bridge.fire(trigger()), range(12)))
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AlreadyThere"] * 11 + ["Started"]
     assert run_ids(airflow) == [RUN_ID]
 
 

@@ -117,6 +117,24 @@ def test_airflow_2_probe(airflow_2: Canned) -> None:
     bridge.close()
 
 
+def test_airflow_2_that_became_3_is_found_anew(airflow_2: Canned) -> None:
+    """An upgrade under a running bridge costs one probe; a version that is configured stays, and is told as wrong."""
+    bridge, fixed = airflow_2.airflow(AirflowAuth()), airflow_2.airflow(AirflowAuth(), version="2")
+    assert bridge.probe() is None
+    assert fixed.probe() is None
+    gone = {"error": "/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead."}
+    for path in ("version", "health", "dags"):
+        airflow_2.says("GET", f"/api/v1/{path}", gone, 404)
+    airflow_2.says("GET", "/api/v2/version", {"version": "3.3.2"})
+    airflow_2.says("GET", "/api/v2/monitor/health", {"metadatabase": {"status": "healthy"}})
+    airflow_2.says("GET", "/api/v2/dags", {"dags": []})
+    assert isinstance(bridge.probe(), Misconfigured)
+    assert bridge.probe() is None
+    assert [isinstance(fixed.probe(), Misconfigured) for _ in range(2)] == [True, True]
+    bridge.close()
+    fixed.close()
+
+
 def test_airflow_2_facts(airflow_2: Canned) -> None:
     """`is_active: false` is a DAG that left its file."""
     airflow_2.says("GET", "/api/v1/dags/marts/details", {"is_paused": True, "is_active": False, "params": {}})
