@@ -118,7 +118,7 @@ class Router:
 
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""
-        waiting = self._inbox.read(due, now=self._clock(), most=BATCH)
+        waiting = self._inbox.read(due, now=self._clock(), most=BATCH, node=self._inbox.node)
         if waiting:
             self._route([(delivery, self._plan(delivery)) for delivery in waiting])
         return len(waiting)

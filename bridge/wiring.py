@@ -54,14 +54,17 @@ class Service:
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
-        before, after = inboxes.prepare(environment.database_url)
+        before, after = inboxes.prepare(environment.database_url, password=environment.database_password)
         if before != after:
             _log.info("migrated", before=before, after=after)
         _warn_of_keys(config)
         keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
         self._metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
         self._inbox = Inbox(
-            environment.database_url, intake_limit=environment.intake_limit, on_intake=self._metrics.observe_commit
+            environment.database_url,
+            password=environment.database_password,
+            intake_limit=environment.intake_limit,
+            on_intake=self._metrics.observe_commit,
         )
         self._build_flows(environment, config)
         self._readiness = Readiness(self._inbox)
@@ -109,6 +112,7 @@ class Service:
         recovered = await asyncio.to_thread(self._inbox.recover)
         if recovered:
             _log.info("recovered", triggers=recovered)
+        self._inbox.listen(self._wake_all)
         self._dispatcher.start()
         self._router.start()
         self._mapping.start()

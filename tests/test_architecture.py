@@ -27,6 +27,7 @@ IMPORTERS = {
     "jwt": "bridge.signature",
     "msgspec": "bridge.event",
     "prometheus_client": "bridge.metrics",
+    "psycopg": "bridge.inbox",
     "rich": "bridge.cli",
     "ruamel": "bridge.yamltree",
     "sqlalchemy": "bridge.inbox",

@@ -29,6 +29,7 @@ def migrate() -> None:
     from bridge import inbox
     from bridge.cli import context
 
-    before, after = inbox.prepare(context.environment().database_url)
+    environment = context.environment()
+    before, after = inbox.prepare(environment.database_url, password=environment.database_password)
     say("nothing to do" if before == after else f"migrated from {before or 'nothing'} to {after}")
     typer.echo(after)

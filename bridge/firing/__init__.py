@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -77,22 +78,23 @@ class Dispatcher:
     def stop(self, limit_seconds: float) -> None:
         """Claim nothing more, let running calls end up to a limit, then give the leases back.
 
-        A call that outlives the limit may still make its run; its trigger is fired again under the same DAG run
-        id by whoever takes it, finds the run, and settles.
+        A call that outlives the limit may make its run after all; whoever fires the trigger again finds that run.
         """
         self._is_stopping = True
         self._wake.set()
         self._thread.join()
         deadline = time.monotonic() + limit_seconds
         while self._under_way() and time.monotonic() < deadline:
-            self._renew()
+            with suppress(InboxUnavailable):  # then the leases lapse, as after a crash
+                self._renew()
             self._wake.clear()
             self._wake.wait(min(0.2, max(0.0, deadline - time.monotonic())))
         left = self._under_way()
         self._pool.shutdown(wait=not left, cancel_futures=True)
         if left:
             _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in left])
-            self._inbox.write(triggers.give_back, left)
+            with suppress(InboxUnavailable):
+                self._inbox.write(triggers.give_back, left)
 
     def _under_way(self) -> list[Claimed]:
         with self._lock:
@@ -105,8 +107,7 @@ class Dispatcher:
                 pause = self._tick()
             except InboxUnavailable:
                 pause = _POLL_SECONDS
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread: whatever it is, triggers must go on being fired.
+            except Exception:  # noqa: BLE001 - the last guard of the thread: triggers must go on being fired
                 _log.exception("dispatch_failed")
                 self._metrics.failures.labels("dispatch").inc()
                 pause = _POLL_SECONDS

@@ -4,8 +4,11 @@
     write    a function of a connection, committed    (any thread)
     read     a function of a read-only connection     (any thread)
 
-The functions for `write` and `read` live beside this file, one module per subject. Answering 2xx is right only
-after `accept` has returned; nothing here keeps anything that matters in memory.
+    listen   be woken when another process has made work
+
+The functions for `write` and `read` live beside this file, one module per subject. What differs between SQLite (one
+process) and PostgreSQL (any number of replicas) is in `stores`, and inside statements in `statements`. Answering 2xx
+is right only after `accept` has returned; nothing here keeps anything that matters in memory.
 """
 
 import asyncio
@@ -14,15 +17,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.errors import ConfigError, InboxUnavailable, Problem
-from bridge.inbox import engines, ids, intake, triggers
+from bridge.inbox import engines, ids, intake
+from bridge.inbox.causes import cause
 from bridge.inbox.migrate import SCHEMA, current, migrate
+from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
 from bridge.model import DeliveryState, Verified
 from bridge.reasons import Reason
@@ -32,7 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
-_PROBE = text("UPDATE alembic_version SET version_num = version_num")
+_JUST_NOW_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +52,31 @@ class Inbox:
     """One process's way to the store."""
 
     def __init__(
-        self, url: str, *, intake_limit: int = 4096, on_intake: Callable[[int, float], None] = lambda *_: None
+        self,
+        url: str,
+        *,
+        password: Password = lambda: None,
+        intake_limit: int = 4096,
+        on_intake: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        """Open a migrated store. Raises ConfigError for a wrong URL or a schema that is not there."""
-        database = engines.read_url(url)
-        if not Path(str(database.database)).exists():
-            what = f"there is no store at {database.database}; start `serve`, or run `planasonix-bridge migrate`"
-            raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
-        self._writing = engines.open_writer(database)
-        self._reading = engines.open_readers(database)
-        with _opening():
-            found = current(self._writing)
+        """Open a migrated store; `password` is asked at every new connection to PostgreSQL.
+
+        Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
+        """
+        self._store = open_store(url, password)
+        with _opening(url):
+            found = current(self._store.writing)
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
+        # This process's mark in the ids that it makes.
+        self.node = secrets.randbelow(ids.NODES)
         self._new_id = ids.IdMaker(
-            node=secrets.randbelow(ids.NODES), microseconds=lambda: time.time_ns() // 1000, after=self._newest()
+            node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
-        self._writer = Writer(self._writing, new_id=self._new_id, intake_limit=intake_limit, on_intake=on_intake)
+        self._writer = Writer(
+            lambda: self._store.open_batches(self._new_id), intake_limit=intake_limit, on_intake=on_intake
+        )
 
     async def accept(
         self,
@@ -100,28 +112,25 @@ class Inbox:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether webhooks came faster than each could be stored alone, when the newest transaction began."""
-        return self._writer.crowd >= _CROWD
+        """Whether webhooks came faster than each could be stored alone, when the newest transaction began just now."""
+        return self._writer.crowd >= _CROWD and time.monotonic() - self._writer.crowd_at < _JUST_NOW_SECONDS
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; its result comes after the commit.
 
         Raises InboxUnavailable when the store cannot commit. Blocks: never call it on the event loop.
         """
-        return self._writer.run(lambda connection: work(connection, *arguments, **keywords))
+        return self._store.write(lambda connection: work(connection, *arguments, **keywords), self._writer)
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` on a read-only connection. Blocks: never call it on the event loop."""
         try:
-            with self._reading.connect() as connection:
+            with self._store.reading.connect() as connection:
                 return work(connection, *arguments, **keywords)
+        except PoolTimeout:
+            raise InboxUnavailable("every connection to the store is busy") from None
         except DBAPIError as error:
             raise InboxUnavailable(f"the store cannot be read: {type(error.orig).__name__}") from error
-
-    def _newest(self) -> int:
-        """Return the newest delivery's id: those to come must be greater, even if the clock was set back."""
-        with self._writing.connect() as connection:
-            return connection.execute(_NEWEST).scalar_one() or 0
 
     def new_trigger_id(self) -> str:
         """Return a fresh trigger id."""
@@ -129,39 +138,50 @@ class Inbox:
 
     def check(self) -> None:
         """Prove that a write commits; raises InboxUnavailable."""
-        self.write(lambda connection: connection.execute(_PROBE).rowcount)
+        self.write(self._store.probe)
 
     def recover(self) -> int:
-        """Set free whatever a dead process was firing. Only for the one process that may serve the store."""
-        return self.write(triggers.take_over_all)
+        """Set free whatever a dead process was firing, where no other process can hold a lease (SQLite)."""
+        return self.write(self._store.recover)
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""
+        self._store.listen(on_news)
 
     def close(self) -> None:
         """Write what waits and close every connection."""
         self._writer.close()
-        self._reading.dispose()
-        self._writing.dispose()
+        self._store.close()
 
 
-def prepare(url: str) -> tuple[str | None, str]:
-    """Bring the store's schema up to date; return the revision before and after."""
-    engine = engines.open_writer(engines.read_url(url))
+def _newest(connection: Connection) -> int:
+    """Return the newest delivery's id: those to come must be greater, even if the clock was set back."""
+    return connection.execute(_NEWEST).scalar_one() or 0
+
+
+def prepare(url: str, *, password: Password = lambda: None) -> tuple[str | None, str]:
+    """Bring the store's schema up to date; return the revision before and after. Several processes may try at once."""
+    engine = open_for_migration(url, password)
     try:
-        with _opening():
+        with _opening(url):
             return migrate(engine)
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _opening() -> Iterator[None]:
-    """Tell what keeps the file from being a store as a mistake of the configuration."""
+def _opening(url: str) -> Iterator[None]:
+    """Tell what keeps the URL from naming a store: a mistake of the configuration, or a server that is away."""
     try:
         yield
     except DBAPIError as error:
-        what = f"the store cannot be opened: {error.orig}"
+        what = f"the store cannot be opened: {cause(error)}"
+        if isinstance(error, OperationalError) and engines.is_postgresql(engines.read_url(url)):
+            raise InboxUnavailable(what) from None
         raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)]) from None
 
 
-def lock(url: str) -> engines.FileLock:
-    """Take the right to serve this store alone. Raises InboxInUse."""
-    return engines.FileLock(engines.read_url(url))
+def lock(url: str) -> engines.FileLock | NoLock:
+    """Take the right to serve a SQLite file alone; raises InboxInUse. PostgreSQL is served by any number."""
+    database = engines.read_url(url)
+    return NoLock() if engines.is_postgresql(database) else engines.FileLock(database)

@@ -3,23 +3,28 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import BigInteger, Connection, text
 
-from bridge.inbox.ids import number
+from bridge.inbox.ids import NODES, number
 from bridge.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
+from bridge.inbox.statements import a_list, announce, unlocked
 from bridge.inbox.triggers import NewTrigger, add
 from bridge.model import Delivery, DeliveryState
 from bridge.reasons import Reason
 
-# The literal state lets SQLite use the partial index `deliveries_waiting`.
+# The literal state lets the databases use the partial index `deliveries_waiting`.
 _DUE = text(
     f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE state = 'received' AND due_at <= :now"  # noqa: S608
-    " ORDER BY due_at LIMIT :most"
+    f" AND (id & {NODES - 1} = :node OR due_at <= :others) ORDER BY due_at LIMIT :most"
 )
+_OTHERS = timedelta(seconds=2)
 _GET = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = :id")  # noqa: S608
+_LOCK = text("SELECT id FROM deliveries WHERE id IN :ids AND state = 'received' FOR UPDATE SKIP LOCKED").bindparams(
+    a_list("ids", BigInteger())
+)
 _ROUTE = text(
     "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup)"
     " WHERE id = :id AND state = 'received'"
@@ -63,12 +68,18 @@ class Postponed:
     is_lookup: bool
 
 
-def due(connection: Connection, *, now: datetime, most: int) -> list[Delivery]:
-    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large."""
+def due(connection: Connection, *, now: datetime, most: int, node: int | None = None) -> list[Delivery]:
+    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large.
+
+    `node` is the mark of this process in the ids that it makes. What another replica has taken in is left to it for a
+    moment: then both would plan it, although only one can store the plan. None: there is no other.
+    """
+    moment = microseconds(now)
+    values = {"now": moment, "node": node, "others": moment if node is None else microseconds(now - _OTHERS)}
     options = {"yield_per": _ROWS_AT_ONCE}
     waiting: list[Delivery] = []
     size = 0
-    with connection.execute(_DUE, {"now": microseconds(now), "most": most}, execution_options=options) as rows:
+    with connection.execute(_DUE, {**values, "most": most}, execution_options=options) as rows:
         for row in rows.mappings():
             waiting.append(delivery(row))
             size += len(waiting[-1].body)
@@ -89,7 +100,10 @@ def settle_routing(connection: Connection, routings: Sequence[Routing], *, now: 
     Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent).
     """
     added = 0
+    free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
     for routing in routings:
+        if number(routing.delivery_id, "dlv") not in free:
+            continue
         parameters = {
             "id": number(routing.delivery_id, "dlv"),
             "state": routing.state,
@@ -99,6 +113,8 @@ def settle_routing(connection: Connection, routings: Sequence[Routing], *, now: 
         }
         if connection.execute(_ROUTE, parameters).rowcount:
             added += sum(add(connection, trigger, now=now) for trigger in routing.triggers)
+    if added:
+        announce(connection)
     return added
 
 

@@ -1,6 +1,6 @@
-"""Opens the store: SQLAlchemy engines with what each database needs to be durable and to fail early.
+"""Opens a SQLite store: engines with what it needs to be durable and to fail early; and reads the store's URL.
 
-SQLite: WAL (readers never wait for the writer), synchronous=FULL (the commit is on the disk before it
+WAL (readers never wait for the writer), synchronous=FULL (the commit is on the disk before it
 returns), one writer connection. Readers are read-only connections.
 """
 
@@ -20,13 +20,15 @@ _BUSY_MILLISECONDS = 5_000
 
 
 def read_url(text: str) -> URL:
-    """Read BRIDGE_DATABASE_URL; ConfigError for anything but a SQLite file."""
+    """Read BRIDGE_DATABASE_URL; ConfigError for anything but a SQLite file or a PostgreSQL database."""
     try:
         url = make_url(text)
     except ArgumentError:
         raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, "not a database URL")]) from None
+    if is_postgresql(url):
+        return url
     if url.get_backend_name() != "sqlite":
-        what = f"{url.get_backend_name()!r} is not supported, use sqlite:///path/to/bridge.db"
+        what = f"{url.get_backend_name()!r} is not supported, use sqlite:///path/to/bridge.db or postgresql://..."
         raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
     if not url.database or url.database == ":memory:":
         what = "the store must be a file, e.g. sqlite:///./bridge.db"
@@ -35,6 +37,11 @@ def read_url(text: str) -> URL:
         what = f"the folder of {url.database} does not exist"
         raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
     return url.set(drivername="sqlite")
+
+
+def is_postgresql(url: URL) -> bool:
+    """Whether the store is a PostgreSQL database, however its URL spells that."""
+    return url.get_backend_name() in ("postgresql", "postgres")
 
 
 def open_writer(url: URL) -> Engine:

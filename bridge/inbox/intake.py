@@ -22,7 +22,7 @@ Stored = tuple[int, bool]  # delivery id, whether this row made it
 
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
 MOST_IN_MEMORY = 65_536  # keys, about 12 MB; beyond them, folding no longer waits for a quiet moment
-_COLUMNS = (
+COLUMNS = (
     "id, dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id,"
     " headers, body"
 )
@@ -38,7 +38,7 @@ def _insert(rows: int) -> str:
     it each time; with a statement per row the batch waited for the loop as often as it had rows.
     """
     values = ",".join([_ROW] * rows)
-    return f"INSERT INTO deliveries ({_COLUMNS}) VALUES {values}"  # noqa: S608
+    return f"INSERT INTO deliveries ({COLUMNS}) VALUES {values}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)

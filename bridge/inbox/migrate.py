@@ -3,9 +3,19 @@
 Alembic costs 0.35 s and 10 MB to import, so it is imported only when there is something to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
+
+from bridge.inbox.statements import is_shared
+
+_TURN = text("SELECT pg_advisory_xact_lock(7218035519)")  # any number, as long as every release takes the same one
+_PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statement_timeout','lock_timeout']) AS name")
+
+_MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
 SCHEMA = "0001"  # the newest revision; a test compares it with the folder
 
@@ -19,7 +29,10 @@ def current(engine: Engine) -> str | None:
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
-    """Apply what is missing, in one transaction; return the revision before and after. Idempotent."""
+    """Apply what is missing, in one transaction; return the revision before and after. Idempotent.
+
+    On PostgreSQL replicas that start together take turns; whoever comes second finds nothing left to do.
+    """
     before = current(engine)
     if before == SCHEMA or (before is not None and before > SCHEMA):
         return before, before
@@ -28,9 +41,24 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with _transaction(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.exec_driver_sql("COMMIT")
     return before, SCHEMA
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction that no other process migrates beside."""
+    with engine.connect() as connection:
+        if is_shared(connection):
+            driver: Any = connection.connection.driver_connection
+            driver.answer_seconds = _MIGRATION_SECONDS
+            connection.execute(_PATIENCE)
+            connection.execute(_TURN)
+            yield connection
+            connection.commit()
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.exec_driver_sql("COMMIT")

@@ -9,6 +9,7 @@ from bridge.errors import NotThere
 from bridge.inbox import deliveries, triggers
 from bridge.inbox.ids import number
 from bridge.inbox.rows import microseconds
+from bridge.inbox.statements import announce
 from bridge.model import Trigger, TriggerState
 from bridge.reasons import Reason
 
@@ -57,6 +58,7 @@ def replay(
     else:
         outcome = replay_trigger(connection, id_, now=now)
     audit(connection, at=now, actor=actor, action=str(outcome), subject=id_, reason=reason)
+    announce(connection)
     return outcome
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, Text, text
 
 from bridge.errors import InboxUnavailable
 from bridge.inbox.ids import number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
+from bridge.inbox.statements import a_list, locking
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
 from bridge.settling import Settlement
@@ -32,18 +33,21 @@ _HAS = text(
 )
 # Another trigger may stand for the new DAG run id: then the failed one stays as it is.
 _REMAKE = text(
-    "UPDATE OR IGNORE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
+    "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
     " detail = :detail, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
-    " WHERE id = :id AND state = 'failed'"
+    " WHERE id = :id AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
+    " AND rival.airflow = :airflow AND rival.dag_id = :dag_id AND rival.dag_run_id = :dag_run_id"
+    " AND rival.state <> 'cancelled')"
 )
-# The literal states let SQLite use the partial index `triggers_waiting`.
-_CLAIM = text(
+# The literal states let the databases use the partial index `triggers_waiting`.
+_CLAIM = locking(
     "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until"  # noqa: S608
-    " WHERE id IN (SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held')"
-    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :most)"
-    f" RETURNING {TRIGGER_COLUMNS}"
-).bindparams(bindparam("full", expanding=True))
+    f" WHERE id IN {{chosen}} RETURNING {TRIGGER_COLUMNS}",
+    a_list("full", Text()),
+    chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held')"
+    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :most",
+)
 _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"
@@ -54,21 +58,24 @@ _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status)"
 )
-_TAKE_OVER = text(
-    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL"
-    " WHERE state = 'firing' AND lease_until <= :now"
+_TAKE_OVER = locking(
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE id IN {chosen}",
+    chosen="SELECT id FROM triggers WHERE state = 'firing' AND lease_until <= :now",
 )
 _TAKE_OVER_ALL = text(
     "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE state = 'firing'"
 )
-_HOLD = text(
-    "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN (SELECT id FROM triggers"
-    " WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending' LIMIT :most)"
+_HOLD = locking(
+    "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN {chosen}",
+    chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending'"
+    " LIMIT :most",
 )
-_HOLD_STRAYS = text(
-    "UPDATE triggers SET state = 'held', reason = 'unknown_airflow', detail = NULL"
-    " WHERE state IN ('pending','held') AND state = 'pending' AND airflow NOT IN :airflows"
-).bindparams(bindparam("airflows", expanding=True))
+_HOLD_STRAYS = locking(
+    "UPDATE triggers SET state = 'held', reason = 'unknown_airflow', detail = NULL WHERE id IN {chosen}",
+    a_list("airflows", Text()),
+    chosen="SELECT id FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
+    " AND airflow NOT IN :airflows",
+)
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
 
@@ -163,7 +170,7 @@ def claim(
         "most": most,
         "full": list(full),
     }
-    rows = connection.execute(_CLAIM, parameters).mappings().all()
+    rows = connection.execute(_CLAIM.on(connection), parameters).mappings().all()
     claimed = [Claimed(trigger(row), token) for row in rows]
     return sorted(claimed, key=lambda one: one.trigger.due_at)  # RETURNING keeps no order
 
@@ -223,7 +230,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
 
 def take_over(connection: Connection, *, now: datetime) -> int:
     """Set free what a dead process was firing: leases that lapsed before `now`. Returns how many."""
-    return connection.execute(_TAKE_OVER, {"now": microseconds(now)}).rowcount
+    return connection.execute(_TAKE_OVER.on(connection), {"now": microseconds(now)}).rowcount
 
 
 def take_over_all(connection: Connection) -> int:
@@ -233,12 +240,12 @@ def take_over_all(connection: Connection) -> int:
 
 def hold(connection: Connection, *, airflow: str, reason: Reason, most: int) -> int:
     """Show what waits for an Airflow that is down as `held`; returns how many were moved."""
-    return connection.execute(_HOLD, {"airflow": airflow, "reason": reason, "most": most}).rowcount
+    return connection.execute(_HOLD.on(connection), {"airflow": airflow, "reason": reason, "most": most}).rowcount
 
 
 def hold_strays(connection: Connection, *, airflows: Collection[str]) -> int:
     """Show as `held` what waits for an Airflow that this configuration does not have; returns how many."""
-    return connection.execute(_HOLD_STRAYS, {"airflows": list(airflows)}).rowcount
+    return connection.execute(_HOLD_STRAYS.on(connection), {"airflows": list(airflows)}).rowcount
 
 
 def get(connection: Connection, trigger_id: str) -> Trigger | None:

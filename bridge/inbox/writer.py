@@ -4,8 +4,8 @@ Two kinds of work share it: webhooks (the hot insert, bound by hand through the 
 of a connection: claim, settle, route). There is no timer: a batch is whatever waits when the last commit ended,
 so a lone webhook waits for nobody and a crowd pays for one fsync. Every caller is answered only after COMMIT.
 
-A job that fails is rolled back alone (savepoint); a batch of webhooks that fails is tried again row by row, so
-that one poison row cannot refuse its neighbours; a failed COMMIT fails everyone in it.
+Whoever fails is refused alone (bridge.inbox.batches, bridge.inbox.shared_intake); a failed COMMIT fails everyone in
+it. On PostgreSQL jobs run on connections of their own instead, and only webhooks come here.
 """
 
 import threading
@@ -13,15 +13,17 @@ import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
+from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
-from bridge.errors import BridgeError, InboxUnavailable
-from bridge.inbox.intake import MOST_IN_MEMORY, Intake, Row, Stored
+from bridge.errors import InboxUnavailable
+from bridge.inbox.batches import Batches
+from bridge.inbox.causes import cause
+from bridge.inbox.intake import MOST_IN_MEMORY, Row, Stored
 
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
@@ -56,27 +58,29 @@ class Writer:
 
     def __init__(
         self,
-        engine: Engine,
+        open_batches: Callable[[], AbstractContextManager[Batches]],
         *,
-        new_id: Callable[[], int],
         intake_limit: int,
         on_intake: Callable[[int, float], None],
     ) -> None:
-        """`intake_limit`: webhooks that may wait. `on_intake(rows, batch seconds)` runs after each commit."""
-        self._engine = engine
-        self._new_id = new_id
+        """`open_batches` opens the connection to write on. `intake_limit`: webhooks that may wait.
+
+        `on_intake(rows, batch seconds)` runs after each commit.
+        """
+        self._open_batches = open_batches
         self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
         self._intake_limit = intake_limit
         self._on_intake = on_intake
-        self._is_closed = False  # nothing more is taken in
+        self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
         self.crowd = 0  # webhooks that shared the newest transaction
+        self.crowd_at = 0.0  # when that began, by the monotonic clock
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
     def insert(self, row: Row, loop: AbstractEventLoop) -> "Future[Stored]":
         """Queue one webhook and return the future of its commit; InboxUnavailable when too many wait."""
-        if self._is_closed or self._queue.qsize() >= self._intake_limit:
+        if self.is_closed or self._queue.qsize() >= self._intake_limit:
             raise InboxUnavailable("too many webhooks wait for a commit")
         future: Future[Stored] = loop.create_future()
         self._queue.put(_Webhook(row, future))
@@ -87,7 +91,7 @@ class Writer:
 
         Raises InboxUnavailable when the store cannot commit. Never call it on the event loop.
         """
-        if self._is_closed:
+        if self.is_closed:
             raise InboxUnavailable("the store is closed")
         job = _Job(work)
         self._queue.put(job)
@@ -99,7 +103,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what waits, then end the thread."""
-        self._is_closed = True
+        self.is_closed = True
         self._queue.put(None)
         self._thread.join()
 
@@ -109,21 +113,20 @@ class Writer:
             try:
                 self._serve()
             except Exception as error:  # noqa: BLE001 - the last guard of the thread: it must go on
-                _log.error("writer_failed", cause=_cause(error), next_step="it opens the store again by itself")
+                _log.error("writer_failed", cause=cause(error), next_step="it opens the store again by itself")
                 time.sleep(_REOPEN_SECONDS)
         self._refuse_waiting()
 
     def _serve(self) -> None:
-        with self._engine.connect() as connection:
-            intake = Intake(connection.connection.driver_connection, self._new_id)
+        with self._open_batches() as batches:
             while not self._is_over:
-                first = self._next(intake)
+                first = self._next(batches)
                 if first is None:
                     self._is_over = True
                     break
                 batch: list[_Webhook | _Job] = [first]
                 self._is_over = self._gather(batch)
-                self._commit(connection, intake, batch)
+                self._commit(batches, batch)
 
     def _refuse_waiting(self) -> None:
         """Answer whoever came between the last batch and the end."""
@@ -135,23 +138,23 @@ class Writer:
             elif item is not None:
                 item.future.set_exception(failure)
 
-    def _next(self, intake: Intake) -> _Webhook | _Job | None:
+    def _next(self, batches: Batches) -> _Webhook | _Job | None:
         """Return the next to write, None at the end; folds keys while nothing waits, or too many are in memory."""
-        while intake.waits():
-            if intake.waits() > MOST_IN_MEMORY:
-                self._fold(intake)
+        while batches.waits():
+            if batches.waits() > MOST_IN_MEMORY:
+                self._fold(batches)
             try:
                 return self._queue.get(timeout=_QUIET_SECONDS)
             except Empty:
-                while intake.waits() and self._queue.empty() and self._fold(intake):
+                while batches.waits() and self._queue.empty() and self._fold(batches):
                     pass
         return self._queue.get()
 
-    def _fold(self, intake: Intake) -> bool:
+    def _fold(self, batches: Batches) -> bool:
         try:
-            intake.fold()
+            batches.fold()
         except Exception as error:  # noqa: BLE001 - webhooks must go on being stored; it is tried again
-            _log.error("fold_failed", cause=_cause(error))
+            _log.error("fold_failed", cause=cause(error))
             return False
         return True
 
@@ -167,21 +170,17 @@ class Writer:
             pass
         return False
 
-    def _commit(self, connection: Connection, intake: Intake, batch: list[_Webhook | _Job]) -> None:
-        """Write one batch: intake first, then the jobs, each in a savepoint, then COMMIT, then the answers."""
+    def _commit(self, batches: Batches, batch: list[_Webhook | _Job]) -> None:
+        """Write one batch and commit it; then come the answers."""
         webhooks = [item for item in batch if isinstance(item, _Webhook)]
         jobs = [item for item in batch if isinstance(item, _Job) and item.future.set_running_or_notify_cancel()]
-        self.crowd = len(webhooks)
+        self.crowd, self.crowd_at = len(webhooks), time.monotonic()
         began = time.perf_counter()
         try:
-            transaction = _Transaction(connection, intake)
-            stored = transaction.insert([item.row for item in webhooks])
-            results = [transaction.savepoint(job.work) for job in jobs]
-            transaction.commit()
+            stored, results = batches.write([item.row for item in webhooks], [job.work for job in jobs])
         except Exception as error:  # noqa: BLE001 - everyone who waits must get an answer
-            intake.rolled_back()
             self._refuse(webhooks, jobs, error)
-            _rollback(connection)
+            batches.mend()
             return
         self._answer(webhooks, stored, time.perf_counter() - began)
         for job, (result, failure) in zip(jobs, results, strict=True):
@@ -200,61 +199,12 @@ class Writer:
 
     def _refuse(self, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
         """Nothing of this batch was committed: say so to everyone, without the statement's values."""
-        _log.error("store_failed", cause=_cause(error))
-        failure = InboxUnavailable(f"the store cannot commit: {_cause(error)}")
+        _log.error("store_failed", cause=cause(error))
+        failure = InboxUnavailable(f"the store cannot commit: {cause(error)}")
         if webhooks:
             _wake(webhooks[0].future.get_loop(), [(item.future, failure) for item in webhooks])
         for job in jobs:
             job.future.set_exception(failure)
-
-
-class _Transaction:
-    """One transaction, spelled out: the driver's own BEGIN and COMMIT, and savepoints for the jobs."""
-
-    def __init__(self, connection: Connection, intake: Intake) -> None:
-        self._connection = connection
-        self._intake = intake
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN IMMEDIATE")
-        self._driver = driver
-
-    def insert(self, rows: list[Row]) -> list[Stored | Exception]:
-        """Insert the webhooks; one outcome a row, in order."""
-        if not rows:
-            return []
-        self._driver.execute("SAVEPOINT intake")
-        try:
-            outcome: list[Stored | Exception] = list(self._intake.insert(rows))
-        except Exception:  # noqa: BLE001 - one bad row must not refuse its neighbours
-            self._driver.execute("ROLLBACK TO intake")
-            self._intake.rolled_back()
-            outcome = [self._insert_alone(row) for row in rows]
-        self._driver.execute("RELEASE intake")
-        return outcome
-
-    def _insert_alone(self, row: Row) -> Stored | Exception:
-        stored, failure = self.savepoint(lambda _: self._intake.insert([row])[0])
-        if failure is not None:
-            self._intake.forget(row)
-            return failure
-        return stored  # type: ignore[no-any-return]
-
-    def savepoint(self, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
-        """Run one job; undo it alone if it fails."""
-        self._driver.execute("SAVEPOINT job")
-        try:
-            result = work(self._connection)
-        except Exception as error:  # noqa: BLE001 - handed to whoever asked for the job
-            self._driver.execute("ROLLBACK TO job")
-            self._driver.execute("RELEASE job")
-            return None, error if isinstance(error, BridgeError) else InboxUnavailable(_cause(error))
-        self._driver.execute("RELEASE job")
-        return result, None
-
-    def commit(self) -> None:
-        """Make it durable."""
-        self._driver.execute("COMMIT")
-        self._intake.committed()
 
 
 def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
@@ -274,16 +224,3 @@ def _resolve(pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
-
-
-def _rollback(connection: Connection) -> None:
-    """Undo what the failed batch left open, if anything."""
-    driver: Any = connection.connection.driver_connection
-    if driver.in_transaction:
-        driver.execute("ROLLBACK")
-
-
-def _cause(error: Exception) -> str:
-    """Name the database's own words without the statement and its values."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(original).__name__}: {original}"[:200]

@@ -55,7 +55,13 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     database_url: Annotated[str, BeforeValidator(_database_url)] = Field(
-        "sqlite:///./bridge.db", repr=False, description="Where deliveries and triggers are stored."
+        "sqlite:///./bridge.db",
+        repr=False,
+        description="Where deliveries and triggers are stored: `sqlite:///path`, or `postgresql://user@host/database`.",
+    )
+    database_password_file: Path | None = Field(
+        None,
+        description="File with PostgreSQL's password, instead of one in the URL; read at every new connection.",
     )
     host: str = Field("0.0.0.0", min_length=1, description="Address of the public listener.")  # noqa: S104
     port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
@@ -84,6 +90,10 @@ class Environment(BaseModel):
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
         "auto", description="`json`, `console`, or `auto`: JSON unless the log goes to a terminal."
     )
+
+    def database_password(self) -> str | None:
+        """Return the password as its file has it now, None without a file; ValueError if it cannot be read."""
+        return None if self.database_password_file is None else read_file(self.database_password_file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,10 @@ class PostgresServer:
         """Stop it cleanly and keep the cluster, so that it can be copied or started again."""
         self._process.stop()
 
+    def kill(self) -> None:
+        """End it as a power cut does, and keep the cluster."""
+        self._process.kill()
+
     def url(self, database: str, *, driver: str = "") -> str:
         """The URL of a database, as `postgresql://` or `postgresql+<driver>://`."""
         return f"postgresql{'+' if driver else ''}{driver}://postgres@127.0.0.1:{self.port}/{database}"

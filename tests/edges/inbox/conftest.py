@@ -1,13 +1,17 @@
-"""A migrated store in a file of the test's own, and any number of inboxes over it."""
+"""A migrated store of the test's own, on each database, and any number of inboxes over it."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox
+from bridge.inbox import Inbox, prepare
+from tests.airflow_server import PostgresServer
 from tests.edges.inbox.support import Store, empty_store
+
+_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -16,13 +20,34 @@ def path(tmp_path: Path) -> Path:
     return empty_store(tmp_path / "bridge.db")
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """The name of a migrated database to copy: migrating takes 0.3 s, a copy 0.05 s."""
+    prepare(postgres_server.create_database("inbox_template"))
+    return "inbox_template"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty store with today's schema: every test that uses it runs on both databases."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('path')}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    server = request.getfixturevalue("postgres_server")
+    name = f"inbox_{next(_NUMBERS)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url(name)
+    server.drop_database(name)
+
+
 @pytest.fixture
-def open_inbox(path: Path) -> Iterator[Callable[..., Inbox]]:
+def open_inbox(url: str) -> Iterator[Callable[..., Inbox]]:
     """Open an inbox over the test's store; every one is closed after the test."""
     opened: list[Inbox] = []
 
     def make(**options: Any) -> Inbox:
-        opened.append(Inbox(f"sqlite:///{path}", **options))
+        opened.append(Inbox(url, **options))
         return opened[-1]
 
     yield make
@@ -37,8 +62,8 @@ def inbox(open_inbox: Callable[..., Inbox]) -> Inbox:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    """The file itself, as another program sees it."""
-    one = Store(path)
+def store(url: str) -> Iterator[Store]:
+    """The store itself, as another program sees it."""
+    one = Store(url)
     yield one
     one.close()

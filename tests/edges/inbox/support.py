@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from bridge.inbox import Accepted, Inbox, prepare, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.triggers import NewTrigger
@@ -35,15 +38,35 @@ def empty_store(path: Path) -> Path:
     return path
 
 
-class Store:
-    """The SQLite file, read and written beside the inbox."""
+# For tests of what only one of the databases does.
+ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+
+class Store:
+    """The database, read and written beside the inbox; `?` stands for a value."""
+
+    def __init__(self, where: Path | str) -> None:
+        """`where` is the file of a SQLite store, or the URL of any."""
+        self.is_postgresql = str(where).startswith("postgresql")
+        self._connection: Any
+        if self.is_postgresql:
+            self._connection = psycopg.connect(str(where), autocommit=True)
+        else:
+            file = str(where).removeprefix("sqlite:///")
+            self._connection = sqlite3.connect(file, isolation_level=None, timeout=10)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return what a statement gives."""
-        return self._connection.execute(statement, values).fetchall()
+        if not self.is_postgresql:
+            return self._connection.execute(statement, values).fetchall()  # type: ignore[no-any-return]
+        cursor = self._connection.execute(statement.replace("?", "%s"), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def has_folded(self) -> bool:
+        """Whether every stored key has reached the table of keys; PostgreSQL has none."""
+        same = "SELECT (SELECT COUNT(*) FROM dedup) = (SELECT COUNT(*) FROM deliveries)"
+        return self.is_postgresql or bool(self.one(same))
 
     def one(self, statement: str, *values: Any) -> Any:
         """Return the first column of the first row."""

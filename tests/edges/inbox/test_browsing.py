@@ -9,7 +9,7 @@ from bridge.errors import BridgeError, NotThere
 from bridge.inbox import Inbox, browsing
 from bridge.inbox.browsing import Filter
 from bridge.model import TriggerState
-from tests.edges.inbox.support import NOW, Store, accept, add, stored
+from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, stored
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
     assert inbox.read(browsing.odd) == {"stale": 1, "failed": 1}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("statement", "index"),
     [

@@ -4,9 +4,10 @@ import asyncio
 import threading
 
 from bridge.inbox import Inbox
-from tests.edges.inbox.support import accept, accept_all
+from tests.edges.inbox.support import ON_SQLITE, accept, accept_all
 
 
+@ON_SQLITE
 def test_webhooks_that_share_a_transaction_are_a_crowd_until_the_next_one(inbox: Inbox) -> None:
     """Twenty wait while something else is written: they are stored together, and nobody waits after them."""
     begun, released = threading.Event(), threading.Event()

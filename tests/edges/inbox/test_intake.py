@@ -15,14 +15,9 @@ from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.intake import FOLD, dedup_key
 from bridge.inbox.pruning import prune
-from tests.edges.inbox.support import Store, accept, accept_all, empty_store, stored, wait_for
+from tests.edges.inbox.support import ON_SQLITE, Store, accept, accept_all, empty_store, stored, wait_for
 
 Open = Callable[..., Inbox]
-
-
-def folded(store: Store) -> bool:
-    """Whether every stored key has reached the table."""
-    return bool(store.one("SELECT (SELECT COUNT(*) FROM dedup) = (SELECT COUNT(*) FROM deliveries)"))
 
 
 def test_a_copy_is_the_delivery_that_is_stored(inbox: Inbox) -> None:
@@ -36,11 +31,12 @@ def test_a_copy_is_the_delivery_that_is_stored(inbox: Inbox) -> None:
 def test_a_copy_is_found_after_folding(inbox: Inbox, store: Store) -> None:
     """A key that has left the memory for the table is still known."""
     first = stored(inbox, "evt_1")
-    wait_for(lambda: folded(store))
+    wait_for(store.has_folded)
     (copy,) = accept(inbox, "evt_1")
     assert (copy.delivery_id, copy.is_new) == (first, False)
 
 
+@ON_SQLITE
 def test_a_copy_is_found_after_a_restart_before_folding(open_inbox: Open, store: Store) -> None:
     """What was in memory only when the process ended is read back from the rows."""
     inbox = open_inbox()
@@ -59,16 +55,18 @@ def test_a_crowd_of_copies_is_one_delivery(inbox: Inbox, store: Store) -> None:
     assert store.one("SELECT COUNT(*) FROM deliveries") == 1
 
 
+@ON_SQLITE
 def test_a_copy_stays_known_while_a_long_memory_folds(inbox: Inbox, store: Store) -> None:
     """More keys than one fold takes are folded in turns, and none is forgotten between them."""
     events = [f"evt_{number}" for number in range(FOLD + 200)]
     first = {one.delivery_id for one in accept(inbox, *events)}
     assert {one.delivery_id for one in accept(inbox, *events)} == first
-    wait_for(lambda: folded(store))
+    wait_for(store.has_folded)
     assert not any(one.is_new for one in accept(inbox, *events))
     assert store.one("SELECT upto FROM folded") == store.one("SELECT MAX(id) FROM deliveries")
 
 
+@ON_SQLITE
 def test_whoever_only_reads_folds_nothing(open_inbox: Open, store: Store) -> None:
     """A command beside a running service leaves the keys to the service."""
     writer = open_inbox()
@@ -161,7 +159,7 @@ def test_any_interleaving_stores_every_event_once(steps: list[tuple[str, list[in
                             assert known.setdefault(event, one.delivery_id) == one.delivery_id
                     case "fold":
                         accept(inbox, *map(str, known))  # whoever stores nothing folds nothing
-                        wait_for(lambda: folded(store))
+                        wait_for(store.has_folded)
                     case "restart":
                         inbox.close()
                         inbox = Inbox(f"sqlite:///{path}")

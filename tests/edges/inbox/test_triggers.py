@@ -14,6 +14,7 @@ from bridge.reasons import Reason
 from tests.edges.inbox.support import (
     LATER,
     NOW,
+    ON_SQLITE,
     Store,
     add,
     attempt,
@@ -234,6 +235,7 @@ def test_a_lease_that_is_renewed_is_not_taken_over(inbox: Inbox) -> None:
     assert inbox.write(triggers.take_over, now=until) == 1
 
 
+@ON_SQLITE
 def test_what_a_dead_process_was_firing_is_free_after_a_restart(open_inbox: Open) -> None:
     """The one process that may serve the file need not wait for the leases of the one before."""
     first = open_inbox()

@@ -42,14 +42,22 @@ def _deliveries() -> None:
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("lookup", sa.Text),
     )
-    # One event of a source is one delivery, however often it is sent: see bridge/inbox/intake.py.
-    op.execute("CREATE TABLE dedup (dedup_key BLOB PRIMARY KEY, delivery_id INTEGER NOT NULL) WITHOUT ROWID")
-    op.execute("CREATE TABLE folded (upto INTEGER NOT NULL)")
-    op.execute("INSERT INTO folded VALUES (0)")
+    # One event of a source is one delivery, however often it is sent and to whichever replica: see
+    # bridge/inbox/shared_intake.py, and bridge/inbox/intake.py for why SQLite does the same without an index.
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_index("deliveries_once", "deliveries", ["dedup_key"], unique=True)
+    else:
+        _dedup()
     # What waits to be routed; history costs it nothing.
     _partial("deliveries_waiting", "deliveries", ["due_at"], "state = 'received'")
     # What a person looks for: everything that did not simply go its way.
     _partial("deliveries_odd", "deliveries", ["state", "id"], "state IN ('unrouted','ignored','invalid','stale')")
+
+
+def _dedup() -> None:
+    op.execute("CREATE TABLE dedup (dedup_key BLOB PRIMARY KEY, delivery_id INTEGER NOT NULL) WITHOUT ROWID")
+    op.execute("CREATE TABLE folded (upto INTEGER NOT NULL)")
+    op.execute("INSERT INTO folded VALUES (0)")
 
 
 def _triggers() -> None:

@@ -1,0 +1,135 @@
+"""The hot insert on PostgreSQL: one statement a batch, its own transaction, one round trip.
+
+The unique index on `dedup_key` decides between replicas: a row that another replica is inserting is waited for, and
+then looked up. Rows go in the order of their keys, so that two replicas with the same events cannot block each other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine
+
+from bridge.errors import InboxUnavailable
+from bridge.inbox.batches import Job, Result
+from bridge.inbox.causes import cause
+from bridge.inbox.intake import COLUMNS, Row, Stored
+
+_TYPES = (
+    "bigint",
+    "bytea",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bigint",
+    "bigint",
+    "text",
+    "bigint",
+    "text",
+    "text",
+    "bytea",
+)
+_ARRAYS = ", ".join(f"%{'b' if kind != 'text' else 't'}::{kind}[]" for kind in _TYPES)
+_INSERT = (
+    f"INSERT INTO deliveries ({COLUMNS}) SELECT * FROM unnest({_ARRAYS})"  # noqa: S608
+    " ON CONFLICT DO NOTHING RETURNING id"
+)
+_FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
+_POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
+_TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
+
+
+@contextmanager
+def shared_batches(engine: Engine, new_id: Callable[[], int]) -> Iterator["SharedBatches"]:
+    """Open batches on a connection of their own; it is opened at the first webhook, and anew whenever it was lost."""
+    batches = SharedBatches(engine, new_id)
+    try:
+        yield batches
+    finally:
+        batches.close()
+
+
+class SharedBatches:
+    """Batches of webhooks; jobs have connections of their own."""
+
+    def __init__(self, engine: Engine, new_id: Callable[[], int]) -> None:
+        """`engine` gives connections in autocommit."""
+        self._engine = engine
+        self._new_id = new_id
+        self._pooled: Any = None
+
+    def write(self, rows: Sequence[Row], jobs: Sequence[Job]) -> tuple[list[Stored | Exception], list[Result]]:
+        """Store the webhooks; one that PostgreSQL cannot store is refused alone."""
+        if jobs:
+            raise NotImplementedError
+        numbers = [self._new_id() for _ in rows]
+        try:
+            return [*self._write_connected(rows, numbers)], []
+        except _POISON as error:
+            if len(rows) == 1:
+                return [InboxUnavailable(cause(error))], []
+        return [self.write([row], [])[0][0] for row in rows], []
+
+    def waits(self) -> int:
+        """Nothing is folded here."""
+        return 0
+
+    def fold(self) -> None:
+        """Nothing is folded here."""
+
+    def mend(self) -> None:
+        """Let go of a connection that failed."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, whatever its state."""
+        pooled, self._pooled = self._pooled, None
+        if pooled is not None:
+            with suppress(Exception):
+                pooled.close()
+
+    def _write_connected(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
+        """Write on the connection that is open, and once more on a new one if that was lost.
+
+        The ids stay: if the first try was committed and only its answer was lost, the second finds its own rows.
+        """
+        had_one = self._pooled is not None
+        try:
+            return self._insert(rows, numbers)
+        except psycopg.Error as error:
+            if not had_one or isinstance(error, _POISON) or not self._is_lost(error):
+                raise
+        self.close()
+        return self._insert(rows, numbers)
+
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        return isinstance(error, psycopg.errors.ReadOnlySqlTransaction) or bool(self._driver().closed)
+
+    def _driver(self) -> Any:
+        if self._pooled is None:
+            self._pooled = self._engine.raw_connection()
+        return self._pooled.driver_connection
+
+    def _insert(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
+        """Insert what is new, find what is not; one outcome a row, in order."""
+        # Reversed, so that of copies in one batch the first one counts.
+        ids = {row[0]: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
+        by_key = {row[0]: row for row in reversed(rows)}
+        known: dict[bytes, int] = {}
+        for _ in range(_TRIES):
+            missing = sorted(by_key.keys() - known.keys())
+            known |= self._insert_new([(ids[key], *by_key[key]) for key in missing])
+            if absent := [key for key in missing if key not in known]:
+                known |= dict(self._driver().execute(_FIND, [absent], prepare=True).fetchall())
+                ids |= {key: self._new_id() for key in absent if key not in known}
+            if len(known) == len(by_key):
+                return [(known[row[0]], known[row[0]] == ids.pop(row[0], None)) for row in rows]
+        raise InboxUnavailable("the store neither takes the webhook nor has it")
+
+    def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
+        """Return the ids of those that were not there, by key."""
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        made = {row[0] for row in self._driver().execute(_INSERT, columns, prepare=True)}
+        return {row[1]: row[0] for row in rows if row[0] in made}
