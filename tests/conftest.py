@@ -4,15 +4,29 @@ Each is started by the first test that asks for it, and none for a run of tests 
 """
 
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from deploy.demo.processes import free_port as find_free_port
 from tests.airflow_server import AirflowServer, PostgresServer
 from tests.fault_proxy import FaultProxy
 
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def standard_logging() -> Iterator[None]:
+    """Put back what `configure` changes for the whole process."""
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
+    before = (root.handlers[:], root.level, uvicorn.level, logging.raiseExceptions)
+    yield
+    root.handlers[:], level, uvicorn_level, logging.raiseExceptions = before
+    root.setLevel(level)
+    uvicorn.setLevel(uvicorn_level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,8 @@ from bridge.errors import NotThere, Refused
 from bridge.reasons import Reason
 from bridge.targets import Secret
 
+pytestmark = pytest.mark.usefixtures("standard_logging")
 _log = structlog.get_logger("bridge.tests")  # made before `configure`, as every module does
-
-
-@pytest.fixture(autouse=True)
-def _standard_logging() -> Iterator[None]:
-    """Put back what `configure` changes for the whole process."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
-    before = (root.handlers[:], root.level, uvicorn.level, logging.raiseExceptions)
-    yield
-    root.handlers[:], level, uvicorn_level, logging.raiseExceptions = before
-    root.setLevel(level)
-    uvicorn.setLevel(uvicorn_level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

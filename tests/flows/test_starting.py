@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+import pytest
+
 from bridge import logs, wiring
 from bridge.settings import read_config
 
@@ -16,6 +18,7 @@ airflow: {default: {url: http://localhost}}
 """
 
 
+@pytest.mark.usefixtures("standard_logging")
 def test_bearer_and_keys_out_of_their_time_are_loud_at_start() -> None:
     """A warning for each source that is weaker than it looks, none for the others, no secret in any."""
     environ = {"SECRET": "canary-of-a-secret-that-is-long-enough"}
