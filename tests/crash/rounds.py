@@ -188,7 +188,11 @@ class _Stored:
         """Return what is not settled."""
         return [
             *(f"delivery of {event} is {state}" for event, state in self.deliveries.values() if state == "received"),
-            *(f"trigger of {one[3]} is {one[4]} ({one[5]})" for one in self.triggers if one[4] not in ("fired", "cancelled")),
+            *(
+                f"trigger of {one[3]} is {one[4]} ({one[5]})"
+                for one in self.triggers
+                if one[4] not in ("fired", "cancelled")
+            ),
         ]
 
 
