@@ -11,7 +11,7 @@ until they are answered with 2xx. Faults (faults.py) break something, and mend i
     stored         every delivery and trigger in the store
     asked for      every DAG run that Airflow has
 
-A round has passed when each acknowledged event is stored once and has exactly the runs that its triggers say, no run is
-without a delivery, and nothing waits any more. The same seed gives the same plan; the moments differ by what the machine
-does meanwhile.
+A round has passed when each acknowledged event is stored once and has exactly the runs that its triggers say, no run
+is without a delivery, and nothing waits any more. The same seed gives the same plan; the moments differ by what the
+machine does meanwhile.
 """

@@ -1,4 +1,4 @@
-"""The stand-in for Airflow as a process of its own, which keeps its runs over a kill: `python -m tests.crash.airflow`."""
+"""The stand-in for Airflow as a process of its own, which keeps its runs over a kill."""
 
 import json
 import sys
