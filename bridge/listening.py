@@ -28,6 +28,11 @@ class Server(uvicorn.Server):
         """Leave the signals alone."""
         yield
 
+    def stop(self, limit_seconds: float) -> None:
+        """Take in no more requests; those under way may take so long to end."""
+        self.config.timeout_graceful_shutdown = max(1, int(limit_seconds))
+        self.should_exit = True
+
 
 class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol with bounded heads: whoever is too large gets 400, whoever is too slow is cut off."""
@@ -71,7 +76,7 @@ class _Protocol(HttpToolsProtocol):
             self._timer = None
 
 
-def server(app: object, shutdown_seconds: float) -> Server:
+def server(app: object) -> Server:
     """Return a server for an ASGI application; give `serve` its sockets."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -83,7 +88,6 @@ def server(app: object, shutdown_seconds: float) -> Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, int(shutdown_seconds)),
     )
     return Server(config)
 

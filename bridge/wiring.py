@@ -1,8 +1,8 @@
 """Builds every object once, starts them in order, stops them in the reverse one.
 
     start   store (migrated, locked) -> mapping -> flows -> listeners -> ready -> the Airflow client's import
-    stop    not ready -> public listener (what was accepted is finished) -> routing -> firing (running calls end,
-            leases go back) -> admin listener -> store
+    stop    not ready, still listening for BRIDGE_DRAIN_SECONDS -> public listener (what was accepted is finished) ->
+            routing -> firing (running calls end, leases go back) -> admin listener -> store
 
 The Airflow client costs about a second to import, so that happens after ready, in a thread.
 """
@@ -107,7 +107,7 @@ class Service:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
-        if any(lane.under_way for lane in self._dispatcher.lanes.values()):
+        if self._router.is_looking_up or any(lane.under_way for lane in self._dispatcher.lanes.values()):
             # A call outlived its limit, and the interpreter would wait for it. Everything is stored by now.
             sys.stderr.flush()
             os._exit(0)
@@ -152,23 +152,27 @@ class Service:
             threading.Thread(target=airflow.warm_up, name="warm-up", daemon=True).start()
 
     async def _stop(self, public: Server, admin: Server, tasks: list[asyncio.Task[None]]) -> None:
-        """Stop in the order that this module's docstring tells."""
-        _log.info("stopping")
+        """Stop in the order that this module's docstring tells, all of it by one deadline."""
+        drain, limit = self._environment.drain_seconds, self._environment.shutdown_seconds
+        _log.info("stopping", drain_seconds=drain, shutdown_seconds=limit)
         self._readiness.end()
-        public.should_exit = True
+        self._hooks.take_leave()
+        await asyncio.sleep(drain)
+        deadline = time.monotonic() + limit
+        public.stop(limit)
         await tasks[0]
-        await asyncio.to_thread(self._stop_flows)
-        admin.should_exit = True
+        await asyncio.to_thread(self._stop_flows, deadline)
+        admin.stop(deadline - time.monotonic())
         await tasks[1]
         await asyncio.to_thread(self._close)
         _log.info("stopped")
 
-    def _stop_flows(self) -> None:
+    def _stop_flows(self, deadline: float) -> None:
         self._mapping.stop()
         self._upkeep.stop()
         self._timekeeping.stop()
-        self._router.stop()
-        self._dispatcher.stop(self._environment.shutdown_seconds)
+        self._router.stop(deadline - time.monotonic())
+        self._dispatcher.stop(deadline - time.monotonic())
 
     def _close(self) -> None:
         for _, airflow in self._airflows.values():
@@ -183,7 +187,7 @@ class Service:
         receiving = Receiving(
             sources=self._sources, inbox=self._inbox, metrics=self._metrics, on_accepted=self._router.wake
         )
-        hooks = Hooks(
+        self._hooks = Hooks(
             receiving=receiving,
             metrics=self._metrics,
             max_body_bytes=environment.max_body_bytes,
@@ -200,8 +204,7 @@ class Service:
         )
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
-        limit = environment.shutdown_seconds
-        return server(PublicApp(hooks=hooks, readiness=self._readiness), limit), server(admin, limit)
+        return server(PublicApp(hooks=self._hooks, readiness=self._readiness)), server(admin)
 
     def _wake_all(self) -> None:
         self._router.wake()

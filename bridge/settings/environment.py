@@ -79,8 +79,14 @@ class Environment(BaseModel):
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="A larger webhook body is answered 413.")
     body_seconds: Seconds = Field(10, description="A webhook body must have arrived completely after so long.")
     intake_limit: int = Field(4096, ge=1, description="Webhooks that may wait for a commit; one more is answered 503.")
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="After SIGTERM `/readyz` is red, yet webhooks are taken in so long: balancers need time to see.",
+    )
     shutdown_seconds: float = Field(
-        20, ge=0, le=3600, description="How long running calls may take to end after SIGTERM."
+        20, ge=0, le=3600, description="How long everything under way may take to end after that, all in all."
     )
     max_hops: int = Field(3, ge=1, description="DAG runs in a row that may start each other before `loop_guard`.")
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")

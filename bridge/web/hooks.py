@@ -61,6 +61,11 @@ class Hooks:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._patience = Patience(body_seconds)
+        self._last_word: tuple[tuple[bytes, bytes], ...] = ()
+
+    def take_leave(self) -> None:
+        """From now on ask every sender to close its connection, so that its next request goes to another replica."""
+        self._last_word = (_CLOSE,)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; never with 5xx because of what was sent."""
@@ -83,7 +88,7 @@ class Hooks:
         else:
             status = 202 if receipt.status == "accepted" else 200
             body = b'{"delivery_id": "%s", "status": "%s"}' % (receipt.delivery_id.encode(), receipt.status.encode())
-            await _answer(send, status, body)
+            await _answer(send, status, body, *self._last_word)
 
     def _address(self, scope: Scope) -> tuple[str, str | None]:
         """Return source and pipeline id of the path; only what is configured becomes a label or a log field."""

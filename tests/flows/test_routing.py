@@ -1,5 +1,6 @@
 """From a stored delivery to its triggers, with and without a look-up at a real HTTP server."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -284,7 +285,7 @@ def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, a
     assert routing.delivery(whole).state is DeliveryState.ROUTED
     api.gate.set()
     for _ in range(20):
-        wait_for(lambda: routing.router._looking_up == 0)
+        wait_for(lambda: not routing.router._asked)
         routing.route(after=2)
     assert {routing.settled(one).state for one in waiting} == {DeliveryState.ROUTED}
 
@@ -318,4 +319,20 @@ def test_the_thread_routes_what_comes(inbox: Inbox, make: Make) -> None:
         routing.router.wake()
         routing.settled(id_)
     finally:
-        routing.router.stop()
+        routing.router.stop(10)
+
+
+def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, make: Make, api: JobsApi) -> None:
+    """Stopped while the API does not answer: it takes no longer than the limit, and whoever is next asks at once."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.gate.clear()
+    routing = make(api=api)
+    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(8)], body=body())]
+    routing.router.start()
+    wait_for(lambda: len(routing.router._asked) == 8)
+    began = time.monotonic()
+    routing.router.stop(0.3)
+    assert time.monotonic() - began < 2
+    now = int(routing.now.timestamp() * 1_000_000)
+    assert store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received' AND due_at <= ?", now) == len(ids)
+    api.gate.set()
