@@ -15,7 +15,8 @@ import structlog
 from bridge import event
 from bridge.errors import Refused
 from bridge.inbox import Inbox
-from bridge.metrics import ACCEPTED, Metrics
+from bridge.metrics import Metrics
+from bridge.metrics.labels import ACCEPTED
 from bridge.model import Verified
 from bridge.reasons import Reason
 from bridge.settings import Source
@@ -81,6 +82,7 @@ class Receiving:
             path_pipeline_id=path_pipeline_id,
             headers=_kept(headers),
         )
+        self._metrics.last_deliveries[source] = self._clock()
         if not accepted.is_new:
             self._counted[source, "duplicate"].inc()
             return Receipt(accepted.delivery_id, "duplicate")

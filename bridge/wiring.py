@@ -34,6 +34,7 @@ from bridge.routing import Router
 from bridge.settings import Config, Environment
 from bridge.signature import advise
 from bridge.upkeep import Upkeep
+from bridge.watching import Watching
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
@@ -58,13 +59,13 @@ class Service:
         if before != after:
             _log.info("migrated", before=before, after=after)
         _warn_of_keys(config)
-        keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
-        self._metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
+        self._metrics = _metrics_of(config)
         self._inbox = Inbox(
             environment.database_url,
             password=environment.database_password,
             intake_limit=environment.intake_limit,
             on_intake=self._metrics.observe_commit,
+            on_access=self._metrics.observe_store,
         )
         self._build_flows(environment, config)
         self._readiness = Readiness(self._inbox)
@@ -92,6 +93,8 @@ class Service:
         self._upkeep = Upkeep(
             inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics
         )
+        self._watching = Watching(inbox=self._inbox, metrics=self._metrics)
+        self._watching.recall()
         self._sources = config.sources
 
     def run(self) -> None:
@@ -117,6 +120,7 @@ class Service:
         self._router.start()
         self._mapping.start()
         self._upkeep.start()
+        self._watching.start()
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
             asyncio.create_task(admin.serve(sockets=[self.admin_socket])),
@@ -158,6 +162,7 @@ class Service:
     def _stop_flows(self) -> None:
         self._mapping.stop()
         self._upkeep.stop()
+        self._watching.stop()
         self._router.stop()
         self._dispatcher.stop(self._environment.shutdown_seconds)
 
@@ -192,11 +197,22 @@ class Service:
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
         limit = environment.shutdown_seconds
-        return server(PublicApp(hooks=hooks, readiness=self._readiness), limit), server(admin, limit)
+        on_refused = self._metrics.count_refused_connection
+        public = PublicApp(hooks=hooks, readiness=self._readiness)
+        return server(public, limit, on_refused=on_refused), server(admin, limit, on_refused=on_refused)
 
     def _wake_all(self) -> None:
         self._router.wake()
         self._dispatcher.wake()
+
+
+def _metrics_of(config: Config) -> Metrics:
+    keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
+    metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
+    for name, source in config.sources.items():
+        for key in source.verifier.keys:
+            metrics.observe_key(name, key.id, expires_at=key.not_after)
+    return metrics
 
 
 def _check_admin(environment: Environment) -> None:

@@ -42,9 +42,8 @@ def ended(inbox: Inbox, trigger_id: str, state: TriggerState, reason: Reason | N
 def route(inbox: Inbox, delivery_id: str, **more: object) -> int:
     """Send a delivery that was reopened through routing; returns how many triggers are new or made anew."""
     new = new_trigger(inbox, delivery_id, **more)
-    return inbox.write(
-        settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])], now=NOW + LATER
-    )
+    routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])
+    return len(inbox.write(settle_routing, [routing], now=NOW + LATER)[delivery_id])
 
 
 def test_a_failed_trigger_is_fired_again_under_its_run_id(inbox: Inbox) -> None:
