@@ -61,6 +61,18 @@ def faults(expression: str, series: Series) -> list[str]:
     return said
 
 
+def sums_shared(expression: str, shared: frozenset[str]) -> bool:
+    """Whether it adds up what every replica tells alike, or takes the rate of it."""
+    for node in _nodes(promql.parse(expression)):
+        if isinstance(node, promql.AggregateExpr) and isinstance(node.expr, promql.VectorSelector):
+            if node.expr.name in shared and str(node.op) != "max":
+                return True
+        is_rate = isinstance(node, promql.Call) and node.func.name in {"rate", "increase"}
+        if is_rate and not shared.isdisjoint(_names(node)):
+            return True
+    return False
+
+
 def label_names(expression: str, series: Series) -> set[str]:
     """Return the labels that the result of an expression may have."""
     root = promql.parse(expression)
