@@ -64,9 +64,9 @@ def faults(expression: str, series: Series) -> list[str]:
 def sums_shared(expression: str, shared: frozenset[str]) -> bool:
     """Whether it adds up what every replica tells alike, or takes the rate of it."""
     for node in _nodes(promql.parse(expression)):
-        if isinstance(node, promql.AggregateExpr) and isinstance(node.expr, promql.VectorSelector):
-            if node.expr.name in shared and str(node.op) != "max":
-                return True
+        is_plain = isinstance(node, promql.AggregateExpr) and isinstance(node.expr, promql.VectorSelector)
+        if is_plain and node.expr.name in shared and str(node.op) != "max":
+            return True
         is_rate = isinstance(node, promql.Call) and node.func.name in {"rate", "increase"}
         if is_rate and not shared.isdisjoint(_names(node)):
             return True
