@@ -39,9 +39,9 @@ class _Protocol(HttpToolsProtocol):
     _bytes = 0  # of the packets since then
     _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, *arguments: Any, on_refused: Callable[[str], None], **keywords: Any) -> None:
+    def __init__(self, *arguments: Any, on_ended: Callable[[str], None], **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._on_refused = on_refused
+        self._on_ended = on_ended
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,7 +58,7 @@ class _Protocol(HttpToolsProtocol):
             return
         self._bytes = 0 if self._has_begun else self._bytes + len(data)
         if self._bytes > _HEAD_BYTES and not self.transport.is_closing():
-            self._on_refused("head_too_large")
+            self._on_ended("head_too_large")
             self.send_400_response("The head of the request is too large.")
         elif self._timer is None:
             self._start_timer()
@@ -76,7 +76,7 @@ class _Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(_HEAD_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
-        self._on_refused("head_too_slow")
+        self._on_ended("too_slow")
         self.transport.close()
 
     def _stop_timer(self) -> None:
@@ -85,14 +85,14 @@ class _Protocol(HttpToolsProtocol):
             self._timer = None
 
 
-def server(app: object, shutdown_seconds: float, *, on_refused: Callable[[str], None]) -> Server:
+def server(app: object, shutdown_seconds: float, *, on_ended: Callable[[str], None]) -> Server:
     """Return a server for an ASGI application; give `serve` its sockets.
 
-    `on_refused(reason)` is called for every connection that is cut off before its request was complete.
+    `on_ended(reason)` is called for every connection that is cut off before its request was complete.
     """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=partial(_Protocol, on_refused=on_refused),  # type: ignore[arg-type]
+        http=partial(_Protocol, on_ended=on_ended),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -197,9 +198,14 @@ class Service:
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
         limit = environment.shutdown_seconds
-        on_refused = self._metrics.count_refused_connection
         public = PublicApp(hooks=hooks, readiness=self._readiness)
-        return server(public, limit, on_refused=on_refused), server(admin, limit, on_refused=on_refused)
+        return (
+            server(public, limit, on_ended=partial(self._count_ended_connection, "public")),
+            server(admin, limit, on_ended=partial(self._count_ended_connection, "admin")),
+        )
+
+    def _count_ended_connection(self, listener: str, reason: str) -> None:
+        self._metrics.connections_ended.labels(listener, reason).inc()
 
     def _wake_all(self) -> None:
         self._router.wake()

@@ -28,13 +28,14 @@ from bridge.metrics.labels import (
     ACCEPTED,
     ATTEMPTS,
     BROKEN,
-    CONNECTIONS,
+    CONNECTION_ENDS,
     DOOR_REASONS,
-    ENDED,
     FAILURES,
     HELD,
+    LISTENERS,
     PARTS,
     ROUTED,
+    TRIGGER_ENDS,
     TROUBLES,
 )
 from bridge.metrics.tally import SECONDS, Tally
@@ -72,7 +73,9 @@ class Metrics:
             "last_delivery_timestamp_seconds", "When the newest authentic webhook came; 0 if none is known.", "source"
         )
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
-        self.connections = self._counter("connections_refused_total", "Connections cut before a request.", "reason")
+        self.connections_ended = self._counter(
+            "connections_ended_total", "Connections that the bridge ended before a request.", "listener", "reason"
+        )
         self.verified = self._counter(
             "signatures_verified_total", "Signatures by the key that made them.", "source", "key"
         )
@@ -176,15 +179,15 @@ class Metrics:
             self.attempt_seconds.labels(airflow)
             self.observe_airflow(airflow, None)
         for counter, words in (
-            (self.connections, CONNECTIONS),
             (self.trigger_failures, FAILURES),
             (self.failures, PARTS),
             (self.mapping_reloads, ("loaded", "refused")),
             (self.store_failures, ("read", "write")),
         ):
             _create(counter, words)
+        _create(self.connections_ended, LISTENERS, CONNECTION_ENDS)
         _create(self.store_seconds, ("read", "write"))
-        _create(self.triggers, [""], ENDED)
+        _create(self.triggers, [""], TRIGGER_ENDS)
         self._observe_waiting([])
 
     def observe_commit(self, waited: Iterable[float], seconds: float) -> None:
@@ -193,10 +196,6 @@ class Metrics:
         self.commit_rows.observe(len(waits))
         self.commit_seconds.observe(seconds)
         self._committed.observe(waits)
-
-    def count_refused_connection(self, reason: str) -> None:
-        """Count a connection that was cut off before its request was complete."""
-        self.connections.labels(reason).inc()
 
     def observe_store(self, operation: str, seconds: float, is_done: bool) -> None:
         """Count one transaction that was asked of the store: `read` or `write`."""
@@ -253,9 +252,9 @@ class Metrics:
     def observe_mapping(self, *, digest: str, routes: Collection[str], loaded_at: datetime) -> None:
         """Take over which mapping is in use; the counts of routes that it no longer has end."""
         names = frozenset(routes)
-        for route, state in product(self._routes - names, ENDED):
+        for route, state in product(self._routes - names, TRIGGER_ENDS):
             self.triggers.remove(route, state)
-        _create(self.triggers, names, ENDED)
+        _create(self.triggers, names, TRIGGER_ENDS)
         self._routes = names
         self.mapping_info.clear()
         self.mapping_info.labels(digest).set(1)
@@ -265,7 +264,7 @@ class Metrics:
 
     def count_ended(self, route: str, state: TriggerState, reason: Reason | None) -> None:
         """Count a trigger that ended, and what it failed of; one that did not end counts nothing."""
-        if state not in ENDED:
+        if state not in TRIGGER_ENDS:
             return
         self.triggers.labels(route if route in self._routes else "", state).inc()
         if state is TriggerState.FAILED:

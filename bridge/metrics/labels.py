@@ -17,9 +17,11 @@ DOOR_REASONS = (
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
 ACCEPTED = ("accepted", "duplicate", "stale")
-CONNECTIONS = ("head_too_large", "head_too_slow")
+# Why the bridge ends a connection before there is a request to refuse.
+CONNECTION_ENDS = ("head_too_large", "too_slow")
+LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
-ENDED = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
+TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
 PARTS = ("routing", "planning", "lookup", "dispatch", "firing", "settling", "probe", "mapping", "upkeep", "watching")
 # What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)

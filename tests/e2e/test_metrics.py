@@ -143,7 +143,7 @@ def test_each_refusal_is_counted_by_its_reason(watched: Watched) -> None:
         ("too_large", "planasonix"): 1,
         ("timestamp_in_future", "planasonix"): 1,
     }
-    assert watched.values("connections_refused_total") == {("head_too_large",): 1}
+    assert watched.values("connections_ended_total") == {("public", "head_too_large"): 1}
     assert "no_such_source" not in bridge.metrics()
     assert watched.value("deliveries_total") == watched.value("last_delivery_timestamp_seconds") == 0
 

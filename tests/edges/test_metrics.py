@@ -64,7 +64,7 @@ def test_nothing_that_can_be_counted_makes_a_new_series(metrics: Metrics) -> Non
     metrics.observe_commit([0.1], 0.1)
     metrics.observe_store("write", 0.1, is_done=False)
     metrics.observe_store("read", 0.1, is_done=True)
-    metrics.count_refused_connection("head_too_slow")
+    metrics.connections_ended.labels("admin", "too_slow").inc()
     assert samples(metrics).keys() == before
 
 
