@@ -25,7 +25,7 @@ from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_ro
 from bridge.inbox.triggers import NewTrigger
 from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
-from bridge.model import Delivery, DeliveryState, Limits
+from bridge.model import Delivery, DeliveryState, Limits, TriggerState
 from bridge.planasonix import PlanasonixClient
 from bridge.planning import Plan, Planned, Subject, plan
 from bridge.reasons import Reason
@@ -197,7 +197,9 @@ class Router:
         self._metrics.count_ended(trigger.route, trigger.state, trigger.reason)
         if trigger.reason is None:
             return
-        _log.warning(
+        # A copy of what runs already is nothing to look at; what failed or waits for a person is.
+        say = _log.info if trigger.state is TriggerState.CANCELLED else _log.warning
+        say(
             "trigger_not_fired",
             trigger_id=trigger.id,
             delivery_id=trigger.delivery_id,

@@ -18,6 +18,7 @@ from bridge.metrics import Metrics
 _EVERY_SECONDS = 5.0
 _REST = 20.0  # a look takes at most a twentieth of one core
 _SIZE_SECONDS = 60.0
+_STOP_SECONDS = 2.0
 _log = structlog.get_logger("bridge.watching")
 
 
@@ -41,9 +42,9 @@ class Watching:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the look under way."""
+        """End after the look under way, or without it: a database that hangs must not keep the bridge from stopping."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
 
     def recall(self) -> None:
         """Take over from the store when the newest delivery of each source came, before new ones do."""

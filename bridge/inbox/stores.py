@@ -97,8 +97,7 @@ class SqliteStore:
 
     def size(self, connection: Connection) -> int:  # noqa: ARG002 - the files are looked at
         """The file, its log and the log's index."""
-        beside = (self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm"))
-        return sum(path.stat().st_size for path in beside if path.exists())
+        return sum(_size(self._path.with_name(self._path.name + end)) for end in ("", "-wal", "-shm"))
 
     def disk(self) -> tuple[int, int] | None:
         """What a process without root may still write: a full volume is refused before root's reserve."""
@@ -173,6 +172,13 @@ class PostgresStore:
             self._listener.stop()
         for engine in (self.reading, self.writing, self._single):
             engine.dispose()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the log and its index come and go
+        return 0
 
 
 def _is_lost_race(error: DBAPIError) -> bool:

@@ -196,6 +196,7 @@ def test_the_log_leads_from_an_alert_to_the_webhook(watched: Watched) -> None:
     ids = {}
     for pipeline in ("pl_bad", "pl_refused", "pl_missing", "pl_nobody"):
         ids[pipeline] = bridge.send(body(event=f"evt_{pipeline}", pipeline=pipeline)).json()["delivery_id"]
+    ids["stale"] = bridge.send(body(event="evt_old"), at=int(time.time()) - 4000).json()["delivery_id"]
 
     def said(event: str) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in bridge.log.splitlines() if line.startswith("{")]
@@ -212,6 +213,8 @@ def test_the_log_leads_from_an_alert_to_the_webhook(watched: Watched) -> None:
     assert (refused["level"], refused["state"], refused["reason"]) == ("warning", "failed", "conf_refused")
     assert (refused["airflow"], refused["http_status"]) == ("default", 422)
     assert (missing["state"], missing["reason"]) == ("held", "dag_not_found")
+    (stale,) = said("delivery_stale")
+    assert (stale["delivery_id"], stale["reason"]) == (ids["stale"], "timestamp_too_old")
     routed = {line["delivery_id"]: line for line in said("delivery_routed")}
     assert (routed[ids["pl_nobody"]]["state"], routed[ids["pl_nobody"]]["reason"]) == ("unrouted", "no_route")
 
