@@ -257,7 +257,7 @@ class Dispatcher:
             return
         self._metrics.count_ended(trigger.route, settlement.state, settlement.reason)
         if settlement.state is TriggerState.FIRED:
-            self._metrics.fired_seconds.observe((self._clock() - triggers.asked_at(trigger)).total_seconds())
+            self._metrics.observe_fired(triggers.asked_at(trigger), self._clock())
         say = _log.warning if settlement.state is TriggerState.FAILED else _log.info
         say(
             "attempt_ended",

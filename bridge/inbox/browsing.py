@@ -115,13 +115,14 @@ def backlog(connection: Connection) -> list[Waiting]:
             oldest_at=instant(oldest),
             source=source,
             airflow=airflow,
-            reason=None if reason is None else Reason.of(reason),
+            reason=Reason.of(reason) if reason in _REASONS else None,  # a newer replica may know more
         )
         for statement in _BACKLOG
         for state, source, airflow, reason, amount, oldest in connection.execute(statement)
     ]
 
 
+_REASONS = frozenset(map(str, Reason))
 _BACKLOG = (
     text(
         "SELECT state, source, '', NULL, COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"

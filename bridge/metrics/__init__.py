@@ -275,6 +275,10 @@ class Metrics:
         self.attempts.labels(airflow, attempt.outcome, str(attempt.reason or "")).inc()
         self.attempt_seconds.labels(airflow).observe(attempt.seconds)
 
+    def observe_fired(self, since: datetime, now: datetime) -> None:
+        """Count how long a DAG run took to be made; the clocks of two replicas may disagree."""
+        self.fired_seconds.observe(max(0.0, (now - since).total_seconds()))
+
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
