@@ -7,7 +7,9 @@ ever would take all memory, and many that send nothing all file descriptors. Bod
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -42,9 +44,13 @@ class _Protocol(HttpToolsProtocol):
     _bytes = 0  # of the packets since then
     _timer: asyncio.TimerHandle | None = None
 
+    def __init__(self, *arguments: Any, on_ended: Callable[[str], None], **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._on_ended = on_ended
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_HEAD_SECONDS, transport.close)
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -57,9 +63,10 @@ class _Protocol(HttpToolsProtocol):
             return
         self._bytes = 0 if self._has_begun else self._bytes + len(data)
         if self._bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self._on_ended("head_too_large")
             self.send_400_response("The head of the request is too large.")
         elif self._timer is None:
-            self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+            self._start_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -70,17 +77,27 @@ class _Protocol(HttpToolsProtocol):
         self._stop_timer()
         super().on_headers_complete()
 
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(_HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        self._on_ended("too_slow")
+        self.transport.close()
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-def server(app: object) -> Server:
-    """Return a server for an ASGI application; give `serve` its sockets."""
+def server(app: object, *, on_ended: Callable[[str], None]) -> Server:
+    """Return a server for an ASGI application; give `serve` its sockets.
+
+    `on_ended(reason)` is called for every connection that is cut off before its request was complete.
+    """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=_Protocol,
+        http=partial(_Protocol, on_ended=on_ended),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",

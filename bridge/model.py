@@ -173,6 +173,18 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits in one state, at one place, for one reason; and since when the oldest of it."""
+
+    state: DeliveryState | TriggerState
+    amount: int
+    oldest_at: datetime
+    source: str = ""  # of deliveries
+    airflow: str = ""  # of triggers
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A trigger together with the lease under which this process may fire it."""
 

@@ -15,7 +15,8 @@ import structlog
 from bridge import event
 from bridge.errors import Refused
 from bridge.inbox import Inbox
-from bridge.metrics import ACCEPTED, Metrics
+from bridge.metrics import Metrics
+from bridge.metrics.labels import ACCEPTED
 from bridge.model import Verified
 from bridge.reasons import Reason
 from bridge.settings import Source
@@ -81,12 +82,22 @@ class Receiving:
             path_pipeline_id=path_pipeline_id,
             headers=_kept(headers),
         )
+        self._metrics.last_deliveries[source] = self._clock()
         if not accepted.is_new:
             self._counted[source, "duplicate"].inc()
             return Receipt(accepted.delivery_id, "duplicate")
+        if verified.is_stale:
+            self._report_stale(source, accepted.delivery_id)
         self._counted[source, "stale" if verified.is_stale else "accepted"].inc()
         self._on_accepted()
         return Receipt(accepted.delivery_id, "accepted")
+
+    def _report_stale(self, source: str, delivery_id: str) -> None:
+        """Tell of one that is kept aside: routing, which tells of every other one, will not see it."""
+        reason = Reason.TIMESTAMP_TOO_OLD
+        _log.warning(
+            "delivery_stale", delivery_id=delivery_id, source=source, reason=str(reason), next_step=reason.next_step
+        )
 
     def _verify(self, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Verified:
         configured = self._sources[source]

@@ -85,6 +85,7 @@ class MappingFile:
             return self._keep_last(error)
         self.state = MappingState(mapping, self._clock())
         self._observe()
+        self._metrics.mapping_reloads.labels("loaded").inc()
         _log.info("mapping_loaded", digest=mapping.digest, routes=len(mapping.routes))
         return True
 
@@ -103,6 +104,7 @@ class MappingFile:
             return False
         self.state = MappingState(self.state.mapping, self.state.loaded_at, problems)
         self._metrics.mapping_broken.set(1)
+        self._metrics.mapping_reloads.labels("refused").inc()
         for problem in problems:
             _log.error("mapping_broken", problem=str(problem), next_step="mend the file; the last good one is in use")
         return True
@@ -125,8 +127,6 @@ class MappingFile:
         return mappings.read(text, file=str(self._path), airflows=self._airflows, sources=self._sources)
 
     def _observe(self) -> None:
-        state = self.state
-        self._metrics.mapping_broken.set(0)
-        self._metrics.observe_mapping(
-            digest=state.mapping.digest, routes=len(state.mapping.routes), loaded_at=state.loaded_at
-        )
+        mapping = self.state.mapping
+        names = [route.name for route in mapping.routes]
+        self._metrics.observe_mapping(digest=mapping.digest, routes=names, loaded_at=self.state.loaded_at)

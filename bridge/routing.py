@@ -26,7 +26,7 @@ from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_ro
 from bridge.inbox.triggers import NewTrigger
 from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
-from bridge.model import Delivery, DeliveryState, Limits
+from bridge.model import Delivery, DeliveryState, Limits, TriggerState
 from bridge.planasonix import PlanasonixClient
 from bridge.planning import Plan, Planned, Subject, plan
 from bridge.reasons import Reason
@@ -187,10 +187,14 @@ class Router:
 
     def _settle(self, plans: Sequence[tuple[Delivery, Plan]], now: datetime, lookup: Any = None) -> None:
         routings = [_routing(delivery, made, lookup) for delivery, made in plans]
-        self._inbox.write(settle_routing, routings, now=now)
+        routed = self._inbox.write(settle_routing, routings, now=now)
         self._on_routed()
+        stored_at = self._clock()
         for delivery, made in plans:
+            if delivery.id not in routed:
+                continue  # another replica was quicker, and tells of it
             self._metrics.routed.labels(delivery.source, made.state).inc()
+            self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
             _log.info(
                 "delivery_routed",
                 delivery_id=delivery.id,
@@ -198,8 +202,28 @@ class Router:
                 event_id=delivery.event_id,
                 state=str(made.state),
                 reason=str(made.reason) if made.reason else None,
-                triggers=[planned.id for planned in made.triggers],
+                triggers=[trigger.id for trigger in routed[delivery.id]],
             )
+            for trigger in routed[delivery.id]:
+                self._report(trigger)
+
+    def _report(self, trigger: NewTrigger) -> None:
+        """Tell of a trigger that will not be fired; every other one is told of when it is."""
+        self._metrics.count_ended(trigger.route, trigger.state, trigger.reason)
+        if trigger.reason is None:
+            return
+        # A copy of what runs already is nothing to look at; what failed or waits for a person is.
+        say = _log.info if trigger.state is TriggerState.CANCELLED else _log.warning
+        say(
+            "trigger_not_fired",
+            trigger_id=trigger.id,
+            delivery_id=trigger.delivery_id,
+            route=trigger.route,
+            dag_id=trigger.dag_id,
+            state=str(trigger.state),
+            reason=str(trigger.reason),
+            next_step=trigger.reason.next_step,
+        )
 
     def _look_up(self, delivery: Delivery) -> None:
         """Ask the Planasonix API about the job, then route; runs in a thread of its own."""

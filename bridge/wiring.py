@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -35,6 +36,7 @@ from bridge.settings import Config, Environment
 from bridge.signature import advise
 from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
+from bridge.watching import Watching
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
@@ -59,13 +61,13 @@ class Service:
         if before != after:
             _log.info("migrated", before=before, after=after)
         _warn_of_keys(config)
-        keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
-        self._metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
+        self._metrics = _metrics_of(config)
         self._inbox = Inbox(
             environment.database_url,
             password=environment.database_password,
             intake_limit=environment.intake_limit,
             on_intake=self._metrics.observe_commit,
+            on_access=self._metrics.observe_store,
         )
         self._build_flows(environment, config)
         self._readiness = Readiness(self._inbox)
@@ -93,6 +95,8 @@ class Service:
         self._upkeep = Upkeep(
             inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics
         )
+        self._watching = Watching(inbox=self._inbox, metrics=self._metrics)
+        self._watching.recall()
         self._timekeeping = Timekeeping(
             inbox=self._inbox,
             metrics=self._metrics,
@@ -124,6 +128,7 @@ class Service:
         self._router.start()
         self._mapping.start()
         self._upkeep.start()
+        self._watching.start()
         self._timekeeping.start()
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
@@ -170,6 +175,7 @@ class Service:
     def _stop_flows(self, deadline: float) -> None:
         self._mapping.stop()
         self._upkeep.stop()
+        self._watching.stop()
         self._timekeeping.stop()
         self._router.stop(deadline - time.monotonic())
         self._dispatcher.stop(deadline - time.monotonic())
@@ -204,11 +210,27 @@ class Service:
         )
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
-        return server(PublicApp(hooks=self._hooks, readiness=self._readiness)), server(admin)
+        public = PublicApp(hooks=self._hooks, readiness=self._readiness)
+        return (
+            server(public, on_ended=partial(self._count_ended_connection, "public")),
+            server(admin, on_ended=partial(self._count_ended_connection, "admin")),
+        )
+
+    def _count_ended_connection(self, listener: str, reason: str) -> None:
+        self._metrics.connections_ended.labels(listener, reason).inc()
 
     def _wake_all(self) -> None:
         self._router.wake()
         self._dispatcher.wake()
+
+
+def _metrics_of(config: Config) -> Metrics:
+    keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
+    metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
+    for name, source in config.sources.items():
+        for key in source.verifier.keys:
+            metrics.observe_key(name, key.id, expires_at=key.not_after)
+    return metrics
 
 
 def _check_admin(environment: Environment) -> None:

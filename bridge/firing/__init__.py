@@ -189,7 +189,7 @@ class Dispatcher:
             if trouble is None:
                 lane.breaker.close()
         if trouble is None:
-            self._metrics.airflow_open.labels(lane.name).set(0)
+            self._metrics.observe_airflow(lane.name, None)
             _log.info("airflow_back", airflow=lane.name)
             self._wake.set()
         else:
@@ -198,7 +198,7 @@ class Dispatcher:
     def _note_trouble(self, lane: Lane, trouble: TargetDown | Misconfigured) -> None:
         with self._lock:
             is_news = lane.trouble(trouble, time.monotonic())
-        self._metrics.airflow_open.labels(lane.name).set(1)
+        self._metrics.observe_airflow(lane.name, trouble.reason)
         if is_news:
             _log.error(
                 "airflow_unavailable",
@@ -215,8 +215,7 @@ class Dispatcher:
             outcome = self._call(lane, claimed)
             settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
             self._settle(claimed, settlement, _attempt(claimed, outcome, started_at, time.monotonic() - began))
-        except Exception:  # noqa: BLE001 - see below
-            # The lease lapses, and the trigger is fired again.
+        except Exception:  # noqa: BLE001 - the lease lapses, and the trigger is fired again
             _log.exception("settle_failed", trigger_id=claimed.trigger.id)
             self._metrics.failures.labels("settling").inc()
         finally:
@@ -252,26 +251,27 @@ class Dispatcher:
 
     def _report(self, claimed: Claimed, settlement: Settlement, attempt: Attempt, *, is_ours: bool) -> None:
         trigger = claimed.trigger
-        reason = str(settlement.reason) if settlement.reason else None
-        self._metrics.attempts.labels(trigger.airflow, attempt.outcome, str(attempt.reason or "")).inc()
+        self._metrics.count_attempt(trigger.airflow, attempt)
         if not is_ours:
-            _log.warning("lease_lost", trigger_id=trigger.id)
+            _log.warning("lease_lost", trigger_id=trigger.id, delivery_id=trigger.delivery_id)
             return
-        if settlement.state in (TriggerState.FIRED, TriggerState.FAILED):
-            self._metrics.triggers.labels(trigger.route, settlement.state).inc()
+        self._metrics.count_ended(trigger.route, settlement.state, settlement.reason)
         if settlement.state is TriggerState.FIRED:
-            self._metrics.fired_seconds.observe((self._clock() - trigger.age_from).total_seconds())
-        _log.info(
+            self._metrics.observe_fired(triggers.asked_at(trigger), self._clock())
+        say = _log.warning if settlement.state is TriggerState.FAILED else _log.info
+        say(
             "attempt_ended",
             trigger_id=trigger.id,
             delivery_id=trigger.delivery_id,
             route=trigger.route,
+            airflow=trigger.airflow,
             dag_id=trigger.dag_id,
             dag_run_id=trigger.dag_run_id,
             attempt=attempt.number,
             outcome=attempt.outcome,
+            http_status=attempt.http_status,
             state=str(settlement.state),
-            reason=reason,
+            reason=str(settlement.reason) if settlement.reason else None,
             detail=settlement.detail,
             seconds=round(attempt.seconds, 4),
         )

@@ -57,13 +57,17 @@ class Inbox:
         *,
         password: Password = lambda: None,
         intake_limit: int = 4096,
-        on_intake: Callable[[int, float], None] = lambda *_: None,
+        on_intake: Callable[[list[float], float], None] = lambda *_: None,
+        on_access: Callable[[str, float, bool], None] = lambda *_: None,
     ) -> None:
         """Open a migrated store; `password` is asked at every new connection to PostgreSQL.
 
+        `on_intake(seconds since receipt, transaction seconds)` runs after webhooks were stored, in the writer's thread;
+        `on_access("read" or "write", seconds, whether it was done)` after anything else, in the calling one.
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
         self._store = open_store(url, password)
+        self._on_access = on_access
         with _opening(url):
             found = current(self._store.writing)
         if found is None or found < SCHEMA:
@@ -120,17 +124,35 @@ class Inbox:
 
         Raises InboxUnavailable when the store cannot commit. Blocks: never call it on the event loop.
         """
-        return self._store.write(lambda connection: work(connection, *arguments, **keywords), self._writer)
+        with self._observed("write"):
+            return self._store.write(lambda connection: work(connection, *arguments, **keywords), self._writer)
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` on a read-only connection. Blocks: never call it on the event loop."""
+        with self._observed("read"):
+            try:
+                with self._store.reading.connect() as connection:
+                    return work(connection, *arguments, **keywords)
+            except PoolTimeout:
+                raise InboxUnavailable("every connection to the store is busy") from None
+            except DBAPIError as error:
+                raise InboxUnavailable(f"the store cannot be read: {type(error.orig).__name__}") from error
+
+    @contextmanager
+    def _observed(self, operation: str) -> Iterator[None]:
+        began = time.monotonic()
+        is_done = True
         try:
-            with self._store.reading.connect() as connection:
-                return work(connection, *arguments, **keywords)
-        except PoolTimeout:
-            raise InboxUnavailable("every connection to the store is busy") from None
-        except DBAPIError as error:
-            raise InboxUnavailable(f"the store cannot be read: {type(error.orig).__name__}") from error
+            yield
+        except InboxUnavailable:
+            is_done = False
+            raise
+        finally:
+            self._on_access(operation, time.monotonic() - began, is_done)
+
+    def size(self) -> tuple[int, tuple[int, int] | None]:
+        """Return the store's bytes, and what its volume has free and in all where that is known (SQLite)."""
+        return self.read(self._store.size), self._store.disk()
 
     def new_trigger_id(self) -> str:
         """Return a fresh trigger id."""

@@ -23,7 +23,8 @@ from bridge.inbox.rows import (
     trigger,
 )
 from bridge.inbox.statements import a_list, is_shared
-from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState
+from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
+from bridge.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,48 @@ _WAITING = {
     ),
     TriggerState.FIRING: text("SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"),
 }
+
+
+def backlog(connection: Connection) -> list[Waiting]:
+    """Return what waits by source, or by Airflow and reason; reads what waits and nothing that has ended."""
+    return [
+        Waiting(
+            state=DeliveryState(state) if source else TriggerState(state),
+            amount=amount,
+            oldest_at=instant(oldest),
+            source=source,
+            airflow=airflow,
+            reason=Reason.of(reason) if reason in _REASONS else None,  # a newer replica may know more
+        )
+        for statement in _BACKLOG
+        for state, source, airflow, reason, amount, oldest in connection.execute(statement)
+    ]
+
+
+_REASONS = frozenset(map(str, Reason))
+_BACKLOG = (
+    text(
+        "SELECT state, source, '', NULL, COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"
+        " GROUP BY state, source"
+    ),
+    text(
+        "SELECT state, '', airflow, reason, COUNT(*), MIN(created_at) FROM triggers"
+        " WHERE state IN ('pending','held') GROUP BY state, airflow, reason"
+    ),
+    text(
+        "SELECT state, '', airflow, NULL, COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"
+        " GROUP BY state, airflow"
+    ),
+)
+
+
+def last_deliveries(connection: Connection) -> dict[str, datetime]:
+    """Return when the newest delivery of each source came, as far as the newest thousand tell."""
+    statement = text(
+        "SELECT source, MAX(received_at) FROM"
+        " (SELECT source, received_at FROM deliveries ORDER BY id DESC LIMIT 1000) AS newest GROUP BY source"
+    )
+    return {source: instant(received_at) for source, received_at in connection.execute(statement)}
 
 
 def odd(connection: Connection) -> Mapping[str, int]:

@@ -94,12 +94,15 @@ def get(connection: Connection, delivery_id: str) -> Delivery | None:
     return None if row is None else delivery(row)
 
 
-def settle_routing(connection: Connection, routings: Sequence[Routing], *, now: datetime) -> int:
-    """Store what routing decided: the state and its triggers together. Returns how many triggers are new.
+def settle_routing(
+    connection: Connection, routings: Sequence[Routing], *, now: datetime
+) -> dict[str, list[NewTrigger]]:
+    """Store what routing decided: the state and its triggers together.
 
-    Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent).
+    Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent). Returns the
+    deliveries that were routed here, each with the triggers that are new, as they are stored.
     """
-    added = 0
+    routed: dict[str, list[NewTrigger]] = {}
     free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
     for routing in routings:
         if number(routing.delivery_id, "dlv") not in free:
@@ -112,10 +115,11 @@ def settle_routing(connection: Connection, routings: Sequence[Routing], *, now: 
             "lookup": None if routing.lookup is None else json.dumps(routing.lookup),
         }
         if connection.execute(_ROUTE, parameters).rowcount:
-            added += sum(add(connection, trigger, now=now) for trigger in routing.triggers)
-    if added:
+            made = [add(connection, trigger, now=now) for trigger in routing.triggers]
+            routed[routing.delivery_id] = [trigger for trigger in made if trigger is not None]
+    if any(routed.values()):
         announce(connection)
-    return added
+    return routed
 
 
 def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:

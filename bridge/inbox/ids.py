@@ -52,6 +52,11 @@ def first_id(microseconds: int) -> int:
     return min(max(0, first_tick(microseconds) << _NODE_BITS), _GREATEST)
 
 
+def made_at(text: str) -> int:
+    """Return when the id of a delivery or a trigger was made, in Unix microseconds, to the millisecond."""
+    return (number(text, text[:3]) >> _NODE_BITS >> _SEQUENCE_BITS) * 1000 + _EPOCH_MICROSECONDS
+
+
 def delivery_text(number: int) -> str:
     """Spell a delivery id."""
     return f"dlv_{number:016x}"

@@ -13,11 +13,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Final
 
 # dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
 # body; instants in Unix microseconds
 Row = tuple[bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes]
+RECEIVED_AT: Final = 5  # its place in a row
 Stored = tuple[int, bool]  # delivery id, whether this row made it
 
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table

@@ -5,6 +5,7 @@ PostgreSQL   any number of replicas; webhooks go through the writer's thread, al
              threads on pooled connections
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ Password = Callable[[], str | None]
 _TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 # Written to the log and flushed as any row is, but without a row that replicas would fight over.
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
+_SIZE = text("SELECT pg_database_size(current_database())")
 _TRIES = 3
 _CONNECTIONS = 12
 
@@ -50,6 +52,12 @@ class Store(Protocol):
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news` whenever another process has made work, from now to the end."""
 
+    def size(self, connection: Connection) -> int:
+        """Return how many bytes the store takes."""
+
+    def disk(self) -> tuple[int, int] | None:
+        """Return how many bytes its volume has free and in all; None if that cannot be known."""
+
     def close(self) -> None:
         """Close every connection."""
 
@@ -64,6 +72,7 @@ class SqliteStore:
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
         self.writing = engines.open_writer(url)
         self.reading = engines.open_readers(url)
+        self._path = Path(str(url.database))
 
     @contextmanager
     def open_batches(self, new_id: Callable[[], int]) -> Iterator[Batches]:
@@ -85,6 +94,15 @@ class SqliteStore:
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Nobody else makes work but a command, and the poll finds that."""
+
+    def size(self, connection: Connection) -> int:  # noqa: ARG002 - the files are looked at
+        """The file, its log and the log's index."""
+        return sum(_size(self._path.with_name(self._path.name + end)) for end in ("", "-wal", "-shm"))
+
+    def disk(self) -> tuple[int, int] | None:
+        """What a process without root may still write: a full volume is refused before root's reserve."""
+        volume = shutil.disk_usage(self._path.parent)
+        return volume.free, volume.total
 
     def close(self) -> None:
         """Let go of the file."""
@@ -140,12 +158,27 @@ class PostgresStore:
 
         self._listener = Listener(self._single, on_news)
 
+    def size(self, connection: Connection) -> int:
+        """The database with its indexes, as its server counts it."""
+        return int(connection.execute(_SIZE).scalar_one())
+
+    def disk(self) -> tuple[int, int] | None:
+        """Only the server knows."""
+        return None
+
     def close(self) -> None:
         """Stop listening and close every connection."""
         if self._listener is not None:
             self._listener.stop()
         for engine in (self.reading, self.writing, self._single):
             engine.dispose()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the log and its index come and go
+        return 0
 
 
 def _is_lost_race(error: DBAPIError) -> bool:

@@ -6,15 +6,15 @@ rows mean that someone else owns the trigger by now.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Text, text
 
 from bridge.errors import InboxUnavailable
-from bridge.inbox.ids import number, trigger_text
-from bridge.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
+from bridge.inbox.ids import made_at, number, trigger_text
+from bridge.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
 from bridge.inbox.statements import a_list, locking
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
@@ -102,8 +102,8 @@ class NewTrigger:
     detail: str | None = None
 
 
-def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
-    """Store a trigger; False when the delivery has it already.
+def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger | None:
+    """Store a trigger and return it as it is stored; None when the delivery has it already.
 
     One that failed is made anew under its own id: only a person sends a delivery through routing again, and they have
     mended what it failed of. If another live trigger stands for the same DAG run, this one is kept as `cancelled` with
@@ -131,15 +131,16 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
         "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
     }
     if connection.execute(_ADD, parameters).rowcount:
-        return True
+        return new
     existing = connection.execute(_HAS, parameters).mappings().first()
     if existing is not None:
         conf = json.dumps(owned(new.conf, trigger_text(existing["id"])))
-        return bool(connection.execute(_REMAKE, parameters | {"id": existing["id"], "conf": conf}).rowcount)
+        is_remade = connection.execute(_REMAKE, parameters | {"id": existing["id"], "conf": conf}).rowcount
+        return replace(new, id=trigger_text(existing["id"])) if is_remade else None
     cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
     if not connection.execute(_ADD, parameters | cancelled).rowcount:
         raise InboxUnavailable(f"the id {new.id} is taken")
-    return True
+    return replace(new, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, detail=None)
 
 
 def owned(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:
@@ -246,6 +247,12 @@ def hold(connection: Connection, *, airflow: str, reason: Reason, most: int) -> 
 def hold_strays(connection: Connection, *, airflows: Collection[str]) -> int:
     """Show as `held` what waits for an Airflow that this configuration does not have; returns how many."""
     return connection.execute(_HOLD_STRAYS.on(connection), {"airflows": list(airflows)}).rowcount
+
+
+def asked_at(trigger: Trigger) -> datetime:
+    """Return when a trigger's webhook came, or when a person last asked for its run."""
+    is_first = not trigger.rerun and trigger.age_from == trigger.created_at
+    return instant(made_at(trigger.delivery_id)) if is_first else trigger.age_from
 
 
 def get(connection: Connection, trigger_id: str) -> Trigger | None:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from bridge.errors import InboxUnavailable
 from bridge.inbox.batches import Batches
 from bridge.inbox.causes import cause
-from bridge.inbox.intake import MOST_IN_MEMORY, Row, Stored
+from bridge.inbox.intake import MOST_IN_MEMORY, RECEIVED_AT, Row, Stored
 
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
@@ -61,11 +61,11 @@ class Writer:
         open_batches: Callable[[], AbstractContextManager[Batches]],
         *,
         intake_limit: int,
-        on_intake: Callable[[int, float], None],
+        on_intake: Callable[[list[float], float], None],
     ) -> None:
         """`open_batches` opens the connection to write on. `intake_limit`: webhooks that may wait.
 
-        `on_intake(rows, batch seconds)` runs after each commit.
+        `on_intake(seconds since receipt of each webhook, batch seconds)` runs after each commit.
         """
         self._open_batches = open_batches
         self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
@@ -195,7 +195,13 @@ class Writer:
             return
         pairs = [(item.future, outcome) for item, outcome in zip(webhooks, stored, strict=True)]
         _wake(webhooks[0].future.get_loop(), pairs)
-        self._on_intake(len(webhooks), seconds)
+        now = time.time_ns() // 1000
+        waited = [
+            max(0, now - item.row[RECEIVED_AT]) / 1_000_000
+            for item, outcome in zip(webhooks, stored, strict=True)
+            if not isinstance(outcome, Exception)
+        ]
+        self._on_intake(waited, seconds)
 
     def _refuse(self, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
         """Nothing of this batch was committed: say so to everyone, without the statement's values."""

@@ -47,8 +47,7 @@ class Api:
         self._on_replayed = on_replayed
 
     def exposition(self) -> bytes:
-        """Return the metrics, with what waits read from the store now."""
-        self._metrics.observe_waiting(self._inbox.read(browsing.waiting), datetime.now(UTC))
+        """Return the metrics; nothing is asked of the store, so that scrapes cost it nothing (see watching)."""
         return self._metrics.exposition()
 
     def status(self, **_: Any) -> views.Json:

@@ -43,8 +43,9 @@ _ANSWERS: dict[str, tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]] = {
 class _Broken(Exception):
     """The request is answered before its signature is looked at."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, source: str = "") -> None:
         self.reason = reason
+        self.source = source  # where the way to it ended before the source was told
         super().__init__(reason)
 
 
@@ -80,7 +81,7 @@ class Hooks:
             self._metrics.refusals.labels(source, "unavailable").inc()
             await _answer(send, 503, b'{"error": "unavailable"}', _RETRY_AFTER)
         except _Broken as broken:
-            self._metrics.refusals.labels(source, broken.reason).inc()
+            self._metrics.refusals.labels(source or broken.source, broken.reason).inc()
             status, error, extra = _ANSWERS[broken.reason]
             await _answer(send, status, b'{"error": "%s"}' % error, *extra)
         except _Gone:
@@ -96,7 +97,7 @@ class Hooks:
         if found is None or not self._receiving.knows(found[1]):
             raise _Broken("unknown_source")
         if scope["method"] != "POST":
-            raise _Broken("wrong_method")
+            raise _Broken("wrong_method", found[1])
         return found[1], found[2]
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:

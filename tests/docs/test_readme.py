@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from bridge.mapping import read
@@ -42,11 +44,19 @@ def test_every_reason_is_listed_with_its_next_step() -> None:
 
 
 def test_every_metric_is_listed() -> None:
-    """Every metric that the service exposes has a row, and no row is of a metric that is gone."""
+    """Every metric that the service exposes has a row with its type, labels and meaning, and no other has."""
     metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
-    exposed = set(re.findall(r"^# TYPE (bridge_\w+) (?!gauge$)?", metrics.exposition().decode(), re.MULTILINE))
-    listed = set(re.findall(r"^\| `(bridge_\w+)` \|", README, re.MULTILINE))
-    assert {name for name in exposed if not name.endswith("_created")} == listed
+    metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
+    rows = []
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        if family.name.startswith("bridge_"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            meaning = family.documentation.removesuffix(" Of the store.")
+            kind = family.type + (", store" if meaning != family.documentation else "")
+            rows.append((name, kind, labels, meaning))
+    listed = re.findall(r"^\| `(bridge_\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
+    assert [(name, kind, set(re.findall(r"\w+", labels)), meaning) for name, kind, labels, meaning in listed] == rows
 
 
 def test_every_preset_is_listed_with_its_source() -> None:

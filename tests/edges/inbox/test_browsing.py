@@ -1,5 +1,6 @@
 """Pages for people: newest first, every filter alone and together, page after page without gap or repeat."""
 
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,9 @@ from sqlalchemy import Connection, text
 from bridge.errors import BridgeError, NotThere
 from bridge.inbox import Inbox, browsing
 from bridge.inbox.browsing import Filter
-from bridge.model import TriggerState
-from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, stored, wait_for
+from bridge.model import DeliveryState, TriggerState
+from bridge.reasons import Reason
+from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
 
 
 @pytest.fixture
@@ -154,10 +156,46 @@ def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
     assert inbox.read(browsing.odd) == {"stale": 1, "failed": 1}
 
 
+def test_the_backlog_is_told_by_place_and_reason(inbox: Inbox) -> None:
+    """Deliveries by source, triggers by Airflow and reason, each with its oldest; what has ended is not in it."""
+    accept(inbox, "evt_0", source="other")
+    ids = [one.delivery_id for one in accept(inbox, *(f"evt_{number}" for number in range(1, 8)))]
+    add(inbox, ids[0])
+    for at, days in ((1, 1), (2, 3)):
+        held = {"state": TriggerState.HELD, "reason": Reason.LOOP_GUARD}
+        add(inbox, ids[at], now=NOW - timedelta(days=days), **held)
+    add(inbox, ids[3], airflow="far", state=TriggerState.FAILED)
+    add(inbox, ids[4], airflow="far")
+    claim(inbox, airflow="far")
+    told = {(one.state, one.source, one.airflow, one.reason): one for one in inbox.read(browsing.backlog)}
+    assert {place: one.amount for place, one in told.items()} == {
+        (DeliveryState.RECEIVED, "other", "", None): 1,
+        (DeliveryState.RECEIVED, "planasonix", "", None): 2,
+        (TriggerState.PENDING, "", "default", None): 1,
+        (TriggerState.HELD, "", "default", Reason.LOOP_GUARD): 2,
+        (TriggerState.FIRING, "", "far", None): 1,
+    }
+    assert told[TriggerState.HELD, "", "default", Reason.LOOP_GUARD].oldest_at == NOW - timedelta(days=3)
+    assert inbox.read(browsing.last_deliveries).keys() == {"other", "planasonix"}
+
+
+def test_the_size_is_that_of_what_is_stored(inbox: Inbox, store: Store) -> None:
+    """It grows with the bodies; the room of the volume is known for a file only."""
+    before, disk = inbox.size()
+    accept(inbox, "evt_1", body=random.Random(1).randbytes(3_000_000))
+    after, _ = inbox.size()
+    assert after - before > 2_500_000
+    assert (disk is None) == store.is_postgresql
+
+
 @ON_SQLITE
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
+        *(
+            (str(statement), "_waiting" if number < 2 else "_leased")
+            for number, statement in enumerate(browsing._BACKLOG)
+        ),
         ("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'", "deliveries_waiting"),
         ("SELECT id FROM deliveries WHERE state = 'received' AND due_at <= 1 ORDER BY due_at", "deliveries_waiting"),
         (

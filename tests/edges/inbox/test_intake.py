@@ -116,7 +116,7 @@ def test_a_delivery_is_stored_as_it_came(inbox: Inbox, store: Store) -> None:
 def test_webhooks_share_a_commit(open_inbox: Open) -> None:
     """Whoever waits at the same moment is written together."""
     sizes: list[int] = []
-    inbox = open_inbox(on_intake=lambda rows, _: sizes.append(rows))
+    inbox = open_inbox(on_intake=lambda waited, _: sizes.append(len(waited)))
     accept(inbox, *[f"evt_{number}" for number in range(200)])
     wait_for(lambda: sum(sizes) == 200)
     assert len(sizes) < 100

@@ -1,5 +1,7 @@
 """Replay: the same call under the same DAG run id, a new run, or the way through the mapping once more."""
 
+from datetime import timedelta
+
 import pytest
 
 from bridge.errors import NotThere
@@ -42,9 +44,19 @@ def ended(inbox: Inbox, trigger_id: str, state: TriggerState, reason: Reason | N
 def route(inbox: Inbox, delivery_id: str, **more: object) -> int:
     """Send a delivery that was reopened through routing; returns how many triggers are new or made anew."""
     new = new_trigger(inbox, delivery_id, **more)
-    return inbox.write(
-        settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])], now=NOW + LATER
-    )
+    routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])
+    return len(inbox.write(settle_routing, [routing], now=NOW + LATER)[delivery_id])
+
+
+def test_a_run_is_asked_for_by_its_webhook_and_then_by_whoever_replays(inbox: Inbox) -> None:
+    """How long a DAG run took counts from the receipt, not from routing; a replay days later counts from itself."""
+    delivery_id = stored(inbox)
+    found = inbox.read(deliveries.get, delivery_id)
+    assert found is not None
+    id_ = ended(inbox, add(inbox, delivery_id), TriggerState.FAILED, Reason.EXPIRED)
+    assert abs(triggers.asked_at(trigger(inbox, id_)) - found.received_at) < timedelta(milliseconds=2)
+    replay(inbox, id_)
+    assert triggers.asked_at(trigger(inbox, id_)) == trigger(inbox, id_).age_from > trigger(inbox, id_).created_at
 
 
 def test_a_failed_trigger_is_fired_again_under_its_run_id(inbox: Inbox) -> None:

@@ -1,0 +1,66 @@
+"""The closed sets that labels are taken from: a word that stands in none of them never becomes a series."""
+
+from collections.abc import Mapping
+
+from bridge.model import DeliveryState, TriggerState
+from bridge.reasons import Reason
+
+DOOR_REASONS = (
+    Reason.SIGNATURE_MISSING,
+    Reason.SIGNATURE_MALFORMED,
+    Reason.SIGNATURE_MISMATCH,
+    Reason.TIMESTAMP_IN_FUTURE,
+    Reason.TIMESTAMP_TOO_OLD,
+    Reason.KEY_OUT_OF_TIME,
+    Reason.CLAIMS_MISMATCH,
+)
+# What is wrong with a request before its signature is looked at.
+BROKEN = ("wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
+ACCEPTED = ("accepted", "duplicate", "stale")
+# Why the bridge ends a connection before there is a request to refuse.
+CONNECTION_ENDS = ("head_too_large", "too_slow")
+LISTENERS = ("public", "admin")
+ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
+TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
+PARTS = (
+    "routing",
+    "planning",
+    "lookup",
+    "dispatch",
+    "firing",
+    "settling",
+    "probe",
+    "mapping",
+    "upkeep",
+    "timekeeping",
+    "watching",
+)
+# What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
+_WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)
+_WRONG = (Reason.AIRFLOW_UNAUTHORIZED, Reason.AIRFLOW_MISCONFIGURED)
+TROUBLES = (*_WHOLE, *_WRONG)
+ATTEMPTS: Mapping[str, tuple[str, ...]] = {
+    "started": ("",),
+    "already_there": (Reason.ALREADY_THERE, Reason.SAME_COMPLETION),
+    "later": (
+        Reason.DAG_NOT_FOUND,
+        Reason.DAG_REFUSES_RUNS,
+        Reason.AIRFLOW_ERROR,
+        Reason.ANSWER_LOST,
+        Reason.RUN_ID_CONFLICT,
+        Reason.INTERNAL_ERROR,
+    ),
+    "never": (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE, Reason.RUN_ID_CONFLICT),
+    "target_down": (Reason.AIRFLOW_DOWN, Reason.THROTTLED),
+    "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN),
+}
+FAILURES = (*ATTEMPTS["never"], Reason.TOO_MANY_ATTEMPTS, Reason.EXPIRED, Reason.TEMPLATE, Reason.CONDITION)
+# What a trigger can wait for: a place, a DAG, a person.
+HELD = (
+    *TROUBLES,
+    Reason.AIRFLOW_FORBIDDEN,
+    Reason.DAG_NOT_FOUND,
+    Reason.DAG_REFUSES_RUNS,
+    Reason.LOOP_GUARD,
+    Reason.UNKNOWN_AIRFLOW,
+)
