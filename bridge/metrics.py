@@ -25,6 +25,21 @@ DOOR_REASONS = (
 )
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("unknown_source", "wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
+# Why the bridge ends a connection before there is a request to refuse.
+ENDED = (
+    "malformed",
+    "head_too_large",
+    "too_slow",
+    "trailers",
+    "upgrade",
+    "pipelined",
+    "body_too_long",
+    "unwanted_body",
+    "unread_answers",
+    "crowded",
+    "memory",
+)
+LISTENERS = ("public", "admin")
 ACCEPTED = ("accepted", "duplicate", "stale")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 
@@ -48,6 +63,9 @@ class Metrics:
             for key in keys:
                 self.verified.labels(source, key)
         self.refusals.labels("", "unknown_source")
+        for listener in LISTENERS:
+            for reason in ENDED:
+                self.connections_ended.labels(listener, reason)
         for airflow in airflows:
             self.airflow_open.labels(airflow).set(0)
 
@@ -56,6 +74,13 @@ class Metrics:
             "deliveries_total", "Authentic webhooks answered with 2xx.", "source", "outcome"
         )
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
+        self.connections = self._gauge("connections", "Connections that are open.", "listener")
+        self.connections_ended = self._counter(
+            "connections_ended_total",
+            "Connections that the bridge ended: broken, slow, or crowded out.",
+            "listener",
+            "reason",
+        )
         self.verified = self._counter(
             "signatures_verified_total", "Signatures by the key that made them.", "source", "key"
         )

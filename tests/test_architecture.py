@@ -22,6 +22,7 @@ IMPORTERS = {
     "airflow_client": "bridge.airflow",
     "alembic": "bridge.inbox",
     "cryptography": "bridge.signature",
+    "httptools": "bridge.listening",
     "httpx": "bridge.planasonix",
     "jinja2": "bridge.rendering",
     "jwt": "bridge.signature",
