@@ -21,7 +21,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PREFIX = "/hooks/"
 _PATH = re.compile(r"/hooks/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:/([A-Za-z0-9][A-Za-z0-9_.:-]{0,127}))?/?")
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_WATCHED = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+_WATCHED = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"host"})
 _LENGTH_DIGITS = 18
 _JSON = (b"content-type", b"application/json")
 _RETRY_AFTER = (b"retry-after", b"5")
@@ -137,6 +137,8 @@ class Hooks:
                 raise _Broken("broken")
             if len(value) > _LENGTH_DIGITS or int(value) > self._max_body_bytes:
                 raise _Broken("too_large")
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise _Broken("broken")
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise _Broken("encoded")
 
