@@ -22,7 +22,11 @@ DOOR_REASONS = (
     Reason.TIMESTAMP_TOO_OLD,
     Reason.KEY_OUT_OF_TIME,
     Reason.CLAIMS_MISMATCH,
+    Reason.ADDRESS_NOT_ALLOWED,
+    Reason.CERTIFICATE_NOT_ALLOWED,
 )
+# Too many in a short time: of verified webhooks of a source, of refusals of one address.
+LIMITS = ("delivery_limit", "refusal_limit")
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("unknown_source", "wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
 # Why the bridge ends a connection before there is a request to refuse.
@@ -58,7 +62,7 @@ class Metrics:
         for source, keys in keys_by_source.items():
             for outcome in ACCEPTED:
                 self.deliveries.labels(source, outcome)
-            for reason in (*DOOR_REASONS, *BROKEN):
+            for reason in (*DOOR_REASONS, *LIMITS, *BROKEN):
                 self.refusals.labels(source, str(reason))
             for key in keys:
                 self.verified.labels(source, key)

@@ -97,6 +97,7 @@ class Service:
             inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics
         )
         self._sources = config.sources
+        self._proxies = config.proxies
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""
@@ -176,7 +177,11 @@ class Service:
     def _servers(self) -> tuple[Server, Server]:
         environment = self._environment
         receiving = Receiving(
-            sources=self._sources, inbox=self._inbox, metrics=self._metrics, on_accepted=self._router.wake
+            sources=self._sources,
+            inbox=self._inbox,
+            metrics=self._metrics,
+            on_accepted=self._router.wake,
+            proxies=self._proxies,
         )
         hooks = Hooks(
             receiving=receiving,

@@ -49,6 +49,7 @@ PURE = (
     "loops",
     "mapping",
     "model",
+    "origin",
     "pacing",
     "planning",
     "reasons",

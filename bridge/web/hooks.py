@@ -5,11 +5,12 @@ bare handler against 0.38-0.45). The size is enforced while reading, with or wit
 body is never handed to any parser here. Answers name no route, no DAG and no cause.
 """
 
+import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from bridge.errors import InboxUnavailable, Refused
+from bridge.errors import InboxUnavailable, Refused, TooMany
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
 from bridge.web.patience import Patience
@@ -68,7 +69,12 @@ class Hooks:
         try:
             source, path_pipeline_id = self._address(scope)
             body = await self._body(scope, receive)
-            receipt = await self._receiving.accept(source, scope["headers"], body, path_pipeline_id)
+            client = scope.get("client")
+            peer = client[0] if client else None
+            receipt = await self._receiving.accept(source, scope["headers"], body, path_pipeline_id, peer)
+        except TooMany as many:
+            seconds = b"%d" % math.ceil(many.retry_after_seconds)
+            await _answer(send, 429, b'{"error": "too_many_requests"}', (b"retry-after", seconds))
         except Refused:
             await _answer(send, 401, b'{"error": "unauthorized"}')
         except InboxUnavailable:
