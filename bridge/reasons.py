@@ -160,6 +160,11 @@ class Reason(StrEnum):
         "The event comes from a pipeline that a DAG run of this bridge started, too many times in a row.",
         "Break the circle between the DAG and the pipeline; replay the trigger if it should run.",
     )
+    HOURLY_CEILING = (
+        "hourly_ceiling",
+        "The route has started as many DAG runs in this hour as its `max_per_hour` allows.",
+        "It goes on by itself, in order; raise `max_per_hour` if the burst is genuine, else change the secret.",
+    )
     THROTTLED = (
         "throttled",
         "Something in front of Airflow answered 429 or 503 and asked to wait.",

@@ -44,6 +44,7 @@ EVERYWHERE = {"pydantic", "structlog"}
 PURE = (
     "backoff",
     "breaker",
+    "ceiling",
     "errors",
     "event",
     "loops",
