@@ -43,7 +43,7 @@ _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
 # All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
-_UNFINISHED_BYTES = 16_777_216
+_UNFINISHED_BYTES = 8_388_608
 _UNFINISHED_BODIES = 4
 _WITH_CHUNKS = 6
 

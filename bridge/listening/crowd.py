@@ -25,7 +25,7 @@ class Crowd:
         self._most = most
         self._most_bytes = most_bytes
         self._waiting: dict[str, dict[Guest, None]] = {}  # by address, who has waited longest first
-        self._bytes: dict[Guest, int] = {}  # of unfinished requests, the oldest first
+        self._bytes: dict[Guest, int] = {}  # of unfinished requests, the most silent first
         self._all_bytes = 0
         self._gone: set[Guest] = set()  # gave way, not closed yet
         self.count = 0
@@ -52,8 +52,12 @@ class Crowd:
         self._all_bytes -= self._bytes.pop(guest, 0)
 
     def hold(self, guest: Guest, size: int) -> int:
-        """Note bytes of an unfinished request and return their sum; the oldest give way when all are too many."""
-        held = self._bytes[guest] = self._bytes.get(guest, 0) + size
+        """Note bytes of an unfinished request and return their sum.
+
+        When all together are too many, those give way that have been silent the longest: not an honest sender of a
+        large body, who is sending just now.
+        """
+        held = self._bytes[guest] = self._bytes.pop(guest, 0) + size
         self._all_bytes += size
         while self._all_bytes > self._most_bytes:
             self._see_off(next(iter(self._bytes)), "memory")

@@ -104,7 +104,9 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def give_way(self, reason: str) -> None:
-        """Close now."""
+        """Close now, and free what is held at once: a flood is many connections in one round of the loop."""
+        if self._is_body():
+            self.cycle.body.clear()
         self._close(reason)
 
     def pause_writing(self) -> None:

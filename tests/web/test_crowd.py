@@ -77,14 +77,15 @@ def test_the_count_is_right_when_all_have_left() -> None:
 
 
 def test_unfinished_requests_are_bounded_together() -> None:
-    """The oldest ones give way; a complete one holds nothing any more."""
+    """Who has been silent the longest gives way, not who is sending; a complete one holds nothing any more."""
     first, second, third = Connection(), Connection(), Connection()
     crowd = full(first, second, third)
-    assert crowd.hold(first, 40) == 40
+    assert crowd.hold(first, 20) == 20
     assert crowd.hold(second, 40) == 40
+    assert crowd.hold(first, 20) == 40
     crowd.hold(third, 40)
-    assert (first.said, second.said, third.said) == (["memory"], [], [])
-    crowd.work(second)
+    assert (first.said, second.said, third.said) == ([], ["memory"], [])
+    crowd.work(first)
     crowd.hold(third, 60)
     assert third.said == []
 
