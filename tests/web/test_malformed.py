@@ -28,7 +28,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
-        settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_HEAD_SECONDS": "2"},
+        settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_HEAD_SECONDS": "2", "BRIDGE_IDLE_SECONDS": "1"},
     )
     one.start()
     yield one
@@ -325,3 +325,15 @@ def test_blank_lines_do_not_keep_a_connection(bridge: BridgeProcess) -> None:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
         assert read_answer(connection).status == 200
         assert is_cut_off(connection, b"\r\n", times=100, pause_seconds=0.1)
+
+
+def test_an_idle_connection_is_closed(bridge: BridgeProcess) -> None:
+    """After BRIDGE_IDLE_SECONDS without a request; before that it serves the next one."""
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=5) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
+            assert read_answer(connection).status == 200
+            time.sleep(0.3)
+        began = time.monotonic()
+        assert connection.recv(1) == b""
+        assert 0.3 < time.monotonic() - began < 4

@@ -22,7 +22,7 @@ from tests.service import BridgeProcess, body, signed, wait_for
 from tests.web.conftest import MAPPING
 from tests.web.support import read_answer
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.crash, pytest.mark.flood, pytest.mark.timeout(180)]
 
 MIB = 1 << 20
 MOST_MIB = 32
