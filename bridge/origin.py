@@ -27,10 +27,8 @@ def read_address(text: str) -> Address | None:
     found = _with_port(text)
     if found:
         text = found[1] or found[2]
-    if "%" in text:
-        return None
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])  # the zone is this machine's own affair
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -174,11 +174,12 @@ class Router:
         return made.wants_lookup and delivery.source in self._apis
 
     def _settle(self, plans: Sequence[tuple[Delivery, Plan]], now: datetime, lookup: Any = None) -> None:
-        starts = self._starts([planned for _, made in plans for planned in made.triggers], now)
-        routings = [_routing(delivery, made, lookup, starts) for delivery, made in plans]
+        starts: dict[str, Start] = {}
         try:
+            self._count_starts([planned for _, made in plans for planned in made.triggers], now, starts)
+            routings = [_routing(delivery, made, lookup, starts) for delivery, made in plans]
             self._inbox.write(settle_routing, routings, now=now)
-        except InboxUnavailable:
+        except Exception:
             with self._lock:
                 for start in starts.values():
                     self._ceilings.take_back(start)
@@ -196,14 +197,13 @@ class Router:
                 triggers=[planned.id for planned in made.triggers],
             )
 
-    def _starts(self, triggers: Sequence[Planned], now: datetime) -> dict[str, Start]:
-        """Count the triggers whose route has a ceiling; returns their starts."""
+    def _count_starts(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
+        """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
         with self._lock:
-            return {
-                planned.id: self._ceilings.take(planned.route.name, most, now.timestamp())
-                for planned in triggers
-                if (most := planned.route.limits.max_per_hour) and planned.state is TriggerState.PENDING
-            }
+            for planned in triggers:
+                most = planned.route.limits.max_per_hour
+                if most is not None and planned.state is TriggerState.PENDING:
+                    starts[planned.id] = self._ceilings.take(planned.route.name, most, now.timestamp())
 
     def _recall(self, route: str, most: int, now: float) -> list[float]:
         moment = datetime.fromtimestamp(now, UTC)

@@ -48,7 +48,7 @@ class _Tally:
         now = time.monotonic()
         if now - self._logged.get(reason, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._logged[reason] = now
-            _log.warning("connection_ended", listener=self._name, reason=reason)
+            _log.info("connection_ended", listener=self._name, reason=reason)
 
 
 def server(app: object, *, name: str, bounds: Bounds, shutdown_seconds: float, metrics: Metrics) -> Server:

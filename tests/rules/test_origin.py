@@ -41,7 +41,7 @@ def named(*values: str, header: bytes = b"x-forwarded-for") -> list[tuple[bytes,
         (PROXY, [f"{SENDER}, 0x7f.1"], None),
         (PROXY, [f"{SENDER}, 203.0.113.07"], None),
         (PROXY, [f"{SENDER}, \xb2"], None),
-        (PROXY, [f"{SENDER}, fe80::1%eth0"], None),
+        ("fe80::1%eth0", [], "fe80::1"),
         (None, [SENDER], None),
     ],
 )
