@@ -32,7 +32,6 @@ sources:
       preset: planasonix
       secrets:
         - {{id: current, env: PLANASONIX_WEBHOOK_SECRET}}
-{source}
 airflow:
   default:
     url: {url}
@@ -84,7 +83,8 @@ class BridgeProcess:
         """
         self.folder = folder
         self.port, self.admin_port = free_port(), free_port()
-        (folder / "bridge.yaml").write_text(CONFIG.format(url=airflow_url, more=more, source=source))
+        written = CONFIG.format(url=airflow_url, more=more)
+        (folder / "bridge.yaml").write_text(written.replace("airflow:", f"{source}\nairflow:", 1))
         self.write_mapping(mapping)
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
             "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
