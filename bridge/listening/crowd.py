@@ -72,7 +72,8 @@ class Crowd:
     def _make_room(self) -> bool:
         if not self._waiting:
             return False
-        _, address = max((len(guests), address) for address, guests in self._waiting.items())
+        # Of several that have equally many, the first is the one that has waited longest.
+        address = max(self._waiting, key=lambda one: len(self._waiting[one]))
         self._see_off(next(iter(self._waiting[address])), "crowded")
         return True
 

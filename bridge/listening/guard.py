@@ -16,6 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.listening.crowd import Crowd
+from bridge.origin import read_address, whose
 
 # A body that nobody wants (404, 405, 415) is read so far, so that its sender sees the answer and not a reset.
 _UNWANTED_BYTES = 2 * HIGH_WATER_LIMIT
@@ -61,7 +62,7 @@ _NO_TRAILERS = _NoTrailers()
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    address = ""
+    address = ""  # or its IPv6 network
     _is_in = False
     _is_last = False  # nothing more is read; the answer under way is the last one
     _is_unfinished = False  # a message has begun and is not complete
@@ -88,7 +89,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it in, or close it at once."""
         super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
+        self.address = whose(read_address(self.client[0])) if self.client else ""
         self._is_in = self._crowd.enter(self)
         if self._is_in:
             self._start_timer(self._bounds.head_seconds)

@@ -43,6 +43,18 @@ def test_the_address_with_most_of_them_gives_way() -> None:
     assert [one.said for one in many] == [["crowded"]] * 3
 
 
+def test_among_addresses_that_have_equally_many_the_longest_wait_counts() -> None:
+    """Whoever comes from a thousand addresses pushes out themselves, however the addresses are spelled."""
+    many = [Connection(f"192.0.2.{number}") for number in (5, 3, 9, 1)]
+    crowd = full(*many)
+    crowd.work(many[0])
+    crowd.wait(many[0])
+    for one in (*many[1:], many[0]):
+        assert one.said == []
+        assert crowd.enter(Connection(f"198.51.100.{id(one)}"))
+        assert one.said == ["crowded"]
+
+
 def test_a_whole_request_never_gives_way() -> None:
     """Its commit may be under way; the newcomer is turned away instead."""
     busy = Connection()
