@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.listening.crowd import Crowd
 from bridge.origin import read_address, whose
 
-# A body that nobody wants (404, 405, 415) is read so far, so that its sender sees the answer and not a reset.
-_UNWANTED_BYTES = 2 * HIGH_WATER_LIMIT
+# A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
+# a reset, of which a proxy would make 502.
+_UNWANTED_BYTES = 4_194_304
 _UNWANTED_SECONDS = 2.0
 _LINGER_SECONDS = 2.0  # for the last answer to be sent
 _MOST_PIPELINED = 16

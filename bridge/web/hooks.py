@@ -33,7 +33,7 @@ _CLOSE = (b"connection", b"close")
 _ANSWERS: dict[str, tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]] = {
     "unknown_source": (404, b"not_found", ()),
     "wrong_method": (405, b"method_not_allowed", ((b"allow", b"POST"),)),
-    "too_large": (413, b"too_large", (_CLOSE,)),
+    "too_large": (413, b"too_large", ()),
     "not_json": (415, b"unsupported_media_type", ()),
     "encoded": (415, b"unsupported_media_type", ()),
     "broken": (400, b"bad_request", (_CLOSE,)),

@@ -283,6 +283,23 @@ def test_an_unwanted_body_is_not_read_for_ever(bridge: BridgeProcess) -> None:
         assert is_cut_off(connection, b"x" * 65_536, times=900)
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_the_sender_of_a_large_body_reads_413(bridge: BridgeProcess, is_chunked: bool) -> None:
+    """And not a reset, of which a proxy would make 502, and nobody would know why; the connection goes on."""
+    payload = b"x" * 2_000_000
+    length = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(payload)
+    content = chunked(payload, 100_000) if is_chunked else payload
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=5) as connection:
+        connection.sendall(HEAD + fields(payload) + length + b"\r\n\r\n")
+        for start in range(0, len(content), 200_000):
+            connection.sendall(content[start : start + 200_000])
+            time.sleep(0.01)
+        answer = read_answer(connection)
+        assert (answer.status, answer.json) == (413, {"error": "too_large"})
+        connection.sendall(request(body(event=f"evt_after_413_{is_chunked}")))
+        assert read_answer(connection).status == 202
+
+
 def test_many_requests_in_one_packet_are_too_many(bridge: BridgeProcess) -> None:
     """A packet of 256 KiB could hold 9000 of them, each with objects of its own."""
     received = converse(bridge, b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n" * 1000)
