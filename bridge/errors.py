@@ -3,6 +3,7 @@
     BridgeError
     |-- ConfigError          bridge.yaml, mapping.yaml or the environment is wrong; lists every problem
     |-- Refused              a request that is not authentic (never stored)
+    |-- TooMany              more webhooks, or refusals, than the source's limits allow just now
     |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
     |-- TemplateError        a route's conf, note or dag_run_id failed on an event
     |-- ConditionError       a route's `when` failed on an event
@@ -59,6 +60,18 @@ class Refused(BridgeError):
         """`reason` is one of the words of the door."""
         self.reason = reason
         super().__init__(reason.why)
+
+
+class TooMany(BridgeError):
+    """More than the source's `limits` allow just now; the sender gets 429 and tries again."""
+
+    permanent = False
+
+    def __init__(self, limit: str, retry_after_seconds: float) -> None:
+        """`limit` is the word for it in metrics."""
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(limit)
 
 
 class Unreadable(BridgeError):

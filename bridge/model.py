@@ -133,6 +133,7 @@ class Limits:
     max_age_seconds: float = 86_400.0
     max_attempts: int | None = None
     concurrency: int | None = None
+    max_per_hour: int | None = None  # heeded when a trigger is made, so not stored with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,16 @@ class Reason(StrEnum):
         "The token is signed, but it is not for this body, this audience or this issuer, or lacks a claim it needs.",
         "Compare `body`, `body_claim`, `audience` and `issuer` of the source with a token of the sender.",
     )
+    ADDRESS_NOT_ALLOWED = (
+        "address_not_allowed",
+        "The signature is right, but the request comes from no address of the source's `allow_addresses`.",
+        "If the sender moved, correct the list, or `proxies` if a proxy's address is logged; else change the secret.",
+    )
+    CERTIFICATE_NOT_ALLOWED = (
+        "certificate_not_allowed",
+        "The signature is right, but no listed proxy vouches for one of the source's client certificates.",
+        "Compare `client_certificate` and `proxies` in bridge.yaml with what the proxy sends; else change the secret.",
+    )
     # --- deliveries ------------------------------------------------------------------------
     TIMESTAMP_TOO_OLD = (
         "timestamp_too_old",
@@ -149,6 +159,11 @@ class Reason(StrEnum):
         "loop_guard",
         "The event comes from a pipeline that a DAG run of this bridge started, too many times in a row.",
         "Break the circle between the DAG and the pipeline; replay the trigger if it should run.",
+    )
+    HOURLY_CEILING = (
+        "hourly_ceiling",
+        "The route has started as many DAG runs in this hour as its `max_per_hour` allows.",
+        "It goes on by itself, in order; raise `max_per_hour` if the burst is genuine, else change the secret.",
     )
     THROTTLED = (
         "throttled",

@@ -6,18 +6,20 @@ what the body says is read by `routing`, after the answer.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import structlog
 
 from bridge import event
-from bridge.errors import Refused
+from bridge.errors import Refused, TooMany
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
 from bridge.metrics.labels import ACCEPTED
 from bridge.model import Verified
+from bridge.origin import NO_PROXIES, Proxies, whose
+from bridge.pacing import Quotas
 from bridge.reasons import Reason
 from bridge.settings import Source
 
@@ -45,10 +47,13 @@ class Receiving:
         inbox: Inbox,
         metrics: Metrics,
         on_accepted: Callable[[], None],
+        proxies: Proxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`on_accepted` wakes routing; `clock` gives Unix seconds."""
         self._sources = sources
+        self._proxies = proxies
+        self._quotas = {name: Quotas(source.quota) for name, source in sources.items()}
         self._inbox = inbox
         self._metrics = metrics
         self._on_accepted = on_accepted
@@ -67,14 +72,23 @@ class Receiving:
         return source in self._sources
 
     async def accept(
-        self, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes, path_pipeline_id: str | None
+        self,
+        source: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        path_pipeline_id: str | None,
+        peer: str | None = None,
     ) -> Receipt:
         """Store one webhook; durable when it returns.
 
-        `headers` as ASGI gives them (lower-cased names). Raises Refused when it is not authentic and
-        InboxUnavailable when it cannot be stored; in both cases nothing is stored.
+        `headers` as ASGI gives them (lower-cased names); `peer` is the address at the other end of the connection.
+        Raises Refused when it is not authentic, TooMany when the source's limits are reached, and InboxUnavailable
+        when it cannot be stored; in all three cases nothing is stored.
         """
-        verified = self._verify(source, headers, body)
+        verified = self._verify(source, headers, body, peer)
+        if wait := self._quotas[source].take_delivery(time.monotonic()):
+            self._metrics.refusals.labels(source, "delivery_limit").inc()
+            raise TooMany("delivery_limit", wait)
         accepted = await self._inbox.accept(
             source=source,
             event_id=event.peek_id(body),
@@ -99,25 +113,37 @@ class Receiving:
             "delivery_stale", delivery_id=delivery_id, source=source, reason=str(reason), next_step=reason.next_step
         )
 
-    def _verify(self, source: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Verified:
+    def _verify(self, source: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, peer: str | None) -> Verified:
+        """Check the signature, then where it comes from: so the reason tells a forger from a thief of the secret."""
         configured = self._sources[source]
         try:
             verified = configured.verifier.verify(headers, body, self._clock())
             if verified.is_stale and not configured.keeps_stale:
                 raise Refused(Reason.TIMESTAMP_TOO_OLD)
+            if configured.origin is not None:
+                trouble = configured.origin.trouble(self._proxies, peer, headers)
+                if trouble is not None:
+                    raise Refused(trouble)
         except Refused as refused:
-            self._refused(source, refused.reason)
+            self._refused(source, refused.reason, whose(self._proxies.sender(peer, headers)))
             raise
         self._verified[source, verified.key_id].inc()
         return verified
 
-    def _refused(self, source: str, reason: Reason) -> None:
-        """Count every refusal, but log one kind at most every few seconds: an attacker must not fill the log."""
-        self._metrics.refusals.labels(source, str(reason)).inc()
+    def _refused(self, source: str, reason: Reason, sender: str) -> None:
+        """Count every refusal, but log one kind at most every few seconds: an attacker must not fill the log.
+
+        Raises TooMany for an address that earns too many. Its signature was tried all the same: behind a proxy that
+        is not listed everybody has one address, and an honest sender must not pay for its neighbours.
+        """
+        wait = self._quotas[source].take_refusal(sender, time.monotonic())
+        self._metrics.refusals.labels(source, "refusal_limit" if wait else str(reason)).inc()
         now = self._clock()
         if now - self._logged.get((source, reason), 0.0) >= _QUIET_SECONDS:
             self._logged[(source, reason)] = now
-            _log.warning("refused", source=source, reason=str(reason), next_step=reason.next_step)
+            _log.warning("refused", source=source, reason=str(reason), sender=sender, next_step=reason.next_step)
+        if wait:
+            raise TooMany("refusal_limit", wait)
 
 
 def _kept(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -20,10 +20,11 @@ from typing import Any
 import structlog
 
 from bridge import backoff
+from bridge.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
-from bridge.inbox.triggers import NewTrigger
+from bridge.inbox.triggers import NewTrigger, recent_starts
 from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
 from bridge.model import Delivery, DeliveryState, Limits, TriggerState
@@ -41,6 +42,7 @@ _LOOKUPS_QUEUED = 16
 _LOOKUP_LEASE_SECONDS = 120.0  # longer than the longest queue of look-ups that all time out
 _FAILED_SECONDS = 60.0
 _LOOKUP_AGE_SECONDS = 86_400.0
+_RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
 _log = structlog.get_logger("bridge.routing")
 
 
@@ -79,6 +81,7 @@ class Router:
         self._max_hops = max_hops
         self._clock = clock
         self._asked: dict[str, tuple[Delivery, Future[None]]] = {}  # look-ups that wait or are under way
+        self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_stopping = False
@@ -186,8 +189,16 @@ class Router:
         return made.wants_lookup and delivery.source in self._apis
 
     def _settle(self, plans: Sequence[tuple[Delivery, Plan]], now: datetime, lookup: Any = None) -> None:
-        routings = [_routing(delivery, made, lookup) for delivery, made in plans]
-        routed = self._inbox.write(settle_routing, routings, now=now)
+        starts: dict[str, Start] = {}
+        try:
+            self._count_starts([planned for _, made in plans for planned in made.triggers], now, starts)
+            routings = [_routing(delivery, made, lookup, starts) for delivery, made in plans]
+            routed = self._inbox.write(settle_routing, routings, now=now)
+        except Exception:
+            with self._lock:
+                for start in starts.values():
+                    self._ceilings.take_back(start)
+            raise
         self._on_routed()
         stored_at = self._clock()
         for delivery, made in plans:
@@ -224,6 +235,20 @@ class Router:
             reason=str(trigger.reason),
             next_step=trigger.reason.next_step,
         )
+
+    def _count_starts(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
+        """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
+        with self._lock:
+            for planned in triggers:
+                most = planned.route.limits.max_per_hour
+                if most is not None and planned.state is TriggerState.PENDING:
+                    starts[planned.id] = self._ceilings.take(planned.route.name, most, now.timestamp())
+
+    def _recall(self, route: str, most: int, now: float) -> list[float]:
+        moment = datetime.fromtimestamp(now, UTC)
+        since = moment - timedelta(seconds=HOUR_SECONDS)
+        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, most=most)
+        return [start.timestamp() for start in found]
 
     def _look_up(self, delivery: Delivery) -> None:
         """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
@@ -283,13 +308,14 @@ def _postponed(
     return Postponed(delivery.id, now + timedelta(seconds=seconds), reason, detail, is_lookup)
 
 
-def _routing(delivery: Delivery, made: Plan, lookup: Mapping[str, Any] | None) -> Routing:
-    triggers = [_new_trigger(delivery, planned) for planned in made.triggers]
+def _routing(delivery: Delivery, made: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
+    triggers = [_new_trigger(delivery, planned, starts.get(planned.id)) for planned in made.triggers]
     return Routing(delivery.id, made.state, made.reason, made.detail, lookup, triggers)
 
 
-def _new_trigger(delivery: Delivery, planned: Planned) -> NewTrigger:
+def _new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
     call = planned.call
+    later = datetime.fromtimestamp(start.at, UTC) if start and start.is_later else None
     return NewTrigger(
         id=planned.id,
         delivery_id=delivery.id,
@@ -300,7 +326,8 @@ def _new_trigger(delivery: Delivery, planned: Planned) -> NewTrigger:
         conf=call.conf if call else {},
         note=call.note if call else None,
         limits=call.limits if call else Limits(),
-        state=planned.state,
-        reason=planned.reason,
+        state=TriggerState.HELD if later else planned.state,
+        reason=Reason.HOURLY_CEILING if later else planned.reason,
         detail=planned.detail,
+        due_at=later,
     )

@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from functools import partial
 
 import structlog
 
@@ -26,7 +25,7 @@ from bridge.airflow import Airflow
 from bridge.errors import ConfigError, Problem
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox
-from bridge.listening import Server, address, listen, server
+from bridge.listening import Bounds, Server, address, listen, server
 from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
@@ -37,7 +36,7 @@ from bridge.signature import advise
 from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
 from bridge.watching import Watching
-from bridge.web.admin import admin_app
+from bridge.web.admin import MOST_BYTES, admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
@@ -45,6 +44,10 @@ from bridge.web.ops import PublicApp, Readiness
 _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
+# All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
+_UNFINISHED_BYTES = 8_388_608
+_UNFINISHED_BODIES = 4
+_WITH_CHUNKS = 6
 
 
 class Service:
@@ -104,6 +107,7 @@ class Service:
             on_moved=self._wake_all,
         )
         self._sources = config.sources
+        self._proxies = config.proxies
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""
@@ -191,7 +195,11 @@ class Service:
     def _servers(self) -> tuple[Server, Server]:
         environment = self._environment
         receiving = Receiving(
-            sources=self._sources, inbox=self._inbox, metrics=self._metrics, on_accepted=self._router.wake
+            sources=self._sources,
+            inbox=self._inbox,
+            metrics=self._metrics,
+            on_accepted=self._router.wake,
+            proxies=self._proxies,
         )
         self._hooks = Hooks(
             receiving=receiving,
@@ -211,13 +219,21 @@ class Service:
         token = environment.admin_token.reveal() if environment.admin_token else None
         admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness)
-        return (
-            server(public, on_ended=partial(self._count_ended_connection, "public")),
-            server(admin, on_ended=partial(self._count_ended_connection, "admin")),
-        )
+        return self._server(public, "public"), self._server(admin, "admin")
 
-    def _count_ended_connection(self, listener: str, reason: str) -> None:
-        self._metrics.connections_ended.labels(listener, reason).inc()
+    def _server(self, app: object, name: str) -> Server:
+        environment = self._environment
+        body = max(environment.max_body_bytes, MOST_BYTES)
+        bounds = Bounds(
+            head_bytes=environment.max_head_bytes,
+            headers=environment.max_headers,
+            head_seconds=environment.head_seconds,
+            idle_seconds=environment.idle_seconds,
+            connections=environment.max_connections,
+            message_bytes=_WITH_CHUNKS * body + environment.max_head_bytes,
+            unfinished_bytes=max(_UNFINISHED_BYTES, _UNFINISHED_BODIES * environment.max_body_bytes),
+        )
+        return server(app, name=name, bounds=bounds, metrics=self._metrics)
 
     def _wake_all(self) -> None:
         self._router.wake()

@@ -73,16 +73,18 @@ class BridgeProcess:
         username: str = "bridge",
         password: str | None = None,
         more: str = "",
+        source: str = "",
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """Write the configuration.
 
-        `password` is the user's own unless given, `more` is YAML added below the Airflow, `settings` are more BRIDGE_*
-        variables.
+        `password` is the user's own unless given, `more` is YAML added below the Airflow, `source` below the source,
+        `settings` are more BRIDGE_* variables.
         """
         self.folder = folder
         self.port, self.admin_port = free_port(), free_port()
-        (folder / "bridge.yaml").write_text(CONFIG.format(url=airflow_url, more=more))
+        written = CONFIG.format(url=airflow_url, more=more)
+        (folder / "bridge.yaml").write_text(written.replace("airflow:", f"{source}\nairflow:", 1))
         self.write_mapping(mapping)
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
             "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",

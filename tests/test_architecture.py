@@ -23,6 +23,7 @@ IMPORTERS = {
     "airflow_client": "bridge.airflow",
     "alembic": "bridge.inbox",
     "cryptography": "bridge.signature",
+    "httptools": "bridge.listening",
     "httpx": "bridge.planasonix",
     "jinja2": "bridge.rendering",
     "jwt": "bridge.signature",
@@ -44,11 +45,13 @@ EVERYWHERE = {"pydantic", "structlog"}
 PURE = (
     "backoff",
     "breaker",
+    "ceiling",
     "errors",
     "event",
     "loops",
     "mapping",
     "model",
+    "origin",
     "pacing",
     "planning",
     "reasons",
@@ -179,3 +182,47 @@ def test_only_signature_makes_a_verified_delivery(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Verified"
     ]
     assert made == []
+
+
+def _calls(path: Path, *names: str) -> list[int]:
+    """Return the lines where a method or function of one of these names is called."""
+    return [
+        node.lineno
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Attribute) and node.func.attr in names)
+            or (isinstance(node.func, ast.Name) and node.func.id in names)
+        )
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_form_is_parsed(path: Path) -> None:
+    """A body that is taken for something its type is not is a way in; nor is the parser for forms installed."""
+    assert not _calls(path, "form", "parse_qs", "parse_qsl", "FormParser", "MultiPartParser")
+    assert "python-multipart" not in (ROOT / "requirements" / "runtime.txt").read_text()
+
+
+@pytest.mark.parametrize("path", [one for one in MODULES if one.parent.name == "web"], ids=name)
+def test_nothing_is_decided_by_a_url(path: Path) -> None:
+    """Starlette rebuilds `request.url` from the Host header: whoever sends it writes it (CVE-2026-48710)."""
+    read = [node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)]
+    assert not {"url", "base_url", "url_for"} & set(read)
+
+
+@pytest.mark.parametrize("path", [*(BRIDGE / "signature").rglob("*.py"), BRIDGE / "web" / "admin.py"], ids=name)
+def test_secrets_are_compared_in_constant_time(path: Path) -> None:
+    """What a stranger sent is never compared with what it should be by `==`."""
+    secret = re.compile(r"(given|sent|expected|digest|signature|token|secret)s?$").fullmatch
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            sides = [node.left, *node.comparators]
+            assert not any(isinstance(side, ast.Name) and secret(side.id) for side in sides), node.lineno
+
+
+def test_the_audit_log_is_only_appended_to() -> None:
+    """Nothing in the bridge changes or removes a line of it."""
+    text = " ".join(path.read_text() for path in MODULES)
+    assert re.search(r"INSERT INTO audit", text)
+    assert not re.search(r"(UPDATE|DELETE FROM) audit", text)

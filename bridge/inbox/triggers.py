@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, text
 
 from bridge.errors import InboxUnavailable
-from bridge.inbox.ids import made_at, number, trigger_text
+from bridge.inbox.ids import first_id, made_at, number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
 from bridge.inbox.statements import a_list, locking
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
@@ -76,6 +76,11 @@ _HOLD_STRAYS = locking(
     chosen="SELECT id FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
     " AND airflow NOT IN :airflows",
 )
+# Read once per route and process; ids grow with time, so that history is not read.
+_STARTS = text(
+    "SELECT due_at FROM triggers WHERE id >= :oldest AND route = :route AND state <> 'cancelled' AND state <> 'failed'"
+    " AND due_at > :since AND due_at < :never ORDER BY due_at DESC LIMIT :most"
+)
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
 
@@ -100,6 +105,7 @@ class NewTrigger:
     state: TriggerState = TriggerState.PENDING
     reason: Reason | None = None
     detail: str | None = None
+    due_at: datetime | None = None  # at once
 
 
 def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger | None:
@@ -127,7 +133,7 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
         "reason": new.reason,
         "detail": new.detail,
         "now": microseconds(now),
-        "due_at": microseconds(now if new.reason is not Reason.LOOP_GUARD else NEVER),
+        "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
         "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
     }
     if connection.execute(_ADD, parameters).rowcount:
@@ -253,6 +259,20 @@ def asked_at(trigger: Trigger) -> datetime:
     """Return when a trigger's webhook came, or when a person last asked for its run."""
     is_first = not trigger.rerun and trigger.age_from == trigger.created_at
     return instant(made_at(trigger.delivery_id)) if is_first else trigger.age_from
+
+
+def recent_starts(
+    connection: Connection, *, route: str, since: datetime, oldest: datetime, most: int
+) -> list[datetime]:
+    """Return when a route's triggers made after `oldest` started or will, the latest `most` that are after `since`."""
+    parameters = {
+        "route": route,
+        "since": microseconds(since),
+        "oldest": first_id(microseconds(oldest)),
+        "never": microseconds(NEVER),
+        "most": most,
+    }
+    return [instant(row.due_at) for row in connection.execute(_STARTS, parameters)]
 
 
 def get(connection: Connection, trigger_id: str) -> Trigger | None:

@@ -70,6 +70,7 @@ class Compiler:
                 max_age_seconds=_DEFAULT_AGE_SECONDS if max_age is None else max_age,
                 max_attempts=self._pick(form, "max_attempts"),
                 concurrency=self._pick(form, "concurrency"),
+                max_per_hour=self._pick(form, "max_per_hour"),
             ),
         )
 

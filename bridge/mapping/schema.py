@@ -94,6 +94,7 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=_MAX_SECON
 RouteName = Annotated[str, BeforeValidator(_route_name), WithJsonSchema(_ROUTE_NAME_SCHEMA)]
 Attempts = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
 Concurrency = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
+PerHour = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
 AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
 
 
@@ -122,6 +123,7 @@ class DefaultsForm(_Form):
     max_age: Duration | None = Field(None, description="How long a trigger is tried: seconds, or 90s, 15m, 24h, 7d.")
     max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
     concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
+    max_per_hour: PerHour | None = Field(None, description="DAG runs that one route starts in an hour; more wait.")
 
 
 class RouteForm(DefaultsForm):

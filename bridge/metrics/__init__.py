@@ -32,6 +32,7 @@ from bridge.metrics.labels import (
     DOOR_REASONS,
     FAILURES,
     HELD,
+    LIMITS,
     LISTENERS,
     PARTS,
     ROUTED,
@@ -73,8 +74,12 @@ class Metrics:
             "last_delivery_timestamp_seconds", "When the newest authentic webhook came; 0 if none is known.", "source"
         )
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
+        self.connections = self._gauge("connections", "Connections that are open.", "listener")
         self.connections_ended = self._counter(
-            "connections_ended_total", "Connections that the bridge ended before a request.", "listener", "reason"
+            "connections_ended_total",
+            "Connections that the bridge ended: broken, slow, or crowded out.",
+            "listener",
+            "reason",
         )
         self.verified = self._counter(
             "signatures_verified_total", "Signatures by the key that made them.", "source", "key"
@@ -165,7 +170,7 @@ class Metrics:
     def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:
         for source, keys in keys_by_source.items():
             _create(self.deliveries, [source], ACCEPTED)
-            _create(self.refusals, [source], [*DOOR_REASONS, *BROKEN])
+            _create(self.refusals, [source], [*DOOR_REASONS, *LIMITS, *BROKEN])
             _create(self.verified, [source], keys)
             _create(self.routed, [source], ROUTED)
             for key in keys:

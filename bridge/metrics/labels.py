@@ -13,12 +13,28 @@ DOOR_REASONS = (
     Reason.TIMESTAMP_TOO_OLD,
     Reason.KEY_OUT_OF_TIME,
     Reason.CLAIMS_MISMATCH,
+    Reason.ADDRESS_NOT_ALLOWED,
+    Reason.CERTIFICATE_NOT_ALLOWED,
 )
+# Too many in a short time: of verified webhooks of a source, of refusals of one address.
+LIMITS = ("delivery_limit", "refusal_limit")
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
 ACCEPTED = ("accepted", "duplicate", "stale")
 # Why the bridge ends a connection before there is a request to refuse.
-CONNECTION_ENDS = ("head_too_large", "too_slow")
+CONNECTION_ENDS = (
+    "malformed",
+    "head_too_large",
+    "too_slow",
+    "trailers",
+    "upgrade",
+    "pipelined",
+    "body_too_long",
+    "unwanted_body",
+    "unread_answers",
+    "crowded",
+    "memory",
+)
 LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)

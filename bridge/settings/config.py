@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from bridge import yamltree
+from bridge.origin import Origin, Proxies
+from bridge.pacing import NO_QUOTA, Quota
 from bridge.settings.fields import (
     Entry,
     Name,
@@ -21,6 +23,14 @@ from bridge.settings.fields import (
     SecretField,
     Url,
     looking_at,
+)
+from bridge.settings.origins import (
+    PROXIES,
+    CertificateField,
+    LimitsForm,
+    Networks,
+    ProxiesForm,
+    build_origin,
 )
 from bridge.settings.signatures import SignatureForm
 from bridge.signature import SignatureCheck
@@ -35,6 +45,8 @@ class Source:
     verifier: SignatureCheck
     keeps_stale: bool = True
     api: PlanasonixApi | None = None
+    origin: Origin | None = None
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class Config:
 
     sources: dict[str, Source]
     airflows: dict[str, AirflowTarget]
+    proxies: Proxies
 
 
 def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
@@ -52,10 +65,12 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
     """
     tree = yamltree.parse(text, file=file)
     with looking_at(environ, base_dir):
-        written = yamltree.validate(_File, tree)
+        context = {PROXIES: isinstance(tree.value, dict) and PROXIES in tree.value}
+        written = yamltree.validate(_File, tree, context=context)
     return Config(
         sources={name: entry.build(name) for name, entry in written.sources.items()},
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
+        proxies=written.proxies.build() if written.proxies else Proxies(),
     )
 
 
@@ -69,10 +84,14 @@ class _Source(Entry):
     signature: SignatureForm
     stale: Literal["keep", "reject"] = "keep"
     api: _Api | None = None
+    allow_addresses: Networks | None = None
+    client_certificate: CertificateField = None
+    limits: LimitsForm = LimitsForm()
 
     def build(self, name: str) -> Source:
         api = PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None
-        return Source(name, self.signature.build(), self.stale == "keep", api)
+        origin = build_origin(self.allow_addresses, self.client_certificate)
+        return Source(name, self.signature.build(), self.stale == "keep", api, origin, self.limits.build())
 
 
 class _Auth(Entry):
@@ -124,3 +143,4 @@ class _Airflow(Entry):
 class _File(Entry):
     sources: dict[Name, _Source] = Field(min_length=1)
     airflow: dict[Name, _Airflow] = Field(min_length=1)
+    proxies: ProxiesForm | None = None

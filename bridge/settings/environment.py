@@ -78,6 +78,15 @@ class Environment(BaseModel):
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="A larger webhook body is answered 413.")
     body_seconds: Seconds = Field(10, description="A webhook body must have arrived completely after so long.")
+    max_connections: int = Field(
+        1000, ge=8, le=100_000, description="Connections per listener; who has waited longest gives way to the next."
+    )
+    max_head_bytes: int = Field(
+        65_536, ge=4096, le=1_048_576, description="A larger head of a request is answered 400."
+    )
+    max_headers: int = Field(100, ge=16, le=10_000, description="A request with more headers is answered 400.")
+    head_seconds: Seconds = Field(10, description="The head of a request must have arrived completely after so long.")
+    idle_seconds: Seconds = Field(5, description="A connection without a request is closed after so long.")
     intake_limit: int = Field(4096, ge=1, description="Webhooks that may wait for a commit; one more is answered 503.")
     drain_seconds: float = Field(
         0,

@@ -99,7 +99,7 @@ def _answers(method: Callable[..., views.Json]) -> Callable[[Request], Awaitable
     return endpoint
 
 
-_MOST_BYTES = 2_097_152
+MOST_BYTES = 2_097_152
 
 
 async def _body(request: Request) -> bytes:
@@ -112,8 +112,8 @@ async def _body(request: Request) -> bytes:
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        if size > _MOST_BYTES:
-            raise BadFilter(f"the body is larger than {_MOST_BYTES} bytes")
+        if size > MOST_BYTES:
+            raise BadFilter(f"the body is larger than {MOST_BYTES} bytes")
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -5,11 +5,12 @@ bare handler against 0.38-0.45). The size is enforced while reading, with or wit
 body is never handed to any parser here. Answers name no route, no DAG and no cause.
 """
 
+import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from bridge.errors import InboxUnavailable, Refused
+from bridge.errors import InboxUnavailable, Refused, TooMany
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
 from bridge.web.patience import Patience
@@ -21,7 +22,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PREFIX = "/hooks/"
 _PATH = re.compile(r"/hooks/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:/([A-Za-z0-9][A-Za-z0-9_.:-]{0,127}))?/?")
 _JSON_TYPE = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_WATCHED = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+_WATCHED = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"host"})
 _LENGTH_DIGITS = 18
 _JSON = (b"content-type", b"application/json")
 _RETRY_AFTER = (b"retry-after", b"5")
@@ -32,7 +33,7 @@ _CLOSE = (b"connection", b"close")
 _ANSWERS: dict[str, tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]] = {
     "unknown_source": (404, b"not_found", ()),
     "wrong_method": (405, b"method_not_allowed", ((b"allow", b"POST"),)),
-    "too_large": (413, b"too_large", (_CLOSE,)),
+    "too_large": (413, b"too_large", ()),
     "not_json": (415, b"unsupported_media_type", ()),
     "encoded": (415, b"unsupported_media_type", ()),
     "broken": (400, b"bad_request", (_CLOSE,)),
@@ -74,7 +75,12 @@ class Hooks:
         try:
             source, path_pipeline_id = self._address(scope)
             body = await self._body(scope, receive)
-            receipt = await self._receiving.accept(source, scope["headers"], body, path_pipeline_id)
+            client = scope.get("client")
+            peer = client[0] if client else None
+            receipt = await self._receiving.accept(source, scope["headers"], body, path_pipeline_id, peer)
+        except TooMany as many:
+            seconds = b"%d" % math.ceil(many.retry_after_seconds)
+            await _answer(send, 429, b'{"error": "too_many_requests"}', (b"retry-after", seconds))
         except Refused:
             await _answer(send, 401, b'{"error": "unauthorized"}')
         except InboxUnavailable:
@@ -143,6 +149,8 @@ class Hooks:
                 raise _Broken("broken")
             if len(value) > _LENGTH_DIGITS or int(value) > self._max_body_bytes:
                 raise _Broken("too_large")
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise _Broken("broken")
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise _Broken("encoded")
 

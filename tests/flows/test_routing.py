@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox, browsing, deliveries
 from bridge.mapping import Mapping
 from bridge.metrics import Metrics
@@ -26,6 +27,14 @@ routes:
   - name: both
     pipeline: pl_1
     dag: [first, second]
+  - pipeline: pl_capped
+    dag: load_orders
+    name: capped
+    max_per_hour: 2
+  - pipeline: pl_once
+    dag: load_orders
+    name: once
+    max_per_hour: 1
   - pipeline: pl_bad
     dag: load_orders
     name: bad
@@ -164,6 +173,43 @@ def test_a_circle_is_held(inbox: Inbox, make: Make) -> None:
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1", "metadata": {"hops": 3}}))
     routing.route()
     assert {(one.state, one.reason) for one in routing.triggers(id_)} == {(TriggerState.HELD, Reason.LOOP_GUARD)}
+
+
+def capped(number: int) -> bytes:
+    """Return the completion of a job whose route has a ceiling of two."""
+    return body(id=f"evt_{number}", job_id=f"job_{number}", data={"pipeline_id": "pl_capped"})
+
+
+def test_what_exceeds_a_routes_ceiling_is_held_and_goes_later(inbox: Inbox, make: Make) -> None:
+    """A per-route hourly ceiling limits what a stolen secret can do; nothing is lost, and a restart opens nothing."""
+    routing = make()
+    ids = [stored(inbox, f"evt_{n}", body=capped(n)) for n in range(5)]
+    while routing.route():
+        pass
+    found = [routing.triggers(id_)[0] for id_ in ids]
+    assert [one.state for one in found] == [TriggerState.PENDING] * 2 + [TriggerState.HELD] * 3
+    assert [one.reason for one in found] == [None] * 2 + [Reason.HOURLY_CEILING] * 3
+    hours = [round((one.due_at - found[0].due_at) / timedelta(hours=1)) for one in found]
+    assert hours == [0, 0, 1, 1, 2]
+
+    again = make()
+    last = stored(inbox, "evt_last", body=capped(5))
+    again.route(after=5)
+    (after_a_restart,) = again.triggers(last)
+    assert after_a_restart.due_at == found[4].due_at
+
+
+def test_a_store_that_is_away_uses_no_ceiling_up(inbox: Inbox, make: Make, store: Store) -> None:
+    """What could not be stored is routed anew, and counts once."""
+    routing = make()
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_once"}))
+    store.rows("BEGIN IMMEDIATE")
+    with pytest.raises(InboxUnavailable):
+        routing.route()
+    store.rows("ROLLBACK")
+    routing.route()
+    (found,) = routing.triggers(id_)
+    assert found.state is TriggerState.PENDING
 
 
 def test_one_that_the_bridge_fails_on_blocks_no_other(inbox: Inbox, make: Make, metrics: Metrics) -> None:

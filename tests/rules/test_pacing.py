@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.pacing import Pacer
+from bridge.pacing import Pacer, Quota, Quotas
 
 
 def test_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
@@ -60,3 +60,37 @@ def test_whoever_waits_as_told_may_go_and_the_rate_holds(rate: float, burst: int
         pacer.take(amount, now)
         went += amount
     assert went <= burst + rate * now + 0.01
+
+
+def test_a_quota_is_a_minute_at_once_and_then_its_rate() -> None:
+    """60 in a minute: 60 at once, then one a second; what has to wait is not counted."""
+    quotas = Quotas(Quota(deliveries_per_minute=60))
+    assert [quotas.take_delivery(5.0) for _ in range(60)] == [0.0] * 60
+    assert [quotas.take_delivery(5.0) for _ in range(3)] == [pytest.approx(1.0)] * 3
+    assert quotas.take_delivery(6.0) == 0.0
+    assert quotas.take_delivery(6.5) == pytest.approx(0.5)
+
+
+def test_no_quota_is_no_limit() -> None:
+    """0 means any number, and nobody is remembered."""
+    quotas = Quotas(Quota())
+    assert not any(quotas.take_delivery(0.0) or quotas.take_refusal("192.0.2.1", 0.0) for _ in range(10_000))
+    assert not quotas._refusals
+
+
+def test_every_address_has_its_own_refusals() -> None:
+    """One that earns too many takes nothing from another."""
+    quotas = Quotas(Quota(refusals_per_minute=2))
+    assert [bool(quotas.take_refusal("192.0.2.1", 0.0)) for _ in range(3)] == [False, False, True]
+    assert quotas.take_refusal("192.0.2.2", 0.0) == 0.0
+    assert quotas.take_refusal("192.0.2.1", 30.0) == 0.0
+
+
+def test_the_table_of_addresses_is_bounded() -> None:
+    """The latest ones are remembered; the others are forgotten, and who comes often is not."""
+    quotas = Quotas(Quota(refusals_per_minute=1), most=100)
+    quotas.take_refusal("often", 0.0)
+    for number in range(10_000):
+        quotas.take_refusal(f"once {number}", 0.0)
+        assert quotas.take_refusal("often", 0.0)
+    assert len(quotas._refusals) == 100

@@ -27,7 +27,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
-        settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_BODY_SECONDS": "1"},
+        settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_BODY_SECONDS": "1", "BRIDGE_HEAD_SECONDS": "3"},
     )
     one.start()
     yield one

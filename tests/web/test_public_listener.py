@@ -343,11 +343,11 @@ def test_a_head_is_bounded_in_size(bridge: BridgeProcess) -> None:
         connection.sendall(b"POST /hooks/planasonix HTTP/1.1\r\nHost: x\r\n")
         sent = 0
         try:
-            while sent < 4_000_000:
+            while sent < 60_000_000:  # some megabytes fit into the kernel's buffers
                 sent += connection.send(b"X-Filler: " + b"x" * 10_000 + b"\r\n")
         except (ConnectionError, TimeoutError):
             pass
-        assert sent < 4_000_000
+        assert sent < 60_000_000
     assert bridge.is_ready()
 
 
@@ -371,7 +371,7 @@ def test_a_head_is_bounded_in_time(bridge: BridgeProcess, first: bytes | None) -
                 continue
             except ConnectionError:
                 break
-        assert 4 < time.monotonic() - began < 13
+        assert 2 < time.monotonic() - began < 8
 
 
 def test_a_large_head_in_one_packet_with_its_body_is_taken(bridge: BridgeProcess) -> None:

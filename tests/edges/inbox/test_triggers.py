@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -254,3 +255,27 @@ def test_what_is_given_back_is_as_before(inbox: Inbox) -> None:
     inbox.write(triggers.give_back, claim(inbox, now=NOW + LATER))
     found = trigger(inbox, id_)
     assert (found.state, found.attempts, found.due_at) == (TriggerState.PENDING, 0, NOW)
+
+
+def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
+    """What waits for its start counts as well; what started before, failed or waits for a person does not."""
+    now = datetime.now(UTC)
+    hour = timedelta(hours=1)
+
+    def put(name: str, **more: Any) -> None:
+        add(inbox, stored(inbox, f"evt_{name}"), now=now, dag_run_id=f"run_{name}", **more)
+
+    put("now")
+    put("to come", state=TriggerState.HELD, reason=Reason.HOURLY_CEILING, due_at=now + hour)
+    put("long ago", due_at=now - 2 * hour)
+    put("another route", route="other")
+    put("failed", state=TriggerState.FAILED, reason=Reason.TEMPLATE)
+    put("a circle", state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+
+    def recent(**more: Any) -> list[datetime]:
+        usual: dict[str, Any] = {"route": "orders", "since": now - hour, "oldest": now - 2 * hour, "most": 10}
+        return inbox.read(triggers.recent_starts, **usual | more)
+
+    assert recent() == [now + hour, now]
+    assert recent(most=1) == [now + hour]
+    assert recent(oldest=now + hour) == []

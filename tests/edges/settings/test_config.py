@@ -1,6 +1,7 @@
 """bridge.yaml: what it means, every mistake with its place, and no secret in any message."""
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import ConfigError
+from bridge.origin import Origin, Proxies
+from bridge.pacing import Quota
 from bridge.settings import Config, read_config
 from bridge.targets import AirflowAuth, AirflowTarget
 
@@ -228,6 +231,35 @@ _MISTAKES = [
 ]
 
 
+_KEPT = _KEY + "\n"
+_MISTAKES += [
+    (_KEPT, _KEPT + "    " + more, what)
+    for more, what in [
+        ("allow_addresses: []\n", "is empty"),
+        ("allow_addresses: 203.0.113.7\n", "list"),
+        ("allow_addresses: [203.0.113]\n", "must be an address or a network"),
+        ("allow_addresses: [203.0.113.7/24]\n", "203.0.113.0/24 would be one"),
+        ("allow_addresses: [hooks.example.com]\n", "must be an address or a network"),
+        ("allow_addresses: [1]\n", "must be an address or a network"),
+        ("allow_address: [203.0.113.7]\n", 'did you mean "allow_addresses"?'),
+        ("client_certificate: {header: X-Client, names: [CN=a]}\n", "needs `proxies`"),
+        ("limits: {refusals_per_minute: -1}\n", "0"),
+        ("limits: {deliveries_per_minute: many}\n", "integer"),
+        ("limits: {refusal_per_minute: 1}\n", 'did you mean "refusals_per_minute"?'),
+    ]
+]
+_MISTAKES += [
+    ("airflow:\n", "proxies: " + given + "\nairflow:\n", what)
+    for given, what in [
+        ("{addresses: []}", "is empty"),
+        ("{addresses: [10.0.0.0/8, 0.0.0.0/0]}", "lists everybody"),
+        ("{addresses: ['::/0']}", "lists everybody"),
+        ("{addresses: [10.0.0.0/8], header: X-Real-IP}", "X-Forwarded-For"),
+        ("{}", 'the key "addresses" is missing'),
+    ]
+]
+
+
 @pytest.mark.parametrize(("old", "new", "what"), _MISTAKES)
 def test_one_mistake(old: str, new: str, what: str) -> None:
     """Each mistake is one problem with a line, a column and what to do, and shows no secret."""
@@ -349,3 +381,26 @@ def test_any_text_is_read_or_a_config_error(noise: str, place: int) -> None:
         else:
             continue
         assert listed
+
+
+def test_where_webhooks_come_from_and_how_many() -> None:
+    """Proxies, addresses, certificates and limits, and what they are when nobody says."""
+    more = """\
+    allow_addresses: [203.0.113.0/24, "2001:db8::7"]
+    client_certificate: {header: X-SSL-Client-S-DN, names: ["CN=planasonix,O=Example"]}
+    limits: {deliveries_per_minute: 600}
+"""
+    proxies = "proxies: {addresses: [10.0.0.0/8], header: Forwarded}\n"
+
+    plain = _read(_SOURCES + _AIRFLOW)
+    config = _read(proxies + _SOURCES.replace(_KEPT, _KEPT + more) + _AIRFLOW)
+
+    assert plain.proxies == Proxies()
+    assert (plain.sources["planasonix"].origin, plain.sources["planasonix"].quota) == (None, Quota(0, 300))
+    assert config.proxies == Proxies((ip_network("10.0.0.0/8"),), b"forwarded")
+    assert config.sources["planasonix"].quota == Quota(600, 300)
+    assert config.sources["planasonix"].origin == Origin(
+        (ip_network("203.0.113.0/24"), ip_network("2001:db8::7/128")),
+        b"x-ssl-client-s-dn",
+        frozenset({b"CN=planasonix,O=Example"}),
+    )

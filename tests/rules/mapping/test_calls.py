@@ -215,8 +215,9 @@ def test_a_note_is_cut() -> None:
 
 def test_the_rest_of_the_call() -> None:
     """DAG, Airflow, route and limits are the mapping's, whatever the event says."""
-    call = _call("name: sales\n    max_age: 15m\n    max_attempts: 3\n    concurrency: 2")
+    call = _call("name: sales\n    max_age: 15m\n    max_attempts: 3\n    concurrency: 2\n    max_per_hour: 7")
 
     assert (call.dag_id, call.airflow, call.route) == ("d1", "default", "sales")
     assert (call.limits.max_age_seconds, call.limits.max_attempts, call.limits.concurrency) == (900, 3, 2)
+    assert call.limits.max_per_hour == 7
     assert _call().limits.max_age_seconds == 86_400

@@ -90,6 +90,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "max_age": st.sampled_from([90, 0.5, 0, -1, 31_536_000, 31_536_001, "90s", "15m", "90", "1w", "-1s", ""]),
     "max_attempts": st.sampled_from([1, 5.0, 0, -1, 100_000, 100_001, 1.5]),
     "concurrency": st.sampled_from([1, 0, 1000, 1001]),
+    "max_per_hour": st.sampled_from([1, 0, 100_000, 100_001]),
     "name": st.sampled_from(["sales", "a b", "a/b", "", "x" * 100, "x" * 101]),
     "unknown": st.just(1),
 }
@@ -118,6 +119,7 @@ _EACH: dict[str, list[Any]] = {
     "max_age": [90, 0.5, 90.0, 1e3, 0, -1, 31_536_000, 31_536_001, "90s", "15m", "24h", "7d", "90", "1w", "-1s", ""],
     "max_attempts": [1, 5.0, 1.5, 0, -1, 100_000, 100_001, "5"],
     "concurrency": [1, 5.0, 0, 1000, 1001],
+    "max_per_hour": [1, 5.0, 0, 100_000, 100_001],
     "name": ["sales", "a b", "a/b", "", "x" * 100, "x" * 101],
     "nonsense": [1],
 }

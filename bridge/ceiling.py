@@ -1,0 +1,47 @@
+"""How many DAG runs a route may start in an hour, so that a stolen secret cannot start any number of them.
+
+What exceeds the ceiling is not lost: it gets a later start, one hour after the trigger that is `max_per_hour` before
+it. So in no hour start more than that, and what waits goes in order. Pure: whoever holds one brings the lock.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+HOUR_SECONDS = 3600.0
+_SPARE = 1024  # starts that a failed write may still take back
+
+# Asked once per route: the latest so many starts since one hour before `now`, those to come included.
+Recall = Callable[[str, int, float], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a trigger of a route may start, in Unix seconds; `is_later` than now."""
+
+    route: str
+    at: float
+    is_later: bool
+
+
+class Ceilings:
+    """Every route's latest starts, as Unix seconds."""
+
+    def __init__(self, recall: Recall) -> None:
+        """`recall(route, most, now)` tells what was before this process."""
+        self._recall = recall
+        self._starts: dict[str, list[float]] = {}
+
+    def take(self, route: str, most: int, now: float) -> Start:
+        """Return when the route's next trigger may start, and count it; `most` starts per hour."""
+        if route not in self._starts:
+            self._starts[route] = sorted(self._recall(route, most, now))
+        starts = self._starts[route]
+        at = max(now, starts[-most] + HOUR_SECONDS) if len(starts) >= most else now
+        starts.append(at)
+        if len(starts) > most + 2 * _SPARE:
+            del starts[:_SPARE]
+        return Start(route, at, at > now)
+
+    def take_back(self, start: Start) -> None:
+        """Uncount a start whose trigger was not stored."""
+        self._starts[start.route].remove(start.at)

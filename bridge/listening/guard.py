@@ -1,0 +1,262 @@
+"""uvicorn's httptools protocol with bounds: what a connection may cost before anybody has read its request.
+
+uvicorn bounds neither size, number nor time of headers, shows trailers among the headers, lets a connection live on
+blank lines, waits for ever for a sender that reads no answers, and answers a broken request before the one in front
+of it. Here a refusal is one short answer, or none where that would be a second one; then the connection ends.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from bridge.listening.crowd import Crowd
+from bridge.origin import read_address, whose
+
+# A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
+# a reset, of which a proxy would make 502.
+_UNWANTED_BYTES = 4_194_304
+_UNWANTED_SECONDS = 2.0
+_LINGER_SECONDS = 2.0  # for the last answer to be sent
+_MOST_PIPELINED = 16
+_VERSIONS = ("1.1", "1.0")
+_BODY = b'{"error": "bad_request"}'
+_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+    % (len(_BODY), _BODY)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may cost, and how many there may be."""
+
+    head_bytes: int
+    headers: int
+    head_seconds: float
+    idle_seconds: float
+    connections: int
+    message_bytes: int  # a request as it travels, with what chunks add
+    unfinished_bytes: int  # of all requests together that are not complete
+
+
+class _Refused(Exception):
+    """Raised in a callback to end the parsing; httptools wraps it."""
+
+
+class _NoTrailers(list[tuple[bytes, bytes]]):
+    """Stands where the headers stood once they are complete: what follows the body is none of them."""
+
+    def append(self, _: tuple[bytes, bytes]) -> NoReturn:
+        """Refuse it."""
+        raise _Refused("trailers")
+
+
+_NO_TRAILERS = _NoTrailers()
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    address = ""  # or its IPv6 network
+    _is_in = False
+    _is_last = False  # nothing more is read; the answer under way is the last one
+    _is_unfinished = False  # a message has begun and is not complete
+    _is_head = False  # not even its head is
+    _has_begun = False  # in the packet at hand
+    _packet_bytes = 0
+    _head_bytes = 0  # in earlier packets
+    _unwanted_bytes = 0
+    _active: RequestResponseCycle | None = None  # being answered, or answered last
+    _timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+
+    def __init__(
+        self, config: Config, *, crowd: Crowd, bounds: Bounds, on_closed: Callable[[str], None], **rest: Any
+    ) -> None:
+        """`on_closed` is told why, for every connection that the bridge ends; `rest` is uvicorn's own."""
+        super().__init__(config, **rest)
+        self._crowd = crowd
+        self._bounds = bounds
+        self._on_closed = on_closed
+
+    # --- the connection --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it in, or close it at once."""
+        super().connection_made(transport)
+        self.address = whose(read_address(self.client[0])) if self.client else ""
+        self._is_in = self._crowd.enter(self)
+        if self._is_in:
+            self._start_timer(self._bounds.head_seconds)
+        else:
+            self._close("crowded")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_timer()
+        self.resume_writing()
+        if self._is_in:
+            self._crowd.leave(self)
+        super().connection_lost(exc)
+
+    def give_way(self, reason: str) -> None:
+        """Close now, and free what is held at once: a flood is many connections in one round of the loop."""
+        if self._is_body():
+            self.cycle.body.clear()
+        self._close(reason)
+
+    def pause_writing(self) -> None:
+        """Give the sender some time to read its answers; uvicorn would wait for ever."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._bounds.head_seconds, self._abort)
+
+    def resume_writing(self) -> None:
+        """The sender reads again."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+
+    def _close(self, reason: str) -> None:
+        if not self.transport.is_closing():
+            self._on_closed(reason)
+            self.transport.close()
+            self._linger()
+
+    def _abort(self) -> None:
+        self._on_closed("unread_answers")
+        self.transport.abort()
+
+    def _linger(self) -> None:
+        """Bound how long the last bytes may take."""
+        self._stop_timer()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def _start_timer(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(seconds, self._close, "too_slow")
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- bytes -----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and bound what is not complete by then."""
+        if self._is_last or not self._is_in or self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self._has_begun = False
+        self._packet_bytes = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse("upgrade")
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(str(cause) if isinstance(cause, _Refused) else "malformed")
+        else:
+            self._bound()
+
+    def _bound(self) -> None:
+        """Limit what is held for a request that is not complete, and how long it may take."""
+        if not self._is_unfinished:
+            if self._is_answered():  # blank lines between two requests
+                self._start_timer(self._bounds.head_seconds)
+        elif self._is_head:
+            self._head_bytes = 0 if self._has_begun else self._head_bytes + self._packet_bytes
+            if self._head_bytes > self._bounds.head_bytes or len(self.headers) > self._bounds.headers:
+                self._refuse("head_too_large")
+            else:
+                self._start_timer(self._bounds.head_seconds)
+                self._crowd.hold(self, self._packet_bytes)
+        elif self.cycle.response_complete:
+            self._unwanted_bytes += self._packet_bytes
+            if self._unwanted_bytes > _UNWANTED_BYTES:
+                self._close("unwanted_body")
+        elif self._crowd.hold(self, self._packet_bytes) > self._bounds.message_bytes:
+            self._refuse("body_too_long")
+
+    def _is_answered(self) -> bool:
+        """Whether no answer is due, or its request is not complete: the sender's turn."""
+        active = self._active
+        return active is None or active.response_complete or active.more_body
+
+    def _is_body(self) -> bool:
+        """Whether the rest of a body is still to come."""
+        return self._is_unfinished and not self._is_head
+
+    def _refuse(self, reason: str) -> None:
+        """End the connection; with 400 if that is the one answer due next, else after the one under way."""
+        if not self._is_answered() and self._active is not None:
+            self._on_closed(reason)
+            self._is_last = True
+            self._active.keep_alive = False
+            self.pipeline.clear()
+            return
+        if self._is_body():
+            is_due = not self.cycle.response_started
+            self.cycle.disconnected = True  # whatever the application would answer now
+        else:
+            is_due = True
+        if is_due:
+            self.transport.write(_ANSWER)
+        self._close(reason)
+
+    # --- the parser's callbacks ------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_unfinished = self._is_head = self._has_begun = True
+        self._unwanted_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Its head is complete."""
+        if self._head_bytes + self._packet_bytes > self._bounds.head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self._bounds.head_bytes:
+                raise _Refused("head_too_large")
+        if len(self.headers) > self._bounds.headers:
+            raise _Refused("head_too_large")
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise _Refused("malformed")
+        if self.parser.should_upgrade():  # httptools would skip the body, and nobody knows where the next one begins
+            raise _Refused("upgrade")
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise _Refused("pipelined")
+        self._stop_timer()
+        super().on_headers_complete()
+        self._is_head = False
+        self._head_bytes = 0
+        self.headers = _NO_TRAILERS
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._is_unfinished = False
+        self._stop_timer()
+        super().on_message_complete()
+        if not self._is_answered():
+            self._crowd.work(self)
+
+    def on_response_complete(self) -> None:
+        """Its answer is written."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._linger()
+        elif self._is_answered():
+            if self._is_body() and self.cycle.response_complete:  # answered early, as with 404
+                self._crowd.work(self)
+                self._start_timer(_UNWANTED_SECONDS)
+            self._crowd.wait(self)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, app)
