@@ -52,6 +52,9 @@ bench: setup ## measure, and print ratios
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
+crash: .venv/.ready ## break things on purpose (ROUNDS=1000 SEED=7; STORE=sqlite for one store), and compare
+	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),40) --seed $(or $(SEED),0) $(if $(STORE),--store $(STORE))
+
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
 	@requirements/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 

@@ -6,15 +6,21 @@
         assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
 
 What it knows: sign-in, version, health, DAGs, making a run (200, 404, 409), reading one back. What it does not: roles,
-params, parsing, execution; those are tested with the real Airflow. Trouble is asked for: `airflow.before` and
+params, parsing, execution; those are tested with the real Airflow. As a process of its own
+(`python -m tests.standin PORT JOURNAL`) it writes down what it was asked for and what it made, and after a kill it reads
+its runs back, as Airflow's database would. Trouble is asked for: `airflow.before` and
 `airflow.after` are called around every POST of a run, and may wait, raise `Broken`, or return another answer.
 """
 
 import contextlib
 import json
+import random
+import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,8 +39,11 @@ def _nothing(_: dict[str, Any]) -> Answer | None:
 class Standin:
     """One Airflow that is not one; every attribute may be changed while it runs."""
 
-    def __init__(self) -> None:
-        """Listen on a free port of loopback; nothing is answered before `with`."""
+    def __init__(self, *, port: int = 0, journal: Path | None = None) -> None:
+        """Listen on a port of loopback (0: a free one); nothing is answered before `with`.
+
+        `journal`: a file of lines `asked` or `made`, a tab, and the run in JSON; the runs in it are there from the start.
+        """
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
         self.is_healthy = True
         self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
@@ -42,7 +51,8 @@ class Standin:
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._journal = None if journal is None else _reopened(journal, self._runs)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.standin = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
@@ -63,6 +73,7 @@ class Standin:
     def make_run(self, dag_id: str, body: dict[str, Any]) -> Answer:
         """Make a DAG run, or say why not."""
         with self._lock:
+            self._write_down("asked", {**body, "dag_id": dag_id})
             if dag_id not in self.dags:
                 return 404, {"detail": f"Dag with dag_id: '{dag_id}' not found"}
             runs = self._runs.setdefault(dag_id, {})
@@ -70,7 +81,12 @@ class Standin:
                 return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
             run = {**body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
             runs[body["dag_run_id"]] = run
+            self._write_down("made", run)
             return 200, run
+
+    def _write_down(self, what: str, run: dict[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.write(f"{what}\t{json.dumps(run)}\n".encode())
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> Answer:
         """Answer one request."""
@@ -120,6 +136,22 @@ class Standin:
         self._thread.join()
 
 
+def _reopened(journal: Path, runs: dict[str, dict[str, dict[str, Any]]]) -> Any:
+    """Read the runs back, and return the file to append to: unbuffered, so that a kill loses nothing written."""
+    for what, run in read_journal(journal):
+        if what == "made":
+            runs.setdefault(run["dag_id"], {})[run["dag_run_id"]] = run
+    return journal.open("ab", buffering=0)
+
+
+def read_journal(journal: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a stand-in was asked for and made, in order."""
+    if not journal.exists():
+        return []
+    lines = (line.split("\t", 1) for line in journal.read_text().splitlines())
+    return [(what, json.loads(run)) for what, run in lines]
+
+
 class _Server(ThreadingHTTPServer):
     standin: Standin
     daemon_threads = True
@@ -156,3 +188,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _main() -> None:
+    """Serve until killed; every run takes up to 40 ms, so that calls are under way at any moment."""
+    standin = Standin(port=int(sys.argv[1]), journal=Path(sys.argv[2]))
+    standin.dags["load_more"] = {"is_paused": False}
+
+    def linger(_: dict[str, Any]) -> None:
+        time.sleep(random.uniform(0.0, 0.02))
+
+    standin.before = standin.after = linger
+    with standin:
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    _main()
