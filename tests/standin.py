@@ -5,11 +5,12 @@
         ...                                        # give the code under test airflow.url
         assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
 
-What it knows: sign-in, version, health, DAGs, making a run (200, 404, 409), reading one back. What it does not: roles,
-params, parsing, execution; those are tested with the real Airflow. As a process of its own
-(`python -m tests.standin PORT JOURNAL`) it writes down what it was asked for and what it made, and after a kill it reads
-its runs back, as Airflow's database would. Trouble is asked for: `airflow.before` and
+What it knows: sign-in, version, health, DAGs, making a run (200, 404, 409), reading one back. What it does not:
+roles, params, parsing, execution; those are tested with the real Airflow. Trouble is asked for: `airflow.before` and
 `airflow.after` are called around every POST of a run, and may wait, raise `Broken`, or return another answer.
+
+As a process of its own (`python -m tests.standin PORT JOURNAL`) it writes down what it was asked for and what it made,
+and after a kill it reads its runs back, as Airflow's database would.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ class Standin:
     def __init__(self, *, port: int = 0, journal: Path | None = None) -> None:
         """Listen on a port of loopback (0: a free one); nothing is answered before `with`.
 
-        `journal`: a file of lines `asked` or `made`, a tab, and the run in JSON; the runs in it are there from the start.
+        `journal`: a file of lines `asked` or `made`, a tab, and the run in JSON; its runs are there from the start.
         """
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
         self.is_healthy = True

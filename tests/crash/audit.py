@@ -70,7 +70,7 @@ def compare(
     journal = read_journal(system.journal)
     made = Counter((run["dag_id"], run["dag_run_id"]) for what, run in journal if what == "made")
     audit.runs, audit.calls = sum(made.values()), sum(what == "asked" for what, _ in journal)
-    _compare_deliveries(audit, deliveries, triggers, acknowledged, may_be, must_be)
+    _compare_deliveries(audit, deliveries, triggers, acknowledged, may_be=may_be, must_be=must_be)
     _compare_triggers(audit, triggers, rows(system, _ENDINGS), made)
     for (dag_id, run_id), times in made.items():
         if times > 1:
@@ -89,6 +89,7 @@ def _compare_deliveries(
     deliveries: list[tuple[Any, ...]],
     triggers: list[tuple[Any, ...]],
     acknowledged: Mapping[str, str],
+    *,
     may_be: Sequence[Collection[str]],
     must_be: Mapping[str, Any],
 ) -> None:
