@@ -71,7 +71,8 @@ class TcpProxy:
         ends = {writer, to_it}
         self._open |= ends
         try:
-            await asyncio.gather(self._pump(reader, to_it), self._pump(behind, writer))
+            with contextlib.suppress(asyncio.CancelledError):  # the proxy ends
+                await asyncio.gather(self._pump(reader, to_it), self._pump(behind, writer))
         finally:
             self._open -= ends
             for one in ends:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from tests.crash.many import STORES, run_seeds, totals
 
@@ -16,7 +15,6 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2)
     given = parser.parse_args()
     stores = (given.store,) if given.store else STORES
-    Path(".cache").mkdir(exist_ok=True)
     at_once = max(1, min(given.at_once, given.rounds))
     results, left_out = run_seeds(range(given.seed, given.seed + given.rounds), stores, at_once=at_once, say=True)
     print(totals(results, left_out))

@@ -8,13 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
+from deploy.demo.airflow import REPOSITORY
 from tests.crash.plans import CLOCKS, Plan, make
 from tests.crash.rounds import Result, run
 from tests.crash.system import HAS_CLOCKS, postgres_for
 
 STORES = ("sqlite", "postgresql")
+_LOGS = REPOSITORY / ".cache"  # of rounds that failed
 
 
 def run_seeds(seeds: Sequence[int], stores: tuple[str, ...], *, at_once: int, say: bool) -> tuple[list[Result], int]:
@@ -29,6 +30,7 @@ def run_seeds(seeds: Sequence[int], stores: tuple[str, ...], *, at_once: int, sa
 
 def _share(plans: Sequence[Plan], stores: tuple[str, ...], say: bool) -> list[Result]:
     _end_with_parent()
+    _LOGS.mkdir(exist_ok=True)
     results = []
     with postgres_for(stores) as postgres:
         for plan in plans:
@@ -45,7 +47,7 @@ def _share(plans: Sequence[Plan], stores: tuple[str, ...], say: bool) -> list[Re
             if result.audit.is_clean:
                 result.logs = ""
             else:
-                Path(f".cache/crash-{plan.seed}.log").write_text(result.logs)
+                (_LOGS / f"crash-{plan.seed}.log").write_text(result.logs)
     return results
 
 
