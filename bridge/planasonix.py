@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 _MOST_BYTES = 1 << 20
-_MOST_WAIT_SECONDS = 900.0  # a due time farther ahead is taken for that of a clock set back (inbox/sweeping)
+_MOST_WAIT_SECONDS = 3600.0
 _CONNECT_SECONDS = 3.0
 
 
@@ -122,7 +122,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _retry_after_seconds(text: str | None) -> float | None:
-    """Read Retry-After, in seconds or as an HTTP date; at most 15 minutes, None if absent or unreadable (RFC 9110)."""
+    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
     if text is None:
         return None
     if text.isascii() and text.isdigit():

@@ -9,21 +9,14 @@ What it knows: sign-in, version, health, DAGs, making a run and refusing one, re
 parsing, execution; those are tested with the real Airflow. tests/airflow_server/test_contract.py holds the two side by
 side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, and may wait,
 raise `Broken`, or return another answer.
-
-As a process of its own (`python -m tests.standin PORT JOURNAL`) it writes down what it was asked for and what it made,
-and after a kill it reads its runs back, as Airflow's database would.
 """
 
 import contextlib
 import json
-import random
 import re
-import sys
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
@@ -50,11 +43,8 @@ def _nothing(_: dict[str, Any]) -> Answer | None:
 class Standin:
     """One Airflow that is not one; every attribute may be changed while it runs."""
 
-    def __init__(self, *, port: int = 0, journal: Path | None = None) -> None:
-        """Listen on a port of loopback (0: a free one); nothing is answered before `with`.
-
-        `journal`: a file of lines `asked` or `made`, a tab, and the run in JSON; its runs are there from the start.
-        """
+    def __init__(self, port: int = 0) -> None:
+        """Listen on a port of loopback, a free one unless told; nothing is answered before `with`."""
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
         self.passwords: dict[str, str] = {}  # by user; with none, everyone is let in
         self.is_healthy = True
@@ -63,7 +53,6 @@ class Standin:
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        self._journal = None if journal is None else _reopened(journal, self._runs)
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.standin = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -84,27 +73,16 @@ class Standin:
 
     def make_run(self, dag_id: str, body: dict[str, Any]) -> Answer:
         """Make a DAG run, or say why not."""
-        if (problem := _problem(body)) is not None:
-            return 422, {"detail": [problem]}
         with self._lock:
-            self._write_down("asked", {**body, "dag_id": dag_id})
             if dag_id not in self.dags:
                 return 404, {"detail": f"Dag with dag_id: '{dag_id}' not found"}
-            refusal = _refusal(body, self.dags[dag_id])
-            if refusal is not None:
-                return refusal
             runs = self._runs.setdefault(dag_id, {})
             if body["dag_run_id"] in runs:
                 return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
             run = {**dict.fromkeys(_RUN_KEYS), **body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
             run |= {"triggered_by": "rest_api", "dag_versions": [], "dag_display_name": dag_id}
             runs[body["dag_run_id"]] = run
-            self._write_down("made", run)
             return 200, run
-
-    def _write_down(self, what: str, run: dict[str, Any]) -> None:
-        if self._journal is not None:
-            self._journal.write(f"{what}\t{json.dumps(run)}\n".encode())
 
     def answer(self, method: str, path: str, body: dict[str, Any], *, authorization: str | None) -> Answer:
         """Answer one request."""
@@ -146,7 +124,7 @@ class Standin:
         return 201, {"access_token": TOKEN}
 
     def _made(self, dag_id: str, body: dict[str, Any]) -> Answer:
-        made = self.make_run(dag_id, body)
+        made = _refusal(body, self.dags.get(dag_id)) or self.make_run(dag_id, body)
         return self.after(body) or made
 
     def _dag(self, dag_id: str) -> Answer:
@@ -187,35 +165,19 @@ def _problem(body: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _refusal(body: dict[str, Any], dag: dict[str, Any]) -> Answer | None:
+def _refusal(body: dict[str, Any], dag: dict[str, Any] | None) -> Answer | None:
     """Return what Airflow has against a run of a DAG; `required` of a DAG are params without a default."""
-    run_id = body["dag_run_id"]
+    if (problem := _problem(body)) is not None:
+        return 422, {"detail": [problem]}
+    run_id, required = body["dag_run_id"], (dag or {}).get("required", ())
+    missing = [name for name in required if name not in (body.get("conf") or {})]
+    if missing:
+        return 400, {"detail": f"Invalid input for param {missing[0]}: No value passed"}
     if _RUN_ID.fullmatch(run_id) is None:
         return 400, {"detail": f"The run_id provided '{run_id}' does not match regex pattern '^{_RUN_ID.pattern}$'"}
     if ".." in run_id:
         return 400, {"detail": f"The run_id '{run_id}' must not contain '..' to prevent path traversal"}
-    missing = [name for name in dag.get("required", ()) if name not in (body.get("conf") or {})]
-    if missing:
-        return 400, {"detail": f"Invalid input for param {missing[0]}: No value passed"}
-    if len(run_id) > 250:
-        return 422, {"detail": {"reason": "Value rejected by database", "statement": "hidden"}}
-    return None
-
-
-def _reopened(journal: Path, runs: dict[str, dict[str, dict[str, Any]]]) -> Any:
-    """Read the runs back, and return the file to append to: unbuffered, so that a kill loses nothing written."""
-    for what, run in read_journal(journal):
-        if what == "made":
-            runs.setdefault(run["dag_id"], {})[run["dag_run_id"]] = run
-    return journal.open("ab", buffering=0)
-
-
-def read_journal(journal: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return what a stand-in was asked for and made, in order."""
-    if not journal.exists():
-        return []
-    lines = (line.split("\t", 1) for line in journal.read_text().splitlines())
-    return [(what, json.loads(run)) for what, run in lines]
+    return (422, {"detail": {"reason": "Value rejected by database"}}) if len(run_id) > 250 else None
 
 
 class _Server(ThreadingHTTPServer):
@@ -256,20 +218,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-def _main() -> None:
-    """Serve until killed; every run takes up to 40 ms, so that calls are under way at any moment."""
-    standin = Standin(port=int(sys.argv[1]), journal=Path(sys.argv[2]))
-    standin.dags["load_more"] = {"is_paused": False}
-
-    def linger(_: dict[str, Any]) -> None:
-        time.sleep(random.uniform(0.0, 0.02))
-
-    standin.before = standin.after = linger
-    with standin:
-        threading.Event().wait()
-
-
-if __name__ == "__main__":
-    _main()

@@ -26,7 +26,6 @@ from bridge.airflow import Airflow
 from bridge.errors import InboxUnavailable
 from bridge.firing.lane import Lane
 from bridge.inbox import Inbox, triggers
-from bridge.inbox.sweeping import sweep
 from bridge.metrics import Metrics
 from bridge.model import Attempt, Claimed, Later, Misconfigured, Outcome, Started, TargetDown, TriggerState
 from bridge.reasons import Reason
@@ -121,16 +120,17 @@ class Dispatcher:
         return min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
 
     def _sweep(self) -> None:
-        """Once a poll: free what a dead process or a clock set back keeps, and say what can never be fired, and why."""
+        """Once a poll: take over what a dead process was firing, and say of what can never be fired why."""
         if time.monotonic() - self._swept_at < _POLL_SECONDS:
             return
         self._swept_at = time.monotonic()
-        swept = self._inbox.write(sweep, now=self._clock(), lease=self._lease, airflows=self.lanes)
-        if swept.taken_over or swept.stranded:
-            self._metrics.leases_taken_over.inc(swept.taken_over)
-            _log.warning("leases_taken_over", triggers=swept.taken_over, after_clock_set_back=swept.stranded)
-        if swept.strays:
-            _log.error("unknown_airflow", triggers=swept.strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)
+        taken = self._inbox.write(triggers.take_over, now=self._clock())
+        if taken:
+            self._metrics.leases_taken_over.inc(taken)
+            _log.warning("leases_taken_over", triggers=taken)
+        strays = self._inbox.write(triggers.hold_strays, airflows=self.lanes)
+        if strays:
+            _log.error("unknown_airflow", triggers=strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)
 
     def _renew(self) -> None:
         """Lengthen the leases of calls under way, well before they lapse."""
@@ -260,7 +260,7 @@ class Dispatcher:
         if settlement.state in (TriggerState.FIRED, TriggerState.FAILED):
             self._metrics.triggers.labels(trigger.route, settlement.state).inc()
         if settlement.state is TriggerState.FIRED:
-            self._metrics.fired_seconds.observe(max(0.0, (self._clock() - trigger.age_from).total_seconds()))
+            self._metrics.fired_seconds.observe((self._clock() - trigger.age_from).total_seconds())
         _log.info(
             "attempt_ended",
             trigger_id=trigger.id,

@@ -1,28 +1,17 @@
-"""The proof of the promise: real processes, broken on purpose, and three lists compared.
+"""The proof: webhooks at a set rate, one or two things broken at a random instant, and three lists compared after.
 
-A round starts one to three replicas on a store of its own, before a stand-in for Airflow that is a process of its own,
-sends signed webhooks with known ids at a set rate, does one or two faults at instants drawn from the seed, lets the
-system recover, and compares
+    make crash ROUNDS=1000 SEED=1            the long form; `make test` runs 40 rounds and more
+    python -m tests.crash --seed 17 --rounds 1 [--store sqlite|postgresql] [--fault kill_bridge]    one round again
 
-    what was answered 2xx        tests.crash.sending
-    what the store holds         read beside the bridge, not through it
-    what Airflow was asked for   the stand-in's journal, which outlives a kill -9
+A round (rounds.py) starts a world of its own (world.py): a stand-in for Airflow as its own process, a lossy proxy
+before it, one bridge on SQLite or one to three on PostgreSQL. Webhooks with known ids go in, retried as a sender does
+until they are answered with 2xx. Faults (faults.py) break something, and mend it again. When everything has settled:
 
-It passes if every acknowledged delivery has exactly its runs, no run is without a delivery, no trigger waits any
-more, and every trigger was settled once.
+    acknowledged   every event that was answered 2xx, with its delivery id
+    stored         every delivery and trigger in the store
+    asked for      every DAG run that Airflow has
 
-    make crash ROUNDS=1000 SEED=7      all faults, alone and in pairs; prints totals, and the seed of every failure
-    make crash ROUNDS=1 SEED=1234      one round again, with the same faults at the same instants
-
-Round i of a run has the seed SEED + i, and the seed alone decides the store, the number of replicas and the faults
-(STORE=sqlite or postgresql narrows the choice, so give it again when running a seed again). Consecutive seeds go
-through every fault alone on each store first, then through the pairs: 273 of them are all there are.
-
-    plans      what a seed means                     system     the processes of one round
-    faults     how each fault is done and undone     sending    the webhooks and what was answered
-    audit      the three lists                       rounds     one round; many; totals
-
-Clocks are moved by libfaketime (Debian's package `faketime`), whose offset is a file; without it those rounds are left
-out, and the totals say so. A full disk is a tmpfs of 8 MB with a file that fills it, or where mounting is not
-allowed, a limit on the size of files (RLIMIT_FSIZE) set from outside; the totals say which.
+A round has passed when each acknowledged event is stored once and has exactly the runs that its triggers say, no run
+is without a delivery, and nothing waits any more. The same seed gives the same plan; the moments differ by what the
+machine does meanwhile.
 """
