@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.__main__ import line, play, summary
+from tests.crash.clock import library
 from tests.crash.faults import FAULTS
 from tests.crash.rounds import Plan, Result, Stored, compare, plan
 
@@ -25,10 +26,12 @@ def _plans(store: str) -> list[Plan]:
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_nothing_lost_nothing_doubled(store: str, tmp_path: Path) -> None:
     """Three lists agree after every round: acknowledged, stored, asked for."""
-    results = list(play(_plans(store), at_once=3, kept=tmp_path))
+    plans = [one for one in _plans(store) if one.is_possible]
+    results = list(play(plans, at_once=3, kept=tmp_path))
     told = [line(one) + "".join(f"\n    {wrong}" for wrong in one.wrong[:10]) for one in results if one.wrong]
     assert not told, "\n".join([*told, summary(results)])
-    assert len(results) >= 20
+    assert len(results) == len(plans)
+    assert len(results) >= 20 or library() is None
     assert all(one.acknowledged for one in results)
 
 
