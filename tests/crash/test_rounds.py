@@ -35,8 +35,8 @@ def test_nothing_lost_nothing_doubled(store: str, tmp_path: Path) -> None:
     assert all(one.acknowledged for one in results)
 
 
-def _result() -> Result:
-    return Result(plan(1, store="sqlite", fault="kill_bridge"))
+def _result(fault: str = "clock_back") -> Result:
+    return Result(plan(2, store="sqlite", fault=fault))
 
 
 _STORED = Stored(
@@ -75,6 +75,13 @@ def test_a_trigger_that_was_settled_twice_is_told() -> None:
     result = _result()
     compare(result, _ACKNOWLEDGED, Stored(_STORED.deliveries, _STORED.triggers, {7: 2}), [_RUN])
     assert result.doubled == ["trigger 7 was settled 2 times"]
+
+
+def test_a_stale_webhook_without_a_clock_that_was_set_is_told() -> None:
+    """It was signed just now."""
+    result = _result("kill_bridge")
+    compare(result, _ACKNOWLEDGED, _STORED, [_RUN])
+    assert result.lost == ["evt_2 was kept aside as stale"]
 
 
 @pytest.mark.parametrize("state", ["pending", "firing", "held", "failed"])
