@@ -39,6 +39,14 @@ class Plan:
     faults: tuple[Breaking, ...]
     moments: tuple[float, ...]  # seconds after the first webhook
     lasting: tuple[float, ...]
+    fault: str | None = None  # the one that was asked for
+
+    @property
+    def again(self) -> str:
+        """Return what runs this round again, whichever way it was chosen."""
+        return f"make crash ROUNDS=1 SEED={self.seed} STORE={self.store}" + (
+            f" FAULT={self.fault}" if self.fault else ""
+        )
 
     @property
     def is_possible(self) -> bool:
@@ -49,14 +57,17 @@ class Plan:
 def plan(seed: int, *, store: str | None = None, fault: str | None = None) -> Plan:
     """Return what is done for a seed: one fault, or two in every other round."""
     random = Random(seed)
-    store = store or random.choice(["sqlite", "postgresql"])
+    drawn = random.choice(["sqlite", "postgresql"])  # also when it is told, so that what follows is the same
+    store = store or drawn
     possible = [one for one in FAULTS.values() if store in one.stores]
     chosen = random.sample(possible, 1 + seed % 2)
     if fault is not None:
         chosen = [FAULTS[fault], *(one for one in chosen[1:] if one.name != fault)]
     replicas = random.randint(1, 3) if store == "postgresql" else 1
     moments = tuple(random.uniform(0.2, _SENDING_SECONDS - 0.5) for _ in chosen)
-    return Plan(seed, store, replicas, tuple(chosen), moments, tuple(random.uniform(*one.seconds) for one in chosen))
+    return Plan(
+        seed, store, replicas, tuple(chosen), moments, tuple(random.uniform(*one.seconds) for one in chosen), fault
+    )
 
 
 @dataclass(slots=True)

@@ -47,6 +47,17 @@ _RUN = {"dag_id": "load_orders", "dag_run_id": "run_1"}
 _ACKNOWLEDGED = {"evt_1": "dlv_1", "evt_2": "dlv_2"}
 
 
+def test_a_round_that_failed_can_be_run_again() -> None:
+    """What it tells gives the same plan, whether its store was drawn or told."""
+    for seed in range(40):
+        drawn = plan(seed)
+        assert f"SEED={seed} STORE={drawn.store}" in drawn.again
+        assert plan(seed, store=drawn.store) == drawn
+        told = plan(seed, store="sqlite", fault="disk_full")
+        assert told.again.endswith("STORE=sqlite FAULT=disk_full")
+        assert told == plan(seed, store="sqlite", fault="disk_full")
+
+
 def test_lists_that_agree_are_right() -> None:
     """Also with a webhook that came too late and was kept aside."""
     result = _result()
