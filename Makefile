@@ -52,7 +52,7 @@ bench: setup ## measure, and print ratios
 	@exec $(BIN)/python -m tests.bench
 
 crash: setup ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
-	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
+	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULT),--fault $(FAULT))
 
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)

@@ -24,8 +24,8 @@ class Reason(StrEnum):
 
     @classmethod
     def of(cls, word: str) -> "Reason":
-        """Return the reason with this word; KeyError if there is none."""
-        return cast("Reason", cls._value2member_map_[word])
+        """Return the reason with this word; a word that a newer release wrote is UNKNOWN_REASON."""
+        return cast("Reason", cls._value2member_map_.get(word, cls.UNKNOWN_REASON))
 
     # --- refused at the door (never stored) ------------------------------------------------
     SIGNATURE_MISSING = (
@@ -247,4 +247,10 @@ class Reason(StrEnum):
         "by_operator",
         "A person cancelled it.",
         "Replay it if it should run after all.",
+    )
+    # --- any state -------------------------------------------------------------------------
+    UNKNOWN_REASON = (
+        "unknown_reason",
+        "The store holds a reason that this release does not know: a newer one wrote it.",
+        "Finish the upgrade, or look at this row with the newer release.",
     )

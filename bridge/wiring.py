@@ -126,7 +126,7 @@ class Service:
         public, admin = self._servers()
         recovered = await asyncio.to_thread(self._inbox.recover)
         if recovered:
-            _log.info("recovered", triggers=recovered)
+            _log.info("recovered", under_way=recovered)
         self._inbox.listen(self._wake_all)
         self._dispatcher.start()
         self._router.start()

@@ -5,20 +5,30 @@
         ...                                        # give the code under test airflow.url
         assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
 
-What it knows: sign-in, version, health, DAGs, making a run (200, 404, 409), reading one back. What it does not: roles,
-params, parsing, execution; those are tested with the real Airflow. Trouble is asked for: `airflow.before` and
-`airflow.after` are called around every POST of a run, and may wait, raise `Broken`, or return another answer.
+What it knows: sign-in, version, health, DAGs, making a run and refusing one, reading one back. What it does not: roles,
+parsing, execution; those are tested with the real Airflow. tests/airflow_server/test_contract.py holds the two side by
+side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, and may wait,
+raise `Broken`, or return another answer.
 """
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
 TOKEN = "token-of-the-stand-in"
+_RUN_KEYS = (
+    *("logical_date", "queued_at", "start_date", "end_date", "duration", "data_interval_start", "data_interval_end"),
+    *("run_after", "last_scheduling_decision", "triggering_user_name", "conf", "note", "bundle_version"),
+    *("dag_display_name", "partition_key", "partition_date"),
+)
+_BODY_KEYS = {"dag_run_id", "logical_date", "conf", "note", "run_after", "data_interval_start", "data_interval_end"}
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 Answer = tuple[int, Any]
 
 
@@ -36,6 +46,7 @@ class Standin:
     def __init__(self, port: int = 0) -> None:
         """Listen on a port of loopback, a free one unless told; nothing is answered before `with`."""
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
+        self.passwords: dict[str, str] = {}  # by user; with none, everyone is let in
         self.is_healthy = True
         self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.after: Callable[[dict[str, Any]], Answer | None] = _nothing
@@ -68,22 +79,28 @@ class Standin:
             runs = self._runs.setdefault(dag_id, {})
             if body["dag_run_id"] in runs:
                 return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
-            run = {**body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
+            run = {**dict.fromkeys(_RUN_KEYS), **body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
+            run |= {"triggered_by": "rest_api", "dag_versions": [], "dag_display_name": dag_id}
             runs[body["dag_run_id"]] = run
             return 200, run
 
-    def answer(self, method: str, path: str, body: dict[str, Any]) -> Answer:
+    def answer(self, method: str, path: str, body: dict[str, Any], *, authorization: str | None) -> Answer:
         """Answer one request."""
         with self._lock:
             self.asked.append(f"{method} {path}")
+        if (refusal := _signed_out(path, authorization)) is not None:
+            return refusal
         match method, path.strip("/").split("/"):
             case "POST", ["auth", "token"]:
-                found: Answer = (201, {"access_token": TOKEN})
+                found = self._sign_in(body)
+            case _, ["api", "v1", *_]:
+                found = (404, {"error": "/api/v1 has been removed in Airflow 3, please use /api/v2 instead."})
             case "GET", ["api", "v2", "version"]:
-                found = (200, {"version": "3.3.2"})
+                found = (200, {"version": "3.3.2", "git_version": None})
             case "GET", ["api", "v2", "monitor", "health"]:
                 status = "healthy" if self.is_healthy else "unhealthy"
-                found = (200, {"metadatabase": {"status": status}, "scheduler": {"status": status}})
+                others = ("scheduler", "triggerer", "dag_processor")
+                found = (200, {one: {"status": status} for one in ("metadatabase", *others)})
             case "GET", ["api", "v2", "dags"]:
                 found = (200, {"dags": [], "total_entries": 0})
             case "GET", ["api", "v2", "dags", dag_id, *rest] if not rest or rest == ["details"]:
@@ -92,13 +109,22 @@ class Standin:
                 found = self.before(body) or self._made(dag_id, body)
             case "GET", ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
                 run = self._runs.get(dag_id, {}).get(run_id)
-                found = (200, run) if run else (404, {"detail": "The DagRun was not found"})
+                found = (
+                    (200, run)
+                    if run
+                    else (404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"})
+                )
             case _:
                 found = (404, {"detail": "Not Found"})
         return found
 
+    def _sign_in(self, body: dict[str, Any]) -> Answer:
+        if self.passwords and self.passwords.get(body.get("username", "")) != body.get("password"):
+            return 401, {"detail": "Invalid credentials"}
+        return 201, {"access_token": TOKEN}
+
     def _made(self, dag_id: str, body: dict[str, Any]) -> Answer:
-        made = self.make_run(dag_id, body)
+        made = _refusal(body, self.dags.get(dag_id)) or self.make_run(dag_id, body)
         return self.after(body) or made
 
     def _dag(self, dag_id: str) -> Answer:
@@ -118,6 +144,40 @@ class Standin:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _signed_out(path: str, authorization: str | None) -> Answer | None:
+    """Return what is answered to whoever has no token, or not the right one."""
+    is_open = path.startswith(("/auth/", "/api/v1/", "/api/v2/version", "/api/v2/monitor/"))
+    if is_open or authorization == f"Bearer {TOKEN}":
+        return None
+    return (403, {"detail": "Invalid JWT token"}) if authorization else (401, {"detail": "Not authenticated"})
+
+
+def _problem(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what Airflow's schema has against a body."""
+    if "logical_date" not in body:
+        return {"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required"}
+    if unknown := sorted(set(body) - _BODY_KEYS):
+        return {"type": "extra_forbidden", "loc": ["body", unknown[0]], "msg": "Extra inputs are not permitted"}
+    if not isinstance(body.get("conf") or {}, dict):
+        return {"type": "dict_type", "loc": ["body", "conf"], "msg": "Input should be a valid dictionary"}
+    return None
+
+
+def _refusal(body: dict[str, Any], dag: dict[str, Any] | None) -> Answer | None:
+    """Return what Airflow has against a run of a DAG; `required` of a DAG are params without a default."""
+    if (problem := _problem(body)) is not None:
+        return 422, {"detail": [problem]}
+    run_id, required = body["dag_run_id"], (dag or {}).get("required", ())
+    missing = [name for name in required if name not in (body.get("conf") or {})]
+    if missing:
+        return 400, {"detail": f"Invalid input for param {missing[0]}: No value passed"}
+    if _RUN_ID.fullmatch(run_id) is None:
+        return 400, {"detail": f"The run_id provided '{run_id}' does not match regex pattern '^{_RUN_ID.pattern}$'"}
+    if ".." in run_id:
+        return 400, {"detail": f"The run_id '{run_id}' must not contain '..' to prevent path traversal"}
+    return (422, {"detail": {"reason": "Value rejected by database"}}) if len(run_id) > 250 else None
 
 
 class _Server(ThreadingHTTPServer):
@@ -142,7 +202,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
         try:
-            status, value = self.server.standin.answer(method, self.path.partition("?")[0], body)
+            status, value = self.server.standin.answer(
+                method, unquote(self.path.partition("?")[0]), body, authorization=self.headers.get("Authorization")
+            )
         except Broken:
             self.close_connection = True
             return

@@ -33,6 +33,10 @@ _POSTPONE = text(
     "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked"
     " WHERE id = :id AND state = 'received'"
 )
+# A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`.
+_TAKE_OVER_LOOKUPS = text(
+    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND lookups > 0 AND reason IS NULL"
+)
 # Triggers that have no call, since the route's own templates failed: they are made anew.
 _FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
@@ -133,6 +137,11 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
             "asked": int(item.is_lookup),
         }
         connection.execute(_POSTPONE, parameters)
+
+
+def take_over_lookups(connection: Connection) -> int:
+    """Make due what was being looked up: right only where no other process can be doing so. Returns how many."""
+    return connection.execute(_TAKE_OVER_LOOKUPS).rowcount
 
 
 def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.errors import ConfigError, InboxUnavailable, Problem
-from bridge.inbox import engines, triggers
+from bridge.inbox import deliveries, engines, triggers
 from bridge.inbox.batches import Batches, SqliteBatches
 from bridge.inbox.causes import cause
 from bridge.inbox.writer import Writer
@@ -90,7 +90,7 @@ class SqliteStore:
 
     def recover(self, connection: Connection) -> int:
         """Whoever served the file before is dead."""
-        return triggers.take_over_all(connection)
+        return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Nobody else makes work but a command, and the poll finds that."""

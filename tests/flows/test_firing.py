@@ -158,7 +158,7 @@ def test_what_a_dead_process_had_fired_is_settled(inbox: Inbox, make: Make, stan
 
 def test_a_strangers_run_is_a_conflict(make: Make, standin: Standin) -> None:
     """A run with our id that somebody else made fails the trigger instead of passing for ours."""
-    standin.make_run("load_orders", {"dag_run_id": "run-evt_1", "conf": {}})
+    standin.make_run("load_orders", {"dag_run_id": "run-evt_1", "logical_date": None, "conf": {}})
     firing = make().start()
     found = firing.wait(firing.add(), TriggerState.FAILED, TriggerState.FIRED)
     assert (found.state, found.reason) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT)

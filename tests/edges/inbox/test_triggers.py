@@ -249,6 +249,30 @@ def test_what_a_dead_process_was_firing_is_free_after_a_restart(open_inbox: Open
     assert (claimed.trigger.id, claimed.trigger.attempts) == (id_, 2)
 
 
+@ON_SQLITE
+def test_a_lookup_that_died_with_its_process_is_due_after_a_restart(open_inbox: Open) -> None:
+    """It does not wait for its lease; one that failed goes on waiting for its time."""
+    first = open_inbox()
+    asked, failed = stored(first, "evt_1"), stored(first, "evt_2")
+    until = NOW + timedelta(seconds=120)
+    first.write(postpone, [Postponed(asked, until, None, None, is_lookup=True)])
+    first.write(postpone, [Postponed(failed, until, Reason.LOOKUP_FAILED, None, is_lookup=True)])
+    first.close()
+    second = open_inbox()
+    assert second.recover() == 1
+    assert [one.id for one in second.read(due, now=NOW, most=9)] == [asked]
+
+
+def test_a_reason_of_a_newer_release_is_read(inbox: Inbox, store: Store) -> None:
+    """Old code runs beside new code on one store, so it may meet a word that it does not know."""
+    id_ = add(inbox, stored(inbox))
+    store.rows("UPDATE triggers SET state = 'held', reason = 'invented_tomorrow'")
+    store.rows("UPDATE deliveries SET reason = 'invented_tomorrow'")
+    assert trigger(inbox, id_).reason is Reason.UNKNOWN_REASON
+    (claimed,) = claim(inbox)
+    assert claimed.trigger.id == id_
+
+
 def test_what_is_given_back_is_as_before(inbox: Inbox) -> None:
     """An unused claim costs no attempt, and the place in the line is kept."""
     id_ = add(inbox, stored(inbox))
