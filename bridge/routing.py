@@ -20,6 +20,7 @@ import structlog
 
 from bridge import backoff
 from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
 from bridge.inbox.triggers import NewTrigger
@@ -62,16 +63,18 @@ class Router:
         *,
         inbox: Inbox,
         mapping: Callable[[], RouteMap],
+        redactions: Mapping[str, Redaction],
         apis: Mapping[str, PlanasonixClient],
         metrics: Metrics,
         on_routed: Callable[[], None],
         max_hops: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`mapping` returns the one in use; `apis` by source; `on_routed` wakes firing."""
+        """`mapping` returns the one in use; `apis` and `redactions` by source; `on_routed` wakes firing."""
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
+        self._redactions = redactions
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
@@ -216,7 +219,9 @@ class Router:
             later = _postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
             self._inbox.write(postpone, [later])
         else:
-            self._settle([(delivery, self._plan_with(delivery, job, None))], now, job)
+            redaction = self._redactions.get(delivery.source)
+            told = job if redaction is None else redaction.answer(job)
+            self._settle([(delivery, self._plan_with(delivery, told, None))], now, told)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API told; if still nothing matches, say that the look-up is why."""

@@ -84,12 +84,14 @@ class Inbox:
         source: str,
         event_id: str | None,
         verified: Verified,
+        kept: bytes,
         path_pipeline_id: str | None,
         headers: str,
     ) -> Accepted:
         """Store one webhook, or find the stored one of the same event; durable when it returns.
 
-        `headers` is a JSON object of those worth keeping.
+        `kept` is what is stored as the body, and `headers` a JSON object of those worth keeping. Copies are told by
+        the body as it was sent.
         Raises InboxUnavailable when the store cannot commit or too many wait; nothing is stored then.
         """
         now = time.time_ns() // 1000
@@ -105,7 +107,7 @@ class Inbox:
             verified.signed_at,
             path_pipeline_id,
             headers,
-            verified.body,
+            kept,
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from bridge import yamltree
+from bridge.event import Redaction
 from bridge.settings.fields import (
     Entry,
     Name,
@@ -29,12 +30,20 @@ from bridge.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused."""
+    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused.
+
+    `redaction`: what is taken out of every body before it is written.
+    """
 
     name: str
     verifier: SignatureCheck
     keeps_stale: bool = True
     api: PlanasonixApi | None = None
+    redaction: Redaction | None = None
+
+    def kept(self, body: bytes) -> bytes:
+        """Return what may be stored and shown of a body."""
+        return body if self.redaction is None else self.redaction.body(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +74,21 @@ class _Api(Entry):
     timeout_seconds: Seconds = 10.0
 
 
+def _redaction(pointers: object) -> object:
+    if not isinstance(pointers, list) or not all(isinstance(one, str) for one in pointers):
+        raise ValueError("give a list of JSON pointers, e.g. [/data/parameters/email]")
+    return Redaction.of(pointers)
+
+
 class _Source(Entry):
     signature: SignatureForm
     stale: Literal["keep", "reject"] = "keep"
     api: _Api | None = None
+    redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
 
     def build(self, name: str) -> Source:
         api = PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None
-        return Source(name, self.signature.build(), self.stale == "keep", api)
+        return Source(name, self.signature.build(), self.stale == "keep", api, self.redact)
 
 
 class _Auth(Entry):

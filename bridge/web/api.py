@@ -17,6 +17,7 @@ from bridge.planning import Subject, plan
 from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
 from bridge.routing import subject
+from bridge.settings import Source
 
 _PAGE = 50
 _MOST = 500
@@ -32,7 +33,7 @@ class Api:
         mapping: MappingFile,
         dispatcher: Dispatcher,
         metrics: Metrics,
-        sources: Mapping[str, Any],
+        sources: Mapping[str, Source],
         max_hops: int,
         on_replayed: Callable[[], None],
     ) -> None:
@@ -135,7 +136,7 @@ class Api:
             id="dlv_0000000000000000",
             source=source,
             received_at=views.instant(datetime.now(UTC)) or "",
-            body=json.dumps(order["payload"]).encode(),
+            body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
         )
 
     def replay(self, *, body: bytes, **_: Any) -> views.Json:

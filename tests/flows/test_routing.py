@@ -43,6 +43,7 @@ class Routing:
         self.now = datetime.now(UTC) + timedelta(seconds=1)
         self.client = api and PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
         self.router = Router(
+            redactions={},
             inbox=inbox,
             mapping=lambda: self.mapping,  # type: ignore[arg-type, return-value]
             apis={"planasonix": self.client} if self.client else {},
