@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bridge import backoff
-from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.errors import InboxUnavailable, Locked, LookupNotFound, LookupUnavailable
 from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
@@ -44,7 +44,9 @@ _log = structlog.get_logger("bridge.routing")
 
 
 def subject(delivery: Delivery) -> Subject:
-    """Return what planning has to know of a stored delivery."""
+    """Return what planning has to know of a stored delivery. Raises Locked."""
+    if delivery.locked is not None:
+        raise Locked(f"{delivery.id}: {delivery.locked}")
     return Subject(
         id=delivery.id,
         source=delivery.source,
@@ -123,7 +125,7 @@ class Router:
         """Route one batch of what is due; returns how many deliveries were looked at."""
         waiting = self._inbox.read(due, now=self._clock(), most=BATCH, node=self._inbox.node)
         if waiting:
-            self._route([(delivery, self._plan(delivery)) for delivery in waiting])
+            self._route([(delivery, None if delivery.locked else self._plan(delivery)) for delivery in waiting])
         return len(waiting)
 
     def _plan(self, delivery: Delivery) -> Plan | None:
@@ -149,7 +151,9 @@ class Router:
         asking: list[Delivery] = []
         later: list[Postponed] = []
         for delivery, made in plans:
-            if made is None:
+            if delivery.locked is not None:
+                later.append(_locked(delivery, now))
+            elif made is None:
                 later.append(_postponed(delivery, now, _FAILED_SECONDS, Reason.INTERNAL_ERROR))
             elif not self._asks(delivery, made):
                 ready.append((delivery, made))
@@ -230,6 +234,13 @@ class Router:
         if reason is not None and made.state is DeliveryState.UNROUTED:
             return Plan(made.state, reason, made.detail, made.event, made.verdicts)
         return made
+
+
+def _locked(delivery: Delivery, now: datetime) -> Postponed:
+    """Put off what cannot be decrypted until its key is back; said once."""
+    if delivery.reason is not Reason.KEY_MISSING:
+        _log.error("delivery_locked", delivery_id=delivery.id, next_step=Reason.KEY_MISSING.next_step)
+    return _postponed(delivery, now, _FAILED_SECONDS, Reason.KEY_MISSING, detail=delivery.locked)
 
 
 def _fields(made: Subject) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Service:
         self._inbox = Inbox(
             environment.database_url,
             password=environment.database_password,
+            ring=environment.ring(),
             intake_limit=environment.intake_limit,
             on_intake=self._metrics.observe_commit,
         )

@@ -49,7 +49,7 @@ def source(config: Config, name: str | None) -> Source:
 @contextmanager
 def store(settings: Environment) -> Iterator[Inbox]:
     """Open the store, beside a running service or without one."""
-    inbox = Inbox(settings.database_url, password=settings.database_password)
+    inbox = Inbox(settings.database_url, password=settings.database_password, ring=settings.ring())
     try:
         yield inbox
     finally:

@@ -24,13 +24,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.errors import ConfigError, InboxUnavailable, Problem
-from bridge.inbox import engines, ids, intake
+from bridge.inbox import engines, ids, intake, vault
 from bridge.inbox.causes import cause
 from bridge.inbox.migrate import SCHEMA, current, migrate
 from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
 from bridge.model import DeliveryState, Verified
 from bridge.reasons import Reason
+from bridge.sealing import MARK, Ring
 
 _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
@@ -56,10 +57,11 @@ class Inbox:
         url: str,
         *,
         password: Password = lambda: None,
+        ring: Ring = Ring(),  # noqa: B008 - frozen, and holds no key
         intake_limit: int = 4096,
         on_intake: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        """Open a migrated store; `password` is asked at every new connection to PostgreSQL.
+        """Open a migrated store; `password` is asked at every new connection to PostgreSQL, `ring` seals payloads.
 
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
@@ -69,13 +71,16 @@ class Inbox:
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
+        for engine in (self._store.writing, self._store.reading):
+            engine.update_execution_options(**vault.options(ring))
+        self._ring, seal = ring, vault.body_sealer(ring)
         # This process's mark in the ids that it makes.
         self.node = secrets.randbelow(ids.NODES)
         self._new_id = ids.IdMaker(
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
         self._writer = Writer(
-            lambda: self._store.open_batches(self._new_id), intake_limit=intake_limit, on_intake=on_intake
+            lambda: self._store.open_batches(self._new_id, seal), intake_limit=intake_limit, on_intake=on_intake
         )
 
     async def accept(
@@ -107,7 +112,7 @@ class Inbox:
             verified.signed_at,
             path_pipeline_id,
             headers,
-            kept,
+            kept if not kept.startswith(MARK) or self._ring.current else self._ring.seal(kept, ""),
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)
@@ -145,6 +150,13 @@ class Inbox:
     def recover(self) -> int:
         """Set free whatever a dead process was firing, where no other process can hold a lease (SQLite)."""
         return self.write(self._store.recover)
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was erased in the store's files; False: somebody still reads it, try again."""
+        try:
+            return self._store.scrub()
+        except DBAPIError as error:
+            raise InboxUnavailable(f"the store cannot be cleaned: {cause(error)}") from error
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""

@@ -21,6 +21,7 @@ from bridge.inbox.rows import (
     microseconds,
     trigger,
 )
+from bridge.inbox.vault import ring_of
 from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState
 
 
@@ -58,14 +59,16 @@ def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Del
     """Return a page of deliveries, newest first."""
     where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
     statement = f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
-    return [delivery(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+    ring = ring_of(connection)
+    return [delivery(row, ring) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
 
 
 def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigger]:
     """Return a page of triggers, newest first."""
     where, values = _where(wanted, TRIGGER_FILTERS, "trg")
     statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
-    return [trigger(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+    ring = ring_of(connection)
+    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
 
 
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:
@@ -78,7 +81,8 @@ def count(connection: Connection, *, table: str, wanted: Filter) -> int:
 def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
     """Return the attempts of a trigger, oldest first."""
     statement = text("SELECT * FROM attempts WHERE trigger_id = :id ORDER BY id")
-    return [attempt(row) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
+    ring = ring_of(connection)
+    return [attempt(row, ring) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
 
 
 def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:

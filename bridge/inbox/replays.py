@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from bridge.errors import NotThere
+from bridge.errors import Locked, NotThere
 from bridge.inbox import deliveries, triggers
 from bridge.inbox.ids import number
 from bridge.inbox.rows import microseconds
@@ -94,6 +94,8 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
 def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
     """Make a new trigger with the same conf and the DAG run id `...__rN`. Raises NotThere."""
     found = _existing(connection, trigger_id)
+    if found.locked is not None:
+        raise Locked(f"{trigger_id}: {found.locked}")
     if not found.dag_run_id:
         return replay_trigger(connection, trigger_id, now=now)
     parameters = {
