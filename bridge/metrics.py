@@ -76,12 +76,15 @@ class Metrics:
         self.fired_seconds = self._histogram("fired_seconds", "From a webhook's receipt to its DAG run in Airflow.")
         self.leases_taken_over = self._counter("leases_taken_over_total", "Triggers taken over from a dead process.")
         self.pruned = self._counter("pruned_total", "Deliveries removed by retention.")
+        self.resealed = self._counter("resealed_total", "Rows brought under the first encryption key.")
         self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by the part.", "part")
 
     def _state(self) -> None:
         self.waiting = self._gauge("waiting", "Deliveries and triggers that wait.", "state")
         self.oldest_seconds = self._gauge("oldest_waiting_seconds", "Age of the oldest that waits.", "state")
         self.airflow_open = self._gauge("airflow_unavailable", "1 while nothing is fired at this Airflow.", "airflow")
+        self.resealing = self._gauge("resealing", "1 while rows are brought under the first encryption key.")
+        self.locked_rows = self._gauge("locked_rows", "Rows that no configured encryption key opened at start.")
         self.mapping_broken = self._gauge("mapping_broken", "1 while the mapping file cannot be used.")
         self.mapping_loaded_at = self._gauge("mapping_loaded_timestamp_seconds", "When the mapping in use was loaded.")
         self.mapping_routes = self._gauge("mapping_routes", "Routes of the mapping in use.")

@@ -30,6 +30,7 @@ from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
+from bridge.resealing import Resealing
 from bridge.routing import Router
 from bridge.settings import Config, Environment
 from bridge.signature import advise
@@ -94,6 +95,7 @@ class Service:
         self._upkeep = Upkeep(
             inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics
         )
+        self._resealing = Resealing(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
         self._sources = config.sources
 
     def run(self) -> None:
@@ -119,6 +121,7 @@ class Service:
         self._router.start()
         self._mapping.start()
         self._upkeep.start()
+        self._resealing.start()
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
             asyncio.create_task(admin.serve(sockets=[self.admin_socket])),
@@ -160,6 +163,7 @@ class Service:
     def _stop_flows(self) -> None:
         self._mapping.stop()
         self._upkeep.stop()
+        self._resealing.stop()
         self._router.stop()
         self._dispatcher.stop(self._environment.shutdown_seconds)
 
@@ -188,6 +192,7 @@ class Service:
             dispatcher=self._dispatcher,
             metrics=self._metrics,
             sources=self._sources,
+            resealing=self._resealing,
             max_hops=environment.max_hops,
             on_replayed=self._wake_all,
         )
