@@ -8,15 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from bridge.errors import BadFilter
 from bridge.inbox import Inbox, erasing
 from bridge.inbox.erasing import Found
 
 _SCRUBS = 3
 _LONGEST_REASON = 1000
-_log = structlog.get_logger("bridge.erasing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,7 @@ def erase(
         is_cancelling=erasure.is_cancelling,
         now=clock(),
     )
-    is_clean = any(inbox.scrub() for _ in range(_SCRUBS))
-    _log.info("erased", delivery_id=found.delivery_id, actor=erasure.actor, is_clean=is_clean)
-    return is_clean
+    return any(inbox.scrub() for _ in range(_SCRUBS))
 
 
 def facts(found: Found) -> dict[str, object]:
