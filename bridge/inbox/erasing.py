@@ -10,24 +10,15 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from bridge.errors import BadFilter, NotThere
-from bridge.inbox import intake
+from bridge.inbox import browsing, deliveries
 from bridge.inbox.ids import delivery_text, number
 from bridge.inbox.replays import audit
 from bridge.inbox.rows import microseconds
-from bridge.inbox.statements import Pair, is_shared
+from bridge.inbox.statements import is_shared
 from bridge.inbox.vault import place, ring_of
 from bridge.model import DeliveryState, TriggerState
 from bridge.reasons import Reason
 
-# By the key that tells copies, which has an index; SQLite keeps the newest ones out of it.
-_FIND = Pair(
-    sqlite=text(
-        "SELECT delivery_id FROM dedup WHERE dedup_key = :key UNION"
-        " SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND dedup_key = :key"
-    ),
-    postgresql=text("SELECT id FROM deliveries WHERE dedup_key = :key"),
-)
-_OWN = text("SELECT id FROM deliveries WHERE id = :id AND source = :source")
 _STATE = "SELECT state, erased_at FROM deliveries WHERE id = :id"
 _TRIGGERS = "SELECT id, state FROM triggers WHERE delivery_id = :id ORDER BY id"
 _COUNT_ATTEMPTS = text(
@@ -65,11 +56,13 @@ class Found:
 def find(connection: Connection, *, source: str, event_id: str) -> Found:
     """Return what is stored of an event; one without an id is named by its delivery. Raises NotThere."""
     if event_id.startswith("dlv_"):
-        row = connection.execute(_OWN, {"id": number(event_id, "dlv"), "source": source}).scalar()
+        delivery = deliveries.get(connection, event_id)
     else:
-        key = intake.dedup_key(source, event_id, b"")
-        row = connection.execute(_FIND.on(connection), {"key": key}).scalar()
-    found = None if row is None else _look(connection, row)
+        wanted = browsing.Filter(event_id=event_id, source=source, among=(source,))
+        delivery = next(iter(browsing.deliveries(connection, wanted=wanted, most=1)), None)
+    found = None
+    if delivery is not None and delivery.source == source:
+        found = _look(connection, number(delivery.id, "dlv"))
     if found is None:
         raise NotThere(f"no event {event_id[:128]!r} of the source {source!r}")
     return found
