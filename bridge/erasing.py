@@ -12,7 +12,6 @@ from bridge.errors import BadFilter
 from bridge.inbox import Inbox, erasing
 from bridge.inbox.erasing import Found
 
-_SCRUBS = 3
 _LONGEST_REASON = 1000
 
 
@@ -47,7 +46,7 @@ def erase(
         is_cancelling=erasure.is_cancelling,
         now=clock(),
     )
-    return any(inbox.scrub() for _ in range(_SCRUBS))
+    return inbox.scrub()
 
 
 def facts(found: Found) -> dict[str, object]:

@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _JUST_NOW_SECONDS = 0.5
+_SCRUBS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,11 @@ class Inbox:
         return self.write(self._store.recover)
 
     def scrub(self) -> bool:
-        """Leave nothing of what was erased in the store's files; False: somebody still reads it, try again."""
+        """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later."""
         try:
-            return self._store.scrub()
-        except DBAPIError as error:
-            raise InboxUnavailable(f"the store cannot be cleaned: {cause(error)}") from error
+            return any(self._store.scrub() for _ in range(_SCRUBS))
+        except DBAPIError:
+            return False
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""

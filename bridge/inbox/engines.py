@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bridge.errors import ConfigError, InboxInUse, Problem
 
-_BUSY_MILLISECONDS = 5_000
+BUSY_MILLISECONDS = 5_000
 
 
 def read_url(text: str) -> URL:
@@ -67,7 +67,7 @@ def open_readers(url: URL, *, connections: int = 4) -> Engine:
 
 
 def _prepare_writer(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -76,7 +76,7 @@ def _prepare_writer(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _prepare_reader(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     connection.execute("PRAGMA query_only=ON")
 
 

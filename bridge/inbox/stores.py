@@ -27,6 +27,7 @@ _TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 # Written to the log and flushed as any row is, but without a row that replicas would fight over.
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
 _TRIES = 3
+_SCRUB_MILLISECONDS = 300
 _CONNECTIONS = 12
 
 
@@ -90,7 +91,12 @@ class SqliteStore:
     def scrub(self) -> bool:
         """Copy the log into the file, where what was deleted is overwritten (secure_delete), and empty the log."""
         with self.writing.connect() as connection:
-            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            # While it waits for readers nobody can write: not for the five seconds that a writer waits.
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")
+            try:
+                return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={engines.BUSY_MILLISECONDS}")
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Nobody else makes work but a command, and the poll finds that."""

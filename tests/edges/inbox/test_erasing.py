@@ -1,5 +1,6 @@
 """Erasing removes what an event said and keeps that it came; nothing that is still to happen is lost by mistake."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -146,4 +147,22 @@ def test_the_files_hold_nothing_of_it(path: Path) -> None:
     assert {file.name for file in files} == {"bridge.db", "bridge.db-wal", "bridge.db-shm"}
     assert [file.name for file in files if CANARY.encode() in file.read_bytes()] == []
     assert inbox.read(deliveries.get, big) is not None
+    inbox.close()
+
+
+def test_who_still_reads_the_log_keeps_it_for_a_moment(path: Path) -> None:
+    """Cleaning says that it could not, without keeping webhooks waiting; afterwards it can."""
+    inbox, reader = Inbox(f"sqlite:///{path}"), Store(path)
+    delivery_id, _ = fired(inbox)
+    reader.rows("BEGIN")
+    reader.rows("SELECT * FROM deliveries")
+    erase(inbox, delivery_id)
+    began = time.monotonic()
+    assert not inbox.scrub()
+    assert time.monotonic() - began < 5
+    stored(inbox, "evt_2")
+    reader.rows("COMMIT")
+    assert inbox.scrub()
+    assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] == []
+    reader.close()
     inbox.close()
