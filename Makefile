@@ -9,7 +9,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench crash fuzz lock schema clean
+.PHONY: help setup test check demo bench crash fuzz lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -33,9 +33,11 @@ LINT = code=0; \
 	$(BIN)/ruff check . || code=$$?; \
 	$(BIN)/ruff format --check . || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
 	$(BIN)/mypy || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/lint-imports --no-logo || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
+	$(BIN)/lint-imports --no-logo || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bridge deploy requirements || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
+	$(BIN)/python requirements/audit.py || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
 
-check: .venv/.ready ## linters, types and the import rules
+check: .venv/.ready ## linters, types, the import rules, and known holes
 	@$(LINT); exit $$code
 
 # Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run.
@@ -64,6 +66,12 @@ schema: .venv/.ready ## write config/mapping.schema.json from the mapping's mode
 	@mkdir -p .cache
 	@$(BIN)/python -m bridge schema > .cache/mapping.schema.json
 	@mv .cache/mapping.schema.json config/mapping.schema.json
+
+sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.json
+	@echo "build/sbom.json"
 
 clean: ## remove what was installed, cached or left behind
 	rm -rf .venv .venv-airflow .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -10,6 +10,7 @@
     |-- LookupUnavailable    the Planasonix API cannot answer now
     |-- LookupNotFound       the Planasonix API does not know the job
     |-- InboxUnavailable     the store cannot commit now, or too much waits for it
+    |-- Locked               a stored value is encrypted, and no configured key opens it
     |-- InboxInUse           another process already serves this SQLite file
     |-- BadFilter            what was asked for cannot be: a state, condition or order that does not exist
     `-- NotThere             a delivery or trigger id that the store does not hold
@@ -117,6 +118,13 @@ class LookupNotFound(BridgeError):
 class InboxUnavailable(BridgeError):
     """The store cannot commit now, or more waits for it than it may; the sender gets 503 and tries again."""
 
+    permanent = False
+
+
+class Locked(BridgeError):
+    """A stored value cannot be decrypted: its key is not configured, or the row is not what was written."""
+
+    reason = Reason.KEY_MISSING
     permanent = False
 
 

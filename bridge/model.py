@@ -124,6 +124,8 @@ class Delivery:
     body: bytes
     lookup: Mapping[str, Any] | None  # what the Planasonix API told about the job, once asked
     lookups: int  # how often it was asked
+    locked: str | None = None  # why body and look-up could not be decrypted; they are empty then
+    erased_at: datetime | None = None  # when a person had its payload removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Trigger:
     age_from: datetime  # `max_age_seconds` counts from here: creation, or the last replay
     due_at: datetime
     settled_at: datetime | None
+    locked: str | None = None  # why conf and note could not be decrypted; they are empty then
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,16 @@ class Reason(StrEnum):
         "The bridge itself failed on this one; the log has the traceback.",
         "It is tried again by itself, slowly; please report it with the log line.",
     )
+    KEY_MISSING = (
+        "key_missing",
+        "It is stored encrypted, and none of the configured keys opens it.",
+        "Put the key that the detail names back into BRIDGE_ENCRYPTION_KEYS and restart; it goes on by itself.",
+    )
+    ERASED = (
+        "erased",
+        "A person erased it before it was routed.",
+        "Nothing to do; the audit log tells who and why.",
+    )
     # --- triggers: waiting -----------------------------------------------------------------
     AIRFLOW_DOWN = (
         "airflow_down",

@@ -93,6 +93,7 @@ class Receiving:
             source=source,
             event_id=event.peek_id(body),
             verified=verified,
+            kept=self._sources[source].kept(body),
             path_pipeline_id=path_pipeline_id,
             headers=_kept(headers),
         )

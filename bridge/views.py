@@ -43,8 +43,10 @@ def delivery(value: Delivery, *, is_whole: bool = False) -> Json:
         "signed_at": instant(value.signed_at),
         "path_pipeline_id": value.path_pipeline_id,
         "headers": dict(value.headers),
-        "body": value.body.decode("utf-8", "backslashreplace"),
+        "body": None if value.locked else value.body.decode("utf-8", "backslashreplace"),
         "lookup": value.lookup,
+        "locked": value.locked,
+        "erased_at": instant(value.erased_at),
     }
 
 
@@ -64,7 +66,10 @@ def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
         "due_at": instant(value.due_at),
         "settled_at": instant(value.settled_at),
     }
-    return short | {"conf": value.conf, "note": value.note, "limits": asdict(value.limits)} if is_whole else short
+    if not is_whole:
+        return short
+    conf = None if value.locked else value.conf
+    return short | {"conf": conf, "note": value.note, "locked": value.locked, "limits": asdict(value.limits)}
 
 
 def attempt(value: Attempt) -> Json:

@@ -30,6 +30,7 @@ from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
+from bridge.resealing import Resealing
 from bridge.routing import Router
 from bridge.settings import Config, Environment
 from bridge.signature import advise
@@ -68,6 +69,7 @@ class Service:
         self._inbox = Inbox(
             environment.database_url,
             password=environment.database_password,
+            ring=environment.ring(),
             intake_limit=environment.intake_limit,
             on_intake=self._metrics.observe_commit,
             on_access=self._metrics.observe_store,
@@ -91,6 +93,7 @@ class Service:
             inbox=self._inbox,
             mapping=self._mapping.current,
             apis=self._apis,
+            redactions={name: s.redaction for name, s in config.sources.items() if s.redaction is not None},
             metrics=self._metrics,
             on_routed=self._dispatcher.wake,
             max_hops=environment.max_hops,
@@ -100,6 +103,7 @@ class Service:
         )
         self._watching = Watching(inbox=self._inbox, metrics=self._metrics)
         self._watching.recall()
+        self._resealing = Resealing(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
         self._timekeeping = Timekeeping(
             inbox=self._inbox,
             metrics=self._metrics,
@@ -133,6 +137,7 @@ class Service:
         self._mapping.start()
         self._upkeep.start()
         self._watching.start()
+        self._resealing.start()
         self._timekeeping.start()
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
@@ -180,6 +185,7 @@ class Service:
         self._mapping.stop()
         self._upkeep.stop()
         self._watching.stop()
+        self._resealing.stop()
         self._timekeeping.stop()
         self._router.stop(deadline - time.monotonic())
         self._dispatcher.stop(deadline - time.monotonic())
@@ -213,6 +219,7 @@ class Service:
             dispatcher=self._dispatcher,
             metrics=self._metrics,
             sources=self._sources,
+            resealing=self._resealing,
             max_hops=environment.max_hops,
             on_replayed=self._wake_all,
         )

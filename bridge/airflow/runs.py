@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.airflow.wire import shown
-from bridge.model import AlreadyThere, DagFacts, Later, Never, Trigger
+from bridge.model import AlreadyThere, DagFacts, Later, Misconfigured, Never, Trigger
 from bridge.reasons import Reason
 
 _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
@@ -16,8 +16,10 @@ _HELD_SECONDS = 300.0
 _IDENTITIES = ("run_id", "job_id", "backfill_id", "event_id")
 
 
-def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | None:
+def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconfigured | None:
     """Tell why a trigger is not worth a call: Airflow (or the path to it) would take it for something else."""
+    if trigger.locked is not None:
+        return Misconfigured(Reason.KEY_MISSING, trigger.locked, is_whole_target=False)
     try:
         conf = json.dumps(trigger.conf, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         length = len(conf.encode("utf-8"))

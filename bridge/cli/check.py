@@ -139,7 +139,8 @@ def explain(
         about = _stored(environment, delivery)
     else:
         body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
-        about = _imagined(body, context.source(config, source).name, pipeline_id)
+        sender = context.source(config, source)
+        about = _imagined(sender.kept(body), sender.name, pipeline_id)
     made = plan(about, mapping, new_trigger_id=lambda: "trg_0000000000000000", max_hops=environment.max_hops)
     if as_json:
         print_json(views.plan(made))

@@ -57,7 +57,7 @@ def sources(settings: Environment) -> tuple[str, ...]:
 @contextmanager
 def store(settings: Environment) -> Iterator[Inbox]:
     """Open the store, beside a running service or without one."""
-    inbox = Inbox(settings.database_url, password=settings.database_password)
+    inbox = Inbox(settings.database_url, password=settings.database_password, ring=settings.ring())
     try:
         yield inbox
     finally:

@@ -22,11 +22,14 @@ def register(app: typer.Typer) -> None:
     group.command()(generate)
     group.command()(show)
     group.command()(check)
+    group.command()(stored)
     app.add_typer(group, name="keys")
 
 
 def generate(
-    preset: Annotated[str, typer.Argument(help="What it is for: a preset, or a JWT algorithm.")] = "planasonix",
+    preset: Annotated[
+        str, typer.Argument(help="What it is for: a preset, a JWT algorithm, or encryption.")
+    ] = "planasonix",
     private_key: Annotated[
         Path | None, typer.Option("--private-key", help="Where to write the private half; must not exist.")
     ] = None,
@@ -37,6 +40,9 @@ def generate(
 
     from bridge.signature import KIND_OF_JWS, PRESETS, make_pair
 
+    if preset == "encryption":
+        _generate_encryption()
+        return
     kind = KIND_OF_JWS.get(preset, preset)
     if kind in ("ed25519", "ecdsa-p256", "rsa-pss"):
         if private_key is None:
@@ -49,11 +55,50 @@ def generate(
         typer.echo(public, nl=False)
         return
     if preset != "HS256" and (preset not in PRESETS or preset == "jwt"):
-        known = [*(name for name in PRESETS if name != "jwt"), "HS256", *KIND_OF_JWS]
+        known = [*(name for name in PRESETS if name != "jwt"), "HS256", *KIND_OF_JWS, "encryption"]
         raise typer.BadParameter(f"no preset or algorithm {preset!r}; one of {', '.join(known)}")
     if private_key is not None:
         raise typer.BadParameter(f"{preset} has one shared secret and no private key")
     typer.echo("whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode())
+
+
+def _generate_encryption() -> None:
+    """Print a key for BRIDGE_ENCRYPTION_KEYS; its id is today's date."""
+    import secrets
+
+    from bridge.sealing import KEY_BYTES, write_key
+
+    typer.echo(write_key(datetime.now(UTC).date().isoformat(), secrets.token_bytes(KEY_BYTES)))
+    say("put it first into BRIDGE_ENCRYPTION_KEYS, before those in use; without it, what it encrypts is lost")
+
+
+def stored(as_json: AsJson = False) -> None:
+    """Count the stored rows under every encryption key. Exit 1 if a key that rows need is not configured."""
+    from bridge.cli import context
+    from bridge.inbox import vault
+    from bridge.sealing import PLAIN
+
+    environment = context.environment()
+    keys = list(environment.encryption_keys or {})
+    with context.store(environment) as inbox:
+        counted = inbox.read(vault.count)
+    used = sorted({key for table in counted.values() for key in table} - set(keys) - {PLAIN})
+    rows = [
+        {"key": key, "use": _use(key, keys), **{table: counted[table][key] for table in vault.TABLES}}
+        for key in (*keys, *used, PLAIN)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+    if used:
+        raise typer.Exit(1)
+
+
+def _use(key: str, keys: "list[str]") -> str:
+    if key not in keys:
+        return "missing" if key != "-" else "not encrypted"
+    return "encrypts" if key == keys[0] else "decrypts"
 
 
 def show(as_json: AsJson = False) -> None:

@@ -6,6 +6,7 @@ Pure. `peek_id` is for the way to the commit; `read` and what follows it for aft
 from bridge.event.merging import merge
 from bridge.event.peeking import peek_id
 from bridge.event.reading import read
+from bridge.event.redacting import Redaction
 from bridge.event.statuses import identity, set_aside
 
-__all__ = ["identity", "merge", "peek_id", "read", "set_aside"]
+__all__ = ["Redaction", "identity", "merge", "peek_id", "read", "set_aside"]

@@ -32,7 +32,7 @@ _ROWS = (
 
 
 @cache
-def _spellings(*names: str) -> tuple[str, ...]:
+def spellings(*names: str) -> tuple[str, ...]:
     """Return every name in snake_case and camelCase. The names are ours, so the cache is small."""
     both = ((name, re.sub("_(.)", lambda found: found[1].upper(), name)) for name in names)
     return tuple(dict.fromkeys(spelling for pair in both for spelling in pair))
@@ -40,8 +40,8 @@ def _spellings(*names: str) -> tuple[str, ...]:
 
 def values(parts: Parts, *names: str) -> list[Any]:
     """Return what stands under these names, in both casings, without null."""
-    spellings = _spellings(*names)
-    return [part[spelling] for part in parts for spelling in spellings if part.get(spelling) is not None]
+    both = spellings(*names)
+    return [part[spelling] for part in parts for spelling in both if part.get(spelling) is not None]
 
 
 def one(parts: Parts, name: str, as_one: Callable[[object, str], str]) -> str | None:

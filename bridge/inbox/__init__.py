@@ -24,13 +24,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.errors import ConfigError, InboxUnavailable, Problem
-from bridge.inbox import engines, ids, intake
+from bridge.inbox import engines, ids, intake, vault
 from bridge.inbox.causes import cause
 from bridge.inbox.migrate import SCHEMA, current, migrate
 from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
 from bridge.model import DeliveryState, Verified
 from bridge.reasons import Reason
+from bridge.sealing import MARK, Ring
 
 _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _JUST_NOW_SECONDS = 0.5
+_SCRUBS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class Inbox:
         url: str,
         *,
         password: Password = lambda: None,
+        ring: Ring = Ring(),  # noqa: B008 - frozen, and holds no key
         intake_limit: int = 4096,
         on_intake: Callable[[list[float], float], None] = lambda *_: None,
         on_access: Callable[[str, float, bool], None] = lambda *_: None,
     ) -> None:
-        """Open a migrated store; `password` is asked at every new connection to PostgreSQL.
+        """Open a migrated store; `password` is asked at every new connection to PostgreSQL, `ring` seals payloads.
 
         `on_intake(seconds since receipt, transaction seconds)` runs after webhooks were stored, in the writer's thread;
         `on_access("read" or "write", seconds, whether it was done)` after anything else, in the calling one.
@@ -73,13 +76,16 @@ class Inbox:
         if found is None or found < SCHEMA:
             what = f"the store's schema is {found or 'empty'}, run `planasonix-bridge migrate`"
             raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
+        for engine in (self._store.writing, self._store.reading):
+            engine.update_execution_options(**vault.options(ring))
+        self._ring, seal = ring, vault.body_sealer(ring)
         # This process's mark in the ids that it makes.
         self.node = secrets.randbelow(ids.NODES)
         self._new_id = ids.IdMaker(
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
         self._writer = Writer(
-            lambda: self._store.open_batches(self._new_id), intake_limit=intake_limit, on_intake=on_intake
+            lambda: self._store.open_batches(self._new_id, seal), intake_limit=intake_limit, on_intake=on_intake
         )
 
     async def accept(
@@ -88,12 +94,14 @@ class Inbox:
         source: str,
         event_id: str | None,
         verified: Verified,
+        kept: bytes,
         path_pipeline_id: str | None,
         headers: str,
     ) -> Accepted:
         """Store one webhook, or find the stored one of the same event; durable when it returns.
 
-        `headers` is a JSON object of those worth keeping.
+        `kept` is what is stored as the body, and `headers` a JSON object of those worth keeping. Copies are told by
+        the body as it was sent.
         Raises InboxUnavailable when the store cannot commit or too many wait; nothing is stored then.
         """
         now = time.time_ns() // 1000
@@ -109,7 +117,7 @@ class Inbox:
             verified.signed_at,
             path_pipeline_id,
             headers,
-            verified.body,
+            kept if not kept.startswith(MARK) or self._ring.current else self._ring.seal(kept, ""),
         )
         stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
         return Accepted(ids.delivery_text(stored), is_new)
@@ -165,6 +173,13 @@ class Inbox:
     def recover(self) -> int:
         """Set free whatever a dead process was firing, where no other process can hold a lease (SQLite)."""
         return self.write(self._store.recover)
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later."""
+        try:
+            return any(self._store.scrub() for _ in range(_SCRUBS))
+        except DBAPIError:
+            return False
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bridge.errors import BridgeError, InboxUnavailable
 from bridge.inbox.causes import cause
 from bridge.inbox.intake import Intake, Row, Stored
+from bridge.inbox.vault import Seal
 
 Job = Callable[[Connection], Any]
 Result = tuple[Any, Exception | None]
@@ -36,11 +37,11 @@ class Batches(Protocol):
 class SqliteBatches:
     """Batches on the one writing connection of a SQLite file."""
 
-    def __init__(self, connection: Connection, new_id: Callable[[], int]) -> None:
+    def __init__(self, connection: Connection, new_id: Callable[[], int], seal: Seal | None = None) -> None:
         """`connection` begins no transaction by itself."""
         self._connection = connection
         self._driver: Any = connection.connection.driver_connection
-        self._intake = Intake(self._driver, new_id)
+        self._intake = Intake(self._driver, new_id, seal)
         self.waits = self._intake.waits
         self.fold = self._intake.fold
 

@@ -23,6 +23,7 @@ from bridge.inbox.rows import (
     trigger,
 )
 from bridge.inbox.statements import a_list, is_shared
+from bridge.inbox.vault import ring_of
 from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
 from bridge.reasons import Reason
 
@@ -70,7 +71,8 @@ TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since",
 def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Delivery]:
     """Return a page of deliveries, newest first."""
     question, values = statement(connection, wanted=wanted, most=most)
-    return [delivery(row) for row in connection.execute(question, values).mappings()]
+    ring = ring_of(connection)
+    return [delivery(row, ring) for row in connection.execute(question, values).mappings()]
 
 
 def statement(connection: Connection, *, wanted: Filter, most: int) -> tuple[TextClause, dict[str, Any]]:
@@ -89,7 +91,8 @@ def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigg
     """Return a page of triggers, newest first."""
     where, values = _where(wanted, TRIGGER_FILTERS, "trg")
     statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
-    return [trigger(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+    ring = ring_of(connection)
+    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
 
 
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:
@@ -102,7 +105,8 @@ def count(connection: Connection, *, table: str, wanted: Filter) -> int:
 def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
     """Return the attempts of a trigger, oldest first."""
     statement = text("SELECT * FROM attempts WHERE trigger_id = :id ORDER BY id")
-    return [attempt(row) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
+    ring = ring_of(connection)
+    return [attempt(row, ring) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
 
 
 def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:

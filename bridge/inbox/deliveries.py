@@ -12,8 +12,10 @@ from bridge.inbox.ids import NODES, number
 from bridge.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.inbox.statements import a_list, announce, unlocked
 from bridge.inbox.triggers import NewTrigger, add
+from bridge.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.model import Delivery, DeliveryState
 from bridge.reasons import Reason
+from bridge.sealing import Ring
 
 # The literal state lets the databases use the partial index `deliveries_waiting`.
 _DUE = text(
@@ -26,11 +28,13 @@ _LOCK = text("SELECT id FROM deliveries WHERE id IN :ids AND state = 'received' 
     a_list("ids", BigInteger())
 )
 _ROUTE = text(
-    "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup)"
+    "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup),"  # noqa: S608
+    f" {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
 _POSTPONE = text(
-    "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked"
+    "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked,"  # noqa: S608
+    f" {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
 # A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`.
@@ -81,11 +85,12 @@ def due(connection: Connection, *, now: datetime, most: int, node: int | None = 
     moment = microseconds(now)
     values = {"now": moment, "node": node, "others": moment if node is None else microseconds(now - _OTHERS)}
     options = {"yield_per": _ROWS_AT_ONCE}
+    ring = ring_of(connection)
     waiting: list[Delivery] = []
     size = 0
     with connection.execute(_DUE, {**values, "most": most}, execution_options=options) as rows:
         for row in rows.mappings():
-            waiting.append(delivery(row))
+            waiting.append(delivery(row, ring))
             size += len(waiting[-1].body)
             if size > _MOST_BODIES:
                 break
@@ -95,7 +100,7 @@ def due(connection: Connection, *, now: datetime, most: int, node: int | None = 
 def get(connection: Connection, delivery_id: str) -> Delivery | None:
     """Return one delivery."""
     row = connection.execute(_GET, {"id": number(delivery_id, "dlv")}).mappings().first()
-    return None if row is None else delivery(row)
+    return None if row is None else delivery(row, ring_of(connection))
 
 
 def settle_routing(
@@ -107,18 +112,12 @@ def settle_routing(
     deliveries that were routed here, each with the triggers that are new, as they are stored.
     """
     routed: dict[str, list[NewTrigger]] = {}
+    ring = ring_of(connection)
     free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
     for routing in routings:
         if number(routing.delivery_id, "dlv") not in free:
             continue
-        parameters = {
-            "id": number(routing.delivery_id, "dlv"),
-            "state": routing.state,
-            "reason": routing.reason,
-            "detail": routing.detail,
-            "lookup": None if routing.lookup is None else json.dumps(routing.lookup),
-        }
-        if connection.execute(_ROUTE, parameters).rowcount:
+        if connection.execute(_ROUTE, _parameters(routing, ring)).rowcount:
             made = [add(connection, trigger, now=now) for trigger in routing.triggers]
             routed[routing.delivery_id] = [trigger for trigger in made if trigger is not None]
     if any(routed.values()):
@@ -126,14 +125,30 @@ def settle_routing(
     return routed
 
 
+def _parameters(routing: Routing, ring: Ring) -> dict[str, Any]:
+    row = number(routing.delivery_id, "dlv")
+    lookup = None if routing.lookup is None else json.dumps(routing.lookup)
+    return {
+        "id": row,
+        "state": routing.state,
+        "reason": routing.reason,
+        "detail": sealed(ring, routing.detail, place("deliveries", "detail", row)),
+        "lookup": sealed(ring, lookup, place("deliveries", "lookup", row)),
+        "key": key_for(ring, routing.detail, lookup),
+    }
+
+
 def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
     """Move the due time of deliveries that cannot be routed now."""
+    ring = ring_of(connection)
     for item in postponed:
+        row = number(item.delivery_id, "dlv")
         parameters = {
-            "id": number(item.delivery_id, "dlv"),
+            "id": row,
             "due_at": microseconds(item.due_at),
             "reason": item.reason,
-            "detail": item.detail,
+            "detail": sealed(ring, item.detail, place("deliveries", "detail", row)),
+            "key": key_for(ring, item.detail),
             "asked": int(item.is_lookup),
         }
         connection.execute(_POSTPONE, parameters)

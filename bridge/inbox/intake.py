@@ -15,6 +15,8 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final
 
+from bridge.inbox.vault import Seal
+
 # dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
 # body; instants in Unix microseconds
 Row = tuple[bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes]
@@ -27,19 +29,19 @@ COLUMNS = (
     "id, dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id,"
     " headers, body"
 )
-_ROW = "(?,?,?,?,?,?,?,?,?,?,?,?,?)"
+SEALED = COLUMNS + ", sealed_with"
 _UNFOLDED = "SELECT dedup_key, id FROM deliveries WHERE id > (SELECT upto FROM folded) ORDER BY id"
 
 
 @lru_cache(maxsize=256)
-def _insert(rows: int) -> str:
+def _insert(rows: int, columns: str) -> str:
     """Return the statement for a batch of this size.
 
     One statement for all rows: the driver lets go of the interpreter once per statement, and the event loop takes
     it each time; with a statement per row the batch waited for the loop as often as it had rows.
     """
-    values = ",".join([_ROW] * rows)
-    return f"INSERT INTO deliveries ({COLUMNS}) VALUES {values}"  # noqa: S608
+    values = ",".join(["(" + ",".join("?" * (columns.count(",") + 1)) + ")"] * rows)
+    return f"INSERT INTO deliveries ({columns}) VALUES {values}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)
@@ -58,17 +60,23 @@ def dedup_key(source: str, event_id: str | None, body: bytes) -> bytes:
     return hashlib.sha256(name).digest()[:16]
 
 
+def sealed_row(seal: Seal, number: int, row: Row) -> tuple[Any, ...]:
+    """Return the values of SEALED for a row whose id is known by now: the body is bound to it."""
+    return number, *row[:-1], *seal(number, row[-1])
+
+
 class Intake:
     """Inserts webhooks exactly once; belongs to the writer's thread and its connection."""
 
-    def __init__(self, driver: Any, new_id: Callable[[], int]) -> None:
-        """`new_id` must grow with every call.
+    def __init__(self, driver: Any, new_id: Callable[[], int], seal: Seal | None = None) -> None:
+        """`new_id` must grow with every call; `seal` makes the stored body of a row, None keeps it.
 
         The keys that are not folded yet are read back at the first insert: a command beside a running service inserts
         nothing, so it must fold nothing either.
         """
         self._driver = driver
         self._new_id = new_id
+        self._seal = seal
         self._has_read_back = False
         self._recent: dict[bytes, int] = {}
         self._uncommitted: dict[bytes, int] = {}
@@ -88,10 +96,11 @@ class Intake:
                 outcome.append((stored, False))
                 continue
             number = known[key] = self._uncommitted[key] = self._new_id()
-            fresh.append((number, *row))
+            fresh.append((number, *row) if self._seal is None else sealed_row(self._seal, number, row))
             outcome.append((number, True))
         if fresh:
-            self._driver.execute(_insert(len(fresh)), tuple(chain.from_iterable(fresh)))
+            columns = COLUMNS if self._seal is None else SEALED
+            self._driver.execute(_insert(len(fresh), columns), tuple(chain.from_iterable(fresh)))
         return outcome
 
     def committed(self) -> None:

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from bridge.errors import NotThere
+from bridge.errors import Locked, NotThere
 from bridge.inbox import deliveries, triggers
 from bridge.inbox.ids import number
 from bridge.inbox.rows import microseconds
-from bridge.inbox.statements import announce
+from bridge.inbox.statements import Pair, announce
 from bridge.model import Trigger, TriggerState
 from bridge.reasons import Reason
 
@@ -30,6 +30,10 @@ _LAST_RERUN = text(
     " AND dag_id = :dag_id"
 )
 _AUDIT = text("INSERT INTO audit (at, actor, action, subject, reason) VALUES (:at, :actor, :action, :subject, :reason)")
+_ERASED = Pair(
+    sqlite=text("SELECT erased_at FROM deliveries WHERE id = :id"),
+    postgresql=text("SELECT erased_at FROM deliveries WHERE id = :id FOR UPDATE"),
+)
 # The same call would fail again: it has to be made anew.
 _NEEDS_MENDING = (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE)
 
@@ -41,6 +45,7 @@ class Replayed(StrEnum):
     ROUTED_AGAIN = "routed_again"  # the delivery goes through the mapping once more
     NEW_RUN = "new_run"  # a new trigger under a new DAG run id
     BUSY = "busy"  # it is being fired at this moment
+    ERASED = "erased"  # a person had its payload removed: there is nothing left to send
     DUPLICATE = "duplicate"  # another trigger stands for this DAG run id
 
 
@@ -51,7 +56,9 @@ def replay(
 
     With `new_id`, a trigger is not repeated but made anew under the next DAG run id.
     """
-    if id_.startswith("dlv_"):
+    if _is_erased(connection, id_):
+        outcome = Replayed.ERASED
+    elif id_.startswith("dlv_"):
         outcome = replay_delivery(connection, id_, now=now)
     elif new_id is not None:
         outcome = run_again(connection, id_, new_id=new_id, now=now)
@@ -60,6 +67,13 @@ def replay(
     audit(connection, at=now, actor=actor, action=str(outcome), subject=id_, reason=reason)
     announce(connection)
     return outcome
+
+
+def _is_erased(connection: Connection, id_: str) -> bool:
+    """Whether the delivery was erased; it is locked until the end of the transaction, as erasing locks it first."""
+    delivery_id = id_ if id_.startswith("dlv_") else _existing(connection, id_).delivery_id
+    found = connection.execute(_ERASED.on(connection), {"id": number(delivery_id, "dlv")}).first()
+    return found is not None and found[0] is not None
 
 
 def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
@@ -94,6 +108,8 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
 def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
     """Make a new trigger with the same conf and the DAG run id `...__rN`. Raises NotThere."""
     found = _existing(connection, trigger_id)
+    if found.locked is not None:
+        raise Locked(f"{trigger_id}: {found.locked}")
     if not found.dag_run_id:
         return replay_trigger(connection, trigger_id, now=now)
     parameters = {

@@ -5,16 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import RowMapping
 
+from bridge.errors import Locked
 from bridge.inbox.ids import delivery_text, trigger_text
+from bridge.inbox.vault import attempt_row, opened, place, told
 from bridge.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
+from bridge.sealing import Ring
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
-    " headers, body, lookup, lookups"
+    " headers, body, lookup, lookups, erased_at"
 )
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
@@ -40,28 +43,42 @@ def _reason(word: str | None) -> Reason | None:
     return None if word is None else Reason.of(word)
 
 
-def delivery(row: RowMapping) -> Delivery:
-    """Make a Delivery of a row of DELIVERY_COLUMNS."""
+def delivery(row: RowMapping, ring: Ring) -> Delivery:
+    """Make a Delivery of a row of DELIVERY_COLUMNS; one that cannot be decrypted says why."""
+    number, locked = row["id"], None
+    try:
+        body = ring.open(bytes(row["body"]), place("deliveries", "body", number))
+        lookup = opened(ring, row["lookup"], place("deliveries", "lookup", number))
+    except Locked as error:
+        body, lookup, locked = b"", None, str(error)
     return Delivery(
         id=delivery_text(row["id"]),
         source=row["source"],
         event_id=row["event_id"],
         state=DeliveryState(row["state"]),
         reason=_reason(row["reason"]),
-        detail=row["detail"],
+        detail=told(ring, row["detail"], place("deliveries", "detail", number)),
         received_at=instant(row["received_at"]),
         key_id=row["key_id"],
         signed_at=None if row["signed_at"] is None else instant(row["signed_at"] * 1_000_000),
         path_pipeline_id=row["path_pipeline_id"],
         headers=json.loads(row["headers"]),
-        body=bytes(row["body"]),
-        lookup=None if row["lookup"] is None else json.loads(row["lookup"]),
+        body=body,
+        lookup=None if lookup is None else json.loads(lookup),
         lookups=row["lookups"],
+        locked=locked,
+        erased_at=_instant_or_none(row["erased_at"]),
     )
 
 
-def trigger(row: RowMapping) -> Trigger:
-    """Make a Trigger of a row of TRIGGER_COLUMNS."""
+def trigger(row: RowMapping, ring: Ring) -> Trigger:
+    """Make a Trigger of a row of TRIGGER_COLUMNS; one that cannot be decrypted says why."""
+    number, locked = row["id"], None
+    try:
+        conf = ring.open_text(row["conf"], place("triggers", "conf", number))
+        note = opened(ring, row["note"], place("triggers", "note", number))
+    except Locked as error:
+        conf, note, locked = "{}", None, str(error)
     return Trigger(
         id=trigger_text(row["id"]),
         delivery_id=delivery_text(row["delivery_id"]),
@@ -69,29 +86,31 @@ def trigger(row: RowMapping) -> Trigger:
         airflow=row["airflow"],
         dag_id=row["dag_id"],
         dag_run_id=row["dag_run_id"] or "",
-        conf=json.loads(row["conf"]),
-        note=row["note"],
+        conf=json.loads(conf),
+        note=note,
         limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
         state=TriggerState(row["state"]),
         reason=_reason(row["reason"]),
-        detail=row["detail"],
+        detail=told(ring, row["detail"], place("triggers", "detail", number)),
         attempts=row["attempts"],
         rerun=row["rerun"],
         created_at=instant(row["created_at"]),
         age_from=instant(row["age_from"]),
         due_at=instant(row["due_at"]),
         settled_at=_instant_or_none(row["settled_at"]),
+        locked=locked,
     )
 
 
-def attempt(row: RowMapping) -> Attempt:
+def attempt(row: RowMapping, ring: Ring) -> Attempt:
     """Make an Attempt of a row of the attempts table."""
+    name = attempt_row(row["trigger_id"], row["number"])
     return Attempt(
         number=row["number"],
         started_at=instant(row["started_at"]),
         seconds=row["seconds"],
         outcome=row["outcome"],
         reason=_reason(row["reason"]),
-        detail=row["detail"],
+        detail=told(ring, row["detail"], place("attempts", "detail", name)),
         http_status=row["http_status"],
     )

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from bridge.errors import InboxUnavailable
 from bridge.inbox.batches import Job, Result
 from bridge.inbox.causes import cause
-from bridge.inbox.intake import COLUMNS, Row, Stored
+from bridge.inbox.intake import COLUMNS, SEALED, Row, Stored, sealed_row
+from bridge.inbox.vault import Seal
 
 _TYPES = (
     "bigint",
@@ -31,20 +32,27 @@ _TYPES = (
     "text",
     "bytea",
 )
-_ARRAYS = ", ".join(f"%{'b' if kind != 'text' else 't'}::{kind}[]" for kind in _TYPES)
-_INSERT = (
-    f"INSERT INTO deliveries ({COLUMNS}) SELECT * FROM unnest({_ARRAYS})"  # noqa: S608
-    " ON CONFLICT DO NOTHING RETURNING id"
-)
+
+
+def _insert(columns: str, types: Sequence[str]) -> str:
+    arrays = ", ".join(f"%{'b' if kind != 'text' else 't'}::{kind}[]" for kind in types)
+    return (
+        f"INSERT INTO deliveries ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
+        " ON CONFLICT DO NOTHING RETURNING id"
+    )
+
+
+_INSERT = _insert(COLUMNS, _TYPES)
+_INSERT_SEALED = _insert(SEALED, (*_TYPES, "text"))
 _FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
 _POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
 _TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
 
 
 @contextmanager
-def shared_batches(engine: Engine, new_id: Callable[[], int]) -> Iterator["SharedBatches"]:
+def shared_batches(engine: Engine, new_id: Callable[[], int], seal: Seal | None = None) -> Iterator["SharedBatches"]:
     """Open batches on a connection of their own; it is opened at the first webhook, and anew whenever it was lost."""
-    batches = SharedBatches(engine, new_id)
+    batches = SharedBatches(engine, new_id, seal)
     try:
         yield batches
     finally:
@@ -54,8 +62,10 @@ def shared_batches(engine: Engine, new_id: Callable[[], int]) -> Iterator["Share
 class SharedBatches:
     """Batches of webhooks; jobs have connections of their own."""
 
-    def __init__(self, engine: Engine, new_id: Callable[[], int]) -> None:
-        """`engine` gives connections in autocommit."""
+    def __init__(self, engine: Engine, new_id: Callable[[], int], seal: Seal | None = None) -> None:
+        """`engine` gives connections in autocommit; `seal` makes the stored body of a row, None keeps it."""
+        self._seal = seal
+        self._insert_statement = _INSERT if seal is None else _INSERT_SEALED
         self._engine = engine
         self._new_id = new_id
         self._pooled: Any = None
@@ -120,7 +130,7 @@ class SharedBatches:
         known: dict[bytes, int] = {}
         for _ in range(_TRIES):
             missing = sorted(by_key.keys() - known.keys())
-            known |= self._insert_new([(ids[key], *by_key[key]) for key in missing])
+            known |= self._insert_new([self._whole(ids[key], by_key[key]) for key in missing])
             if absent := [key for key in missing if key not in known]:
                 known |= dict(self._driver().execute(_FIND, [absent], prepare=True).fetchall())
                 ids |= {key: self._new_id() for key in absent if key not in known}
@@ -128,8 +138,11 @@ class SharedBatches:
                 return [(known[row[0]], known[row[0]] == ids.pop(row[0], None)) for row in rows]
         raise InboxUnavailable("the store neither takes the webhook nor has it")
 
+    def _whole(self, number: int, row: Row) -> tuple[Any, ...]:
+        return (number, *row) if self._seal is None else sealed_row(self._seal, number, row)
+
     def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
         """Return the ids of those that were not there, by key."""
         columns = [list(column) for column in zip(*rows, strict=True)]
-        made = {row[0] for row in self._driver().execute(_INSERT, columns, prepare=True)}
+        made = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
         return {row[1]: row[0] for row in rows if row[0] in made}

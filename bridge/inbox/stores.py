@@ -19,6 +19,7 @@ from bridge.errors import ConfigError, InboxUnavailable, Problem
 from bridge.inbox import deliveries, engines, triggers
 from bridge.inbox.batches import Batches, SqliteBatches
 from bridge.inbox.causes import cause
+from bridge.inbox.vault import Seal
 from bridge.inbox.writer import Writer
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ _TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
 _SIZE = text("SELECT pg_database_size(current_database())")
 _TRIES = 3
+_SCRUB_MILLISECONDS = 300
 _CONNECTIONS = 12
 
 
@@ -37,7 +39,7 @@ class Store(Protocol):
     writing: Engine
     reading: Engine
 
-    def open_batches(self, new_id: Callable[[], int]) -> AbstractContextManager[Batches]:
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
         """Open the connection that webhooks are written on."""
 
     def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
@@ -48,6 +50,9 @@ class Store(Protocol):
 
     def recover(self, connection: Connection) -> int:
         """Set free what nobody can be working on any more."""
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was deleted or overwritten in the files; False: somebody still reads it."""
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news` whenever another process has made work, from now to the end."""
@@ -75,10 +80,10 @@ class SqliteStore:
         self._path = Path(str(url.database))
 
     @contextmanager
-    def open_batches(self, new_id: Callable[[], int]) -> Iterator[Batches]:
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> Iterator[Batches]:
         """Open the one writing connection."""
         with self.writing.connect() as connection:
-            yield SqliteBatches(connection, new_id)
+            yield SqliteBatches(connection, new_id, seal)
 
     def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
         """Share a commit with whoever waits."""
@@ -91,6 +96,16 @@ class SqliteStore:
     def recover(self, connection: Connection) -> int:
         """Whoever served the file before is dead."""
         return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
+
+    def scrub(self) -> bool:
+        """Copy the log into the file, where what was deleted is overwritten (secure_delete), and empty the log."""
+        with self.writing.connect() as connection:
+            # While it waits for readers nobody can write: not for the five seconds that a writer waits.
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")
+            try:
+                return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={engines.BUSY_MILLISECONDS}")
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Nobody else makes work but a command, and the poll finds that."""
@@ -123,11 +138,11 @@ class PostgresStore:
         self._single = postgresql.open_single(url, password=password)
         self._listener: Any = None
 
-    def open_batches(self, new_id: Callable[[], int]) -> AbstractContextManager[Batches]:
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
         """Open a connection for the hot insert alone."""
         from bridge.inbox.shared_intake import shared_batches  # noqa: PLC0415 - as above
 
-        return shared_batches(self._single, new_id)
+        return shared_batches(self._single, new_id, seal)
 
     def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
         """Run it here and now; what lost to another replica (deadlock, unique index) is run again."""
@@ -151,6 +166,10 @@ class PostgresStore:
     def recover(self, connection: Connection) -> int:  # noqa: ARG002 - see below
         """Nothing: what is being fired may be another replica's. Leases of the dead lapse."""
         return 0
+
+    def scrub(self) -> bool:
+        """Nothing that a client could do: VACUUM and the server's log are the administrator's."""
+        return True
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Listen on a connection of its own."""

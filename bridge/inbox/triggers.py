@@ -16,15 +16,17 @@ from bridge.errors import InboxUnavailable
 from bridge.inbox.ids import first_id, made_at, number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
 from bridge.inbox.statements import a_list, locking
+from bridge.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.reasons import Reason
 from bridge.settling import Settlement
 
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
-    " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at)"
+    " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
+    " sealed_with)"
     " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at)"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key)"
     " ON CONFLICT DO NOTHING"
 )
 _HAS = text(
@@ -35,7 +37,7 @@ _HAS = text(
 _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
-    " detail = :detail, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
+    " detail = :detail, sealed_with = :key, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
     " WHERE id = :id AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
     " AND rival.airflow = :airflow AND rival.dag_id = :dag_id AND rival.dag_run_id = :dag_run_id"
     " AND rival.state <> 'cancelled')"
@@ -50,13 +52,13 @@ _CLAIM = locking(
 )
 _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
 _SETTLE = text(
-    "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"
-    " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL"
-    " WHERE id = :id AND lease_token = :token AND state = 'firing'"
+    "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
+    " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
+    f" {ADD_KEY} WHERE id = :id AND lease_token = :token AND state = 'firing'"
 )
 _RECORD = text(
-    "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status)"
-    " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status)"
+    "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
+    " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
 )
 _TAKE_OVER = locking(
     "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE id IN {chosen}",
@@ -116,22 +118,21 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
     the reason `duplicate_run`, so that a person sees why it started nothing. Raises InboxUnavailable if the id is taken
     (two processes can make the same one): whoever asked tries again, under another one.
     """
+    row = number(new.id, "trg")
     parameters = {
-        "id": number(new.id, "trg"),
+        "id": row,
         "delivery_id": number(new.delivery_id, "dlv"),
         "route": new.route,
         "airflow": new.airflow,
         "dag_id": new.dag_id,
         "dag_run_id": new.dag_run_id,
         "rerun": new.rerun,
-        "conf": json.dumps(new.conf),
-        "note": new.note,
         "max_age_seconds": new.limits.max_age_seconds,
         "max_attempts": new.limits.max_attempts,
         "concurrency": new.limits.concurrency,
         "state": new.state,
         "reason": new.reason,
-        "detail": new.detail,
+        **_sealed(connection, row, new, new.conf),
         "now": microseconds(now),
         "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
         "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
@@ -140,13 +141,22 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
         return new
     existing = connection.execute(_HAS, parameters).mappings().first()
     if existing is not None:
-        conf = json.dumps(owned(new.conf, trigger_text(existing["id"])))
-        is_remade = connection.execute(_REMAKE, parameters | {"id": existing["id"], "conf": conf}).rowcount
+        own = _sealed(connection, existing["id"], new, owned(new.conf, trigger_text(existing["id"])))
+        is_remade = connection.execute(_REMAKE, parameters | {"id": existing["id"]} | own).rowcount
         return replace(new, id=trigger_text(existing["id"])) if is_remade else None
     cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
     if not connection.execute(_ADD, parameters | cancelled).rowcount:
         raise InboxUnavailable(f"the id {new.id} is taken")
     return replace(new, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, detail=None)
+
+
+def _sealed(connection: Connection, row: int, new: NewTrigger, conf: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what a trigger holds of its payload, as it is stored in this row."""
+    ring = ring_of(connection)
+    values = {"conf": json.dumps(conf), "note": new.note, "detail": new.detail}
+    return {name: sealed(ring, value, place("triggers", name, row)) for name, value in values.items()} | {
+        "key": ring.current
+    }
 
 
 def owned(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:
@@ -177,8 +187,9 @@ def claim(
         "most": most,
         "full": list(full),
     }
+    ring = ring_of(connection)
     rows = connection.execute(_CLAIM.on(connection), parameters).mappings().all()
-    claimed = [Claimed(trigger(row), token) for row in rows]
+    claimed = [Claimed(trigger(row, ring), token) for row in rows]
     return sorted(claimed, key=lambda one: one.trigger.due_at)  # RETURNING keeps no order
 
 
@@ -192,12 +203,14 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
     """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written."""
     is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED)
     ended_at = microseconds(attempt.started_at) + int(attempt.seconds * 1_000_000)
+    ring, row = ring_of(connection), number(claimed.trigger.id, "trg")
     parameters = {
-        "id": number(claimed.trigger.id, "trg"),
+        "id": row,
         "token": claimed.token,
         "state": settlement.state,
         "reason": settlement.reason,
-        "detail": settlement.detail,
+        "detail": sealed(ring, settlement.detail, place("triggers", "detail", row)),
+        "key": key_for(ring, settlement.detail),
         "due_at": microseconds(settlement.due_at),
         "refund": int(settlement.is_refunded),
         "settled_at": ended_at if is_settled else None,
@@ -205,13 +218,14 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
     if not connection.execute(_SETTLE, parameters).rowcount:
         return False
     record = {
-        "id": parameters["id"],
+        "id": row,
         "number": attempt.number,
         "started_at": microseconds(attempt.started_at),
         "seconds": attempt.seconds,
         "outcome": attempt.outcome,
         "reason": attempt.reason,
-        "detail": attempt.detail,
+        "detail": sealed(ring, attempt.detail, place("attempts", "detail", attempt_row(row, attempt.number))),
+        "key": ring.current,
         "http_status": attempt.http_status,
     }
     connection.execute(_RECORD, record)
@@ -220,14 +234,16 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
 
 def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
     """Undo claims that were not used: the trigger waits again, the attempt does not count."""
+    ring = ring_of(connection)
     for claimed in claims:
-        before = claimed.trigger
+        before, row = claimed.trigger, number(claimed.trigger.id, "trg")
         parameters = {
-            "id": number(before.id, "trg"),
+            "id": row,
             "token": claimed.token,
             "state": TriggerState.PENDING,
             "reason": before.reason,
-            "detail": before.detail,
+            "detail": sealed(ring, before.detail, place("triggers", "detail", row)),
+            "key": key_for(ring, before.detail),
             "due_at": microseconds(before.due_at),
             "refund": 1,
             "settled_at": None,
@@ -278,4 +294,4 @@ def recent_starts(
 def get(connection: Connection, trigger_id: str) -> Trigger | None:
     """Return one trigger."""
     row = connection.execute(_GET, {"id": number(trigger_id, "trg")}).mappings().first()
-    return None if row is None else trigger(row)
+    return None if row is None else trigger(row, ring_of(connection))

@@ -24,21 +24,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
-from bridge.metrics.labels import (
-    ACCEPTED,
-    ATTEMPTS,
-    BROKEN,
-    CONNECTION_ENDS,
-    DOOR_REASONS,
-    FAILURES,
-    HELD,
-    LIMITS,
-    LISTENERS,
-    PARTS,
-    ROUTED,
-    TRIGGER_ENDS,
-    TROUBLES,
-)
+from bridge.metrics import labels
 from bridge.metrics.tally import SECONDS, Tally
 from bridge.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.reasons import Reason
@@ -121,6 +107,9 @@ class Metrics:
         )
         self.leases_taken_over = self._counter("leases_taken_over_total", "Triggers taken over from a dead process.")
         self.pruned = self._counter("pruned_total", "Deliveries removed by retention.")
+        self.resealed = self._counter("resealed_total", "Rows brought under the first encryption key.")
+        self.resealing = self._gauge("resealing", "1 while rows are brought under the first encryption key.")
+        self.locked_rows = self._gauge("locked_rows", "Rows that no configured encryption key opened at start.")
         self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by the part.", "part")
 
     def _backlog(self) -> None:
@@ -169,30 +158,30 @@ class Metrics:
 
     def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:
         for source, keys in keys_by_source.items():
-            _create(self.deliveries, [source], ACCEPTED)
-            _create(self.refusals, [source], [*DOOR_REASONS, *LIMITS, *BROKEN])
+            _create(self.deliveries, [source], labels.ACCEPTED)
+            _create(self.refusals, [source], [*labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN])
             _create(self.verified, [source], keys)
-            _create(self.routed, [source], ROUTED)
+            _create(self.routed, [source], labels.ROUTED)
             for key in keys:
                 self.key_old_in_use.labels(source, key)
                 self.key_expires.labels(source, key).set(math.inf)
             self.last_delivery.labels(source).set_function(partial(self.last_deliveries.__getitem__, source))
         self.refusals.labels("", "unknown_source")
         for airflow in self._airflows:
-            for outcome, reasons in ATTEMPTS.items():
+            for outcome, reasons in labels.ATTEMPTS.items():
                 _create(self.attempts, [airflow], [outcome], reasons)
             self.attempt_seconds.labels(airflow)
             self.observe_airflow(airflow, None)
         for counter, words in (
-            (self.trigger_failures, FAILURES),
-            (self.failures, PARTS),
+            (self.trigger_failures, labels.FAILURES),
+            (self.failures, labels.PARTS),
             (self.mapping_reloads, ("loaded", "refused")),
             (self.store_failures, ("read", "write")),
         ):
             _create(counter, words)
-        _create(self.connections_ended, LISTENERS, CONNECTION_ENDS)
+        _create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
         _create(self.store_seconds, ("read", "write"))
-        _create(self.triggers, [""], TRIGGER_ENDS)
+        _create(self.triggers, [""], labels.TRIGGER_ENDS)
         self._observe_waiting([])
 
     def observe_commit(self, waited: Iterable[float], seconds: float) -> None:
@@ -220,7 +209,7 @@ class Metrics:
             [*received, *product(states, [""], ["", *self._airflows])], 0
         )
         ages = dict.fromkeys(amounts, 0.0)
-        held = dict.fromkeys(map(str, HELD), 0)
+        held = dict.fromkeys(map(str, labels.HELD), 0)
         for one in waiting:
             # What is no longer configured is told without its name: labels stay a closed set.
             source = one.source if one.source in self._sources else ""
@@ -251,15 +240,15 @@ class Metrics:
     def observe_airflow(self, airflow: str, reason: Reason | None) -> None:
         """Take over whether an Airflow is fired at, and if not, why."""
         self.airflow_unavailable.labels(airflow).set(reason is not None)
-        for one in {*TROUBLES, reason} - {None}:
+        for one in {*labels.TROUBLES, reason} - {None}:
             self.airflow_trouble.labels(airflow, str(one)).set(one is reason)
 
     def observe_mapping(self, *, digest: str, routes: Collection[str], loaded_at: datetime) -> None:
         """Take over which mapping is in use; the counts of routes that it no longer has end."""
         names = frozenset(routes)
-        for route, state in product(self._routes - names, TRIGGER_ENDS):
+        for route, state in product(self._routes - names, labels.TRIGGER_ENDS):
             self.triggers.remove(route, state)
-        _create(self.triggers, names, TRIGGER_ENDS)
+        _create(self.triggers, names, labels.TRIGGER_ENDS)
         self._routes = names
         self.mapping_info.clear()
         self.mapping_info.labels(digest).set(1)
@@ -269,7 +258,7 @@ class Metrics:
 
     def count_ended(self, route: str, state: TriggerState, reason: Reason | None) -> None:
         """Count a trigger that ended, and what it failed of; one that did not end counts nothing."""
-        if state not in TRIGGER_ENDS:
+        if state not in labels.TRIGGER_ENDS:
             return
         self.triggers.labels(route if route in self._routes else "", state).inc()
         if state is TriggerState.FAILED:
@@ -299,5 +288,5 @@ class Metrics:
 
 
 def _create(metric: Counter | Histogram, *words: Iterable[str]) -> None:
-    for labels in product(*words):
-        metric.labels(*map(str, labels))
+    for values in product(*words):
+        metric.labels(*map(str, values))

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from bridge import yamltree
+from bridge.event import Redaction
 from bridge.origin import Origin, Proxies
 from bridge.pacing import NO_QUOTA, Quota
 from bridge.settings.fields import (
@@ -39,7 +40,10 @@ from bridge.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused."""
+    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused.
+
+    `redaction`: what is taken out of every body before it is written.
+    """
 
     name: str
     verifier: SignatureCheck
@@ -47,6 +51,11 @@ class Source:
     api: PlanasonixApi | None = None
     origin: Origin | None = None
     quota: Quota = NO_QUOTA
+    redaction: Redaction | None = None
+
+    def kept(self, body: bytes) -> bytes:
+        """Return what may be stored and shown of a body."""
+        return body if self.redaction is None else self.redaction.body(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,12 @@ class _Api(Entry):
     timeout_seconds: Seconds = 10.0
 
 
+def _redaction(pointers: object) -> object:
+    if not isinstance(pointers, list) or not all(isinstance(one, str) for one in pointers):
+        raise ValueError("give a list of JSON pointers, e.g. [/data/parameters/email]")
+    return Redaction.of(pointers)
+
+
 class _Source(Entry):
     signature: SignatureForm
     stale: Literal["keep", "reject"] = "keep"
@@ -87,11 +102,18 @@ class _Source(Entry):
     allow_addresses: Networks | None = None
     client_certificate: CertificateField = None
     limits: LimitsForm = LimitsForm()
+    redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
 
     def build(self, name: str) -> Source:
-        api = PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None
-        origin = build_origin(self.allow_addresses, self.client_certificate)
-        return Source(name, self.signature.build(), self.stale == "keep", api, origin, self.limits.build())
+        return Source(
+            name,
+            self.signature.build(),
+            self.stale == "keep",
+            PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None,
+            build_origin(self.allow_addresses, self.client_certificate),
+            self.limits.build(),
+            self.redact,
+        )
 
 
 class _Auth(Entry):

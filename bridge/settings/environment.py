@@ -6,6 +6,7 @@ written around it anyway, and it costs start-up 27 ms more.
 
 import difflib
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bridge.errors import ConfigError, Problem
+from bridge.sealing import Ring, read_keys
 from bridge.settings.secrets import read_file, read_variable
 from bridge.signature import check_secret
 from bridge.targets import Secret
@@ -45,6 +47,10 @@ def _admin_token(value: object) -> object:
     return value
 
 
+def _encryption_keys(value: object) -> object:
+    return read_keys(value) if isinstance(value, str) else value
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -62,6 +68,11 @@ class Environment(BaseModel):
     database_password_file: Path | None = Field(
         None,
         description="File with PostgreSQL's password, instead of one in the URL; read at every new connection.",
+    )
+    encryption_keys: Annotated[dict[str, bytes] | None, BeforeValidator(_encryption_keys)] = Field(
+        None,
+        repr=False,
+        description="Encrypt stored payloads: `ID:KEY`, blanks between several; the first one encrypts, all decrypt.",
     )
     host: str = Field("0.0.0.0", min_length=1, description="Address of the public listener.")  # noqa: S104
     port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
@@ -105,6 +116,10 @@ class Environment(BaseModel):
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
         "auto", description="`json`, `console`, or `auto`: JSON unless the log goes to a terminal."
     )
+
+    def ring(self) -> Ring:
+        """Return the keys for stored payloads."""
+        return Ring(self.encryption_keys or {}, secrets.token_bytes)
 
     def database_password(self) -> str | None:
         """Return the password as its file has it now, None without a file; ValueError if it cannot be read."""

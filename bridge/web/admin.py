@@ -73,6 +73,7 @@ def admin_app(api: Api, *, token: str | None, metrics_open: bool) -> Starlette:
                 Route("/routes", _answers(api.routes)),
                 Route("/explain", _answers(api.explain), methods=["POST"]),
                 Route("/replay", _answers(api.replay), methods=["POST"]),
+                Route("/erase", _answers(api.erase), methods=["POST"]),
             ],
         ),
     ]

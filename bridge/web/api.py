@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__, views
+from bridge.erasing import Erasure, erase, facts, look
 from bridge.errors import BadFilter, NotThere
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox, browsing, deliveries, triggers
@@ -17,7 +18,9 @@ from bridge.metrics import Metrics
 from bridge.planning import Subject, plan
 from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
+from bridge.resealing import Resealing
 from bridge.routing import subject
+from bridge.settings import Source
 
 _PAGE = 50
 _MOST = 500
@@ -33,7 +36,8 @@ class Api:
         mapping: MappingFile,
         dispatcher: Dispatcher,
         metrics: Metrics,
-        sources: Mapping[str, Any],
+        sources: Mapping[str, Source],
+        resealing: Resealing,
         max_hops: int,
         on_replayed: Callable[[], None],
     ) -> None:
@@ -43,6 +47,7 @@ class Api:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._sources = sources
+        self._resealing = resealing
         self._max_hops = max_hops
         self._on_replayed = on_replayed
 
@@ -67,6 +72,7 @@ class Api:
                 str(name): {"count": count, "oldest": views.instant(oldest)}
                 for name, (count, oldest) in waiting.items()
             },
+            "encryption": self._resealing.status(),
             "ended": dict(self._inbox.read(browsing.odd)),
         }
 
@@ -136,7 +142,7 @@ class Api:
             id="dlv_0000000000000000",
             source=source,
             received_at=views.instant(datetime.now(UTC)) or "",
-            body=json.dumps(order["payload"]).encode(),
+            body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
         )
 
     def replay(self, *, body: bytes, **_: Any) -> views.Json:
@@ -152,6 +158,21 @@ class Api:
         outcomes = replay(self._inbox, Order(ids, actor="api", is_new_run=is_new_run, reason=reason))
         self._on_replayed()
         return {"count": len(ids), "replayed": {str(outcome): amount for outcome, amount in outcomes.items()}}
+
+    def erase(self, *, body: bytes, **_: Any) -> views.Json:
+        """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
+        order = _object(body, "source", "event_id", "reason", "cancel", "dry_run")
+        source, event_id, reason = (order.get(name) for name in ("source", "event_id", "reason"))
+        if not isinstance(source, str) or not isinstance(event_id, str):
+            raise BadFilter('send {"source": "...", "event_id": "...", "reason": "..."}')
+        is_dry, is_cancelling = _flag(order, "dry_run"), _flag(order, "cancel")
+        found = look(self._inbox, source=source, event_id=event_id)
+        if is_dry:
+            return facts(found) | {"erased": False}
+        if not isinstance(reason, str):
+            raise BadFilter("reason must be text: it goes to the audit log")
+        is_clean = erase(self._inbox, found, Erasure(actor="api", reason=reason, is_cancelling=is_cancelling))
+        return facts(found) | {"erased": True, "is_clean": is_clean}
 
     def _chosen(self, order: Mapping[str, Any]) -> list[str]:
         match order:

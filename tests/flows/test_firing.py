@@ -1,9 +1,11 @@
 """From a trigger to exactly one DAG run, against a stand-in for Airflow that keeps runs by id."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from bridge.inbox import Inbox, browsing, triggers
 from bridge.metrics import Metrics
 from bridge.model import Attempt, Limits, TargetDown, Trigger, TriggerState
 from bridge.reasons import Reason
+from bridge.sealing import Ring
 from bridge.targets import AirflowAuth, AirflowTarget, Secret
 from tests.edges.inbox.support import Store, add, claim, stored, wait_for
 from tests.standin import Answer, Broken, Standin
@@ -449,3 +452,14 @@ def test_trouble_is_news_once() -> None:
     assert not lane.trouble(TargetDown(), 1.0)
     assert lane.trouble(TargetDown(Reason.THROTTLED), 2.0)
     assert lane.room(3.0) == 0
+
+
+def test_what_cannot_be_decrypted_is_held_and_not_called(path: Path, standin: Standin, make: Make) -> None:
+    """No run is started with half a conf: the trigger waits for its key without using an attempt up."""
+    sealed = Inbox(f"sqlite:///{path}", ring=Ring({"lost": bytes(range(32))}, os.urandom))
+    trigger_id = add(sealed, stored(sealed), conf={"x": 1}, now=datetime.now(UTC))
+    found = make().start().wait(trigger_id, TriggerState.HELD)
+    assert (found.reason, found.attempts) == (Reason.KEY_MISSING, 0)
+    assert "'lost' is not configured" in str(found.detail)
+    assert standin.posts() == 0
+    sealed.close()

@@ -1,12 +1,15 @@
 """From raw bytes to a durable delivery: what is stored, what is refused, what is counted."""
 
 import asyncio
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.errors import InboxUnavailable, Refused
+from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
 from bridge.reasons import Reason
@@ -23,13 +26,21 @@ NOW = 1_785_000_000
 class Door:
     """Receiving with a clock that stands still."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics, *, preset: str = "planasonix", keeps_stale: bool = True) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        metrics: Metrics,
+        *,
+        preset: str = "planasonix",
+        keeps_stale: bool = True,
+        redaction: Redaction | None = None,
+    ) -> None:
         verifier = Verifier(PRESETS[preset], [KEY])
         self.now = float(NOW)
         self.woken = 0
         self.preset = PRESETS[preset]
         self.receiving = Receiving(
-            sources={"planasonix": Source("planasonix", verifier, keeps_stale)},
+            sources={"planasonix": Source("planasonix", verifier, keeps_stale, redaction=redaction)},
             inbox=inbox,
             metrics=metrics,
             on_accepted=self._wake,
@@ -164,3 +175,24 @@ def test_body_only_signatures_are_deduplicated(inbox: Inbox, metrics: Metrics) -
     first = door.post(b'{"status":"success"}')
     door.now += 10**8
     assert door.post(b'{"status":"success"}', at=int(time.time())) == Receipt(first.delivery_id, "duplicate")
+
+
+def test_a_redacted_value_is_never_written(path: Path, inbox: Inbox, store: Store, metrics: Metrics) -> None:
+    """Neither in a readable body nor in one that is broken; the files of the store do not hold it."""
+    door = Door(inbox, metrics, redaction=Redaction.of(["/data/email"]))
+    door.post(body("evt_1", data={"email": "canary-7f3a"}))
+    door.post(b'{"data": {"email": "canary-7f3a"')
+    kept = [row[0].decode() for row in store.rows("SELECT body FROM deliveries ORDER BY id")]
+    assert json.loads(kept[0])["data"]["email"] == "[redacted]"
+    assert kept[1].startswith("[not stored: 32 bytes, sha256 ")
+    found = [file.name for file in path.parent.iterdir() if b"canary-7f3a" in file.read_bytes()]
+    assert found == []
+    assert any(b"[redacted]" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_copies_of_a_redacted_body_are_still_one(inbox: Inbox, metrics: Metrics) -> None:
+    """Without an event id the body as it was sent tells copies from others, not what is left of it."""
+    door = Door(inbox, metrics, redaction=Redaction.of(["/email"]))
+    first = door.post(b'{"email": "canary-1"}')
+    assert door.post(b'{"email": "canary-1"}') == Receipt(first.delivery_id, "duplicate")
+    assert door.post(b'{"email": "canary-2"}').status == "accepted"

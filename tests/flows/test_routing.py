@@ -1,20 +1,24 @@
 """From a stored delivery to its triggers, with and without a look-up at a real HTTP server."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.errors import InboxUnavailable
+from bridge.errors import InboxUnavailable, Locked
+from bridge.event import Redaction
 from bridge.inbox import Inbox, browsing, deliveries
 from bridge.mapping import Mapping
 from bridge.metrics import Metrics
 from bridge.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.planasonix import PlanasonixClient
 from bridge.reasons import Reason
-from bridge.routing import BATCH, Router
+from bridge.routing import BATCH, Router, subject
+from bridge.sealing import Ring
 from bridge.targets import PlanasonixApi, Secret
 from tests.edges.inbox.support import Store, accept, stored, wait_for
 from tests.flows.support import JobsApi, body
@@ -53,6 +57,7 @@ class Routing:
         self.now = datetime.now(UTC) + timedelta(seconds=1)
         self.client = api and PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
         self.router = Router(
+            redactions={},
             inbox=inbox,
             mapping=lambda: self.mapping,  # type: ignore[arg-type, return-value]
             apis={"planasonix": self.client} if self.client else {},
@@ -382,3 +387,35 @@ def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, mak
     now = int(routing.now.timestamp() * 1_000_000)
     assert store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received' AND due_at <= ?", now) == len(ids)
     api.gate.set()
+
+
+def test_what_cannot_be_decrypted_waits_and_stops_nobody(path: Path, inbox: Inbox, make: Make) -> None:
+    """It is put off with the reason, others are routed; with its key back it goes the usual way."""
+    sealed = Inbox(f"sqlite:///{path}", ring=Ring({"lost": bytes(range(32))}, os.urandom))
+    waiting = stored(sealed, "evt_1", body=body("evt_1", data={"pipeline_id": "pl_1"}))
+    other = stored(inbox, "evt_2", body=body("evt_2", data={"pipeline_id": "pl_1"}))
+    routing = make()
+    assert routing.route(after=3) == 2
+    assert routing.delivery(other).state is not DeliveryState.RECEIVED
+    found = routing.delivery(waiting)
+    assert (found.state, found.reason) == (DeliveryState.RECEIVED, Reason.KEY_MISSING)
+    assert "'lost' is not configured" in str(found.detail)
+    assert routing.route(after=1) == 0
+    with pytest.raises(Locked, match="'lost' is not configured"):
+        subject(found)
+    routing.inbox = routing.router._inbox = sealed
+    assert routing.route(after=60) == 1
+    assert routing.delivery(waiting).state is routing.delivery(other).state
+    sealed.close()
+
+
+def test_what_the_api_tells_is_redacted(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """The answer is stored without the value that the source's redaction names, and templates do not see it."""
+    api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1", "parameters": {"email": "canary-7f3a"}}
+    routing = make(api=api)
+    routing.router._redactions = {"planasonix": Redaction.of(["/data/parameters/email"])}
+    delivery_id = stored(inbox, "evt_1", body=body("evt_1"))
+    routing.route(after=3)
+    found = routing.settled(delivery_id)
+    assert found.lookup == api.jobs["job_1"] | {"parameters": {"email": "[redacted]"}}
+    assert "canary-7f3a" not in repr(routing.triggers(delivery_id))

@@ -95,7 +95,7 @@ async def _accept_one(
     content = f'{{"id":"{event_id}"}}'.encode() if body is None else body
     verified = Verified(content, key_id, 1_700_000_000, is_stale)
     return await inbox.accept(
-        source=source, event_id=event_id, verified=verified, path_pipeline_id=None, headers=headers
+        source=source, event_id=event_id, verified=verified, kept=content, path_pipeline_id=None, headers=headers
     )
 
 

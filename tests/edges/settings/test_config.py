@@ -404,3 +404,19 @@ def test_where_webhooks_come_from_and_how_many() -> None:
         b"x-ssl-client-s-dn",
         frozenset({b"CN=planasonix,O=Example"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("[/data/email, /id]", "'/id' covers /id, which the bridge needs"),
+        ("[email]", "'email' is not a JSON pointer like"),
+        ("/data/email", "give a list of JSON pointers"),
+        ("[]", "give 1 to 100 JSON pointers"),
+    ],
+)
+def test_a_wrong_redaction_is_told_with_its_place(written: str, message: str) -> None:
+    """A pointer that cannot be is a mistake of the configuration, not a value that is stored after all."""
+    (told,) = _problems(f"{_SOURCES}    redact: {written}\n{_AIRFLOW}")
+    assert told.startswith("bridge.yaml:7:")
+    assert message in told

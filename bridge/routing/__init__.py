@@ -22,15 +22,17 @@ import structlog
 from bridge import backoff
 from bridge.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.event import Redaction
 from bridge.inbox import Inbox
-from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
+from bridge.inbox.deliveries import Postponed, due, postpone, settle_routing
 from bridge.inbox.triggers import NewTrigger, recent_starts
 from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
-from bridge.model import Delivery, DeliveryState, Limits, TriggerState
+from bridge.model import Delivery, DeliveryState, TriggerState
 from bridge.planasonix import PlanasonixClient
-from bridge.planning import Plan, Planned, Subject, plan
+from bridge.planning import Plan, Planned, plan
 from bridge.reasons import Reason
+from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
 
 BATCH = 100
 _POLL_SECONDS = 1.0
@@ -40,22 +42,10 @@ _LONGEST_REST_SECONDS = 1.0
 _LOOKUPS_AT_ONCE = 4
 _LOOKUPS_QUEUED = 16
 _LOOKUP_LEASE_SECONDS = 120.0  # longer than the longest queue of look-ups that all time out
-_FAILED_SECONDS = 60.0
 _LOOKUP_AGE_SECONDS = 86_400.0
 _RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
+__all__ = ["BATCH", "Router", "subject"]
 _log = structlog.get_logger("bridge.routing")
-
-
-def subject(delivery: Delivery) -> Subject:
-    """Return what planning has to know of a stored delivery."""
-    return Subject(
-        id=delivery.id,
-        source=delivery.source,
-        received_at=delivery.received_at.isoformat().replace("+00:00", "Z"),
-        body=delivery.body,
-        path_pipeline_id=delivery.path_pipeline_id,
-        lookup=delivery.lookup,
-    )
 
 
 class Router:
@@ -66,16 +56,18 @@ class Router:
         *,
         inbox: Inbox,
         mapping: Callable[[], RouteMap],
+        redactions: Mapping[str, Redaction],
         apis: Mapping[str, PlanasonixClient],
         metrics: Metrics,
         on_routed: Callable[[], None],
         max_hops: int,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`mapping` returns the one in use; `apis` by source; `on_routed` wakes firing."""
+        """`mapping` returns the one in use; `apis` and `redactions` by source; `on_routed` wakes firing."""
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
+        self._redactions = redactions
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
@@ -115,7 +107,7 @@ class Router:
         while self.is_looking_up and time.monotonic() < deadline:
             time.sleep(_TICK_SECONDS)
         with self._lock:
-            left = [_postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
+            left = [postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
         if left:
             with suppress(InboxUnavailable):  # then their leases lapse, as after a crash
                 self._inbox.write(postpone, left)
@@ -142,7 +134,7 @@ class Router:
         """Route one batch of what is due; returns how many deliveries were looked at."""
         waiting = self._inbox.read(due, now=self._clock(), most=BATCH, node=self._inbox.node)
         if waiting:
-            self._route([(delivery, self._plan(delivery)) for delivery in waiting])
+            self._route([(delivery, None if delivery.locked else self._plan(delivery)) for delivery in waiting])
         return len(waiting)
 
     def _plan(self, delivery: Delivery) -> Plan | None:
@@ -168,15 +160,17 @@ class Router:
         asking: list[Delivery] = []
         later: list[Postponed] = []
         for delivery, made in plans:
-            if made is None:
-                later.append(_postponed(delivery, now, _FAILED_SECONDS, Reason.INTERNAL_ERROR))
+            if delivery.locked is not None:
+                later.append(locked(delivery, now))
+            elif made is None:
+                later.append(postponed(delivery, now, FAILED_SECONDS, Reason.INTERNAL_ERROR))
             elif not self._asks(delivery, made):
                 ready.append((delivery, made))
             elif len(self._asked) + len(asking) < _LOOKUPS_QUEUED:
                 asking.append(delivery)
-                later.append(_postponed(delivery, now, _LOOKUP_LEASE_SECONDS, None, is_lookup=True))
+                later.append(postponed(delivery, now, _LOOKUP_LEASE_SECONDS, None, is_lookup=True))
             else:
-                later.append(_postponed(delivery, now, _POLL_SECONDS, None))
+                later.append(postponed(delivery, now, _POLL_SECONDS, None))
         if later:
             self._inbox.write(postpone, later)
         with self._lock:  # so that none ends before it is noted
@@ -192,7 +186,7 @@ class Router:
         starts: dict[str, Start] = {}
         try:
             self._count_starts([planned for _, made in plans for planned in made.triggers], now, starts)
-            routings = [_routing(delivery, made, lookup, starts) for delivery, made in plans]
+            routings = [routing(delivery, made, lookup, starts) for delivery, made in plans]
             routed = self._inbox.write(settle_routing, routings, now=now)
         except Exception:
             with self._lock:
@@ -278,56 +272,18 @@ class Router:
                 return
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
             wait = backoff.wait_held(delivery.lookups + 1, jitter, at_least=unavailable.retry_after_seconds or 0.0)
-            later = _postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
+            later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
             self._inbox.write(postpone, [later])
         else:
-            self._settle([(delivery, self._plan_with(delivery, job, None))], now, job)
+            redaction = self._redactions.get(delivery.source)
+            kept = job if redaction is None else redaction.answer(job)
+            self._settle([(delivery, self._plan_with(delivery, kept, None))], now, kept)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API told; if still nothing matches, say that the look-up is why."""
-        told = Subject(**{**_fields(subject(delivery)), "lookup": job})
-        made = plan(told, self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops)
+        made = plan(
+            told(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
+        )
         if reason is not None and made.state is DeliveryState.UNROUTED:
             return Plan(made.state, reason, made.detail, made.event, made.verdicts)
         return made
-
-
-def _fields(made: Subject) -> dict[str, Any]:
-    return {name: getattr(made, name) for name in Subject.__slots__}
-
-
-def _postponed(
-    delivery: Delivery,
-    now: datetime,
-    seconds: float,
-    reason: Reason | None,
-    *,
-    detail: str | None = None,
-    is_lookup: bool = False,
-) -> Postponed:
-    return Postponed(delivery.id, now + timedelta(seconds=seconds), reason, detail, is_lookup)
-
-
-def _routing(delivery: Delivery, made: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
-    triggers = [_new_trigger(delivery, planned, starts.get(planned.id)) for planned in made.triggers]
-    return Routing(delivery.id, made.state, made.reason, made.detail, lookup, triggers)
-
-
-def _new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
-    call = planned.call
-    later = datetime.fromtimestamp(start.at, UTC) if start and start.is_later else None
-    return NewTrigger(
-        id=planned.id,
-        delivery_id=delivery.id,
-        route=planned.route.name,
-        airflow=planned.route.airflow,
-        dag_id=planned.dag_id,
-        dag_run_id=call.dag_run_id if call else None,
-        conf=call.conf if call else {},
-        note=call.note if call else None,
-        limits=call.limits if call else Limits(),
-        state=TriggerState.HELD if later else planned.state,
-        reason=Reason.HOURLY_CEILING if later else planned.reason,
-        detail=planned.detail,
-        due_at=later,
-    )

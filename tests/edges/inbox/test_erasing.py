@@ -1,0 +1,168 @@
+"""Erasing removes what an event said and keeps that it came; nothing that is still to happen is lost by mistake."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import BadFilter, NotThere
+from bridge.inbox import Inbox, browsing, deliveries, erasing, replays, triggers
+from bridge.inbox.replays import Replayed
+from bridge.model import Attempt, DeliveryState, TriggerState
+from bridge.reasons import Reason
+from tests.edges.inbox.support import LATER, NOW, Store, accept, add, claim, settlement, stored, wait_for
+
+CANARY = "canary-7f3a"
+
+
+def find(inbox: Inbox, event_id: str = "evt_1", source: str = "planasonix") -> erasing.Found:
+    """Look for an event."""
+    return inbox.read(erasing.find, source=source, event_id=event_id)
+
+
+def erase(inbox: Inbox, delivery_id: str, *, is_cancelling: bool = False) -> erasing.Found:
+    """Erase as the command line does."""
+    return inbox.write(
+        erasing.erase, delivery_id, actor="test", reason="asked to", is_cancelling=is_cancelling, now=NOW + LATER
+    )
+
+
+def fired(inbox: Inbox, event_id: str = "evt_1", state: TriggerState = TriggerState.FIRED) -> tuple[str, str]:
+    """Store an event whose trigger has ended, with the canary wherever a payload value can be."""
+    delivery_id = stored(
+        inbox, event_id, body=f'{{"id":"{event_id}","x":"{CANARY}"}}'.encode(), headers=f'{{"user-agent":"{CANARY}"}}'
+    )
+    trigger_id = add(inbox, delivery_id, conf={"x": CANARY}, note=CANARY, detail=CANARY)
+    (claimed,) = claim(inbox)
+    ended = Attempt(1, NOW, 0.1, "never", None, CANARY, 422)
+    inbox.write(triggers.settle, claimed, settlement(state, detail=CANARY), ended)
+    return delivery_id, trigger_id
+
+
+def test_what_it_said_goes_and_that_it_came_stays(inbox: Inbox, store: Store) -> None:
+    """No column holds a value any more; ids, states and the DAG run id do; the audit log says who and why."""
+    delivery_id, trigger_id = fired(inbox)
+    run_id = store.one("SELECT dag_run_id FROM triggers")
+    assert find(inbox) == erasing.Found(delivery_id, triggers=1, attempts=1, waiting=0, firing=0, is_erased=False)
+    erase(inbox, delivery_id)
+    rows = [row for table in ("deliveries", "triggers", "attempts") for row in store.rows(f"SELECT * FROM {table}")]  # noqa: S608
+    assert [row for row in rows if CANARY in repr([bytes(v) if isinstance(v, memoryview) else v for v in row])] == []
+    delivery, trigger = inbox.read(deliveries.get, delivery_id), inbox.read(triggers.get, trigger_id)
+    assert delivery is not None
+    assert trigger is not None
+    assert (delivery.body, delivery.event_id, delivery.state) == (b"", "evt_1", DeliveryState.ROUTED)
+    assert delivery.erased_at == NOW + LATER
+    assert (trigger.conf, trigger.state, trigger.dag_run_id) == ({}, TriggerState.FIRED, run_id)
+    assert store.rows("SELECT actor, action, subject, reason FROM audit") == [
+        ("test", "erased", delivery_id, "asked to")
+    ]
+    assert find(inbox).is_erased
+
+
+def test_a_copy_is_still_a_duplicate(inbox: Inbox) -> None:
+    """It starts nothing, although nothing is known of the first one any more."""
+    delivery_id, _ = fired(inbox)
+    erase(inbox, delivery_id)
+    (again,) = accept(inbox, "evt_1")
+    assert (again.delivery_id, again.is_new) == (delivery_id, False)
+
+
+@pytest.mark.parametrize("state", [TriggerState.FIRED, TriggerState.FAILED])
+def test_nothing_erased_is_replayed(inbox: Inbox, state: TriggerState) -> None:
+    """Neither the delivery nor its trigger nor a new run of it: there is nothing left to send."""
+    delivery_id, trigger_id = fired(inbox, state=state)
+    erase(inbox, delivery_id)
+    for id_, new_id in ((delivery_id, None), (trigger_id, None), (trigger_id, inbox.new_trigger_id())):
+        outcome = inbox.write(replays.replay, id_, actor="test", reason=None, new_id=new_id, now=NOW)
+        assert outcome is Replayed.ERASED
+    assert [one.state for one in inbox.read(browsing.triggers, wanted=browsing.Filter(), most=9)] == [state]
+    assert inbox.read(deliveries.due, now=NOW, most=9) == []
+
+
+def test_what_waits_is_refused_or_cancelled(inbox: Inbox) -> None:
+    """A DAG run that is still to be started is given up only when that was asked for."""
+    delivery_id = stored(inbox)
+    trigger_id = add(inbox, delivery_id, conf={"x": CANARY})
+    assert find(inbox).waiting == 1
+    with pytest.raises(BadFilter, match="--cancel"):
+        erase(inbox, delivery_id)
+    found = inbox.read(triggers.get, trigger_id)
+    assert found is not None
+    assert (found.state, found.conf) == (TriggerState.PENDING, {"x": CANARY})
+    erase(inbox, delivery_id, is_cancelling=True)
+    found = inbox.read(triggers.get, trigger_id)
+    assert found is not None
+    assert (found.state, found.reason, found.conf) == (TriggerState.CANCELLED, Reason.BY_OPERATOR, {})
+    assert claim(inbox) == []
+
+
+def test_what_was_not_routed_yet_never_is(inbox: Inbox) -> None:
+    """It is refused like a waiting trigger; cancelled, it is `ignored` with the reason."""
+    delivery_id = stored(inbox)
+    with pytest.raises(BadFilter, match="still has DAG runs to start"):
+        erase(inbox, delivery_id)
+    erase(inbox, delivery_id, is_cancelling=True)
+    found = inbox.read(deliveries.get, delivery_id)
+    assert found is not None
+    assert (found.state, found.reason, found.body) == (DeliveryState.IGNORED, Reason.ERASED, b"")
+    assert add(inbox, delivery_id)
+    assert inbox.read(browsing.triggers, wanted=browsing.Filter(), most=9) == []
+
+
+def test_a_call_under_way_is_never_cancelled(inbox: Inbox) -> None:
+    """Its DAG run may exist already, and its end is still to be written."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    claim(inbox)
+    with pytest.raises(BadFilter, match="being fired at this moment"):
+        erase(inbox, delivery_id, is_cancelling=True)
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_an_event_is_found_by_its_id_and_source(inbox: Inbox, store: Store, is_folded: bool) -> None:
+    """Fresh or long ago; another source's event of the same id is another one; one without an id has its delivery's."""
+    mine, other = stored(inbox, "evt_1"), stored(inbox, "evt_1", source="other")
+    nameless = stored(inbox, None, body=b"{}")
+    if is_folded:
+        wait_for(store.has_folded)
+    assert (find(inbox).delivery_id, find(inbox, source="other").delivery_id) == (mine, other)
+    assert find(inbox, nameless).delivery_id == nameless
+    for event_id, source in (("evt_2", "planasonix"), ("evt_1", "none"), (nameless, "other")):
+        with pytest.raises(NotThere):
+            find(inbox, event_id, source)
+
+
+def test_the_files_hold_nothing_of_it(path: Path) -> None:
+    """Neither the database file nor its log nor its index, with other events around it, while it is being served."""
+    inbox = Inbox(f"sqlite:///{path}")
+    stored(inbox, "evt_0", body=b"kept" * 3000)
+    delivery_id, _ = fired(inbox)
+    big = stored(inbox, "evt_big", body=CANARY.encode() * 5000)
+    stored(inbox, "evt_2", body=b"kept" * 3000)
+    files = list(path.parent.iterdir())
+    assert [file.name for file in files if CANARY.encode() in file.read_bytes()] != []
+    erase(inbox, delivery_id)
+    erase(inbox, big, is_cancelling=True)
+    assert inbox.scrub()
+    assert {file.name for file in files} == {"bridge.db", "bridge.db-wal", "bridge.db-shm"}
+    assert [file.name for file in files if CANARY.encode() in file.read_bytes()] == []
+    assert inbox.read(deliveries.get, big) is not None
+    inbox.close()
+
+
+def test_who_still_reads_the_log_keeps_it_for_a_moment(path: Path) -> None:
+    """Cleaning says that it could not, without keeping webhooks waiting; afterwards it can."""
+    inbox, reader = Inbox(f"sqlite:///{path}"), Store(path)
+    delivery_id, _ = fired(inbox)
+    reader.rows("BEGIN")
+    reader.rows("SELECT * FROM deliveries")
+    erase(inbox, delivery_id)
+    began = time.monotonic()
+    assert not inbox.scrub()
+    assert time.monotonic() - began < 5
+    stored(inbox, "evt_2")
+    reader.rows("COMMIT")
+    assert inbox.scrub()
+    assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] == []
+    reader.close()
+    inbox.close()

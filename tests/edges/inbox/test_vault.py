@@ -1,0 +1,170 @@
+"""With keys, no payload value can be read in the store; every one comes back; a missing key harms its rows alone."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bridge.inbox import Inbox, browsing, deliveries, triggers, vault
+from bridge.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.model import Attempt, DeliveryState, TriggerState
+from bridge.reasons import Reason
+from bridge.sealing import Ring
+from tests.edges.inbox.support import NOW, Store, add, claim, new_trigger, settlement, stored
+
+CANARY = "canary-7f3a"
+OLD, NEW = bytes(range(32)), bytes(range(32, 64))
+Open = Callable[..., Inbox]
+
+
+def ring(*ids: str) -> Ring:
+    """Return a ring of keys by name; the first one encrypts."""
+    return Ring({id_: {"old": OLD, "new": NEW}[id_] for id_ in ids}, os.urandom)
+
+
+def fill(inbox: Inbox) -> tuple[str, str]:
+    """Store a delivery and a trigger with the canary in every place that can hold a payload value."""
+    delivery_id = stored(inbox, "evt_1", body=f'{{"id":"evt_1","x":"{CANARY}"}}'.encode())
+    inbox.write(postpone, [Postponed(delivery_id, NOW, Reason.LOOKUP_FAILED, f"postponed {CANARY}", True)])
+    new = new_trigger(inbox, delivery_id, conf={"x": CANARY}, note=f"note {CANARY}", detail=f"new {CANARY}")
+    routing = Routing(delivery_id, DeliveryState.ROUTED, None, f"routed {CANARY}", {"x": CANARY}, [new])
+    inbox.write(settle_routing, [routing], now=NOW)
+    (claimed,) = claim(inbox)
+    ended = Attempt(1, NOW, 0.1, "never", Reason.CONF_REFUSED, f"attempt {CANARY}", 422)
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED, detail=f"settled {CANARY}"), ended)
+    return delivery_id, new.id
+
+
+def check(inbox: Inbox, delivery_id: str, trigger_id: str) -> None:
+    """Everything that `fill` wrote comes back."""
+    delivery = inbox.read(deliveries.get, delivery_id)
+    trigger = inbox.read(triggers.get, trigger_id)
+    assert delivery is not None
+    assert trigger is not None
+    assert CANARY.encode() in delivery.body
+    assert (delivery.lookup, delivery.detail, delivery.locked) == ({"x": CANARY}, f"routed {CANARY}", None)
+    assert (trigger.conf, trigger.note, trigger.detail) == ({"x": CANARY}, f"note {CANARY}", f"settled {CANARY}")
+    assert inbox.read(browsing.attempts, trigger_id)[0].detail == f"attempt {CANARY}"
+
+
+def everything(store: Store) -> str:
+    """Return every value of every row as text."""
+    rows = [row for table in vault.TABLES for row in store.rows(f"SELECT * FROM {table}")]  # noqa: S608 - our names
+    return "\n".join(repr(bytes(v) if isinstance(v, memoryview) else v) for row in rows for v in row)
+
+
+def rewrite_all(inbox: Inbox) -> tuple[int, int]:
+    """Rewrite every row; returns how many were, and how many no key opens."""
+    done = locked = 0
+    for table in vault.TABLES:
+        ids, _ = inbox.read(vault.outdated, table=table, after=0, most=1000)
+        some = inbox.write(vault.rewrite, table=table, ids=ids)
+        done, locked = done + len(some[0]), locked + len(some[1])
+    return done, locked
+
+
+def test_without_keys_everything_is_stored_as_it_is(open_inbox: Open, store: Store) -> None:
+    """No column changes its form, and no row names a key."""
+    inbox = open_inbox()
+    check(inbox, *fill(inbox))
+    assert everything(store).count(CANARY) == 7
+    assert store.one("SELECT COUNT(*) FROM deliveries WHERE sealed_with IS NULL") == 1
+
+
+def test_with_a_key_nothing_can_be_read(open_inbox: Open, store: Store) -> None:
+    """In none of the columns, and all of it comes back."""
+    inbox = open_inbox(ring=ring("old"))
+    check(inbox, *fill(inbox))
+    assert CANARY not in everything(store)
+    assert inbox.read(vault.count) == {table: {"old": 1} for table in vault.TABLES}
+
+
+def test_rewriting_retires_a_key(open_inbox: Open, store: Store) -> None:
+    """Plain rows and those of the old key end under the new one alone, and the old key is needed no more."""
+    plain, old = open_inbox(), open_inbox(ring=ring("old"))
+    first = fill(plain)
+    second = stored(old, "evt_2", body=CANARY.encode())
+    both = open_inbox(ring=ring("new", "old"))
+    check(both, *first)
+    assert both.read(vault.count)["deliveries"] == {"-": 1, "old": 1}
+    assert rewrite_all(both) == (4, 0)
+    assert rewrite_all(both) == (0, 0)
+    new = open_inbox(ring=ring("new"))
+    assert new.read(vault.count) == {"deliveries": {"new": 2}, "triggers": {"new": 1}, "attempts": {"new": 1}}
+    check(new, *first)
+    found = new.read(deliveries.get, second)
+    assert found is not None
+    assert found.body == CANARY.encode()
+    assert CANARY not in everything(store)
+
+
+def test_a_row_written_under_two_keys_names_both(open_inbox: Open) -> None:
+    """A key never looks free while one value of a row still needs it."""
+    plain, old, new = open_inbox(), open_inbox(ring=ring("old")), open_inbox(ring=ring("new", "old"))
+    for inbox, event in ((plain, "evt_1"), (old, "evt_2")):
+        delivery_id = stored(inbox, event)
+        for _ in range(2):
+            new.write(postpone, [Postponed(delivery_id, NOW, None, "why", is_lookup=False)])
+    assert new.read(vault.count)["deliveries"] == {"-": 1, "old": 1, "new": 2}
+
+
+def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
+    """They say which key is missing; others are read; nothing raises, and nothing is rewritten."""
+    old, new = open_inbox(ring=ring("old")), open_inbox(ring=ring("new"))
+    delivery_id, trigger_id = fill(old)
+    other = stored(new, "evt_2")
+    delivery, trigger = new.read(deliveries.get, delivery_id), new.read(triggers.get, trigger_id)
+    assert delivery is not None
+    assert trigger is not None
+    assert (delivery.body, delivery.lookup) == (b"", None)
+    assert (trigger.conf, trigger.note) == ({}, None)
+    for told in (delivery.locked, delivery.detail, trigger.locked, new.read(browsing.attempts, trigger_id)[0].detail):
+        assert "'old' is not configured" in str(told)
+    found = new.read(browsing.deliveries, wanted=browsing.Filter(), most=10)
+    assert {one.id: one.locked is None for one in found} == {delivery_id: False, other: True}
+    assert rewrite_all(new) == (0, 3)
+    check(old, delivery_id, trigger_id)
+
+
+def test_a_swapped_body_is_noticed(open_inbox: Open, store: Store) -> None:
+    """Whoever can write to the database cannot give one delivery another one's body."""
+    inbox = open_inbox(ring=ring("old"))
+    one, two = stored(inbox, "evt_1"), stored(inbox, "evt_2")
+    store.rows("UPDATE deliveries SET body = (SELECT body FROM deliveries WHERE event_id = 'evt_1')")
+    found = [inbox.read(deliveries.get, id_) for id_ in (one, two)]
+    assert [delivery is not None and delivery.locked for delivery in found] == [
+        None,
+        "the key 'old' does not open it: another key of that id, or the row was changed or moved",
+    ]
+
+
+@pytest.mark.parametrize("keys", [(), ("old",)])
+def test_a_body_that_looks_sealed_is_kept(open_inbox: Open, keys: tuple[str, ...]) -> None:
+    """A sender cannot make a body that is taken for an encrypted one."""
+    inbox = open_inbox(ring=ring(*keys))
+    found = inbox.read(deliveries.get, stored(inbox, None, body=b"sealed:1:old:nonsense"))
+    assert found is not None
+    assert (found.body, found.locked) == (b"sealed:1:old:nonsense", None)
+
+
+def test_a_copy_is_found_whatever_the_key(open_inbox: Open) -> None:
+    """Duplicates are told before encryption, so changing keys lets none through."""
+    first = stored(open_inbox(ring=ring("old")), "evt_1")
+    assert stored(open_inbox(ring=ring("new")), "evt_1") == first
+
+
+def test_the_files_hold_nothing_after_rewriting(path: Path) -> None:
+    """What was plain is gone from the database file and its log."""
+    url = f"sqlite:///{path}"
+    plain = Inbox(url)
+    for number in range(50):
+        delivery_id = stored(plain, f"evt_{number}", body=f"{CANARY} {number}".encode() * 200)
+        add(plain, delivery_id, conf={"x": CANARY})
+    plain.close()
+    assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] != []
+    inbox = Inbox(url, ring=ring("new"))
+    assert rewrite_all(inbox) == (100, 0)
+    assert inbox.scrub()
+    assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] == []
+    inbox.close()

@@ -1,0 +1,124 @@
+"""Named values are gone before anything is written, and what the bridge needs is still there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge import event
+from bridge.errors import Unreadable
+from bridge.event import Redaction
+from bridge.event.redacting import MARKER
+
+CANARY = "canary-7f3a"
+
+
+def redacted(body: Any, *pointers: str) -> Any:
+    """Return what is stored of a JSON body, decoded."""
+    return json.loads(Redaction.of(pointers).body(json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize(
+    ("pointer", "body"),
+    [
+        ("/email", {"email": CANARY}),
+        ("/data/email", {"data": {"email": CANARY}}),
+        ("/data/customer", {"data": {"customer": {CANARY: [CANARY]}}}),
+        ("/data/rows/0/name", {"data": {"rows": [{"name": CANARY}]}}),
+        ("/data/rows/1", {"data": {"rows": ["kept", CANARY]}}),
+        ("/data/parameters", {"data": {"parameters": {CANARY: CANARY}}}),
+        ("/a~1b/m~0n", {"a/b": {"m~n": CANARY}}),
+        ("/", {"": CANARY}),
+        ("/error", {"error": {"message": CANARY}}),
+    ],
+)
+def test_the_value_is_gone(pointer: str, body: dict[str, Any]) -> None:
+    """Whatever type it has, a marker stands in its place."""
+    text = json.dumps(redacted({"id": "evt_1", **body}, pointer))
+    assert CANARY not in text
+    assert MARKER in text
+
+
+def test_every_pointer_counts() -> None:
+    """All of them are taken out, not only the first that hits."""
+    body = {"id": "evt_1", "data": {"a": CANARY, "b": CANARY, "c": "kept"}}
+    assert redacted(body, "/data/a", "/data/b")["data"] == {"a": MARKER, "b": MARKER, "c": "kept"}
+
+
+@pytest.mark.parametrize("pointer", ["/data/none", "/data/rows/9", "/data/rows/x", "/data/rows/01", "/data/text/0"])
+def test_a_body_without_the_value_stays_as_it_is(pointer: str) -> None:
+    """Byte for byte, so that redaction changes nothing where there is nothing."""
+    body = b'{ "id": "evt_1",  "data": {"rows": ["kept"], "text": "kept"} }'
+    assert Redaction.of([pointer]).body(body) == body
+
+
+@pytest.mark.parametrize("body", [b'{"email": "canary-7f3a"', b'{"a": 1, "a": "canary-7f3a"}', b"\xff canary-7f3a"])
+def test_what_cannot_be_read_is_not_kept(body: bytes) -> None:
+    """Only its length and digest are, and reading that is `invalid` with the reason why."""
+    kept = Redaction.of(["/email"]).body(body)
+    assert CANARY.encode() not in kept
+    assert f"{len(body)} bytes".encode() in kept
+    with pytest.raises(Unreadable, match="not stored"):
+        event.read(kept)
+
+
+@pytest.mark.parametrize("body", [b'{"email": "canary-7f3a"', b'{"email": "canary-7f3a"}'])
+def test_bodies_without_an_id_stay_apart(body: bytes) -> None:
+    """Two that differ only in what is taken out are still two, and copies are still the same."""
+    redaction = Redaction.of(["/email"])
+    assert redaction.body(body) != redaction.body(body.replace(b"7f3a", b"7f3b"))
+    assert redaction.body(body) == redaction.body(body)
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "/id",
+        "/event_id",
+        "/eventId",
+        "/type",
+        "/event",
+        "/status",
+        "/data",
+        "/data/id",
+        "/data/status",
+        "/jobId",
+        "/data/job_id",
+        "/data/pipelineId",
+        "/environment",
+        "/metadata",
+        "/data/metadata/planasonix",
+        "/metadata/hops",
+        "/test",
+    ],
+)
+def test_what_the_bridge_needs_cannot_be_named(pointer: str) -> None:
+    """The message tells what the pointer covers."""
+    with pytest.raises(ValueError, match="which the bridge needs"):
+        Redaction.of([pointer])
+
+
+@pytest.mark.parametrize("pointer", ["", "data/email", "$.data.email", "/data/~2", "/data/~"])
+def test_what_is_no_pointer_is_refused(pointer: str) -> None:
+    """With an example of one."""
+    with pytest.raises(ValueError, match="is not a JSON pointer like"):
+        Redaction.of([pointer])
+
+
+def test_the_event_keeps_what_routes_use() -> None:
+    """Everything that is not named reads as before; `parameters` stays an object that templates can look into."""
+    body = {
+        "id": "evt_1",
+        "type": "job.succeeded",
+        "data": {"status": "succeeded", "job_id": "job_1", "parameters": {"email": CANARY}, "rows_loaded": 5},
+    }
+    found = event.read(Redaction.of(["/data/parameters", "/data/rows_loaded"]).body(json.dumps(body).encode()))
+    assert (found.id, found.status, found.job_id, found.rows_loaded) == ("evt_1", "succeeded", "job_1", None)
+    assert found.parameters == {MARKER: MARKER}
+
+
+def test_the_answer_of_the_api_is_redacted_too() -> None:
+    """It is flat, so a pointer below `data` means the same field of it; the answer itself is left alone."""
+    job = {"id": "job_1", "parameters": {"email": CANARY, "kept": 1}}
+    assert Redaction.of(["/data/parameters/email"]).answer(job)["parameters"] == {"email": MARKER, "kept": 1}
+    assert job["parameters"] == {"email": CANARY, "kept": 1}
