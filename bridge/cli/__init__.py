@@ -40,7 +40,9 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
-    pass
+    from bridge import logs
+
+    logs.configure("warning", "console", sys.stderr)  # stdout is the answer; `serve` configures its own
 
 
 def main() -> NoReturn:

@@ -361,3 +361,14 @@ def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
         finally:
             is_over = True
             bridge.close()
+
+
+def test_what_is_logged_is_talk(place: Place, ids: tuple[str, str]) -> None:
+    """A store that another program has locked: the log line goes to stderr, so that stdout is the answer alone."""
+    store = Store(place.folder / "bridge.db")
+    store.rows("BEGIN IMMEDIATE")
+    ended = place.run("replay", ids[1], "--json")
+    store.rows("ROLLBACK")
+    store.close()
+    assert (ended.code, ended.out) == (1, "")
+    assert "store_failed" in ended.err
