@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bridge import __version__
+from bridge import __version__, logs
 from bridge.cli import browse, check, erase, keys, replay, send, serve
 from bridge.cli.output import say
 from bridge.errors import BadFilter, BridgeError, ConfigError, InboxInUse
@@ -40,13 +40,12 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
-    from bridge import logs
-
-    logs.configure("warning", "console", sys.stderr)  # stdout is the answer; `serve` configures its own
+    pass
 
 
 def main() -> NoReturn:
     """Run a command and exit as this module's docstring tells."""
+    logs.configure("warning", "console", sys.stderr)  # `serve` has its own way
     os.umask(0o077)  # the store holds payloads: its files are for this user alone
     try:
         app()
