@@ -40,9 +40,11 @@ LINT = code=0; \
 check: .venv/.ready ## linters, types, the import rules, and known holes
 	@$(LINT); exit $$code
 
-# Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run.
+# Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run. Without
+# libfaketime the crash rounds leave out those that set a clock, and say so.
 test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
-	@[ -n "$$WITHOUT_PROMTOOL" ] || requirements/promtool.sh || true
+	@[ -n "$$WITHOUT_PROMTOOL" ] || requirements/debian.sh promtool || true
+	@requirements/debian.sh libfaketime || true
 	@$(LINT); [ $$code -eq 0 ] || echo "make test: a check above failed with exit code $$code; the tests run all the same"; \
 	$(BIN)/python -m pytest $(PYTEST_ARGS) || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
 	exit $$code
@@ -54,6 +56,7 @@ bench: setup ## measure, and print ratios
 	@exec $(BIN)/python -m tests.bench
 
 crash: setup ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
+	@requirements/debian.sh libfaketime || true
 	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULT),--fault $(FAULT))
 
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)

@@ -4,19 +4,14 @@ The monotonic clock goes on as it is, as on a machine whose clock is set.
 """
 
 import time
-from functools import cache
 from pathlib import Path
 
-_PLACES = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
+_LIBRARY = Path(__file__).parents[2] / ".cache" / "debian" / "libfaketime"
 
 
-@cache
 def library() -> Path | None:
-    """Return libfaketime, None if it is not installed."""
-    return next((Path(place) for place in _PLACES if Path(place).exists()), None)
+    """Return libfaketime, None if `requirements/debian.sh libfaketime` could not fetch it."""
+    return _LIBRARY if _LIBRARY.exists() else None
 
 
 class Clock:

@@ -19,7 +19,7 @@ ALERTS = FOLDER / "alerts.yaml"
 # What Prometheus adds to every series, and what the rules add to their alerts.
 TARGET_LABELS = frozenset({"job", "instance", "pod", "namespace", "le"})
 Series = Mapping[str, list[Mapping[str, str]]]  # name of a sample -> the labels of each
-_OWN_PROMTOOL = REPOSITORY / ".cache" / "promtool" / "promtool"
+_OWN_PROMTOOL = REPOSITORY / ".cache" / "debian" / "promtool"
 
 
 def promtool() -> Path:
@@ -28,7 +28,7 @@ def promtool() -> Path:
         pytest.skip("WITHOUT_PROMTOOL is set")
     found = _OWN_PROMTOOL if _OWN_PROMTOOL.exists() else shutil.which("promtool")
     if found is None:
-        pytest.fail("there is no promtool: run requirements/promtool.sh, or set WITHOUT_PROMTOOL=1 to do without")
+        pytest.fail("there is no promtool: run requirements/debian.sh promtool, or do without: WITHOUT_PROMTOOL=1")
     return Path(found)
 
 

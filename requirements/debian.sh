@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Make .cache/debian/NAME be one file out of a package of Debian (or Ubuntu): tools of the tests that PyPI does not have.
+#
+#   debian.sh promtool      Prometheus' promtool, with which the tests run deploy/observability/alerts.yaml
+#   debian.sh libfaketime   a library that sets a process's clock, for the crash rounds
+#
+# Takes what is installed, else unpacks the package: nothing is installed, no root is needed, apt checks the package
+# against the distribution's signature. Repeating it changes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+place=$PWD/.cache/debian
+case ${1:-} in
+promtool) package=prometheus pattern='./usr/bin/promtool' installed=$(command -v promtool || true) ;;
+libfaketime)
+    package=libfaketime pattern='./usr/lib/*/faketime/libfaketime.so.1'
+    installed=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -n 1 || true)
+    ;;
+*)
+    echo "usage: debian.sh promtool|libfaketime" >&2
+    exit 2
+    ;;
+esac
+file=$place/$1
+[ ! -s "$file" ] || exit 0
+mkdir -p "$place"
+if [ -n "$installed" ]; then
+    ln -sf "$installed" "$file"
+    exit 0
+fi
+command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
+    echo "$1 is not installed, and there is no apt-get to fetch it with: install the package $package" >&2
+    exit 1
+}
+
+echo "==> .cache/debian/$1: fetching the package $package"
+own=$(mktemp -d "$place/apt.XXXXXX")
+trap 'rm -rf "$own"' EXIT
+# An image for containers comes without package lists, and only root may fill the system's: these are its own.
+fetch() { (cd "$own" && apt-get -qq -o Debug::NoLocking=1 "$@" download "$package") 2>"$own/said"; }
+if ! fetch; then
+    mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
+    private=(-o "Dir::State::lists=$own/lists" -o "Dir::Cache=$own/cache" -o "APT::Sandbox::User=$(id -un)")
+    apt-get -qq -o Debug::NoLocking=1 "${private[@]}" update 2>"$own/said" && fetch "${private[@]}" || {
+        cat "$own/said" >&2
+        echo "the package $package could not be fetched: install it by hand" >&2
+        exit 1
+    }
+fi
+dpkg-deb --fsys-tarfile "$own/$package"_*.deb | tar -x -C "$own" --wildcards "$pattern"
+mv "$own"/${pattern#./} "$file"
