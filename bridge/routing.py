@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,8 +77,7 @@ class Router:
         self._on_routed = on_routed
         self._max_hops = max_hops
         self._clock = clock
-        self._looking_up = 0
-        self._lock = threading.Lock()
+        self._asked: dict[str, Delivery] = {}  # whose look-ups are queued or under way
         self._wake = threading.Event()
         self._is_stopping = False
         self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
@@ -92,11 +92,14 @@ class Router:
         self._wake.set()
 
     def stop(self) -> None:
-        """End after the batch under way; what waits stays in the store."""
+        """End after the batch under way; what waits stays in the store, and look-ups that did not begin are due."""
         self._is_stopping = True
         self._wake.set()
         self._thread.join()
         self._lookups.shutdown(wait=True, cancel_futures=True)
+        if left := list(self._asked.values()):
+            with suppress(InboxUnavailable):  # then they are due when their look-up lease ends
+                self._inbox.write(postpone, [_postponed(one, self._clock(), 0.0, None) for one in left])
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -150,7 +153,7 @@ class Router:
                 later.append(_postponed(delivery, now, _FAILED_SECONDS, Reason.INTERNAL_ERROR))
             elif not self._asks(delivery, made):
                 ready.append((delivery, made))
-            elif self._looking_up + len(asking) < _LOOKUPS_QUEUED:
+            elif len(self._asked) + len(asking) < _LOOKUPS_QUEUED:
                 asking.append(delivery)
                 later.append(_postponed(delivery, now, _LOOKUP_LEASE_SECONDS, None, is_lookup=True))
             else:
@@ -158,14 +161,10 @@ class Router:
         if later:
             self._inbox.write(postpone, later)
         for delivery in asking:
-            self._count_lookups(1)
+            self._asked[delivery.id] = delivery
             self._lookups.submit(self._look_up, delivery)
         if ready:
             self._settle(ready, now)
-
-    def _count_lookups(self, change: int) -> None:
-        with self._lock:
-            self._looking_up += change
 
     def _asks(self, delivery: Delivery, made: Plan) -> bool:
         return made.wants_lookup and delivery.source in self._apis
@@ -196,7 +195,7 @@ class Router:
             _log.exception("lookup_failed", delivery_id=delivery.id)
             self._metrics.failures.labels("lookup").inc()
         finally:
-            self._count_lookups(-1)
+            self._asked.pop(delivery.id, None)
 
     def _route_with_lookup(self, delivery: Delivery) -> None:
         first = self._plan(delivery)
