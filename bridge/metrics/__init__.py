@@ -167,6 +167,7 @@ class Metrics:
                 self.key_expires.labels(source, key).set(math.inf)
             self.last_delivery.labels(source).set_function(partial(self.last_deliveries.__getitem__, source))
         self.refusals.labels("", "unknown_source")
+        _create(self.connections, labels.LISTENERS)
         for airflow in self._airflows:
             for outcome, reasons in labels.ATTEMPTS.items():
                 _create(self.attempts, [airflow], [outcome], reasons)
@@ -287,6 +288,6 @@ class Metrics:
         return Histogram(f"bridge_{name}", meaning, labels, buckets=SECONDS, registry=self._registry)
 
 
-def _create(metric: Counter | Histogram, *words: Iterable[str]) -> None:
+def _create(metric: Counter | Gauge | Histogram, *words: Iterable[str]) -> None:
     for values in product(*words):
         metric.labels(*map(str, values))

@@ -1,6 +1,7 @@
 """From a stored delivery to its triggers, with and without a look-up at a real HTTP server."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -339,6 +340,23 @@ def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, a
         wait_for(lambda: not routing.router._asked)
         routing.route(after=2)
     assert {routing.settled(one).state for one in waiting} == {DeliveryState.ROUTED}
+
+
+def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """The next process, or another replica, does not wait for their lease."""
+    routing = make(api=api)
+    ids = [stored(inbox, f"evt_{number}", body=body(f"evt_{number}")) for number in range(8)]
+    api.gate.clear()
+    routing.route()
+    wait_for(lambda: len(api.asked) == 4)
+    routing.router.start()
+    stopping = threading.Thread(target=routing.router.stop, args=(10,))
+    stopping.start()
+    wait_for(lambda: routing.router._lookups._work_queue.qsize() == 0 or not stopping.is_alive())
+    api.gate.set()
+    stopping.join()
+    waiting = inbox.read(deliveries.due, now=routing.now, most=9)
+    assert sorted(one.id for one in waiting) == sorted(ids[4:])
 
 
 def test_an_answer_that_contradicts_the_event(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -163,3 +163,19 @@ def test_what_was_asked_to_wait_long_waits(both: tuple[Inbox, Store], metrics: M
     before = _dues(store)
     keeping.compare()
     assert (_dues(store), clocks.moved) == (before, 0)
+
+
+def test_what_a_replica_with_a_wrong_clock_left_is_found(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """Its clock was a day ahead, and it died; nobody else's clock was ever set."""
+    inbox, store = both
+    clocks = Clocks()
+    keeping = _timekeeping(inbox, metrics, clocks)
+    clocks.go_on(40)
+    _waiting(inbox, store)
+    tomorrow = int((_NOW + 24 * _HOUR).timestamp() * 1_000_000)
+    store.rows("UPDATE triggers SET due_at = ? WHERE state = 'pending'", tomorrow)
+    clocks.go_on(30)
+    keeping.compare()
+    assert tomorrow not in [row[0] for row in store.rows("SELECT due_at FROM triggers")]
+    assert max(_dues(store)) > 1e9
+    assert clocks.moved == 1
