@@ -50,6 +50,7 @@ PARTS = (
     "upkeep",
     "timekeeping",
     "watching",
+    "resealing",
 )
 # What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)
@@ -68,7 +69,7 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
     ),
     "never": (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE, Reason.RUN_ID_CONFLICT),
     "target_down": (Reason.AIRFLOW_DOWN, Reason.THROTTLED),
-    "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN),
+    "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN, Reason.KEY_MISSING),
 }
 FAILURES = (*ATTEMPTS["never"], Reason.TOO_MANY_ATTEMPTS, Reason.EXPIRED, Reason.TEMPLATE, Reason.CONDITION)
 # What a trigger can wait for: a place, a DAG, a person.
@@ -78,5 +79,7 @@ HELD = (
     Reason.DAG_NOT_FOUND,
     Reason.DAG_REFUSES_RUNS,
     Reason.LOOP_GUARD,
+    Reason.HOURLY_CEILING,
+    Reason.KEY_MISSING,
     Reason.UNKNOWN_AIRFLOW,
 )
