@@ -116,7 +116,7 @@ resources:
 secret-{{ . | replace "." "-" | trunc 48 }}-{{ . | sha256sum | trunc 6 }}
 {{- end -}}
 
-{{- /* Folders, never subPath: the kubelet changes a folder's content under a running pod. */ -}}
+{{- /* Folders, never subPath: the kubelet changes a folder's content under a running pod. Mode 288 is 0440. */ -}}
 {{- define "bridge.secretMounts" -}}
 {{- range include "bridge.secretNames" . | fromJsonArray }}
 - {name: {{ include "bridge.secretVolume" . }}, mountPath: /etc/bridge/secrets/{{ . }}, readOnly: true}
@@ -126,7 +126,7 @@ secret-{{ . | replace "." "-" | trunc 48 }}-{{ . | sha256sum | trunc 6 }}
 {{- define "bridge.secretVolumes" -}}
 {{- range include "bridge.secretNames" . | fromJsonArray }}
 - name: {{ include "bridge.secretVolume" . }}
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+  secret: {secretName: {{ . }}, defaultMode: 288}
 {{- end }}
 {{- end -}}
 

@@ -71,9 +71,9 @@ spec:
         {{- include "bridge.secretMounts" . | trim | nindent 8 }}
   volumes:
     - name: config
-      configMap: {name: {{ include "bridge.configMap" . }}, defaultMode: 0440}
+      configMap: {name: {{ include "bridge.configMap" . }}, defaultMode: 288}
     - name: mapping
-      configMap: {name: {{ include "bridge.mappingConfigMap" . }}, defaultMode: 0440}
+      configMap: {name: {{ include "bridge.mappingConfigMap" . }}, defaultMode: 288}
     {{- include "bridge.secretVolumes" . | trim | nindent 4 }}
     {{- if eq .Values.store.type "postgresql" }}
     - name: data
