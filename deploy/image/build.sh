@@ -11,10 +11,6 @@ cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 tag=${1:-localhost/planasonix-bridge:$version}
-builder=$(command -v buildah || command -v docker) || {
-    echo "neither buildah nor docker is on PATH: install one of them" >&2
-    exit 1
-}
 
 if [ -n "${LOCAL_BASE:-}" ]; then
     export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
@@ -41,6 +37,10 @@ case ${BASE:-} in
     ;;
 esac
 
+builder=$(command -v buildah || command -v docker) || {
+    echo "neither buildah nor docker is on PATH: install one of them" >&2
+    exit 1
+}
 arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag")
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 case $builder in
