@@ -1,10 +1,9 @@
 """What Kubernetes does to a pod, done to real processes: the pod's own variables, arguments and files, relocated.
 
-There is no kubelet here. The folders are changed as the kubelet changes them (one swap of `..data`), the probes ask what
-the pod's probes ask, and the hook's and the test's commands are the rendered ones.
+There is no kubelet here. The folders are changed as the kubelet changes them (one swap of `..data`), the probes ask
+what the pod's probes ask, and the hook's and the test's commands are the rendered ones.
 """
 
-import os
 import subprocess
 import threading
 import time
@@ -16,15 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.demo.processes import free_port
 from tests.airflow_server import PostgresServer
-from tests.chart.support import Manifest, Projected, of_kind, render
-from tests.service import COMMAND, SECRET, TOKEN, BridgeProcess, body, wait_for
+from tests.chart.pod import Pod
+from tests.chart.support import Projected, of_kind, render
+from tests.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
 from tests.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+DAGS = ("dag_one", "dag_two", "dag_three", "dag_four")
 ROUTE = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    name: load\n    dag: {dag}\n"
-SECRETS = {"webhook-secret": SECRET, "admin-token": TOKEN, "airflow-username": "bridge", "airflow-password": "bridge"}
 
 
 @pytest.fixture
@@ -34,50 +33,7 @@ def standin() -> Iterator[Standin]:
         yield one
 
 
-class Pod:
-    """One rendered pod as processes on this machine: /etc/bridge and /data are folders, the ports are free ones."""
-
-    def __init__(self, folder: Path, pod: Manifest, objects: list[Manifest], *, airflow_url: str = "") -> None:
-        """Lay out every volume as the kubelet would."""
-        self.folder, self.spec = folder, pod["spec"]
-        self.port, self.admin_port = free_port(), free_port()
-        self.folders: dict[str, Projected] = {}
-        maps = {one["metadata"]["name"]: one["data"] for one in of_kind(objects, "ConfigMap")}
-        (folder / "data").mkdir(exist_ok=True)
-        mounts = {mount["name"]: mount["mountPath"] for mount in self.spec["containers"][0]["volumeMounts"]}
-        for volume in self.spec["volumes"]:
-            files = maps[volume["configMap"]["name"]] if "configMap" in volume else SECRETS
-            moved = {name: self.moved(text, airflow_url) for name, text in files.items()}
-            self.folders[volume["name"]] = Projected(Path(self.moved(mounts[volume["name"]])), moved)
-
-    def moved(self, text: str, airflow_url: str = "") -> str:
-        """Replace the pod's places by this machine's."""
-        text = text.replace("http://airflow-api-server.airflow.svc.cluster.local:8080", airflow_url)
-        return text.replace("/etc/bridge", f"{self.folder}/etc").replace("/data", f"{self.folder}/data")
-
-    def environment(self, container: Manifest) -> dict[str, str]:
-        """Return the container's variables, and nothing of the tests' own but the proxy-free basics."""
-        mine = {one["name"]: self.moved(one["value"]) for one in container["env"]}
-        ports = {"BRIDGE_PORT": str(self.port), "BRIDGE_ADMIN_PORT": str(self.admin_port)}
-        return {"PATH": os.environ["PATH"]} | mine | ports
-
-    def run(self, name: str, *, port: int | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run a container to its end."""
-        every = [*self.spec.get("initContainers", []), *self.spec["containers"]]
-        (container,) = [one for one in every if one["name"] == name]
-        arguments = [self.moved(one) for one in container["args"]]
-        if port is not None:
-            arguments = [
-                f"--url=http://127.0.0.1:{port}/hooks/planasonix" if "--url=" in one else one for one in arguments
-            ]
-        command = [str(COMMAND), *arguments]
-        env = self.environment(container)
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder
-        )
-
-
-def rendered(tmp_path: Path, mapping: str, airflow_url: str = "") -> tuple[Pod, Pod, Pod]:
+def rendered(tmp_path: Path, mapping: str, airflow_url: str = "http://127.0.0.1:9") -> tuple[Pod, Pod, Pod]:
     """Return the bridge's pod, the hook's and the test's."""
     objects = render({"mapping": {"routes": mapping}})
     (workload,) = of_kind(objects, "StatefulSet")
@@ -197,9 +153,13 @@ def test_the_mapping_is_swapped_under_load(
     settings = {"BRIDGE_MAPPING": str(mounted.folder / "mapping.yaml")}
     bridge = start_bridge(airflow_url=standin.url, settings=settings, more="    rate: 500")
     pid = bridge.process.pid
+    standin.dags |= {dag: {"is_paused": False} for dag in DAGS}
 
     def digest() -> Any:
         return bridge.api("status")["mapping"]["digest"]
+
+    def runs() -> list[dict[str, Any]]:
+        return [run for dag in DAGS for run in standin.runs(dag)]
 
     def is_broken() -> bool:
         return "bridge_mapping_broken 1.0" in bridge.metrics()
@@ -219,10 +179,10 @@ def test_the_mapping_is_swapped_under_load(
         wait_for(lambda: not is_broken(), seconds=5, what="the mended file")
         senders.more(40)
     sent = senders.acknowledged
-    wait_for(lambda: len(standin.runs()) >= len(sent), seconds=40, what=lambda: f"{len(standin.runs())} of {len(sent)}")
+    wait_for(lambda: len(runs()) >= len(sent), seconds=40, what=lambda: f"{len(runs())} of {len(sent)}")
     assert senders.other == Counter()
-    assert Counter(run["conf"]["planasonix"]["event_id"] for run in standin.runs()) == Counter(sent)
-    assert {trigger["dag_id"] for trigger in bridge.triggers()} <= {"dag_one", "dag_two", "dag_four"}
+    assert Counter(run["conf"]["planasonix"]["event_id"] for run in runs()) == Counter(sent)
+    assert {dag for dag in DAGS if standin.runs(dag)} == {"dag_one", "dag_two", "dag_four"}
     assert bridge.process.pid == pid
     assert bridge.process.is_running
 
