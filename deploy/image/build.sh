@@ -5,7 +5,7 @@
 #   LOCAL_BASE=1 deploy/image/build.sh [TAG]    no registry: make the base from Debian's packages (root, buildah, mmdebstrap)
 #
 # TAG defaults to localhost/planasonix-bridge:<version>. PIP_CONFIG_FILE, if set, is what pip uses inside the build, as
-# a secret that leaves no trace in the image; so are the certificates of this machine, for a mirror behind an own CA.
+# a secret that leaves no trace in the image. buildah also sees this machine's certificates, for a mirror behind an own CA.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)
@@ -45,6 +45,9 @@ arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 case $builder in
 # The docker format: the other one has no HEALTHCHECK.
-*buildah) buildah bud --format docker --network host --volume /etc/ssl/certs:/etc/ssl/certs:ro "${arguments[@]}" . ;;
+*buildah)
+    [ ! -d /etc/ssl/certs ] || arguments+=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
+    buildah bud --format docker --network host "${arguments[@]}" .
+    ;;
 *) docker build "${arguments[@]}" . ;;
 esac
