@@ -23,7 +23,9 @@ SECRETS = {
 class Pod:
     """One rendered pod as processes on this machine: /etc/bridge and /data are folders, the ports are free ones."""
 
-    def __init__(self, folder: Path, pod: Manifest, objects: list[Manifest], *, airflow_url: str = "http://127.0.0.1:9") -> None:
+    def __init__(
+        self, folder: Path, pod: Manifest, objects: list[Manifest], *, airflow_url: str = "http://127.0.0.1:9"
+    ) -> None:
         """Lay out every volume as the kubelet would."""
         self.folder, self.spec = folder, pod["spec"]
         self.port, self.admin_port = free_port(), free_port()
