@@ -9,7 +9,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench fuzz image plain lock schema clean
+.PHONY: help setup test check demo bench crash fuzz image plain lock schema clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -54,6 +54,9 @@ demo: setup ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop w
 
 bench: setup ## measure, and print ratios
 	@exec $(BIN)/python -m tests.bench
+
+crash: setup ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
+	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)

@@ -34,6 +34,7 @@ from bridge.reloading import MappingFile
 from bridge.routing import Router
 from bridge.settings import Config, Environment
 from bridge.signature import advise
+from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
 from bridge.watching import Watching
 from bridge.web.admin import admin_app
@@ -96,6 +97,12 @@ class Service:
         )
         self._watching = Watching(inbox=self._inbox, metrics=self._metrics)
         self._watching.recall()
+        self._timekeeping = Timekeeping(
+            inbox=self._inbox,
+            metrics=self._metrics,
+            lease_seconds=environment.lease_seconds,
+            on_moved=self._wake_all,
+        )
         self._sources = config.sources
 
     def run(self) -> None:
@@ -122,6 +129,7 @@ class Service:
         self._mapping.start()
         self._upkeep.start()
         self._watching.start()
+        self._timekeeping.start()
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
             asyncio.create_task(admin.serve(sockets=[self.admin_socket])),
@@ -164,6 +172,7 @@ class Service:
         self._mapping.stop()
         self._upkeep.stop()
         self._watching.stop()
+        self._timekeeping.stop()
         self._router.stop()
         self._dispatcher.stop(self._environment.shutdown_seconds)
 

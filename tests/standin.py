@@ -33,8 +33,8 @@ def _nothing(_: dict[str, Any]) -> Answer | None:
 class Standin:
     """One Airflow that is not one; every attribute may be changed while it runs."""
 
-    def __init__(self) -> None:
-        """Listen on a free port of loopback; nothing is answered before `with`."""
+    def __init__(self, port: int = 0) -> None:
+        """Listen on a port of loopback, a free one unless told; nothing is answered before `with`."""
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
         self.is_healthy = True
         self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
@@ -42,7 +42,7 @@ class Standin:
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.standin = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 

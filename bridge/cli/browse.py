@@ -51,7 +51,8 @@ def deliveries(
     from bridge.inbox import browsing
     from bridge.inbox import deliveries as statements
 
-    with context.store(context.environment()) as inbox:
+    settings = context.environment()
+    with context.store(settings) as inbox:
         if delivery_id is not None:
             one = inbox.read(statements.get, delivery_id)
             if one is None:
@@ -60,7 +61,12 @@ def deliveries(
             _one(views.delivery(one, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
             return
         wanted = browsing.Filter(
-            state=state, source=source, event_id=event_id, since=moment(since), until=moment(until)
+            state=state,
+            source=source,
+            event_id=event_id,
+            since=moment(since),
+            until=moment(until),
+            among=(source,) if source else context.sources(settings) if event_id else (),
         )
         found = [views.delivery(one) for one in inbox.read(browsing.deliveries, wanted=wanted, most=limit)]
     _many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)

@@ -46,6 +46,14 @@ def source(config: Config, name: str | None) -> Source:
     raise ConfigError([Problem("--source", 0, 0, what)])
 
 
+def sources(settings: Environment) -> tuple[str, ...]:
+    """Return the names of the sources, none if there is no configuration here: what is stored can be looked at."""
+    try:
+        return tuple(configuration(settings).sources)
+    except ConfigError:
+        return ()
+
+
 @contextmanager
 def store(settings: Environment) -> Iterator[Inbox]:
     """Open the store, beside a running service or without one."""

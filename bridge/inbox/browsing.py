@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, LargeBinary, TextClause, text
 
 from bridge.errors import BadFilter
 from bridge.inbox.ids import first_id, number
+from bridge.inbox.intake import dedup_key
 from bridge.inbox.rows import (
     DELIVERY_COLUMNS,
     TRIGGER_COLUMNS,
@@ -21,13 +22,17 @@ from bridge.inbox.rows import (
     microseconds,
     trigger,
 )
+from bridge.inbox.statements import a_list, is_shared
 from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
 from bridge.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive."""
+    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
+
+    An event of `among` sources is found by its key, at once; without them every delivery is looked at.
+    """
 
     state: str | None = None
     source: str | None = None
@@ -38,6 +43,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None
+    among: tuple[str, ...] = ()
 
 
 _CONDITIONS = {
@@ -51,15 +57,32 @@ _CONDITIONS = {
     "until": "id < :until",
     "after": "id < :after",
 }
+# No index on event ids: they are random, and intake would pay for it with every delivery. Their keys have one anyway.
+_OF_KEYS_SHARED = "dedup_key IN :keys"
+_OF_KEYS = (
+    "id IN (SELECT delivery_id FROM dedup WHERE dedup_key IN :keys UNION ALL"
+    " SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND dedup_key IN :keys)"
+)
 DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
 TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
 
 
 def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Delivery]:
     """Return a page of deliveries, newest first."""
+    question, values = statement(connection, wanted=wanted, most=most)
+    return [delivery(row) for row in connection.execute(question, values).mappings()]
+
+
+def statement(connection: Connection, *, wanted: Filter, most: int) -> tuple[TextClause, dict[str, Any]]:
+    """Return the statement that asks for a page of deliveries, and its values."""
     where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
-    statement = f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY id DESC LIMIT :most"  # noqa: S608
-    return [delivery(row) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+    lists: list[Any] = []
+    if wanted.event_id is not None and wanted.among:
+        where += f" AND {_OF_KEYS_SHARED if is_shared(connection) else _OF_KEYS}"
+        values["keys"] = [dedup_key(source, wanted.event_id, b"") for source in wanted.among]
+        lists = [a_list("keys", LargeBinary())]
+    page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY id DESC LIMIT :most")  # noqa: S608
+    return page.bindparams(*lists), values | {"most": most}
 
 
 def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigger]:

@@ -22,7 +22,19 @@ CONNECTION_ENDS = ("head_too_large", "too_slow")
 LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
-PARTS = ("routing", "planning", "lookup", "dispatch", "firing", "settling", "probe", "mapping", "upkeep", "watching")
+PARTS = (
+    "routing",
+    "planning",
+    "lookup",
+    "dispatch",
+    "firing",
+    "settling",
+    "probe",
+    "mapping",
+    "upkeep",
+    "timekeeping",
+    "watching",
+)
 # What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)
 _WRONG = (Reason.AIRFLOW_UNAUTHORIZED, Reason.AIRFLOW_MISCONFIGURED)

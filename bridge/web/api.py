@@ -5,6 +5,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +83,7 @@ class Api:
     def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
         wanted, most = _page(query, browsing.DELIVERY_FILTERS)
+        wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
         found = self._inbox.read(browsing.deliveries, wanted=wanted, most=most)
         return {"deliveries": [views.delivery(one) for one in found], "next": _next(found, most)}
 

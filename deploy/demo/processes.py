@@ -7,6 +7,7 @@ kernel for a signal should this process die without saying goodbye. Nothing here
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000
 
 # The kernel sends the signal when the *thread* that forked ends, so one thread forks for all and lives on.
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
@@ -146,8 +148,12 @@ def wait_until(ready: Callable[[], bool], *, of: Process, timeout_seconds: float
 
 
 def free_port(preferred: int = 0) -> int:
-    """`preferred` if nobody on loopback has it, else any free one."""
-    for port in (preferred, 0):
+    """`preferred` if nobody on loopback has it, else any free one.
+
+    Below the range that the kernel takes for outgoing connections (32768 and up on Linux): one of those could have it
+    again before whoever asked listens.
+    """
+    for port in (*([preferred] if preferred else []), *random.sample(range(_LOWEST_PORT, _HIGHEST_PORT), 50), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -2,6 +2,7 @@
 
 import ast
 import random
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -91,6 +92,12 @@ def test_every_outcome_of_a_call_is_in_the_closed_set() -> None:
     assert found - known == of_probes_alone
     holding = {reason for outcome, reason in found if outcome in ("target_down", "misconfigured")}
     assert holding <= set(map(str, labels.HELD))
+
+
+def test_every_part_that_can_fail_is_in_the_closed_set() -> None:
+    """A part that counts its errors has its child from the start."""
+    code = "".join(path.read_text() for path in Path(REPOSITORY, "bridge").rglob("*.py"))
+    assert set(re.findall(r'failures\.labels\("(\w+)"\)', code)) == set(labels.PARTS)
 
 
 def test_a_route_that_leaves_the_mapping_loses_its_series(metrics: Metrics) -> None:

@@ -167,6 +167,9 @@ class Application:
     def close(self) -> None:
         """Close the store and remove it."""
         self._service._close()
+        for opened in (self._service.public_socket, self._service.admin_socket):
+            opened.close()
+        asyncio.set_event_loop(None)
         self._loop.close()
         self._left.close()
 

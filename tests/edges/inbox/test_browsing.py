@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from bridge.errors import BridgeError, NotThere
 from bridge.inbox import Inbox, browsing
 from bridge.inbox.browsing import Filter
 from bridge.model import DeliveryState, TriggerState
 from bridge.reasons import Reason
-from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, claim, stored
+from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
 
 
 @pytest.fixture
@@ -44,6 +45,34 @@ def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None
     assert found(inbox, event_id="evt_4") == [deliveries[4]]
     assert found(inbox, source="first", state="unrouted") == []
     assert found(inbox, source="second", state="received", after=deliveries[7], most=1) == [deliveries[5]]
+
+
+def test_event_is_found_by_its_key(inbox: Inbox, deliveries: list[str], store: Store) -> None:
+    """The same as without a key, whether SQLite's key is in memory or in its table, and of every source that has it."""
+    again = stored(inbox, "evt_4", source="second")
+    sources = ("first", "second", "gone")
+    for _ in range(2):
+        assert found(inbox, event_id="evt_4", among=sources) == [again, deliveries[4]]
+        assert found(inbox, event_id="evt_4", source="first", among=("first",)) == [deliveries[4]]
+        assert found(inbox, event_id="evt_11", among=sources) == []
+        if not store.is_postgresql:
+            wait_for(lambda: store.one("SELECT COUNT(*) FROM dedup") == 11)
+
+
+def test_event_is_found_without_reading_every_delivery(inbox: Inbox, deliveries: list[str]) -> None:
+    """Neither database plans to look at all of them."""
+    wanted = Filter(event_id="evt_4", among=("first", "second"))
+
+    def plan(connection: Connection) -> str:
+        explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        if explain == "EXPLAIN":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # ten rows are read quicker than any index
+        statement, values = browsing.statement(connection, wanted=wanted, most=20)
+        prefixed = text(f"{explain} {statement.text}").bindparams(*statement._bindparams.values())
+        return str(connection.execute(prefixed, values).all())
+
+    assert "deliveries_once" in (told := inbox.read(plan)) or "SEARCH deliveries USING INTEGER PRIMARY KEY" in told
+    assert "SCAN deliveries" not in told
 
 
 @pytest.mark.parametrize("year", [1, 1999, 2019])

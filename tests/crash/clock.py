@@ -1,0 +1,49 @@
+"""The wall clock of the bridges, which a fault may set forward or back while they run (libfaketime).
+
+The monotonic clock goes on as it is, as on a machine whose clock is set.
+"""
+
+import time
+from functools import cache
+from pathlib import Path
+
+_PLACES = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+)
+
+
+@cache
+def library() -> Path | None:
+    """Return libfaketime, None if it is not installed."""
+    return next((Path(place) for place in _PLACES if Path(place).exists()), None)
+
+
+class Clock:
+    """An offset to the true time, read from a file by every process that runs under it."""
+
+    def __init__(self, file: Path, *, is_faked: bool) -> None:
+        """Begin with the true time."""
+        self._file = file
+        self.offset_seconds = 0
+        self.variables: dict[str, str] = {}
+        if is_faked:
+            self.set(0)
+            self.variables = {
+                "LD_PRELOAD": str(library()),
+                "FAKETIME_TIMESTAMP_FILE": str(file),
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "DONT_FAKE_MONOTONIC": "1",
+            }
+
+    def set(self, offset_seconds: int) -> None:
+        """Set the clock; takes effect at the next look at it."""
+        beside = self._file.with_suffix(".new")
+        beside.write_text(f"{offset_seconds:+d}s\n")
+        beside.rename(self._file)
+        self.offset_seconds = offset_seconds
+
+    def now(self) -> float:
+        """Return what the bridges take for the time."""
+        return time.time() + self.offset_seconds

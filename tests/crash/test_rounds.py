@@ -1,0 +1,77 @@
+"""What was answered 2xx has its runs, once each, whatever breaks: every kind of fault, alone and in pairs."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.crash.__main__ import line, play, summary
+from tests.crash.faults import FAULTS
+from tests.crash.rounds import Plan, Result, Stored, compare, plan
+
+_PAIRS = 6
+
+
+def _plans(store: str) -> list[Plan]:
+    """Every kind of fault alone, then some pairs; another seed each time, which a failure tells."""
+    first = 2 * random.randrange(500_000)
+    names = [name for name, one in FAULTS.items() if store in one.stores]
+    alone = [plan(first + 2 * n, store=store, fault=name) for n, name in enumerate(names)]
+    return alone + [plan(first + 2 * n + 1, store=store) for n in range(_PAIRS)]
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_nothing_lost_nothing_doubled(store: str, tmp_path: Path) -> None:
+    """Three lists agree after every round: acknowledged, stored, asked for."""
+    results = list(play(_plans(store), at_once=3, kept=tmp_path))
+    told = [line(one) + "".join(f"\n    {wrong}" for wrong in one.wrong[:10]) for one in results if one.wrong]
+    assert not told, "\n".join([*told, summary(results)])
+    assert len(results) >= 20
+    assert all(one.acknowledged for one in results)
+
+
+def _result() -> Result:
+    return Result(plan(1, store="sqlite", fault="kill_bridge"))
+
+
+_STORED = Stored(
+    deliveries={1: ("evt_1", "routed"), 2: ("evt_2", "stale")},
+    triggers=[(7, 1, "load_orders", "run_1", "fired", None)],
+)
+_RUN = {"dag_id": "load_orders", "dag_run_id": "run_1"}
+_ACKNOWLEDGED = {"evt_1": "dlv_1", "evt_2": "dlv_2"}
+
+
+def test_lists_that_agree_are_right() -> None:
+    """Also with a webhook that came too late and was kept aside."""
+    result = _result()
+    compare(result, _ACKNOWLEDGED, _STORED, [_RUN])
+    assert result.wrong == []
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "runs", "kind"),
+    [
+        (_ACKNOWLEDGED, [], "lost"),
+        (_ACKNOWLEDGED, [_RUN, _RUN], "doubled"),
+        (_ACKNOWLEDGED, [_RUN, _RUN | {"dag_run_id": "run_2"}], "doubled"),
+        (_ACKNOWLEDGED | {"evt_3": "dlv_3"}, [_RUN], "lost"),
+    ],
+)
+def test_lists_that_differ_are_told(acknowledged: dict[str, str], runs: list[dict[str, str]], kind: str) -> None:
+    """A run that is missing, made twice or nobody's, and a delivery that is gone."""
+    result = _result()
+    compare(result, acknowledged, _STORED, runs)
+    assert getattr(result, kind)
+
+
+@pytest.mark.parametrize("state", ["pending", "firing", "held", "failed"])
+def test_what_waits_is_told(state: str) -> None:
+    """A trigger that did not end well is stuck."""
+    result = _result()
+    stored = Stored(_STORED.deliveries, [(7, 1, "load_orders", "run_1", state, "airflow_down")])
+    compare(result, _ACKNOWLEDGED, stored, [_RUN])
+    assert result.stuck
+    assert result.lost
