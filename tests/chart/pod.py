@@ -1,0 +1,65 @@
+"""A rendered pod as processes on this machine: its variables, arguments and files, relocated."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import certifi
+
+from deploy.demo.processes import free_port
+from tests.chart.support import Manifest, Projected, of_kind
+from tests.service import COMMAND, SECRET, TOKEN
+
+SECRETS = {
+    "webhook-secret": SECRET,
+    "admin-token": TOKEN,
+    "airflow-username": "bridge",
+    "airflow-password": "bridge",
+    "token": "a-token",
+    "ca.pem": Path(certifi.where()).read_text(),
+}
+
+
+class Pod:
+    """One rendered pod as processes on this machine: /etc/bridge and /data are folders, the ports are free ones."""
+
+    def __init__(
+        self, folder: Path, pod: Manifest, objects: list[Manifest], *, airflow_url: str = "http://127.0.0.1:9"
+    ) -> None:
+        """Lay out every volume as the kubelet would."""
+        self.folder, self.spec = folder, pod["spec"]
+        self.port, self.admin_port = free_port(), free_port()
+        self.folders: dict[str, Projected] = {}
+        maps = {one["metadata"]["name"]: one["data"] for one in of_kind(objects, "ConfigMap")}
+        (folder / "data").mkdir(exist_ok=True)
+        mounts = {mount["name"]: mount["mountPath"] for mount in self.spec["containers"][0]["volumeMounts"]}
+        for volume in self.spec["volumes"]:
+            files = maps[volume["configMap"]["name"]] if "configMap" in volume else SECRETS
+            moved = {name: self.moved(text, airflow_url) for name, text in files.items()}
+            self.folders[volume["name"]] = Projected(Path(self.moved(mounts[volume["name"]])), moved)
+
+    def moved(self, text: str, airflow_url: str = "") -> str:
+        """Replace the pod's places by this machine's."""
+        text = text.replace("http://airflow-api-server.airflow.svc.cluster.local:8080", airflow_url)
+        return text.replace("/etc/bridge", f"{self.folder}/etc").replace("/data", f"{self.folder}/data")
+
+    def environment(self, container: Manifest) -> dict[str, str]:
+        """Return the container's variables, and nothing of the tests' own but the proxy-free basics."""
+        mine = {one["name"]: self.moved(one["value"]) for one in container["env"]}
+        ports = {"BRIDGE_PORT": str(self.port), "BRIDGE_ADMIN_PORT": str(self.admin_port)}
+        return {"PATH": os.environ["PATH"]} | mine | ports
+
+    def run(self, name: str, *, port: int | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run a container to its end."""
+        every = [*self.spec.get("initContainers", []), *self.spec["containers"]]
+        (container,) = [one for one in every if one["name"] == name]
+        arguments = [self.moved(one) for one in container["args"]]
+        if port is not None:
+            arguments = [
+                f"--url=http://127.0.0.1:{port}/hooks/planasonix" if "--url=" in one else one for one in arguments
+            ]
+        command = [str(COMMAND), *arguments]
+        env = self.environment(container)
+        return subprocess.run(
+            command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder
+        )

@@ -1,0 +1,168 @@
+"""Render the chart with the real helm, and read what came out.
+
+Everything here calls the tools that `make setup` unpacked; nothing talks to a cluster.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from deploy.demo.airflow import REPOSITORY
+
+CHART = REPOSITORY / "deploy" / "chart"
+HELM = REPOSITORY / ".cache" / "kube" / "helm"
+KUBECTL = REPOSITORY / ".cache" / "kube" / "kubectl"
+TOOLS = REPOSITORY / ".venv-chart" / "bin"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+POSTGRESQL = {
+    "type": "postgresql",
+    "postgresql": {"url": "postgresql://bridge@db.example.com/bridge", "passwordSecret": "bridge-database"},
+}
+Manifest = dict[str, Any]
+
+# What people really choose, and everything switched on at once.
+MATRIX: dict[str, Manifest] = {
+    "default": {},
+    "postgresql": {"store": POSTGRESQL, "replicas": 3},
+    "autoscaled": {
+        "store": POSTGRESQL,
+        "autoscaling": {"enabled": True, "waitingSeconds": 60},
+        "podDisruptionBudget": {"maxUnavailable": "25%"},
+        "topologySpread": {"whenUnsatisfiable": "DoNotSchedule"},
+    },
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "host": "hooks.example.com",
+            "tlsSecret": "hooks-tls",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"},
+        }
+    },
+    "gateway": {
+        "httpRoute": {
+            "enabled": True,
+            "hostnames": ["hooks.example.com"],
+            "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+        },
+        "service": {"type": "NodePort"},
+    },
+    "monitored": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
+    "existing": {
+        "config": {"existingConfigMap": "my-config"},
+        "mapping": {"existingConfigMap": "my-mapping"},
+        "secrets": ["one.with.dots", "two"],
+        "serviceAccount": {"create": False},
+        "image": {"digest": DIGEST, "pullSecrets": ["regcred"]},
+    },
+    "least": {
+        "migration": {"enabled": False},
+        "check": {"enabled": False},
+        "test": {"enabled": False},
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+        "topologySpread": {"enabled": False},
+        "preStopSeconds": 0,
+    },
+    "everything": {
+        "fullnameOverride": "b" * 60,
+        "store": {"sqlite": {"storageClass": "fast", "keepVolume": False, "accessMode": "ReadWriteOnce"}},
+        "settings": {"BRIDGE_RETENTION_DAYS": "90"},
+        "extraEnv": {"HTTPS_PROXY": "http://proxy:3128"},
+        "drainSeconds": 10,
+        "check": {"airflow": True},
+        "networkPolicy": {"planasonix": {"enabled": True}, "prometheus": []},
+        "podAnnotations": {"a/b": "c"},
+        "podLabels": {"team": "data"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "spot", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "serviceAccount": {"annotations": {"cloud/role": "bridge"}},
+        "adminService": {"port": 9000, "annotations": {"a": "b"}},
+    },
+}
+
+
+def template(values: Mapping[str, Any], *options: str, release: str = "bridge") -> "subprocess.CompletedProcess[str]":
+    """Run `helm template` with these values."""
+    command = [HELM, "template", release, CHART, "--namespace", "data-platform", "--values", "-", *options]
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False, timeout=60)
+
+
+def render(values: Mapping[str, Any], *options: str, release: str = "bridge") -> list[Manifest]:
+    """Return the objects that helm makes of these values."""
+    done = template(values, *options, release=release)
+    assert done.returncode == 0, done.stderr
+    return read_all(done.stdout)
+
+
+def read_all(text: str) -> list[Manifest]:
+    """Return the objects of a YAML stream."""
+    return [document for document in YAML(typ="safe").load_all(text) if document]
+
+
+def of_kind(objects: list[Manifest], *kinds: str, name: str = "") -> list[Manifest]:
+    """Return the objects of these kinds whose name ends so."""
+    return [one for one in objects if one["kind"] in kinds and one["metadata"]["name"].endswith(name)]
+
+
+def pods(objects: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """Yield every pod, bare or of a template: what it belongs to, and its metadata and spec."""
+    for one in objects:
+        label = f"{one['kind']}/{one['metadata']['name']}"
+        if one["kind"] == "Pod":
+            yield label, one
+        elif one["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield label, one["spec"]["template"]
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    """Return every container of a pod, those of the start too."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def quantity(text: str | int | float) -> float:
+    """Return what a Kubernetes quantity amounts to."""
+    factors = {"m": 1e-3, "k": 1e3, "Ki": 2**10, "M": 1e6, "Mi": 2**20, "G": 1e9, "Gi": 2**30, "T": 1e12, "Ti": 2**40}
+    for suffix, factor in sorted(factors.items(), key=lambda item: -len(item[0])):
+        if isinstance(text, str) and text.endswith(suffix):
+            return float(text.removesuffix(suffix)) * factor
+    return float(text)
+
+
+class Projected:
+    """A folder as the kubelet makes it of a ConfigMap or a Secret: every change is one swap of `..data`."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
+        """Make it; the files are links through `..data`."""
+        self.folder = folder
+        self._count = 0
+        folder.mkdir(parents=True)
+        self.write(files)
+        for name in files:
+            (folder / name).symlink_to(Path("..data") / name)
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Replace the whole content at once, then remove the old one, as the kubelet does."""
+        self._count += 1
+        fresh = self.folder / f"..2026_{self._count:04}"
+        fresh.mkdir()
+        for name, text in files.items():
+            (fresh / name).write_text(text)
+        data = self.folder / "..data"
+        old = data.resolve() if data.is_symlink() else None
+        (self.folder / "..data_tmp").symlink_to(fresh.name)
+        (self.folder / "..data_tmp").rename(data)
+        if old is not None:
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()

@@ -1,0 +1,79 @@
+"""The examples and the commands of the README are accepted: by the chart, and by the bridge itself."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.airflow import REPOSITORY
+from tests.chart.pod import Pod
+from tests.chart.support import CHART, HELM, of_kind, read_all, render
+
+EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
+CHAPTER = (REPOSITORY / "README.md").read_text().partition("\n## Kubernetes\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_passes_the_check_before_it_lands(example: Path, tmp_path: Path) -> None:
+    """The chart renders it, and the hook's own command is content with its bridge.yaml and the files it names."""
+    (values,) = read_all(example.read_text())
+    objects = render(values)
+    (job,) = of_kind(objects, "Job")
+    done = Pod(tmp_path, job["spec"]["template"], objects).run("check")
+    assert (done.returncode, done.stdout[:4]) == (0, "ok: "), done.stderr
+
+
+def test_there_is_an_example_for_every_airflow_that_the_readme_promises() -> None:
+    """Same cluster, Airflow 3 with either auth manager, far away."""
+    assert [path.stem for path in EXAMPLES] == ["airflow3-fab", "airflow3-simple", "far-airflow", "same-cluster"]
+
+
+@pytest.mark.parametrize("verb", ["install", "upgrade"])
+def test_helm_commands_of_the_readme_render(verb: str, tmp_path: Path) -> None:
+    """Their options are values of the chart; `--set-file` gets the files of deploy/plain."""
+    commands = [
+        shlex.split(line)
+        for block in re.findall(r"```\n(.*?)```", CHAPTER, re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith(f"helm {verb} ")
+    ]
+    assert commands
+    for name in ("bridge.yaml", "mapping.yaml"):
+        (tmp_path / name).write_text((REPOSITORY / "deploy" / "plain" / name).read_text())
+    for command in commands:
+        options = [option for option in command[4:] if option != "--reset-then-reuse-values"]
+        done = subprocess.run(
+            [HELM, "template", command[2], CHART, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_names_in_the_readme_are_those_of_the_chart() -> None:
+    """What the chapter calls `bridge-planasonix-bridge...` is there, in a release called `bridge`."""
+    objects = render({}, release="bridge")
+    (workload,) = of_kind(objects, "StatefulSet")
+    claim = workload["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
+    pod = f"{workload['metadata']['name']}-0"
+    (job,) = of_kind(objects, "Job")
+    assert {f"exec {pod} ", f"pvc {claim}-{pod} ", f"job/{job['metadata']['name']} "} <= set(
+        re.findall(r"exec \S+ |pvc \S+ |job/\S+ ", CHAPTER)
+    )
+
+
+def test_the_rule_for_the_adapter_names_what_the_autoscaler_asks_for() -> None:
+    """Metric and label of the external metric are those of the HorizontalPodAutoscaler."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
+    (rule,) = read_all(text)[0]["externalRules"]
+    values = {
+        "store": {"type": "postgresql", "postgresql": {"url": "postgresql://a@b/c"}},
+        "autoscaling": {"enabled": True, "waitingSeconds": 5},
+    }
+    (scaler,) = of_kind(render(values), "HorizontalPodAutoscaler")
+    metric = scaler["spec"]["metrics"][1]["external"]["metric"]
+    assert metric["name"] == rule["name"]["as"]
+    assert set(metric["selector"]["matchLabels"]) == set(rule["resources"]["overrides"])
+    board = json.loads((CHART / "files" / "dashboard.json").read_text())
+    assert metric["name"] in json.dumps(board)  # whose metrics are held against a running bridge elsewhere

@@ -1,0 +1,37 @@
+"""The plain manifests are the chart's, and kustomize builds them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.plain.write import NAMESPACE, PLAIN, copies, manifests
+from tests.chart.support import KUBECTL, TOOLS, containers, of_kind, pods, read_all
+
+
+def test_plain_manifests_are_in_step_with_the_chart() -> None:
+    """`make plain` would change nothing, and kustomization.yaml lists every file that it makes."""
+    made = copies() | manifests()
+    assert [path.name for path, text in made.items() if path.read_text() != text] == []
+    listed = read_all((PLAIN / "kustomization.yaml").read_text())[0]["resources"]
+    assert set(listed) == {path.name for path in manifests()} | {"namespace.yaml"}
+
+
+@pytest.mark.parametrize("version", ["1.35", "1.36", "1.37"])
+def test_kustomize_builds_what_kubernetes_takes(version: str, tmp_path: Path) -> None:
+    """Every object fits the strict schema, lies in the namespace and finds the ConfigMaps it mounts."""
+    done = subprocess.run([KUBECTL, "kustomize", PLAIN], capture_output=True, text=True, check=True)
+    objects = read_all(done.stdout)
+    file = tmp_path / "objects.yaml"
+    file.write_text("".join(f"---\n{json.dumps(one)}\n" for one in objects))
+    command = [TOOLS / "kubernetes-validate", "-k", version, "--strict", file]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert {one["metadata"].get("namespace", NAMESPACE) for one in objects} == {NAMESPACE}
+    made = {one["metadata"]["name"]: set(one["data"]) for one in of_kind(objects, "ConfigMap")}
+    ((_, pod),) = pods(objects)
+    used = {one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one}
+    assert made == {"planasonix-bridge-config": {"bridge.yaml"}, "planasonix-bridge-mapping": {"mapping.yaml"}}
+    assert used == set(made)
+    assert len(containers(pod)) == 2
