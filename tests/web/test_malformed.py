@@ -3,6 +3,7 @@
 security.md, Bytes and signature: "Content-Length with Transfer-Encoding is refused"; Parsing: header bounds.
 """
 
+import contextlib
 import re
 import socket
 import time
@@ -42,7 +43,8 @@ def converse(bridge: BridgeProcess, sent: bytes, *, is_half_closed: bool = False
         try:
             connection.sendall(sent)
             if is_half_closed:
-                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # it may be closed already
+                    connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65_536):
                 received += piece
         except (TimeoutError, ConnectionError):
