@@ -50,6 +50,13 @@ class PlanasonixClient:
         except LookupNotFound:
             raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
 
+    def take_over(self, api: PlanasonixApi) -> None:
+        """Ask with another key from the next question on."""
+        with self._lock:
+            self._api = api
+            if self._opened is not None:
+                self._opened.headers["Authorization"] = f"Bearer {api.key.reveal()}"
+
     def close(self) -> None:
         """Close the connections."""
         with self._lock:

@@ -113,6 +113,11 @@ class BridgeProcess:
         self._env[name] = value
         self.process = self._process()
 
+    def remove_variable(self, name: str) -> None:
+        """Take a variable away for the next start."""
+        del self._env[name]
+        self.process = self._process()
+
     @property
     def log(self) -> str:
         """What it wrote to stderr so far."""

@@ -37,6 +37,13 @@ class Airflow:
         self._opened: Session | None = None
         self._paused: dict[str, tuple[float, bool]] = {}
 
+    def take_over(self, target: AirflowTarget) -> None:
+        """Sign in with other credentials from the next time on; everything else stays as it is."""
+        with self._lock:
+            self._target = target
+            if self._opened is not None:
+                self._opened.take_over(target)
+
     def warm_up(self) -> None:
         """Import the Airflow client now, so that the first trigger does not wait for it."""
         self._session()

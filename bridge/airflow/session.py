@@ -39,6 +39,10 @@ class Session:
         self._configured = target.version if target.version in _API else None
         self._version = self._configured
 
+    def take_over(self, target: AirflowTarget) -> None:
+        """Sign in as this target says from the next time on; a token that still holds is used up."""
+        self._target = target
+
     def version(self) -> str | Trouble:
         """Return Airflow's major version, "2" or "3": as configured, or as found out (anew once its health is gone)."""
         if self._version is None:

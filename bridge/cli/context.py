@@ -1,7 +1,7 @@
 """What commands need of the environment: settings, configuration, the store."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,24 @@ def configuration(settings: Environment) -> Config:
     """Read bridge.yaml; raises ConfigError."""
     path = settings.config
     return read_config(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+
+
+def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
+    """Return what reads the settings, and the configuration of today's bridge.yaml with the secrets of that moment.
+
+    Raises ConfigError, and so does what it returns.
+    """
+    text, path = _text(settings.config), settings.config
+    return lambda: (
+        read_environment(os.environ),
+        read_config(text, file=str(path), environ=os.environ, base_dir=path.parent),
+    )
+
+
+def token_files() -> tuple[Path, ...]:
+    """Return the files of secrets that variables name and that may change while running."""
+    named = os.environ.get("BRIDGE_ADMIN_TOKEN_FILE")
+    return (Path(named),) if named else ()
 
 
 def mapping(settings: Environment, config: Config) -> Mapping:

@@ -21,7 +21,8 @@ def serve() -> None:
 
     environment = context.environment()
     logs.configure(environment.log_level, environment.log_format, sys.stderr)
-    Service(environment, context.configuration(environment)).run()
+    read = context.reader(environment)
+    Service(environment, read()[1], read=read, token_files=context.token_files()).run()
 
 
 def migrate() -> None:

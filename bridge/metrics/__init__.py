@@ -154,6 +154,8 @@ class Metrics:
         self.mapping_reloads = self._counter(
             "mapping_reloads_total", "Changes of the mapping file, by outcome.", "outcome"
         )
+        self.secrets_broken = self._gauge("secrets_broken", "1 while a file of a secret cannot be used.")
+        self.secrets_loaded_at = self._gauge("secrets_loaded_timestamp_seconds", "When the secrets in use were read.")
         self._gauge("build_info", "1 for the version that runs.", "version").labels(__version__).set(1)
 
     def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:

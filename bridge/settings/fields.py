@@ -34,17 +34,19 @@ class Entry(BaseModel):
 class _Outside:
     environ: Mapping[str, str]
     base_dir: Path
+    secret_files: list[Path]
 
 
 _outside: ContextVar[_Outside] = ContextVar("outside")
 
 
 @contextmanager
-def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[None]:
-    """Let references lead to this environment and this folder."""
-    token = _outside.set(_Outside(environ, base_dir))
+def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[list[Path]]:
+    """Let references lead to this environment and this folder; gives the files of secrets, as they are read."""
+    outside = _Outside(environ, base_dir, [])
+    token = _outside.set(outside)
     try:
-        yield
+        yield outside.secret_files
     finally:
         _outside.reset(token)
 
@@ -57,7 +59,8 @@ def resolve(reference: object) -> Secret:
         case {"env": str(name), **rest} if not rest:
             return Secret(read_variable(outside.environ, name))
         case {"file": str(path), **rest} if not rest:
-            return Secret(read_file(outside.base_dir / path))
+            outside.secret_files.append(outside.base_dir / path)
+            return Secret(read_file(outside.secret_files[-1]))
     raise ValueError(_HOW if given else _LITERAL)
 
 

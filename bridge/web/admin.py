@@ -29,17 +29,17 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 class Guard:
     """Lets a request through only with the token; compares in constant time and reads no URL."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, metrics_open: bool) -> None:
-        """`metrics_open`: /metrics needs no token."""
+    def __init__(self, app: ASGIApp, *, token: Callable[[], str | None], metrics_open: bool) -> None:
+        """`token` returns the one of this moment; `metrics_open`: /metrics needs none."""
         self._app = app
-        self._token = None if token is None else b"Bearer " + token.encode()
+        self._token = token
         self._metrics_open = metrics_open
-        self._next_step = _NEED_TOKEN if token else _NEED_LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or pass on."""
         if scope["type"] == "http" and not self._allows(scope):
-            response = _json({"error": "unauthorized", "next_step": self._next_step}, 401)
+            next_step = _NEED_TOKEN if self._token() else _NEED_LOOPBACK
+            response = _json({"error": "unauthorized", "next_step": next_step}, 401)
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -48,13 +48,14 @@ class Guard:
         if self._metrics_open and scope["path"] == "/metrics":
             return True
         headers = dict(scope["headers"])
-        if self._token is None:
+        token = self._token()
+        if token is None:
             host = headers.get(b"host", b"").decode("latin-1")
             return host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
-        return hmac.compare_digest(headers.get(b"authorization", b""), self._token)
+        return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + token.encode())
 
 
-def admin_app(api: Api, *, token: str | None, metrics_open: bool) -> Starlette:
+def admin_app(api: Api, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:
     """Build the admin application."""
 
     async def metrics(_: Request) -> Response:

@@ -19,6 +19,7 @@ from bridge.planning import Subject, plan
 from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
 from bridge.resealing import Resealing
+from bridge.rotating import SecretsState
 from bridge.routing import subject
 from bridge.settings import Source
 
@@ -39,6 +40,7 @@ class Api:
         sources: Mapping[str, Source],
         resealing: Resealing,
         max_hops: int,
+        secrets: Callable[[], SecretsState],
         on_replayed: Callable[[], None],
     ) -> None:
         """`sources` by name; `on_replayed` wakes routing and firing."""
@@ -48,6 +50,7 @@ class Api:
         self._metrics = metrics
         self._sources = sources
         self._resealing = resealing
+        self._secrets = secrets
         self._max_hops = max_hops
         self._on_replayed = on_replayed
 
@@ -66,6 +69,10 @@ class Api:
                 "routes": len(state.mapping.routes),
                 "loaded_at": views.instant(state.loaded_at),
                 "problems": [str(problem) for problem in state.problems],
+            },
+            "secrets": {
+                "loaded_at": views.instant(self._secrets().loaded_at),
+                "problems": [str(problem) for problem in self._secrets().problems],
             },
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
             "waiting": {

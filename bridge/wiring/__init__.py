@@ -8,21 +8,19 @@ The Airflow client costs about a second to import, so that happens after ready, 
 """
 
 import asyncio
-import contextlib
 import gc
-import ipaddress
 import os
-import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
 from bridge import inbox as inboxes
 from bridge.airflow import Airflow
-from bridge.errors import ConfigError, Problem
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox
 from bridge.listening import Bounds, Server, address, listen, server
@@ -31,9 +29,9 @@ from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
 from bridge.resealing import Resealing
+from bridge.rotating import Rotating
 from bridge.routing import Router
 from bridge.settings import Config, Environment
-from bridge.signature import advise
 from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
 from bridge.watching import Watching
@@ -41,6 +39,7 @@ from bridge.web.admin import MOST_BYTES, admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
+from bridge.wiring.preparing import check_admin, on_signals, warn_of_keys
 
 _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
@@ -54,17 +53,31 @@ _WITH_CHUNKS = 6
 class Service:
     """One running bridge."""
 
-    def __init__(self, environment: Environment, config: Config) -> None:
-        """Build everything; raises ConfigError, InboxInUse. Nothing runs yet, nothing listens."""
+    def __init__(
+        self,
+        environment: Environment,
+        config: Config,
+        *,
+        read: Callable[[], tuple[Environment, Config]] | None = None,
+        token_files: Sequence[Path] = (),
+    ) -> None:
+        """Build everything; raises ConfigError, InboxInUse. Nothing runs yet, nothing listens.
+
+        `read` reads both anew, with the secrets that their files have by then; without it they stay as they are.
+        `token_files`: files of secrets that the environment names.
+        """
         self._environment = environment
-        _check_admin(environment)
+        self._admin_token = environment.admin_token
+        self._read = read
+        self._token_files = token_files
+        check_admin(environment)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
         before, after = inboxes.prepare(environment.database_url, password=environment.database_password)
         if before != after:
             _log.info("migrated", before=before, after=after)
-        _warn_of_keys(config)
+        warn_of_keys(config)
         self._metrics = _metrics_of(config)
         self._inbox = Inbox(
             environment.database_url,
@@ -111,7 +124,22 @@ class Service:
             on_moved=self._wake_all,
         )
         self._sources = config.sources
-        self._proxies = config.proxies
+        self._build_faces(environment, config)
+
+    def _build_faces(self, environment: Environment, config: Config) -> None:
+        self._receiving = Receiving(
+            sources=config.sources,
+            inbox=self._inbox,
+            metrics=self._metrics,
+            on_accepted=self._router.wake,
+            proxies=config.proxies,
+        )
+        self._rotating = Rotating(
+            files=[*config.secret_files, *self._token_files] if self._read else (),
+            read=self._read or (lambda: (environment, config)),
+            take_over=self._take_over,
+            metrics=self._metrics,
+        )
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""
@@ -126,7 +154,7 @@ class Service:
 
     async def _serve(self) -> None:
         stopping = asyncio.Event()
-        _on_signals(stopping)
+        on_signals(stopping)
         public, admin = self._servers()
         recovered = await asyncio.to_thread(self._inbox.recover)
         if recovered:
@@ -135,6 +163,7 @@ class Service:
         self._dispatcher.start()
         self._router.start()
         self._mapping.start()
+        self._rotating.start()
         self._upkeep.start()
         self._watching.start()
         self._resealing.start()
@@ -183,6 +212,7 @@ class Service:
 
     def _stop_flows(self, deadline: float) -> None:
         self._mapping.stop()
+        self._rotating.stop()
         self._upkeep.stop()
         self._watching.stop()
         self._resealing.stop()
@@ -200,15 +230,8 @@ class Service:
 
     def _servers(self) -> tuple[Server, Server]:
         environment = self._environment
-        receiving = Receiving(
-            sources=self._sources,
-            inbox=self._inbox,
-            metrics=self._metrics,
-            on_accepted=self._router.wake,
-            proxies=self._proxies,
-        )
         self._hooks = Hooks(
-            receiving=receiving,
+            receiving=self._receiving,
             metrics=self._metrics,
             max_body_bytes=environment.max_body_bytes,
             body_seconds=environment.body_seconds,
@@ -221,10 +244,10 @@ class Service:
             sources=self._sources,
             resealing=self._resealing,
             max_hops=environment.max_hops,
+            secrets=lambda: self._rotating.state,
             on_replayed=self._wake_all,
         )
-        token = environment.admin_token.reveal() if environment.admin_token else None
-        admin = admin_app(api, token=token, metrics_open=environment.metrics_open)
+        admin = admin_app(api, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness)
         return self._server(public, "public"), self._server(admin, "admin")
 
@@ -242,6 +265,21 @@ class Service:
         )
         return server(app, name=name, bounds=bounds, metrics=self._metrics)
 
+    def _token(self) -> str | None:
+        return self._admin_token.reveal() if self._admin_token else None
+
+    def _take_over(self, read: tuple[Environment, Config]) -> None:
+        """Put other secrets to use; everything else stays as it was at the start."""
+        environment, config = read
+        self._admin_token = environment.admin_token
+        self._receiving.take_over(config.sources)
+        for name, (_, airflow) in self._airflows.items():
+            airflow.take_over(config.airflows[name])
+        for name, client in self._apis.items():
+            api = config.sources[name].api
+            if api is not None:
+                client.take_over(api)
+
     def _wake_all(self) -> None:
         self._router.wake()
         self._dispatcher.wake()
@@ -254,34 +292,3 @@ def _metrics_of(config: Config) -> Metrics:
         for key in source.verifier.keys:
             metrics.observe_key(name, key.id, expires_at=key.not_after)
     return metrics
-
-
-def _check_admin(environment: Environment) -> None:
-    """Without a token the admin listener serves loopback only."""
-    if environment.admin_token is not None or environment.admin_host == "localhost":
-        return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(environment.admin_host).is_loopback:
-            return
-    what = f"without BRIDGE_ADMIN_TOKEN only a loopback address is served, not {environment.admin_host}; set the token"
-    raise ConfigError([Problem("BRIDGE_ADMIN_HOST", 0, 0, what)])
-
-
-def _on_signals(stopping: asyncio.Event) -> None:
-    """First SIGTERM or SIGINT: stop in order. Second: stop at once; nothing durable is lost by that."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(1)
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-
-
-def _warn_of_keys(config: Config) -> None:
-    """Say loudly at start what is weak or out of its time."""
-    for name, source in config.sources.items():
-        for said in advise(source.verifier, time.time()):
-            _log.warning("keys", source=name, detail=said)

@@ -1,0 +1,47 @@
+"""What is looked at and said before a service runs, and how a signal stops it."""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import time
+
+import structlog
+
+from bridge.errors import ConfigError, Problem
+from bridge.settings import Config, Environment
+from bridge.signature import advise
+
+_log = structlog.get_logger("bridge")
+
+
+def check_admin(environment: Environment) -> None:
+    """Without a token the admin listener serves loopback only."""
+    if environment.admin_token is not None or environment.admin_host == "localhost":
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(environment.admin_host).is_loopback:
+            return
+    what = f"without BRIDGE_ADMIN_TOKEN only a loopback address is served, not {environment.admin_host}; set the token"
+    raise ConfigError([Problem("BRIDGE_ADMIN_HOST", 0, 0, what)])
+
+
+def on_signals(stopping: asyncio.Event) -> None:
+    """First SIGTERM or SIGINT: stop in order. Second: stop at once; nothing durable is lost by that."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def warn_of_keys(config: Config) -> None:
+    """Say loudly at start what is weak or out of its time."""
+    for name, source in config.sources.items():
+        for said in advise(source.verifier, time.time()):
+            _log.warning("keys", source=name, detail=said)

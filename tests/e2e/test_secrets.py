@@ -1,0 +1,127 @@
+"""Secrets in files, swapped as Kubernetes does while webhooks come: nothing is refused, nothing is restarted."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bridge.signature import PRESETS, Key, sign
+from tests.service import BridgeProcess, body, wait_for
+from tests.standin import Standin
+
+MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
+_OLD, _NEW = "whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4", "whsec_00c1d2e3f405162738495a6b7c8d9eaf"
+_ADMIN = ("admin-token-4f7d1c0b9a8e7d6c", "admin-token-a39281706f5e4d3c")
+
+
+class Mounted:
+    """A folder as the kubelet mounts a Secret: files are links into ..data, which is a link that is swapped."""
+
+    def __init__(self, folder: Path, **files: str) -> None:
+        """Mount it."""
+        self.folder = folder
+        self._count = 0
+        folder.mkdir()
+        self.swap(**files)
+        for name in files:
+            (folder / name).symlink_to(f"..data/{name}")
+
+    def swap(self, **files: str) -> None:
+        """Write all files anew and swap the link, in one step."""
+        self._count += 1
+        made = self.folder / f"..{self._count}"
+        made.mkdir()
+        for name, text in files.items():
+            (made / name).write_text(text)
+        beside = self.folder / "..data_tmp"
+        beside.symlink_to(made.name)
+        beside.rename(self.folder / "..data")
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    """A stand-in for Airflow, listening."""
+    with Standin() as one:
+        yield one
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Mounted:
+    """The secrets of a source (old and new), and the admin token."""
+    return Mounted(tmp_path / "secrets", old=_OLD, new=_OLD[::-1], admin=_ADMIN[0])
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, standin: Standin, mounted: Mounted) -> Iterator[BridgeProcess]:
+    """A bridge whose secrets are these files."""
+    settings = {"BRIDGE_ADMIN_TOKEN_FILE": str(mounted.folder / "admin")}
+    (tmp_path / "bridge").mkdir()
+    one = BridgeProcess(
+        tmp_path / "bridge", airflow_url=standin.url, mapping=MAPPING, settings=settings, more="    rate: 500"
+    )
+    one.remove_variable("BRIDGE_ADMIN_TOKEN")
+    config = one.folder / "bridge.yaml"
+    keys = "".join(f"\n        - {{id: {name}, file: {mounted.folder / name}}}" for name in ("old", "new"))
+    text = config.read_text()
+    before, _, after = text.partition("\n        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}")
+    config.write_text(before + keys + after)
+    one.start()
+    yield one
+    one.close()
+
+
+def _send(bridge: BridgeProcess, event: str, secret: str) -> int:
+    payload = body(event=event)
+    headers = sign(PRESETS["planasonix"], Key("k", secret.encode()), payload, int(time.time()))
+    url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+    return httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=10).status_code
+
+
+def _status(bridge: BridgeProcess, token: str) -> httpx.Response:
+    url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/status"
+    return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+
+def test_rotation_refuses_nothing(bridge: BridgeProcess, mounted: Mounted, standin: Standin) -> None:
+    """The new secret is mounted, the sender changes over, the old one goes: 202 all the time, and the same process."""
+    pid = bridge.process.pid
+    secret = [_OLD]
+    answers: Counter[int] = Counter()
+    is_over = threading.Event()
+
+    def sender() -> None:
+        while not is_over.is_set():
+            answers[_send(bridge, f"evt_{sum(answers.values())}", secret[0])] += 1
+
+    sending = threading.Thread(target=sender)
+    sending.start()
+    try:
+        mounted.swap(old=_OLD, new=_NEW, admin=_ADMIN[0])
+        wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=10, what="the new secret is known")
+        secret[0] = _NEW
+        time.sleep(0.5)
+        mounted.swap(old=_OLD[::-1], new=_NEW, admin=_ADMIN[1])
+        wait_for(lambda: _send(bridge, "evt_old", _OLD) == 401, seconds=10, what="the old secret is forgotten")
+        wait_for(lambda: _status(bridge, _ADMIN[1]).status_code == 200, seconds=10, what="the admin token is new")
+    finally:
+        is_over.set()
+        sending.join()
+    assert set(answers) == {202}
+    assert _status(bridge, _ADMIN[0]).status_code == 401
+    assert (bridge.process.pid, bridge.process.is_running) == (pid, True)
+    wait_for(lambda: len(standin.runs()) > answers[202], seconds=30, what="all fired")
+
+
+def test_broken_secret_is_told_and_refuses_nothing(bridge: BridgeProcess, mounted: Mounted) -> None:
+    """Too short, and a placeholder: the last good ones stay in use, and `status` says which file is to be mended."""
+    mounted.swap(old="short", new="changeme-changeme-changeme", admin=_ADMIN[1])
+    wait_for(lambda: bool(_status(bridge, _ADMIN[0]).json()["secrets"]["problems"]), seconds=10, what="it is told")
+    problems = _status(bridge, _ADMIN[0]).json()["secrets"]["problems"]
+    assert any("shorter than 24 bytes" in problem for problem in problems)
+    assert _send(bridge, "evt_1", _OLD) == 202
+    assert "secrets_broken" in bridge.log
+    assert "changeme" not in bridge.log
