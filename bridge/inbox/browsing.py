@@ -175,6 +175,18 @@ def last_deliveries(connection: Connection) -> dict[str, datetime]:
     return {source: instant(received_at) for source, received_at in connection.execute(statement)}
 
 
+def keys_used(connection: Connection, *, since: datetime, until: datetime, most: int) -> set[tuple[str, str]]:
+    """Return source and key of those that signed webhooks of a time, by the latest `most` of them."""
+    values = {"since": first_id(microseconds(since)), "until": first_id(microseconds(until)), "most": most}
+    return {(row.source, row.key_id) for row in connection.execute(_KEYS_USED, values)}
+
+
+_KEYS_USED = text(
+    "SELECT DISTINCT source, key_id FROM (SELECT source, key_id FROM deliveries"
+    " WHERE id >= :since AND id < :until ORDER BY id DESC LIMIT :most) AS latest"
+)
+
+
 def odd(connection: Connection) -> Mapping[str, int]:
     """Return how many deliveries and triggers ended in a state that a person should know of."""
     statement = text(

@@ -52,6 +52,7 @@ PARTS = (
     "watching",
     "resealing",
     "secrets",
+    "reminding",
 )
 # What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)

@@ -23,11 +23,12 @@ from bridge import inbox as inboxes
 from bridge.airflow import Airflow
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox
-from bridge.listening import Bounds, Server, address, listen, server
+from bridge.listening import Server, address, listen, server
 from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
+from bridge.reminding import Reminding
 from bridge.resealing import Resealing
 from bridge.rotating import Rotating
 from bridge.routing import Router
@@ -35,19 +36,15 @@ from bridge.settings import Config, Environment
 from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
 from bridge.watching import Watching
-from bridge.web.admin import MOST_BYTES, admin_app
+from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
-from bridge.wiring.preparing import check_admin, on_signals, warn_of_keys
+from bridge.wiring.preparing import bounds, check_admin, on_signals, warn_of_keys
 
 _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
-# All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
-_UNFINISHED_BYTES = 8_388_608
-_UNFINISHED_BODIES = 4
-_WITH_CHUNKS = 6
 
 
 class Service:
@@ -127,6 +124,11 @@ class Service:
         self._build_faces(environment, config)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
+        self._reminding = Reminding(
+            inbox=self._inbox,
+            verifiers={name: source.verifier for name, source in config.sources.items()},
+            metrics=self._metrics,
+        )
         self._receiving = Receiving(
             sources=config.sources,
             inbox=self._inbox,
@@ -164,6 +166,7 @@ class Service:
         self._router.start()
         self._mapping.start()
         self._rotating.start()
+        self._reminding.start()
         self._upkeep.start()
         self._watching.start()
         self._resealing.start()
@@ -213,6 +216,7 @@ class Service:
     def _stop_flows(self, deadline: float) -> None:
         self._mapping.stop()
         self._rotating.stop()
+        self._reminding.stop()
         self._upkeep.stop()
         self._watching.stop()
         self._resealing.stop()
@@ -252,18 +256,7 @@ class Service:
         return self._server(public, "public"), self._server(admin, "admin")
 
     def _server(self, app: object, name: str) -> Server:
-        environment = self._environment
-        body = max(environment.max_body_bytes, MOST_BYTES)
-        bounds = Bounds(
-            head_bytes=environment.max_head_bytes,
-            headers=environment.max_headers,
-            head_seconds=environment.head_seconds,
-            idle_seconds=environment.idle_seconds,
-            connections=environment.max_connections,
-            message_bytes=_WITH_CHUNKS * body + environment.max_head_bytes,
-            unfinished_bytes=max(_UNFINISHED_BYTES, _UNFINISHED_BODIES * environment.max_body_bytes),
-        )
-        return server(app, name=name, bounds=bounds, metrics=self._metrics)
+        return server(app, name=name, bounds=bounds(self._environment), metrics=self._metrics)
 
     def _token(self) -> str | None:
         return self._admin_token.reveal() if self._admin_token else None

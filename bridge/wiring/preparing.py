@@ -10,10 +10,30 @@ import time
 import structlog
 
 from bridge.errors import ConfigError, Problem
+from bridge.listening import Bounds
 from bridge.settings import Config, Environment
 from bridge.signature import advise
+from bridge.web.admin import MOST_BYTES
 
 _log = structlog.get_logger("bridge")
+# All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
+_UNFINISHED_BYTES = 8_388_608
+_UNFINISHED_BODIES = 4
+_WITH_CHUNKS = 6
+
+
+def bounds(environment: Environment) -> Bounds:
+    """Return what a stranger may cost, per listener."""
+    body = max(environment.max_body_bytes, MOST_BYTES)
+    return Bounds(
+        head_bytes=environment.max_head_bytes,
+        headers=environment.max_headers,
+        head_seconds=environment.head_seconds,
+        idle_seconds=environment.idle_seconds,
+        connections=environment.max_connections,
+        message_bytes=_WITH_CHUNKS * body + environment.max_head_bytes,
+        unfinished_bytes=max(_UNFINISHED_BYTES, _UNFINISHED_BODIES * environment.max_body_bytes),
+    )
 
 
 def check_admin(environment: Environment) -> None:
