@@ -66,7 +66,7 @@ class Inbox:
         """Open a migrated store; `password` is asked at every new connection to PostgreSQL, `ring` seals payloads.
 
         `on_intake(seconds since receipt, transaction seconds)` runs after webhooks were stored, in the writer's thread;
-        `on_access("read" or "write", seconds, whether it was done)` after anything else, in the calling one.
+        `on_access("read", "write" or "fold", seconds, whether it was done)` after anything else, where it ran.
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
         self._store = open_store(url, password)
@@ -85,7 +85,10 @@ class Inbox:
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
         self._writer = Writer(
-            lambda: self._store.open_batches(self._new_id, seal), intake_limit=intake_limit, on_intake=on_intake
+            lambda: self._store.open_batches(self._new_id, seal),
+            intake_limit=intake_limit,
+            on_intake=on_intake,
+            on_fold=lambda seconds, is_done: on_access("fold", seconds, is_done),
         )
 
     async def accept(

@@ -80,3 +80,5 @@ HELD = (
     Reason.LOOP_GUARD,
     Reason.UNKNOWN_AIRFLOW,
 )
+
+STORE_OPERATIONS = ("fold", "read", "write")
