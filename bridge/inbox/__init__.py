@@ -184,6 +184,10 @@ class Inbox:
         except DBAPIError:
             return False
 
+    def shrink(self) -> int:
+        """Give a little of what nothing uses back to the volume (SQLite); returns how many pages, 0 at the end."""
+        return self.write(self._store.shrink)
+
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""
         self._store.listen(on_news)
