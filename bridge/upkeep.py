@@ -63,10 +63,21 @@ class Upkeep:
             _log.info("pruned", deliveries=removed)
         return removed
 
+    def shrink(self) -> int:
+        """Give the room of what was removed back to the volume; returns how many pages went."""
+        pages = 0
+        while not self._stopping.is_set() and (step := self._inbox.shrink()):
+            pages += step
+            self._stopping.wait(_PAUSE_SECONDS)
+        if pages:
+            _log.info("shrunk", pages=pages)
+        return pages
+
     def _run(self) -> None:
         while not self._stopping.wait(_EVERY_SECONDS):
             try:
                 self.prune()
+                self.shrink()
             except InboxUnavailable:
                 continue  # the store says so itself; the next round comes
             except Exception:  # noqa: BLE001 - see below

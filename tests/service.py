@@ -23,6 +23,7 @@ from tests.airflow_server.server import PASSWORDS
 SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
 TOKEN = "admin-token-of-the-tests-0001"
 COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
+PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 _START_SECONDS = 30.0
 
 CONFIG = """\
@@ -100,6 +101,7 @@ class BridgeProcess:
             "AIRFLOW_PASSWORD": PASSWORDS[username] if password is None else password,
             **(settings or {}),
         }
+        self._release: Path | None = None
         self.process = self._process()
         self._client = httpx.Client(timeout=30, trust_env=False)
 
@@ -107,6 +109,11 @@ class BridgeProcess:
     def environment(self) -> dict[str, str]:
         """The variables it runs with, for commands beside it."""
         return dict(self._env)
+
+    def use_release(self, folder: Path | None) -> None:
+        """Run from the next start on the release unpacked in this folder, with today's libraries; None: today's."""
+        self._release = folder
+        self.process = self._process()
 
     def set_variable(self, name: str, value: str) -> None:
         """Change a variable for the next start."""
@@ -189,7 +196,10 @@ class BridgeProcess:
         return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=10)
 
     def _process(self) -> Process:
-        return Process("the bridge", [str(COMMAND), "serve"], env=self._env, log=self.folder / "bridge.log")
+        command, env = [str(COMMAND)], self._env
+        if self._release is not None:  # -P: the folder that the tests run in holds today's code
+            command, env = [str(PYTHON), "-P", "-m", "bridge"], {**env, "PYTHONPATH": str(self._release)}
+        return Process("the bridge", [*command, "serve"], env=env, log=self.folder / "bridge.log")
 
     def is_ready(self) -> bool:
         """Whether /readyz is green."""

@@ -66,7 +66,7 @@ class Inbox:
         """Open a migrated store; `password` is asked at every new connection to PostgreSQL, `ring` seals payloads.
 
         `on_intake(seconds since receipt, transaction seconds)` runs after webhooks were stored, in the writer's thread;
-        `on_access("read" or "write", seconds, whether it was done)` after anything else, in the calling one.
+        `on_access("read", "write" or "fold", seconds, whether it was done)` after anything else, where it ran.
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
         self._store = open_store(url, password)
@@ -85,7 +85,10 @@ class Inbox:
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
         self._writer = Writer(
-            lambda: self._store.open_batches(self._new_id, seal), intake_limit=intake_limit, on_intake=on_intake
+            lambda: self._store.open_batches(self._new_id, seal),
+            intake_limit=intake_limit,
+            on_intake=on_intake,
+            on_fold=lambda seconds, is_done: on_access("fold", seconds, is_done),
         )
 
     async def accept(
@@ -180,6 +183,10 @@ class Inbox:
             return any(self._store.scrub() for _ in range(_SCRUBS))
         except DBAPIError:
             return False
+
+    def shrink(self) -> int:
+        """Give a little of what nothing uses back to the volume (SQLite); returns how many pages, 0 at the end."""
+        return self.write(self._store.shrink)
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from bridge.errors import ConfigError, InboxInUse, Problem
 
 BUSY_MILLISECONDS = 5_000
+_LOG_BYTES = 67_108_864  # a log that grew beyond this (a reader held it back) is cut when it is begun anew
 
 
 def read_url(text: str) -> URL:
@@ -68,7 +69,10 @@ def open_readers(url: URL, *, connections: int = 4) -> Engine:
 
 def _prepare_writer(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    # For a file that has no tables yet, and so before WAL makes its first page: what is deleted can be given back.
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     # What is pruned, erased or rewritten is overwritten with zeros. Inserts, the hot path, free nothing.

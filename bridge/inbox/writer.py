@@ -5,7 +5,8 @@ of a connection: claim, settle, route). There is no timer: a batch is whatever w
 so a lone webhook waits for nobody and a crowd pays for one fsync. Every caller is answered only after COMMIT.
 
 Whoever fails is refused alone (bridge.inbox.batches, bridge.inbox.shared_intake); a failed COMMIT fails everyone in
-it. On PostgreSQL jobs run on connections of their own instead, and only webhooks come here.
+it, and one that failed slowly everyone who waits: they would else wait for one timeout after the other, longer than
+any sender does. On PostgreSQL jobs run on connections of their own instead, and only webhooks come here.
 """
 
 import threading
@@ -31,6 +32,7 @@ _log = structlog.get_logger("bridge.inbox")
 T = TypeVar("T")
 _REOPEN_SECONDS = 1.0
 _QUIET_SECONDS = 0.2  # with nothing to write for so long, keys are folded
+_SLOW_SECONDS = 1.0  # a commit that failed after so long would fail for whoever waits as well, and as slowly
 
 
 class _Webhook:
@@ -62,15 +64,19 @@ class Writer:
         *,
         intake_limit: int,
         on_intake: Callable[[list[float], float], None],
+        on_fold: Callable[[float, bool], None],
     ) -> None:
         """`open_batches` opens the connection to write on. `intake_limit`: webhooks that may wait.
 
-        `on_intake(seconds since receipt of each webhook, batch seconds)` runs after each commit.
+        `on_intake(seconds since receipt of each webhook, batch seconds)` runs after each commit,
+        `on_fold(seconds, whether it was done)` after each fold.
         """
         self._open_batches = open_batches
         self._queue: SimpleQueue[_Webhook | _Job | None] = SimpleQueue()
         self._intake_limit = intake_limit
         self._on_intake = on_intake
+        self._on_fold = on_fold
+        self._fold_cause: str | None = None  # of the newest fold; None: it was done
         self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
         self.crowd = 0  # webhooks that shared the newest transaction
@@ -114,8 +120,9 @@ class Writer:
                 self._serve()
             except Exception as error:  # noqa: BLE001 - the last guard of the thread: it must go on
                 _log.error("writer_failed", cause=cause(error), next_step="it opens the store again by itself")
+                self._refuse_waiting(InboxUnavailable(f"the store cannot be opened: {cause(error)}"))
                 time.sleep(_REOPEN_SECONDS)
-        self._refuse_waiting()
+        self._refuse_waiting(InboxUnavailable("the store is closed"))
 
     def _serve(self) -> None:
         with self._open_batches() as batches:
@@ -128,14 +135,15 @@ class Writer:
                 self._is_over = self._gather(batch)
                 self._commit(batches, batch)
 
-    def _refuse_waiting(self) -> None:
-        """Answer whoever came between the last batch and the end."""
-        failure = InboxUnavailable("the store is closed")
-        while not self._queue.empty():
+    def _refuse_waiting(self, failure: InboxUnavailable) -> None:
+        """Answer whoever waits at this moment, and nobody who comes meanwhile."""
+        for _ in range(self._queue.qsize()):
             item = self._queue.get()
-            if isinstance(item, _Webhook):
+            if item is None:
+                self._is_over = True
+            elif isinstance(item, _Webhook):
                 _wake(item.future.get_loop(), [(item.future, failure)])
-            elif item is not None:
+            elif item.future.set_running_or_notify_cancel():
                 item.future.set_exception(failure)
 
     def _next(self, batches: Batches) -> _Webhook | _Job | None:
@@ -151,11 +159,19 @@ class Writer:
         return self._queue.get()
 
     def _fold(self, batches: Batches) -> bool:
+        began = time.perf_counter()
         try:
             batches.fold()
         except Exception as error:  # noqa: BLE001 - webhooks must go on being stored; it is tried again
-            _log.error("fold_failed", cause=cause(error))
+            self._on_fold(time.perf_counter() - began, False)
+            told, self._fold_cause = self._fold_cause, cause(error)
+            if told != self._fold_cause:
+                _log.error("fold_failed", cause=self._fold_cause, next_step="it is tried again, webhooks are taken in")
             return False
+        self._on_fold(time.perf_counter() - began, True)
+        if self._fold_cause is not None:
+            self._fold_cause = None
+            _log.info("fold_works_again")
         return True
 
     def _gather(self, batch: list[_Webhook | _Job]) -> bool:
@@ -180,6 +196,8 @@ class Writer:
             stored, results = batches.write([item.row for item in webhooks], [job.work for job in jobs])
         except Exception as error:  # noqa: BLE001 - everyone who waits must get an answer
             self._refuse(webhooks, jobs, error)
+            if time.perf_counter() - began > _SLOW_SECONDS:
+                self._refuse_waiting(_told(error))
             batches.mend()
             return
         self._answer(webhooks, stored, time.perf_counter() - began)
@@ -206,11 +224,15 @@ class Writer:
     def _refuse(self, webhooks: list[_Webhook], jobs: list[_Job], error: Exception) -> None:
         """Nothing of this batch was committed: say so to everyone, without the statement's values."""
         _log.error("store_failed", cause=cause(error))
-        failure = InboxUnavailable(f"the store cannot commit: {cause(error)}")
+        failure = _told(error)
         if webhooks:
             _wake(webhooks[0].future.get_loop(), [(item.future, failure) for item in webhooks])
         for job in jobs:
             job.future.set_exception(failure)
+
+
+def _told(error: Exception) -> InboxUnavailable:
+    return InboxUnavailable(f"the store cannot commit: {cause(error)}")
 
 
 def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:

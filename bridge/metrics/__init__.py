@@ -128,7 +128,9 @@ class Metrics:
 
     def _store(self) -> None:
         self.store_seconds = self._histogram(
-            "store_seconds", "Time of one transaction of routing, firing or a page, with its wait.", "operation"
+            "store_seconds",
+            "Time of one transaction but intake's, with its wait; `fold` files SQLite's keys.",
+            "operation",
         )
         self.store_failures = self._counter(
             "store_failures_total", "Transactions that the store did not do.", "operation"
@@ -179,11 +181,11 @@ class Metrics:
             (self.trigger_failures, labels.FAILURES),
             (self.failures, labels.PARTS),
             (self.mapping_reloads, ("loaded", "refused")),
-            (self.store_failures, ("read", "write")),
+            (self.store_failures, labels.STORE_OPERATIONS),
         ):
             _create(counter, words)
         _create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
-        _create(self.store_seconds, ("read", "write"))
+        _create(self.store_seconds, labels.STORE_OPERATIONS)
         _create(self.triggers, [""], labels.TRIGGER_ENDS)
         self._observe_waiting([])
 
@@ -195,7 +197,7 @@ class Metrics:
         self._committed.observe(waits)
 
     def observe_store(self, operation: str, seconds: float, is_done: bool) -> None:
-        """Count one transaction that was asked of the store: `read` or `write`."""
+        """Count one transaction that was asked of the store: `read`, `write` or `fold`."""
         self.store_seconds.labels(operation).observe(seconds)
         if not is_done:
             self.store_failures.labels(operation).inc()

@@ -85,3 +85,5 @@ HELD = (
     Reason.KEY_MISSING,
     Reason.UNKNOWN_AIRFLOW,
 )
+
+STORE_OPERATIONS = ("fold", "read", "write")

@@ -4,6 +4,7 @@ The wheel's own starter is not used, not even imported: as root it creates a sys
 permissions of every directory above. This one becomes `nobody`, and copies what `nobody` cannot reach.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -79,6 +80,13 @@ class PostgresServer:
         """End it as a power cut does, and keep the cluster."""
         self._process.kill()
 
+    def freeze(self, *, is_frozen: bool = True) -> None:
+        """Stop every process of the server where it is, or let all go on."""
+        if self._process.is_running:
+            for pid in (self._process.pid, *_children(self._process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
     def url(self, database: str, *, driver: str = "") -> str:
         """The URL of a database, as `postgresql://` or `postgresql+<driver>://`."""
         return f"postgresql{'+' if driver else ''}{driver}://postgres@127.0.0.1:{self.port}/{database}"
@@ -133,6 +141,10 @@ class PostgresServer:
         site = self._directory / "programs"
         shutil.copytree(libraries, site / libraries.name)
         return Path(shutil.copytree(_INSTALLED, site / _INSTALLED.parent.name / _INSTALLED.name))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _is_reachable(path: Path) -> bool:

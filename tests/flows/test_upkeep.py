@@ -45,3 +45,38 @@ def test_stopping_takes_no_minute(inbox: Inbox, metrics: Metrics) -> None:
     began = time.monotonic()
     one.stop()
     assert time.monotonic() - began < 2
+
+
+def test_the_file_shrinks_when_much_was_removed(inbox: Inbox, store: Store, metrics: Metrics) -> None:
+    """In small steps, down to what new rows soon need; nothing that stays is touched."""
+    accept(inbox, *[f"evt_{number}" for number in range(450)], body=b"x" * 20_000)
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    kept = stored(inbox, "evt_kept")
+    fold(store)
+    before = store.one("PRAGMA page_count")
+    one = upkeep(inbox, metrics)
+    assert one.prune() == 450
+    assert store.one("PRAGMA page_count") == before
+    assert one.shrink() > before / 2
+    assert store.one("PRAGMA page_count") < before / 2
+    assert one.shrink() == 0
+    assert store.one("PRAGMA integrity_check") == "ok"
+    assert stored(inbox, "evt_kept") == kept
+
+
+def test_a_file_of_an_older_release_shrinks_after_a_vacuum(inbox: Inbox, store: Store, metrics: Metrics) -> None:
+    """It was made without the map that shrinking needs; README's command adds it."""
+    store.rows("PRAGMA auto_vacuum=NONE")
+    store.rows("VACUUM")
+    assert store.one("PRAGMA auto_vacuum") == 0
+    accept(inbox, *[f"evt_{number}" for number in range(450)], body=b"x" * 20_000)
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    one = upkeep(inbox, metrics)
+    one.prune()
+    before = store.one("PRAGMA page_count")
+    assert one.shrink() == 0
+    for statement in ("PRAGMA auto_vacuum=INCREMENTAL", "VACUUM"):
+        store.rows(statement)
+    assert store.one("PRAGMA auto_vacuum") == 2
+    assert store.one("PRAGMA page_count") < before / 2

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Connection, text
 
 from bridge.errors import InboxUnavailable, NotThere
@@ -174,3 +176,40 @@ def test_commits_are_durable(inbox: Inbox) -> None:
         return tuple(connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names)
 
     assert inbox.write(pragmas) == ("wal", 2, 1)
+
+
+@ON_SQLITE
+def test_a_fold_that_fails_is_told_once_for_each_cause(
+    open_inbox: Open, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again five times a second; the log has one line for it, one when it works again."""
+    folds: list[bool] = []
+
+    def count(operation: str, _: float, is_done: bool) -> None:
+        if operation == "fold":
+            folds.append(is_done)
+
+    store.rows("CREATE TRIGGER no_keys BEFORE INSERT ON dedup BEGIN SELECT RAISE(ABORT, 'no keys today'); END")
+    with structlog.testing.capture_logs() as log:
+        inbox = open_inbox(on_access=count)
+        stored(inbox, "evt_1")
+        wait_for(lambda: folds.count(False) >= 3)
+        store.rows("DROP TRIGGER no_keys")
+        wait_for(lambda: True in folds)
+    told = [line for line in log if line["event"].startswith("fold_")]
+    assert [line["event"] for line in told] == ["fold_failed", "fold_works_again"]
+    assert "no keys today" in told[0]["cause"]
+    assert store.has_folded()
+
+
+@ON_SQLITE
+def test_nobody_waits_for_one_timeout_after_the_other(inbox: Inbox, store: Store) -> None:
+    """A thousand webhooks before a file that somebody holds are all refused within about one wait, none is stored."""
+    store.rows("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    outcomes = asyncio.run(accept_all(inbox, [f"evt_{number}" for number in range(1000)]))
+    assert time.monotonic() - began < 12  # eight batches, each waiting for five seconds, would be forty
+    assert {type(outcome) for outcome in outcomes} == {InboxUnavailable}
+    store.rows("ROLLBACK")
+    assert all(one.is_new for one in accept(inbox, "evt_1", "evt_999"))
+    assert store.one("SELECT COUNT(*) FROM deliveries") == 2

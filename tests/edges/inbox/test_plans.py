@@ -1,0 +1,146 @@
+"""What runs all the time, and what a person asks for, never reads all of history: the plans say so."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from bridge.inbox import Inbox, browsing, deliveries, moving, triggers
+from bridge.inbox.browsing import Filter
+from bridge.inbox.ids import first_id
+from bridge.inbox.pruning import prune
+from bridge.inbox.rows import microseconds
+from bridge.model import DeliveryState, TriggerState
+from bridge.reasons import Reason
+from tests.edges.inbox.support import Store, add, stored
+
+_HISTORY = 5_000
+_NOW = datetime.now(UTC)
+_ODD_DELIVERIES = (DeliveryState.RECEIVED, *(s for s in DeliveryState if s not in ("routed", "received")))
+_ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FIRED]
+
+# By name: what is asked of the store. `True`: in a transaction that writes.
+WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
+    "due": (False, deliveries.due, {"now": _NOW, "most": 100}),
+    "claim": (
+        True,
+        triggers.claim,
+        {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "most": 10, "full": ["busy"]},
+    ),
+    "take_over": (True, triggers.take_over, {"now": _NOW}),
+    "take_over_all": (True, triggers.take_over_all, {}),
+    "take_over_lookups": (True, deliveries.take_over_lookups, {}),
+    "hold": (True, triggers.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "most": 100}),
+    "hold_strays": (True, triggers.hold_strays, {"airflows": ["default"]}),
+    "recent_starts": (
+        False,
+        triggers.recent_starts,
+        {"route": "orders", "since": _NOW, "oldest": _NOW - timedelta(hours=1), "most": 10},
+    ),
+    "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
+    "pull_in": (True, moving.pull_in, {"now": _NOW, "latest": _NOW + timedelta(days=1)}),
+    "prune": (True, prune, {"before": _NOW - timedelta(days=30), "most": 200}),
+    "waiting": (False, browsing.waiting, {}),
+    "backlog": (False, browsing.backlog, {}),
+    "odd": (False, browsing.odd, {}),
+    **{
+        f"deliveries {state}": (False, browsing.deliveries, {"wanted": Filter(state=state), "most": 20})
+        for state in _ODD_DELIVERIES
+    },
+    **{
+        f"triggers {state}": (False, browsing.triggers, {"wanted": Filter(state=state), "most": 20})
+        for state in _ODD_TRIGGERS
+    },
+    **{
+        f"triggers {state} after": (False, browsing.triggers, {"wanted": Filter(state=state, until=_NOW), "most": 20})
+        for state in _ODD_TRIGGERS
+    },
+    **{
+        f"count {state}": (False, browsing.count, {"table": "triggers", "wanted": Filter(state=state)})
+        for state in _ODD_TRIGGERS
+    },
+}
+_DELIVERY = (
+    "INSERT INTO deliveries (id, dedup_key, source, state, received_at, due_at, key_id, headers, body)"
+    " SELECT {id}, {key}, 's', 'routed', 0, 0, 'k', '{{}}', {body} FROM {series}"
+)
+_TRIGGER = (
+    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"
+    " created_at, due_at, age_from) SELECT {id}, {id}, 'orders', 'default', 'd', CAST({id} AS TEXT), '{{}}', 1,"
+    " 'fired', 0, 0, 0 FROM {series}"
+)
+
+
+@pytest.fixture
+def history(inbox: Inbox, store: Store) -> Inbox:
+    """A store with much that has ended and a little that waits."""
+    waiting = stored(inbox, "evt_waits")
+    add(inbox, waiting)
+    numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {_HISTORY}) SELECT n FROM c"  # noqa: S608
+    words = {
+        "id": f"{first_id(microseconds(_NOW - timedelta(days=2)))} + n",
+        "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(32)",
+        "body": "'x'::bytea" if store.is_postgresql else "x'78'",
+        "series": f"({numbers}) AS many",
+    }
+    store.rows(_DELIVERY.format(**words))
+    store.rows(_TRIGGER.format(**words))
+    if store.is_postgresql:
+        store.rows("ANALYZE")  # as autovacuum does; on SQLite nobody does
+    return inbox
+
+
+@pytest.fixture
+def told(history: Inbox) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement that is executed, with its values, as its driver gets them."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        found.append((statement, parameters))
+
+    engines = (history._store.reading, history._store.writing)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    yield found
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_no_statement_reads_all_of_history(
+    name: str, history: Inbox, store: Store, told: list[tuple[str, Any]]
+) -> None:
+    """Neither database scans a table, nor a whole index that has a row for everything."""
+    writes, work, values = WORK[name]
+    (history.write if writes else history.read)(work, **values)
+    statements = [
+        one for one in told if re.search(r"\b(SELECT|UPDATE|DELETE)\b.*\b(deliveries|triggers)\b", one[0], re.S)
+    ]
+    assert statements
+    for statement, parameters in statements:
+        plan = _plan(store, statement, parameters)
+        assert not _scans(plan, is_postgresql=store.is_postgresql), (statement, plan)
+
+
+def _plan(store: Store, statement: str, parameters: Any) -> str:
+    explain = "EXPLAIN " if store.is_postgresql else "EXPLAIN QUERY PLAN "
+    rows = store._connection.execute(explain + statement, parameters).fetchall()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def _scans(plan: str, *, is_postgresql: bool) -> bool:
+    if is_postgresql:
+        return bool(re.search(r"Seq Scan on (deliveries|triggers)", plan)) or _reads_everything(plan)
+    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|odd|leased)"
+    scans = re.findall(r"^SCAN (?:deliveries|triggers).*$", plan, re.M)
+    by_id = re.search(r"^SEARCH triggers USING INTEGER PRIMARY KEY \(rowid<\?\)", plan, re.M)  # all before a moment
+    return by_id is not None or any(not re.search(partial, scan) for scan in scans)
+
+
+def _reads_everything(plan: str) -> bool:
+    """Whether an index over all rows is read without a condition on it."""
+    found = re.findall(r"Index (?:Only )?Scan (?:Backward )?using \w+_pkey on \w+ .*\n(.*)", plan)
+    return any("Index Cond" not in line for line in found)
