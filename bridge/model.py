@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.reasons import Reason
 
@@ -44,8 +44,7 @@ class TriggerState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """Raw bytes whose signature was right. Only `bridge.signature` makes one."""
 
     body: bytes

@@ -7,14 +7,16 @@ what the body says is read by `routing`, after the answer.
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import structlog
 
 from bridge import event
 from bridge.errors import Refused, TooMany
 from bridge.inbox import Inbox
+from bridge.inbox.ids import delivery_text
+from bridge.inbox.intake import Stored
 from bridge.metrics import Metrics
 from bridge.metrics.labels import ACCEPTED
 from bridge.model import Verified
@@ -29,8 +31,7 @@ _HEADER_LENGTH = 200
 _QUIET_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The answer to an authentic webhook: `status` is `accepted` or `duplicate`."""
 
     delivery_id: str
@@ -75,41 +76,52 @@ class Receiving:
         """Whether webhooks of this source are taken."""
         return source in self._sources
 
-    async def accept(
+    def accept(
         self,
         source: str,
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
         path_pipeline_id: str | None,
         peer: str | None = None,
-    ) -> Receipt:
-        """Store one webhook; durable when it returns.
+        *,
+        then: Callable[[Receipt | Exception], None],
+    ) -> None:
+        """Store one webhook; it is durable when `then` is told so, on this event loop.
 
         `headers` as ASGI gives them (lower-cased names); `peer` is the address at the other end of the connection.
         Raises Refused when it is not authentic, TooMany when the source's limits are reached, and InboxUnavailable
-        when it cannot be stored; in all three cases nothing is stored.
+        when too many wait; `then` is told InboxUnavailable when it cannot be stored. Nothing is stored then.
         """
         verified = self._verify(source, headers, body, peer)
         if wait := self._quotas[source].take_delivery(time.monotonic()):
             self._metrics.refusals.labels(source, "delivery_limit").inc()
             raise TooMany("delivery_limit", wait)
-        accepted = await self._inbox.accept(
+
+        def told(stored: Stored | Exception) -> None:
+            then(stored if isinstance(stored, Exception) else self._count(source, verified, *stored))
+
+        self._inbox.accept(
             source=source,
             event_id=event.peek_id(body),
             verified=verified,
             kept=self._sources[source].kept(body),
             path_pipeline_id=path_pipeline_id,
             headers=_kept(headers),
+            then=told,
         )
+
+    def _count(self, source: str, verified: Verified, number: int, is_new: bool) -> Receipt:
+        """Count what was stored, and wake routing."""
         self._metrics.last_deliveries[source] = self._clock()
-        if not accepted.is_new:
+        delivery_id = delivery_text(number)
+        if not is_new:
             self._counted[source, "duplicate"].inc()
-            return Receipt(accepted.delivery_id, "duplicate")
+            return Receipt(delivery_id, "duplicate")
         if verified.is_stale:
-            self._report_stale(source, accepted.delivery_id)
+            self._report_stale(source, delivery_id)
         self._counted[source, "stale" if verified.is_stale else "accepted"].inc()
         self._on_accepted()
-        return Receipt(accepted.delivery_id, "accepted")
+        return Receipt(delivery_id, "accepted")
 
     def _report_stale(self, source: str, delivery_id: str) -> None:
         """Tell of one that is kept aside: routing, which tells of every other one, will not see it."""
@@ -153,7 +165,7 @@ class Receiving:
 
 def _kept(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the few headers worth keeping for people, as JSON; never a signature, a cookie or a token."""
-    return _as_json(tuple(header for header in headers if header[0] in _KEPT_HEADERS))
+    return _as_json(tuple([header for header in headers if header[0] in _KEPT_HEADERS]))
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,6 @@
 """The inbox: the durable store of deliveries, triggers and attempts, and the only importer of SQLAlchemy.
 
-    accept   one webhook, durable when it returns     (event loop; shares a commit with whoever waits)
+    accept   one webhook, durable when it is told     (event loop; shares a commit with whoever waits)
     write    a function of a connection, committed    (any thread)
     read     a function of a read-only connection     (any thread)
 
@@ -8,7 +8,7 @@
 
 The functions for `write` and `read` live beside this file, one module per subject. What differs between SQLite (one
 process) and PostgreSQL (any number of replicas) is in `stores`, and inside statements in `statements`. Answering 2xx
-is right only after `accept` has returned; nothing here keeps anything that matters in memory.
+is right only after `accept` has told so; nothing here keeps anything that matters in memory.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
@@ -26,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bridge.errors import ConfigError, InboxUnavailable, Problem
 from bridge.inbox import engines, ids, intake, vault
 from bridge.inbox.causes import cause
+from bridge.inbox.intake import Stored
 from bridge.inbox.migrate import SCHEMA, current, migrate
 from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
@@ -37,17 +37,11 @@ _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_RECEIVED, _STALE = DeliveryState.RECEIVED.value, DeliveryState.STALE.value
+_TOO_OLD = Reason.TIMESTAMP_TOO_OLD.value
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _JUST_NOW_SECONDS = 0.5
 _SCRUBS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A webhook that is stored: `is_new` is False for one that was stored before."""
-
-    delivery_id: str
-    is_new: bool
 
 
 class Inbox:
@@ -91,7 +85,7 @@ class Inbox:
             on_fold=lambda seconds, is_done: on_access("fold", seconds, is_done),
         )
 
-    async def accept(
+    def accept(
         self,
         *,
         source: str,
@@ -100,20 +94,22 @@ class Inbox:
         kept: bytes,
         path_pipeline_id: str | None,
         headers: str,
-    ) -> Accepted:
-        """Store one webhook, or find the stored one of the same event; durable when it returns.
+        then: Callable[[Stored | Exception], None],
+    ) -> None:
+        """Store one webhook, or find the stored one of the same event; it is durable when `then` is told so.
 
         `kept` is what is stored as the body, and `headers` a JSON object of those worth keeping. Copies are told by
-        the body as it was sent.
-        Raises InboxUnavailable when the store cannot commit or too many wait; nothing is stored then.
+        the body as it was sent. `then` runs once, on this event loop, with the number of the delivery and
+        whether this webhook made it, or InboxUnavailable when the store cannot commit. Raises InboxUnavailable when
+        too many wait. Either way nothing is stored.
         """
         now = time.time_ns() // 1000
         row = (
             intake.dedup_key(source, event_id, verified.body),
             source,
             event_id,
-            DeliveryState.STALE.value if verified.is_stale else DeliveryState.RECEIVED.value,
-            Reason.TIMESTAMP_TOO_OLD.value if verified.is_stale else None,
+            _STALE if verified.is_stale else _RECEIVED,
+            _TOO_OLD if verified.is_stale else None,
             now,
             now,
             verified.key_id,
@@ -122,8 +118,7 @@ class Inbox:
             headers,
             kept if not kept.startswith(MARK) or self._ring.current else self._ring.seal(kept, ""),
         )
-        stored, is_new = await self._writer.insert(row, asyncio.get_running_loop())
-        return Accepted(ids.delivery_text(stored), is_new)
+        self._writer.insert(row, asyncio.get_running_loop(), then)
 
     @property
     def is_crowded(self) -> bool:

@@ -69,8 +69,10 @@ def open_readers(url: URL, *, connections: int = 4) -> Engine:
 
 def _prepare_writer(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
-    # For a file that has no tables yet, and so before WAL makes its first page: what is deleted can be given back.
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    # What is deleted can be given back: a property of the file, set before WAL makes its first page. Later it would
+    # wait for a lock at every start, and do nothing.
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     connection.execute("PRAGMA synchronous=FULL")

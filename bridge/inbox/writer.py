@@ -11,7 +11,7 @@ any sender does. On PostgreSQL jobs run on connections of their own instead, and
 
 import threading
 import time
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from contextlib import AbstractContextManager
@@ -30,6 +30,7 @@ _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
 
 T = TypeVar("T")
+Then = Callable[[Stored | Exception], None]  # is told what became of one webhook, on the event loop
 _REOPEN_SECONDS = 1.0
 _QUIET_SECONDS = 0.2  # with nothing to write for so long, keys are folded
 _SLOW_SECONDS = 1.0  # a commit that failed after so long would fail for whoever waits as well, and as slowly
@@ -38,11 +39,12 @@ _SLOW_SECONDS = 1.0  # a commit that failed after so long would fail for whoever
 class _Webhook:
     """One webhook that waits for its commit; answered on the event loop."""
 
-    __slots__ = ("future", "row")
+    __slots__ = ("loop", "row", "then")
 
-    def __init__(self, row: Row, future: "Future[Stored]") -> None:
+    def __init__(self, row: Row, loop: AbstractEventLoop, then: Then) -> None:
         self.row = row
-        self.future = future
+        self.loop = loop
+        self.then = then
 
 
 class _Job:
@@ -84,13 +86,11 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
-    def insert(self, row: Row, loop: AbstractEventLoop) -> "Future[Stored]":
-        """Queue one webhook and return the future of its commit; InboxUnavailable when too many wait."""
+    def insert(self, row: Row, loop: AbstractEventLoop, then: Then) -> None:
+        """Queue one webhook; `then` runs on the loop after its commit. InboxUnavailable when too many wait."""
         if self.is_closed or self._queue.qsize() >= self._intake_limit:
             raise InboxUnavailable("too many webhooks wait for a commit")
-        future: Future[Stored] = loop.create_future()
-        self._queue.put(_Webhook(row, future))
-        return future
+        self._queue.put(_Webhook(row, loop, then))
 
     def run(self, work: Callable[[Connection], T], *, timeout_seconds: float = 30.0) -> T:
         """Run a function inside a transaction and return its result after the commit.
@@ -142,7 +142,7 @@ class Writer:
             if item is None:
                 self._is_over = True
             elif isinstance(item, _Webhook):
-                _wake(item.future.get_loop(), [(item.future, failure)])
+                _wake(item.loop, [(item.then, failure)])
             elif item.future.set_running_or_notify_cancel():
                 item.future.set_exception(failure)
 
@@ -211,8 +211,8 @@ class Writer:
         """Wake the event loop once for the whole batch."""
         if not webhooks:
             return
-        pairs = [(item.future, outcome) for item, outcome in zip(webhooks, stored, strict=True)]
-        _wake(webhooks[0].future.get_loop(), pairs)
+        pairs = [(item.then, outcome) for item, outcome in zip(webhooks, stored, strict=True)]
+        _wake(webhooks[0].loop, pairs)
         now = time.time_ns() // 1000
         waited = [
             max(0, now - item.row[RECEIVED_AT]) / 1_000_000
@@ -226,7 +226,7 @@ class Writer:
         _log.error("store_failed", cause=cause(error))
         failure = _told(error)
         if webhooks:
-            _wake(webhooks[0].future.get_loop(), [(item.future, failure) for item in webhooks])
+            _wake(webhooks[0].loop, [(item.then, failure) for item in webhooks])
         for job in jobs:
             job.future.set_exception(failure)
 
@@ -235,20 +235,18 @@ def _told(error: Exception) -> InboxUnavailable:
     return InboxUnavailable(f"the store cannot commit: {cause(error)}")
 
 
-def _wake(loop: AbstractEventLoop, pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
+def _wake(loop: AbstractEventLoop, pairs: list[tuple[Then, Stored | Exception]]) -> None:
     """Hand the outcomes to the event loop in one call; a loop that has ended has nobody left to answer."""
     try:
-        loop.call_soon_threadsafe(_resolve, pairs)
+        loop.call_soon_threadsafe(_tell, pairs)
     except RuntimeError:
         _log.warning("answers_dropped", reason="the event loop has ended", webhooks=len(pairs))
 
 
-def _resolve(pairs: "list[tuple[Future[Stored], Stored | Exception]]") -> None:
-    """Answer on the loop's own thread; a sender that left is skipped, its row stays."""
-    for future, outcome in pairs:
-        if future.done():
-            continue
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+def _tell(pairs: list[tuple[Then, Stored | Exception]]) -> None:
+    """Tell each, on the loop's own thread; one that fails must not keep the others from their answers."""
+    for then, outcome in pairs:
+        try:
+            then(outcome)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("answer_failed")

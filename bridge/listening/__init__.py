@@ -14,8 +14,8 @@ import structlog
 import uvicorn
 
 from bridge.errors import ConfigError, Problem
-from bridge.listening.crowd import Crowd
-from bridge.listening.guard import Bounds, GuardedProtocol
+from bridge.listening.crowd import Bounds, Crowd
+from bridge.listening.guard import GuardedProtocol, Take
 from bridge.metrics import Metrics
 
 __all__ = ["Bounds", "Server", "address", "listen", "server"]
@@ -56,13 +56,18 @@ class _Tally:
             _log.info("connection_ended", listener=self._name, reason=reason)
 
 
-def server(app: object, *, name: str, bounds: Bounds, metrics: Metrics) -> Server:
-    """Return a server for an ASGI application; give `serve` its sockets. `name` labels its metrics."""
+def server(app: object, *, name: str, bounds: Bounds, metrics: Metrics, take: Take | None = None) -> Server:
+    """Return a server for an ASGI application; give `serve` its sockets. `name` labels its metrics.
+
+    `take` may answer requests that arrive in one piece instead (GuardedProtocol).
+    """
     crowd = Crowd(most=_places(bounds.connections), most_bytes=bounds.unfinished_bytes)
     metrics.connections.labels(name).set_function(lambda: crowd.count)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=functools.partial(GuardedProtocol, crowd=crowd, bounds=bounds, on_closed=_Tally(name, metrics)),  # type: ignore[arg-type]
+        http=functools.partial(  # type: ignore[arg-type]
+            GuardedProtocol, crowd=crowd, bounds=bounds, on_closed=_Tally(name, metrics), take=take
+        ),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -5,7 +5,21 @@ waited longest for the rest of their own request gives way to the newcomer, and 
 of them. A request that has arrived completely never gives way.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may cost, and how many there may be."""
+
+    head_bytes: int
+    headers: int
+    head_seconds: float
+    idle_seconds: float
+    connections: int
+    message_bytes: int  # a request as it travels, with what chunks add
+    unfinished_bytes: int  # of all requests together that are not complete
 
 
 class Guest(Protocol):

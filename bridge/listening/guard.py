@@ -7,14 +7,14 @@ of it. Here a refusal is one short answer, or none where that would be a second 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bridge.listening.crowd import Crowd
+from bridge.listening.answering import Answer, Cycle, begin
+from bridge.listening.crowd import Bounds, Crowd
 from bridge.origin import read_address, whose
 
 # A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
@@ -31,17 +31,8 @@ _ANSWER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one connection may cost, and how many there may be."""
-
-    head_bytes: int
-    headers: int
-    head_seconds: float
-    idle_seconds: float
-    connections: int
-    message_bytes: int  # a request as it travels, with what chunks add
-    unfinished_bytes: int  # of all requests together that are not complete
+# Scope, body, and what is told the answer; returns whether the answer is or will be given.
+Take = Callable[[Any, bytes, Callable[[Answer], None]], bool]
 
 
 class _Refused(Exception):
@@ -72,17 +63,29 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_bytes = 0  # in earlier packets
     _unwanted_bytes = 0
     _active: RequestResponseCycle | None = None  # being answered, or answered last
+    _new: Cycle | None = None  # its head came in the packet at hand
     _timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
     def __init__(
-        self, config: Config, *, crowd: Crowd, bounds: Bounds, on_closed: Callable[[str], None], **rest: Any
+        self,
+        config: Config,
+        *,
+        crowd: Crowd,
+        bounds: Bounds,
+        on_closed: Callable[[str], None],
+        take: Take | None = None,
+        **rest: Any,
     ) -> None:
-        """`on_closed` is told why, for every connection that the bridge ends; `rest` is uvicorn's own."""
+        """`on_closed` is told why, for every connection that the bridge ends; `rest` is uvicorn's own.
+
+        `take` answers a request that is there completely without a task; False: it is the application's.
+        """
         super().__init__(config, **rest)
         self._crowd = crowd
         self._bounds = bounds
         self._on_closed = on_closed
+        self._take = take
 
     # --- the connection --------------------------------------------------------------------
 
@@ -164,6 +167,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(str(cause) if isinstance(cause, _Refused) else "malformed")
         else:
             self._bound()
+        if self._new is not None:
+            cycle, self._new = self._new, None
+            self._answer(cycle)
+
+    def _answer(self, cycle: Cycle) -> None:
+        """Have a request answered: at once if it is there completely, else by a task that waits for the rest."""
+        is_whole = not cycle.more_body and self._take is not None
+        if not is_whole or not self._is_taken(cycle):
+            self._start_asgi_task(cycle, self.app)
+
+    def _is_taken(self, cycle: Cycle) -> bool:
+        try:
+            return self._take is not None and self._take(cycle.scope, bytes(cycle.body), cycle.answer)
+        except Exception:
+            self.logger.exception("Exception in ASGI application")
+            self.transport.close()
+            return True
 
     def _bound(self) -> None:
         """Limit what is held for a request that is not complete, and how long it may take."""
@@ -233,10 +253,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise _Refused("pipelined")
         self._stop_timer()
-        super().on_headers_complete()
+        self._begin()
         self._is_head = False
         self._head_bytes = 0
         self.headers = _NO_TRAILERS
+
+    def _begin(self) -> None:
+        """Have the request answered after this packet, or behind the answer under way."""
+        before, self.cycle = self.cycle, begin(self)
+        if before is None or before.response_complete:
+            self._active = self._new = self.cycle
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         """The request is complete."""

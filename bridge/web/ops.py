@@ -6,6 +6,7 @@ neither red: webhooks are taken in all the same.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
-from bridge.web.hooks import PREFIX, Hooks, Receive, Scope, Send
+from bridge.web.hooks import PREFIX, Answer, Hooks, Receive, Scope, Send
 
 _CHECK_SECONDS = 1.0  # probes come from anywhere; the store is asked at most so often
 _CHECK_TIMEOUT_SECONDS = 5.0
@@ -73,6 +74,13 @@ class PublicApp:
             await self._hooks(scope, receive, send)
         else:
             await self._ops(scope, receive, send)
+
+    def take(self, scope: Scope, body: bytes, answer: Callable[[Answer], object]) -> bool:
+        """Answer a complete request to a hook without a task; False for anything else."""
+        if not scope["path"].startswith(PREFIX):
+            return False
+        self._hooks.take(scope, body, answer)
+        return True
 
     async def _readyz(self, _: Request) -> Response:
         trouble = await self._readiness.trouble()

@@ -253,10 +253,11 @@ class Service:
         )
         admin = admin_app(api, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness)
-        return self._server(public, "public"), self._server(admin, "admin")
-
-    def _server(self, app: object, name: str) -> Server:
-        return server(app, name=name, bounds=bounds(self._environment), metrics=self._metrics)
+        limits = bounds(environment)
+        return (
+            server(public, name="public", bounds=limits, metrics=self._metrics, take=public.take),
+            server(admin, name="admin", bounds=limits, metrics=self._metrics),
+        )
 
     def _token(self) -> str | None:
         return self._admin_token.reveal() if self._admin_token else None

@@ -80,6 +80,11 @@ class PostgresServer:
         """End it as a power cut does, and keep the cluster."""
         self._process.kill()
 
+    @property
+    def pid(self) -> int:
+        """The first process, whose children do the work."""
+        return self._process.pid
+
     def freeze(self, *, is_frozen: bool = True) -> None:
         """Stop every process of the server where it is, or let all go on."""
         if self._process.is_running:

@@ -5,11 +5,13 @@ changes from minute to minute, and both have the same. Every run of the bridge s
 """
 
 import re
+import secrets
 import statistics
 from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from tests.airflow_server.postgres import PostgresServer
 from tests.bench import machine, servers
 from tests.bench.load import CONNECTIONS, Load, Requests, send
 from tests.service import BridgeProcess
@@ -36,12 +38,28 @@ class Pinning:
     server: Set[int]
     generator: Set[int]
 
+    def others(self) -> Set[int]:
+        """Return the cores for everything else."""
+        cores = set(machine.cores())
+        return cores - self.server - self.generator or cores
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One server to compare: a bridge's mapping and store; without a mapping, the bare server."""
+
+    mapping: str = ""
+    is_shared: bool = False  # on PostgreSQL
+
 
 KINDS = {
-    "bare": "",
-    "unmatched": servers.MATCHES_NOTHING,
-    "matched": servers.MATCHES,
+    "bare": Kind(),
+    "SQLite, unmatched": Kind(servers.MATCHES_NOTHING),
+    "SQLite, matched": Kind(servers.MATCHES),
+    "PostgreSQL, unmatched": Kind(servers.MATCHES_NOTHING, is_shared=True),
+    "PostgreSQL, matched": Kind(servers.MATCHES, is_shared=True),
 }
+_BRIDGES = [name for name in KINDS if name != "bare"]
 
 
 def pinned() -> Pinning:
@@ -63,39 +81,44 @@ def measure(*, rounds: int, seconds: int, sustained_seconds: int) -> list[str]:
         f"{CONNECTIONS} connections, {rounds} rounds of {seconds} s each way, every request another. Bare: uvicorn, "
         "uvloop, httptools, a Starlette route that reads the body and answers 202. Unmatched: the bridge with a "
         "mapping that matches nothing, so every delivery is stored, read and set `unrouted`. Matched: every delivery "
-        "matches a route whose Airflow refuses connections, so its trigger is made and held as well.",
+        "matches a route whose Airflow refuses connections, so its trigger is made and held as well. PostgreSQL has "
+        "the cores that the bridge and the generator leave.",
     ]
-    done = measure_rounds(pinned, rounds=rounds, seconds=seconds)
-    bare = statistics.median(runs["bare"].load.per_second for runs in done)
-    lines += ["", "### Server on one core, generator on another", "", *_table(done)]
-    lines += measure_sustained(bare, seconds=sustained_seconds)
-    done = measure_rounds(unpinned, rounds=rounds, seconds=seconds)
+    with servers.postgres() as server:
+        done = measure_rounds(pinned, server, rounds=rounds, seconds=seconds)
+        bare = statistics.median(runs["bare"].load.per_second for runs in done)
+        lines += ["", "### Server on one core, generator on another", "", *_table(done)]
+        for name in ("SQLite, matched", "PostgreSQL, matched"):
+            lines.append(measure_sustained(name, server, bare, seconds=sustained_seconds))
+        done = measure_rounds(unpinned, server, rounds=max(1, rounds // 2), seconds=seconds)
     return [*lines, "", "### Unpinned", "", *_table(done)]
 
 
-def measure_rounds(pin: Callable[[], Pinning], *, rounds: int, seconds: int) -> list[dict[str, Run]]:
+def measure_rounds(
+    pin: Callable[[], Pinning], server: PostgresServer, *, rounds: int, seconds: int
+) -> list[dict[str, Run]]:
     """Run all kinds in turn, forth and back, each round on the cores that are quiet when it begins."""
     done = []
     for number in range(rounds):
         pinning = pin()
-        kinds = list(KINDS) if number % 2 == 0 else list(reversed(KINDS))
+        names = list(KINDS) if number % 2 == 0 else list(reversed(KINDS))
         with made_requests(seconds * MOST_A_SECOND) as requests:
-            runs = {kind: run_one(kind, pinning, requests, seconds=seconds) for kind in kinds}
+            runs = {name: run_one(KINDS[name], pinning, requests, server, seconds=seconds) for name in names}
         done.append(runs)
-        told = ", ".join(f"{kind} {runs[kind].load.per_second:,.0f}/s" for kind in KINDS)
+        told = ", ".join(f"{name} {runs[name].load.per_second:,.0f}/s" for name in KINDS)
         print(f"  {pinning.name}, round {number + 1}: {told}", flush=True)
     return done
 
 
-def measure_sustained(bare_per_second: float, *, seconds: int) -> list[str]:
-    """Run the bridge once for so long that keys of events no longer all stay in memory; return lines."""
+def measure_sustained(name: str, server: PostgresServer, bare_per_second: float, *, seconds: int) -> str:
+    """Run the bridge once for so long that keys of events no longer all stay in memory; return a line."""
     with made_requests(seconds * MOST_SUSTAINED) as requests:
-        run = run_one("matched", pinned(), requests, seconds=seconds)
+        run = run_one(KINDS[name], pinned(), requests, server, seconds=seconds)
     rate = run.load.per_second
-    return [
-        f"- matched, {seconds} s without a pause ({run.load.answers:,} webhooks, so that most keys were folded into "
-        f"their table meanwhile): {rate:,.0f}/s, {rate / bare_per_second:.2f} of bare, p99 {run.load.p99_ms:.1f} ms"
-    ]
+    return (
+        f"- {name}, {seconds} s without a pause ({run.load.answers:,} webhooks): {rate:,.0f}/s, "
+        f"{rate / bare_per_second:.2f} of bare, p99 {run.load.p99_ms:.1f} ms"
+    )
 
 
 @contextmanager
@@ -110,58 +133,73 @@ def made_requests(amount: int) -> Iterator[tuple[Requests, Requests]]:
             path.unlink(missing_ok=True)
 
 
-def run_one(kind: str, pinning: Pinning, requests: tuple[Requests, Requests], *, seconds: int) -> Run:
+def run_one(
+    kind: Kind, pinning: Pinning, requests: tuple[Requests, Requests], server: PostgresServer, *, seconds: int
+) -> Run:
     """Start one server, warm it up, load it, and check that it did what it acknowledged."""
     with ExitStack() as stack:
-        if kind == "bare":
+        store = stack.enter_context(_database(server)) if kind.is_shared else None
+        if kind.mapping:
+            bridge = stack.enter_context(servers.bridge(mapping=kind.mapping, store=store))
+            pid, port = bridge.process.pid, bridge.port
+        else:
             process, port = stack.enter_context(servers.bare())
             bridge, pid = None, process.pid
-        else:
-            bridge = stack.enter_context(servers.bridge(mapping=KINDS[kind]))
-            pid, port = bridge.process.pid, bridge.port
         machine.pin(pid, pinning.server)
+        if store is not None:
+            machine.pin_children(server.pid, pinning.others())
         warm = send(requests[0], port=port, seconds=_WARM_UP_SECONDS, cores=pinning.generator)
         used = machine.cpu_seconds(pid)
         load = send(requests[1], port=port, seconds=seconds, cores=pinning.generator)
         run = Run(load, (machine.cpu_seconds(pid) - used) / load.answers * 1e6)
         if bridge is not None:
-            check_kept(bridge, answers=warm.answers + load.answers, loads=2)
+            check_kept(bridge, store, answers=warm.answers + load.answers, loads=2)
     return run
 
 
-def check_kept(bridge: BridgeProcess, *, answers: int, loads: int) -> None:
+@contextmanager
+def _database(server: PostgresServer) -> Iterator[str]:
+    """Make an empty database, and drop it."""
+    name = f"bench_{secrets.token_hex(4)}"
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+def check_kept(bridge: BridgeProcess, store: str | None, *, answers: int, loads: int) -> None:
     """Assert that the store holds exactly what was acknowledged, once each.
 
     The generator hangs up at the end without reading the last answers, at most one a connection and load.
     """
     counted = {outcome: int(float(amount)) for outcome, amount in _COUNTED.findall(bridge.metrics())}
-    with bridge.database() as store:
-        (rows,) = store.execute("SELECT count(*) FROM deliveries").fetchone()
+    rows = servers.deliveries(bridge, store)
     assert counted == {"accepted": rows, "duplicate": 0, "stale": 0}, (counted, rows)
     assert answers <= rows <= answers + loads * CONNECTIONS, (answers, rows)
 
 
 def _table(rounds: list[dict[str, Run]]) -> list[str]:
-    lines = ["| round | bare/s | unmatched/s | ratio | matched/s | ratio |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"| round | bare/s | {' | '.join(f'{name}/s | ratio' for name in _BRIDGES)} |",
+        f"|---|---|{'---|---|' * len(_BRIDGES)}",
+    ]
     for number, runs in enumerate(rounds, 1):
-        rates = {kind: run.load.per_second for kind, run in runs.items()}
+        rates = {name: run.load.per_second for name, run in runs.items()}
         cells = [f"{rates['bare']:,.0f}"]
-        for kind in ("unmatched", "matched"):
-            cells += [f"{rates[kind]:,.0f}", f"{rates[kind] / rates['bare']:.2f}"]
+        for name in _BRIDGES:
+            cells += [f"{rates[name]:,.0f}", f"{rates[name] / rates['bare']:.2f}"]
         lines.append(f"| {number} | {' | '.join(cells)} |")
     lines.append("")
-    for kind in ("unmatched", "matched"):
-        ratios = [runs[kind].load.per_second / runs["bare"].load.per_second for runs in rounds]
-        costs = [runs["bare"].cpu_microseconds / runs[kind].cpu_microseconds for runs in rounds]
-        lines.append(f"- {kind}: {machine.spread(ratios)} of bare; by processor time {machine.spread(costs)}")
-    for kind in KINDS:
+    for name in _BRIDGES:
+        ratios = [runs[name].load.per_second / runs["bare"].load.per_second for runs in rounds]
+        costs = [runs["bare"].cpu_microseconds / runs[name].cpu_microseconds for runs in rounds]
+        lines.append(f"- {name}: {machine.spread(ratios)} of bare; by processor time {machine.spread(costs)}")
+    for name in KINDS:
         median = {
-            "p50": machine.percentile([runs[kind].load.p50_ms for runs in rounds], 50),
-            "p99": machine.percentile([runs[kind].load.p99_ms for runs in rounds], 50),
+            "p50": machine.percentile([runs[name].load.p50_ms for runs in rounds], 50),
+            "p99": machine.percentile([runs[name].load.p99_ms for runs in rounds], 50),
         }
-        cpu = machine.percentile([runs[kind].cpu_microseconds for runs in rounds], 50)
+        cpu = machine.percentile([runs[name].cpu_microseconds for runs in rounds], 50)
         lines.append(
-            f"- {kind}: latency p50 {median['p50']:.1f} ms, p99 {median['p99']:.1f} ms; "
+            f"- {name}: latency p50 {median['p50']:.1f} ms, p99 {median['p99']:.1f} ms; "
             f"{cpu:.0f} microseconds of processor time an answer (medians of the rounds)"
         )
     return lines

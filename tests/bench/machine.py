@@ -1,5 +1,6 @@
 """What the numbers were measured on, and what a process uses of it."""
 
+import contextlib
 import os
 import platform
 import sqlite3
@@ -46,6 +47,13 @@ def pin(pid: int, cores: Set[int]) -> None:
     """Keep every thread of a process, and those it will start, on these cores."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
+
+
+def pin_children(pid: int, cores: Set[int]) -> None:
+    """Keep a process, those it started and those it will start on these cores."""
+    for one in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
+            pin(one, cores)
 
 
 def cores() -> list[int]:

@@ -23,7 +23,7 @@ _LEAST_PERCENT = 1.5
 def measure(*, only_gil: bool = False) -> list[str]:
     """Load the bridge under py-spy and return the section of the report."""
     lines = ["## Where the time of an acknowledgement goes", ""]
-    for kind in ("unmatched", "matched"):
+    for kind in ("SQLite, unmatched", "SQLite, matched"):
         lines += [f"### {kind}", "", *summarize(_record(kind, only_gil=only_gil)), ""]
     return lines[:-1]
 
@@ -34,7 +34,7 @@ def _record(kind: str, *, only_gil: bool) -> str:
     servers.FOLDER.mkdir(parents=True, exist_ok=True)
     requests, raw = servers.FOLDER / "requests", servers.FOLDER / "stacks"
     pinning = pinned()
-    with servers.bridge(mapping=KINDS[kind]) as bridge:
+    with servers.bridge(mapping=KINDS[kind].mapping) as bridge:
         machine.pin(bridge.process.pid, pinning.server)
         made = Requests(requests, amount=_SECONDS * MOST_A_SECOND)
         command = [program, "record", "--threads", "--format", "raw", "--output", str(raw), "--nonblocking"]

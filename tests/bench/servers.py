@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port, wait_until
+from tests.airflow_server.postgres import PostgresServer
 from tests.service import BridgeProcess
 
 FOLDER = REPOSITORY / ".cache" / "bench"
@@ -30,13 +33,19 @@ def bare() -> Iterator[tuple[Process, int]]:
 
 
 @contextmanager
-def bridge(*, mapping: str, airflow_url: str | None = None, name: str = "bridge") -> Iterator[BridgeProcess]:
-    """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection."""
+def bridge(
+    *, mapping: str, airflow_url: str | None = None, name: str = "bridge", store: str | None = None
+) -> Iterator[BridgeProcess]:
+    """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection.
+
+    `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder.
+    """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    settings = {"BRIDGE_DATABASE_URL": store} if store else {}
     # Nobody listens on port 9 (discard) of loopback.
-    process = BridgeProcess(folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping)
+    process = BridgeProcess(folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping, settings=settings)
     try:
         process.start()
         yield process
@@ -44,6 +53,29 @@ def bridge(*, mapping: str, airflow_url: str | None = None, name: str = "bridge"
     finally:
         process.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """Start PostgreSQL with its own defaults (fsync and synchronous_commit on) and the memory of a small server."""
+    server = PostgresServer(options={"shared_buffers": "512MB", "max_wal_size": "4GB"})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def deliveries(bridge: BridgeProcess, store: str | None) -> int:
+    """Return how many deliveries its store holds."""
+    statement = "SELECT count(*) FROM deliveries"
+    if store is None:
+        with bridge.database() as sqlite:
+            (rows,) = sqlite.execute(statement).fetchone()
+    else:
+        with psycopg.connect(store) as connection:
+            (rows,) = connection.execute(statement).fetchone() or (0,)
+    return int(rows)
 
 
 def answers(port: int) -> bool:

@@ -16,7 +16,7 @@ from bridge.reasons import Reason
 from bridge.receiving import Receipt, Receiving
 from bridge.settings import Source
 from bridge.signature import PRESETS, Key, Verifier, sign
-from tests.edges.inbox.support import Store
+from tests.edges.inbox.support import Store, settle
 from tests.flows.support import body
 
 KEY = Key("current", b"0123456789abcdef0123456789")
@@ -54,7 +54,12 @@ class Door:
         """Sign and hand in."""
         signed = sign(self.preset, key, content, at) | (more or {})
         headers = [(name.lower().encode(), value.encode()) for name, value in signed.items()]
-        return asyncio.run(self.receiving.accept("planasonix", headers, content, None))
+        return asyncio.run(self._accept(headers, content))
+
+    async def _accept(self, headers: list[tuple[bytes, bytes]], content: bytes) -> Receipt:
+        told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.receiving.accept("planasonix", headers, content, None, then=lambda outcome: settle(told, outcome))
+        return await told
 
 
 @pytest.fixture

@@ -8,16 +8,26 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 import pytest
 
-from bridge.inbox import Accepted, Inbox, prepare, triggers
+from bridge.inbox import Inbox, ids, prepare, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.triggers import NewTrigger
 from bridge.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
 from bridge.settling import Settlement
+
+T = TypeVar("T")
+
+
+class Accepted(NamedTuple):
+    """A webhook that is stored: `is_new` is False for one that was stored before."""
+
+    delivery_id: str
+    is_new: bool
+
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LATER = timedelta(seconds=1)
@@ -94,9 +104,26 @@ async def _accept_one(
 ) -> Accepted:
     content = f'{{"id":"{event_id}"}}'.encode() if body is None else body
     verified = Verified(content, key_id, 1_700_000_000, is_stale)
-    return await inbox.accept(
-        source=source, event_id=event_id, verified=verified, kept=content, path_pipeline_id=None, headers=headers
+    told: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
+    inbox.accept(
+        source=source,
+        event_id=event_id,
+        verified=verified,
+        kept=content,
+        path_pipeline_id=None,
+        headers=headers,
+        then=lambda outcome: settle(told, outcome),
     )
+    number, is_new = await told
+    return Accepted(ids.delivery_text(number), is_new)
+
+
+def settle(told: "asyncio.Future[T]", outcome: T | Exception) -> None:
+    """Give a future what a callback was told."""
+    if isinstance(outcome, Exception):
+        told.set_exception(outcome)
+    else:
+        told.set_result(outcome)
 
 
 def accept(inbox: Inbox, *events: str | None, **more: Any) -> list[Accepted]:

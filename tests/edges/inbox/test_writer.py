@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import Connection, text
 
 from bridge.errors import InboxUnavailable, NotThere
-from bridge.inbox import Accepted, Inbox
-from tests.edges.inbox.support import ON_SQLITE, Store, accept, accept_all, stored, wait_for
+from bridge.inbox import Inbox
+from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, stored, wait_for
 
 Open = Callable[..., Inbox]
 
