@@ -13,6 +13,8 @@ from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
+from bridge.inbox import columns
+
 Password = Callable[[], str | None]
 
 _STATEMENT_SECONDS = 10
@@ -81,6 +83,7 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
 
     def prepare(connection: Any, _record: Any) -> None:
         connection.adapters.register_dumper(str, _Text)
+        columns.register(connection)
         connection.execute(_SETTINGS)
         connection.commit()
         connection.read_only = is_read_only
