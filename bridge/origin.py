@@ -7,6 +7,7 @@ the peer of the connection is a listed proxy, and of a chain only the part that 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from bridge.reasons import Reason
@@ -21,6 +22,7 @@ _with_port = re.compile(r"\[([^\]]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?
 _V6_SITE = 64  # who has one IPv6 address has the 2**64 beside it
 
 
+@lru_cache(maxsize=1024)  # a flood comes from few addresses, and reading one costs 5 us
 def read_address(text: str) -> Address | None:
     """Return an address as proxies spell it, with or without port; None for anything else."""
     text = text.strip()
@@ -39,6 +41,7 @@ def is_in(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def whose(address: Address | None) -> str:
     """Return the word under which this address is counted: itself, or its network of 64 bits."""
     if isinstance(address, IPv6Address):

@@ -66,6 +66,7 @@ class Receiving:
             for name, source in sources.items()
             for key in source.verifier.keys
         }
+        self._count_refusal = lru_cache(maxsize=1024)(metrics.refusals.labels)
         self._logged: dict[tuple[str, Reason], float] = {}
 
     def take_over(self, sources: Mapping[str, Source]) -> None:
@@ -154,7 +155,7 @@ class Receiving:
         is not listed everybody has one address, and an honest sender must not pay for its neighbours.
         """
         wait = self._quotas[source].take_refusal(sender, time.monotonic())
-        self._metrics.refusals.labels(source, "refusal_limit" if wait else str(reason)).inc()
+        self._count_refusal(source, "refusal_limit" if wait else str(reason)).inc()
         now = self._clock()
         if now - self._logged.get((source, reason), 0.0) >= _QUIET_SECONDS:
             self._logged[(source, reason)] = now

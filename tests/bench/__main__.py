@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m tests.bench [acks] [end_to_end] [startup] [--quick] [--profile] [--write]`."""
+"""`make bench`, or `python -m tests.bench [startup] [acks] [costs] [end_to_end] [--quick] [--profile] [--write]`."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import acks, end_to_end, load, machine, profiling, servers, startup
+from tests.bench import acks, costs, end_to_end, load, machine, profiling, servers, startup
 
-_PARTS = ("startup", "acks", "end_to_end")
+_PARTS = ("startup", "acks", "costs", "end_to_end")
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -50,6 +50,8 @@ def main() -> int:
         sections.append(_show(startup.import_times()))
     if "acks" in parts:
         sections.append(_show(_acks(options)))
+    if "costs" in parts:
+        sections.append(_show(_costs(options)))
     if options.profile:
         sections.append(_show(profiling.measure()))
     if "end_to_end" in parts:
@@ -61,6 +63,10 @@ def main() -> int:
 
 def _acks(options: argparse.Namespace) -> list[str]:
     return acks.measure(rounds=options.rounds, seconds=options.seconds, sustained_seconds=options.sustained)
+
+
+def _costs(options: argparse.Namespace) -> list[str]:
+    return costs.measure(rounds=min(3, options.rounds), seconds=options.seconds, burst=10_000)
 
 
 def _show(section: list[str]) -> list[str]:

@@ -7,18 +7,20 @@ changes from minute to minute, and both have the same. Every run of the bridge s
 import re
 import secrets
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.airflow_server.postgres import PostgresServer
 from tests.bench import machine, servers
 from tests.bench.load import CONNECTIONS, Load, Requests, send
-from tests.service import BridgeProcess
+from tests.service import SECRET, BridgeProcess
 
 MOST_A_SECOND = 40_000  # more than any server here has answered: requests are made for so many
 MOST_SUSTAINED = 20_000
-_WARM_UP_SECONDS = 1
+WARM_UP_SECONDS = 2  # the Airflow client is imported meanwhile
 _COUNTED = re.compile(r'^bridge_deliveries_total\{outcome="(\w+)",source="planasonix"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
@@ -122,15 +124,15 @@ def measure_sustained(name: str, server: PostgresServer, bare_per_second: float,
 
 
 @contextmanager
-def made_requests(amount: int) -> Iterator[tuple[Requests, Requests]]:
+def made_requests(amount: int, *, secret: str = SECRET) -> Iterator[tuple[Requests, Requests]]:
     """Make the requests of a warm-up and of a run; each server that gets them has an empty store."""
     servers.FOLDER.mkdir(parents=True, exist_ok=True)
-    paths = [servers.FOLDER / name for name in ("requests.warm", "requests")]
-    try:
-        yield Requests(paths[0], amount=_WARM_UP_SECONDS * MOST_A_SECOND), Requests(paths[1], amount=amount)
-    finally:
-        for path in paths:
-            path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=servers.FOLDER) as folder:
+        warm, run = Path(folder, "warm"), Path(folder, "run")
+        yield (
+            Requests(warm, amount=WARM_UP_SECONDS * MOST_A_SECOND, secret=secret),
+            Requests(run, amount=amount, secret=secret),
+        )
 
 
 def run_one(
@@ -148,7 +150,7 @@ def run_one(
         machine.pin(pid, pinning.server)
         if store is not None:
             machine.pin_children(server.pid, pinning.others())
-        warm = send(requests[0], port=port, seconds=_WARM_UP_SECONDS, cores=pinning.generator)
+        warm = send(requests[0], port=port, seconds=WARM_UP_SECONDS, cores=pinning.generator)
         used = machine.cpu_seconds(pid)
         load = send(requests[1], port=port, seconds=seconds, cores=pinning.generator)
         run = Run(load, (machine.cpu_seconds(pid) - used) / load.answers * 1e6)

@@ -34,18 +34,21 @@ def bare() -> Iterator[tuple[Process, int]]:
 
 @contextmanager
 def bridge(
-    *, mapping: str, airflow_url: str | None = None, name: str = "bridge", store: str | None = None
+    *, mapping: str, airflow_url: str | None = None, name: str = "bridge", store: str | None = None, source: str = ""
 ) -> Iterator[BridgeProcess]:
     """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection.
 
-    `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder.
+    `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder. `source` is YAML added
+    below the source.
     """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     settings = {"BRIDGE_DATABASE_URL": store} if store else {}
     # Nobody listens on port 9 (discard) of loopback.
-    process = BridgeProcess(folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping, settings=settings)
+    process = BridgeProcess(
+        folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping, settings=settings, source=source
+    )
     try:
         process.start()
         yield process
