@@ -116,13 +116,16 @@ class Dispatcher:
     def _tick(self) -> float:
         """Do one round; returns how long there is nothing to do unless woken."""
         self._renew()
-        self._sweep()
-        return min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
+        pause = min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
+        return 0.0 if self._sweep() else pause
 
-    def _sweep(self) -> None:
-        """Once a poll: take over what a dead process was firing, and say of what can never be fired why."""
+    def _sweep(self) -> int:
+        """Once a poll: take over what a dead process was firing, and say of what can never be fired why.
+
+        Returns how many there are to fire. After firing, since a new trigger must not wait for two transactions.
+        """
         if time.monotonic() - self._swept_at < _POLL_SECONDS:
-            return
+            return 0
         self._swept_at = time.monotonic()
         taken = self._inbox.write(triggers.take_over, now=self._clock())
         if taken:
@@ -131,6 +134,7 @@ class Dispatcher:
         strays = self._inbox.write(triggers.hold_strays, airflows=self.lanes)
         if strays:
             _log.error("unknown_airflow", triggers=strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)
+        return taken
 
     def _renew(self) -> None:
         """Lengthen the leases of calls under way, well before they lapse."""
