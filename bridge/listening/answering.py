@@ -56,7 +56,7 @@ class Cycle(RequestResponseCycle):
         head = _head(start["status"], tuple(start.get("headers", ())), self.keep_alive)
         body = message.get("body", b"")
         is_whole = len(body) == head.length and message["type"] == "http.response.body" and not message.get("more_body")
-        if not is_whole or self.scope["method"] == "HEAD":
+        if not is_whole:
             self.response_started = False
             await super().send(start)
             await super().send(message)
@@ -76,7 +76,7 @@ class Cycle(RequestResponseCycle):
         ours = b"".join([b"%s: %s\r\n" % header for header in self.default_headers])  # the date
         self.waiting_for_100_continue = False
         self.keep_alive = self.keep_alive and not head.is_last
-        self.transport.write(b"".join((head.text, ours, b"\r\n", body)))
+        self.transport.write(b"".join((head.text, ours, b"\r\n", b"" if self.scope["method"] == "HEAD" else body)))
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:

@@ -222,6 +222,19 @@ def test_405_for_any_other_method(ask: Ask, method: str) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("path", ["/hooks/planasonix", "/hooks/nobody", "/livez", "/nothing"])
+def test_an_answer_to_head_has_no_body(bridge: BridgeProcess, path: str) -> None:
+    """Else the next answer on the connection would begin in the middle of this one."""
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=5) as connection:
+        connection.sendall(request(method="HEAD", path=path))
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65_536)
+        connection.sendall(request(body(event="evt_after_head")))
+        assert received.endswith(b"\r\n\r\n")
+        assert read_answer(connection).status in {200, 202}
+
+
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "NONSENSE"])
 def test_odd_methods_are_refused(ask: Ask, method: str) -> None:
     """Never a 5xx."""
