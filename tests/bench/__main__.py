@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m tests.bench [startup] [acks] [costs] [end_to_end] [--quick] [--profile] [--write]`."""
+"""`make bench`, or `python -m tests.bench [PART...] [--quick] [--profile] [--write]`."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import acks, costs, end_to_end, load, machine, profiling, servers, startup
+from tests.bench import acks, costs, end_to_end, history, load, machine, profiling, servers, startup
 
-_PARTS = ("startup", "acks", "costs", "end_to_end")
+_PARTS = ("startup", "acks", "costs", "end_to_end", "history")
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -19,6 +19,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="pairs of bare and bridge (7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of one run under load (5)")
     parser.add_argument("--sustained", type=int, default=25, help="length of the one long run (25)")
+    parser.add_argument("--stored", type=int, default=5_000_000, help="deliveries of the full store (5,000,000)")
     parser.add_argument("--profile", action="store_true", help="also show where the time of an answer goes (py-spy)")
     parser.add_argument("--imports", action="store_true", help="also show what is imported on the way to ready")
     parser.add_argument("--write", action="store_true", help=f"also write {_RESULTS.name}")
@@ -56,6 +57,8 @@ def main() -> int:
         sections.append(_show(profiling.measure()))
     if "end_to_end" in parts:
         sections.append(_show(end_to_end.measure(pairs=20 if options.quick else 200, per_second=3)))
+    if "history" in parts:
+        sections.append(_show(_history(options)))
     if options.write:
         _RESULTS.write_text("\n\n".join("\n".join(section) for section in sections) + "\n")
     return 0
@@ -67,6 +70,11 @@ def _acks(options: argparse.Namespace) -> list[str]:
 
 def _costs(options: argparse.Namespace) -> list[str]:
     return costs.measure(rounds=min(3, options.rounds), seconds=options.seconds, burst=10_000)
+
+
+def _history(options: argparse.Namespace) -> list[str]:
+    amount = 100_000 if options.quick else options.stored
+    return history.measure(history.Plan(amount, min(3, options.rounds), options.seconds))
 
 
 def _show(section: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from tests.service import SECRET
 CONNECTIONS = 64
 PATH = "/hooks/planasonix"
 _SCRIPT = Path(__file__).with_name("load.lua")
-_TEMPLATE = Path(__file__).parents[1] / "data" / "events" / "04_job_full.json"
+TEMPLATE = Path(__file__).parents[1] / "data" / "events" / "04_job_full.json"
 _RESULT = re.compile(r"^RESULT (.*)$", re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ class Requests:
         self.path = path
         self.amount = amount
         key, preset, now = Key("current", secret.encode()), PRESETS["planasonix"], int(time.time())
-        template = json.loads(_TEMPLATE.read_bytes())
+        template = json.loads(TEMPLATE.read_bytes())
         template["id"], template["job_id"], template["data"]["id"] = "evt_ID", "job_ID", "job_ID"
         pieces = json.dumps(template, separators=(",", ":")).encode().split(b"ID")
         with path.open("wb") as file:
