@@ -3,12 +3,12 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import acks, costs, end_to_end, history, load, machine, profiling, servers, startup
+from tests.bench import acks, costs, drain, end_to_end, history, load, machine, profiling, servers, startup
 
-_PARTS = ("startup", "acks", "costs", "end_to_end", "history")
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -32,38 +32,6 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    """Measure what was asked for, print each section when it is there, and write them all if asked."""
-    options = _options()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is measured with byte code, as an installation has it
-    parts = options.parts or _PARTS
-    try:
-        load.check_installed()
-    except load.NotInstalled as missing:
-        print(missing, file=sys.stderr)
-        return 2
-    servers.FOLDER.mkdir(parents=True, exist_ok=True)
-    sections = [["# Measured", "", *machine.describe(servers.FOLDER, options.date)]]
-    _show(sections[0])
-    if "startup" in parts:
-        sections.append(_show(startup.measure(starts=3 if options.quick else 7)))
-    if options.imports:
-        sections.append(_show(startup.import_times()))
-    if "acks" in parts:
-        sections.append(_show(_acks(options)))
-    if "costs" in parts:
-        sections.append(_show(_costs(options)))
-    if options.profile:
-        sections.append(_show(profiling.measure()))
-    if "end_to_end" in parts:
-        sections.append(_show(end_to_end.measure(pairs=20 if options.quick else 200, per_second=3)))
-    if "history" in parts:
-        sections.append(_show(_history(options)))
-    if options.write:
-        _RESULTS.write_text("\n\n".join("\n".join(section) for section in sections) + "\n")
-    return 0
-
-
 def _acks(options: argparse.Namespace) -> list[str]:
     return acks.measure(rounds=options.rounds, seconds=options.seconds, sustained_seconds=options.sustained)
 
@@ -72,9 +40,46 @@ def _costs(options: argparse.Namespace) -> list[str]:
     return costs.measure(rounds=min(3, options.rounds), seconds=options.seconds, burst=10_000)
 
 
+def _drain(options: argparse.Namespace) -> list[str]:
+    if options.quick:
+        return drain.measure(waiting=200, pairs=1, trial=60)
+    return drain.measure(waiting=2_000, pairs=min(3, options.rounds), trial=300)
+
+
 def _history(options: argparse.Namespace) -> list[str]:
     amount = 100_000 if options.quick else options.stored
     return history.measure(history.Plan(amount, min(3, options.rounds), options.seconds))
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "startup": lambda options: startup.measure(starts=3 if options.quick else 7),
+    "acks": _acks,
+    "costs": _costs,
+    "end_to_end": lambda options: end_to_end.measure(pairs=20 if options.quick else 200, per_second=3),
+    "drain": _drain,
+    "history": _history,
+}
+
+
+def main() -> int:
+    """Measure what was asked for, print each section when it is there, and write them all if asked."""
+    options = _options()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # start-up is measured with byte code, as an installation has it
+    try:
+        load.check_installed()
+    except load.NotInstalled as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    servers.FOLDER.mkdir(parents=True, exist_ok=True)
+    sections = [_show(["# Measured", "", *machine.describe(servers.FOLDER, options.date)])]
+    sections += [_show(measure(options)) for name, measure in _PARTS.items() if name in (options.parts or _PARTS)]
+    if options.imports:
+        sections.append(_show(startup.import_times()))
+    if options.profile:
+        sections.append(_show(profiling.measure()))
+    if options.write:
+        _RESULTS.write_text("\n\n".join("\n".join(section) for section in sections) + "\n")
+    return 0
 
 
 def _show(section: list[str]) -> list[str]:

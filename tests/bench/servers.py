@@ -3,8 +3,10 @@
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -34,21 +36,19 @@ def bare() -> Iterator[tuple[Process, int]]:
 
 @contextmanager
 def bridge(
-    *, mapping: str, airflow_url: str | None = None, name: str = "bridge", store: str | None = None, source: str = ""
+    *, mapping: str, airflow_url: str | None = None, store: str | None = None, source: str = "", more: str = ""
 ) -> Iterator[BridgeProcess]:
     """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection.
 
     `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder. `source` is YAML added
-    below the source.
+    below the source, `more` below the Airflow.
     """
-    folder = FOLDER / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bridge-", dir=FOLDER))
     settings = {"BRIDGE_DATABASE_URL": store} if store else {}
     # Nobody listens on port 9 (discard) of loopback.
-    process = BridgeProcess(
-        folder, airflow_url=airflow_url or "http://127.0.0.1:9", mapping=mapping, settings=settings, source=source
-    )
+    url = airflow_url or "http://127.0.0.1:9"
+    process = BridgeProcess(folder, airflow_url=url, mapping=mapping, settings=settings, source=source, more=more)
     try:
         process.start()
         yield process
