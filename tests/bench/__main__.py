@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import acks, costs, drain, end_to_end, history, load, machine, profiling, servers, startup
+from tests.bench import acks, backlog, costs, drain, end_to_end, history, load, machine, profiling, servers, startup
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -57,6 +57,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "costs": _costs,
     "end_to_end": lambda options: end_to_end.measure(pairs=20 if options.quick else 200, per_second=3),
     "drain": _drain,
+    "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),
     "history": _history,
 }
 

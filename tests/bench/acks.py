@@ -173,7 +173,7 @@ def check_kept(bridge: BridgeProcess, store: str | None, *, answers: int, loads:
     The generator hangs up at the end without reading the last answers, at most one a connection and load.
     """
     counted = {outcome: int(float(amount)) for outcome, amount in _COUNTED.findall(bridge.metrics())}
-    rows = servers.deliveries(bridge, store)
+    rows = servers.ask(bridge, store, "SELECT count(*) FROM deliveries")
     assert counted == {"accepted": rows, "duplicate": 0, "stale": 0}, (counted, rows)
     assert answers <= rows <= answers + loads * CONNECTIONS, (answers, rows)
 

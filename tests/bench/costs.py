@@ -3,13 +3,11 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 from tests.bench import acks, machine, servers
 from tests.bench.acks import MOST_A_SECOND, WARM_UP_SECONDS, pinned
-from tests.bench.load import CONNECTIONS, PATH, Requests, send
+from tests.bench.load import PATH, Requests, send, send_all
 from tests.service import BridgeProcess, wait_for
 
 _IDLE_SECONDS = 10.0
@@ -92,32 +90,14 @@ def _memory(burst: int) -> list[str]:
 
 
 async def _burst(bridge: BridgeProcess, requests: Requests) -> float:
-    """Send every request once over 64 connections; returns the largest RSS meanwhile in MB."""
-    waiting = _raw(requests.path)
-
-    async def send_some() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
-        for raw in waiting:
-            writer.write(raw)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 202"), head
-            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-        writer.close()
-
+    """Send every request once; returns the largest RSS meanwhile in MB."""
     peak = 0.0
-    senders = asyncio.gather(*(send_some() for _ in range(CONNECTIONS)))
-    while not senders.done():
+    sending = asyncio.ensure_future(send_all(requests, port=bridge.port))
+    while not sending.done():
         peak = max(peak, _resident(bridge))
         await asyncio.sleep(0.02)
-    await senders
+    await sending
     return peak
-
-
-def _raw(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while size := file.read(8):
-            yield file.read(int(size))
 
 
 def _held(bridge: BridgeProcess, begun: bytes) -> float:
@@ -138,6 +118,4 @@ def _resident(bridge: BridgeProcess) -> float:
 
 
 def _routed(bridge: BridgeProcess) -> int:
-    with bridge.database() as store:
-        (amount,) = store.execute("SELECT count(*) FROM deliveries WHERE state = 'routed'").fetchone()
-    return int(amount)
+    return servers.ask(bridge, None, "SELECT count(*) FROM deliveries WHERE state = 'routed'")

@@ -3,13 +3,14 @@
 wrk is one thread in C, so that it is never what a run measures; Lua only hands it the next prepared request.
 """
 
+import asyncio
 import json
 import re
 import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,3 +92,26 @@ def send(requests: Requests, *, port: int, seconds: int, cores: Set[int], is_ref
     # wrk asks for one request before it begins, to look at it.
     assert told["sent"] - 1 <= requests.amount, f"{told['sent']} requests were sent, {requests.amount} were made"
     return Load(told["answers"], told["microseconds"] / 1e6, told["p50"] / 1e3, told["p99"] / 1e3)
+
+
+async def send_all(requests: Requests, *, port: int) -> None:
+    """Send every request of the file exactly once over 64 connections; AssertionError for another answer than 202."""
+    waiting = _raw(requests.path)
+
+    async def send_some() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for raw in waiting:
+            writer.write(raw)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 202"), head
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            await reader.readexactly(length)
+        writer.close()
+
+    await asyncio.gather(*(send_some() for _ in range(CONNECTIONS)))
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while size := file.read(8):
+            yield file.read(int(size))

@@ -1,5 +1,6 @@
 """The servers that are measured, each a real process on loopback with a folder of its own."""
 
+import contextlib
 import shutil
 import socket
 import sys
@@ -69,16 +70,15 @@ def postgres() -> Iterator[PostgresServer]:
         server.stop()
 
 
-def deliveries(bridge: BridgeProcess, store: str | None) -> int:
-    """Return how many deliveries its store holds."""
-    statement = "SELECT count(*) FROM deliveries"
+def ask(bridge: BridgeProcess, store: str | None, statement: str) -> int:
+    """Return the number that a statement gives, of the bridge's SQLite file or of the PostgreSQL database `store`."""
     if store is None:
-        with bridge.database() as sqlite:
-            (rows,) = sqlite.execute(statement).fetchone()
+        with contextlib.closing(bridge.database()) as sqlite:
+            (found,) = sqlite.execute(statement).fetchone()
     else:
         with psycopg.connect(store) as connection:
-            (rows,) = connection.execute(statement).fetchone() or (0,)
-    return int(rows)
+            (found,) = connection.execute(statement.encode()).fetchone() or (0,)
+    return int(found)
 
 
 def answers(port: int) -> bool:
