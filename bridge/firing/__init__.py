@@ -58,7 +58,8 @@ class Dispatcher:
         self._clock = clock
         now = time.monotonic()
         self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
-        threads = sum(target.concurrency + 1 for target, _ in airflows.values())
+        # Calls, as many again that are being settled, and a probe.
+        threads = sum(2 * target.concurrency + 1 for target, _ in airflows.values())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -217,6 +218,9 @@ class Dispatcher:
         try:
             began, started_at = time.monotonic(), self._clock()
             outcome = self._call(lane, claimed)
+            with self._lock:
+                lane.called(claimed)
+            self._wake.set()
             settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
             self._settle(claimed, settlement, _attempt(claimed, outcome, started_at, time.monotonic() - began))
         except Exception:  # noqa: BLE001 - the lease lapses, and the trigger is fired again

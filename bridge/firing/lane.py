@@ -22,6 +22,7 @@ class Lane:
         self.breaker = Breaker()
         # By trigger and token: a trigger whose lease was lost may be under way twice.
         self.under_way: dict[tuple[str, str], Claimed] = {}
+        self._calling: set[tuple[str, str]] = set()  # of those, the ones whose call has not ended
         self.is_probing = False
         self._concurrency = target.concurrency
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
@@ -30,7 +31,7 @@ class Lane:
 
     def room(self, now: float) -> int:
         """Return how many more calls may begin now."""
-        free = self._concurrency - len(self.under_way)
+        free = self._concurrency - len(self._calling)
         return max(0, min(free, self._pacer.available(now))) if not self.breaker.is_open else 0
 
     def full_routes(self) -> list[str]:
@@ -53,14 +54,22 @@ class Lane:
                 continue
             self._by_route[trigger.route] += 1
             self.under_way[trigger.id, claimed.token] = claimed
+            self._calling.add((trigger.id, claimed.token))
             fire.append(claimed)
         self._pacer.take(len(fire), now)
         return fire, surplus
 
-    def end(self, claimed: Claimed) -> None:
-        """Note that a call has ended, however it ended."""
-        if self.under_way.pop((claimed.trigger.id, claimed.token), None) is not None:
+    def called(self, claimed: Claimed) -> None:
+        """Note that a call has ended, so that the next one may begin while this one is settled."""
+        key = (claimed.trigger.id, claimed.token)
+        if key in self._calling:
+            self._calling.remove(key)
             self._by_route[claimed.trigger.route] -= 1
+
+    def end(self, claimed: Claimed) -> None:
+        """Note that a trigger is settled, or given up."""
+        self.called(claimed)
+        self.under_way.pop((claimed.trigger.id, claimed.token), None)
 
     def trouble(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
         """Open the breaker; True if it was closed before or opens for another reason (worth a log line)."""

@@ -454,6 +454,21 @@ def test_trouble_is_news_once() -> None:
     assert lane.room(3.0) == 0
 
 
+def test_the_next_call_may_begin_while_one_is_settled(inbox: Inbox) -> None:
+    """Its place is free, its lease is still renewed, and what ends it twice frees nothing twice."""
+    target = AirflowTarget("default", "http://127.0.0.1:1", concurrency=1)
+    lane = Lane(target, Airflow(target), now=0.0)
+    add(inbox, stored(inbox), limits=Limits(concurrency=1))
+    (claimed,) = claim(inbox)
+    assert lane.begin([claimed], 0.0) == ([claimed], [])
+    assert (lane.room(9.0), lane.full_routes()) == (0, ["orders"])
+    lane.called(claimed)
+    assert (lane.room(9.0), lane.full_routes(), list(lane.under_way.values())) == (1, [], [claimed])
+    lane.end(claimed)
+    lane.end(claimed)
+    assert (lane.room(9.0), lane.under_way) == (1, {})
+
+
 def test_what_cannot_be_decrypted_is_held_and_not_called(path: Path, standin: Standin, make: Make) -> None:
     """No run is started with half a conf: the trigger waits for its key without using an attempt up."""
     sealed = Inbox(f"sqlite:///{path}", ring=Ring({"lost": bytes(range(32))}, os.urandom))
