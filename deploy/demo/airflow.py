@@ -32,6 +32,7 @@ class Airflow:
     database_url: str
     jwt_secret: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)  # one for each of ROLES
+    more: Mapping[str, str] = field(default_factory=dict)  # variables beside those of `environment`
 
     @property
     def url(self) -> str:
@@ -62,7 +63,8 @@ class Airflow:
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
         }
-        return inherited | {f"AIRFLOW_{'' if key == 'HOME' else '_'}{key}": value for key, value in own.items()}
+        named = {f"AIRFLOW_{'' if key == 'HOME' else '_'}{key}": value for key, value in own.items()}
+        return inherited | named | dict(self.more)
 
     def prepare(self) -> None:
         """Write the home directory: what Airflow reads from files and not from its environment."""

@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,18 @@ _OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 class AirflowServer:
     """An Airflow that accepts DAG runs; they stay queued unless the scheduler is started."""
 
-    def __init__(self) -> None:
-        """Start PostgreSQL and the api-server. Raises DidNotStart."""
+    def __init__(self, *, more: Mapping[str, str] | None = None) -> None:
+        """Start PostgreSQL and the api-server. Raises DidNotStart.
+
+        `more` are variables for an Airflow with something installed beside it; its tables are made first.
+        """
         self._home = Path(tempfile.mkdtemp(prefix="airflow-"))
         self._postgres = _copy_of_prepared_cluster()
         self._postgres.start()
-        self._airflow = _configured(self._home, self._postgres, port=free_port())
+        self._airflow = _configured(self._home, self._postgres, port=free_port(), more=more)
         self._airflow.prepare()
+        if more:
+            self._airflow.migrate()
         self._api_server = self._airflow.component("api-server")
         self._executing = [
             self._airflow.component("scheduler", "--skip-serve-logs"),
@@ -46,6 +51,11 @@ class AirflowServer:
         ]
         self._api = AirflowApi(self.url, username="admin", password=PASSWORDS["admin"])
         self.start()
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        """The api-server's process, and PostgreSQL's."""
+        return self._api_server.pid, self._postgres.pid
 
     @property
     def url(self) -> str:
@@ -131,7 +141,7 @@ class AirflowServer:
         return bool(health["scheduler"]["status"] == "healthy")
 
 
-def _configured(home: Path, postgres: PostgresServer, *, port: int) -> Airflow:
+def _configured(home: Path, postgres: PostgresServer, *, port: int, more: Mapping[str, str] | None = None) -> Airflow:
     return Airflow(
         home=home,
         dags=DAGS,
@@ -139,6 +149,7 @@ def _configured(home: Path, postgres: PostgresServer, *, port: int) -> Airflow:
         database_url=postgres.url(_DATABASE, driver="psycopg2"),
         jwt_secret=JWT_SECRET,
         passwords=PASSWORDS,
+        more=more or {},
     )
 
 

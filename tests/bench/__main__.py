@@ -7,7 +7,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import acks, backlog, costs, drain, end_to_end, history, load, machine, profiling, servers, startup
+from tests.bench import (
+    acks,
+    backlog,
+    costs,
+    drain,
+    end_to_end,
+    history,
+    load,
+    machine,
+    peers,
+    profiling,
+    servers,
+    startup,
+)
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -54,6 +67,7 @@ def _history(options: argparse.Namespace) -> list[str]:
 _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "startup": lambda options: startup.measure(starts=3 if options.quick else 7),
     "acks": _acks,
+    "peers": lambda options: peers.measure(rounds=min(3, options.rounds), seconds=options.seconds),
     "costs": _costs,
     "end_to_end": lambda options: end_to_end.measure(pairs=20 if options.quick else 200, per_second=3),
     "drain": _drain,

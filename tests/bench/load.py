@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Set
@@ -15,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.signature import PRESETS, Key, sign
+from deploy.demo.airflow import REPOSITORY
 from tests.service import SECRET
 
 CONNECTIONS = 64
 PATH = "/hooks/planasonix"
+_WRK = REPOSITORY / ".cache" / "debian" / "wrk"
 _SCRIPT = Path(__file__).with_name("load.lua")
 TEMPLATE = Path(__file__).parents[1] / "data" / "events" / "04_job_full.json"
 _RESULT = re.compile(r"^RESULT (.*)$", re.MULTILINE)
@@ -46,32 +47,36 @@ class Load:
 class Requests:
     """A file of requests, each with an id and a job of its own, signed with the time of its making."""
 
-    def __init__(self, path: Path, *, amount: int, secret: str = SECRET) -> None:
-        """Write the file (7 microseconds and 1.1 kB a request)."""
+    def __init__(
+        self, path: Path, *, amount: int, secret: str = SECRET, preset: str = "planasonix", target: str = PATH
+    ) -> None:
+        """Write the file (7 microseconds and 1.1 kB a request); `target` is the path to post to."""
         self.path = path
         self.amount = amount
-        key, preset, now = Key("current", secret.encode()), PRESETS["planasonix"], int(time.time())
+        key, scheme, now = Key("current", secret.encode()), PRESETS[preset], int(time.time())
         template = json.loads(TEMPLATE.read_bytes())
         template["id"], template["job_id"], template["data"]["id"] = "evt_ID", "job_ID", "job_ID"
         pieces = json.dumps(template, separators=(",", ":")).encode().split(b"ID")
         with path.open("wb") as file:
             for _ in range(amount):
                 body = secrets.token_hex(10).encode().join(pieces)
-                raw = _request(body, sign(preset, key, body, now))
+                raw = _request(target, body, sign(scheme, key, body, now))
                 file.write(b"%08d%s" % (len(raw), raw))
         self.body_bytes = len(body)
 
 
-def _request(body: bytes, signed: dict[str, str]) -> bytes:
+def _request(target: str, body: bytes, signed: dict[str, str]) -> bytes:
     headers = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body)), **signed}
     head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
-    return f"POST {PATH} HTTP/1.1\r\n{head}\r\n".encode() + body
+    return f"POST {target} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def check_installed() -> None:
-    """Raise NotInstalled with what to type when wrk is missing."""
-    if shutil.which("wrk") is None:
-        raise NotInstalled("wrk, the load generator, is missing: apt-get install wrk")
+    """Take wrk from PATH or out of Debian's package; raise NotInstalled with what to type when neither is there."""
+    script = REPOSITORY / "requirements" / "debian.sh"
+    done = subprocess.run([str(script), "wrk"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotInstalled(f"wrk, the load generator, is missing: apt-get install wrk\n{done.stderr}")
 
 
 def send(requests: Requests, *, port: int, seconds: int, cores: Set[int], is_refused: bool = False) -> Load:
@@ -82,7 +87,7 @@ def send(requests: Requests, *, port: int, seconds: int, cores: Set[int], is_ref
     """
     where = ["taskset", "-c", ",".join(map(str, sorted(cores)))]
     what = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}"]
-    command = [*where, "wrk", *what, "--", str(requests.path)]
+    command = [*where, str(_WRK), *what, "--", str(requests.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     found = _RESULT.search(done.stdout)
     assert found is not None, done.stdout + done.stderr
