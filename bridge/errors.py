@@ -4,7 +4,7 @@
     |-- ConfigError          bridge.yaml, mapping.yaml or the environment is wrong; lists every problem
     |-- Refused              a request that is not authentic (never stored)
     |   `-- KeyUnknown       ... as far as the key sets fetched so far tell
-    |-- KeysUnavailable      whether it is authentic will be known once a key set is fetched
+    |-- KeysUnavailable      the key set behind a JWKS URL cannot be had now
     |-- TooMany              more webhooks, or refusals, than the source's limits allow just now
     |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
     |-- TemplateError        a route's conf, note or dag_run_id failed on an event
@@ -75,7 +75,7 @@ class KeyUnknown(Refused):
 
 
 class KeysUnavailable(BridgeError):
-    """A key set has to be fetched before this request can be judged; the sender gets 503 and tries again."""
+    """A key set cannot be had now. A request that it would be needed for gets 503, and the sender tries again."""
 
     reason = Reason.KEYS_UNAVAILABLE
     permanent = False

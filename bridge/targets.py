@@ -69,7 +69,7 @@ class PlanasonixApi:
 
 @dataclass(frozen=True, slots=True)
 class JwksUrl:
-    """Where a provider publishes its key set; `ca_file` holds the authority of its certificate if it is a private one."""
+    """Where a provider publishes its key set; `ca_file`: the authority of its certificate, if a private one."""
 
     url: str
     ca_file: str | None = None

@@ -38,7 +38,7 @@ def read_set(document: bytes, algorithm: str) -> KeySet:
     found = strict_object(document)
     entries = None if found is None else found.get("keys")
     if not isinstance(entries, list):
-        raise ValueError("it is no JSON object with a list `keys`")
+        raise ValueError("it is no JSON object with a list `keys`")  # noqa: TRY004 - the text is wrong, not a type
     keys: dict[str, tuple[PublicKey, ...]] = {}
     dropped: list[tuple[str, str]] = []
     for place, entry in enumerate(entries):
@@ -59,7 +59,7 @@ def read_set(document: bytes, algorithm: str) -> KeySet:
 
 def _read(entry: Any, algorithm: str) -> tuple[str, PublicKey]:
     if not isinstance(entry, dict):
-        raise ValueError("this is no JWK")
+        raise ValueError("this is no JWK")  # noqa: TRY004 - as above
     kid, uses = entry.get("kid"), entry.get("key_ops", ["verify"])
     # Without one a token cannot say that it is signed with a new key, so a rotation would go unnoticed for an hour.
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_CHARACTERS:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from bridge.errors import InboxUnavailable, Refused, TooMany
+from bridge.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
 from bridge.web.patience import Patience
@@ -83,6 +83,8 @@ class Hooks:
             await _answer(send, 429, b'{"error": "too_many_requests"}', (b"retry-after", seconds))
         except Refused:
             await _answer(send, 401, b'{"error": "unauthorized"}')
+        except KeysUnavailable:
+            await _answer(send, 503, b'{"error": "unavailable"}', _RETRY_AFTER)
         except InboxUnavailable:
             self._metrics.refusals.labels(source, "unavailable").inc()
             await _answer(send, 503, b'{"error": "unavailable"}', _RETRY_AFTER)
