@@ -124,6 +124,8 @@ class FetchedSet:
     def is_expected(self) -> bool:
         """Whether a key that the set lacks may soon be in it: it is being fetched, or could not be."""
         with self._lock:
+            if self._set is None:
+                return True  # the thread goes on trying, and nobody can hurry it
             now = self._clock()
             if not self._is_under_way and now - self._asked_at >= ASKED_SECONDS:
                 self._asked_at = now

@@ -77,15 +77,6 @@ class Metrics:
         self.key_expires = self._gauge(
             "key_expires_timestamp_seconds", "When the key stops being accepted; +Inf if never.", "source", "key"
         )
-        self.jwks_refreshes = self._counter(
-            "jwks_refreshes_total", "Fetches of a JWKS URL, by outcome.", "source", "key", "outcome"
-        )
-        self.jwks_loaded_at = self._gauge(
-            "jwks_loaded_timestamp_seconds",
-            "When a JWKS URL last answered with usable keys; 0: never.",
-            "source",
-            "key",
-        )
         self._committed = Tally(
             "bridge_committed_seconds", "From a webhook's receipt to its commit, before the answer."
         )
@@ -168,6 +159,15 @@ class Metrics:
         )
         self.secrets_broken = self._gauge("secrets_broken", "1 while a file of a secret cannot be used.")
         self.secrets_loaded_at = self._gauge("secrets_loaded_timestamp_seconds", "When the secrets in use were read.")
+        self.jwks_refreshes = self._counter(
+            "jwks_refreshes_total", "Fetches of a JWKS URL, by outcome.", "source", "key", "outcome"
+        )
+        self.jwks_loaded_at = self._gauge(
+            "jwks_loaded_timestamp_seconds",
+            "When a JWKS URL last answered with usable keys; 0: never.",
+            "source",
+            "key",
+        )
         self._gauge("build_info", "1 for the version that runs.", "version").labels(__version__).set(1)
 
     def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:

@@ -56,7 +56,7 @@ def read_public(text: str, kind: str, *, algorithm: str | None = None) -> Public
             found = serialization.load_pem_public_key(text.encode())
     except (ValueError, TypeError, KeyError, PyJWTError, UnsupportedAlgorithm) as error:
         raise ValueError(_sentence(error, "a public key is a PEM (`BEGIN PUBLIC KEY`) or a JWK")) from None
-    return _check_kind(found, kind)
+    return check_kind(found, kind)
 
 
 def read_jwk(jwk: dict[str, Any], algorithm: str) -> PublicKey:
@@ -67,10 +67,11 @@ def read_jwk(jwk: dict[str, Any], algorithm: str) -> PublicKey:
         found = _from_jwk(jwk, algorithm, is_private=False)
     except (ValueError, TypeError, KeyError, PyJWTError, UnsupportedAlgorithm) as error:
         raise ValueError(_sentence(error, "this JWK is broken")) from None
-    return _check_kind(found, KIND_OF_JWS[algorithm])
+    return check_kind(found, KIND_OF_JWS[algorithm])
 
 
-def _check_kind(found: object, kind: str) -> PublicKey:
+def check_kind(found: object, kind: str) -> PublicKey:
+    """Return a public key if it is of this kind, on the right curve and long enough; ValueError otherwise."""
     fits = {"ed25519": Ed25519PublicKey, "ecdsa-p256": EllipticCurvePublicKey, "rsa-pss": RSAPublicKey}[kind]
     if not isinstance(found, fits) or (isinstance(found, EllipticCurvePublicKey) and not _is_p256(found)):
         raise ValueError(f"this is not {_WHAT[kind]}")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import logs, wiring
+from bridge import logs
 from bridge.settings import read_config
+from bridge.wiring.preparing import warn_of_keys
 
 _TEXT = """
 sources:
@@ -26,7 +27,7 @@ def test_bearer_and_keys_out_of_their_time_are_loud_at_start() -> None:
 
     stream = io.StringIO()
     logs.configure("info", "json", stream)
-    wiring._warn_of_keys(config)
+    warn_of_keys(config)
 
     logged = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(line["source"], line["level"]) for line in logged] == [("bare", "warning")] + [("over", "warning")] * 2
