@@ -154,7 +154,7 @@ def _check_key(key: Key) -> Any:
     """Return what PyJWT verifies with, None where that is fetched; ValueError if it does not fit its algorithm."""
     if key.jwks is not None and key.algorithm in _KEY_TYPES:
         return None
-    if key.algorithm == "HS256" and key.public is None:
+    if key.algorithm == "HS256" and key.public is None and key.jwks is None:
         if len(key.secret) < MIN_HS256_BYTES:
             raise ValueError(f"a secret for HS256 has at least {MIN_HS256_BYTES} bytes")
         return key.secret
