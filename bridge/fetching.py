@@ -147,7 +147,7 @@ class FetchedSet:
 
     def _loaded(self, found: KeySet) -> None:
         with self._lock:
-            is_new, self._set = found != self._set, found
+            is_new, self._set = found != self._set or self._trouble is not None, found
             self._trouble, self._failures = None, 0
             self._verifier.take_over(self._key.id, found)
             self._is_under_way = False
