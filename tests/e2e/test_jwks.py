@@ -1,5 +1,6 @@
 """Keys from a JWKS URL: a real bridge, and a provider on loopback that rotates, goes away and is abused."""
 
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.jwks_server import JwksServer, Pair
-from tests.service import BridgeProcess, body, wait_for
+from tests.service import COMMAND, BridgeProcess, body, wait_for
 from tests.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
@@ -213,3 +215,24 @@ def test_other_secrets_that_change_keep_the_set(start: Start, provider: JwksServ
     assert send(bridge, OLD, "evt_old").status_code == 401
     assert provider.fetches == 2
     assert bridge.stop() == 0
+
+
+def test_send_signs_for_a_key_set(start: Start, tmp_path: Path) -> None:
+    """`send` takes the private key of any key of the set, and says what is missing or of another kind."""
+    bridge = start()
+    (tmp_path / "event.json").write_bytes(body(event="evt_1"))
+    files = {"fits": OLD.private, "other": Pair.make("x", "EdDSA").private}
+    for name, private in files.items():
+        text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / name).write_bytes(text)
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+        command = [COMMAND, "send", "event.json", "--url", url, *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=bridge.environment, capture_output=True, text=True, check=False
+        )
+
+    assert run("--private-key", "fits").stdout.startswith("202  accepted")
+    assert "needs the private key" in run().stderr
+    assert "this is not an RSA key" in run("--private-key", "other").stderr
