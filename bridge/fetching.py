@@ -25,7 +25,7 @@ ASKED_SECONDS = 60.0  # between two fetches that tokens ask for
 _RETRY_SECONDS = 60.0
 _FIRST_RETRIES = (1.0, 2.0, 4.0, 8.0)  # then 15 s, as long as there is no set at all
 _FIRST_RETRY_SECONDS = 15.0
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 0.5
 _log = structlog.get_logger("bridge.keys")
 
 

@@ -103,9 +103,8 @@ class JwksServer:
 
     def __enter__(self) -> Self:
         """Listen."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _Handler)
-        self._server.daemon_threads = True
-        self._server.provider = self  # type: ignore[attr-defined]
+        self._server = _Server(("127.0.0.1", self.port), _Handler)
+        self._server.provider = self
         self.port = self._server.server_port
         if self.certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -120,6 +119,14 @@ class JwksServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    provider: JwksServer
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a client may leave."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -158,6 +158,18 @@ def test_provider_down_at_start(start: Start, provider: JwksServer) -> None:
     assert 'bridge_refusals_total{reason="keys_unavailable",source="planasonix"} 0.0' not in metrics
 
 
+def test_provider_that_hangs_holds_up_neither_start_nor_stop(start: Start, provider: JwksServer) -> None:
+    """Three seconds at the start, then 503 as if it were down; a stop does not wait for it."""
+    provider.pause_seconds = 9
+    began = time.monotonic()
+    bridge = start()
+    assert time.monotonic() - began < 8
+    assert send(bridge, OLD, "evt_1").status_code == 503
+    began = time.monotonic()
+    assert bridge.stop() == 0
+    assert time.monotonic() - began < 4
+
+
 def test_provider_that_goes_away_or_goes_wrong_changes_nothing(start: Start, provider: JwksServer) -> None:
     """The last good keys stay in use, whatever the URL answers; a key that nobody knows waits (503) instead of 401."""
     bridge = start()
