@@ -3,6 +3,8 @@
     BridgeError
     |-- ConfigError          bridge.yaml, mapping.yaml or the environment is wrong; lists every problem
     |-- Refused              a request that is not authentic (never stored)
+    |   `-- KeyUnknown       ... as far as the key sets fetched so far tell
+    |-- KeysUnavailable      the key set behind a JWKS URL cannot be had now
     |-- TooMany              more webhooks, or refusals, than the source's limits allow just now
     |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
     |-- TemplateError        a route's conf, note or dag_run_id failed on an event
@@ -61,6 +63,22 @@ class Refused(BridgeError):
         """`reason` is one of the words of the door."""
         self.reason = reason
         super().__init__(reason.why)
+
+
+class KeyUnknown(Refused):
+    """A token's key is in no key set that was fetched so far; a newer one may hold it."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        """`keys` are the ids of the `jwks` entries that could have it."""
+        self.keys = keys
+        super().__init__(Reason.SIGNATURE_MISMATCH)
+
+
+class KeysUnavailable(BridgeError):
+    """A key set cannot be had now. A request that it would be needed for gets 503, and the sender tries again."""
+
+    reason = Reason.KEYS_UNAVAILABLE
+    permanent = False
 
 
 class TooMany(BridgeError):

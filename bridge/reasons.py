@@ -53,6 +53,11 @@ class Reason(StrEnum):
         "The signature is right, but `not_before` or `not_after` of its key does not allow it now.",
         "If the sender still signs with this key, move its `not_after` in bridge.yaml, or finish the rotation.",
     )
+    KEYS_UNAVAILABLE = (
+        "keys_unavailable",
+        "The token's key is not known yet, and its JWKS URL is being fetched, or could not be (answered 503).",
+        "It passes by itself when the URL answers; `planasonix-bridge keys check` says what is wrong with it.",
+    )
     CLAIMS_MISMATCH = (
         "claims_mismatch",
         "The token is signed, but it is not for this body, this audience or this issuer, or lacks a claim it needs.",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from bridge import event
-from bridge.errors import Refused, TooMany
+from bridge.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
 from bridge.inbox import Inbox
 from bridge.inbox.ids import delivery_text
 from bridge.inbox.intake import Stored
@@ -48,10 +48,15 @@ class Receiving:
         inbox: Inbox,
         metrics: Metrics,
         on_accepted: Callable[[], None],
+        is_expected: Callable[[str, Sequence[str]], bool] = lambda _source, _keys: False,
         proxies: Proxies = NO_PROXIES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`on_accepted` wakes routing; `clock` gives Unix seconds."""
+        """`on_accepted` wakes routing; `clock` gives Unix seconds.
+
+        `is_expected(source, keys)`: whether the key sets of these keys may soon hold a key that they lack now.
+        """
+        self._is_expected = is_expected
         self._sources = sources
         self._proxies = proxies
         self._quotas = {name: Quotas(source.quota) for name, source in sources.items()}
@@ -90,8 +95,9 @@ class Receiving:
         """Store one webhook; it is durable when `then` is told so, on this event loop.
 
         `headers` as ASGI gives them (lower-cased names); `peer` is the address at the other end of the connection.
-        Raises Refused when it is not authentic, TooMany when the source's limits are reached, and InboxUnavailable
-        when too many wait; `then` is told InboxUnavailable when it cannot be stored. Nothing is stored then.
+        Raises Refused when it is not authentic, KeysUnavailable when nobody knows yet, TooMany when the source's
+        limits are reached, and InboxUnavailable when too many wait; `then` is told InboxUnavailable when it cannot be
+        stored. In all of these nothing is stored.
         """
         verified = self._verify(source, headers, body, peer)
         if wait := self._quotas[source].take_delivery(time.monotonic()):
@@ -135,18 +141,33 @@ class Receiving:
         """Check the signature, then where it comes from: so the reason tells a forger from a thief of the secret."""
         configured = self._sources[source]
         try:
-            verified = configured.verifier.verify(headers, body, self._clock())
+            verified = self._check_signature(configured, headers, body)
             if verified.is_stale and not configured.keeps_stale:
                 raise Refused(Reason.TIMESTAMP_TOO_OLD)
             if configured.origin is not None:
                 trouble = configured.origin.trouble(self._proxies, peer, headers)
                 if trouble is not None:
                     raise Refused(trouble)
+        except KeysUnavailable as unavailable:
+            self._metrics.refusals.labels(source, str(unavailable.reason)).inc()
+            self._tell(source, unavailable.reason, whose(self._proxies.sender(peer, headers)))
+            raise
         except Refused as refused:
             self._refused(source, refused.reason, whose(self._proxies.sender(peer, headers)))
             raise
         self._verified[source, verified.key_id].inc()
         return verified
+
+    def _check_signature(self, source: Source, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Verified:
+        """Verify; raises Refused, or KeysUnavailable where a key set that is being fetched decides."""
+        now = self._clock()
+        try:
+            return source.verifier.verify(headers, body, now)
+        except KeyUnknown as unknown:
+            if self._is_expected(source.name, unknown.keys):
+                raise KeysUnavailable(str(unknown)) from None
+            # The set that lacked the key may have been replaced between the two questions.
+            return source.verifier.verify(headers, body, now)
 
     def _refused(self, source: str, reason: Reason, sender: str) -> None:
         """Count every refusal, but log one kind at most every few seconds: an attacker must not fill the log.
@@ -156,12 +177,15 @@ class Receiving:
         """
         wait = self._quotas[source].take_refusal(sender, time.monotonic())
         self._count_refusal(source, "refusal_limit" if wait else str(reason)).inc()
+        self._tell(source, reason, sender)
+        if wait:
+            raise TooMany("refusal_limit", wait)
+
+    def _tell(self, source: str, reason: Reason, sender: str) -> None:
         now = self._clock()
         if now - self._logged.get((source, reason), 0.0) >= _QUIET_SECONDS:
             self._logged[(source, reason)] = now
             _log.warning("refused", source=source, reason=str(reason), sender=sender, next_step=reason.next_step)
-        if wait:
-            raise TooMany("refusal_limit", wait)
 
 
 def _kept(headers: Iterable[tuple[bytes, bytes]]) -> str:

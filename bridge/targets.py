@@ -1,4 +1,4 @@
-"""The places outside that the bridge talks to, as configured: an Airflow, a Planasonix API.
+"""The places outside that the bridge talks to, as configured: an Airflow, a Planasonix API, a key set.
 
 Floor 0, so that `settings` (which reads them) and the edges (which use them) need not know each other.
 """
@@ -65,3 +65,11 @@ class PlanasonixApi:
     url: str
     key: Secret
     timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUrl:
+    """Where a provider publishes its key set; `ca_file`: the authority of its certificate, if a private one."""
+
+    url: str
+    ca_file: str | None = None

@@ -43,6 +43,7 @@ def check(
     for name, configured in config.sources.items():
         for said in advise(configured.verifier, time.time()):
             say(f"warning: source {name}: {said}")
+    _check_key_sets(config)
     troubles = 0
     if airflow:
         troubles += _check_airflows(config, mapping)
@@ -50,6 +51,22 @@ def check(
         troubles += _check_planasonix(config)
     if troubles:
         raise typer.Exit(1)
+
+
+def _check_key_sets(config: "Config") -> None:
+    """Fetch every JWKS URL once and print what it holds; only a warning if that fails, since `serve` starts as well."""
+    from bridge.cli.keys import key_sets
+
+    rows: list[tuple[str, ...]] = []
+    for source, key, found in key_sets(config):
+        if isinstance(found, str):
+            say(f"warning: source {source}: key {key.id}: {found}")
+            continue
+        for kid, keys in found.keys.items():
+            rows.extend((source, key.id, kid, str(key.algorithm), "ok") for _ in keys)
+        rows.extend((source, key.id, name, "-", f"not used: {why}") for name, why in found.dropped)
+    if rows:
+        print_table(("source", "key", "kid", "algorithm", "fact"), rows)
 
 
 def _check_airflows(config: "Config", mapping: "Mapping") -> int:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,8 @@ import typer
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from bridge.signature import Key
+    from bridge.settings import Config
+    from bridge.signature import Key, KeySet
 
 _SECRET_BYTES = 32
 
@@ -120,7 +122,9 @@ def show(as_json: AsJson = False) -> None:
 def _facts(key: "Key") -> dict[str, Any]:
     return {
         "key": key.id,
-        "kind": key.algorithm or ("secret" if key.public is None else "public"),
+        "kind": f"{key.algorithm} jwks"
+        if key.jwks
+        else key.algorithm or ("secret" if key.public is None else "public"),
         "fingerprint": key.fingerprint,
         "not_before": _instant(key.not_before),
         "not_after": _instant(key.not_after),
@@ -132,14 +136,29 @@ def _instant(seconds: float | None) -> str | None:
 
 
 def check() -> None:
-    """Say which keys need attention: out of their time, soon to be, or no signature at all. Exit 1 if any."""
+    """Say which keys need attention: out of their time, soon to be, no signature at all, not fetched. Exit 1 if any."""
     from bridge.cli import context
     from bridge.signature import advise
 
     config = context.configuration(context.environment())
     rows = [(name, said) for name, source in config.sources.items() for said in advise(source.verifier, time.time())]
+    rows += [(source, f"key {key.id}: {found}") for source, key, found in key_sets(config) if isinstance(found, str)]
     if not rows:
         say("every key may be used now, and for the next two weeks")
         return
     print_table(("source", "what"), rows)
     raise typer.Exit(1)
+
+
+def key_sets(config: "Config") -> "Iterator[tuple[str, Key, KeySet | str]]":
+    """Fetch every JWKS URL of the configuration once: source, entry, and the set or why there is none."""
+    from bridge import jwks
+    from bridge.errors import KeysUnavailable
+
+    for name, source in config.sources.items():
+        for key in source.verifier.keys:
+            if key.jwks is not None:
+                try:
+                    yield name, key, jwks.load(key)
+                except KeysUnavailable as error:
+                    yield name, key, f"{key.jwks.url}: {error}"

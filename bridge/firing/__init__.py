@@ -25,9 +25,10 @@ import structlog
 from bridge.airflow import Airflow
 from bridge.errors import InboxUnavailable
 from bridge.firing.lane import Lane
+from bridge.firing.recording import record
 from bridge.inbox import Inbox, triggers
 from bridge.metrics import Metrics
-from bridge.model import Attempt, Claimed, Later, Misconfigured, Outcome, Started, TargetDown, TriggerState
+from bridge.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
 from bridge.reasons import Reason
 from bridge.settling import Settlement, settle
 from bridge.targets import AirflowTarget
@@ -222,7 +223,7 @@ class Dispatcher:
                 lane.called(claimed)
             self._wake.set()
             settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
-            self._settle(claimed, settlement, _attempt(claimed, outcome, started_at, time.monotonic() - began))
+            self._settle(claimed, settlement, record(claimed, outcome, started_at, time.monotonic() - began))
         except Exception:  # noqa: BLE001 - the lease lapses, and the trigger is fired again
             _log.exception("settle_failed", trigger_id=claimed.trigger.id)
             self._metrics.failures.labels("settling").inc()
@@ -283,26 +284,3 @@ class Dispatcher:
             detail=settlement.detail,
             seconds=round(attempt.seconds, 4),
         )
-
-
-def _attempt(claimed: Claimed, outcome: Outcome, started_at: datetime, seconds: float) -> Attempt:
-    reason = None if isinstance(outcome, Started) else outcome.reason
-    return Attempt(
-        number=claimed.trigger.attempts,
-        started_at=started_at,
-        seconds=seconds,
-        outcome=_WORDS[type(outcome).__name__],
-        reason=reason,
-        detail=getattr(outcome, "detail", None) or None,
-        http_status=outcome.http_status,
-    )
-
-
-_WORDS = {
-    "Started": "started",
-    "AlreadyThere": "already_there",
-    "Later": "later",
-    "Never": "never",
-    "TargetDown": "target_down",
-    "Misconfigured": "misconfigured",
-}

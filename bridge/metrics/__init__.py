@@ -14,8 +14,6 @@ from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
-    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -25,7 +23,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
 from bridge.metrics import labels
-from bridge.metrics.tally import SECONDS, Tally
+from bridge.metrics.making import Making, create
+from bridge.metrics.tally import Tally
 from bridge.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.reasons import Reason
 
@@ -41,6 +40,8 @@ class Metrics:
         """Create every child that the configuration determines."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for every counter, and nobody asks for it
         self._registry = CollectorRegistry()
+        making = Making(self._registry)
+        self._counter, self._gauge, self._histogram = making.counter, making.gauge, making.histogram
         self._sources, self._airflows = tuple(keys_by_source), tuple(airflows)
         self._routes: frozenset[str] = frozenset()
         self.last_deliveries = dict.fromkeys(self._sources, 0.0)  # Unix seconds; receiving writes, a scrape reads
@@ -158,23 +159,32 @@ class Metrics:
         )
         self.secrets_broken = self._gauge("secrets_broken", "1 while a file of a secret cannot be used.")
         self.secrets_loaded_at = self._gauge("secrets_loaded_timestamp_seconds", "When the secrets in use were read.")
+        self.jwks_refreshes = self._counter(
+            "jwks_refreshes_total", "Fetches of a JWKS URL, by outcome.", "source", "key", "outcome"
+        )
+        self.jwks_loaded_at = self._gauge(
+            "jwks_loaded_timestamp_seconds",
+            "When a JWKS URL last answered with usable keys; 0: never.",
+            "source",
+            "key",
+        )
         self._gauge("build_info", "1 for the version that runs.", "version").labels(__version__).set(1)
 
     def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:
         for source, keys in keys_by_source.items():
-            _create(self.deliveries, [source], labels.ACCEPTED)
-            _create(self.refusals, [source], [*labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN])
-            _create(self.verified, [source], keys)
-            _create(self.routed, [source], labels.ROUTED)
+            create(self.deliveries, [source], labels.ACCEPTED)
+            create(self.refusals, [source], [*labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN])
+            create(self.verified, [source], keys)
+            create(self.routed, [source], labels.ROUTED)
             for key in keys:
                 self.key_old_in_use.labels(source, key)
                 self.key_expires.labels(source, key).set(math.inf)
             self.last_delivery.labels(source).set_function(partial(self.last_deliveries.__getitem__, source))
         self.refusals.labels("", "unknown_source")
-        _create(self.connections, labels.LISTENERS)
+        create(self.connections, labels.LISTENERS)
         for airflow in self._airflows:
             for outcome, reasons in labels.ATTEMPTS.items():
-                _create(self.attempts, [airflow], [outcome], reasons)
+                create(self.attempts, [airflow], [outcome], reasons)
             self.attempt_seconds.labels(airflow)
             self.observe_airflow(airflow, None)
         for counter, words in (
@@ -183,10 +193,10 @@ class Metrics:
             (self.mapping_reloads, ("loaded", "refused")),
             (self.store_failures, labels.STORE_OPERATIONS),
         ):
-            _create(counter, words)
-        _create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
-        _create(self.store_seconds, labels.STORE_OPERATIONS)
-        _create(self.triggers, [""], labels.TRIGGER_ENDS)
+            create(counter, words)
+        create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
+        create(self.store_seconds, labels.STORE_OPERATIONS)
+        create(self.triggers, [""], labels.TRIGGER_ENDS)
         self._observe_waiting([])
 
     def observe_commit(self, waited: Iterable[float], seconds: float) -> None:
@@ -242,6 +252,11 @@ class Metrics:
         self.key_expires.labels(source, key).set(math.inf if expires_at is None else expires_at)
         self.key_old_in_use.labels(source, key).set(is_old_in_use)
 
+    def expect_key_set(self, source: str, key: str) -> None:
+        """Create the children of a key that is fetched from a JWKS URL."""
+        create(self.jwks_refreshes, [source], [key], labels.FETCHES)
+        self.jwks_loaded_at.labels(source, key)
+
     def observe_airflow(self, airflow: str, reason: Reason | None) -> None:
         """Take over whether an Airflow is fired at, and if not, why."""
         self.airflow_unavailable.labels(airflow).set(reason is not None)
@@ -253,7 +268,7 @@ class Metrics:
         names = frozenset(routes)
         for route, state in product(self._routes - names, labels.TRIGGER_ENDS):
             self.triggers.remove(route, state)
-        _create(self.triggers, names, labels.TRIGGER_ENDS)
+        create(self.triggers, names, labels.TRIGGER_ENDS)
         self._routes = names
         self.mapping_info.clear()
         self.mapping_info.labels(digest).set(1)
@@ -281,17 +296,3 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
-
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"bridge_{name}", meaning, labels, registry=self._registry)
-
-    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(f"bridge_{name}", meaning, labels, registry=self._registry)
-
-    def _histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
-        return Histogram(f"bridge_{name}", meaning, labels, buckets=SECONDS, registry=self._registry)
-
-
-def _create(metric: Counter | Gauge | Histogram, *words: Iterable[str]) -> None:
-    for values in product(*words):
-        metric.labels(*map(str, values))

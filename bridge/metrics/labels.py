@@ -12,6 +12,7 @@ DOOR_REASONS = (
     Reason.TIMESTAMP_IN_FUTURE,
     Reason.TIMESTAMP_TOO_OLD,
     Reason.KEY_OUT_OF_TIME,
+    Reason.KEYS_UNAVAILABLE,
     Reason.CLAIMS_MISMATCH,
     Reason.ADDRESS_NOT_ALLOWED,
     Reason.CERTIFICATE_NOT_ALLOWED,
@@ -35,6 +36,8 @@ CONNECTION_ENDS = (
     "crowded",
     "memory",
 )
+# How a fetch of a JWKS URL ends.
+FETCHES = ("loaded", "failed")
 LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
@@ -53,6 +56,7 @@ PARTS = (
     "resealing",
     "secrets",
     "reminding",
+    "fetching",
 )
 # What a call to Airflow can end in (a test reads bridge.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)

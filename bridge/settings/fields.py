@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -84,6 +85,22 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _jwks_url(text: str) -> str:
+    """Check the URL of a key set: https, or http on this machine alone, since who answers decides who is believed."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+        is_own = parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        is_own = False
+    parts = urlsplit(_url(text.partition("?")[0]))  # a query is allowed here: some providers tell tenants by it
+    if not text.isascii() or not text.isprintable() or " " in text or "#" in text:
+        raise ValueError("must be scheme, host, port, path and query only")
+    if parts.scheme != "https" and not is_own:
+        raise ValueError("must begin with https://; http:// is for a loopback address only")
+    return text
+
+
 def _file(text: str) -> str:
     """Return the path, checked to be a file that can be read now."""
     path = _outside.get().base_dir / text
@@ -105,5 +122,6 @@ SecretField = Annotated[Secret, BeforeValidator(resolve)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(_url)]
 ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+JwksUrlText = Annotated[str, AfterValidator(_jwks_url)]
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]

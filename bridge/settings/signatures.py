@@ -1,7 +1,8 @@
 """`signature:` of a source in bridge.yaml: the one scheme, and its keys by reference.
 
 A key is checked where it stands, against the preset that its source names: a secret that is no `whsec_`, a private
-key where a public one belongs, an RSA key for an Ed25519 preset are mistakes with a line.
+key where a public one belongs, an RSA key for an Ed25519 preset are mistakes with a line. A key set behind a URL is
+named here and fetched elsewhere.
 """
 
 import re
@@ -19,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.settings.fields import Entry, Name, resolve
+from bridge.settings.fields import Entry, JwksUrlText, Name, ReadableFile, resolve
 from bridge.signature import (
     KIND_OF_JWS,
     MAX_KEYS,
@@ -35,6 +36,7 @@ from bridge.signature import (
     read_public,
     read_whsec,
 )
+from bridge.targets import JwksUrl
 
 _MIN_HS256_BYTES = 32
 _OPTIONS = sorted(set().union(*(preset.options for preset in PRESETS.values())))
@@ -74,6 +76,8 @@ class KeyForm(Entry):
     id: Name
     env: str | None = None
     file: str | None = None
+    jwks: JwksUrlText | None = None
+    ca_file: ReadableFile | None = None
     algorithm: Literal["HS256", "RS256", "PS256", "ES256", "EdDSA"] | None = None
     not_before: Instant = None
     not_after: Instant = None
@@ -92,7 +96,12 @@ class KeyForm(Entry):
 
     @model_validator(mode="after")
     def _read(self) -> Self:
-        self._text = resolve({"env": self.env, "file": self.file}).reveal()
+        if self.jwks is None:
+            self._text = resolve({"env": self.env, "file": self.file}).reveal()
+        elif self.env is not None or self.file is not None:
+            raise ValueError("give jwks, env or file, one of them")
+        if self.ca_file is not None and not (self.jwks or "").startswith("https:"):
+            raise ValueError("ca_file belongs to a jwks URL that begins with https://")
         if self.not_before is not None and self.not_after is not None and self.not_before > self.not_after:
             raise ValueError("not_before is later than not_after")
         return self
@@ -102,6 +111,11 @@ class KeyForm(Entry):
         if (self.algorithm is None) == (preset.algorithm is Algorithm.JWT):
             raise ValueError("with preset jwt, and only there, a key is pinned to its `algorithm`")
         key = Key(self.id, algorithm=self.algorithm, not_before=self.not_before, not_after=self.not_after)
+        if self.jwks is not None:
+            if is_secret or self.algorithm not in KIND_OF_JWS:
+                raise ValueError(f"jwks is for preset jwt, under `public_keys`, with one of {', '.join(KIND_OF_JWS)}")
+            self._key = replace(key, jwks=JwksUrl(self.jwks, self.ca_file))
+            return
         if is_secret:
             self._key = replace(key, secret=self._secret(preset))
             return
@@ -211,7 +225,7 @@ class SignatureForm(Entry):
         keys = [form.build() for form in (*self.secrets, *self.public_keys)]
         if len({key.id for key in keys}) < len(keys):
             raise ValueError("two secrets have the same id")
-        materials = [key.secret or key.public for key in keys]
+        materials = [key.secret or key.public or (key.jwks, key.algorithm) for key in keys]
         if any(one == other for place, one in enumerate(materials) for other in materials[:place]):
             raise ValueError("two ids name the same key")
 

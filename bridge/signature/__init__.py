@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bridge.signature.advice import advise
 from bridge.signature.keys import MAX_KEYS, Key, check_secret
+from bridge.signature.keysets import KeySet, read_set
 from bridge.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
 from bridge.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
 from bridge.signature.schemes import SchemeVerifier
@@ -21,7 +22,9 @@ __all__ = [
     "PRESETS",
     "Algorithm",
     "Grammar",
+    "JwtVerifier",
     "Key",
+    "KeySet",
     "Preset",
     "SignatureCheck",
     "Verifier",
@@ -32,6 +35,7 @@ __all__ = [
     "make_verifier",
     "read_private",
     "read_public",
+    "read_set",
     "read_whsec",
     "sign",
 ]

@@ -5,9 +5,11 @@ Bounded: the length of a header, and how many signatures one may carry that are 
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.reasons import Reason
 from bridge.signature.presets import Algorithm, Grammar, Preset
@@ -164,3 +166,23 @@ def encode(value: bytes, encoding: str) -> str:
     if encoding == "base64url":
         return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
     return base64.b64encode(value).decode()
+
+
+def strict_object(text: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a text is, None if it is none, or names anything twice."""
+    try:
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

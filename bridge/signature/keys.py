@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bridge.targets import JwksUrl
+
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 # A refusal tries every key, so the work that a stranger can cause has to be bounded.
@@ -28,7 +30,7 @@ _FEW_CHARACTERS = 4  # 24 random hex digits have at most 4 different ones once i
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key and its id: a secret, or the public half of a pair.
+    """One key and its id: a secret, the public half of a pair, or the URL of a set of those.
 
     The id is public (metrics, log, pages); the secret never shows in a repr. `algorithm` is the JWS name that a
     token's key is pinned to. Outside `not_before` and `not_after` (Unix seconds, both inclusive) it opens nothing.
@@ -37,6 +39,7 @@ class Key:
     id: str
     secret: bytes = field(default=b"", repr=False)
     public: PublicKey | None = field(default=None, repr=False)
+    jwks: JwksUrl | None = None
     algorithm: str | None = None
     not_before: float | None = None
     not_after: float | None = None

@@ -25,6 +25,7 @@ PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 _NO_PRIVATE = "this is a private key; the bridge must only ever see the public one"
 _WHAT = {"ed25519": "an Ed25519 key", "ecdsa-p256": "a key on the curve P-256", "rsa-pss": "an RSA key"}
+_TYPES = ("EC", "OKP", "RSA")
 KIND_OF_JWS = {"EdDSA": "ed25519", "ES256": "ecdsa-p256", "RS256": "rsa-pss", "PS256": "rsa-pss"}
 
 
@@ -50,11 +51,27 @@ def read_public(text: str, kind: str, *, algorithm: str | None = None) -> Public
             raw = decode(text.removeprefix("whpk_").encode(), "base64")
             found = Ed25519PublicKey.from_public_bytes(raw or b"")
         elif text.startswith("{"):
-            found = _from_jwk(text, algorithm, is_private=False)
+            found = _from_jwk(json.loads(text), algorithm, is_private=False)
         else:
             found = serialization.load_pem_public_key(text.encode())
     except (ValueError, TypeError, KeyError, PyJWTError, UnsupportedAlgorithm) as error:
         raise ValueError(_sentence(error, "a public key is a PEM (`BEGIN PUBLIC KEY`) or a JWK")) from None
+    return check_kind(found, kind)
+
+
+def read_jwk(jwk: dict[str, Any], algorithm: str) -> PublicKey:
+    """Return the public key of a JWK for this JWS algorithm; nothing else that it holds is looked at."""
+    if jwk.get("kty") not in _TYPES:  # `oct`, a secret, is not a key that anybody may publish
+        raise ValueError(f"this is not {_WHAT[KIND_OF_JWS[algorithm]]}")
+    try:
+        found = _from_jwk(jwk, algorithm, is_private=False)
+    except (ValueError, TypeError, KeyError, PyJWTError, UnsupportedAlgorithm) as error:
+        raise ValueError(_sentence(error, "this JWK is broken")) from None
+    return check_kind(found, KIND_OF_JWS[algorithm])
+
+
+def check_kind(found: object, kind: str) -> PublicKey:
+    """Return a public key if it is of this kind, on the right curve and long enough; ValueError otherwise."""
     fits = {"ed25519": Ed25519PublicKey, "ecdsa-p256": EllipticCurvePublicKey, "rsa-pss": RSAPublicKey}[kind]
     if not isinstance(found, fits) or (isinstance(found, EllipticCurvePublicKey) and not _is_p256(found)):
         raise ValueError(f"this is not {_WHAT[kind]}")
@@ -72,7 +89,7 @@ def read_private(text: str) -> PrivateKey:
             raw = decode(text.removeprefix("whsk_").encode(), "base64") or b""
             found = Ed25519PrivateKey.from_private_bytes(raw[:32])
         elif text.startswith("{"):
-            found = _from_jwk(text, None, is_private=True)
+            found = _from_jwk(json.loads(text), None, is_private=True)
         else:
             found = serialization.load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, KeyError, PyJWTError, UnsupportedAlgorithm) as error:
@@ -91,8 +108,7 @@ def _sentence(error: Exception, otherwise: str) -> str:
     return str(error) if isinstance(error, _Plain) else otherwise
 
 
-def _from_jwk(text: str, algorithm: str | None, *, is_private: bool) -> object:
-    jwk: dict[str, Any] = json.loads(text)
+def _from_jwk(jwk: dict[str, Any], algorithm: str | None, *, is_private: bool) -> object:
     if jwk.get("use", "sig") != "sig":
         raise _Plain("the JWK is not for signatures (`use`)")
     if algorithm is not None and jwk.get("alg", algorithm) != algorithm:

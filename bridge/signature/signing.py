@@ -20,7 +20,7 @@ from jwt import PyJWS
 
 from bridge.signature.grammar import encode
 from bridge.signature.keys import Key
-from bridge.signature.material import PrivateKey
+from bridge.signature.material import KIND_OF_JWS, PrivateKey, check_kind
 from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
 from bridge.signature.schemes import PSS
 from bridge.signature.verifying import prefix_bytes
@@ -56,8 +56,10 @@ def sign(
 
     `private` belongs to a key that holds the public half only. ValueError if it is missing or does not fit.
     """
-    if key.public is not None and (private is None or private.public_key() != key.public):
+    if (key.public or key.jwks) and (private is None or key.public not in (None, private.public_key())):
         raise ValueError(f"signing for the key {key.id} needs the private key that belongs to it")
+    if key.jwks is not None and private is not None:
+        check_kind(private.public_key(), KIND_OF_JWS[str(key.algorithm)])
     if preset.algorithm is Algorithm.BEARER:
         return {preset.signature_header: preset.prefix + key.secret.decode()}
     if preset.algorithm is Algorithm.JWT:
@@ -108,6 +110,7 @@ def _token(preset: Preset, key: Key, body: bytes, timestamp: int, private: Priva
         payload = json.dumps(claims).encode()
     algorithm = str(key.algorithm)
     material: Any = private or key.secret
-    token = PyJWS([algorithm]).encode(payload, material, algorithm, {"kid": key.id})
+    # The id of an entry with `jwks` is no `kid` of its set; a token that names none is tried against all of it.
+    token = PyJWS([algorithm]).encode(payload, material, algorithm, {} if key.jwks else {"kid": key.id})
     before, _, after = token.split(".")
     return f"{before}..{after}" if preset.body == "detached" else token

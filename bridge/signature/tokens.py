@@ -1,14 +1,14 @@
 """Verify tokens in a header: a JWT that is bound to the body, or a static bearer token.
 
-The algorithm is pinned per key; a token's own header can choose nothing. Keys named or carried by a token (`kid`,
-`jwk`, `jku`, `x5c`) are not looked at. Signatures are PyJWT's work, the strict spelling around them is ours.
+The algorithm is pinned per key; a token's own header can choose nothing. Keys carried by a token or found by it (`jwk`,
+`jku`, `x5c`, `x5u`) are not looked at; its `kid` only says which key of a set, that configuration names the URL of, is
+tried. Signatures are PyJWT's work, the strict spelling around them is ours.
 """
 
 import hashlib
 import hmac
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWS, PyJWTError
 
-from bridge.errors import Refused
+from bridge.errors import KeyUnknown, Refused
 from bridge.model import Verified
 from bridge.reasons import Reason
-from bridge.signature.grammar import collect, decode, encode
+from bridge.signature.grammar import collect, decode, encode, strict_object
 from bridge.signature.keys import Key
+from bridge.signature.keysets import MAX_SET_KEYS, KeySet
 from bridge.signature.presets import Preset
 from bridge.signature.verifying import check_count, judge
 
@@ -57,11 +58,17 @@ class JwtVerifier:
         self._name = preset.signature_header.lower().encode()
         self._before = preset.prefix.encode()
         self._checks = tuple((key, _check_key(key), PyJWS([str(key.algorithm)])) for key in keys)
+        self._sets: Mapping[str, KeySet | None] = {key.id: None for key in keys if key.jwks}
+
+    def take_over(self, key_id: str, key_set: KeySet) -> None:
+        """Verify with this set for the key from the next token on; one thread at a time."""
+        self._sets = {**self._sets, key_id: key_set}
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
         """Verify, as `SignatureCheck` promises, but that a misspelled token, which has no signature, costs none.
 
-        A token whose `exp` has passed is refused, not stale: the sender set that limit itself.
+        A token whose `exp` has passed is refused, not stale: the sender set that limit itself. Raises KeyUnknown, a
+        kind of Refused, where a newer key set could make a difference.
         """
         body_hash = hashlib.sha256(body).digest()
         token = self._read(headers)
@@ -69,13 +76,12 @@ class JwtVerifier:
         parts = token.split(b".")
         if len(parts) != 3 or is_detached != (parts[1] == b""):
             raise Refused(Reason.SIGNATURE_MALFORMED)
-        header, claims = _object(parts[0]), {} if is_detached else _object(parts[1])
-        # `crit` names extensions that must be understood (RFC 7515, 4.1.11), and none is understood here.
-        if header is None or claims is None or decode(parts[2], "base64url") is None or "crit" in header:
+        header, claims = _header(parts[0]), {} if is_detached else _object(parts[1])
+        if header is None or claims is None or decode(parts[2], "base64url") is None:
             raise Refused(Reason.SIGNATURE_MALFORMED)
         if is_detached:
             token = b".".join((parts[0], encode(body, "base64url").encode(), parts[2]))
-        key = self._find_key(token, header.get("alg"))
+        key = self._find_key(token, header)
         if key is None:
             raise Refused(Reason.SIGNATURE_MISMATCH)
         try:
@@ -92,15 +98,28 @@ class JwtVerifier:
             raise Refused(Reason.SIGNATURE_MALFORMED)
         return value[len(self._before) :]
 
-    def _find_key(self, token: bytes, algorithm: object) -> Key | None:
-        """Return the key that signed the token, among those pinned to the algorithm that its header names."""
+    def _find_key(self, token: bytes, header: dict[str, Any]) -> Key | None:
+        """Return the key that signed the token, among those pinned to the algorithm that its header names.
+
+        Of a set, only the keys of the token's `kid` are tried; all of them for a token without one.
+        """
+        sets, kid = self._sets, header.get("kid")
+        unsure: list[str] = []
+        tries = MAX_SET_KEYS
         for key, material, scheme in self._checks:
-            if key.algorithm == algorithm:
-                try:
-                    scheme.decode_complete(token, material, algorithms=[str(key.algorithm)])
-                except (PyJWTError, ValueError, TypeError):
-                    continue
+            if key.algorithm != header.get("alg"):
+                continue
+            candidates: tuple[Any, ...] = (material,)
+            if key.jwks is not None:
+                key_set = sets[key.id]
+                candidates = key_set.candidates(kid)[:tries] if key_set is not None else ()
+                tries -= len(candidates)
+                if not candidates or kid is None:
+                    unsure.append(key.id)
+            if any(_is_signed(scheme, token, one, str(key.algorithm)) for one in candidates):
                 return key
+        if unsure:
+            raise KeyUnknown(tuple(unsure))
         return None
 
     def _check_claims(self, claims: dict[str, Any], body_hash: bytes, now: int) -> int | None:
@@ -123,9 +142,19 @@ class JwtVerifier:
         return instants.get("iat")
 
 
+def _is_signed(scheme: PyJWS, token: bytes, material: Any, algorithm: str) -> bool:
+    try:
+        scheme.decode_complete(token, material, algorithms=[algorithm])
+    except (PyJWTError, ValueError, TypeError):
+        return False
+    return True
+
+
 def _check_key(key: Key) -> Any:
-    """Return what PyJWT verifies with; ValueError if it does not fit the algorithm that the key is pinned to."""
-    if key.algorithm == "HS256" and key.public is None:
+    """Return what PyJWT verifies with, None where that is fetched; ValueError if it does not fit its algorithm."""
+    if key.jwks is not None and key.algorithm in _KEY_TYPES:
+        return None
+    if key.algorithm == "HS256" and key.public is None and key.jwks is None:
         if len(key.secret) < MIN_HS256_BYTES:
             raise ValueError(f"a secret for HS256 has at least {MIN_HS256_BYTES} bytes")
         return key.secret
@@ -134,25 +163,19 @@ def _check_key(key: Key) -> Any:
     return key.public
 
 
+def _header(part: bytes) -> dict[str, Any] | None:
+    """Return a token's own header, None if it is misspelled or asks for what is not understood here.
+
+    `crit` names extensions that must be understood (RFC 7515, 4.1.11), and none is; a `kid` is a string (4.1.4).
+    """
+    header = _object(part)
+    is_fit = header is not None and "crit" not in header and isinstance(header.get("kid", ""), str)
+    return header if is_fit else None
+
+
 def _object(part: bytes) -> dict[str, Any] | None:
     """Return the JSON object of a part, None if it is misspelled or names anything twice."""
-    text = decode(part, "base64url")
-    try:
-        value = json.loads((text or b"").decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    return strict_object(decode(part, "base64url") or b"")
 
 
 def _is_for(audience: str | None, claimed: object) -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from bridge.errors import InboxUnavailable, Refused, TooMany
+from bridge.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 from bridge.metrics import Metrics
 from bridge.receiving import Receipt, Receiving
 from bridge.web.patience import Patience
@@ -141,6 +141,8 @@ class Hooks:
             answer(_answer(429, b"too_many_requests", (b"retry-after", seconds)))
         except Refused:
             answer(_UNAUTHORIZED)
+        except KeysUnavailable:
+            answer(_UNAVAILABLE)
         except InboxUnavailable:
             answer(self._unavailable(source))
 

@@ -1,6 +1,7 @@
 """Builds every object once, starts them in order, stops them in the reverse one.
 
-    start   store (migrated, locked) -> mapping -> flows -> listeners -> ready -> the Airflow client's import
+    start   store (migrated, locked) -> mapping -> flows -> key sets (3 s at most) -> listeners -> ready -> the Airflow
+            client's import
     stop    not ready, still listening for BRIDGE_DRAIN_SECONDS -> public listener (what was accepted is finished) ->
             routing -> firing (running calls end, leases go back) -> admin listener -> store
 
@@ -21,6 +22,7 @@ import structlog
 
 from bridge import inbox as inboxes
 from bridge.airflow import Airflow
+from bridge.fetching import Fetching
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox
 from bridge.listening import Server, address, listen, server
@@ -45,6 +47,7 @@ from bridge.wiring.preparing import bounds, check_admin, on_signals, warn_of_key
 _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
+_FETCH_SECONDS = 3.0  # a key set that came before `ready` spares the sender a 503; one that is late holds up nothing
 
 
 class Service:
@@ -124,16 +127,15 @@ class Service:
         self._build_faces(environment, config)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
-        self._reminding = Reminding(
-            inbox=self._inbox,
-            verifiers={name: source.verifier for name, source in config.sources.items()},
-            metrics=self._metrics,
-        )
+        verifiers = {name: source.verifier for name, source in config.sources.items()}
+        self._reminding = Reminding(inbox=self._inbox, verifiers=verifiers, metrics=self._metrics)
+        self._fetching = Fetching(verifiers=verifiers, metrics=self._metrics)
         self._receiving = Receiving(
             sources=config.sources,
             inbox=self._inbox,
             metrics=self._metrics,
             on_accepted=self._router.wake,
+            is_expected=self._fetching.is_expected,
             proxies=config.proxies,
         )
         self._rotating = Rotating(
@@ -162,6 +164,7 @@ class Service:
         if recovered:
             _log.info("recovered", under_way=recovered)
         self._inbox.listen(self._wake_all)
+        self._fetching.start()
         self._dispatcher.start()
         self._router.start()
         self._mapping.start()
@@ -171,6 +174,7 @@ class Service:
         self._watching.start()
         self._resealing.start()
         self._timekeeping.start()
+        await asyncio.to_thread(self._fetching.wait, _FETCH_SECONDS)
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
             asyncio.create_task(admin.serve(sockets=[self.admin_socket])),
@@ -216,6 +220,7 @@ class Service:
     def _stop_flows(self, deadline: float) -> None:
         self._mapping.stop()
         self._rotating.stop()
+        self._fetching.stop()
         self._reminding.stop()
         self._upkeep.stop()
         self._watching.stop()
@@ -266,6 +271,7 @@ class Service:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
         self._admin_token = environment.admin_token
+        self._fetching.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         for name, (_, airflow) in self._airflows.items():
             airflow.take_over(config.airflows[name])
@@ -285,4 +291,6 @@ def _metrics_of(config: Config) -> Metrics:
     for name, source in config.sources.items():
         for key in source.verifier.keys:
             metrics.observe_key(name, key.id, expires_at=key.not_after)
+            if key.jwks:
+                metrics.expect_key_set(name, key.id)
     return metrics

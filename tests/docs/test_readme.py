@@ -46,6 +46,7 @@ def test_every_reason_is_listed_with_its_next_step() -> None:
 def test_every_metric_is_listed() -> None:
     """Every metric that the service exposes has a row with its type, labels and meaning, and no other has."""
     metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
+    metrics.expect_key_set("planasonix", "current")
     metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
     rows = []
     for family in text_string_to_metric_families(metrics.exposition().decode()):

@@ -24,6 +24,7 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 def metrics() -> Metrics:
     """Two sources, two Airflows, two routes."""
     one = Metrics(keys_by_source={"first": ["current", "old"], "second": ["only"]}, airflows=["default", "other"])
+    one.expect_key_set("first", "current")
     one.observe_mapping(digest="aaaa", routes=["orders", "stock"], loaded_at=NOW)
     return one
 
@@ -66,6 +67,9 @@ def test_nothing_that_can_be_counted_makes_a_new_series(metrics: Metrics) -> Non
     metrics.observe_store("write", 0.1, is_done=False)
     metrics.observe_store("read", 0.1, is_done=True)
     metrics.connections_ended.labels("admin", "too_slow").inc()
+    for outcome in labels.FETCHES:
+        metrics.jwks_refreshes.labels("first", "current", outcome).inc()
+    metrics.jwks_loaded_at.labels("first", "current").set_to_current_time()
     assert samples(metrics).keys() == before
 
 

@@ -1,10 +1,15 @@
 """Bodies, and a Planasonix API on loopback that tells of jobs."""
 
+import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from bridge.receiving import Receipt, Receiving
+from tests.edges.inbox.support import settle
 
 
 def body(event: str = "evt_1", **more: Any) -> bytes:
@@ -78,3 +83,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def received(receiving: Receiving, headers: Sequence[tuple[bytes, bytes]], content: bytes) -> Receipt:
+    """Hand one webhook in, and wait for what becomes of it."""
+
+    async def accept() -> Receipt:
+        told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        receiving.accept("planasonix", headers, content, None, then=lambda outcome: settle(told, outcome))
+        return await told
+
+    return asyncio.run(accept())

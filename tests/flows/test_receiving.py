@@ -1,6 +1,5 @@
 """From raw bytes to a durable delivery: what is stored, what is refused, what is counted."""
 
-import asyncio
 import json
 import time
 from pathlib import Path
@@ -16,8 +15,8 @@ from bridge.reasons import Reason
 from bridge.receiving import Receipt, Receiving
 from bridge.settings import Source
 from bridge.signature import PRESETS, Key, Verifier, sign
-from tests.edges.inbox.support import Store, settle
-from tests.flows.support import body
+from tests.edges.inbox.support import Store
+from tests.flows.support import body, received
 
 KEY = Key("current", b"0123456789abcdef0123456789")
 NOW = 1_785_000_000
@@ -54,12 +53,7 @@ class Door:
         """Sign and hand in."""
         signed = sign(self.preset, key, content, at) | (more or {})
         headers = [(name.lower().encode(), value.encode()) for name, value in signed.items()]
-        return asyncio.run(self._accept(headers, content))
-
-    async def _accept(self, headers: list[tuple[bytes, bytes]], content: bytes) -> Receipt:
-        told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self.receiving.accept("planasonix", headers, content, None, then=lambda outcome: settle(told, outcome))
-        return await told
+        return received(self.receiving, headers, content)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.fuzz import seeds
 _ROOT = Path(__file__).parents[2]
 _KEPT = _ROOT / ".cache" / "fuzz"
 _KNOWN = Path(__file__).parent / "corpus"
-NAMES = ("signatures", "bodies", "mappings", "templates", "application")
+NAMES = ("signatures", "bodies", "mappings", "templates", "keysets", "application")
 _INSTRUMENTED = ["bridge", "jinja2", "jwt", "ruamel"]
 _MOST_BYTES = 4096
 _RSS_LIMIT_MIB = 1500

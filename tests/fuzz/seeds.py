@@ -1,5 +1,6 @@
 """What fuzzing begins with: the documented events and the mappings of the tests, and a few hand-written requests."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,23 @@ _WORDS = {
         *("parameters", "metadata", "data", "rows_loaded", " | default(", " | length", " | sort", " ** ", " ~ ", " % "),
         *("__class__", "__globals__", ".format(", ".split(", " is none", " and ", " in ", "range(", "lipsum", "cycler"),
     ),
+    "keysets": (
+        *(
+            '"keys":',
+            '"kty":',
+            '"kid":',
+            '"crv":',
+            '"use":',
+            '"alg":',
+            '"key_ops":',
+            '"n":',
+            '"e":',
+            '"x":',
+            '"y":',
+            '"d":',
+        ),
+        *('"RSA"', '"EC"', '"OKP"', '"oct"', '"P-256"', '"Ed25519"', '"AQAB"', '"sig"', '"verify"', "null", "[[[["),
+    ),
     "application": (
         *(
             "POST ",
@@ -101,9 +119,7 @@ def seeds(target: str) -> Iterator[bytes]:
     """Return the first inputs of a target."""
     match target:
         case "signatures":
-            for preset in range(16):
-                for which, header in enumerate(_HEADERS):
-                    yield bytes((preset, which % 5, 0)) + header
+            yield from (bytes((n, which % 5, 0)) + header for n in range(16) for which, header in enumerate(_HEADERS))
         case "bodies":
             yield from _events()
         case "mappings":
@@ -113,6 +129,10 @@ def seeds(target: str) -> Iterator[bytes]:
                 yield path.read_bytes()
         case "templates":
             yield from (text.encode() for text in _TEXTS)
+        case "keysets":
+            vectors = json.loads((_DATA / "signatures" / "published.json").read_text())["jws"]
+            keys = [one["jwk"] | {"kid": "k", "use": "sig", "key_ops": ["verify"]} for one in vectors if "jwk" in one]
+            yield from (json.dumps({"keys": some}).encode() for some in (keys, keys[:1], keys[1:]))
         case "application":
             yield from (b"\0" + request for request in _REQUESTS)
             yield from (b"\1" + body for body in _events())

@@ -21,7 +21,18 @@ from bridge.planning import Subject, plan
 from bridge.rendering import NAMESPACE, BadTemplate, compile_condition, compile_id, compile_text
 from bridge.rendering.sandbox import MAX_BYTES
 from bridge.settings import read_config
-from bridge.signature import PRESETS, Key, Preset, SignatureCheck, make_pair, make_verifier, read_private, sign
+from bridge.signature import (
+    PRESETS,
+    Key,
+    Preset,
+    SignatureCheck,
+    make_pair,
+    make_verifier,
+    read_private,
+    read_set,
+    sign,
+)
+from bridge.signature.keysets import MAX_SET_KEYS
 from bridge.signature.material import read_public
 
 NOW = 1_705_314_600
@@ -188,9 +199,20 @@ _CONTEXT: dict[str, Any] = {
     "route": {"name": "sales"},
 }
 
+
+def keysets(data: bytes) -> None:
+    """A JWKS document: a few usable keys and why the others are not, or one sentence."""
+    for algorithm in ("RS256", "ES256", "EdDSA"):
+        with suppress(ValueError):
+            found = read_set(data, algorithm)
+            assert 1 <= len(found.candidates(None)) <= MAX_SET_KEYS
+            assert all(isinstance(kid, str) and kid for kid in found.keys)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "signatures": signatures,
     "bodies": bodies,
     "mappings": mappings,
     "templates": templates,
+    "keysets": keysets,
 }

@@ -88,6 +88,58 @@ def test_every_preset_can_be_written_and_verifies(name: str) -> None:
     assert _SECRET not in repr(verifier.keys)
 
 
+_JWKS = "{preset: jwt, public_keys: [{id: k, algorithm: RS256, jwks: '%s'}]}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://login.example.com/.well-known/jwks.json",
+        "https://login.example.com:8443/keys?p=b2c_policy&x=1",
+        "http://127.0.0.1:15000/jwks",
+        "http://localhost/jwks",
+        "http://[::1]:9/jwks",
+    ],
+)
+def test_a_key_set_is_named_by_its_url(url: str) -> None:
+    """https anywhere, http on this machine alone; nothing is fetched when the file is read."""
+    (key,) = _read(_JWKS % url).keys
+    assert key.jwks is not None
+    assert (key.jwks.url, key.algorithm, key.public) == (url, "RS256", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("http://login.example.com/jwks", "must begin with https://"),
+        ("http://127.0.0.1.example.com/jwks", "must begin with https://"),
+        ("http://localhost.example.com/jwks", "must begin with https://"),
+        ("http://169.254.169.254/latest", "must begin with https://"),
+        ("http://0.0.0.0/jwks", "must begin with https://"),
+        ("ftp://login.example.com/jwks", "must be a URL that begins with"),
+        ("file:///etc/keys.json", "must be a URL that begins with"),
+        ("login.example.com/jwks", "must be a URL that begins with"),
+        ("https://user:canary@login.example.com/jwks", "must not hold a user or password"),
+        ("https://login.example.com@evil.example/jwks", "must not hold a user or password"),
+        ("https://login.example.com/jwks#canary", "must be scheme, host, port and path only"),
+        ("https://login.example.com/jwks?a#canary", "must be scheme, host, port, path and query only"),
+        ("https://login.example.com/jwks?a b", "must be scheme, host, port, path and query only"),
+        ("https://login.example.com:99999/jwks", "is not a URL"),
+        ("https://[::1/jwks", "is not a URL"),
+        ("https:///jwks", "must be a URL that begins with"),
+        ("", "must be a URL that begins with"),
+    ],
+)
+def test_urls_that_name_no_key_set(url: str, what: str) -> None:
+    """Each is a mistake with its line, and no password of one is shown."""
+    with pytest.raises(ConfigError) as caught:
+        _read(_JWKS % url)
+    (problem,) = caught.value.problems
+    assert what in problem.what
+    assert problem.line == 3
+    assert "canary" not in str(caught.value)
+
+
 def test_public_keys_as_pem_jwk_and_whpk() -> None:
     """The same key in a JWK and in `whpk_` is the same key, and its fingerprint says so."""
     one = _read("{preset: ed25519, public_keys: [{id: k, env: ED_JWK}]}").keys[0]
@@ -121,6 +173,22 @@ _MISTAKES = [
     ("{preset: jwt, secrets: [{id: k, env: SHORT, algorithm: HS256}]}", "at least 32 bytes"),
     ("{preset: jwt, public_keys: [{id: k, env: RSA, algorithm: HS256}]}", "list it under `secrets`"),
     ("{preset: jwt, public_keys: [{id: k, env: RSA, algorithm: ES256}]}", "not a key on the curve P-256"),
+    ("{preset: jwt, public_keys: [{id: k, jwks: 'https://x/', algorithm: HS256}]}", "jwks is for preset jwt"),
+    ("{preset: jwt, public_keys: [{id: k, jwks: 'https://x/'}]}", "a key is pinned to its `algorithm`"),
+    ("{preset: jwt, secrets: [{id: k, jwks: 'https://x/', algorithm: RS256}]}", "under `public_keys`"),
+    ("{preset: ed25519, public_keys: [{id: k, jwks: 'https://x/'}]}", "jwks is for preset jwt"),
+    ("{preset: jwt, public_keys: [{id: k, jwks: 'https://x/', env: RSA, algorithm: RS256}]}", "one of them"),
+    (
+        "{preset: jwt, public_keys: [{id: k, jwks: 'http://127.0.0.1/', ca_file: /etc/hosts, algorithm: RS256}]}",
+        "ca_file",
+    ),
+    ("{preset: jwt, public_keys: [{id: k, env: RSA, ca_file: /etc/hosts, algorithm: RS256}]}", "ca_file"),
+    ("{preset: jwt, public_keys: [{id: k, jwks: 'https://x/', ca_file: /gone, algorithm: RS256}]}", "cannot be read"),
+    (
+        "{preset: jwt, public_keys: [{id: a, jwks: 'https://x/', algorithm: RS256},"
+        " {id: b, jwks: 'https://x/', algorithm: RS256}]}",
+        "two ids name the same key",
+    ),
     ("{preset: jwt, public_keys: [{id: k, env: JWK_ALG, algorithm: RS256}]}", "another algorithm than RS256"),
     ("{preset: standard-webhooks, secrets: [{id: k, env: PLAIN}]}", "base64 of 24 to 64 bytes"),
     ("{preset: standard-webhooks, public_keys: [{id: k, env: RSA}]}", "not an Ed25519 key"),

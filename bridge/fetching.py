@@ -1,0 +1,192 @@
+"""Keeps the key sets of JWKS URLs fresh, beside the event loop: one thread for every entry with `jwks`.
+
+    when    at the start, every hour, and for a token whose key is in no set, at most once a minute
+    fails   the last good set stays in use; another try within a minute, sooner while there never was one
+    who     the provider alone decides which keys count: one that it removes opens nothing after the next fetch
+
+Verification never waits for any of this: it reads the set that was handed to its verifier last. A stranger's token
+can ask for one fetch a minute and nothing else: no kid is remembered, and known keys go on to verify meanwhile.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from bridge import jwks
+from bridge.errors import KeysUnavailable
+from bridge.metrics import Metrics
+from bridge.signature import JwtVerifier, Key, KeySet, SignatureCheck
+
+EVERY_SECONDS = 3600.0
+ASKED_SECONDS = 60.0  # between two fetches that tokens ask for
+_RETRY_SECONDS = 60.0
+_FIRST_RETRIES = (1.0, 2.0, 4.0, 8.0)  # then 15 s, as long as there is no set at all
+_FIRST_RETRY_SECONDS = 15.0
+_STOP_SECONDS = 0.5
+_log = structlog.get_logger("bridge.keys")
+
+
+class Fetching:
+    """All of them; safe to ask from any thread."""
+
+    def __init__(
+        self,
+        *,
+        verifiers: Mapping[str, SignatureCheck],
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`verifiers` by source; `clock` gives seconds that never go back. Nothing is fetched yet."""
+        self._sets = {
+            (source, key.id): FetchedSet(source, key, verifier, metrics=metrics, clock=clock)
+            for source, verifier in verifiers.items()
+            if isinstance(verifier, JwtVerifier)
+            for key in verifier.keys
+            if key.jwks
+        }
+
+    def start(self) -> None:
+        """Begin to fetch."""
+        for one in self._sets.values():
+            one.start()
+
+    def wait(self, seconds: float) -> None:
+        """Return when each was tried once, or after so long."""
+        until = time.monotonic() + seconds
+        for one in self._sets.values():
+            one.tried.wait(max(0.0, until - time.monotonic()))
+
+    def stop(self) -> None:
+        """End; a fetch that is under way ends with the process at the latest."""
+        for one in self._sets.values():
+            one.stop()
+        until = time.monotonic() + _STOP_SECONDS
+        for one in self._sets.values():
+            one.join(max(0.0, until - time.monotonic()))
+
+    def take_over(self, verifiers: Mapping[str, SignatureCheck]) -> None:
+        """Hand what was fetched, and what will be, to other verifiers of the same sources and keys."""
+        for (source, _), one in self._sets.items():
+            verifier = verifiers[source]
+            if isinstance(verifier, JwtVerifier):
+                one.take_over(verifier)
+
+    def is_expected(self, source: str, keys: Iterable[str]) -> bool:
+        """Whether one of these keys' sets may soon hold a key that it lacks now; asks for a fetch if one is due."""
+        asked = [self._sets[source, key].is_expected() for key in keys]
+        return any(asked)
+
+
+class FetchedSet:
+    """One entry's set and the thread that fetches it."""
+
+    def __init__(
+        self, source: str, key: Key, verifier: JwtVerifier, *, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        """`verifier` is handed every set that is fetched."""
+        self._source, self._key, self._verifier = source, key, verifier
+        self._metrics, self._clock = metrics, clock
+        self._lock = threading.Lock()  # held for assignments only, since the event loop takes it too
+        self._set: KeySet | None = None
+        self._trouble: str | None = None  # why the last fetch failed
+        self._is_under_way = True  # the first one begins at once
+        self._asked_at = float("-inf")
+        self._failures = 0
+        self.tried = threading.Event()
+        self._is_stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"jwks-{source}-{key.id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the first fetch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end."""
+        self._is_stopping = True
+        self._wake.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def take_over(self, verifier: JwtVerifier) -> None:
+        """Hand the set to this verifier, and from now on only to this one."""
+        with self._lock:
+            self._verifier = verifier
+            if self._set is not None:
+                verifier.take_over(self._key.id, self._set)
+
+    def is_expected(self) -> bool:
+        """Whether a key that the set lacks may soon be in it: it is being fetched, or could not be."""
+        with self._lock:
+            if self._set is None:
+                return True  # the thread goes on trying, and nobody can hurry it
+            now = self._clock()
+            if not self._is_under_way and now - self._asked_at >= ASKED_SECONDS:
+                self._asked_at = now
+                self._is_under_way = True
+                self._wake.set()
+            return self._is_under_way or self._trouble is not None
+
+    def refresh(self) -> float:
+        """Fetch once and hand over what came; returns the seconds until the next time. Raises nothing of a provider."""
+        with self._lock:
+            self._is_under_way = True
+        try:
+            found = jwks.load(self._key)
+        except KeysUnavailable as error:
+            self._failed(str(error))
+        else:
+            self._loaded(found)
+        return self._pause()
+
+    def _loaded(self, found: KeySet) -> None:
+        with self._lock:
+            is_new, self._set = found != self._set or self._trouble is not None, found
+            self._trouble, self._failures = None, 0
+            self._verifier.take_over(self._key.id, found)
+            self._is_under_way = False
+        self._metrics.jwks_refreshes.labels(self._source, self._key.id, "loaded").inc()
+        self._metrics.jwks_loaded_at.labels(self._source, self._key.id).set_to_current_time()
+        if is_new:
+            dropped = sorted({why for _, why in found.dropped})
+            _log.info("jwks_loaded", source=self._source, key=self._key.id, keys=len(found.keys), dropped=dropped)
+
+    def _failed(self, trouble: str) -> None:
+        with self._lock:
+            is_new, self._trouble = trouble != self._trouble, trouble
+            self._failures += 1
+            self._is_under_way = False
+        self._metrics.jwks_refreshes.labels(self._source, self._key.id, "failed").inc()
+        if is_new:
+            what = "no token can be verified yet (503)" if self._set is None else "the last good keys stay in use"
+            _log.warning("jwks_failed", source=self._source, key=self._key.id, detail=trouble, meanwhile=what)
+
+    def _pause(self) -> float:
+        """Return when to fetch again unasked; spread a little, so that replicas do not come all at once."""
+        if not self._failures:
+            seconds = EVERY_SECONDS
+        elif self._set is not None:
+            seconds = _RETRY_SECONDS
+        else:
+            seconds = next(iter(_FIRST_RETRIES[self._failures - 1 :]), _FIRST_RETRY_SECONDS)
+        return seconds * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                pause = self.refresh()
+            except Exception:  # noqa: BLE001 - see below
+                # The last guard of the thread: keys must go on to be fetched.
+                _log.exception("fetching_failed")
+                self._metrics.failures.labels("fetching").inc()
+                self._failed("an error of the bridge itself")
+                pause = _RETRY_SECONDS
+            self.tried.set()
+            self._wake.wait(pause)
+            self._wake.clear()

@@ -1,0 +1,122 @@
+"""The key set behind a JWKS URL of the configuration, fetched once: bounded in size and time, believed only over TLS.
+
+No redirect is followed (configuration alone says where keys come from), and nothing is sent that could be stolen. A new
+connection for each fetch: there is one an hour, and a changed authority file or proxy is seen without a restart.
+"""
+
+import contextlib
+import os
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from socket import SHUT_RDWR, socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge import __version__
+from bridge.errors import KeysUnavailable
+from bridge.signature import Key, KeySet, read_set
+from bridge.targets import JwksUrl
+
+MOST_BYTES = 65_536
+_SECONDS = 10.0
+_CONNECT_SECONDS = 3.0
+_HEADERS = {
+    "Accept": "application/jwk-set+json, application/json",
+    "Accept-Encoding": "identity",  # what unpacks may be a thousand times larger
+    "User-Agent": f"planasonix-bridge/{__version__}",
+}
+
+
+def load(key: Key, *, seconds: float = _SECONDS) -> KeySet:
+    """Return the key set of an entry with `jwks`, fetched now; raises KeysUnavailable with a sentence for people."""
+    assert key.jwks is not None  # noqa: S101 - only those entries are asked for
+    assert key.algorithm is not None  # noqa: S101 - and the preset demands it
+    document = fetch(key.jwks, seconds=seconds)
+    try:
+        return read_set(document, key.algorithm)
+    except ValueError as error:
+        raise KeysUnavailable(f"what the URL answers is no usable key set: {error}") from None
+
+
+def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
+    """Return the document behind the URL, whole and within so many seconds; raises KeysUnavailable."""
+    import httpx  # noqa: PLC0415 - it costs 0.1 s, and most configurations name no URL
+
+    is_secure = urlsplit(target.url).scheme == "https"
+    try:
+        # Without TLS it is loopback, where a proxy of the environment would be somebody else's loopback.
+        with (
+            _Deadline(seconds) as deadline,
+            httpx.Client(
+                headers=_HEADERS,
+                timeout=httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+                verify=ssl.create_default_context(cafile=target.ca_file) if is_secure and target.ca_file else True,
+                trust_env=is_secure,
+                follow_redirects=False,
+            ) as client,
+            client.stream("GET", target.url, extensions={"trace": deadline.trace}) as answer,
+        ):
+            _check_status(answer.status_code)
+            document = _read(answer.iter_raw())
+    except httpx.ConnectError as error:
+        raise KeysUnavailable(f"the URL cannot be reached: {error}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        late = f"no whole answer within {seconds:g} s" if deadline.is_over else type(error).__name__
+        raise KeysUnavailable(f"the URL cannot be read: {late}") from None
+    if deadline.is_over:  # without a length, the end that we made looks like the end of the answer
+        raise KeysUnavailable(f"the URL cannot be read: no whole answer within {seconds:g} s")
+    return document
+
+
+def _check_status(status: int) -> None:
+    if 300 <= status < 400:
+        raise KeysUnavailable(f"the URL answers {status}: no redirect is followed; configure where it leads to")
+    if status != 200:
+        raise KeysUnavailable(f"the URL answers {status}")
+
+
+def _read(parts: Iterator[bytes]) -> bytes:
+    document = bytearray()
+    for part in parts:
+        document += part
+        if len(document) > MOST_BYTES:
+            raise KeysUnavailable(f"the URL answers with more than {MOST_BYTES} bytes")
+    return bytes(document)
+
+
+class _Deadline:
+    """Ends a request that trickles: a read timeout counts from byte to byte, and there are heads and handshakes too."""
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._lock = threading.Lock()
+        self._socket: socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = None
+
+    def trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Note the socket once it is there; a duplicate, since TLS wraps the original away."""
+        if event == "connection.connect_tcp.complete":
+            opened = facts["return_value"].get_extra_info("socket")
+            with self._lock:
+                self._socket = socket(fileno=os.dup(opened.fileno()))
+            if self.is_over:
+                self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        with self._lock, contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(SHUT_RDWR)
