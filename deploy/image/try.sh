@@ -3,7 +3,10 @@
 #
 #   deploy/image/try.sh [IMAGE]      needs podman or docker, and curl; prints what it saw, exit 0 only if all of it is right
 #
-# IMAGE defaults to localhost/planasonix-bridge:<version>. RUN_OPTIONS are more options of `run`.
+# IMAGE defaults to localhost/planasonix-bridge:<version>. RUN_OPTIONS are more options of `run`, ENGINE_OPTIONS of the
+# engine itself. Inside a container, where neither overlays nor cgroups can be made, podman needs STORAGE_DRIVER=vfs,
+# ENGINE_OPTIONS="--cgroup-manager cgroupfs --runtime runc" and
+# RUN_OPTIONS="--no-healthcheck --ulimit nofile=1024:1024 --ulimit nproc=1000:1000".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 image=${1:-localhost/planasonix-bridge:$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)}
