@@ -207,13 +207,14 @@ def test_verifiers_built_anew_have_the_set_at_once(provider: JwksServer, metrics
 
 def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metrics: Metrics) -> None:
     """Nor does the start, beyond what it was told to."""
-    provider.pause_seconds = 5
+    provider.pause_seconds = 3
     fetching = Fetching(verifiers={"planasonix": verifier_of(provider)}, metrics=metrics)
     fetching.start()
     began = time.monotonic()
     fetching.wait(0.2)
     fetching.stop()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 2
+    wait_for(lambda: threads() == [], seconds=10, what="the fetch under way ends, and its thread with it")
 
 
 def test_an_error_of_our_own_does_not_end_the_thread(metrics: Metrics, provider: JwksServer) -> None:
