@@ -37,6 +37,7 @@ _POSTPONE = text(
     f" {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
+_RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
 # A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`.
 _TAKE_OVER_LOOKUPS = text(
     "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND lookups > 0 AND reason IS NULL"
@@ -152,6 +153,12 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
             "asked": int(item.is_lookup),
         }
         connection.execute(_POSTPONE, parameters)
+
+
+def renew(connection: Connection, delivery_ids: Sequence[str], *, until: datetime) -> None:
+    """Leave these alone until then, if they are still being looked up."""
+    for id_ in delivery_ids:
+        connection.execute(_RENEW, {"id": number(id_, "dlv"), "due_at": microseconds(until)})
 
 
 def take_over_lookups(connection: Connection) -> int:

@@ -12,8 +12,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,15 +31,12 @@ from bridge.planasonix import PlanasonixClient
 from bridge.planning import Plan, Planned, plan
 from bridge.reasons import Reason
 from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
+from bridge.routing.lookups import Lookups
 
 BATCH = 100
 _POLL_SECONDS = 1.0
-_TICK_SECONDS = 0.02
 _REST = 19.0  # measured at full load: 0.53 of a bare server; 0.49 with 9, 0.45 with 4, 0.59 without routing
 _LONGEST_REST_SECONDS = 1.0
-_LOOKUPS_AT_ONCE = 4
-_LOOKUPS_QUEUED = 16
-_LOOKUP_LEASE_SECONDS = 120.0  # longer than the longest queue of look-ups that all time out
 _LOOKUP_AGE_SECONDS = 86_400.0
 _RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
 __all__ = ["BATCH", "Router", "subject"]
@@ -61,9 +56,13 @@ class Router:
         metrics: Metrics,
         on_routed: Callable[[], None],
         max_hops: int,
+        lease_seconds: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`mapping` returns the one in use; `apis` and `redactions` by source; `on_routed` wakes firing."""
+        """`mapping` returns the one in use; `apis` and `redactions` by source; `on_routed` wakes firing.
+
+        `lease_seconds`: what is being looked up is left to this process for so long.
+        """
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
@@ -72,12 +71,13 @@ class Router:
         self._on_routed = on_routed
         self._max_hops = max_hops
         self._clock = clock
-        self._asked: dict[str, tuple[Delivery, Future[None]]] = {}  # look-ups that wait or are under way
+        self._lookups = Lookups(
+            inbox=inbox, ask=self._route_with_lookup, metrics=metrics, lease_seconds=lease_seconds, clock=clock
+        )
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_stopping = False
-        self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
         self._thread = threading.Thread(target=self._run, name="routing", daemon=True)
 
     def start(self) -> None:
@@ -91,8 +91,7 @@ class Router:
     @property
     def is_looking_up(self) -> bool:
         """Whether a look-up is under way."""
-        with self._lock:
-            return any(asked.running() for _, asked in self._asked.values())
+        return self._lookups.is_under_way
 
     def stop(self, limit_seconds: float) -> None:
         """End after the batch under way; look-ups under way may take so long. What waits stays in the store.
@@ -103,14 +102,7 @@ class Router:
         self._is_stopping = True
         self._wake.set()
         self._thread.join()
-        self._lookups.shutdown(wait=False, cancel_futures=True)
-        while self.is_looking_up and time.monotonic() < deadline:
-            time.sleep(_TICK_SECONDS)
-        with self._lock:
-            left = [postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
-        if left:
-            with suppress(InboxUnavailable):  # then their leases lapse, as after a crash
-                self._inbox.write(postpone, left)
+        self._lookups.stop(deadline)
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -132,6 +124,7 @@ class Router:
 
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""
+        self._lookups.renew()
         waiting = self._inbox.read(due, now=self._clock(), most=BATCH, node=self._inbox.node)
         if waiting:
             self._route([(delivery, None if delivery.locked else self._plan(delivery)) for delivery in waiting])
@@ -150,11 +143,7 @@ class Router:
             return None
 
     def _route(self, plans: Sequence[tuple[Delivery, Plan | None]]) -> None:
-        """Store what was planned, send what has to be looked up on its way, put the rest off.
-
-        Whatever leaves for a look-up moves its due time forward first, so that neither a crash nor a slow API
-        can make it block the others.
-        """
+        """Store what was planned, send what has to be looked up on its way, put the rest off."""
         now = self._clock()
         ready: list[tuple[Delivery, Plan]] = []
         asking: list[Delivery] = []
@@ -166,16 +155,16 @@ class Router:
                 later.append(postponed(delivery, now, FAILED_SECONDS, Reason.INTERNAL_ERROR))
             elif not self._asks(delivery, made):
                 ready.append((delivery, made))
-            elif len(self._asked) + len(asking) < _LOOKUPS_QUEUED:
+            elif self._lookups.holds(delivery.id):  # its lease lapsed while the store was away
+                later.append(self._lookups.leased(delivery, now, is_new=False))
+            elif self._lookups.has_room(len(asking)):
                 asking.append(delivery)
-                later.append(postponed(delivery, now, _LOOKUP_LEASE_SECONDS, None, is_lookup=True))
+                later.append(self._lookups.leased(delivery, now, is_new=True))
             else:
                 later.append(postponed(delivery, now, _POLL_SECONDS, None))
         if later:
             self._inbox.write(postpone, later)
-        with self._lock:  # so that none ends before it is noted
-            for delivery in asking:
-                self._asked[delivery.id] = (delivery, self._lookups.submit(self._look_up, delivery))
+        self._lookups.begin(asking)
         if ready:
             self._settle(ready, now)
 
@@ -244,20 +233,8 @@ class Router:
         found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, most=most)
         return [start.timestamp() for start in found]
 
-    def _look_up(self, delivery: Delivery) -> None:
-        """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
-        try:
-            self._route_with_lookup(delivery)
-        except InboxUnavailable:
-            pass  # the delivery is due again when its look-up lease ends
-        except Exception:  # noqa: BLE001 - see below
-            _log.exception("lookup_failed", delivery_id=delivery.id)
-            self._metrics.failures.labels("lookup").inc()
-        finally:
-            with self._lock:
-                del self._asked[delivery.id]
-
     def _route_with_lookup(self, delivery: Delivery) -> None:
+        """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
         first = self._plan(delivery)
         if first is None or first.event is None or first.event.job_id is None:
             return

@@ -110,6 +110,7 @@ class Service:
             metrics=self._metrics,
             on_routed=self._dispatcher.wake,
             max_hops=environment.max_hops,
+            lease_seconds=environment.lease_seconds,
         )
         self._upkeep = Upkeep(
             inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics

@@ -65,6 +65,7 @@ class Routing:
             metrics=metrics,
             on_routed=self._wake,
             max_hops=3,
+            lease_seconds=30,
             clock=lambda: self.now,
         )
 
@@ -94,7 +95,7 @@ class Routing:
 
     def close(self) -> None:
         """End what it started."""
-        self.router._lookups.shutdown(wait=True)
+        self.router._lookups._threads.shutdown(wait=True)
         if self.client:
             self.client.close()
 
@@ -310,7 +311,7 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
     stored(inbox, body=body())
     routing.route()
     wait_for(lambda: len(api.asked) == 1)
-    routing.router._lookups.shutdown(wait=True)
+    routing.router._lookups._threads.shutdown(wait=True)
     assert routing.route(after=899) == 0
     assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), most=9)) == 1
 
@@ -337,7 +338,7 @@ def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, a
     assert routing.delivery(whole).state is DeliveryState.ROUTED
     api.gate.set()
     for _ in range(20):
-        wait_for(lambda: not routing.router._asked)
+        wait_for(lambda: not routing.router._lookups._asked)
         routing.route(after=2)
     assert {routing.settled(one).state for one in waiting} == {DeliveryState.ROUTED}
 
@@ -352,11 +353,41 @@ def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: I
     routing.router.start()
     stopping = threading.Thread(target=routing.router.stop, args=(10,))
     stopping.start()
-    wait_for(lambda: routing.router._lookups._work_queue.qsize() == 0 or not stopping.is_alive())
+    wait_for(lambda: routing.router._lookups._threads._work_queue.qsize() == 0 or not stopping.is_alive())
     api.gate.set()
     stopping.join()
     waiting = inbox.read(deliveries.due, now=routing.now, most=9)
     assert sorted(one.id for one in waiting) == sorted(ids[4:])
+
+
+def test_a_look_up_under_way_is_nobody_elses_and_a_dead_ones_is_due_after_a_lease(
+    inbox: Inbox, make: Make, api: JobsApi
+) -> None:
+    """Its lease of 30 s is renewed for as long as the process that asks is alive."""
+    api.gate.clear()
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    routing.route()
+    routing.route(after=20)
+    assert inbox.read(deliveries.due, now=routing.now + timedelta(seconds=29), most=9) == []
+    assert [one.id for one in inbox.read(deliveries.due, now=routing.now + timedelta(seconds=31), most=9)] == [id_]
+    api.gate.set()
+
+
+def test_a_lease_that_lapsed_under_way_asks_nothing_twice(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """As when the store was away for longer than a lease: the one that is asking goes on."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.gate.clear()
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    routing.route()
+    wait_for(lambda: len(api.asked) == 1)
+    routing.router._lookups._renew_at = float("inf")
+    assert routing.route(after=40) == 1
+    assert routing.route(after=20) == 0
+    api.gate.set()
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+    assert len(api.asked) == 1
 
 
 def test_an_answer_that_contradicts_the_event(inbox: Inbox, make: Make, api: JobsApi) -> None:
@@ -398,7 +429,7 @@ def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, mak
     routing = make(api=api)
     ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(8)], body=body())]
     routing.router.start()
-    wait_for(lambda: len(routing.router._asked) == 8)
+    wait_for(lambda: len(routing.router._lookups._asked) == 8)
     began = time.monotonic()
     routing.router.stop(0.3)
     assert time.monotonic() - began < 2

@@ -32,6 +32,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     ),
     "take_over": (True, triggers.take_over, {"now": _NOW}),
     "take_over_all": (True, triggers.take_over_all, {}),
+    "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),
     "take_over_lookups": (True, deliveries.take_over_lookups, {}),
     "hold": (True, triggers.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "most": 100}),
     "hold_strays": (True, triggers.hold_strays, {"airflows": ["default"]}),

@@ -1,0 +1,109 @@
+"""The look-ups that wait or are under way: a few threads, a bounded queue, and a lease for each delivery.
+
+Whatever leaves for a look-up is put off by a lease first, and again as long as it is under way here. So neither a
+slow API nor a crash can make it block the others, and what a dead replica was asking is due for the others when its
+lease lapses. Asking twice is harmless: a delivery is routed once.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from bridge.errors import InboxUnavailable
+from bridge.inbox import Inbox
+from bridge.inbox.deliveries import Postponed, postpone, renew
+from bridge.metrics import Metrics
+from bridge.model import Delivery
+from bridge.routing.drafts import postponed
+
+_AT_ONCE = 4
+_QUEUED = 16
+_RENEWALS = 3  # in the time of one lease
+_TICK_SECONDS = 0.02
+_log = structlog.get_logger("bridge.routing")
+
+
+class Lookups:
+    """Asks in threads of its own; everything else is called by the routing thread."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        ask: Callable[[Delivery], None],
+        metrics: Metrics,
+        lease_seconds: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`ask` looks one delivery up and stores what follows."""
+        self._inbox = inbox
+        self._ask = ask
+        self._metrics = metrics
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._renew_at = 0.0  # by the monotonic clock
+        self._asked: dict[str, tuple[Delivery, Future[None]]] = {}
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lookup")
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether one is being asked."""
+        with self._lock:
+            return any(asked.running() for _, asked in self._asked.values())
+
+    def holds(self, delivery_id: str) -> bool:
+        """Whether this delivery waits for its look-up already."""
+        return delivery_id in self._asked
+
+    def has_room(self, more: int) -> bool:
+        """Whether another one may be begun, besides so many."""
+        return len(self._asked) + more < _QUEUED
+
+    def leased(self, delivery: Delivery, now: datetime, *, is_new: bool) -> Postponed:
+        """Return what puts a delivery off for the time of a lease."""
+        return postponed(delivery, now, self._lease_seconds, None, is_lookup=is_new)
+
+    def begin(self, deliveries: Sequence[Delivery]) -> None:
+        """Ask about these; their leases are stored."""
+        with self._lock:  # so that none ends before it is noted
+            for delivery in deliveries:
+                self._asked[delivery.id] = (delivery, self._threads.submit(self._run, delivery))
+
+    def renew(self) -> None:
+        """Put off once more what is still under way, if it is time. Raises InboxUnavailable."""
+        if not self._asked or time.monotonic() < self._renew_at:
+            return
+        self._renew_at = time.monotonic() + self._lease_seconds / _RENEWALS
+        with self._lock:
+            ids = list(self._asked)
+        self._inbox.write(renew, ids, until=self._clock() + timedelta(seconds=self._lease_seconds))
+
+    def stop(self, deadline: float) -> None:
+        """End; those under way may take until then. The others are given back: whoever routes next asks at once."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while self.is_under_way and time.monotonic() < deadline:
+            time.sleep(_TICK_SECONDS)
+        with self._lock:
+            left = [postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
+        if left:
+            with suppress(InboxUnavailable):  # then their leases lapse, as after a crash
+                self._inbox.write(postpone, left)
+
+    def _run(self, delivery: Delivery) -> None:
+        try:
+            self._ask(delivery)
+        except InboxUnavailable:
+            pass  # it is due again when its lease ends
+        except Exception:  # noqa: BLE001 - see below
+            # Whatever it is, it must not end the thread; the delivery is due again when its lease ends.
+            _log.exception("lookup_failed", delivery_id=delivery.id)
+            self._metrics.failures.labels("lookup").inc()
+        finally:
+            with self._lock:
+                del self._asked[delivery.id]
