@@ -12,6 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -27,6 +29,16 @@ _FIRST_RETRIES = (1.0, 2.0, 4.0, 8.0)  # then 15 s, as long as there is no set a
 _FIRST_RETRY_SECONDS = 15.0
 _STOP_SECONDS = 0.5
 _log = structlog.get_logger("bridge.keys")
+
+
+class KeySetState(NamedTuple):
+    """Where one entry with `jwks` stands; `keys`: how many are in use, `loaded_at`: when they were fetched."""
+
+    source: str
+    key: str
+    keys: int
+    loaded_at: datetime | None
+    trouble: str | None
 
 
 class Fetching:
@@ -74,6 +86,10 @@ class Fetching:
             if isinstance(verifier, JwtVerifier):
                 one.take_over(verifier)
 
+    def states(self) -> list[KeySetState]:
+        """Return where each of them stands."""
+        return [one.state() for one in self._sets.values()]
+
     def is_expected(self, source: str, keys: Iterable[str]) -> bool:
         """Whether one of these keys' sets may soon hold a key that it lacks now; asks for a fetch if one is due."""
         asked = [self._sets[source, key].is_expected() for key in keys]
@@ -91,6 +107,7 @@ class FetchedSet:
         self._metrics, self._clock = metrics, clock
         self._lock = threading.Lock()  # held for assignments only, since the event loop takes it too
         self._set: KeySet | None = None
+        self._loaded_at: datetime | None = None
         self._trouble: str | None = None  # why the last fetch failed
         self._is_under_way = True  # the first one begins at once
         self._asked_at = float("-inf")
@@ -121,6 +138,12 @@ class FetchedSet:
             if self._set is not None:
                 verifier.take_over(self._key.id, self._set)
 
+    def state(self) -> KeySetState:
+        """Return where it stands."""
+        with self._lock:
+            keys = 0 if self._set is None else len(self._set.keys)
+            return KeySetState(self._source, self._key.id, keys, self._loaded_at, self._trouble)
+
     def is_expected(self) -> bool:
         """Whether a key that the set lacks may soon be in it: it is being fetched, or could not be."""
         with self._lock:
@@ -148,7 +171,7 @@ class FetchedSet:
     def _loaded(self, found: KeySet) -> None:
         with self._lock:
             is_new, self._set = found != self._set or self._trouble is not None, found
-            self._trouble, self._failures = None, 0
+            self._trouble, self._failures, self._loaded_at = None, 0, datetime.now(UTC)
             self._verifier.take_over(self._key.id, found)
             self._is_under_way = False
         self._metrics.jwks_refreshes.labels(self._source, self._key.id, "loaded").inc()

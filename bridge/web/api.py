@@ -4,7 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from bridge import __version__, views
 from bridge.erasing import Erasure, erase, facts, look
 from bridge.errors import BadFilter, NotThere
+from bridge.fetching import KeySetState
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox, browsing, deliveries, triggers
 from bridge.metrics import Metrics
@@ -41,6 +42,7 @@ class Api:
         resealing: Resealing,
         max_hops: int,
         secrets: Callable[[], SecretsState],
+        key_sets: Callable[[], Sequence[KeySetState]],
         on_replayed: Callable[[], None],
     ) -> None:
         """`sources` by name; `on_replayed` wakes routing and firing."""
@@ -51,6 +53,7 @@ class Api:
         self._sources = sources
         self._resealing = resealing
         self._secrets = secrets
+        self._key_sets = key_sets
         self._max_hops = max_hops
         self._on_replayed = on_replayed
 
@@ -74,6 +77,7 @@ class Api:
                 "loaded_at": views.instant(self._secrets().loaded_at),
                 "problems": [str(problem) for problem in self._secrets().problems],
             },
+            "key_sets": [one._asdict() | {"loaded_at": views.instant(one.loaded_at)} for one in self._key_sets()],
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
             "waiting": {
                 str(name): {"count": count, "oldest": views.instant(oldest)}

@@ -255,6 +255,7 @@ class Service:
             resealing=self._resealing,
             max_hops=environment.max_hops,
             secrets=lambda: self._rotating.state,
+            key_sets=self._fetching.states,
             on_replayed=self._wake_all,
         )
         admin = admin_app(api, token=self._token, metrics_open=environment.metrics_open)

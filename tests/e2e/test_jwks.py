@@ -150,6 +150,9 @@ def test_provider_down_at_start(start: Start, provider: JwksServer) -> None:
     answer = send(bridge, OLD, "evt_1")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json() == {"error": "unavailable"}
+    (told,) = bridge.api("status")["key_sets"]
+    assert (told["keys"], told["loaded_at"]) == (0, None)
+    assert "the URL answers 500" in told["trouble"]
     provider.status = 200
     wait_for(lambda: send(bridge, OLD, "evt_1").status_code == 202, seconds=20, what="the provider is back")
     assert "the URL answers 500" in bridge.log
@@ -180,6 +183,10 @@ def test_provider_that_goes_away_or_goes_wrong_changes_nothing(start: Start, pro
     assert [send(bridge, OLD, f"evt_3{n}").status_code for n in range(5)] == [202] * 5
     assert send(bridge, NEW, "evt_2").status_code == 503
     assert bridge.log.count("jwks_failed") == 1
+    (told,) = bridge.api("status")["key_sets"]
+    assert (told["source"], told["key"], told["keys"]) == ("planasonix", "tenant", 1)
+    assert told["loaded_at"]
+    assert "no usable key set" in told["trouble"]
 
 
 def test_strangers_cause_one_fetch_a_minute_and_nothing_else(start: Start, provider: JwksServer) -> None:
