@@ -14,8 +14,9 @@ import structlog
 import uvicorn
 
 from bridge.errors import ConfigError, Problem
+from bridge.listening.answering import Take
 from bridge.listening.crowd import Bounds, Crowd
-from bridge.listening.guard import GuardedProtocol, Take
+from bridge.listening.guard import GuardedProtocol
 from bridge.metrics import Metrics
 
 __all__ = ["Bounds", "Server", "address", "listen", "server"]

@@ -6,6 +6,7 @@ answer in pieces, or without its length, goes uvicorn's own way.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -36,6 +37,14 @@ class Answer(Protocol):
     @property
     def body(self) -> bytes:
         """JSON."""
+
+
+# Scope, body, what is told the answer; returns whether the answer is or will be given.
+Take = Callable[[Any, bytes, Callable[[Answer], None]], bool]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Cycle(RequestResponseCycle):
@@ -71,6 +80,7 @@ class Cycle(RequestResponseCycle):
         if not self.disconnected:
             self.response_started = True
             self._write(_json_head(answer.status, len(answer.body), answer.headers, self.keep_alive), answer.body)
+        self.on_response = _nothing  # else connection and request hold each other until the garbage is collected
 
     def _write(self, head: "_Head", body: bytes) -> None:
         ours = b"".join([b"%s: %s\r\n" % header for header in self.default_headers])  # the date

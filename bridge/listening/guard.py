@@ -7,14 +7,15 @@ of it. Here a refusal is one short answer, or none where that would be a second 
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bridge.listening.answering import Answer, Cycle, begin
+from bridge.listening.answering import Cycle, Take, begin
 from bridge.listening.crowd import Bounds, Crowd
+from bridge.listening.refusing import BAD_REQUEST, NO_TRAILERS, Refused
 from bridge.origin import read_address, whose
 
 # A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
@@ -24,30 +25,6 @@ _UNWANTED_SECONDS = 2.0
 _LINGER_SECONDS = 2.0  # for the last answer to be sent
 _MOST_PIPELINED = 16
 _VERSIONS = ("1.1", "1.0")
-_BODY = b'{"error": "bad_request"}'
-_ANSWER = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-    % (len(_BODY), _BODY)
-)
-
-
-# Scope, body, and what is told the answer; returns whether the answer is or will be given.
-Take = Callable[[Any, bytes, Callable[[Answer], None]], bool]
-
-
-class _Refused(Exception):
-    """Raised in a callback to end the parsing; httptools wraps it."""
-
-
-class _NoTrailers(list[tuple[bytes, bytes]]):
-    """Stands where the headers stood once they are complete: what follows the body is none of them."""
-
-    def append(self, _: tuple[bytes, bytes]) -> NoReturn:
-        """Refuse it."""
-        raise _Refused("trailers")
-
-
-_NO_TRAILERS = _NoTrailers()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -105,13 +82,33 @@ class GuardedProtocol(HttpToolsProtocol):
         self.resume_writing()
         if self._is_in:
             self._crowd.leave(self)
+        if self._active is not None and not self._active.response_complete:
+            self._active.disconnected = True  # uvicorn tells only the request that was read last
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """The sender has said all; the transport closes when the last answer is sent, or soon."""
+        self._linger()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been idle for too long."""
+        super().timeout_keep_alive_handler()
+        self._linger()
+
+    def shutdown(self) -> None:
+        """Close, after the answer under way if there is one."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self._linger()
 
     def give_way(self, reason: str) -> None:
         """Close now, and free what is held at once: a flood is many connections in one round of the loop."""
         if self._is_body():
             self.cycle.body.clear()
-        self._close(reason)
+        if self.transport.is_closing():
+            self.transport.abort()  # it only waits for its sender to read the last answers
+        else:
+            self._close(reason)
 
     def pause_writing(self) -> None:
         """Give the sender some time to read its answers; uvicorn would wait for ever."""
@@ -164,7 +161,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse("upgrade")
         except httptools.HttpParserError as error:
             cause = error.__context__
-            self._refuse(str(cause) if isinstance(cause, _Refused) else "malformed")
+            self._refuse(str(cause) if isinstance(cause, Refused) else "malformed")
         else:
             self._bound()
         if self._new is not None:
@@ -178,12 +175,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, self.app)
 
     def _is_taken(self, cycle: Cycle) -> bool:
+        # The connection keeps its last request; the body would stay for as long.
+        body, cycle.body = bytes(cycle.body), bytearray()
         try:
-            return self._take is not None and self._take(cycle.scope, bytes(cycle.body), cycle.answer)
+            is_taken = self._take is not None and self._take(cycle.scope, body, cycle.answer)
         except Exception:
             self.logger.exception("Exception in ASGI application")
             self.transport.close()
+            self._linger()
             return True
+        cycle.body += b"" if is_taken else body
+        return is_taken
 
     def _bound(self) -> None:
         """Limit what is held for a request that is not complete, and how long it may take."""
@@ -194,15 +196,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self._head_bytes = 0 if self._has_begun else self._head_bytes + self._packet_bytes
             if self._head_bytes > self._bounds.head_bytes or len(self.headers) > self._bounds.headers:
                 self._refuse("head_too_large")
-            else:
-                self._start_timer(self._bounds.head_seconds)
-                self._crowd.hold(self, self._packet_bytes)
+            elif self._is_answered():
+                self._await_head(self._packet_bytes)
         elif self.cycle.response_complete:
             self._unwanted_bytes += self._packet_bytes
             if self._unwanted_bytes > _UNWANTED_BYTES:
                 self._close("unwanted_body")
         elif self._crowd.hold(self, self._packet_bytes) > self._bounds.message_bytes:
             self._refuse("body_too_long")
+
+    def _await_head(self, size: int) -> None:
+        """Hold so many bytes of a head for a while; not before the request in front of it is answered."""
+        self._start_timer(self._bounds.head_seconds)
+        self._crowd.hold(self, size)
 
     def _is_answered(self) -> bool:
         """Whether no answer is due, or its request is not complete: the sender's turn."""
@@ -221,13 +227,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._active.keep_alive = False
             self.pipeline.clear()
             return
+        is_due = True
         if self._is_body():
             is_due = not self.cycle.response_started
             self.cycle.disconnected = True  # whatever the application would answer now
-        else:
-            is_due = True
         if is_due:
-            self.transport.write(_ANSWER)
+            self.transport.write(BAD_REQUEST)
         self._close(reason)
 
     # --- the parser's callbacks ------------------------------------------------------------
@@ -243,20 +248,20 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_bytes + self._packet_bytes > self._bounds.head_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self._bounds.head_bytes:
-                raise _Refused("head_too_large")
+                raise Refused("head_too_large")
         if len(self.headers) > self._bounds.headers:
-            raise _Refused("head_too_large")
+            raise Refused("head_too_large")
         if self.parser.get_http_version() not in _VERSIONS:
-            raise _Refused("malformed")
+            raise Refused("malformed")
         if self.parser.should_upgrade():  # httptools would skip the body, and nobody knows where the next one begins
-            raise _Refused("upgrade")
+            raise Refused("upgrade")
         if len(self.pipeline) >= _MOST_PIPELINED:
-            raise _Refused("pipelined")
+            raise Refused("pipelined")
         self._stop_timer()
         self._begin()
         self._is_head = False
         self._head_bytes = 0
-        self.headers = _NO_TRAILERS
+        self.headers = NO_TRAILERS
 
     def _begin(self) -> None:
         """Have the request answered after this packet, or behind the answer under way."""
@@ -285,6 +290,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._crowd.work(self)
                 self._start_timer(_UNWANTED_SECONDS)
             self._crowd.wait(self)
+            if self._is_unfinished and self._is_head:
+                self._await_head(self._head_bytes)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle

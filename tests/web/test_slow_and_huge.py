@@ -181,6 +181,18 @@ def test_500_large_heads_and_bodies_that_never_end(bridge: BridgeProcess) -> Non
     watch.check("250 heads of 60 KB and 250 bodies of 1 MB that never end", most_mib=48)
 
 
+def test_4000_requests_of_60_kb_that_are_answered_at_once(bridge: BridgeProcess) -> None:
+    """Each in one packet, 401 or 429, on connections that stay open for a while: 240 MB pass by, nothing is kept."""
+    request = HEAD + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
+    with watched(bridge, "answered") as watch:
+        for _ in range(10):
+            with connections(bridge, 400) as made:
+                for one in made:
+                    one.sendall(request)
+                assert {read_answer(one).status for one in made} <= {401, 429}
+    watch.check("4000 requests of 60 KB")
+
+
 def test_a_header_of_100_mb(bridge: BridgeProcess) -> None:
     """It is cut off after BRIDGE_MAX_HEAD_BYTES, however it is packed."""
     with watched(bridge, "huge_header") as watch:

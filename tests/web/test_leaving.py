@@ -1,0 +1,124 @@
+"""How a connection ends: by a sender that reads nothing, leaves half-way, or has begun the next request."""
+
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.processes import free_port
+from tests.service import BridgeProcess, body, wait_for
+from tests.web.conftest import MAPPING
+from tests.web.support import read_answer, request
+from tests.web.test_slow_and_huge import open_connections
+
+HEAD_SECONDS = 2
+SETTINGS = {"BRIDGE_IDLE_SECONDS": "1", "BRIDGE_HEAD_SECONDS": str(HEAD_SECONDS)}
+SMALL = b"GET /hooks/nope HTTP/1.1\r\nHost: b\r\n\r\n"
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
+    """A bridge that is soon tired of waiting."""
+    one = BridgeProcess(tmp_path, airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING, settings=SETTINGS)
+    one.start()
+    yield one
+    one.close()
+
+
+def unsent_bytes(connection: socket.socket) -> int:
+    """Return how many bytes the kernel holds on the other side of a connection, unread by this one."""
+    mine, theirs = (f":{address[1]:04X}" for address in (connection.getsockname(), connection.getpeername()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        if local.endswith(theirs) and remote.endswith(mine):
+            return int(queues.partition(":")[0], 16)
+    return 0
+
+
+def connection_full_of_answers(bridge: BridgeProcess) -> socket.socket:
+    """Ask and read nothing, until the kernel takes no more answers and a few are left in the process."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else many requests wait to leave together
+        one.settimeout(10)
+        one.connect(("127.0.0.1", bridge.port))
+        try:
+            fill(one)
+        except OSError:  # more than 16 requests ahead of their answers: the bridge is busy with its start
+            one.close()
+            time.sleep(0.5)
+        else:
+            return one
+    raise AssertionError("no connection could be filled")
+
+
+def fill(connection: socket.socket) -> None:
+    """Ask until what the kernel holds for us has not grown for a while."""
+    before, same = 0, 0
+    for number in range(200_000):
+        connection.sendall(SMALL)
+        time.sleep(0.0001)
+        if number % 48 == 47:
+            held = unsent_bytes(connection)
+            same, before = (same + 1 if held == before else 0), held
+            if held > 100_000 and same == 3:
+                return
+    raise AssertionError("the kernel takes any number of answers")
+
+
+@pytest.mark.parametrize("leaves", ["idle", "half-closed"])
+def test_who_reads_no_answers_does_not_stay(bridge: BridgeProcess, leaves: str) -> None:
+    """A little is left to send, for ever: the connection ends all the same."""
+    with connection_full_of_answers(bridge) as one:
+        if leaves == "half-closed":
+            one.shutdown(socket.SHUT_WR)
+        wait_for(lambda: open_connections(bridge) == 0, seconds=8, what="the connection has ended")
+
+
+def test_who_reads_no_answers_does_not_hold_up_a_stop(bridge: BridgeProcess) -> None:
+    """It takes as long as the last answers may take, not as long as a stop may."""
+    with connection_full_of_answers(bridge):
+        began = time.monotonic()
+        assert bridge.stop() == 0
+        assert time.monotonic() - began < 6
+
+
+@contextmanager
+def locked_store(bridge: BridgeProcess) -> Iterator[None]:
+    """Hold the store's write lock, so that no commit ends."""
+    with sqlite3.connect(bridge.folder / "bridge.db", isolation_level=None, timeout=5) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    other.close()
+
+
+def test_the_next_request_does_not_end_the_one_that_is_being_stored(bridge: BridgeProcess) -> None:
+    """The beginning of a second one may take its time while the first one waits for its commit; and then no longer."""
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=10) as one:
+        with locked_store(bridge):
+            one.sendall(request(body(event="evt_first")))
+            time.sleep(0.2)
+            one.sendall(b"POST /ho")
+            time.sleep(HEAD_SECONDS + 0.5)
+        assert read_answer(one).status == 202
+        assert one.recv(1) == b""
+
+
+def test_who_leaves_with_requests_under_way_causes_no_error(bridge: BridgeProcess) -> None:
+    """Two webhooks and a question in one packet, then the end: what was taken in is stored, and nothing is logged."""
+    with locked_store(bridge), socket.create_connection(("127.0.0.1", bridge.port), timeout=10) as one:
+        one.sendall(
+            b"".join(request(body(event=f"evt_{n}")) for n in "12") + b"GET /readyz HTTP/1.1\r\nHost: b\r\n\r\n"
+        )
+        one.shutdown(socket.SHUT_WR)
+        time.sleep(0.3)
+    wait_for(lambda: len(bridge.api("deliveries")["deliveries"]) >= 1, seconds=10, what="it is stored")
+    time.sleep(0.3)
+    assert "Traceback" not in bridge.log
