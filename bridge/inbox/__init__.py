@@ -39,8 +39,7 @@ T = TypeVar("T")
 
 _RECEIVED, _STALE = DeliveryState.RECEIVED.value, DeliveryState.STALE.value
 _TOO_OLD = Reason.TIMESTAMP_TOO_OLD.value
-_CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
-_JUST_NOW_SECONDS = 0.5
+_JUST_NOW_SECONDS = 0.1  # many transactions long, while webhooks crowd
 _SCRUBS = 5
 
 
@@ -104,8 +103,9 @@ class Inbox:
         too many wait. Either way nothing is stored.
         """
         now = time.time_ns() // 1000
+        key = intake.dedup_key(source, event_id, verified.body)
         row = (
-            intake.dedup_key(source, event_id, verified.body),
+            intake.stale_key(key) if verified.is_stale else key,
             source,
             event_id,
             _STALE if verified.is_stale else _RECEIVED,
@@ -122,8 +122,8 @@ class Inbox:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether webhooks came faster than each could be stored alone, when the newest transaction began just now."""
-        return self._writer.crowd >= _CROWD and time.monotonic() - self._writer.crowd_at < _JUST_NOW_SECONDS
+        """Whether webhooks came faster just now than each could be stored alone."""
+        return time.monotonic() - self._writer.crowded_at < _JUST_NOW_SECONDS
 
     def write(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` in a transaction; its result comes after the commit.

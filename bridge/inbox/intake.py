@@ -16,11 +16,13 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from bridge.inbox.vault import Seal
+from bridge.model import DeliveryState
 
 # dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
 # body; instants in Unix microseconds
 Row = tuple[bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes]
-RECEIVED_AT: Final = 5  # its place in a row
+STATE: Final = 3  # its place in a row
+RECEIVED_AT: Final = 5
 Stored = tuple[int, bool]  # delivery id, whether this row made it
 
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
@@ -60,6 +62,20 @@ def dedup_key(source: str, event_id: str | None, body: bytes) -> bytes:
     return hashlib.sha256(name).digest()[:16]
 
 
+def stale_key(key: bytes) -> bytes:
+    """Return the key under which a stale copy of an event is stored; and of that, the event's own.
+
+    Its own, so that whoever delivers an old webhook late cannot make a duplicate of the fresh one that the sender
+    signs: a stale copy starts nothing.
+    """
+    return bytes(byte ^ 0xFF for byte in key)
+
+
+def is_stale(row: Row) -> bool:
+    """Whether a row holds a webhook that came too late."""
+    return row[STATE] == DeliveryState.STALE
+
+
 def sealed_row(seal: Seal, number: int, row: Row) -> tuple[Any, ...]:
     """Return the values of SEALED for a row whose id is known by now: the body is bound to it."""
     return number, *row[:-1], *seal(number, row[-1])
@@ -86,12 +102,15 @@ class Intake:
 
         `committed` must follow the COMMIT, `rolled_back` anything else.
         """
-        known = self._known([row[0] for row in rows])
+        stale = [stale_key(row[0]) for row in rows if is_stale(row)]
+        known = self._known([row[0] for row in rows] + stale)
         outcome: list[Stored] = []
         fresh: list[tuple[Any, ...]] = []
         for row in rows:
             key = row[0]
             stored = known.get(key)
+            if stored is None and stale and is_stale(row):
+                stored = known.get(stale_key(key))
             if stored is not None:
                 outcome.append((stored, False))
                 continue

@@ -15,7 +15,7 @@ from bridge.errors import InboxUnavailable
 from bridge.inbox.batches import Job, Result
 from bridge.inbox.causes import cause
 from bridge.inbox.columns import bigints, byteas, texts
-from bridge.inbox.intake import COLUMNS, SEALED, Row, Stored, sealed_row
+from bridge.inbox.intake import COLUMNS, SEALED, Row, Stored, is_stale, sealed_row, stale_key
 from bridge.inbox.vault import Seal
 
 _SPELL: tuple[Callable[[Any], bytes], ...] = (
@@ -129,7 +129,7 @@ class SharedBatches:
         # Reversed, so that of copies in one batch the first one counts.
         ids = {row[0]: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
         by_key = {row[0]: row for row in reversed(rows)}
-        known: dict[bytes, int] = {}
+        known = self._find_fresh([key for key, row in by_key.items() if is_stale(row)])
         for _ in range(_TRIES):
             missing = sorted(by_key.keys() - known.keys())
             known |= self._insert_new([self._whole(ids[key], by_key[key]) for key in missing])
@@ -139,6 +139,12 @@ class SharedBatches:
             if len(known) == len(by_key):
                 return [(known[row[0]], known[row[0]] == ids.pop(row[0], None)) for row in rows]
         raise InboxUnavailable("the store neither takes the webhook nor has it")
+
+    def _find_fresh(self, stale: Sequence[bytes]) -> dict[bytes, int]:
+        """Return those of the keys of stale copies whose event is stored, with its delivery's id."""
+        fresh = [stale_key(key) for key in stale]
+        found = self._driver().execute(_FIND, [fresh], prepare=True).fetchall() if fresh else ()
+        return {stale_key(key): number for key, number in found}
 
     def _whole(self, number: int, row: Row) -> tuple[Any, ...]:
         return (number, *row) if self._seal is None else sealed_row(self._seal, number, row)

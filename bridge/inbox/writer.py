@@ -26,6 +26,7 @@ from bridge.inbox.batches import Batches
 from bridge.inbox.causes import cause
 from bridge.inbox.intake import MOST_IN_MEMORY, RECEIVED_AT, Row, Stored
 
+_CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
 
@@ -81,8 +82,7 @@ class Writer:
         self._fold_cause: str | None = None  # of the newest fold; None: it was done
         self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
-        self.crowd = 0  # webhooks that shared the newest transaction
-        self.crowd_at = 0.0  # when that began, by the monotonic clock
+        self.crowded_at = float("-inf")  # when many webhooks last shared a transaction, by the monotonic clock
         self._thread = threading.Thread(target=self._run, name="inbox-writer", daemon=True)
         self._thread.start()
 
@@ -190,7 +190,8 @@ class Writer:
         """Write one batch and commit it; then come the answers."""
         webhooks = [item for item in batch if isinstance(item, _Webhook)]
         jobs = [item for item in batch if isinstance(item, _Job) and item.future.set_running_or_notify_cancel()]
-        self.crowd, self.crowd_at = len(webhooks), time.monotonic()
+        if len(webhooks) >= _CROWD:
+            self.crowded_at = time.monotonic()
         began = time.perf_counter()
         try:
             stored, results = batches.write([item.row for item in webhooks], [job.work for job in jobs])

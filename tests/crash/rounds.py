@@ -237,10 +237,11 @@ def compare(result: Result, acknowledged: Mapping[str, str], kept: Stored, runs:
     """Put into `result` everything in which the three lists do not agree."""
     result.acknowledged, result.runs = len(acknowledged), len(runs)
     result.stuck = kept.waiting()
-    by_event = Counter(event for event, _ in kept.deliveries.values())
-    state_of = dict(kept.deliveries.values())
+    aside = {event for event, state in kept.deliveries.values() if state == "stale"}
+    by_event = Counter(event for event, state in kept.deliveries.values() if state != "stale")
     result.doubled += [f"{event} is stored {count} times" for event, count in by_event.items() if count > 1]
-    result.lost += [f"{event} was answered 2xx and is not stored" for event in acknowledged if not by_event[event]]
+    gone = [event for event in acknowledged if not by_event[event] and event not in aside]
+    result.lost += [f"{event} was answered 2xx and is not stored" for event in gone]
     asked = Counter((run["dag_id"], run["dag_run_id"]) for run in runs)
     wanted = Counter((one[2], one[3]) for one in kept.triggers if one[4] != "cancelled")
     result.doubled += [f"{dag} has {run} {count} times too often" for (dag, run), count in (asked - wanted).items()]
@@ -249,7 +250,7 @@ def compare(result: Result, acknowledged: Mapping[str, str], kept: Stored, runs:
     result.doubled += [f"trigger {one} was settled {times} times" for one, times in kept.ends.items() if times > 1]
     # The clock may be set between signing and verifying: such a webhook is kept aside, in sight. Each time that can
     # happen to one webhook of each sender.
-    stale = {event for event in acknowledged if state_of.get(event) == "stale"}
+    stale = {event for event in acknowledged if event in aside and not by_event[event]}
     if len(stale) > _SENDERS * sum(one.sets_clock for one in result.plan.faults):
         result.lost += [f"{event} was kept aside as stale" for event in sorted(stale)]
     expected = [event for event in acknowledged if event not in stale]

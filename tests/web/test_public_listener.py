@@ -38,6 +38,10 @@ def test_a_stale_one_is_kept_and_answered_202(ask: Ask, bridge: BridgeProcess) -
     answer = ask(request(payload, headers=signed(payload, at=1_700_000_000)))
     assert (answer.status, answer.json["status"]) == (202, "accepted")
     assert bridge.api(f"deliveries/{answer.json['delivery_id']}")["state"] == "stale"
+    fresh = ask(request(payload, headers=signed(payload)))
+    assert (fresh.status, fresh.json["status"]) == (202, "accepted")
+    again = ask(request(payload, headers=signed(payload, at=1_700_000_000)))
+    assert again.status == 200
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.intake import FOLD, dedup_key
 from bridge.inbox.pruning import prune
-from tests.edges.inbox.support import ON_SQLITE, Store, accept, accept_all, empty_store, stored, wait_for
+from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
 
 Open = Callable[..., Inbox]
 
@@ -111,6 +111,22 @@ def test_a_delivery_is_stored_as_it_came(inbox: Inbox, store: Store) -> None:
     assert store.rows(statement) == [
         ("planasonix", None, "stale", "timestamp_too_old", "next", 1_700_000_000, '{"user-agent":"x"}', raw)
     ]
+
+
+def test_a_fresh_copy_of_a_stale_event_is_new_and_a_stale_copy_of_a_fresh_one_is_not(
+    inbox: Inbox, store: Store
+) -> None:
+    """Who delivers an old webhook late cannot make a duplicate of the one that the sender signs anew."""
+    first = accept(inbox, "evt_1", is_stale=True)[0]
+    assert [first.is_new, accept(inbox, "evt_1", is_stale=True)[0].is_new] == [True, False]
+    fresh = accept(inbox, "evt_1")[0]
+    assert fresh.is_new
+    assert fresh.delivery_id != first.delivery_id
+    assert accept(inbox, "evt_1") == [Accepted(fresh.delivery_id, is_new=False)]
+    stored(inbox, "evt_2")
+    assert not accept(inbox, "evt_2", is_stale=True)[0].is_new
+    found = store.rows("SELECT event_id, state FROM deliveries ORDER BY id")
+    assert found == [("evt_1", "stale"), ("evt_1", "received"), ("evt_2", "received")]
 
 
 def test_webhooks_share_a_commit(open_inbox: Open) -> None:
