@@ -152,6 +152,8 @@ class SharedBatches:
     def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
         """Return the ids of those that were not there, by key."""
         spell = _SPELL if self._seal is None else (*_SPELL, texts)
+        if not rows:
+            return {}
         columns = [one(column) for one, column in zip(spell, zip(*rows, strict=True), strict=True)]
         made = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
         return {row[1]: row[0] for row in rows if row[0] in made}
