@@ -136,8 +136,8 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
         rerun=rerun,
         state=TriggerState.PENDING,
     )
-    triggers.add(connection, new, now=now)
-    return Replayed.NEW_RUN
+    # Somebody who asks at the same moment, at another replica, may have taken the number.
+    return Replayed.NEW_RUN if triggers.add(connection, new, now=now) is new else Replayed.DUPLICATE
 
 
 def cancel(connection: Connection, trigger_id: str, *, now: datetime) -> bool:

@@ -1,8 +1,11 @@
 """Replay: the same call under the same DAG run id, a new run, or the way through the mapping once more."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from bridge.errors import NotThere
 from bridge.inbox import Inbox, deliveries, replays, triggers
@@ -10,7 +13,18 @@ from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.replays import Replayed
 from bridge.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.reasons import Reason
-from tests.edges.inbox.support import LATER, NOW, Store, add, attempt, claim, new_trigger, settlement, stored
+from tests.edges.inbox.support import (
+    LATER,
+    NOW,
+    ON_POSTGRESQL,
+    Store,
+    add,
+    attempt,
+    claim,
+    new_trigger,
+    settlement,
+    stored,
+)
 
 
 def replay(inbox: Inbox, id_: str, *, run_again: bool = False) -> Replayed:
@@ -117,6 +131,31 @@ def test_run_again_of_a_cancelled_copy_makes_a_run_too(inbox: Inbox) -> None:
     replay(inbox, first, run_again=True)
     assert replay(inbox, second, run_again=True) is Replayed.NEW_RUN
     assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["same", "same__r1", "same__r2"]
+
+
+@ON_POSTGRESQL
+def test_two_copies_that_are_run_again_at_once_make_one_run(inbox: Inbox) -> None:
+    """The second one waits for the first one's transaction, and is told that the DAG run id is taken."""
+    id_ = add(inbox, stored(inbox, "evt_1"), dag_run_id="run")
+    copy = add(inbox, stored(inbox, "evt_2"), dag_run_id="run")
+    written, ends = threading.Event(), threading.Event()
+
+    def slowly(connection: Connection) -> Replayed:
+        new_id = inbox.new_trigger_id()
+        told = replays.replay(connection, id_, actor="first", reason=None, new_id=new_id, now=NOW + LATER)
+        written.set()
+        ends.wait(10)
+        return told
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(inbox.write, slowly)
+        assert written.wait(10)
+        second = pool.submit(replay, inbox, copy, run_again=True)
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
+        ends.set()
+        assert (first.result(10), second.result(10)) == (Replayed.NEW_RUN, Replayed.DUPLICATE)
+    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["run", "run__r1"]
 
 
 def test_a_run_id_of_the_mapping_that_looks_like_a_rerun_is_kept(inbox: Inbox) -> None:
