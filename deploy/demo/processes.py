@@ -18,6 +18,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000
+_told: set[int] = set()
 
 # The kernel sends the signal when the *thread* that forked ends, so one thread forks for all and lives on.
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
@@ -148,17 +149,21 @@ def wait_until(ready: Callable[[], bool], *, of: Process, timeout_seconds: float
 
 
 def free_port(preferred: int = 0) -> int:
-    """`preferred` if nobody on loopback has it, else any free one.
+    """`preferred` if nobody on loopback has it, else any free one that this process was not told of before.
 
-    Below the range that the kernel takes for outgoing connections (32768 and up on Linux): one of those could have it
-    again before whoever asked listens.
+    Whoever asks listens a moment later, so that a free port is not enough: a port is told once, and drawn from the
+    system's own randomness, which no seed makes the same in two processes. It lies below the range that the kernel
+    takes for outgoing connections (32768 and up on Linux): one of those could have it by then.
     """
-    for port in (*([preferred] if preferred else []), *random.sample(range(_LOWEST_PORT, _HIGHEST_PORT), 50), 0):
+    drawn = random.SystemRandom().sample(range(_LOWEST_PORT, _HIGHEST_PORT), 200)
+    for port in (*([preferred] if preferred else []), *(port for port in drawn if port not in _told), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+            _told.add(found)
+            return found
     raise OSError("no free port on loopback")
