@@ -3,7 +3,7 @@
 Pure: `now` is monotonic seconds, and whoever holds one brings the lock. Only a probe that went well closes it.
 """
 
-from bridge.reasons import Reason
+from bridge.words.reasons import Reason
 
 _FIRST_SECONDS = 1.0
 _CAP_SECONDS = 30.0

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import structlog
 
 from bridge import jwks
-from bridge.errors import KeysUnavailable
 from bridge.metrics import Metrics
 from bridge.signature import JwtVerifier, Key, KeySet, SignatureCheck
+from bridge.words.errors import KeysUnavailable
 
 EVERY_SECONDS = 3600.0
 ASKED_SECONDS = 60.0  # between two fetches that tokens ask for

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.errors import KeysUnavailable
 from bridge.signature import Key, KeySet, read_set
-from bridge.targets import JwksUrl
+from bridge.words.errors import KeysUnavailable
+from bridge.words.targets import JwksUrl
 
 MOST_BYTES = 65_536
 _SECONDS = 10.0

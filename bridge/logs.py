@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from bridge.errors import BridgeError
+from bridge.words.errors import BridgeError
 
 EventDict = MutableMapping[str, Any]
 

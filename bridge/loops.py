@@ -7,7 +7,7 @@ The count travels: conf["planasonix"]["hops"] goes to the DAG; a DAG that starts
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.model import Event
+from bridge.words.model import Event
 
 _OWN_RUN = "planasonix__"
 _MOST = 1_000_000

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bridge import __version__
-from bridge.errors import LookupNotFound, LookupUnavailable
-from bridge.targets import PlanasonixApi
+from bridge.words.errors import LookupNotFound, LookupUnavailable
+from bridge.words.targets import PlanasonixApi
 
 if TYPE_CHECKING:
     import httpx

@@ -11,10 +11,10 @@ from typing import Any
 
 from bridge import event as events
 from bridge import loops
-from bridge.errors import BridgeError, TemplateError, Unreadable
 from bridge.mapping import DeliveryContext, Mapping, Route, Verdict
-from bridge.model import Call, DeliveryState, Event, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import BridgeError, TemplateError, Unreadable
+from bridge.words.model import Call, DeliveryState, Event, TriggerState
+from bridge.words.reasons import Reason
 
 _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
 

@@ -13,17 +13,17 @@ from typing import NamedTuple
 import structlog
 
 from bridge import event
-from bridge.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
 from bridge.inbox import Inbox
 from bridge.inbox.ids import delivery_text
 from bridge.inbox.intake import Stored
 from bridge.metrics import Metrics
 from bridge.metrics.labels import ACCEPTED
-from bridge.model import Verified
 from bridge.origin import NO_PROXIES, Proxies, whose
 from bridge.pacing import Quotas
-from bridge.reasons import Reason
 from bridge.settings import Source
+from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
+from bridge.words.model import Verified
+from bridge.words.reasons import Reason
 
 _log = structlog.get_logger("bridge.receiving")
 _KEPT_HEADERS = frozenset({b"user-agent", b"content-type"})

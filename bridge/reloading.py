@@ -14,9 +14,9 @@ from pathlib import Path
 import structlog
 
 from bridge import mapping as mappings
-from bridge.errors import ConfigError, Problem
 from bridge.mapping import Mapping
 from bridge.metrics import Metrics
+from bridge.words.errors import ConfigError, Problem
 
 _POLL_SECONDS = 1.0
 _MOST_BYTES = 1_048_576

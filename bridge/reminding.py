@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox, browsing
 from bridge.metrics import Metrics
 from bridge.signature import SignatureCheck, advise
+from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 3600.0
 _DAY = timedelta(days=1)

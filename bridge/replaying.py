@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bridge.errors import BadFilter
 from bridge.inbox import Inbox, browsing, replays
 from bridge.inbox.replays import Replayed
-from bridge.model import DeliveryState, TriggerState
+from bridge.words.errors import BadFilter
+from bridge.words.model import DeliveryState, TriggerState
 
 _PAGE = 500
 MOST = 100_000

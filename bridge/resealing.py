@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox, vault
 from bridge.metrics import Metrics
+from bridge.words.errors import InboxUnavailable
 
 _SEEN_AT_ONCE = 500
 _REWRITTEN_AT_ONCE = 25  # about 5 ms of the writer's time

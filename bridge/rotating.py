@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from bridge.errors import ConfigError, Problem
 from bridge.metrics import Metrics
+from bridge.words.errors import ConfigError, Problem
 
 _POLL_SECONDS = 1.0
 _MOST_BYTES = 131_072  # more than any secret may have: a longer file differs in its beginning, or is refused

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bridge.errors import Locked
+from bridge.words.errors import Locked
 
 KEY_BYTES = 32
 PLAIN = "-"  # stands for a key id where a value is not encrypted

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge import backoff
-from bridge.model import (
+from bridge.words.model import (
     AlreadyThere,
     Later,
     Misconfigured,
@@ -21,7 +21,7 @@ from bridge.model import (
     Trigger,
     TriggerState,
 )
-from bridge.reasons import Reason
+from bridge.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.moving import move_up, pull_in
 from bridge.metrics import Metrics
+from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 1.0
 _LEAST_SECONDS = 2.0  # what time servers correct at once is less

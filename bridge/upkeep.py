@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.pruning import prune
 from bridge.metrics import Metrics
+from bridge.words.errors import InboxUnavailable
 
 _BATCH = 200
 _PAUSE_SECONDS = 0.05

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from bridge.mapping import Route, Verdict, event_fields
-from bridge.model import Attempt, Call, Delivery, Trigger
 from bridge.planning import Plan, Planned
-from bridge.reasons import Reason
+from bridge.words.model import Attempt, Call, Delivery, Trigger
+from bridge.words.reasons import Reason
 
 Json = dict[str, Any]
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox, browsing
 from bridge.metrics import Metrics
+from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 5.0
 _REST = 20.0  # a look takes at most a twentieth of one core

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from bridge.errors import ConfigError, Problem
+from bridge.words.errors import ConfigError, Problem
 
 MAX_DEPTH = 32
 _MAX_PROBLEMS = 100  # a page of them is read, a log of half a million is not

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from bridge.airflow import answers, runs
 from bridge.airflow.answers import Ailing, Conflict, Doubt
 from bridge.airflow.wire import Answer, Failure, Kind
-from bridge.errors import BridgeError
-from bridge.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, TargetDown, Trigger
-from bridge.reasons import Reason
-from bridge.targets import AirflowTarget
+from bridge.words.errors import BridgeError
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, TargetDown, Trigger
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowTarget
 
 if TYPE_CHECKING:
     from bridge.airflow.session import Session

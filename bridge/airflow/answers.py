@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.airflow.wire import Answer, Failure, Kind, shown
-from bridge.model import Later, Misconfigured, Never, Outcome, Started, TargetDown
-from bridge.reasons import Reason
+from bridge.words.model import Later, Misconfigured, Never, Outcome, Started, TargetDown
+from bridge.words.reasons import Reason
 
 FEW_ATTEMPTS = 5
 _NOT_PARSED_SECONDS = 15.0  # Airflow's dag-processor looks for changes every 30 s

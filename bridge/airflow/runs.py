@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.airflow.wire import shown
-from bridge.model import AlreadyThere, DagFacts, Later, Misconfigured, Never, Trigger
-from bridge.reasons import Reason
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Never, Trigger
+from bridge.words.reasons import Reason
 
 _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
 _DAG_ID = re.compile(r"[\w.-]+")  # Airflow's own rule

@@ -12,9 +12,9 @@ from bridge.airflow import answers
 from bridge.airflow.tokens import Token, Tokens, fixed
 from bridge.airflow.transport import Transport
 from bridge.airflow.wire import Answer, Failure
-from bridge.model import Misconfigured, TargetDown
-from bridge.reasons import Reason
-from bridge.targets import AirflowTarget
+from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowTarget
 
 ASK_SECONDS = 10.0  # for questions; only the call that starts a run may take the configured deadline
 _API = {"2": "/api/v1", "3": "/api/v2"}

@@ -14,9 +14,9 @@ from typing import Any
 
 from bridge.airflow import answers
 from bridge.airflow.wire import Answer, Failure
-from bridge.model import Misconfigured, TargetDown
-from bridge.reasons import Reason
-from bridge.targets import AirflowAuth
+from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth
 
 _RENEW_AT = 0.8
 _AGAIN_SECONDS = 30.0  # after a renewal that failed while the old token still holds

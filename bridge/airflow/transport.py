@@ -23,7 +23,7 @@ from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from bridge.airflow.wire import Answer, Failure, Kind, retry_after_seconds
-from bridge.targets import AirflowTarget
+from bridge.words.targets import AirflowTarget
 
 _MEBIBYTE = 1 << 20
 _CHUNK = 1 << 14

@@ -13,7 +13,7 @@ import typer
 from bridge import __version__, logs
 from bridge.cli import browse, check, erase, keys, replay, send, serve
 from bridge.cli.output import say
-from bridge.errors import BadFilter, BridgeError, ConfigError, InboxInUse
+from bridge.words.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
 app = typer.Typer(
     name="planasonix-bridge",

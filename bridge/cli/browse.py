@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.output import AsJson, print_fields, print_json, print_table
-from bridge.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, TriggerState
 
 Since = Annotated[str | None, typer.Option(help="From this instant on: 2025-03-27T14:00:00Z, or 90m, 24h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(help="Before this instant.")]
@@ -47,9 +47,9 @@ def deliveries(
     """List deliveries, or show one with its triggers. Exit 1 if there is none."""
     from bridge import views
     from bridge.cli import context
-    from bridge.errors import NotThere
     from bridge.inbox import browsing
     from bridge.inbox import deliveries as statements
+    from bridge.words.errors import NotThere
 
     settings = context.environment()
     with context.store(settings) as inbox:
@@ -85,9 +85,9 @@ def triggers(
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
     from bridge import views
     from bridge.cli import context
-    from bridge.errors import NotThere
     from bridge.inbox import browsing
     from bridge.inbox import triggers as statements
+    from bridge.words.errors import NotThere
 
     with context.store(context.environment()) as inbox:
         if trigger_id is not None:

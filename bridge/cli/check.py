@@ -94,7 +94,7 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
 
 
 def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
-    from bridge.errors import BridgeError
+    from bridge.words.errors import BridgeError
 
     try:
         facts = airflow.look_at(dag_id)
@@ -113,8 +113,8 @@ def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
 
 
 def _check_planasonix(config: "Config") -> int:
-    from bridge.errors import BridgeError
     from bridge.planasonix import PlanasonixClient
+    from bridge.words.errors import BridgeError
 
     troubles = 0
     rows: list[tuple[str, str]] = []
@@ -169,9 +169,9 @@ def explain(
 
 def _stored(environment: object, delivery_id: str) -> "Subject":
     from bridge.cli import context
-    from bridge.errors import NotThere
     from bridge.inbox import deliveries
     from bridge.routing import subject
+    from bridge.words.errors import NotThere
 
     with context.store(environment) as inbox:  # type: ignore[arg-type]
         found = inbox.read(deliveries.get, delivery_id)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridge.errors import ConfigError, Problem
 from bridge.inbox import Inbox
 from bridge.mapping import Mapping, read
 from bridge.settings import Config, Environment, Source, read_config, read_environment
+from bridge.words.errors import ConfigError, Problem
 
 
 def environment() -> Environment:

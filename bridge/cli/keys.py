@@ -153,7 +153,7 @@ def check() -> None:
 def key_sets(config: "Config") -> "Iterator[tuple[str, Key, KeySet | str]]":
     """Fetch every JWKS URL of the configuration once: source, entry, and the set or why there is none."""
     from bridge import jwks
-    from bridge.errors import KeysUnavailable
+    from bridge.words.errors import KeysUnavailable
 
     for name, source in config.sources.items():
         for key in source.verifier.keys:

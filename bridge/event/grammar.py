@@ -9,8 +9,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.errors import Unreadable
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.reasons import Reason
 
 _is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}").fullmatch
 _is_rfc3339 = re.compile(

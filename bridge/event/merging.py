@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.errors import Unreadable
 from bridge.event import grammar, statuses
 from bridge.event.reading import facts, status_words
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 _MUST_AGREE = ("pipeline_id", "connection_id", "job_id", "status")
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from bridge.errors import Unreadable
 from bridge.event import grammar, statuses, strict
 from bridge.event.peeking import event_id
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 Parts = tuple[Mapping[str, Any], ...]
 Value = TypeVar("Value")

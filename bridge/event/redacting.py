@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import Unreadable
 from bridge.event import strict
 from bridge.event.peeking import peek_id
 from bridge.event.reading import spellings
+from bridge.words.errors import Unreadable
 
 MARKER = "[redacted]"
 _MOST_POINTERS = 100

@@ -2,9 +2,9 @@
 
 from enum import Enum
 
-from bridge.errors import Unreadable
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 
 class Progress(Enum):

@@ -8,8 +8,8 @@ import json
 import re
 from typing import Any
 
-from bridge.errors import Unreadable
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.reasons import Reason
 
 MAX_DEPTH = 32
 MAX_KEYS = 10_000

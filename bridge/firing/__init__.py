@@ -23,15 +23,15 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.airflow import Airflow
-from bridge.errors import InboxUnavailable
 from bridge.firing.lane import Lane
 from bridge.firing.recording import record
 from bridge.inbox import Inbox, triggers
 from bridge.metrics import Metrics
-from bridge.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
-from bridge.reasons import Reason
 from bridge.settling import Settlement, settle
-from bridge.targets import AirflowTarget
+from bridge.words.errors import InboxUnavailable
+from bridge.words.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowTarget
 
 _POLL_SECONDS = 1.0
 _HOLD_BATCH = 500

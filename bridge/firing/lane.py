@@ -7,9 +7,9 @@ from collections import Counter
 
 from bridge.airflow import Airflow
 from bridge.breaker import Breaker
-from bridge.model import Claimed, Misconfigured, TargetDown
 from bridge.pacing import Pacer
-from bridge.targets import AirflowTarget
+from bridge.words.model import Claimed, Misconfigured, TargetDown
+from bridge.words.targets import AirflowTarget
 
 
 class Lane:

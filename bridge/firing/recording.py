@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from bridge.model import Attempt, Claimed, Outcome, Started
+from bridge.words.model import Attempt, Claimed, Outcome, Started
 
 
 def record(claimed: Claimed, outcome: Outcome, started_at: datetime, seconds: float) -> Attempt:

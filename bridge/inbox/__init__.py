@@ -22,16 +22,16 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.errors import ConfigError, InboxUnavailable, Problem
 from bridge.inbox import engines, ids, intake, vault
 from bridge.inbox.causes import cause
 from bridge.inbox.intake import Stored
 from bridge.inbox.migrate import SCHEMA, current, migrate
 from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
-from bridge.model import DeliveryState, Verified
-from bridge.reasons import Reason
 from bridge.sealing import MARK, Ring
+from bridge.words.errors import ConfigError, InboxUnavailable, Problem
+from bridge.words.model import DeliveryState, Verified
+from bridge.words.reasons import Reason
 
 _NEWEST = text("SELECT MAX(id) FROM deliveries")
 P = ParamSpec("P")

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from bridge.errors import BridgeError, InboxUnavailable
 from bridge.inbox.causes import cause
 from bridge.inbox.intake import Intake, Row, Stored
 from bridge.inbox.vault import Seal
+from bridge.words.errors import BridgeError, InboxUnavailable
 
 Job = Callable[[Connection], Any]
 Result = tuple[Any, Exception | None]

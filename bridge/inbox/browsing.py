@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, TextClause, text
 
-from bridge.errors import BadFilter
 from bridge.inbox.ids import first_id, number
 from bridge.inbox.intake import dedup_key
 from bridge.inbox.rows import (
@@ -24,8 +23,9 @@ from bridge.inbox.rows import (
 )
 from bridge.inbox.statements import a_list, is_shared
 from bridge.inbox.vault import ring_of
-from bridge.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
-from bridge.reasons import Reason
+from bridge.words.errors import BadFilter
+from bridge.words.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
+from bridge.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

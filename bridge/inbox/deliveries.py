@@ -13,9 +13,9 @@ from bridge.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.inbox.statements import a_list, announce, unlocked
 from bridge.inbox.triggers import NewTrigger, add
 from bridge.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
-from bridge.model import Delivery, DeliveryState
-from bridge.reasons import Reason
 from bridge.sealing import Ring
+from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
 
 # The literal state lets the databases use the partial index `deliveries_waiting`.
 _DUE = text(

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bridge.errors import ConfigError, InboxInUse, Problem
+from bridge.words.errors import ConfigError, InboxInUse, Problem
 
 BUSY_MILLISECONDS = 5_000
 _LOG_BYTES = 67_108_864  # a log that grew beyond this (a reader held it back) is cut when it is begun anew

@@ -9,15 +9,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from bridge.errors import BadFilter, NotThere
 from bridge.inbox import browsing, deliveries
 from bridge.inbox.ids import delivery_text, number
 from bridge.inbox.replays import audit
 from bridge.inbox.rows import microseconds
 from bridge.inbox.statements import is_shared
 from bridge.inbox.vault import place, ring_of
-from bridge.model import DeliveryState, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import BadFilter, NotThere
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 
 _STATE = "SELECT state, erased_at FROM deliveries WHERE id = :id"
 _TRIGGERS = "SELECT id, state FROM triggers WHERE delivery_id = :id ORDER BY id"

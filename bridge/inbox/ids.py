@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable
 
-from bridge.errors import NotThere
+from bridge.words.errors import NotThere
 
 _EPOCH_MICROSECONDS = 1_577_836_800_000_000  # 2020-01-01T00:00:00Z
 _SEQUENCE_BITS = 12

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from bridge.inbox.vault import Seal
-from bridge.model import DeliveryState
+from bridge.words.model import DeliveryState
 
 # dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
 # body; instants in Unix microseconds

@@ -5,13 +5,13 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
-from bridge.errors import Locked, NotThere
 from bridge.inbox import deliveries, triggers
 from bridge.inbox.ids import number
 from bridge.inbox.rows import microseconds
 from bridge.inbox.statements import Pair, announce
-from bridge.model import Trigger, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import Locked, NotThere
+from bridge.words.model import Trigger, TriggerState
+from bridge.words.reasons import Reason
 
 _AGAIN = text(
     "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"

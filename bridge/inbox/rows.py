@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import RowMapping
 
-from bridge.errors import Locked
 from bridge.inbox.ids import delivery_text, trigger_text
 from bridge.inbox.vault import attempt_row, opened, place, told
-from bridge.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
-from bridge.reasons import Reason
 from bridge.sealing import Ring
+from bridge.words.errors import Locked
+from bridge.words.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.reasons import Reason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

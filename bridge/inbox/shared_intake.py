@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox.batches import Job, Result
 from bridge.inbox.causes import cause
 from bridge.inbox.columns import bigints, byteas, texts
 from bridge.inbox.intake import COLUMNS, SEALED, Row, Stored, is_stale, sealed_row, stale_key
 from bridge.inbox.vault import Seal
+from bridge.words.errors import InboxUnavailable
 
 _SPELL: tuple[Callable[[Any], bytes], ...] = (
     bigints,

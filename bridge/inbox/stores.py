@@ -15,12 +15,12 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.errors import ConfigError, InboxUnavailable, Problem
 from bridge.inbox import deliveries, engines, triggers
 from bridge.inbox.batches import Batches, SqliteBatches
 from bridge.inbox.causes import cause
 from bridge.inbox.vault import Seal
 from bridge.inbox.writer import Writer
+from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 T = TypeVar("T")
 Password = Callable[[], str | None]

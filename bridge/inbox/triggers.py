@@ -12,14 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, text
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox.ids import first_id, made_at, number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
 from bridge.inbox.statements import a_list, locking
 from bridge.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
-from bridge.model import Attempt, Claimed, Limits, Trigger, TriggerState
-from bridge.reasons import Reason
 from bridge.settling import Settlement
+from bridge.words.errors import InboxUnavailable
+from bridge.words.model import Attempt, Claimed, Limits, Trigger, TriggerState
+from bridge.words.reasons import Reason
 
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox.batches import Batches
 from bridge.inbox.causes import cause
 from bridge.inbox.intake import MOST_IN_MEMORY, RECEIVED_AT, Row, Stored
+from bridge.words.errors import InboxUnavailable
 
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction

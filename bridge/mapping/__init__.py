@@ -11,11 +11,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import ConfigError, Problem
 from bridge.mapping.compiling import Compiler
 from bridge.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.mapping.schema import MappingForm, json_schema, readable_part
-from bridge.model import Event
+from bridge.words.errors import ConfigError, Problem
+from bridge.words.model import Event
 from bridge.yamltree import config_error, parse, validate
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]

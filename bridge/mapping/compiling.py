@@ -9,12 +9,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bridge.errors import Problem
 from bridge.mapping.globs import matcher, mistake
 from bridge.mapping.routes import Route, Test
 from bridge.mapping.schema import DefaultsForm, Readable, RouteForm
-from bridge.model import Limits
 from bridge.rendering import BadTemplate, compile_condition, compile_id, compile_text
+from bridge.words.errors import Problem
+from bridge.words.model import Limits
 from bridge.yamltree import Path, Tree, nearest
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")

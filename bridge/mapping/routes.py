@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.errors import ConditionError, TemplateError
 from bridge.event import identity
 from bridge.mapping.runs import clean, run_id
-from bridge.model import EVENT_FIELDS, Call, Event, Limits
 from bridge.rendering import Condition, Template
+from bridge.words.errors import ConditionError, TemplateError
+from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 
 _MAX_NOTE = 1000
 # Keys of conf["planasonix"] that are fields of the event; design contract.

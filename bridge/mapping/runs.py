@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.errors import TemplateError
+from bridge.words.errors import TemplateError
 
 MAX_RUN_ID = 200  # 250 is Airflow's limit; the rest is for `__rN` and for other databases' counting
 _illegal = re.compile(r"[^A-Za-z0-9_.~:+-]+")

@@ -25,8 +25,8 @@ from bridge import __version__
 from bridge.metrics import labels
 from bridge.metrics.making import Making, create
 from bridge.metrics.tally import Tally
-from bridge.model import Attempt, DeliveryState, TriggerState, Waiting
-from bridge.reasons import Reason
+from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
+from bridge.words.reasons import Reason
 
 _OF_THE_STORE = " Of the store."
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bridge.model import DeliveryState, TriggerState
-from bridge.reasons import Reason
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 
 DOOR_REASONS = (
     Reason.SIGNATURE_MISSING,

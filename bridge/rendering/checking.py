@@ -11,9 +11,9 @@ from typing import NoReturn
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from bridge.errors import BridgeError
-from bridge.model import EVENT_FIELDS
 from bridge.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
+from bridge.words.errors import BridgeError
+from bridge.words.model import EVENT_FIELDS
 
 _MAX_TEMPLATE = 8_192
 _MAX_NODES = 1_000

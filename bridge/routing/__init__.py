@@ -19,19 +19,19 @@ import structlog
 
 from bridge import backoff
 from bridge.ceiling import HOUR_SECONDS, Ceilings, Start
-from bridge.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, due, postpone, settle_routing
 from bridge.inbox.triggers import NewTrigger, recent_starts
 from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
-from bridge.model import Delivery, DeliveryState, TriggerState
 from bridge.planasonix import PlanasonixClient
 from bridge.planning import Plan, Planned, plan
-from bridge.reasons import Reason
 from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
 from bridge.routing.lookups import Lookups
+from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.words.model import Delivery, DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 
 BATCH = 100
 _POLL_SECONDS = 1.0

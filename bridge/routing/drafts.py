@@ -7,12 +7,12 @@ from typing import Any
 import structlog
 
 from bridge.ceiling import Start
-from bridge.errors import Locked
 from bridge.inbox.deliveries import Postponed, Routing
 from bridge.inbox.triggers import NewTrigger
-from bridge.model import Delivery, Limits, TriggerState
 from bridge.planning import Plan, Planned, Subject
-from bridge.reasons import Reason
+from bridge.words.errors import Locked
+from bridge.words.model import Delivery, Limits, TriggerState
+from bridge.words.reasons import Reason
 
 FAILED_SECONDS = 60.0
 _log = structlog.get_logger("bridge.routing")

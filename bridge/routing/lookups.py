@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, postpone, renew
 from bridge.metrics import Metrics
-from bridge.model import Delivery
 from bridge.routing.drafts import postponed
+from bridge.words.errors import InboxUnavailable
+from bridge.words.model import Delivery
 
 _AT_ONCE = 4
 _QUEUED = 16

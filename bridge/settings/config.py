@@ -35,7 +35,7 @@ from bridge.settings.origins import (
 )
 from bridge.settings.signatures import SignatureForm
 from bridge.signature import SignatureCheck
-from bridge.targets import AirflowAuth, AirflowTarget, PlanasonixApi
+from bridge.words.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 
 @dataclass(frozen=True, slots=True)

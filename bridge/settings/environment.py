@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bridge.errors import ConfigError, Problem
 from bridge.sealing import Ring, read_keys
 from bridge.settings.secrets import read_file, read_variable
 from bridge.signature import check_secret
-from bridge.targets import Secret
+from bridge.words.errors import ConfigError, Problem
+from bridge.words.targets import Secret
 
 PREFIX = "BRIDGE_"
 _FILE = "_FILE"

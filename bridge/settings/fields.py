@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bridge.settings.secrets import read_file, read_variable
-from bridge.targets import Secret
+from bridge.words.targets import Secret
 
 _HOW = "give {env: NAME} or {file: PATH}"
 _LITERAL = f"a secret is never written in this file; {_HOW}"

@@ -36,7 +36,7 @@ from bridge.signature import (
     read_public,
     read_whsec,
 )
-from bridge.targets import JwksUrl
+from bridge.words.targets import JwksUrl
 
 _MIN_HS256_BYTES = 32
 _OPTIONS = sorted(set().union(*(preset.options for preset in PRESETS.values())))

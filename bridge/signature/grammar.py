@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.reasons import Reason
 from bridge.signature.presets import Algorithm, Grammar, Preset
+from bridge.words.reasons import Reason
 
 MAX_SIGNATURES = 8
 _MAX_HEADER_BYTES = 8192

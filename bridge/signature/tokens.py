@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWS, PyJWTError
 
-from bridge.errors import KeyUnknown, Refused
-from bridge.model import Verified
-from bridge.reasons import Reason
 from bridge.signature.grammar import collect, decode, encode, strict_object
 from bridge.signature.keys import Key
 from bridge.signature.keysets import MAX_SET_KEYS, KeySet
 from bridge.signature.presets import Preset
 from bridge.signature.verifying import check_count, judge
+from bridge.words.errors import KeyUnknown, Refused
+from bridge.words.model import Verified
+from bridge.words.reasons import Reason
 
 JWS_ALGORITHMS = ("HS256", "RS256", "PS256", "ES256", "EdDSA")
 MIN_HS256_BYTES = 32  # RFC 7518, 3.2: at least as long as the hash

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from bridge.errors import Refused
-from bridge.model import Verified
-from bridge.reasons import Reason
 from bridge.signature.keys import MAX_KEYS, Key
 from bridge.signature.presets import PREFIXES, Preset, make_signed_text
+from bridge.words.errors import Refused
+from bridge.words.model import Verified
+from bridge.words.reasons import Reason
 
 _is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
 _NO_HEADER = b""  # no ASGI server passes on a header without a name

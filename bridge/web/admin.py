@@ -17,9 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import views
-from bridge.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 from bridge.metrics import CONTENT_TYPE
 from bridge.web.api import Api
+from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
 _NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"

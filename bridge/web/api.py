@@ -11,7 +11,6 @@ from typing import Any
 
 from bridge import __version__, views
 from bridge.erasing import Erasure, erase, facts, look
-from bridge.errors import BadFilter, NotThere
 from bridge.fetching import KeySetState
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox, browsing, deliveries, triggers
@@ -23,6 +22,7 @@ from bridge.resealing import Resealing
 from bridge.rotating import SecretsState
 from bridge.routing import subject
 from bridge.settings import Source
+from bridge.words.errors import BadFilter, NotThere
 
 _PAGE = 50
 _MOST = 500

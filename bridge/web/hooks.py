@@ -13,10 +13,10 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from bridge.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 from bridge.metrics import Metrics
 from bridge.receiving import Receipt, Receiving
 from bridge.web.patience import Patience
+from bridge.words.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

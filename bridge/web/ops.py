@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
 from bridge.web.hooks import PREFIX, Answer, Hooks, Receive, Scope, Send
+from bridge.words.errors import InboxUnavailable
 
 _CHECK_SECONDS = 1.0  # probes come from anywhere; the store is asked at most so often
 _CHECK_TIMEOUT_SECONDS = 5.0

@@ -9,11 +9,11 @@ import time
 
 import structlog
 
-from bridge.errors import ConfigError, Problem
 from bridge.listening import Bounds
 from bridge.settings import Config, Environment
 from bridge.signature import advise
 from bridge.web.admin import MOST_BYTES
+from bridge.words.errors import ConfigError, Problem
 
 _log = structlog.get_logger("bridge")
 # All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from bridge.inbox import Inbox, prepare, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
-from bridge.model import DeliveryState
+from bridge.words.model import DeliveryState
 from tests.airflow_server.postgres import PostgresServer
 from tests.bench import acks, filling, machine, servers
 from tests.bench.load import Requests, send

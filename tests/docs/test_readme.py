@@ -12,11 +12,11 @@ from ruamel.yaml import YAML
 from bridge.mapping import read
 from bridge.mapping.schema import DefaultsForm, RouteForm
 from bridge.metrics import Metrics
-from bridge.model import EVENT_FIELDS
-from bridge.reasons import Reason
 from bridge.rendering.sandbox import build
 from bridge.settings import list_settings
 from bridge.signature import PRESETS
+from bridge.words.model import EVENT_FIELDS
+from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import KeysUnavailable
 from bridge.jwks import MOST_BYTES, fetch, load
 from bridge.signature import Key
-from bridge.targets import JwksUrl
+from bridge.words.errors import KeysUnavailable
+from bridge.words.targets import JwksUrl
 from deploy.demo.processes import free_port
 from tests.certificates import self_signed
 from tests.jwks_server import JwksServer, Pair

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge import logs
-from bridge.errors import NotThere, Refused
-from bridge.reasons import Reason
-from bridge.targets import Secret
+from bridge.words.errors import NotThere, Refused
+from bridge.words.reasons import Reason
+from bridge.words.targets import Secret
 
 pytestmark = pytest.mark.usefixtures("standard_logging")
 _log = structlog.get_logger("bridge.tests")  # made before `configure`, as every module does
@@ -221,8 +221,8 @@ def test_traceback_shows_places_and_types_only(log_format: str) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (Refused(Reason.SIGNATURE_MISSING), f"bridge.errors.Refused: {Reason.SIGNATURE_MISSING.why}"),
-        (NotThere("dlv_1\n"), "bridge.errors.NotThere: dlv_1\\n"),
+        (Refused(Reason.SIGNATURE_MISSING), f"bridge.words.errors.Refused: {Reason.SIGNATURE_MISSING.why}"),
+        (NotThere("dlv_1\n"), "bridge.words.errors.NotThere: dlv_1\\n"),
         (AttributeError("no attribute 'x'"), "AttributeError: no attribute 'x'"),
         (sqlite3.OperationalError("database is locked"), "sqlite3.OperationalError: database is locked"),
         (FileNotFoundError(2, "No such file", "/canary"), "FileNotFoundError: No such file"),

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.metrics import Metrics, labels
 from bridge.metrics.tally import SECONDS, Tally
-from bridge.model import Attempt, DeliveryState, TriggerState, Waiting
-from bridge.reasons import Reason
+from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
+from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)

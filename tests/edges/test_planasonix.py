@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bridge.errors import LookupNotFound, LookupUnavailable
 from bridge.planasonix import PlanasonixClient
-from bridge.targets import PlanasonixApi, Secret
+from bridge.words.errors import LookupNotFound, LookupUnavailable
+from bridge.words.targets import PlanasonixApi, Secret
 
 KEY = "plx_test_key"
 JOB = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from bridge import logs
-from bridge.errors import KeysUnavailable, KeyUnknown, Refused
 from bridge.fetching import EVERY_SECONDS, FetchedSet, Fetching
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
 from bridge.settings import Source
 from bridge.signature import PRESETS, JwtVerifier, Key, read_set
-from bridge.targets import JwksUrl
+from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused
+from bridge.words.targets import JwksUrl
 from tests.flows.support import body, received
 from tests.jwks_server import JwksServer, Pair
 from tests.service import wait_for

@@ -15,10 +15,10 @@ from bridge.firing import Dispatcher
 from bridge.firing.lane import Lane
 from bridge.inbox import Inbox, browsing, triggers
 from bridge.metrics import Metrics
-from bridge.model import Attempt, Limits, TargetDown, Trigger, TriggerState
-from bridge.reasons import Reason
 from bridge.sealing import Ring
-from bridge.targets import AirflowAuth, AirflowTarget, Secret
+from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.edges.inbox.support import Store, add, claim, stored, wait_for
 from tests.standin import Answer, Broken, Standin
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import InboxUnavailable, Refused
 from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
-from bridge.reasons import Reason
 from bridge.receiving import Receipt, Receiving
 from bridge.settings import Source
 from bridge.signature import PRESETS, Key, Verifier, sign
+from bridge.words.errors import InboxUnavailable, Refused
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store
 from tests.flows.support import body, received
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import ConfigError
 from bridge.metrics import Metrics
 from bridge.reloading import MappingFile
+from bridge.words.errors import ConfigError
 from tests.edges.inbox.support import wait_for
 
 GOOD = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"

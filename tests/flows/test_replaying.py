@@ -4,12 +4,12 @@ from collections import Counter
 
 import pytest
 
-from bridge.errors import BadFilter, NotThere
 from bridge.inbox import Inbox
 from bridge.inbox.browsing import Filter
 from bridge.inbox.replays import Replayed
-from bridge.model import TriggerState
 from bridge.replaying import Order, replay, select
+from bridge.words.errors import BadFilter, NotThere
+from bridge.words.model import TriggerState
 from tests.edges.inbox.support import Store, accept, add, stored
 
 

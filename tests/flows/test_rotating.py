@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import ConfigError, Problem
 from bridge.metrics import Metrics
 from bridge.rotating import Rotating
+from bridge.words.errors import ConfigError, Problem
 
 
 class Files:

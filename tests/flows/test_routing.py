@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import InboxUnavailable, Locked
 from bridge.event import Redaction
 from bridge.inbox import Inbox, browsing, deliveries
 from bridge.mapping import Mapping
 from bridge.metrics import Metrics
-from bridge.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.planasonix import PlanasonixClient
-from bridge.reasons import Reason
 from bridge.routing import BATCH, Router, subject
 from bridge.sealing import Ring
-from bridge.targets import PlanasonixApi, Secret
+from bridge.words.errors import InboxUnavailable, Locked
+from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.targets import PlanasonixApi, Secret
 from tests.edges.inbox.support import Store, accept, stored, wait_for
 from tests.flows.support import JobsApi, body
 

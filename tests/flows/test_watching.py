@@ -9,9 +9,9 @@ import pytest
 
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
-from bridge.model import TriggerState
-from bridge.reasons import Reason
 from bridge.watching import Watching
+from bridge.words.model import TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store, accept, add, stored, wait_for
 
 

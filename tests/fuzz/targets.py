@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import event
-from bridge.errors import ConditionError, ConfigError, Problem, Refused, TemplateError, Unreadable
 from bridge.event import strict
 from bridge.mapping import read as read_mapping
-from bridge.model import DeliveryState
 from bridge.planning import Subject, plan
 from bridge.rendering import NAMESPACE, BadTemplate, compile_condition, compile_id, compile_text
 from bridge.rendering.sandbox import MAX_BYTES
@@ -34,6 +32,8 @@ from bridge.signature import (
 )
 from bridge.signature.keysets import MAX_SET_KEYS
 from bridge.signature.material import read_public
+from bridge.words.errors import ConditionError, ConfigError, Problem, Refused, TemplateError, Unreadable
+from bridge.words.model import DeliveryState
 
 NOW = 1_705_314_600
 _SECRET = b"5c1f7be0a9d84e6fb32a70c6d19e8b47"

@@ -1,7 +1,7 @@
 """The breaker: closed, open, probing ever slower, closed again."""
 
 from bridge.breaker import Breaker
-from bridge.reasons import Reason
+from bridge.words.reasons import Reason
 
 
 def test_new_breaker_is_closed() -> None:

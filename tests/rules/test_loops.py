@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.loops import hops, is_circle
-from bridge.model import Event
+from bridge.words.model import Event
 
 _OURS = "planasonix__job_1__succeeded__sales"
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.mapping import read
-from bridge.model import DeliveryState, TriggerState
 from bridge.planning import Plan, Subject, plan
-from bridge.reasons import Reason
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 
 EVENTS = Path(__file__).parents[1] / "data" / "events"
 ROUTES = """

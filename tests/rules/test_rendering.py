@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import ConditionError, TemplateError
-from bridge.model import EVENT_FIELDS
 from bridge.rendering import BadTemplate, compile_condition, compile_text
+from bridge.words.errors import ConditionError, TemplateError
+from bridge.words.model import EVENT_FIELDS
 
 _EVENT: dict[str, Any] = dict.fromkeys(EVENT_FIELDS) | {
     "id": "evt_1",

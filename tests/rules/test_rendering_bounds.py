@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import TemplateError
-from bridge.model import EVENT_FIELDS
 from bridge.rendering import BadTemplate, compile_id, compile_text
+from bridge.words.errors import TemplateError
+from bridge.words.model import EVENT_FIELDS
 
 _EVENT: dict[str, Any] = dict.fromkeys(EVENT_FIELDS) | {
     "id": "evt_1",

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bridge.errors import Locked
 from bridge.sealing import Ring, read_keys, write_key
+from bridge.words.errors import Locked
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 PLACE = "deliveries.body.1"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bridge.model import (
+from bridge.settling import Settlement, settle
+from bridge.words.model import (
     AlreadyThere,
     Later,
     Limits,
@@ -17,8 +18,7 @@ from bridge.model import (
     Trigger,
     TriggerState,
 )
-from bridge.reasons import Reason
-from bridge.settling import Settlement, settle
+from bridge.words.reasons import Reason
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 DUE = NOW - timedelta(minutes=5)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.errors import ConfigError, Problem
+from bridge.words.errors import ConfigError, Problem
 from bridge.yamltree import MAX_DEPTH, Path, Tree, parse, validate
 
 

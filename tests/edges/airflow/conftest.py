@@ -8,7 +8,7 @@ import pytest
 from bridge.airflow import Airflow
 from bridge.airflow.transport import Transport
 from bridge.airflow.wire import Answer, Failure
-from bridge.targets import AirflowAuth, AirflowTarget, Secret
+from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import Behaviour, RawServer, Serve
 

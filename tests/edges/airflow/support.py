@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from bridge.airflow import Airflow
 from bridge.airflow.wire import Answer, Failure
-from bridge.model import Limits, Trigger, TriggerState
+from bridge.words.model import Limits, Trigger, TriggerState
 from tests.airflow_server import AirflowServer
 
 MARTS = "refresh_sales_marts"

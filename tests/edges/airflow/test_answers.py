@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bridge.airflow import answers
 from bridge.airflow.answers import Ailing, Conflict, Doubt
 from bridge.airflow.wire import Answer, Failure, Kind, retry_after_seconds, shown
-from bridge.model import Later, Misconfigured, Never, Started, TargetDown
-from bridge.reasons import Reason
+from bridge.words.model import Later, Misconfigured, Never, Started, TargetDown
+from bridge.words.reasons import Reason
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"

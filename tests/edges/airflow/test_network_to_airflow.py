@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bridge.model import AlreadyThere, Later, Misconfigured, Never, Started, TargetDown
-from bridge.reasons import Reason
+from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started, TargetDown
+from bridge.words.reasons import Reason
 from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, run_ids, trigger
 from tests.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, FaultProxy, HalfAnswer, Reset

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bridge.errors import BridgeError
-from bridge.model import AlreadyThere, Later, Misconfigured, Never, Started
-from bridge.reasons import Reason
-from bridge.targets import AirflowAuth, Secret
+from bridge.words.errors import BridgeError
+from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth, Secret
 from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, carried, run_ids, trigger
 from tests.fault_proxy import Answer, DropAnswer, Fault, FaultProxy, HalfAnswer

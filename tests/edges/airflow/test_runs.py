@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bridge.airflow import runs
-from bridge.model import AlreadyThere, DagFacts, Later, Never
-from bridge.reasons import Reason
+from bridge.words.model import AlreadyThere, DagFacts, Later, Never
+from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bridge.airflow import Airflow
-from bridge.model import AlreadyThere, DagFacts, Later, Misconfigured, Started, TargetDown
-from bridge.reasons import Reason
-from bridge.targets import AirflowAuth, AirflowTarget, Secret
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Started, TargetDown
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.edges.airflow.support import RUN_ID, trigger
 
 PAGE = (404, "text/html", b"<html>not found</html>")

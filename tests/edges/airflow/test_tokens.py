@@ -9,9 +9,9 @@ import pytest
 
 from bridge.airflow.tokens import Token, Tokens, fixed, life_seconds
 from bridge.airflow.wire import Answer, Failure, Kind
-from bridge.model import Misconfigured, TargetDown
-from bridge.reasons import Reason
-from bridge.targets import AirflowAuth, Secret
+from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth, Secret
 
 REFUSED = Answer(401, "application/json", b'{"detail": "Invalid credentials"}')
 UNREACHABLE = Failure(Kind.NOTHING_SENT, "ConnectionRefusedError")

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.airflow.transport import Transport
 from bridge.airflow.wire import Answer, Failure, Kind
-from bridge.targets import AirflowTarget
+from bridge.words.targets import AirflowTarget
 from tests.edges.airflow.support import Call, Serve, floods, receive, says, trickles
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -16,8 +16,8 @@ import pytest
 from bridge.inbox import Inbox, ids, prepare, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.triggers import NewTrigger
-from bridge.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
 from bridge.settling import Settlement
+from bridge.words.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.errors import BridgeError, NotThere
 from bridge.inbox import Inbox, browsing
 from bridge.inbox.browsing import Filter
-from bridge.model import DeliveryState, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import BridgeError, NotThere
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
 
 

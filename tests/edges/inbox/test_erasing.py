@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import BadFilter, NotThere
 from bridge.inbox import Inbox, browsing, deliveries, erasing, replays, triggers
 from bridge.inbox.replays import Replayed
-from bridge.model import Attempt, DeliveryState, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import BadFilter, NotThere
+from bridge.words.model import Attempt, DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import LATER, NOW, Store, accept, add, claim, settlement, stored, wait_for
 
 CANARY = "canary-7f3a"

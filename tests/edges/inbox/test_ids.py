@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.errors import NotThere
 from bridge.inbox import ids
 from bridge.inbox.rows import instant, microseconds
+from bridge.words.errors import NotThere
 
 _NOON = microseconds(datetime(2026, 8, 1, 12, tzinfo=UTC))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge import inbox as inboxes
-from bridge.errors import ConfigError, InboxInUse
 from bridge.inbox import SCHEMA, Inbox, engines
+from bridge.words.errors import ConfigError, InboxInUse
 from tests.edges.inbox.support import ON_SQLITE, Store, stored
 
 

@@ -13,8 +13,8 @@ from bridge.inbox.browsing import Filter
 from bridge.inbox.ids import first_id
 from bridge.inbox.pruning import prune
 from bridge.inbox.rows import microseconds
-from bridge.model import DeliveryState, TriggerState
-from bridge.reasons import Reason
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store, add, stored
 
 _HISTORY = 5_000

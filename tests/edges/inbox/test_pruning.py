@@ -6,7 +6,7 @@ import pytest
 
 from bridge.inbox import Inbox, triggers
 from bridge.inbox.pruning import prune
-from bridge.model import TriggerState
+from bridge.words.model import TriggerState
 from tests.edges.inbox.support import Store, accept, add, attempt, claim, settlement, stored, wait_for
 
 TABLES = ("deliveries", "triggers", "attempts")

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
-from bridge.errors import NotThere
 from bridge.inbox import Inbox, deliveries, replays, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.replays import Replayed
-from bridge.model import Delivery, DeliveryState, Trigger, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import NotThere
+from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import (
     LATER,
     NOW,

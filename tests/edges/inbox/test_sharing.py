@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge import inbox as inboxes
-from bridge.errors import ConfigError, InboxUnavailable
 from bridge.inbox import SCHEMA, Inbox, browsing, triggers
 from bridge.inbox.deliveries import Routing, due, settle_routing
 from bridge.inbox.pruning import prune
-from bridge.model import DeliveryState
+from bridge.words.errors import ConfigError, InboxUnavailable
+from bridge.words.model import DeliveryState
 from tests.airflow_server import PostgresServer
 from tests.edges.inbox.support import (
     NOW,

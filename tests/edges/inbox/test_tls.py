@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import make_url
 
 from bridge import inbox as inboxes
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox
+from bridge.words.errors import InboxUnavailable
 from tests.edges.inbox.support import accept
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # what a client sends first, says PostgreSQL's protocol

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import InboxUnavailable
 from bridge.inbox import Inbox, browsing, triggers
 from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
-from bridge.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
-from bridge.reasons import Reason
+from bridge.words.errors import InboxUnavailable
+from bridge.words.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import (
     LATER,
     NOW,

@@ -8,9 +8,9 @@ import pytest
 
 from bridge.inbox import Inbox, browsing, deliveries, triggers, vault
 from bridge.inbox.deliveries import Postponed, Routing, postpone, settle_routing
-from bridge.model import Attempt, DeliveryState, TriggerState
-from bridge.reasons import Reason
 from bridge.sealing import Ring
+from bridge.words.model import Attempt, DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 from tests.edges.inbox.support import NOW, Store, add, claim, new_trigger, settlement, stored
 
 CANARY = "canary-7f3a"

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from sqlalchemy import Connection, text
 
-from bridge.errors import InboxUnavailable, NotThere
 from bridge.inbox import Inbox
+from bridge.words.errors import InboxUnavailable, NotThere
 from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, stored, wait_for
 
 Open = Callable[..., Inbox]

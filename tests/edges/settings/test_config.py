@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.errors import ConfigError
 from bridge.origin import Origin, Proxies
 from bridge.pacing import Quota
 from bridge.settings import Config, read_config
-from bridge.targets import AirflowAuth, AirflowTarget
+from bridge.words.errors import ConfigError
+from bridge.words.targets import AirflowAuth, AirflowTarget
 
 _SHIPPED = Path(__file__).parents[3] / "config" / "bridge.yaml"
 _SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"

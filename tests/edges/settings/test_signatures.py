@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from bridge.errors import ConfigError
 from bridge.settings import read_config
 from bridge.signature import SignatureCheck, sign
+from bridge.words.errors import ConfigError
 
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwcanarycanaryc"
 _ED = ed25519.Ed25519PrivateKey.generate()

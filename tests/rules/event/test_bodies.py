@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.event import identity, peek_id, read, set_aside
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 _EVENTS = Path(__file__).parents[2] / "data" / "events"
 _METADATA = {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Unreadable
 from bridge.event import identity, read, set_aside
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 
 def _read(path_pipeline_id: str | None = None, **fields: Any) -> Event:

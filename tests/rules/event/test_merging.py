@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Unreadable
 from bridge.event import merge, read
-from bridge.model import Event, Status
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.model import Event, Status
+from bridge.words.reasons import Reason
 
 _EVENT = Event(
     id="evt_abc123",

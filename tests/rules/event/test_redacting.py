@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bridge import event
-from bridge.errors import Unreadable
 from bridge.event import Redaction
 from bridge.event.redacting import MARKER
+from bridge.words.errors import Unreadable
 
 CANARY = "canary-7f3a"
 

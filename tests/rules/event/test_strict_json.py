@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import Unreadable
 from bridge.event import peek_id, read
 from bridge.event.strict import parse
-from bridge.reasons import Reason
+from bridge.words.errors import Unreadable
+from bridge.words.reasons import Reason
 
 
 def _refusal(body: bytes) -> str:

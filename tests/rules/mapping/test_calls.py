@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import TemplateError
 from bridge.mapping import DeliveryContext, read
 from bridge.mapping.runs import clean, run_id
-from bridge.model import Call, Event, Status
+from bridge.words.errors import TemplateError
+from bridge.words.model import Call, Event, Status
 
 _EVENT = Event(id="evt_1", type="job.completed", status=Status.SUCCEEDED, job_id="job_1", pipeline_id="pl_1")
 _DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", fallback_id="body-0f", hops=2)

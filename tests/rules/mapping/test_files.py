@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import ConfigError
 from bridge.mapping import Mapping, read
+from bridge.words.errors import ConfigError
 
 _MAPPINGS = Path(__file__).parents[2] / "data" / "mappings"
 _BAD = sorted(_MAPPINGS.glob("bad/*.yaml"))

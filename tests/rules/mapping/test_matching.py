@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import ConditionError
 from bridge.mapping import Mapping, Verdict, read
-from bridge.model import Event, Status
+from bridge.words.errors import ConditionError
+from bridge.words.model import Event, Status
 
 _EVENT = Event(
     id="evt_1",

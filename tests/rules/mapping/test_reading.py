@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.errors import ConfigError
 from bridge.mapping import Mapping, read
+from bridge.words.errors import ConfigError
 
 
 def _read(text: str, airflows: tuple[str, ...] = ("default", "eu")) -> Mapping:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from bridge.errors import ConfigError
 from bridge.mapping import json_schema, read
+from bridge.words.errors import ConfigError
 from bridge.yamltree import parse
 
 _ROOT = Path(__file__).parents[3]

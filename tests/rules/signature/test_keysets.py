@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt import PyJWS
 
-from bridge.errors import KeyUnknown, Refused
-from bridge.reasons import Reason
 from bridge.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.signature.keysets import MAX_SET_KEYS, KeySet
-from bridge.targets import JwksUrl
+from bridge.words.errors import KeyUnknown, Refused
+from bridge.words.reasons import Reason
+from bridge.words.targets import JwksUrl
 from tests.jwks_server import KINDS, Pair, spelled
 
 NOW = 1_705_314_600

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Refused
-from bridge.model import Verified
-from bridge.reasons import Reason
 from bridge.signature import PRESETS, Key, advise, check_layout, make_verifier
 from bridge.signature.material import PrivateKey
+from bridge.words.errors import Refused
+from bridge.words.model import Verified
+from bridge.words.reasons import Reason
 from tests.rules.signature.support import BODY, NOW, OTHERS, PAIRS, SECRET, Case, Headers, cases, signed
 
 _CASES = cases()

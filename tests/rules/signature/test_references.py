@@ -17,10 +17,10 @@ import pytest
 import stripe
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from bridge.errors import Refused
-from bridge.reasons import Reason
 from bridge.signature import KIND_OF_JWS, PRESETS, Key, SignatureCheck, make_verifier, read_public, read_whsec, sign
 from bridge.signature.grammar import decode
+from bridge.words.errors import Refused
+from bridge.words.reasons import Reason
 
 _DATA = Path(__file__).parents[2] / "data"
 _PUBLISHED = json.loads((_DATA / "signatures" / "published.json").read_text())

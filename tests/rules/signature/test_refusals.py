@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import Refused
-from bridge.model import Verified
-from bridge.reasons import Reason
 from bridge.signature import PRESETS, Key, Verifier, sign
+from bridge.words.errors import Refused
+from bridge.words.model import Verified
+from bridge.words.reasons import Reason
 
 _NOW = 1_705_314_600
 _BODY = b'{"id":"evt_1"}'

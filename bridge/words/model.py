@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from bridge.reasons import Reason
+from bridge.words.reasons import Reason
 
 
 class Status(StrEnum):

@@ -23,7 +23,7 @@ without a change cannot help.
 
 from dataclasses import dataclass
 
-from bridge.reasons import Reason
+from bridge.words.reasons import Reason
 
 
 class BridgeError(Exception):
