@@ -19,7 +19,7 @@ import structlog
 
 from bridge import jwks
 from bridge.metrics import Metrics
-from bridge.signature import JwtVerifier, Key, KeySet, SignatureCheck
+from bridge.rules.signature import JwtVerifier, Key, KeySet, SignatureCheck
 from bridge.words.errors import KeysUnavailable
 
 EVERY_SECONDS = 3600.0

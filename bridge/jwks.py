@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.signature import Key, KeySet, read_set
+from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
 

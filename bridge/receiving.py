@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import structlog
 
-from bridge import event
 from bridge.inbox import Inbox
 from bridge.inbox.ids import delivery_text
 from bridge.inbox.intake import Stored
 from bridge.metrics import Metrics
 from bridge.metrics.labels import ACCEPTED
-from bridge.origin import NO_PROXIES, Proxies, whose
-from bridge.pacing import Quotas
+from bridge.rules import event
+from bridge.rules.origin import NO_PROXIES, Proxies, whose
+from bridge.rules.pacing import Quotas
 from bridge.settings import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
 from bridge.words.model import Verified

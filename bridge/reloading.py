@@ -13,9 +13,9 @@ from pathlib import Path
 
 import structlog
 
-from bridge import mapping as mappings
-from bridge.mapping import Mapping
 from bridge.metrics import Metrics
+from bridge.rules import mapping as mappings
+from bridge.rules.mapping import Mapping
 from bridge.words.errors import ConfigError, Problem
 
 _POLL_SECONDS = 1.0

@@ -13,7 +13,7 @@ import structlog
 
 from bridge.inbox import Inbox, browsing
 from bridge.metrics import Metrics
-from bridge.signature import SignatureCheck, advise
+from bridge.rules.signature import SignatureCheck, advise
 from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 3600.0

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import PyJWS
 from jwt.algorithms import get_default_algorithms
 
-from bridge.signature import PRESETS, Key, sign
-from bridge.signature.material import PrivateKey
+from bridge.rules.signature import PRESETS, Key, sign
+from bridge.rules.signature.material import PrivateKey
 
 KINDS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from bridge.signature import PRESETS, Key, sign
+from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
 from tests.airflow_server.server import PASSWORDS

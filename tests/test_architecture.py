@@ -24,16 +24,16 @@ MOST_FUNCTION_LINES = 40
 IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "airflow_client": "bridge.airflow",
     "alembic": "bridge.inbox",
-    "cryptography": ("bridge.signature", "bridge.sealing"),
+    "cryptography": ("bridge.rules.signature", "bridge.rules.sealing"),
     "httptools": "bridge.listening",
     "httpx": ("bridge.planasonix", "bridge.jwks"),
-    "jinja2": "bridge.rendering",
-    "jwt": "bridge.signature",
-    "msgspec": "bridge.event",
+    "jinja2": "bridge.rules.rendering",
+    "jwt": "bridge.rules.signature",
+    "msgspec": "bridge.rules.event",
     "prometheus_client": "bridge.metrics",
     "psycopg": "bridge.inbox",
     "rich": "bridge.cli",
-    "ruamel": "bridge.yamltree",
+    "ruamel": "bridge.rules.yamltree",
     "sqlalchemy": "bridge.inbox",
     "starlette": "bridge.web",
     "typer": "bridge.cli",
@@ -178,7 +178,7 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_only_signature_makes_a_verified_delivery(path: Path) -> None:
     """Unverified bytes cannot be passed on as verified ones by anybody else."""
-    if name(path).startswith("bridge.signature"):
+    if name(path).startswith("bridge.rules.signature"):
         return
     made = [
         node

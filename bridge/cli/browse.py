@@ -45,10 +45,10 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """List deliveries, or show one with its triggers. Exit 1 if there is none."""
-    from bridge import views
     from bridge.cli import context
     from bridge.inbox import browsing
     from bridge.inbox import deliveries as statements
+    from bridge.rules import views
     from bridge.words.errors import NotThere
 
     settings = context.environment()
@@ -83,10 +83,10 @@ def triggers(
     as_json: AsJson = False,
 ) -> None:
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
-    from bridge import views
     from bridge.cli import context
     from bridge.inbox import browsing
     from bridge.inbox import triggers as statements
+    from bridge.rules import views
     from bridge.words.errors import NotThere
 
     with context.store(context.environment()) as inbox:

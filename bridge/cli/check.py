@@ -13,8 +13,8 @@ from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
     from bridge.airflow import Airflow
-    from bridge.mapping import Mapping, Route
-    from bridge.planning import Plan, Subject
+    from bridge.rules.mapping import Mapping, Route
+    from bridge.rules.planning import Plan, Subject
     from bridge.settings import Config
 
 
@@ -31,7 +31,7 @@ def check(
 ) -> None:
     """Check the configuration and the mapping; with options, also what they name outside."""
     from bridge.cli import context
-    from bridge.signature import advise
+    from bridge.rules.signature import advise
 
     environment = context.environment()
     config = context.configuration(environment)
@@ -143,9 +143,9 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show which routes match, why the others do not, and the exact calls; sends nothing. Exit 1: none match."""
-    from bridge import views
     from bridge.cli import context
-    from bridge.planning import plan
+    from bridge.rules import views
+    from bridge.rules.planning import plan
 
     if (payload is None) == (delivery is None):
         raise typer.BadParameter("give a payload file, or --delivery ID")
@@ -181,8 +181,8 @@ def _stored(environment: object, delivery_id: str) -> "Subject":
 
 
 def _imagined(body: bytes, source: str, pipeline_id: str | None) -> "Subject":
-    from bridge.planning import Subject
-    from bridge.views import instant
+    from bridge.rules.planning import Subject
+    from bridge.rules.views import instant
 
     now = instant(datetime.now(UTC)) or ""
     return Subject("dlv_0000000000000000", source, now, body, pipeline_id)
@@ -215,6 +215,6 @@ def _print_plan(made: "Plan") -> None:
 
 def schema() -> None:
     """Print the JSON Schema of the mapping file, for editors."""
-    from bridge.mapping import json_schema
+    from bridge.rules.mapping import json_schema
 
     print_json(json_schema())

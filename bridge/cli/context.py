@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.inbox import Inbox
-from bridge.mapping import Mapping, read
+from bridge.rules.mapping import Mapping, read
 from bridge.settings import Config, Environment, Source, read_config, read_environment
 from bridge.words.errors import ConfigError, Problem
 

@@ -12,8 +12,8 @@ import typer
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from bridge.rules.signature import Key, KeySet
     from bridge.settings import Config
-    from bridge.signature import Key, KeySet
 
 _SECRET_BYTES = 32
 
@@ -40,7 +40,7 @@ def generate(
     import base64
     import secrets
 
-    from bridge.signature import KIND_OF_JWS, PRESETS, make_pair
+    from bridge.rules.signature import KIND_OF_JWS, PRESETS, make_pair
 
     if preset == "encryption":
         _generate_encryption()
@@ -68,7 +68,7 @@ def _generate_encryption() -> None:
     """Print a key for BRIDGE_ENCRYPTION_KEYS; its id is today's date."""
     import secrets
 
-    from bridge.sealing import KEY_BYTES, write_key
+    from bridge.rules.sealing import KEY_BYTES, write_key
 
     typer.echo(write_key(datetime.now(UTC).date().isoformat(), secrets.token_bytes(KEY_BYTES)))
     say("put it first into BRIDGE_ENCRYPTION_KEYS, before those in use; without it, what it encrypts is lost")
@@ -78,7 +78,7 @@ def stored(as_json: AsJson = False) -> None:
     """Count the stored rows under every encryption key. Exit 1 if a key that rows need is not configured."""
     from bridge.cli import context
     from bridge.inbox import vault
-    from bridge.sealing import PLAIN
+    from bridge.rules.sealing import PLAIN
 
     environment = context.environment()
     keys = list(environment.encryption_keys or {})
@@ -138,7 +138,7 @@ def _instant(seconds: float | None) -> str | None:
 def check() -> None:
     """Say which keys need attention: out of their time, soon to be, no signature at all, not fetched. Exit 1 if any."""
     from bridge.cli import context
-    from bridge.signature import advise
+    from bridge.rules.signature import advise
 
     config = context.configuration(context.environment())
     rows = [(name, said) for name, source in config.sources.items() for said in advise(source.verifier, time.time())]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge import views
+from bridge.rules import views
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -15,7 +15,7 @@ import typer
 from bridge.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from bridge.signature import SignatureCheck
+    from bridge.rules.signature import SignatureCheck
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -66,7 +66,7 @@ def send(
 
 def _signer(verifier: "SignatureCheck", private_key: Path | None) -> Callable[[bytes], dict[str, str]]:
     """Return the function that signs a body now; exits if the key's private half is needed and not there."""
-    from bridge.signature import read_private, sign
+    from bridge.rules.signature import read_private, sign
 
     now = time.time()
     valid = [key for key in verifier.keys if key.is_valid_at(now)] or list(verifier.keys)

@@ -27,7 +27,7 @@ from bridge.firing.lane import Lane
 from bridge.firing.recording import record
 from bridge.inbox import Inbox, triggers
 from bridge.metrics import Metrics
-from bridge.settling import Settlement, settle
+from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
 from bridge.words.reasons import Reason

@@ -6,8 +6,8 @@ Everything here belongs to the dispatcher's lock; nothing is thread-safe by itse
 from collections import Counter
 
 from bridge.airflow import Airflow
-from bridge.breaker import Breaker
-from bridge.pacing import Pacer
+from bridge.rules.pacing import Pacer
+from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed, Misconfigured, TargetDown
 from bridge.words.targets import AirflowTarget
 

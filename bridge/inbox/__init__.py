@@ -28,7 +28,7 @@ from bridge.inbox.intake import Stored
 from bridge.inbox.migrate import SCHEMA, current, migrate
 from bridge.inbox.stores import NoLock, Password, open_for_migration, open_store
 from bridge.inbox.writer import Writer
-from bridge.sealing import MARK, Ring
+from bridge.rules.sealing import MARK, Ring
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 from bridge.words.model import DeliveryState, Verified
 from bridge.words.reasons import Reason

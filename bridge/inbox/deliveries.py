@@ -13,7 +13,7 @@ from bridge.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.inbox.statements import a_list, announce, unlocked
 from bridge.inbox.triggers import NewTrigger, add
 from bridge.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
-from bridge.sealing import Ring
+from bridge.rules.sealing import Ring
 from bridge.words.model import Delivery, DeliveryState
 from bridge.words.reasons import Reason
 

@@ -7,7 +7,7 @@ from sqlalchemy import RowMapping
 
 from bridge.inbox.ids import delivery_text, trigger_text
 from bridge.inbox.vault import attempt_row, opened, place, told
-from bridge.sealing import Ring
+from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
 from bridge.words.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason

@@ -16,7 +16,7 @@ from bridge.inbox.ids import first_id, made_at, number, trigger_text
 from bridge.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
 from bridge.inbox.statements import a_list, locking
 from bridge.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
-from bridge.settling import Settlement
+from bridge.rules.retrying.settling import Settlement
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason

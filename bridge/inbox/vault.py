@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bridge.inbox.statements import is_shared
-from bridge.sealing import PLAIN, Ring
+from bridge.rules.sealing import PLAIN, Ring
 from bridge.words.errors import Locked
 
 # For an update that writes only some of a row's values: `:key` is added to what the row names. NULL adds nothing.

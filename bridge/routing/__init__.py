@@ -1,6 +1,6 @@
 """From a stored delivery to its triggers. Runs after the answer, since it may need a look-up that is slow or down.
 
-One thread reads what is due, plans it (bridge.planning) and stores state and triggers together, a batch per
+One thread reads what is due, plans it (bridge.rules.planning) and stores state and triggers together, a batch per
 transaction. Routing a delivery twice makes no second trigger, so nothing here needs a lease. A delivery that
 cannot be routed now first moves its own due time forward; it never blocks the others.
 
@@ -17,18 +17,18 @@ from typing import Any
 
 import structlog
 
-from bridge import backoff
-from bridge.ceiling import HOUR_SECONDS, Ceilings, Start
-from bridge.event import Redaction
 from bridge.inbox import Inbox
 from bridge.inbox.deliveries import Postponed, due, postpone, settle_routing
 from bridge.inbox.triggers import NewTrigger, recent_starts
-from bridge.mapping import Mapping as RouteMap
 from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
-from bridge.planning import Plan, Planned, plan
 from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
 from bridge.routing.lookups import Lookups
+from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
+from bridge.rules.event import Redaction
+from bridge.rules.mapping import Mapping as RouteMap
+from bridge.rules.planning import Plan, Planned, plan
+from bridge.rules.retrying import backoff
 from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason

@@ -6,10 +6,10 @@ from typing import Any
 
 import structlog
 
-from bridge.ceiling import Start
 from bridge.inbox.deliveries import Postponed, Routing
 from bridge.inbox.triggers import NewTrigger
-from bridge.planning import Plan, Planned, Subject
+from bridge.rules.ceiling import Start
+from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.errors import Locked
 from bridge.words.model import Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason

@@ -11,10 +11,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bridge import yamltree
-from bridge.event import Redaction
-from bridge.origin import Origin, Proxies
-from bridge.pacing import NO_QUOTA, Quota
+from bridge.rules import yamltree
+from bridge.rules.event import Redaction
+from bridge.rules.origin import Origin, Proxies
+from bridge.rules.pacing import NO_QUOTA, Quota
+from bridge.rules.signature import SignatureCheck
 from bridge.settings.fields import (
     Entry,
     Name,
@@ -34,7 +35,6 @@ from bridge.settings.origins import (
     build_origin,
 )
 from bridge.settings.signatures import SignatureForm
-from bridge.signature import SignatureCheck
 from bridge.words.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 

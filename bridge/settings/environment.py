@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bridge.sealing import Ring, read_keys
+from bridge.rules.sealing import Ring, read_keys
+from bridge.rules.signature import check_secret
 from bridge.settings.secrets import read_file, read_variable
-from bridge.signature import check_secret
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.targets import Secret
 

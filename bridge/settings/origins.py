@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from bridge.origin import Network, Origin, Proxies
-from bridge.pacing import Quota
+from bridge.rules.origin import Network, Origin, Proxies
+from bridge.rules.pacing import Quota
 from bridge.settings.fields import Entry
 from bridge.settings.signatures import Header
 

@@ -20,8 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.settings.fields import Entry, JwksUrlText, Name, ReadableFile, resolve
-from bridge.signature import (
+from bridge.rules.signature import (
     KIND_OF_JWS,
     MAX_KEYS,
     PRESETS,
@@ -36,6 +35,7 @@ from bridge.signature import (
     read_public,
     read_whsec,
 )
+from bridge.settings.fields import Entry, JwksUrlText, Name, ReadableFile, resolve
 from bridge.words.targets import JwksUrl
 
 _MIN_HS256_BYTES = 32

@@ -9,18 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge import __version__, views
+from bridge import __version__
 from bridge.erasing import Erasure, erase, facts, look
 from bridge.fetching import KeySetState
 from bridge.firing import Dispatcher
 from bridge.inbox import Inbox, browsing, deliveries, triggers
 from bridge.metrics import Metrics
-from bridge.planning import Subject, plan
 from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
 from bridge.resealing import Resealing
 from bridge.rotating import SecretsState
 from bridge.routing import subject
+from bridge.rules import views
+from bridge.rules.planning import Subject, plan
 from bridge.settings import Source
 from bridge.words.errors import BadFilter, NotThere
 

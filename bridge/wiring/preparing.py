@@ -10,8 +10,8 @@ import time
 import structlog
 
 from bridge.listening import Bounds
+from bridge.rules.signature import advise
 from bridge.settings import Config, Environment
-from bridge.signature import advise
 from bridge.web.admin import MOST_BYTES
 from bridge.words.errors import ConfigError, Problem
 

@@ -45,7 +45,7 @@ class TriggerState(StrEnum):
 
 
 class Verified(NamedTuple):
-    """Raw bytes whose signature was right. Only `bridge.signature` makes one."""
+    """Raw bytes whose signature was right. Only `bridge.rules.signature` makes one."""
 
     body: bytes
     key_id: str

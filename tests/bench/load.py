@@ -13,7 +13,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.signature import PRESETS, Key, sign
+from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from tests.service import SECRET
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.inbox import Inbox, deliveries
-from bridge.sealing import Ring, read_keys
+from bridge.rules.sealing import Ring, read_keys
 from tests.cli.conftest import Place
 from tests.edges.inbox.support import add, stored
 

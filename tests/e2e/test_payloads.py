@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.sealing import write_key
+from bridge.rules.sealing import write_key
 from tests.service import COMMAND, BridgeProcess, body, wait_for
 from tests.standin import Standin
 

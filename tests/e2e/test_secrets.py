@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.signature import PRESETS, Key, sign
+from bridge.rules.signature import PRESETS, Key, sign
 from tests.service import BridgeProcess, body, wait_for
 from tests.standin import Standin
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.jwks import MOST_BYTES, fetch, load
-from bridge.signature import Key
+from bridge.rules.signature import Key
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
 from deploy.demo.processes import free_port

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.inbox import Inbox
-from bridge.mapping import Mapping, read
 from bridge.metrics import Metrics
+from bridge.rules.mapping import Mapping, read
 from tests.edges.inbox.support import Store, empty_store
 from tests.standin import Standin
 

@@ -13,8 +13,8 @@ from bridge.fetching import EVERY_SECONDS, FetchedSet, Fetching
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
+from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.settings import Source
-from bridge.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused
 from bridge.words.targets import JwksUrl
 from tests.flows.support import body, received

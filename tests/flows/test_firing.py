@@ -15,7 +15,7 @@ from bridge.firing import Dispatcher
 from bridge.firing.lane import Lane
 from bridge.inbox import Inbox, browsing, triggers
 from bridge.metrics import Metrics
-from bridge.sealing import Ring
+from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret

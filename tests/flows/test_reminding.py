@@ -8,7 +8,7 @@ from bridge.inbox import Inbox
 from bridge.inbox.ids import first_id
 from bridge.metrics import Metrics
 from bridge.reminding import Reminding
-from bridge.signature import PRESETS, Key, SignatureCheck, make_verifier
+from bridge.rules.signature import PRESETS, Key, SignatureCheck, make_verifier
 from tests.edges.inbox.support import Store, stored
 
 _NOW = datetime(2030, 6, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bridge.inbox import Inbox, deliveries, vault
 from bridge.metrics import Metrics
 from bridge.resealing import Resealing
-from bridge.sealing import Ring
+from bridge.rules.sealing import Ring
 from tests.edges.inbox.support import accept, add, stored, wait_for
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bridge.event import Redaction
 from bridge.inbox import Inbox, browsing, deliveries
-from bridge.mapping import Mapping
 from bridge.metrics import Metrics
 from bridge.planasonix import PlanasonixClient
 from bridge.routing import BATCH, Router, subject
-from bridge.sealing import Ring
+from bridge.rules.event import Redaction
+from bridge.rules.mapping import Mapping
+from bridge.rules.sealing import Ring
 from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason

@@ -23,8 +23,8 @@ from typing import Any
 
 from bridge import logs
 from bridge.inbox.pruning import prune
+from bridge.rules.signature import PRESETS, Key, sign
 from bridge.settings import Environment, read_config
-from bridge.signature import PRESETS, Key, sign
 from bridge.wiring import Service
 
 _SECRET = "5c1f7be0a9d84e6fb32a70c6d19e8b47"

@@ -12,14 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bridge import event
-from bridge.event import strict
-from bridge.mapping import read as read_mapping
-from bridge.planning import Subject, plan
-from bridge.rendering import NAMESPACE, BadTemplate, compile_condition, compile_id, compile_text
-from bridge.rendering.sandbox import MAX_BYTES
-from bridge.settings import read_config
-from bridge.signature import (
+from bridge.rules import event
+from bridge.rules.event import strict
+from bridge.rules.mapping import read as read_mapping
+from bridge.rules.planning import Subject, plan
+from bridge.rules.rendering import NAMESPACE, BadTemplate, compile_condition, compile_id, compile_text
+from bridge.rules.rendering.sandbox import MAX_BYTES
+from bridge.rules.signature import (
     PRESETS,
     Key,
     Preset,
@@ -30,8 +29,9 @@ from bridge.signature import (
     read_set,
     sign,
 )
-from bridge.signature.keysets import MAX_SET_KEYS
-from bridge.signature.material import read_public
+from bridge.rules.signature.keysets import MAX_SET_KEYS
+from bridge.rules.signature.material import read_public
+from bridge.settings import read_config
 from bridge.words.errors import ConditionError, ConfigError, Problem, Refused, TemplateError, Unreadable
 from bridge.words.model import DeliveryState
 

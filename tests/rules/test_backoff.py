@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import backoff
+from bridge.rules.retrying import backoff
 
 ATTEMPTS = st.integers(min_value=0, max_value=10**9)
 JITTERS = st.floats(min_value=0, max_value=1)

@@ -1,6 +1,6 @@
 """The breaker: closed, open, probing ever slower, closed again."""
 
-from bridge.breaker import Breaker
+from bridge.rules.retrying.breaker import Breaker
 from bridge.words.reasons import Reason
 
 

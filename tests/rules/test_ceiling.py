@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.ceiling import HOUR_SECONDS, Ceilings
+from bridge.rules.ceiling import HOUR_SECONDS, Ceilings
 
 
 def nothing(_: str, __: int, ___: float) -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.loops import hops, is_circle
+from bridge.rules.hops import hops, is_circle
 from bridge.words.model import Event
 
 _OURS = "planasonix__job_1__succeeded__sales"

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from bridge.origin import Origin, Proxies, read_address, whose
+from bridge.rules.origin import Origin, Proxies, read_address, whose
 from bridge.words.reasons import Reason
 
 PROXY, SECOND_PROXY, SENDER, STRANGER = "10.0.0.1", "10.0.0.2", "203.0.113.7", "198.51.100.66"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.pacing import Pacer, Quota, Quotas
+from bridge.rules.pacing import Pacer, Quota, Quotas
 
 
 def test_burst_goes_at_once_and_the_rest_at_the_rate() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.mapping import read
-from bridge.planning import Plan, Subject, plan
+from bridge.rules.mapping import read
+from bridge.rules.planning import Plan, Subject, plan
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.rendering import BadTemplate, compile_condition, compile_text
+from bridge.rules.rendering import BadTemplate, compile_condition, compile_text
 from bridge.words.errors import ConditionError, TemplateError
 from bridge.words.model import EVENT_FIELDS
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rendering import BadTemplate, compile_id, compile_text
+from bridge.rules.rendering import BadTemplate, compile_id, compile_text
 from bridge.words.errors import TemplateError
 from bridge.words.model import EVENT_FIELDS
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bridge.sealing import Ring, read_keys, write_key
+from bridge.rules.sealing import Ring, read_keys, write_key
 from bridge.words.errors import Locked
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))

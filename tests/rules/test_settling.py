@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.settling import Settlement, settle
+from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import (
     AlreadyThere,
     Later,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
+from bridge.rules.yamltree import MAX_DEPTH, Path, Tree, parse, validate
 from bridge.words.errors import ConfigError, Problem
-from bridge.yamltree import MAX_DEPTH, Path, Tree, parse, validate
 
 
 def _problems(text: str, **limits: int) -> list[str]:

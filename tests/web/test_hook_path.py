@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bridge.inbox import Inbox
 from bridge.metrics import Metrics
 from bridge.receiving import Receiving
+from bridge.rules.signature import PRESETS, Key, Verifier, sign
 from bridge.settings import Source
-from bridge.signature import PRESETS, Key, Verifier, sign
 from bridge.web.hooks import Hooks
 from tests.edges.inbox.support import empty_store
 

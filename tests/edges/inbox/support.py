@@ -16,7 +16,7 @@ import pytest
 from bridge.inbox import Inbox, ids, prepare, triggers
 from bridge.inbox.deliveries import Routing, settle_routing
 from bridge.inbox.triggers import NewTrigger
-from bridge.settling import Settlement
+from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
 
 T = TypeVar("T")

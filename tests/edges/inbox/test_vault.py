@@ -8,7 +8,7 @@ import pytest
 
 from bridge.inbox import Inbox, browsing, deliveries, triggers, vault
 from bridge.inbox.deliveries import Postponed, Routing, postpone, settle_routing
-from bridge.sealing import Ring
+from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from tests.edges.inbox.support import NOW, Store, add, claim, new_trigger, settlement, stored

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.event import identity, peek_id, read, set_aside
+from bridge.rules.event import identity, peek_id, read, set_aside
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.event import merge, read
+from bridge.rules.event import merge, read
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason

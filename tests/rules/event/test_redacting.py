@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bridge import event
-from bridge.event import Redaction
-from bridge.event.redacting import MARKER
+from bridge.rules import event
+from bridge.rules.event import Redaction
+from bridge.rules.event.redacting import MARKER
 from bridge.words.errors import Unreadable
 
 CANARY = "canary-7f3a"

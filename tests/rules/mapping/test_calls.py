@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.mapping import DeliveryContext, read
-from bridge.mapping.runs import clean, run_id
+from bridge.rules.mapping import DeliveryContext, read
+from bridge.rules.mapping.runs import clean, run_id
 from bridge.words.errors import TemplateError
 from bridge.words.model import Call, Event, Status
 

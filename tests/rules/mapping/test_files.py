@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mapping import Mapping, read
+from bridge.rules.mapping import Mapping, read
 from bridge.words.errors import ConfigError
 
 _MAPPINGS = Path(__file__).parents[2] / "data" / "mappings"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.mapping import Mapping, Verdict, read
+from bridge.rules.mapping import Mapping, Verdict, read
 from bridge.words.errors import ConditionError
 from bridge.words.model import Event, Status
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.mapping import Mapping, read
+from bridge.rules.mapping import Mapping, read
 from bridge.words.errors import ConfigError
 
 

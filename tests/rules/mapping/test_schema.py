@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from bridge.mapping import json_schema, read
+from bridge.rules.mapping import json_schema, read
+from bridge.rules.yamltree import parse
 from bridge.words.errors import ConfigError
-from bridge.yamltree import parse
 
 _ROOT = Path(__file__).parents[3]
 _FILES = sorted((_ROOT / "tests" / "data" / "mappings").glob("*/*.yaml"))

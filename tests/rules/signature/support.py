@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from bridge.signature import PRESETS, Key, Preset, sign
-from bridge.signature.material import PrivateKey
+from bridge.rules.signature import PRESETS, Key, Preset, sign
+from bridge.rules.signature.material import PrivateKey
 
 NOW = 1_705_314_600
 BODY = b'{"id":"evt_1"}'

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jwt import PyJWS
 
-from bridge.signature import Key, make_verifier
+from bridge.rules.signature import Key, make_verifier
 from bridge.words.errors import Refused
 from bridge.words.reasons import Reason
 from tests.rules.signature.support import BODY, KIND, NOW, PAIRS, SECRET, Case, cases, signed

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bridge
-from bridge.signature import Key, check_secret
+from bridge.rules.signature import Key, check_secret
 
 
 @pytest.mark.parametrize(

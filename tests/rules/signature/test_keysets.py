@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt import PyJWS
 
-from bridge.signature import PRESETS, JwtVerifier, Key, read_set
-from bridge.signature.keysets import MAX_SET_KEYS, KeySet
+from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
+from bridge.rules.signature.keysets import MAX_SET_KEYS, KeySet
 from bridge.words.errors import KeyUnknown, Refused
 from bridge.words.reasons import Reason
 from bridge.words.targets import JwksUrl

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.signature import PRESETS, Key, advise, check_layout, make_verifier
-from bridge.signature.material import PrivateKey
+from bridge.rules.signature import PRESETS, Key, advise, check_layout, make_verifier
+from bridge.rules.signature.material import PrivateKey
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

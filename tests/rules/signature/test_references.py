@@ -17,8 +17,17 @@ import pytest
 import stripe
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from bridge.signature import KIND_OF_JWS, PRESETS, Key, SignatureCheck, make_verifier, read_public, read_whsec, sign
-from bridge.signature.grammar import decode
+from bridge.rules.signature import (
+    KIND_OF_JWS,
+    PRESETS,
+    Key,
+    SignatureCheck,
+    make_verifier,
+    read_public,
+    read_whsec,
+    sign,
+)
+from bridge.rules.signature.grammar import decode
 from bridge.words.errors import Refused
 from bridge.words.reasons import Reason
 

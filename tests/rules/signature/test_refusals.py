@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.signature import PRESETS, Key, Verifier, sign
+from bridge.rules.signature import PRESETS, Key, Verifier, sign
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.signature import PRESETS, Key, Verifier, sign
+from bridge.rules.signature import PRESETS, Key, Verifier, sign
 
 _DATA = Path(__file__).parents[2] / "data"
 _PUBLISHED = json.loads((_DATA / "signatures" / "planasonix.json").read_text())

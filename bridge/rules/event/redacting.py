@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.event import strict
-from bridge.event.peeking import peek_id
-from bridge.event.reading import spellings
+from bridge.rules.event import strict
+from bridge.rules.event.peeking import peek_id
+from bridge.rules.event.reading import spellings
 from bridge.words.errors import Unreadable
 
 MARKER = "[redacted]"

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-from bridge.signature.grammar import decode
-from bridge.signature.keys import PublicKey
+from bridge.rules.signature.grammar import decode
+from bridge.rules.signature.keys import PublicKey
 
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 

@@ -5,15 +5,15 @@ Pure: the clock is a parameter. A source is pinned to one preset; no other one i
 
 from collections.abc import Sequence
 
-from bridge.signature.advice import advise
-from bridge.signature.keys import MAX_KEYS, Key, check_secret
-from bridge.signature.keysets import KeySet, read_set
-from bridge.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
-from bridge.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
-from bridge.signature.schemes import SchemeVerifier
-from bridge.signature.signing import make_pair, sign
-from bridge.signature.tokens import JWS_ALGORITHMS, BearerVerifier, JwtVerifier
-from bridge.signature.verifying import SignatureCheck, Verifier
+from bridge.rules.signature.advice import advise
+from bridge.rules.signature.keys import MAX_KEYS, Key, check_secret
+from bridge.rules.signature.keysets import KeySet, read_set
+from bridge.rules.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
+from bridge.rules.signature.presets import PRESETS, Algorithm, Grammar, Preset, check_layout
+from bridge.rules.signature.schemes import SchemeVerifier
+from bridge.rules.signature.signing import make_pair, sign
+from bridge.rules.signature.tokens import JWS_ALGORITHMS, BearerVerifier, JwtVerifier
+from bridge.rules.signature.verifying import SignatureCheck, Verifier
 
 __all__ = [
     "JWS_ALGORITHMS",

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt import PyJWS
 
-from bridge.signature.grammar import encode
-from bridge.signature.keys import Key
-from bridge.signature.material import KIND_OF_JWS, PrivateKey, check_kind
-from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
-from bridge.signature.schemes import PSS
-from bridge.signature.verifying import prefix_bytes
+from bridge.rules.signature.grammar import encode
+from bridge.rules.signature.keys import Key
+from bridge.rules.signature.material import KIND_OF_JWS, PrivateKey, check_kind
+from bridge.rules.signature.presets import Algorithm, Grammar, Preset, make_signed_text
+from bridge.rules.signature.schemes import PSS
+from bridge.rules.signature.verifying import prefix_bytes
 
 _RSA_BITS = 3072
 

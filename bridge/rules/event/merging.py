@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.event import grammar, statuses
-from bridge.event.reading import facts, status_words
+from bridge.rules.event import grammar, statuses
+from bridge.rules.event.reading import facts, status_words
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason

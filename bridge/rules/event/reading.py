@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from bridge.event import grammar, statuses, strict
-from bridge.event.peeking import event_id
+from bridge.rules.event import grammar, statuses, strict
+from bridge.rules.event.peeking import event_id
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason

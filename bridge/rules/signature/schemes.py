@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
-from bridge.signature.grammar import make_reader
-from bridge.signature.keys import Key
-from bridge.signature.presets import Algorithm, Grammar, Preset, make_signed_text
-from bridge.signature.verifying import check_count, judge, make_hmac
+from bridge.rules.signature.grammar import make_reader
+from bridge.rules.signature.keys import Key
+from bridge.rules.signature.presets import Algorithm, Grammar, Preset, make_signed_text
+from bridge.rules.signature.verifying import check_count, judge, make_hmac
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

@@ -11,12 +11,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.mapping.compiling import Compiler
-from bridge.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
-from bridge.mapping.schema import MappingForm, json_schema, readable_part
+from bridge.rules.mapping.compiling import Compiler
+from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
+from bridge.rules.mapping.schema import MappingForm, json_schema, readable_part
+from bridge.rules.yamltree import config_error, parse, validate
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.model import Event
-from bridge.yamltree import config_error, parse, validate
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]
 

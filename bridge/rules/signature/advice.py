@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from bridge.signature.presets import Algorithm
-from bridge.signature.verifying import SignatureCheck
+from bridge.rules.signature.presets import Algorithm
+from bridge.rules.signature.verifying import SignatureCheck
 
 _SOON_SECONDS = 14 * 86_400  # two weeks: time to rotate without hurry
 

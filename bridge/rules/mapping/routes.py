@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.event import identity
-from bridge.mapping.runs import clean, run_id
-from bridge.rendering import Condition, Template
+from bridge.rules.event import identity
+from bridge.rules.mapping.runs import clean, run_id
+from bridge.rules.rendering import Condition, Template
 from bridge.words.errors import ConditionError, TemplateError
 from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.signature.presets import Algorithm, Grammar, Preset
+from bridge.rules.signature.presets import Algorithm, Grammar, Preset
 from bridge.words.reasons import Reason
 
 MAX_SIGNATURES = 8

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.signature.grammar import strict_object
-from bridge.signature.keys import PublicKey
-from bridge.signature.material import read_jwk
+from bridge.rules.signature.grammar import strict_object
+from bridge.rules.signature.keys import PublicKey
+from bridge.rules.signature.material import read_jwk
 
 MAX_SET_KEYS = 32  # far more than a provider publishes; a token that names none is tried against all of them
 MAX_KID_CHARACTERS = 256

@@ -9,9 +9,9 @@ from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge import event as events
-from bridge import loops
-from bridge.mapping import DeliveryContext, Mapping, Route, Verdict
+from bridge.rules import event as events
+from bridge.rules import hops as loops
+from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict
 from bridge.words.errors import BridgeError, TemplateError, Unreadable
 from bridge.words.model import Call, DeliveryState, Event, TriggerState
 from bridge.words.reasons import Reason

@@ -9,7 +9,7 @@ TargetDown, Misconfigured -> held, the attempt does not count
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bridge import backoff
+from bridge.rules.retrying import backoff
 from bridge.words.model import (
     AlreadyThere,
     Later,

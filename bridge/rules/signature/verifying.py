@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from bridge.signature.keys import MAX_KEYS, Key
-from bridge.signature.presets import PREFIXES, Preset, make_signed_text
+from bridge.rules.signature.keys import MAX_KEYS, Key
+from bridge.rules.signature.presets import PREFIXES, Preset, make_signed_text
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

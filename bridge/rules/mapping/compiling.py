@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bridge.mapping.globs import matcher, mistake
-from bridge.mapping.routes import Route, Test
-from bridge.mapping.schema import DefaultsForm, Readable, RouteForm
-from bridge.rendering import BadTemplate, compile_condition, compile_id, compile_text
+from bridge.rules.mapping.globs import matcher, mistake
+from bridge.rules.mapping.routes import Route, Test
+from bridge.rules.mapping.schema import DefaultsForm, Readable, RouteForm
+from bridge.rules.rendering import BadTemplate, compile_condition, compile_id, compile_text
+from bridge.rules.yamltree import Path, Tree, nearest
 from bridge.words.errors import Problem
 from bridge.words.model import Limits
-from bridge.yamltree import Path, Tree, nearest
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
 _OWN_KEY = "planasonix"

@@ -14,7 +14,7 @@ from bridge.words.reasons import Reason
 MAX_DEPTH = 32
 MAX_KEYS = 10_000
 MAX_DIGITS = 64
-# What stands for a body that had to be redacted and could not be (bridge.event.redacting).
+# What stands for a body that had to be redacted and could not be (bridge.rules.event.redacting).
 WITHHELD = b"[not stored:"
 
 _has_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search

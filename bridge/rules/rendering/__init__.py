@@ -18,8 +18,8 @@ from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.exceptions import TemplateError as JinjaError
 
-from bridge.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
-from bridge.rendering.sandbox import MAX_BYTES, weigh
+from bridge.rules.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
+from bridge.rules.rendering.sandbox import MAX_BYTES, weigh
 from bridge.words.errors import ConditionError, TemplateError
 
 __all__ = ["NAMESPACE", "BadTemplate", "Condition", "Template", "compile_condition", "compile_id", "compile_text"]

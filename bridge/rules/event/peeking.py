@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.event.grammar import is_id
+from bridge.rules.event.grammar import is_id
 
 
 class _Ids(msgspec.Struct, gc=False):

@@ -11,7 +11,7 @@ from typing import NoReturn
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from bridge.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
+from bridge.rules.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
 from bridge.words.errors import BridgeError
 from bridge.words.model import EVENT_FIELDS
 

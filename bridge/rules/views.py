@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from bridge.mapping import Route, Verdict, event_fields
-from bridge.planning import Plan, Planned
+from bridge.rules.mapping import Route, Verdict, event_fields
+from bridge.rules.planning import Plan, Planned
 from bridge.words.model import Attempt, Call, Delivery, Trigger
 from bridge.words.reasons import Reason
 

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWS, PyJWTError
 
-from bridge.signature.grammar import collect, decode, encode, strict_object
-from bridge.signature.keys import Key
-from bridge.signature.keysets import MAX_SET_KEYS, KeySet
-from bridge.signature.presets import Preset
-from bridge.signature.verifying import check_count, judge
+from bridge.rules.signature.grammar import collect, decode, encode, strict_object
+from bridge.rules.signature.keys import Key
+from bridge.rules.signature.keysets import MAX_SET_KEYS, KeySet
+from bridge.rules.signature.presets import Preset
+from bridge.rules.signature.verifying import check_count, judge
 from bridge.words.errors import KeyUnknown, Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

@@ -1,0 +1,1 @@
+"""What is decided, and how: pure functions without I/O, clock, environment or randomness."""

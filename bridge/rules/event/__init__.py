@@ -1,0 +1,12 @@
+"""What a body says, in one normal form, whatever its spelling.
+
+Pure. `peek_id` is for the way to the commit; `read` and what follows it for after the answer.
+"""
+
+from bridge.rules.event.merging import merge
+from bridge.rules.event.peeking import peek_id
+from bridge.rules.event.reading import read
+from bridge.rules.event.redacting import Redaction
+from bridge.rules.event.statuses import identity, set_aside
+
+__all__ = ["Redaction", "identity", "merge", "peek_id", "read", "set_aside"]
