@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from bridge.inbox import Inbox, erasing
-from bridge.inbox.erasing import Found
+from bridge.edges.inbox import Inbox, erasing
+from bridge.edges.inbox.erasing import Found
 from bridge.words.errors import BadFilter
 
 _LONGEST_REASON = 1000

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import structlog
 
-from bridge import jwks
-from bridge.metrics import Metrics
+from bridge.edges import jwks
+from bridge.edges.metrics import Metrics
 from bridge.rules.signature import JwtVerifier, Key, KeySet, SignatureCheck
 from bridge.words.errors import KeysUnavailable
 

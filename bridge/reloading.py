@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
 from bridge.rules import mapping as mappings
 from bridge.rules.mapping import Mapping
 from bridge.words.errors import ConfigError, Problem

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.inbox import Inbox, browsing
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox, browsing
+from bridge.edges.metrics import Metrics
 from bridge.rules.signature import SignatureCheck, advise
 from bridge.words.errors import InboxUnavailable
 

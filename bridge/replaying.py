@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bridge.inbox import Inbox, browsing, replays
-from bridge.inbox.replays import Replayed
+from bridge.edges.inbox import Inbox, browsing, replays
+from bridge.edges.inbox.replays import Replayed
 from bridge.words.errors import BadFilter
 from bridge.words.model import DeliveryState, TriggerState
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 
 import structlog
 
-from bridge.inbox import Inbox, vault
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox, vault
+from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
 _SEEN_AT_ONCE = 500

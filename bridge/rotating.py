@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
 from bridge.words.errors import ConfigError, Problem
 
 _POLL_SECONDS = 1.0

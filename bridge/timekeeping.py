@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.inbox import Inbox
-from bridge.inbox.moving import move_up, pull_in
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.moving import move_up, pull_in
+from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 1.0

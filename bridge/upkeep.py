@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.inbox import Inbox
-from bridge.inbox.pruning import prune
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.pruning import prune
+from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
 _BATCH = 200

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from bridge.inbox import Inbox, browsing
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox, browsing
+from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 5.0

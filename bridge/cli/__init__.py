@@ -10,9 +10,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bridge import __version__, logs
+from bridge import __version__
 from bridge.cli import browse, check, erase, keys, replay, send, serve
 from bridge.cli.output import say
+from bridge.edges import logs
 from bridge.words.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
 app = typer.Typer(

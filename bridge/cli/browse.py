@@ -46,8 +46,8 @@ def deliveries(
 ) -> None:
     """List deliveries, or show one with its triggers. Exit 1 if there is none."""
     from bridge.cli import context
-    from bridge.inbox import browsing
-    from bridge.inbox import deliveries as statements
+    from bridge.edges.inbox import browsing
+    from bridge.edges.inbox import deliveries as statements
     from bridge.rules import views
     from bridge.words.errors import NotThere
 
@@ -84,8 +84,8 @@ def triggers(
 ) -> None:
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
     from bridge.cli import context
-    from bridge.inbox import browsing
-    from bridge.inbox import triggers as statements
+    from bridge.edges.inbox import browsing
+    from bridge.edges.inbox import triggers as statements
     from bridge.rules import views
     from bridge.words.errors import NotThere
 

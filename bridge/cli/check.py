@@ -12,10 +12,10 @@ import typer
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from bridge.airflow import Airflow
+    from bridge.edges.airflow import Airflow
+    from bridge.edges.settings import Config
     from bridge.rules.mapping import Mapping, Route
     from bridge.rules.planning import Plan, Subject
-    from bridge.settings import Config
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +71,7 @@ def _check_key_sets(config: "Config") -> None:
 
 def _check_airflows(config: "Config", mapping: "Mapping") -> int:
     """Print what each Airflow says of each DAG; returns the number of troubles."""
-    from bridge.airflow import Airflow
+    from bridge.edges.airflow import Airflow
 
     troubles = 0
     rows: list[tuple[str, str, str]] = []
@@ -113,7 +113,7 @@ def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
 
 
 def _check_planasonix(config: "Config") -> int:
-    from bridge.planasonix import PlanasonixClient
+    from bridge.edges.planasonix import PlanasonixClient
     from bridge.words.errors import BridgeError
 
     troubles = 0
@@ -169,7 +169,7 @@ def explain(
 
 def _stored(environment: object, delivery_id: str) -> "Subject":
     from bridge.cli import context
-    from bridge.inbox import deliveries
+    from bridge.edges.inbox import deliveries
     from bridge.routing import subject
     from bridge.words.errors import NotThere
 

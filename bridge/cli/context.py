@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bridge.inbox import Inbox
+from bridge.edges.inbox import Inbox
+from bridge.edges.settings import Config, Environment, Source, read_config, read_environment
 from bridge.rules.mapping import Mapping, read
-from bridge.settings import Config, Environment, Source, read_config, read_environment
 from bridge.words.errors import ConfigError, Problem
 
 

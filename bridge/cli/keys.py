@@ -12,8 +12,8 @@ import typer
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from bridge.edges.settings import Config
     from bridge.rules.signature import Key, KeySet
-    from bridge.settings import Config
 
 _SECRET_BYTES = 32
 
@@ -77,7 +77,7 @@ def _generate_encryption() -> None:
 def stored(as_json: AsJson = False) -> None:
     """Count the stored rows under every encryption key. Exit 1 if a key that rows need is not configured."""
     from bridge.cli import context
-    from bridge.inbox import vault
+    from bridge.edges.inbox import vault
     from bridge.rules.sealing import PLAIN
 
     environment = context.environment()
@@ -152,7 +152,7 @@ def check() -> None:
 
 def key_sets(config: "Config") -> "Iterator[tuple[str, Key, KeySet | str]]":
     """Fetch every JWKS URL of the configuration once: source, entry, and the set or why there is none."""
-    from bridge import jwks
+    from bridge.edges import jwks
     from bridge.words.errors import KeysUnavailable
 
     for name, source in config.sources.items():

@@ -29,7 +29,7 @@ def replay(
 ) -> None:
     """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it."""
     from bridge.cli import context
-    from bridge.inbox import browsing
+    from bridge.edges.inbox import browsing
     from bridge.replaying import Order, select
     from bridge.replaying import replay as carry_out
 

@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
 
 def serve() -> None:
     """Receive webhooks and fire DAG runs until SIGTERM or Ctrl-C."""
-    from bridge import logs
     from bridge.cli import context
+    from bridge.edges import logs
     from bridge.wiring import Service
 
     environment = context.environment()
@@ -27,8 +27,8 @@ def serve() -> None:
 
 def migrate() -> None:
     """Bring the store's schema up to date; `serve` does it by itself."""
-    from bridge import inbox
     from bridge.cli import context
+    from bridge.edges import inbox
 
     environment = context.environment()
     before, after = inbox.prepare(environment.database_url, password=environment.database_password)

@@ -1,7 +1,7 @@
 """From a trigger to exactly one DAG run: claim with a lease, call Airflow, settle.
 
     1. claim    due triggers of an Airflow that may be called now, oldest first; the attempt counts here
-    2. fire     one call under the trigger's fixed DAG run id (bridge.airflow), in a bounded pool
+    2. fire     one call under the trigger's fixed DAG run id (bridge.edges.airflow), in a bounded pool
     3. settle   the new state and the attempt in one transaction, guarded by the lease's token
 
 A crash between any two steps leaves a lease that lapses; whoever takes the trigger over calls with the same DAG
@@ -22,11 +22,11 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.airflow import Airflow
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.metrics import Metrics
 from bridge.firing.lane import Lane
 from bridge.firing.recording import record
-from bridge.inbox import Inbox, triggers
-from bridge.metrics import Metrics
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState

@@ -5,7 +5,7 @@ Everything here belongs to the dispatcher's lock; nothing is thread-safe by itse
 
 from collections import Counter
 
-from bridge.airflow import Airflow
+from bridge.edges.airflow import Airflow
 from bridge.rules.pacing import Pacer
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed, Misconfigured, TargetDown

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
+from bridge.edges.metrics import Metrics
 from bridge.listening.answering import Take
 from bridge.listening.crowd import Bounds, Crowd
 from bridge.listening.guard import GuardedProtocol
-from bridge.metrics import Metrics
 from bridge.words.errors import ConfigError, Problem
 
 __all__ = ["Bounds", "Server", "address", "listen", "server"]

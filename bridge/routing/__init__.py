@@ -17,11 +17,11 @@ from typing import Any
 
 import structlog
 
-from bridge.inbox import Inbox
-from bridge.inbox.deliveries import Postponed, due, postpone, settle_routing
-from bridge.inbox.triggers import NewTrigger, recent_starts
-from bridge.metrics import Metrics
-from bridge.planasonix import PlanasonixClient
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routing
+from bridge.edges.inbox.triggers import NewTrigger, recent_starts
+from bridge.edges.metrics import Metrics
+from bridge.edges.planasonix import PlanasonixClient
 from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
 from bridge.routing.lookups import Lookups
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from bridge.inbox.deliveries import Postponed, Routing
-from bridge.inbox.triggers import NewTrigger
+from bridge.edges.inbox.deliveries import Postponed, Routing
+from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.ceiling import Start
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.errors import Locked

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bridge.inbox import Inbox
-from bridge.inbox.deliveries import Postponed, postpone, renew
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.deliveries import Postponed, postpone, renew
+from bridge.edges.metrics import Metrics
 from bridge.routing.drafts import postponed
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bridge.metrics import CONTENT_TYPE
+from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.api import Api
 from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere

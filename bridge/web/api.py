@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__
+from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import Source
 from bridge.erasing import Erasure, erase, facts, look
 from bridge.fetching import KeySetState
 from bridge.firing import Dispatcher
-from bridge.inbox import Inbox, browsing, deliveries, triggers
-from bridge.metrics import Metrics
 from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
 from bridge.resealing import Resealing
@@ -22,7 +23,6 @@ from bridge.rotating import SecretsState
 from bridge.routing import subject
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
-from bridge.settings import Source
 from bridge.words.errors import BadFilter, NotThere
 
 _PAGE = 50

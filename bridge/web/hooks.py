@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
 from bridge.receiving import Receipt, Receiving
 from bridge.web.patience import Patience
 from bridge.words.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bridge.inbox import Inbox
+from bridge.edges.inbox import Inbox
 from bridge.web.hooks import PREFIX, Answer, Hooks, Receive, Scope, Send
 from bridge.words.errors import InboxUnavailable
 

@@ -20,21 +20,21 @@ from pathlib import Path
 
 import structlog
 
-from bridge import inbox as inboxes
-from bridge.airflow import Airflow
+from bridge.edges import inbox as inboxes
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.settings import Config, Environment
 from bridge.fetching import Fetching
 from bridge.firing import Dispatcher
-from bridge.inbox import Inbox
 from bridge.listening import Server, address, listen, server
-from bridge.metrics import Metrics
-from bridge.planasonix import PlanasonixClient
 from bridge.receiving import Receiving
 from bridge.reloading import MappingFile
 from bridge.reminding import Reminding
 from bridge.resealing import Resealing
 from bridge.rotating import Rotating
 from bridge.routing import Router
-from bridge.settings import Config, Environment
 from bridge.timekeeping import Timekeeping
 from bridge.upkeep import Upkeep
 from bridge.watching import Watching

@@ -9,9 +9,9 @@ import time
 
 import structlog
 
+from bridge.edges.settings import Config, Environment
 from bridge.listening import Bounds
 from bridge.rules.signature import advise
-from bridge.settings import Config, Environment
 from bridge.web.admin import MOST_BYTES
 from bridge.words.errors import ConfigError, Problem
 

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bridge.inbox import Inbox, prepare, triggers
-from bridge.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox import Inbox, prepare, triggers
+from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.words.model import DeliveryState
 from tests.airflow_server.postgres import PostgresServer
 from tests.bench import acks, filling, machine, servers

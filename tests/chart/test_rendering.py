@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bridge.settings import list_settings
+from bridge.edges.settings import list_settings
 from tests.chart.support import CHART, HELM, MATRIX, TOOLS, Manifest, containers, of_kind, pods, quantity, render
 
 VERSIONS = ("1.35", "1.36", "1.37")

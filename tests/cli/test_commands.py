@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox
+from bridge.edges.inbox import Inbox
 from tests.cli.conftest import Place
 from tests.edges.inbox.support import Store, add, stored
 from tests.service import COMMAND, BridgeProcess, body, wait_for

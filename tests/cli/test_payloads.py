@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox, deliveries
+from bridge.edges.inbox import Inbox, deliveries
 from bridge.rules.sealing import Ring, read_keys
 from tests.cli.conftest import Place
 from tests.edges.inbox.support import add, stored

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.edges.settings import read_config
 from bridge.rules.signature import KIND_OF_JWS, check_secret, read_private, read_public, read_whsec
-from bridge.settings import read_config
 from deploy.demo.airflow import REPOSITORY
 
 _COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"

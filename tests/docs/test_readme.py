@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import list_settings
 from bridge.rules.mapping import read
 from bridge.rules.mapping.schema import DefaultsForm, RouteForm
 from bridge.rules.rendering.sandbox import build
 from bridge.rules.signature import PRESETS
-from bridge.settings import list_settings
 from bridge.words.model import EVENT_FIELDS
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import prepare
-from bridge.inbox.migrate import SCHEMA
+from bridge.edges.inbox import prepare
+from bridge.edges.inbox.migrate import SCHEMA
 from tests.edges.inbox.support import Store
 from tests.flows.support import JobsApi
 from tests.flows.support import body as unnamed

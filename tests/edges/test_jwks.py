@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.jwks import MOST_BYTES, fetch, load
+from bridge.edges.jwks import MOST_BYTES, fetch, load
 from bridge.rules.signature import Key
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl

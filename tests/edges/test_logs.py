@@ -15,7 +15,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge import logs
+from bridge.edges import logs
 from bridge.words.errors import NotThere, Refused
 from bridge.words.reasons import Reason
 from bridge.words.targets import Secret

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.metrics import Metrics, labels
-from bridge.metrics.tally import SECONDS, Tally
+from bridge.edges.metrics import Metrics, labels
+from bridge.edges.metrics.tally import SECONDS, Tally
 from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY

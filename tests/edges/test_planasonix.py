@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bridge.planasonix import PlanasonixClient
+from bridge.edges.planasonix import PlanasonixClient
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi, Secret
 
@@ -223,6 +223,6 @@ def test_threads_share_a_client(api: Api, connect: Connect) -> None:
 
 def test_importing_it_does_not_import_httpx() -> None:
     """0.1 s that most sources and commands need not pay."""
-    code = "import sys, bridge.planasonix; print('httpx' in sys.modules)"
+    code = "import sys, bridge.edges.planasonix; print('httpx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
 from bridge.rules.mapping import Mapping, read
 from tests.edges.inbox.support import Store, empty_store
 from tests.standin import Standin

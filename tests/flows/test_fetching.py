@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bridge import logs
+from bridge.edges import logs
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import Source
 from bridge.fetching import EVERY_SECONDS, FetchedSet, Fetching
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
 from bridge.receiving import Receiving
 from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
-from bridge.settings import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused
 from bridge.words.targets import JwksUrl
 from tests.flows.support import body, received

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow import Airflow
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.metrics import Metrics
 from bridge.firing import Dispatcher
 from bridge.firing.lane import Lane
-from bridge.inbox import Inbox, browsing, triggers
-from bridge.metrics import Metrics
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
 from bridge.words.reasons import Reason

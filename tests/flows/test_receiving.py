@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import Source
 from bridge.receiving import Receipt, Receiving
 from bridge.rules.event import Redaction
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
-from bridge.settings import Source
 from bridge.words.errors import InboxUnavailable, Refused
 from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
 from bridge.reloading import MappingFile
 from bridge.words.errors import ConfigError
 from tests.edges.inbox.support import wait_for

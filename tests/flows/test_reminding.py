@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.inbox import Inbox
-from bridge.inbox.ids import first_id
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.ids import first_id
+from bridge.edges.metrics import Metrics
 from bridge.reminding import Reminding
 from bridge.rules.signature import PRESETS, Key, SignatureCheck, make_verifier
 from tests.edges.inbox.support import Store, stored

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from bridge.inbox import Inbox
-from bridge.inbox.browsing import Filter
-from bridge.inbox.replays import Replayed
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.replays import Replayed
 from bridge.replaying import Order, replay, select
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import TriggerState

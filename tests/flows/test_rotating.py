@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.metrics import Metrics
+from bridge.edges.metrics import Metrics
 from bridge.rotating import Rotating
 from bridge.words.errors import ConfigError, Problem
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox, browsing, deliveries
-from bridge.metrics import Metrics
-from bridge.planasonix import PlanasonixClient
+from bridge.edges.inbox import Inbox, browsing, deliveries
+from bridge.edges.metrics import Metrics
+from bridge.edges.planasonix import PlanasonixClient
 from bridge.routing import BATCH, Router, subject
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import logs
-from bridge.settings import read_config
+from bridge.edges import logs
+from bridge.edges.settings import read_config
 from bridge.wiring.preparing import warn_of_keys
 
 _TEXT = """

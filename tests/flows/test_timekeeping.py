@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox, prepare
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox, prepare
+from bridge.edges.metrics import Metrics
 from bridge.timekeeping import Timekeeping
 from tests.edges.inbox.support import Store, add, claim, stored
 

@@ -3,8 +3,8 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
 from bridge.upkeep import Upkeep
 from tests.edges.inbox.support import Store, accept, stored, wait_for
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
 from bridge.watching import Watching
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason

@@ -21,10 +21,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bridge import logs
-from bridge.inbox.pruning import prune
+from bridge.edges import logs
+from bridge.edges.inbox.pruning import prune
+from bridge.edges.settings import Environment, read_config
 from bridge.rules.signature import PRESETS, Key, sign
-from bridge.settings import Environment, read_config
 from bridge.wiring import Service
 
 _SECRET = "5c1f7be0a9d84e6fb32a70c6d19e8b47"

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bridge.edges.settings import read_config
 from bridge.rules import event
 from bridge.rules.event import strict
 from bridge.rules.mapping import read as read_mapping
@@ -31,7 +32,6 @@ from bridge.rules.signature import (
 )
 from bridge.rules.signature.keysets import MAX_SET_KEYS
 from bridge.rules.signature.material import read_public
-from bridge.settings import read_config
 from bridge.words.errors import ConditionError, ConfigError, Problem, Refused, TemplateError, Unreadable
 from bridge.words.model import DeliveryState
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bridge.inbox import Inbox
-from bridge.metrics import Metrics
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import Source
 from bridge.receiving import Receiving
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
-from bridge.settings import Source
 from bridge.web.hooks import Hooks
 from tests.edges.inbox.support import empty_store
 

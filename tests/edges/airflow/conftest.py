@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow import Airflow
-from bridge.airflow.transport import Transport
-from bridge.airflow.wire import Answer, Failure
+from bridge.edges.airflow import Airflow
+from bridge.edges.airflow.transport import Transport
+from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import Behaviour, RawServer, Serve

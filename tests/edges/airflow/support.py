@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.airflow import Airflow
-from bridge.airflow.wire import Answer, Failure
+from bridge.edges.airflow import Airflow
+from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.model import Limits, Trigger, TriggerState
 from tests.airflow_server import AirflowServer
 

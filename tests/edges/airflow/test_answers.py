@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.airflow import answers
-from bridge.airflow.answers import Ailing, Conflict, Doubt
-from bridge.airflow.wire import Answer, Failure, Kind, retry_after_seconds, shown
+from bridge.edges.airflow import answers
+from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
+from bridge.edges.airflow.wire import Answer, Failure, Kind, retry_after_seconds, shown
 from bridge.words.model import Later, Misconfigured, Never, Started, TargetDown
 from bridge.words.reasons import Reason
 

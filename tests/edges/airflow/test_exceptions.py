@@ -11,8 +11,8 @@ import airflow_client.client.exceptions
 import pytest
 import urllib3.exceptions
 
-from bridge.airflow import transport
-from bridge.airflow.wire import Kind
+from bridge.edges.airflow import transport
+from bridge.edges.airflow.wire import Kind
 
 # Placed by their base class on purpose: an answer's status, or a wrong use of the typed calls that are not used.
 BY_BASE = {
@@ -85,6 +85,7 @@ def test_importing_the_bridge_does_not_import_the_client() -> None:
     import subprocess
     import sys
 
-    code = "import sys, bridge.airflow; print([n for n in ('airflow_client', 'urllib3', 'httpx') if n in sys.modules])"
+    libraries = ("airflow_client", "urllib3", "httpx")
+    code = f"import sys, bridge.edges.airflow; print([name for name in {libraries} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow import runs
+from bridge.edges.airflow import runs
 from bridge.words.model import AlreadyThere, DagFacts, Later, Never
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger

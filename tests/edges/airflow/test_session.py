@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow import Airflow
+from bridge.edges.airflow import Airflow
 from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret

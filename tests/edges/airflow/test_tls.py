@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow.wire import Answer, Failure, Kind
+from bridge.edges.airflow.wire import Answer, Failure, Kind
 from tests.certificates import self_signed
 from tests.edges.airflow.support import Behaviour, Call, Serve, says, trickles
 

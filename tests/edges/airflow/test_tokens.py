@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.airflow.tokens import Token, Tokens, fixed, life_seconds
-from bridge.airflow.wire import Answer, Failure, Kind
+from bridge.edges.airflow.tokens import Token, Tokens, fixed, life_seconds
+from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.model import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret

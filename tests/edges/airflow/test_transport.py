@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from bridge.airflow.transport import Transport
-from bridge.airflow.wire import Answer, Failure, Kind
+from bridge.edges.airflow.transport import Transport
+from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.targets import AirflowTarget
 from tests.edges.airflow.support import Call, Serve, floods, receive, says, trickles
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox, prepare
+from bridge.edges.inbox import Inbox, prepare
 from tests.airflow_server import PostgresServer
 from tests.edges.inbox.support import Store, empty_store
 

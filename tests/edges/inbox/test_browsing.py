@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.inbox import Inbox, browsing
-from bridge.inbox.browsing import Filter
+from bridge.edges.inbox import Inbox, browsing
+from bridge.edges.inbox.browsing import Filter
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from bridge.inbox import Inbox
+from bridge.edges.inbox import Inbox
 from tests.edges.inbox.support import ON_SQLITE, accept, accept_all, wait_for
 
 

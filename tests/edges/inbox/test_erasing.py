@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox, browsing, deliveries, erasing, replays, triggers
-from bridge.inbox.replays import Replayed
+from bridge.edges.inbox import Inbox, browsing, deliveries, erasing, replays, triggers
+from bridge.edges.inbox.replays import Replayed
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.inbox import ids
-from bridge.inbox.rows import instant, microseconds
+from bridge.edges.inbox import ids
+from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.errors import NotThere
 
 _NOON = microseconds(datetime(2026, 8, 1, 12, tzinfo=UTC))

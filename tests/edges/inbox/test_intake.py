@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.inbox import Inbox
-from bridge.inbox.intake import FOLD, dedup_key
-from bridge.inbox.pruning import prune
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.intake import FOLD, dedup_key
+from bridge.edges.inbox.pruning import prune
 from bridge.words.errors import InboxUnavailable
 from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
 

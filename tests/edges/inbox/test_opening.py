@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import inbox as inboxes
-from bridge.inbox import SCHEMA, Inbox, engines
+from bridge.edges import inbox as inboxes
+from bridge.edges.inbox import SCHEMA, Inbox, engines
 from bridge.words.errors import ConfigError, InboxInUse
 from tests.edges.inbox.support import ON_SQLITE, Store, stored
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from bridge.inbox import Inbox, browsing, deliveries, moving, triggers
-from bridge.inbox.browsing import Filter
-from bridge.inbox.ids import first_id
-from bridge.inbox.pruning import prune
-from bridge.inbox.rows import microseconds
+from bridge.edges.inbox import Inbox, browsing, deliveries, moving, triggers
+from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.ids import first_id
+from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store, add, stored

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.inbox import Inbox, triggers
-from bridge.inbox.pruning import prune
+from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.inbox.pruning import prune
 from bridge.words.model import TriggerState
 from tests.edges.inbox.support import Store, accept, add, attempt, claim, settlement, stored, wait_for
 

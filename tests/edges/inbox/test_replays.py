@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
-from bridge.inbox import Inbox, deliveries, replays, triggers
-from bridge.inbox.deliveries import Routing, settle_routing
-from bridge.inbox.replays import Replayed
+from bridge.edges.inbox import Inbox, deliveries, replays, triggers
+from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.replays import Replayed
 from bridge.words.errors import NotThere
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge import inbox as inboxes
-from bridge.inbox import SCHEMA, Inbox, browsing, triggers
-from bridge.inbox.deliveries import Routing, due, settle_routing
-from bridge.inbox.pruning import prune
+from bridge.edges import inbox as inboxes
+from bridge.edges.inbox import SCHEMA, Inbox, browsing, triggers
+from bridge.edges.inbox.deliveries import Routing, due, settle_routing
+from bridge.edges.inbox.pruning import prune
 from bridge.words.errors import ConfigError, InboxUnavailable
 from bridge.words.model import DeliveryState
 from tests.airflow_server import PostgresServer

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from sqlalchemy import make_url
 
-from bridge import inbox as inboxes
-from bridge.inbox import Inbox
+from bridge.edges import inbox as inboxes
+from bridge.edges.inbox import Inbox
 from bridge.words.errors import InboxUnavailable
 from tests.edges.inbox.support import accept
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.inbox import Inbox, browsing, triggers
-from bridge.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
+from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason

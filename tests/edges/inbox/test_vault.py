@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.inbox import Inbox, browsing, deliveries, triggers, vault
-from bridge.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.edges.inbox import Inbox, browsing, deliveries, triggers, vault
+from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason

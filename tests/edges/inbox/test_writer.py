@@ -11,7 +11,7 @@ import pytest
 import structlog
 from sqlalchemy import Connection, text
 
-from bridge.inbox import Inbox
+from bridge.edges.inbox import Inbox
 from bridge.words.errors import InboxUnavailable, NotThere
 from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, stored, wait_for
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.edges.settings import Config, read_config
 from bridge.rules.origin import Origin, Proxies
 from bridge.rules.pacing import Quota
-from bridge.settings import Config, read_config
 from bridge.words.errors import ConfigError
 from bridge.words.targets import AirflowAuth, AirflowTarget
 

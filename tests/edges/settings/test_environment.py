@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.settings import Environment, list_settings, read_environment
+from bridge.edges.settings import Environment, list_settings, read_environment
 from bridge.words.errors import ConfigError
 
 _TOKEN = "a-token-that-4-people-know"

@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from bridge.edges.settings import read_config
 from bridge.rules.signature import SignatureCheck, sign
-from bridge.settings import read_config
 from bridge.words.errors import ConfigError
 
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwcanarycanaryc"

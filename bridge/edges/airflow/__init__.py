@@ -1,0 +1,183 @@
+"""One Airflow as firing sees it: start a DAG run, tell whether the place is well, look at a DAG.
+
+A call is repeated whenever its outcome is unknown, always under the trigger's own DAG run id, and Airflow's answer
+409 is never believed without reading the run back. So calls may repeat, DAG runs cannot. Whatever the network,
+Airflow or something in between does becomes an Outcome; nothing of it is raised.
+
+The Airflow client takes about a second and 26 MB to import, so that happens at the first use (or `warm_up`).
+"""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from bridge.edges.airflow import answers, runs
+from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
+from bridge.edges.airflow.wire import Answer, Failure, Kind
+from bridge.words.errors import BridgeError
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, TargetDown, Trigger
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowTarget
+
+if TYPE_CHECKING:
+    from bridge.edges.airflow.session import Session
+
+_PAUSED_FOR_SECONDS = 30.0  # so long what a DAG said of being paused is believed
+_PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
+Trouble = TargetDown | Misconfigured
+
+
+class Airflow:
+    """One Airflow; thread-safe, synchronous."""
+
+    def __init__(self, target: AirflowTarget) -> None:
+        """Import and call nothing yet."""
+        self._target = target
+        self._lock = threading.Lock()
+        self._opened: Session | None = None
+        self._paused: dict[str, tuple[float, bool]] = {}
+
+    def take_over(self, target: AirflowTarget) -> None:
+        """Sign in with other credentials from the next time on; everything else stays as it is."""
+        with self._lock:
+            self._target = target
+            if self._opened is not None:
+                self._opened.take_over(target)
+
+    def warm_up(self) -> None:
+        """Import the Airflow client now, so that the first trigger does not wait for it."""
+        self._session()
+
+    def fire(self, trigger: Trigger) -> Outcome:
+        """Start the trigger's DAG run, once and for all; idempotent by its DAG run id, blocks up to a few deadlines.
+
+        1. POST the run under our id
+        2. no whole answer, or one from a gateway: read the run back, then ask for the health
+        3. 409: read the run back and see whose it is
+        4. a server error: the health decides whether the place or this trigger is the trouble
+        """
+        if (refusal := runs.unsendable(trigger, self._target.max_conf_bytes)) is not None:
+            return refusal
+        came = self._post(trigger)
+        if isinstance(came, Answer):
+            return self._resolve(trigger, answers.after_trigger(came, trigger.dag_run_id))
+        if isinstance(came, Failure):
+            is_unknown = came.kind is Kind.UNKNOWN
+            return self._resolve_doubt(trigger, Doubt(came.detail)) if is_unknown else answers.after_failure(came)
+        return came
+
+    def probe(self) -> Trouble | None:
+        """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""
+        session = self._session()
+        return session.health() or session.signed_in()
+
+    def look_at(self, dag_id: str) -> DagFacts:
+        """Return what Airflow tells of a DAG; raises BridgeError if it does not tell."""
+        came = self._session().call("GET", "dags", dag_id, "details")
+        if isinstance(came, Answer):
+            if came.status == 404 and came.is_json:
+                return DagFacts(exists=False)
+            trouble = answers.after_question(came)
+            if trouble is None:
+                return runs.facts(came.object())
+        else:
+            trouble = answers.after_failure(came) if isinstance(came, Failure) else came
+        raise BridgeError(f"Airflow {self._target.name!r}: {trouble.detail or trouble.reason.why}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+
+    def _session(self) -> "Session":
+        with self._lock:
+            if self._opened is None:
+                from bridge.edges.airflow.session import Session  # noqa: PLC0415 - see the module's docstring
+                from bridge.edges.airflow.transport import Transport  # noqa: PLC0415
+
+                self._opened = Session(self._target, Transport(self._target))
+            return self._opened
+
+    def _post(self, trigger: Trigger) -> Answer | Failure | Trouble:
+        session = self._session()
+        version = session.version()
+        if not isinstance(version, str):
+            return version
+        return session.call(
+            "POST",
+            "dags",
+            trigger.dag_id,
+            "dagRuns",
+            body=runs.body(trigger, version),
+            seconds=self._target.deadline_seconds,
+        )
+
+    def _resolve(self, trigger: Trigger, verdict: Outcome | Conflict | Doubt | Ailing) -> Outcome:
+        match verdict:
+            case Started(http_status=status):
+                return Started(self._is_paused(trigger.dag_id), status)
+            case Conflict():
+                return self._resolve_conflict(trigger, verdict)
+            case Doubt():
+                return self._resolve_doubt(trigger, verdict)
+            case Ailing():
+                return self._unless_down(answers.after_ailing(verdict))
+            case _:
+                return verdict
+
+    def _resolve_conflict(self, trigger: Trigger, conflict: Conflict) -> Outcome:
+        found = self._read_back(trigger)
+        if isinstance(found, dict):
+            return runs.whose(found, trigger)
+        if found is None:
+            # Deleted meanwhile; or something else of it clashed, which only a person can find out.
+            detail = f"no run with this id was found after {conflict.detail}"
+            return Later(Reason.RUN_ID_CONFLICT, detail, attempts_allowed=answers.FEW_ATTEMPTS, http_status=409)
+        return found
+
+    def _resolve_doubt(self, trigger: Trigger, doubt: Doubt) -> Outcome:
+        found = self._read_back(trigger)
+        if isinstance(found, dict):
+            outcome = runs.whose(found, trigger)
+            return AlreadyThere(outcome.reason, 200) if isinstance(outcome, AlreadyThere) else outcome
+        if found is None:
+            return self._unless_down(Later(Reason.ANSWER_LOST, doubt.detail, http_status=doubt.http_status))
+        return found
+
+    def _read_back(self, trigger: Trigger) -> dict[str, Any] | Outcome | None:
+        """Return the DAG run with our id, None if there is none, or what came of not being told."""
+        came = self._session().call("GET", "dags", trigger.dag_id, "dagRuns", trigger.dag_run_id)
+        if isinstance(came, Failure):
+            return answers.after_failure(came)
+        if not isinstance(came, Answer):
+            return came
+        run = came.object()
+        if came.status == 200 and run.get("dag_run_id") == trigger.dag_run_id:
+            return run
+        if came.status == 404 and came.is_json:
+            return None
+        if came.status == 500 or (came.status == 200 and came.is_json):
+            # One run that Airflow cannot tell of must not hold up all others.
+            return self._unless_down(
+                answers.after_ailing(Ailing(answers.told(came), came.status, answers.FEW_ATTEMPTS))
+            )
+        trouble = answers.after_question(came)
+        return trouble or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, answers.told(came), http_status=came.status)
+
+    def _unless_down(self, outcome: Outcome) -> Outcome:
+        """Return `outcome` if Airflow is healthy, else what is wrong with it."""
+        return self._session().health() or outcome
+
+    def _is_paused(self, dag_id: str) -> bool:
+        """Tell whether a DAG is paused, as of at most 30 s ago; no when Airflow does not tell."""
+        now = time.monotonic()
+        with self._lock:
+            known = self._paused.get(dag_id)
+        if known is not None and now < known[0]:
+            return known[1]
+        came = self._session().call("GET", "dags", dag_id, seconds=_PAUSED_WITHIN_SECONDS)
+        is_paused = isinstance(came, Answer) and came.object().get("is_paused") is True
+        with self._lock:
+            self._paused[dag_id] = (now + _PAUSED_FOR_SECONDS, is_paused)
+        return is_paused

@@ -1,0 +1,96 @@
+"""What is asked of Airflow for a trigger, and whose a DAG run is that was read back. Pure."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.edges.airflow.wire import shown
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Never, Trigger
+from bridge.words.reasons import Reason
+
+_MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
+_DAG_ID = re.compile(r"[\w.-]+")  # Airflow's own rule
+_HELD_SECONDS = 300.0
+# What names a completion, best first: the order in which the default DAG run id takes it.
+_IDENTITIES = ("run_id", "job_id", "backfill_id", "event_id")
+
+
+def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconfigured | None:
+    """Tell why a trigger is not worth a call: Airflow (or the path to it) would take it for something else."""
+    if trigger.locked is not None:
+        return Misconfigured(Reason.KEY_MISSING, trigger.locked, is_whole_target=False)
+    try:
+        conf = json.dumps(trigger.conf, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        length = len(conf.encode("utf-8"))
+    except ValueError:
+        # NaN, Infinity or half a surrogate pair: a 500 from Airflow 3.0 to 3.2, which would look like its own fault.
+        return Never(Reason.CONF_REFUSED, "the conf holds a number or a character that JSON cannot carry")
+    if length > max_conf_bytes:
+        return Never(Reason.CONF_TOO_LARGE, f"{length} bytes, and max_conf_bytes is {max_conf_bytes}")
+    if not _DAG_ID.fullmatch(trigger.dag_id) or not trigger.dag_id.strip("."):
+        # A slash in it would hit another path, whose 405 would look like a wrong URL of the whole Airflow.
+        detail = "no DAG can have this id: letters, digits, dots, dashes and underscores only"
+        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True)
+    return None
+
+
+def body(trigger: Trigger, version: str) -> dict[str, Any]:
+    """Return the body of the POST: always with our own id, without which a repeated call would make a second run."""
+    made: dict[str, Any] = {"dag_run_id": trigger.dag_run_id, "conf": dict(trigger.conf)}
+    if version == "3":
+        made["logical_date"] = None  # required there, and refused by Airflow 2
+    if trigger.note:
+        made["note"] = trigger.note[:_MOST_NOTE]
+    return made
+
+
+def whose(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
+    """Tell whether a DAG run under our id was made by this trigger, for a copy of its completion, or by a stranger."""
+    conf = run.get("conf")
+    theirs = conf.get("planasonix") if isinstance(conf, Mapping) else None
+    if not isinstance(theirs, Mapping):
+        return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
+    if theirs.get("trigger_id") == trigger.id:
+        return AlreadyThere(Reason.ALREADY_THERE)
+    ours = trigger.conf.get("planasonix")
+    if isinstance(ours, Mapping) and _completion(ours) is not None and _completion(ours) == _completion(theirs):
+        return AlreadyThere(Reason.SAME_COMPLETION)
+    made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
+    return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
+
+
+def _completion(carried: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Return what tells completions apart: the route, the status, and the best id with its kind."""
+    for kind in _IDENTITIES:
+        if (identity := carried.get(kind)) is not None:
+            return carried.get("route"), carried.get("status"), kind, str(identity)
+    return None
+
+
+def facts(details: Mapping[str, Any]) -> DagFacts:
+    """Read what Airflow tells of a DAG; Airflow 2 says `is_active` where 3 says `is_stale`."""
+    params = details.get("params")
+    schemas = {str(name): _schema(param) for name, param in params.items()} if isinstance(params, Mapping) else {}
+    required = [name for name, param in params.items() if _is_required(param)] if isinstance(params, Mapping) else []
+    return DagFacts(
+        exists=True,
+        is_paused=details.get("is_paused") is True,
+        is_stale=details.get("is_stale") is True or details.get("is_active") is False,
+        has_import_errors=details.get("has_import_errors") is True,
+        params=schemas,
+        required=tuple(required),
+    )
+
+
+def _schema(param: Any) -> Mapping[str, Any]:
+    schema = param.get("schema") if isinstance(param, Mapping) else None
+    return schema if isinstance(schema, Mapping) else {}
+
+
+def _is_required(param: Any) -> bool:
+    """Tell whether a param has neither a value nor the leave to be null."""
+    if not isinstance(param, Mapping) or param.get("value") is not None:
+        return False
+    types = _schema(param).get("type", "null")
+    return "null" not in (types if isinstance(types, list) else [types])

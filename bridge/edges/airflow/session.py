@@ -1,0 +1,156 @@
+"""Signed calls to one Airflow: which REST API it has, under which sign-in, and whether it is well.
+
+An answer is returned as it came, but for one thing: when the token and not the right was refused, it signs in once
+more and calls once more.
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from bridge import __version__
+from bridge.edges.airflow import answers
+from bridge.edges.airflow.tokens import Token, Tokens, fixed
+from bridge.edges.airflow.transport import Transport
+from bridge.edges.airflow.wire import Answer, Failure
+from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowTarget
+
+ASK_SECONDS = 10.0  # for questions; only the call that starts a run may take the configured deadline
+_API = {"2": "/api/v1", "3": "/api/v2"}
+_HEALTH = {"2": "/api/v1/health", "3": "/api/v2/monitor/health"}
+_HEADERS = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": f"planasonix-bridge/{__version__}",
+}
+Trouble = TargetDown | Misconfigured
+Came = Answer | Failure | Trouble
+
+
+class Session:
+    """One Airflow, signed in to when needed; thread-safe."""
+
+    def __init__(self, target: AirflowTarget, transport: Transport) -> None:
+        """Call nothing yet."""
+        self._target = target
+        self._transport = transport
+        self._tokens = Tokens(self._sign_in)
+        self._configured = target.version if target.version in _API else None
+        self._version = self._configured
+
+    def take_over(self, target: AirflowTarget) -> None:
+        """Sign in as this target says from the next time on; a token that still holds is used up."""
+        self._target = target
+
+    def version(self) -> str | Trouble:
+        """Return Airflow's major version, "2" or "3": as configured, or as found out (anew once its health is gone)."""
+        if self._version is None:
+            found = self._find_version()
+            if not isinstance(found, str):
+                return found
+            self._version = found
+        return self._version
+
+    def call(self, method: str, *steps: str, query: str = "", body: Any = None, seconds: float = ASK_SECONDS) -> Came:
+        """Make one signed call; `steps` are the path's segments below `/api/vN`, any text; `query` is encoded."""
+        version = self.version()
+        if not isinstance(version, str):
+            return version
+        path = _API[version] + "".join(f"/{_encoded(step)}" for step in steps) + query
+        token = fixed(self._target.auth, is_basic=version == "2")
+        if token is not None:
+            return self._send(method, path, token, body, seconds)
+        return self._send_signed_in(method, path, body, seconds)
+
+    def health(self) -> Trouble | None:
+        """Return what is wrong with Airflow, or None: it answers 200 while its database is down, so read the JSON.
+
+        A scheduler that is not running is none of our trouble: runs are accepted, and wait in Airflow.
+        """
+        version = self.version()
+        if not isinstance(version, str):
+            return version
+        came = self._ask(_HEALTH[version])
+        if isinstance(came, Failure):
+            return answers.after_failure(came)
+        if (trouble := answers.after_question(came)) is not None:
+            if came.status in (404, 405):
+                self._version = self._configured  # Airflow 2 may have become 3 meanwhile: found out anew next time
+            return trouble
+        database = came.object().get("metadatabase")
+        status = database.get("status") if isinstance(database, dict) else None
+        if status == "healthy":
+            return None
+        if status is None:
+            return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, "its health answer does not tell about the database")
+        return TargetDown(Reason.AIRFLOW_DOWN, "its metadata database is unhealthy", http_status=came.status)
+
+    def signed_in(self) -> Trouble | None:
+        """Return what is wrong with the sign-in, or None: asks for one DAG, which every user may try to see."""
+        came = self.call("GET", "dags", query="?limit=1")
+        if isinstance(came, Failure):
+            return answers.after_failure(came)
+        if not isinstance(came, Answer):
+            return came
+        trouble = answers.after_question(came)
+        if came.status == 403 and self._version == "2":
+            # Airflow 2 says the same for a wrong password and for a missing right.
+            detail = f"{answers.told(came)}: user, password or role"
+            return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, detail, http_status=403)
+        if isinstance(trouble, Misconfigured) and not trouble.is_whole_target:
+            return None  # signed in, and may not see DAGs
+        return trouble
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def _send_signed_in(self, method: str, path: str, body: Any, seconds: float) -> Came:
+        token = self._tokens.current()
+        if not isinstance(token, Token):
+            return token
+        came = self._send(method, path, token, body, seconds)
+        if not isinstance(came, Answer) or not answers.is_token_refused(came):
+            return came
+        token = self._tokens.current(refused=token)
+        if not isinstance(token, Token):
+            return token
+        return self._send(method, path, token, body, seconds)
+
+    def _send(self, method: str, path: str, token: Token, body: Any, seconds: float) -> Answer | Failure:
+        headers = dict(_HEADERS)
+        if token.header is not None:
+            headers["Authorization"] = token.header
+        return self._transport.call(method, path, headers=headers, body=body, seconds=seconds)
+
+    def _ask(self, path: str) -> Answer | Failure:
+        """Ask what needs no sign-in; a fixed token goes along, for a gateway that wants one everywhere."""
+        fixed_token = self._target.auth.token
+        token = Token(f"Bearer {fixed_token.reveal()}" if fixed_token else None)
+        return self._send("GET", path, token, None, ASK_SECONDS)
+
+    def _sign_in(self) -> Answer | Failure:
+        auth = self._target.auth
+        assert auth.username is not None and auth.password is not None  # noqa: S101, PT018 - else `fixed` had one
+        body = {"username": auth.username.reveal(), "password": auth.password.reveal()}
+        return self._transport.call("POST", "/auth/token", headers=dict(_HEADERS), body=body, seconds=ASK_SECONDS)
+
+    def _find_version(self) -> str | Trouble:
+        for version in ("3", "2"):
+            came = self._ask(f"{_API[version]}/version")
+            if isinstance(came, Failure):
+                return answers.after_failure(came)
+            if came.status in (404, 405):
+                continue
+            if (trouble := answers.after_question(came)) is not None:
+                return trouble
+            if isinstance(came.object().get("version"), str):
+                return version
+        detail = "neither /api/v2/version nor /api/v1/version tells a version there"
+        return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail)
+
+
+def _encoded(step: str) -> str:
+    """Percent-encode one segment; dots alone would be taken for "here" and "above"."""
+    return quote(step, safe="", errors="replace") if step.strip(".") else step.replace(".", "%2E")

@@ -1,0 +1,287 @@
+"""The one importer of the Airflow client and urllib3: sends one request, returns an Answer or a Failure.
+
+It never resends and never follows a redirect (a POST that is sent twice unasked could start two runs), reads no
+more than a given size, and keeps an overall deadline even against a server that trickles. Whatever the client, urllib3
+or the socket raise becomes a Failure here; their texts are never shown, since they may hold cookies and URLs.
+
+Not the client's typed calls: one that is newer than the server raises although the DAG run was created.
+"""
+
+import contextlib
+import os
+import ssl
+import threading
+from datetime import UTC, datetime
+from http.client import HTTPException
+from socket import SHUT_RDWR, socket
+from typing import Any
+
+import urllib3
+from airflow_client.client import ApiClient, Configuration
+from airflow_client.client.exceptions import OpenApiException
+from urllib3 import exceptions as errors
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from bridge.edges.airflow.wire import Answer, Failure, Kind, retry_after_seconds
+from bridge.words.targets import AirflowTarget
+
+_MEBIBYTE = 1 << 20
+_CHUNK = 1 << 14
+# Of each exception the nearest base class listed here counts; a test holds that none is left to chance.
+KINDS: dict[type[BaseException], Kind] = {
+    errors.HTTPError: Kind.UNKNOWN,
+    errors.ProtocolError: Kind.UNKNOWN,
+    errors.ReadTimeoutError: Kind.UNKNOWN,
+    errors.TimeoutError: Kind.UNKNOWN,
+    errors.IncompleteRead: Kind.UNKNOWN,
+    errors.InvalidChunkLength: Kind.UNKNOWN,
+    errors.InvalidHeader: Kind.UNKNOWN,
+    errors.HeaderParsingError: Kind.UNKNOWN,
+    errors.DecodeError: Kind.UNKNOWN,
+    errors.ResponseError: Kind.UNKNOWN,
+    errors.ResponseNotChunked: Kind.UNKNOWN,
+    errors.BodyNotHttplibCompatible: Kind.UNKNOWN,
+    errors.UnrewindableBodyError: Kind.UNKNOWN,
+    errors.MaxRetryError: Kind.UNKNOWN,
+    errors.RequestError: Kind.UNKNOWN,
+    errors.PoolError: Kind.UNKNOWN,
+    errors.HostChangedError: Kind.UNKNOWN,
+    errors.NewConnectionError: Kind.NOTHING_SENT,
+    errors.NameResolutionError: Kind.NOTHING_SENT,
+    errors.ConnectTimeoutError: Kind.NOTHING_SENT,
+    errors.ProxyError: Kind.NOTHING_SENT,
+    errors.EmptyPoolError: Kind.NOTHING_SENT,
+    errors.FullPoolError: Kind.NOTHING_SENT,
+    errors.ClosedPoolError: Kind.NOTHING_SENT,
+    errors.TimeoutStateError: Kind.NOTHING_SENT,
+    errors.SSLError: Kind.MISFIT,
+    errors.LocationValueError: Kind.MISFIT,
+    errors.LocationParseError: Kind.MISFIT,
+    errors.URLSchemeUnknown: Kind.MISFIT,
+    errors.ProxySchemeUnknown: Kind.MISFIT,
+    errors.ProxySchemeUnsupported: Kind.MISFIT,
+    OpenApiException: Kind.UNKNOWN,
+    HTTPException: Kind.UNKNOWN,
+    OSError: Kind.UNKNOWN,
+    ValueError: Kind.UNKNOWN,
+}
+_CAUGHT = (errors.HTTPError, OpenApiException, HTTPException, OSError, ValueError)
+
+
+class _Call:
+    """One call under way: whether its request began to leave, and the socket to end it by."""
+
+    def __init__(self) -> None:
+        self.is_sending = False
+        self.is_late = False
+        self._is_over = False
+        self._socket: socket | None = None
+        self._lock = threading.Lock()
+
+    def uses(self, descriptor: int) -> None:
+        """Note the socket, as a duplicate of our own; one that is opened after the deadline is ended at once.
+
+        A duplicate, since wrapping in TLS replaces the socket object (a handshake may trickle as well), and since
+        the client closes it before it has read an answer without a length.
+        """
+        with self._lock:
+            self._let_go()
+            self._socket = socket(fileno=os.dup(descriptor))
+        if self.is_late:
+            self.end()
+
+    def end(self) -> None:
+        """Break the connection at the deadline, which wakes the thread that reads or writes; nothing once over."""
+        with self._lock:
+            if self._is_over:
+                return
+            self.is_late = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):  # it may have ended by itself
+                    self._socket.shutdown(SHUT_RDWR)
+
+    def over(self) -> None:
+        """Let go of the socket, which may serve another call from now on."""
+        with self._lock:
+            self._is_over = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class _UnderWay(threading.local):
+    call: _Call | None = None
+
+
+_under_way = _UnderWay()
+
+
+class _Watched(HTTPConnection):
+    """A connection that tells the call under way its socket, and when the request begins to leave."""
+
+    def _new_conn(self) -> socket:
+        made = super()._new_conn()
+        if _under_way.call is not None:
+            _under_way.call.uses(made.fileno())
+        return made
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if _under_way.call is not None:
+            if self.sock is not None:
+                _under_way.call.uses(self.sock.fileno())
+            _under_way.call.is_sending = True
+        super().request(*args, **options)
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _WatchedTls
+
+
+class Transport:
+    """The connections to one Airflow; thread-safe."""
+
+    def __init__(self, target: AirflowTarget) -> None:
+        """Open nothing yet."""
+        self._target = target
+        # An answer echoes the conf, and Airflow 2 writes what is not ASCII up to three times as long.
+        self._most = max(_MEBIBYTE, 4 * target.max_conf_bytes)
+        configuration = Configuration(host=target.url)
+        # Attributes, as the constructor's keywords differ between the client's versions.
+        configuration.retries = False
+        configuration.connection_pool_maxsize = target.concurrency + 1  # and a probe
+        configuration.verify_ssl = target.verify_tls
+        configuration.ssl_ca_cert = target.ca_file
+        configuration.cert_file = target.client_cert_file
+        configuration.key_file = target.client_key_file
+        if not target.verify_tls:
+            urllib3.disable_warnings(errors.InsecureRequestWarning)
+        self._client = ApiClient(configuration)
+        self._pools = self._client.rest_client.pool_manager
+        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def call(
+        self, method: str, path: str, *, headers: dict[str, str], body: Any = None, seconds: float
+    ) -> Answer | Failure:
+        """Send one request below the base URL; `body` is sent as JSON. Returns within `seconds`, or nearly.
+
+        Nearly: looking up a name and connecting to each of its addresses is bounded by `connect_seconds` alone.
+        """
+        call = _Call()
+        timer = threading.Timer(seconds, call.end)
+        timer.daemon = True
+        timer.start()
+        _under_way.call = call
+        try:
+            came = self._send(method, path, headers, body, seconds)
+            # A body without a length looks whole when its connection is broken at the deadline.
+            return _late(Kind.UNKNOWN, seconds) if call.is_late else came
+        except _CAUGHT as error:
+            return _failure(error, call, seconds)
+        finally:
+            _under_way.call = None
+            call.over()
+            timer.cancel()
+
+    def close(self) -> None:
+        """Close the connections that no call uses."""
+        self._pools.clear()
+
+    def _send(self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float) -> Answer:
+        target = self._target
+        timeouts = (min(target.connect_seconds, seconds), min(target.read_seconds, seconds))
+        came = self._client.call_api(
+            method,
+            target.url.rstrip("/") + path,
+            header_params={"Accept-Encoding": "identity", **headers},
+            body=body,
+            _request_timeout=timeouts,
+        ).response
+        try:
+            read = _read(came, self._most)
+        except BaseException:
+            came.close()  # else the connection would be used again with half an answer in it
+            raise
+        is_cut = len(read) > self._most
+        if is_cut:
+            came.close()
+        came.release_conn()
+        fields = came.headers
+        wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
+        return Answer(came.status, fields.get("Content-Type", ""), read, wait, is_cut)
+
+
+def _read(came: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """Read a body, but not much more than `most` bytes of it."""
+    parts: list[bytes] = []
+    length = 0
+    while length <= most and (part := came.read(_CHUNK)):
+        parts.append(part)
+        length += len(part)
+    return b"".join(parts)
+
+
+def _failure(error: BaseException, call: _Call, seconds: float) -> Failure:
+    broken = Kind.UNKNOWN if call.is_sending else Kind.NOTHING_SENT
+    if call.is_late:
+        return _late(broken, seconds)
+    kind = _kind(_causes(error), is_sending=call.is_sending)
+    return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error))
+
+
+def _late(kind: Kind, seconds: float) -> Failure:
+    return Failure(kind, f"no whole answer within {seconds:g} s")
+
+
+def _kind(causes: list[BaseException], *, is_sending: bool) -> Kind:
+    kinds = [_listed(cause) for cause in causes]
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if tls is not None:
+        # A handshake that went well, or broke off, says nothing about the settings; an alert is the server's no.
+        is_broken = isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        is_broken = is_broken or (is_sending and "ALERT" not in (tls.reason or ""))
+        return Kind.UNKNOWN if is_broken else Kind.MISFIT
+    if Kind.NOTHING_SENT in kinds:
+        return Kind.NOTHING_SENT
+    if any(isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError) for cause in causes):
+        return Kind.MISFIT  # a certificate or key file that cannot be read
+    return Kind.MISFIT if Kind.MISFIT in kinds else Kind.UNKNOWN
+
+
+def _listed(error: BaseException) -> Kind:
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), Kind.UNKNOWN)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and everything that it wraps: as cause, as context, or as an argument (urllib3's way)."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
+    return found
+
+
+def _words(error: BaseException) -> str:
+    """Say what happened in words that cannot hold anything sent: class names, errno and OpenSSL's own texts."""
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError) and cause.reason:
+            return f"TLS: {cause.reason}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{type(cause).__name__}: {cause.strerror}"
+    return type(causes[-1]).__name__

@@ -1,0 +1,232 @@
+"""Statements for people: pages of deliveries and triggers, counts, and ages; newest first.
+
+`after` is the id of the last row of the page before. All read only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, LargeBinary, TextClause, text
+
+from bridge.edges.inbox.ids import first_id, number
+from bridge.edges.inbox.intake import dedup_key
+from bridge.edges.inbox.rows import (
+    DELIVERY_COLUMNS,
+    TRIGGER_COLUMNS,
+    attempt,
+    delivery,
+    instant,
+    microseconds,
+    trigger,
+)
+from bridge.edges.inbox.statements import a_list, is_shared
+from bridge.edges.inbox.vault import ring_of
+from bridge.words.errors import BadFilter
+from bridge.words.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
+from bridge.words.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
+
+    An event of `among` sources is found by its key, at once; without them every delivery is looked at.
+    """
+
+    state: str | None = None
+    source: str | None = None
+    route: str | None = None
+    dag_id: str | None = None
+    delivery_id: str | None = None
+    event_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: str | None = None
+    among: tuple[str, ...] = ()
+
+
+_CONDITIONS = {
+    "state": "state = :state",
+    "source": "source = :source",
+    "route": "route = :route",
+    "dag_id": "dag_id = :dag_id",
+    "delivery_id": "delivery_id = :delivery_id",
+    "event_id": "event_id = :event_id",
+    "since": "{id} >= :since",
+    "until": "{id} < :until",
+    "after": "{id} < :after",
+}
+# The conditions of the partial indexes, word for word: SQLite takes one for nothing less, and not for a parameter.
+_INDEXED = {
+    "dlv": ("state = 'received'", "state IN ('unrouted','ignored','invalid','stale')"),
+    "trg": ("state = 'firing'", "state IN ('held','failed','cancelled')", "state IN ('pending','held')"),
+}
+# What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
+_UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
+# No index on event ids: they are random, and intake would pay for it with every delivery. Their keys have one anyway.
+_OF_KEYS_SHARED = "dedup_key IN :keys"
+_OF_KEYS = (
+    "id IN (SELECT delivery_id FROM dedup WHERE dedup_key IN :keys UNION ALL"
+    " SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND dedup_key IN :keys)"
+)
+DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
+TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
+
+
+def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Delivery]:
+    """Return a page of deliveries, newest first."""
+    question, values = statement(connection, wanted=wanted, most=most)
+    ring = ring_of(connection)
+    return [delivery(row, ring) for row in connection.execute(question, values).mappings()]
+
+
+def statement(connection: Connection, *, wanted: Filter, most: int) -> tuple[TextClause, dict[str, Any]]:
+    """Return the statement that asks for a page of deliveries, and its values."""
+    where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
+    lists: list[Any] = []
+    if wanted.event_id is not None and wanted.among:
+        where += f" AND {_OF_KEYS_SHARED if is_shared(connection) else _OF_KEYS}"
+        values["keys"] = [dedup_key(source, wanted.event_id, b"") for source in wanted.among]
+        lists = [a_list("keys", LargeBinary())]
+    page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :most")  # noqa: S608
+    return page.bindparams(*lists), values | {"most": most}
+
+
+def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigger]:
+    """Return a page of triggers, newest first."""
+    where, values = _where(wanted, TRIGGER_FILTERS, "trg")
+    statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :most"  # noqa: S608
+    ring = ring_of(connection)
+    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+
+
+def count(connection: Connection, *, table: str, wanted: Filter) -> int:
+    """Return how many rows of `deliveries` or `triggers` a filter means."""
+    allowed, prefix = (DELIVERY_FILTERS, "dlv") if table == "deliveries" else (TRIGGER_FILTERS, "trg")
+    where, values = _where(wanted, allowed, prefix)
+    return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}{where}"), values).scalar_one())  # noqa: S608
+
+
+def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
+    """Return the attempts of a trigger, oldest first."""
+    statement = text("SELECT * FROM attempts WHERE trigger_id = :id ORDER BY id")
+    ring = ring_of(connection)
+    return [attempt(row, ring) for row in connection.execute(statement, {"id": number(trigger_id, "trg")}).mappings()]
+
+
+def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:
+    """Return count and oldest creation of everything that waits: `received`, `pending`, `held`, `firing`.
+
+    Reads partial indexes only, so that history costs it nothing.
+    """
+    found: dict[str, tuple[int, datetime | None]] = {}
+    for state, statement in _WAITING.items():
+        amount, oldest = connection.execute(statement).one()
+        found[state] = (amount, None if oldest is None else instant(oldest))
+    return found
+
+
+_WAITING = {
+    DeliveryState.RECEIVED: text("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"),
+    TriggerState.PENDING: text(
+        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
+    ),
+    TriggerState.HELD: text(
+        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'held'"
+    ),
+    TriggerState.FIRING: text("SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"),
+}
+
+
+def backlog(connection: Connection) -> list[Waiting]:
+    """Return what waits by source, or by Airflow and reason; reads what waits and nothing that has ended."""
+    return [
+        Waiting(
+            state=DeliveryState(state) if source else TriggerState(state),
+            amount=amount,
+            oldest_at=instant(oldest),
+            source=source,
+            airflow=airflow,
+            reason=Reason.of(reason) if reason in _REASONS else None,  # a newer replica may know more
+        )
+        for statement in _BACKLOG
+        for state, source, airflow, reason, amount, oldest in connection.execute(statement)
+    ]
+
+
+_REASONS = frozenset(map(str, Reason))
+_BACKLOG = (
+    text(
+        "SELECT state, source, '', NULL, COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"
+        " GROUP BY state, source"
+    ),
+    text(
+        "SELECT state, '', airflow, reason, COUNT(*), MIN(created_at) FROM triggers"
+        " WHERE state IN ('pending','held') GROUP BY state, airflow, reason"
+    ),
+    text(
+        "SELECT state, '', airflow, NULL, COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"
+        " GROUP BY state, airflow"
+    ),
+)
+
+
+def last_deliveries(connection: Connection) -> dict[str, datetime]:
+    """Return when the newest delivery of each source came, as far as the newest thousand tell."""
+    statement = text(
+        "SELECT source, MAX(received_at) FROM"
+        " (SELECT source, received_at FROM deliveries ORDER BY id DESC LIMIT 1000) AS newest GROUP BY source"
+    )
+    return {source: instant(received_at) for source, received_at in connection.execute(statement)}
+
+
+def keys_used(connection: Connection, *, since: datetime, until: datetime, most: int) -> set[tuple[str, str]]:
+    """Return source and key of those that signed webhooks of a time, by the latest `most` of them."""
+    values = {"since": first_id(microseconds(since)), "until": first_id(microseconds(until)), "most": most}
+    return {(row.source, row.key_id) for row in connection.execute(_KEYS_USED, values)}
+
+
+_KEYS_USED = text(
+    "SELECT DISTINCT source, key_id FROM (SELECT source, key_id FROM deliveries"
+    " WHERE id >= :since AND id < :until ORDER BY id DESC LIMIT :most) AS latest"
+)
+
+
+def odd(connection: Connection) -> Mapping[str, int]:
+    """Return how many deliveries and triggers ended in a state that a person should know of."""
+    statement = text(
+        "SELECT state, COUNT(*) FROM deliveries WHERE state IN ('unrouted','ignored','invalid','stale')"
+        " GROUP BY state"
+        " UNION ALL SELECT state, COUNT(*) FROM triggers WHERE state IN ('held','failed','cancelled')"
+        " AND state <> 'held' GROUP BY state"
+    )
+    return {state: amount for state, amount in connection.execute(statement)}  # noqa: C416
+
+
+def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the WHERE clause and its values; BadFilter for a condition or a state that the table lacks."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
+    if wanted.state is not None and wanted.state not in set(states):
+        raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
+    if surplus := given.keys() - allowed:
+        raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
+    values = {name: _value(name, value, prefix) for name, value in given.items()}
+    clauses = [_CONDITIONS[name].format(id=_id(wanted)) for name in values]
+    if wanted.state is not None:
+        clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
+    return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
+
+
+def _id(wanted: Filter) -> str:
+    return "+id" if wanted.state in _UNORDERED else "id"
+
+
+def _value(name: str, value: Any, prefix: str) -> Any:
+    if name in ("since", "until"):
+        return first_id(microseconds(value))
+    if name == "after":
+        return number(value, prefix)
+    return number(value, "dlv") if name == "delivery_id" else value

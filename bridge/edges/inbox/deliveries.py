@@ -1,0 +1,176 @@
+"""Statements on deliveries: what waits for routing, and what routing decided."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, text
+
+from bridge.edges.inbox.ids import NODES, number
+from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
+from bridge.edges.inbox.statements import a_list, announce, unlocked
+from bridge.edges.inbox.triggers import NewTrigger, add
+from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
+from bridge.rules.sealing import Ring
+from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
+
+# The literal state lets the databases use the partial index `deliveries_waiting`.
+_DUE = text(
+    f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE state = 'received' AND due_at <= :now"  # noqa: S608
+    f" AND (id & {NODES - 1} = :node OR due_at <= :others) ORDER BY due_at LIMIT :most"
+)
+_OTHERS = timedelta(seconds=2)
+_GET = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = :id")  # noqa: S608
+_LOCK = text("SELECT id FROM deliveries WHERE id IN :ids AND state = 'received' FOR UPDATE SKIP LOCKED").bindparams(
+    a_list("ids", BigInteger())
+)
+_ROUTE = text(
+    "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup),"  # noqa: S608
+    f" {ADD_KEY}"
+    " WHERE id = :id AND state = 'received'"
+)
+_POSTPONE = text(
+    "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked,"  # noqa: S608
+    f" {ADD_KEY}"
+    " WHERE id = :id AND state = 'received'"
+)
+_RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
+# A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`.
+_TAKE_OVER_LOOKUPS = text(
+    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND lookups > 0 AND reason IS NULL"
+)
+# Triggers that have no call, since the route's own templates failed: they are made anew.
+_FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
+_REOPEN = text(
+    "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
+    " due_at = :now WHERE id = :id AND state <> 'received'"
+)
+
+
+_ROWS_AT_ONCE = 10
+_MOST_BODIES = 8_388_608  # bytes of bodies in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What routing decided about one delivery, with the triggers that follow from it."""
+
+    delivery_id: str
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    lookup: Mapping[str, Any] | None
+    triggers: Sequence[NewTrigger]
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A delivery that cannot be routed now, and when to look again."""
+
+    delivery_id: str
+    due_at: datetime
+    reason: Reason | None
+    detail: str | None
+    is_lookup: bool
+
+
+def due(connection: Connection, *, now: datetime, most: int, node: int | None = None) -> list[Delivery]:
+    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large.
+
+    `node` is the mark of this process in the ids that it makes. What another replica has taken in is left to it for a
+    moment: then both would plan it, although only one can store the plan. None: there is no other.
+    """
+    moment = microseconds(now)
+    values = {"now": moment, "node": node, "others": moment if node is None else microseconds(now - _OTHERS)}
+    options = {"yield_per": _ROWS_AT_ONCE}
+    ring = ring_of(connection)
+    waiting: list[Delivery] = []
+    size = 0
+    with connection.execute(_DUE, {**values, "most": most}, execution_options=options) as rows:
+        for row in rows.mappings():
+            waiting.append(delivery(row, ring))
+            size += len(waiting[-1].body)
+            if size > _MOST_BODIES:
+                break
+    return waiting
+
+
+def get(connection: Connection, delivery_id: str) -> Delivery | None:
+    """Return one delivery."""
+    row = connection.execute(_GET, {"id": number(delivery_id, "dlv")}).mappings().first()
+    return None if row is None else delivery(row, ring_of(connection))
+
+
+def settle_routing(
+    connection: Connection, routings: Sequence[Routing], *, now: datetime
+) -> dict[str, list[NewTrigger]]:
+    """Store what routing decided: the state and its triggers together.
+
+    Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent). Returns the
+    deliveries that were routed here, each with the triggers that are new, as they are stored.
+    """
+    routed: dict[str, list[NewTrigger]] = {}
+    ring = ring_of(connection)
+    free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
+    for routing in routings:
+        if number(routing.delivery_id, "dlv") not in free:
+            continue
+        if connection.execute(_ROUTE, _parameters(routing, ring)).rowcount:
+            made = [add(connection, trigger, now=now) for trigger in routing.triggers]
+            routed[routing.delivery_id] = [trigger for trigger in made if trigger is not None]
+    if any(routed.values()):
+        announce(connection)
+    return routed
+
+
+def _parameters(routing: Routing, ring: Ring) -> dict[str, Any]:
+    row = number(routing.delivery_id, "dlv")
+    lookup = None if routing.lookup is None else json.dumps(routing.lookup)
+    return {
+        "id": row,
+        "state": routing.state,
+        "reason": routing.reason,
+        "detail": sealed(ring, routing.detail, place("deliveries", "detail", row)),
+        "lookup": sealed(ring, lookup, place("deliveries", "lookup", row)),
+        "key": key_for(ring, routing.detail, lookup),
+    }
+
+
+def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
+    """Move the due time of deliveries that cannot be routed now."""
+    ring = ring_of(connection)
+    for item in postponed:
+        row = number(item.delivery_id, "dlv")
+        parameters = {
+            "id": row,
+            "due_at": microseconds(item.due_at),
+            "reason": item.reason,
+            "detail": sealed(ring, item.detail, place("deliveries", "detail", row)),
+            "key": key_for(ring, item.detail),
+            "asked": int(item.is_lookup),
+        }
+        connection.execute(_POSTPONE, parameters)
+
+
+def renew(connection: Connection, delivery_ids: Sequence[str], *, until: datetime) -> None:
+    """Leave these alone until then, if they are still being looked up."""
+    for id_ in delivery_ids:
+        connection.execute(_RENEW, {"id": number(id_, "dlv"), "due_at": microseconds(until)})
+
+
+def take_over_lookups(connection: Connection) -> int:
+    """Make due what was being looked up: right only where no other process can be doing so. Returns how many."""
+    return connection.execute(_TAKE_OVER_LOOKUPS).rowcount
+
+
+def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
+    """Send a delivery through routing once more, with the mapping of that moment.
+
+    Triggers that it has stay the only ones of their route and DAG, except those whose templates failed.
+    """
+    parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    connection.execute(_FORGET_UNPLANNED, parameters)
+    return bool(connection.execute(_REOPEN, parameters).rowcount)

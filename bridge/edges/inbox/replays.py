@@ -1,0 +1,160 @@
+"""Statements for replay: the same call once more, or a new run; and the audit log that records who asked."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+
+from bridge.edges.inbox import deliveries, triggers
+from bridge.edges.inbox.ids import number
+from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.statements import Pair, announce
+from bridge.words.errors import Locked, NotThere
+from bridge.words.model import Trigger, TriggerState
+from bridge.words.reasons import Reason
+
+_AGAIN = text(
+    "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
+    " age_from = :now, settled_at = NULL WHERE id = :id AND state <> 'firing'"
+)
+_RIVAL = text(
+    "SELECT 1 FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
+    " AND state <> 'cancelled' AND id <> :id"
+)
+_CANCEL = text(
+    "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
+    " WHERE id = :id AND state IN ('pending','held','failed')"
+)
+_LAST_RERUN = text(
+    "SELECT MAX(rerun) FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
+    " AND dag_id = :dag_id"
+)
+_AUDIT = text("INSERT INTO audit (at, actor, action, subject, reason) VALUES (:at, :actor, :action, :subject, :reason)")
+_ERASED = Pair(
+    sqlite=text("SELECT erased_at FROM deliveries WHERE id = :id"),
+    postgresql=text("SELECT erased_at FROM deliveries WHERE id = :id FOR UPDATE"),
+)
+# The same call would fail again: it has to be made anew.
+_NEEDS_MENDING = (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE)
+
+
+class Replayed(StrEnum):
+    """What became of one replay."""
+
+    QUEUED = "queued"  # the same call, the same DAG run id
+    ROUTED_AGAIN = "routed_again"  # the delivery goes through the mapping once more
+    NEW_RUN = "new_run"  # a new trigger under a new DAG run id
+    BUSY = "busy"  # it is being fired at this moment
+    ERASED = "erased"  # a person had its payload removed: there is nothing left to send
+    DUPLICATE = "duplicate"  # another trigger stands for this DAG run id
+
+
+def replay(
+    connection: Connection, id_: str, *, actor: str, reason: str | None, new_id: str | None, now: datetime
+) -> Replayed:
+    """Replay a delivery or a trigger and write it to the audit log. Raises NotThere.
+
+    With `new_id`, a trigger is not repeated but made anew under the next DAG run id.
+    """
+    if _is_erased(connection, id_):
+        outcome = Replayed.ERASED
+    elif id_.startswith("dlv_"):
+        outcome = replay_delivery(connection, id_, now=now)
+    elif new_id is not None:
+        outcome = run_again(connection, id_, new_id=new_id, now=now)
+    else:
+        outcome = replay_trigger(connection, id_, now=now)
+    audit(connection, at=now, actor=actor, action=str(outcome), subject=id_, reason=reason)
+    announce(connection)
+    return outcome
+
+
+def _is_erased(connection: Connection, id_: str) -> bool:
+    """Whether the delivery was erased; it is locked until the end of the transaction, as erasing locks it first."""
+    delivery_id = id_ if id_.startswith("dlv_") else _existing(connection, id_).delivery_id
+    found = connection.execute(_ERASED.on(connection), {"id": number(delivery_id, "dlv")}).first()
+    return found is not None and found[0] is not None
+
+
+def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
+    """Route a delivery again. Raises NotThere."""
+    if deliveries.get(connection, delivery_id) is None:
+        raise NotThere(f"no delivery {delivery_id}")
+    deliveries.reopen(connection, delivery_id, now=now)
+    return Replayed.ROUTED_AGAIN
+
+
+def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) -> Replayed:
+    """Fire a trigger again under the same DAG run id, so that it cannot run twice. Raises NotThere.
+
+    One whose templates failed has no call yet, and one whose conf was refused needs another: their delivery is routed
+    again instead, with the mapping as it is by then.
+    """
+    found = _existing(connection, trigger_id)
+    if not found.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
+        return replay_delivery(connection, found.delivery_id, now=now)
+    parameters = {
+        "id": number(trigger_id, "trg"),
+        "now": microseconds(now),
+        "airflow": found.airflow,
+        "dag_id": found.dag_id,
+        "dag_run_id": found.dag_run_id,
+    }
+    if connection.execute(_RIVAL, parameters).first() is not None:
+        return Replayed.DUPLICATE
+    return Replayed.QUEUED if connection.execute(_AGAIN, parameters).rowcount else Replayed.BUSY
+
+
+def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
+    """Make a new trigger with the same conf and the DAG run id `...__rN`. Raises NotThere."""
+    found = _existing(connection, trigger_id)
+    if found.locked is not None:
+        raise Locked(f"{trigger_id}: {found.locked}")
+    if not found.dag_run_id:
+        return replay_trigger(connection, trigger_id, now=now)
+    parameters = {
+        "delivery_id": number(found.delivery_id, "dlv"),
+        "route": found.route,
+        "airflow": found.airflow,
+        "dag_id": found.dag_id,
+    }
+    base = found.dag_run_id.removesuffix(f"__r{found.rerun}") if found.rerun else found.dag_run_id
+    rerun = connection.execute(_LAST_RERUN, parameters).scalar_one() + 1
+    # A copy of the delivery may have been run again before: then the number is taken by its trigger.
+    while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": f"{base}__r{rerun}"}).first() is not None:
+        rerun += 1
+    new = triggers.NewTrigger(
+        id=new_id,
+        delivery_id=found.delivery_id,
+        route=found.route,
+        airflow=found.airflow,
+        dag_id=found.dag_id,
+        dag_run_id=f"{base}__r{rerun}",
+        conf=triggers.owned(found.conf, new_id),
+        note=found.note,
+        limits=found.limits,
+        rerun=rerun,
+        state=TriggerState.PENDING,
+    )
+    # Somebody who asks at the same moment, at another replica, may have taken the number.
+    return Replayed.NEW_RUN if triggers.add(connection, new, now=now) is new else Replayed.DUPLICATE
+
+
+def cancel(connection: Connection, trigger_id: str, *, now: datetime) -> bool:
+    """Cancel a trigger that waits or failed; False if it is being fired or has ended. Raises NotThere."""
+    _existing(connection, trigger_id)
+    return bool(connection.execute(_CANCEL, {"id": number(trigger_id, "trg"), "now": microseconds(now)}).rowcount)
+
+
+def audit(connection: Connection, *, at: datetime, actor: str, action: str, subject: str, reason: str | None) -> None:
+    """Append to the audit log who did what to which; nothing ever changes or removes a line."""
+    connection.execute(
+        _AUDIT, {"at": microseconds(at), "actor": actor, "action": action, "subject": subject, "reason": reason}
+    )
+
+
+def _existing(connection: Connection, trigger_id: str) -> Trigger:
+    found = triggers.get(connection, trigger_id)
+    if found is None:
+        raise NotThere(f"no trigger {trigger_id}")
+    return found

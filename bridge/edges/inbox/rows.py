@@ -1,0 +1,116 @@
+"""Turns rows of the store into facts of the model, and instants into Unix microseconds and back."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import RowMapping
+
+from bridge.edges.inbox.ids import delivery_text, trigger_text
+from bridge.edges.inbox.vault import attempt_row, opened, place, told
+from bridge.rules.sealing import Ring
+from bridge.words.errors import Locked
+from bridge.words.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.reasons import Reason
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+DELIVERY_COLUMNS = (
+    "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
+    " headers, body, lookup, lookups, erased_at"
+)
+TRIGGER_COLUMNS = (
+    "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
+    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at"
+)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an aware instant as whole Unix microseconds (exact, unlike a float)."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(value: int) -> datetime:
+    """Return Unix microseconds as an aware UTC datetime."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def _instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else instant(value)
+
+
+def _reason(word: str | None) -> Reason | None:
+    return None if word is None else Reason.of(word)
+
+
+def delivery(row: RowMapping, ring: Ring) -> Delivery:
+    """Make a Delivery of a row of DELIVERY_COLUMNS; one that cannot be decrypted says why."""
+    number, locked = row["id"], None
+    try:
+        body = ring.open(bytes(row["body"]), place("deliveries", "body", number))
+        lookup = opened(ring, row["lookup"], place("deliveries", "lookup", number))
+    except Locked as error:
+        body, lookup, locked = b"", None, str(error)
+    return Delivery(
+        id=delivery_text(row["id"]),
+        source=row["source"],
+        event_id=row["event_id"],
+        state=DeliveryState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=told(ring, row["detail"], place("deliveries", "detail", number)),
+        received_at=instant(row["received_at"]),
+        key_id=row["key_id"],
+        signed_at=None if row["signed_at"] is None else instant(row["signed_at"] * 1_000_000),
+        path_pipeline_id=row["path_pipeline_id"],
+        headers=json.loads(row["headers"]),
+        body=body,
+        lookup=None if lookup is None else json.loads(lookup),
+        lookups=row["lookups"],
+        locked=locked,
+        erased_at=_instant_or_none(row["erased_at"]),
+    )
+
+
+def trigger(row: RowMapping, ring: Ring) -> Trigger:
+    """Make a Trigger of a row of TRIGGER_COLUMNS; one that cannot be decrypted says why."""
+    number, locked = row["id"], None
+    try:
+        conf = ring.open_text(row["conf"], place("triggers", "conf", number))
+        note = opened(ring, row["note"], place("triggers", "note", number))
+    except Locked as error:
+        conf, note, locked = "{}", None, str(error)
+    return Trigger(
+        id=trigger_text(row["id"]),
+        delivery_id=delivery_text(row["delivery_id"]),
+        route=row["route"],
+        airflow=row["airflow"],
+        dag_id=row["dag_id"],
+        dag_run_id=row["dag_run_id"] or "",
+        conf=json.loads(conf),
+        note=note,
+        limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+        state=TriggerState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=told(ring, row["detail"], place("triggers", "detail", number)),
+        attempts=row["attempts"],
+        rerun=row["rerun"],
+        created_at=instant(row["created_at"]),
+        age_from=instant(row["age_from"]),
+        due_at=instant(row["due_at"]),
+        settled_at=_instant_or_none(row["settled_at"]),
+        locked=locked,
+    )
+
+
+def attempt(row: RowMapping, ring: Ring) -> Attempt:
+    """Make an Attempt of a row of the attempts table."""
+    name = attempt_row(row["trigger_id"], row["number"])
+    return Attempt(
+        number=row["number"],
+        started_at=instant(row["started_at"]),
+        seconds=row["seconds"],
+        outcome=row["outcome"],
+        reason=_reason(row["reason"]),
+        detail=told(ring, row["detail"], place("attempts", "detail", name)),
+        http_status=row["http_status"],
+    )

@@ -1,0 +1,159 @@
+"""The hot insert on PostgreSQL: one statement a batch, its own transaction, one round trip.
+
+The unique index on `dedup_key` decides between replicas: a row that another replica is inserting is waited for, and
+then looked up. Rows go in the order of their keys, so that two replicas with the same events cannot block each other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine
+
+from bridge.edges.inbox.batches import Job, Result
+from bridge.edges.inbox.causes import cause
+from bridge.edges.inbox.columns import bigints, byteas, texts
+from bridge.edges.inbox.intake import COLUMNS, SEALED, Row, Stored, is_stale, sealed_row, stale_key
+from bridge.edges.inbox.vault import Seal
+from bridge.words.errors import InboxUnavailable
+
+_SPELL: tuple[Callable[[Any], bytes], ...] = (
+    bigints,
+    byteas,
+    texts,
+    texts,
+    texts,
+    texts,
+    bigints,
+    bigints,
+    texts,
+    bigints,
+    texts,
+    texts,
+    byteas,
+)
+_TYPE: dict[Callable[[Any], bytes], str] = {bigints: "bigint[]", texts: "text[]", byteas: "bytea[]"}
+
+
+def _insert(columns: str, kinds: Sequence[Callable[[Any], bytes]]) -> str:
+    arrays = ", ".join(f"%b::{_TYPE[kind]}" for kind in kinds)
+    return (
+        f"INSERT INTO deliveries ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
+        " ON CONFLICT DO NOTHING RETURNING id"
+    )
+
+
+_INSERT = _insert(COLUMNS, _SPELL)
+_INSERT_SEALED = _insert(SEALED, (*_SPELL, texts))
+_FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
+_POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
+_TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
+
+
+@contextmanager
+def shared_batches(engine: Engine, new_id: Callable[[], int], seal: Seal | None = None) -> Iterator["SharedBatches"]:
+    """Open batches on a connection of their own; it is opened at the first webhook, and anew whenever it was lost."""
+    batches = SharedBatches(engine, new_id, seal)
+    try:
+        yield batches
+    finally:
+        batches.close()
+
+
+class SharedBatches:
+    """Batches of webhooks; jobs have connections of their own."""
+
+    def __init__(self, engine: Engine, new_id: Callable[[], int], seal: Seal | None = None) -> None:
+        """`engine` gives connections in autocommit; `seal` makes the stored body of a row, None keeps it."""
+        self._seal = seal
+        self._insert_statement = _INSERT if seal is None else _INSERT_SEALED
+        self._engine = engine
+        self._new_id = new_id
+        self._pooled: Any = None
+
+    def write(self, rows: Sequence[Row], jobs: Sequence[Job]) -> tuple[list[Stored | Exception], list[Result]]:
+        """Store the webhooks; one that PostgreSQL cannot store is refused alone."""
+        if jobs:
+            raise NotImplementedError
+        numbers = [self._new_id() for _ in rows]
+        try:
+            return [*self._write_connected(rows, numbers)], []
+        except _POISON as error:
+            if len(rows) == 1:
+                return [InboxUnavailable(cause(error))], []
+        return [self.write([row], [])[0][0] for row in rows], []
+
+    def waits(self) -> int:
+        """Nothing is folded here."""
+        return 0
+
+    def fold(self) -> None:
+        """Nothing is folded here."""
+
+    def mend(self) -> None:
+        """Let go of a connection that failed."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, whatever its state."""
+        pooled, self._pooled = self._pooled, None
+        if pooled is not None:
+            with suppress(Exception):
+                pooled.close()
+
+    def _write_connected(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
+        """Write on the connection that is open, and once more on a new one if that was lost.
+
+        The ids stay: if the first try was committed and only its answer was lost, the second finds its own rows.
+        """
+        had_one = self._pooled is not None
+        try:
+            return self._insert(rows, numbers)
+        except psycopg.Error as error:
+            if not had_one or isinstance(error, _POISON) or not self._is_lost(error):
+                raise
+        self.close()
+        return self._insert(rows, numbers)
+
+    def _is_lost(self, error: psycopg.Error) -> bool:
+        return isinstance(error, psycopg.errors.ReadOnlySqlTransaction) or bool(self._driver().closed)
+
+    def _driver(self) -> Any:
+        if self._pooled is None:
+            self._pooled = self._engine.raw_connection()
+        return self._pooled.driver_connection
+
+    def _insert(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
+        """Insert what is new, find what is not; one outcome a row, in order."""
+        # Reversed, so that of copies in one batch the first one counts.
+        ids = {row[0]: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
+        by_key = {row[0]: row for row in reversed(rows)}
+        known = self._find_fresh([key for key, row in by_key.items() if is_stale(row)])
+        for _ in range(_TRIES):
+            missing = sorted(by_key.keys() - known.keys())
+            known |= self._insert_new([self._whole(ids[key], by_key[key]) for key in missing])
+            if absent := [key for key in missing if key not in known]:
+                known |= dict(self._driver().execute(_FIND, [absent], prepare=True).fetchall())
+                ids |= {key: self._new_id() for key in absent if key not in known}
+            if len(known) == len(by_key):
+                return [(known[row[0]], known[row[0]] == ids.pop(row[0], None)) for row in rows]
+        raise InboxUnavailable("the store neither takes the webhook nor has it")
+
+    def _find_fresh(self, stale: Sequence[bytes]) -> dict[bytes, int]:
+        """Return those of the keys of stale copies whose event is stored, with its delivery's id."""
+        fresh = [stale_key(key) for key in stale]
+        found = self._driver().execute(_FIND, [fresh], prepare=True).fetchall() if fresh else ()
+        return {stale_key(key): number for key, number in found}
+
+    def _whole(self, number: int, row: Row) -> tuple[Any, ...]:
+        return (number, *row) if self._seal is None else sealed_row(self._seal, number, row)
+
+    def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
+        """Return the ids of those that were not there, by key."""
+        spell = _SPELL if self._seal is None else (*_SPELL, texts)
+        if not rows:
+            return {}
+        columns = [one(column) for one, column in zip(spell, zip(*rows, strict=True), strict=True)]
+        made = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
+        return {row[1]: row[0] for row in rows if row[0] in made}

@@ -1,0 +1,249 @@
+"""The two databases as the inbox sees them.
+
+SQLite       one process serves the file; every write goes through the writer's thread and shares its commits
+PostgreSQL   any number of replicas; webhooks go through the writer's thread, all other writes run in the calling
+             threads on pooled connections
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bridge.edges.inbox import deliveries, engines, triggers
+from bridge.edges.inbox.batches import Batches, SqliteBatches
+from bridge.edges.inbox.causes import cause
+from bridge.edges.inbox.vault import Seal
+from bridge.edges.inbox.writer import Writer
+from bridge.words.errors import ConfigError, InboxUnavailable, Problem
+
+T = TypeVar("T")
+Password = Callable[[], str | None]
+_TOUCH = text("UPDATE alembic_version SET version_num = version_num")
+# Written to the log and flushed as any row is, but without a row that replicas would fight over.
+_LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
+_SIZE = text("SELECT pg_database_size(current_database())")
+_TRIES = 3
+_SCRUB_MILLISECONDS = 300
+_CONNECTIONS = 12
+_INCREMENTAL = 2
+_SHRINK_PAGES = 128  # half a MiB at once: a few milliseconds in which intake waits
+_SPARE_PAGES = 256
+
+
+class Store(Protocol):
+    """What the inbox asks of a database."""
+
+    writing: Engine
+    reading: Engine
+
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
+        """Open the connection that webhooks are written on."""
+
+    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
+        """Run a function in a transaction; InboxUnavailable when it cannot be committed."""
+
+    def probe(self, connection: Connection) -> None:
+        """Write something that changes nothing."""
+
+    def recover(self, connection: Connection) -> int:
+        """Set free what nobody can be working on any more."""
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was deleted or overwritten in the files; False: somebody still reads it."""
+
+    def shrink(self, connection: Connection) -> int:
+        """Give a little of what nothing uses back to the volume; returns how many pages, 0 when it is enough."""
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Call `on_news` whenever another process has made work, from now to the end."""
+
+    def size(self, connection: Connection) -> int:
+        """Return how many bytes the store takes."""
+
+    def disk(self) -> tuple[int, int] | None:
+        """Return how many bytes its volume has free and in all; None if that cannot be known."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+class SqliteStore:
+    """A file that this process serves, or looks at beside the one that does."""
+
+    def __init__(self, url: URL) -> None:
+        """Open the file; ConfigError if it is not there: whoever only looks makes none."""
+        if not Path(str(url.database)).exists():
+            what = f"there is no store at {url.database}; start `serve`, or run `planasonix-bridge migrate`"
+            raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
+        self.writing = engines.open_writer(url)
+        self.reading = engines.open_readers(url)
+        self._path = Path(str(url.database))
+
+    @contextmanager
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> Iterator[Batches]:
+        """Open the one writing connection."""
+        with self.writing.connect() as connection:
+            yield SqliteBatches(connection, new_id, seal)
+
+    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
+        """Share a commit with whoever waits."""
+        return writer.run(work)
+
+    def probe(self, connection: Connection) -> None:
+        """Write the version of the schema as it is."""
+        connection.execute(_TOUCH)
+
+    def recover(self, connection: Connection) -> int:
+        """Whoever served the file before is dead."""
+        return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
+
+    def scrub(self) -> bool:
+        """Copy the log into the file, where what was deleted is overwritten (secure_delete), and empty the log."""
+        with self.writing.connect() as connection:
+            # While it waits for readers nobody can write: not for the five seconds that a writer waits.
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_SCRUB_MILLISECONDS}")
+            try:
+                return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={engines.BUSY_MILLISECONDS}")
+
+    def shrink(self, connection: Connection) -> int:
+        """Cut free pages off the file's end, but for the tenth that new rows will soon need."""
+        driver: Any = connection.connection.driver_connection
+        pages, free, vacuum = (
+            driver.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "auto_vacuum")
+        )
+        surplus = min(free - max(pages // 10, _SPARE_PAGES), _SHRINK_PAGES)
+        if vacuum != _INCREMENTAL or surplus <= 0:  # a file made by a release before this one: see README
+            return 0
+        for _ in range(surplus):
+            driver.execute("PRAGMA incremental_vacuum(1)")  # a statement without columns is stepped but once
+        return int(surplus)
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Nobody else makes work but a command, and the poll finds that."""
+
+    def size(self, connection: Connection) -> int:  # noqa: ARG002 - the files are looked at
+        """The file, its log and the log's index."""
+        return sum(_size(self._path.with_name(self._path.name + end)) for end in ("", "-wal", "-shm"))
+
+    def disk(self) -> tuple[int, int] | None:
+        """What a process without root may still write: a full volume is refused before root's reserve."""
+        volume = shutil.disk_usage(self._path.parent)
+        return volume.free, volume.total
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.reading.dispose()
+        self.writing.dispose()
+
+
+class PostgresStore:
+    """A database that several replicas share."""
+
+    def __init__(self, url: URL, password: Password) -> None:
+        """Connect to nothing yet."""
+        from bridge.edges.inbox import postgresql  # noqa: PLC0415 - psycopg costs 60 ms that SQLite need not pay
+
+        url = postgresql.driver_url(url)
+        self.writing = postgresql.open_pool(url, password=password, most=_CONNECTIONS)
+        self.reading = postgresql.open_pool(url, password=password, most=_CONNECTIONS, is_read_only=True)
+        self._single = postgresql.open_single(url, password=password)
+        self._listener: Any = None
+
+    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
+        """Open a connection for the hot insert alone."""
+        from bridge.edges.inbox.shared_intake import shared_batches  # noqa: PLC0415 - as above
+
+        return shared_batches(self._single, new_id, seal)
+
+    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
+        """Run it here and now; what lost to another replica (deadlock, unique index) is run again."""
+        if writer.is_closed:
+            raise InboxUnavailable("the store is closed")
+        for left in reversed(range(_TRIES)):
+            try:
+                with self.writing.begin() as connection:
+                    return work(connection)
+            except PoolTimeout:
+                raise InboxUnavailable("every connection to the store is busy") from None
+            except DBAPIError as error:
+                if not left or not _is_lost_race(error):
+                    raise InboxUnavailable(f"the store cannot commit: {cause(error)}") from error
+        raise AssertionError("unreachable")
+
+    def probe(self, connection: Connection) -> None:
+        """Write an empty message to the log."""
+        connection.execute(_LOG)
+
+    def recover(self, connection: Connection) -> int:  # noqa: ARG002 - see below
+        """Nothing: what is being fired may be another replica's. Leases of the dead lapse."""
+        return 0
+
+    def scrub(self) -> bool:
+        """Nothing that a client could do: VACUUM and the server's log are the administrator's."""
+        return True
+
+    def shrink(self, connection: Connection) -> int:  # noqa: ARG002 - see below
+        """Nothing: autovacuum does."""
+        return 0
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Listen on a connection of its own."""
+        from bridge.edges.inbox.hearing import Listener  # noqa: PLC0415 - as above
+
+        self._listener = Listener(self._single, on_news)
+
+    def size(self, connection: Connection) -> int:
+        """The database with its indexes, as its server counts it."""
+        return int(connection.execute(_SIZE).scalar_one())
+
+    def disk(self) -> tuple[int, int] | None:
+        """Only the server knows."""
+        return None
+
+    def close(self) -> None:
+        """Stop listening and close every connection."""
+        if self._listener is not None:
+            self._listener.stop()
+        for engine in (self.reading, self.writing, self._single):
+            engine.dispose()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the log and its index come and go
+        return 0
+
+
+def _is_lost_race(error: DBAPIError) -> bool:
+    """Deadlock, serialization failure, or a row that another replica was quicker to insert."""
+    return getattr(error.orig, "sqlstate", None) in ("40P01", "40001", "23505")
+
+
+def open_store(text: str, password: Password) -> Store:
+    """Open the store that a URL names; raises ConfigError."""
+    url = engines.read_url(text)
+    return PostgresStore(url, password) if engines.is_postgresql(url) else SqliteStore(url)
+
+
+def open_for_migration(text: str, password: Password) -> Engine:
+    """Open a store that may not be there yet; raises ConfigError."""
+    url = engines.read_url(text)
+    if not engines.is_postgresql(url):
+        return engines.open_writer(url)
+    return PostgresStore(url, password).writing
+
+
+class NoLock:
+    """The right to serve a store that any number of processes may serve."""
+
+    def release(self) -> None:
+        """Nothing was taken."""

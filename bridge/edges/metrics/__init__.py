@@ -1,0 +1,298 @@
+"""Every metric of the bridge, and the only importer of prometheus_client.
+
+Base units; labels from closed sets (sources, keys and Airflows of the configuration, routes of the mapping in use,
+`Reason`), every child created as soon as its set is known, so that a rate can be computed from the first event on.
+A help text ends with `Of the store` where every replica tells the same of what they share: take its `max`; all
+others are of one process: take the `sum`. Names and meanings stand in the README; a test compares the two.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from itertools import product
+
+from prometheus_client import (
+    CollectorRegistry,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from bridge import __version__
+from bridge.edges.metrics import labels
+from bridge.edges.metrics.making import Making, create
+from bridge.edges.metrics.tally import Tally
+from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
+from bridge.words.reasons import Reason
+
+_OF_THE_STORE = " Of the store."
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """One registry and what is counted in it."""
+
+    def __init__(self, *, keys_by_source: Mapping[str, Iterable[str]], airflows: Iterable[str]) -> None:
+        """Create every child that the configuration determines."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for every counter, and nobody asks for it
+        self._registry = CollectorRegistry()
+        making = Making(self._registry)
+        self._counter, self._gauge, self._histogram = making.counter, making.gauge, making.histogram
+        self._sources, self._airflows = tuple(keys_by_source), tuple(airflows)
+        self._routes: frozenset[str] = frozenset()
+        self.last_deliveries = dict.fromkeys(self._sources, 0.0)  # Unix seconds; receiving writes, a scrape reads
+        self._intake()
+        self._work()
+        self._backlog()
+        self._store()
+        self._configuration()
+        self._create_children(keys_by_source)
+        ProcessCollector(registry=self._registry)
+
+    def _intake(self) -> None:
+        self.deliveries = self._counter(
+            "deliveries_total", "Authentic webhooks answered with 2xx.", "source", "outcome"
+        )
+        self.last_delivery = self._gauge(
+            "last_delivery_timestamp_seconds", "When the newest authentic webhook came; 0 if none is known.", "source"
+        )
+        self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
+        self.connections = self._gauge("connections", "Connections that are open.", "listener")
+        self.connections_ended = self._counter(
+            "connections_ended_total",
+            "Connections that the bridge ended: broken, slow, or crowded out.",
+            "listener",
+            "reason",
+        )
+        self.verified = self._counter(
+            "signatures_verified_total", "Signatures by the key that made them.", "source", "key"
+        )
+        self.key_old_in_use = self._gauge(
+            "key_old_in_use", "1 while a key that is to be given up still signs webhooks.", "source", "key"
+        )
+        self.key_expires = self._gauge(
+            "key_expires_timestamp_seconds", "When the key stops being accepted; +Inf if never.", "source", "key"
+        )
+        self._committed = Tally(
+            "bridge_committed_seconds", "From a webhook's receipt to its commit, before the answer."
+        )
+        self._registry.register(self._committed)
+        self.commit_seconds = self._histogram("commit_seconds", "Time of one transaction that stored webhooks.")
+        self.commit_rows = Histogram(
+            "bridge_commit_rows",
+            "Webhooks that shared one transaction.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+            registry=self._registry,
+        )
+
+    def _work(self) -> None:
+        self.routed = self._counter("routed_total", "Deliveries by where routing left them.", "source", "state")
+        self.routed_seconds = self._histogram("routed_seconds", "From a webhook's receipt to its triggers.")
+        self.triggers = self._counter(
+            "triggers_total",
+            "Triggers that ended; the route is empty for one no longer in the mapping.",
+            "route",
+            "state",
+        )
+        self.trigger_failures = self._counter("trigger_failures_total", "Triggers that ended as failed.", "reason")
+        self.attempts = self._counter(
+            "attempts_total", "Calls to Airflow by how they ended.", "airflow", "outcome", "reason"
+        )
+        self.attempt_seconds = self._histogram("attempt_seconds", "Time of one call to Airflow.", "airflow")
+        self.fired_seconds = self._histogram(
+            "fired_seconds", "From a webhook's receipt (or a replay) to its DAG run in Airflow."
+        )
+        self.leases_taken_over = self._counter("leases_taken_over_total", "Triggers taken over from a dead process.")
+        self.pruned = self._counter("pruned_total", "Deliveries removed by retention.")
+        self.resealed = self._counter("resealed_total", "Rows brought under the first encryption key.")
+        self.resealing = self._gauge("resealing", "1 while rows are brought under the first encryption key.")
+        self.locked_rows = self._gauge("locked_rows", "Rows that no configured encryption key opened at start.")
+        self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by the part.", "part")
+
+    def _backlog(self) -> None:
+        where = ("state", "source", "airflow")
+        self.waiting = self._gauge("waiting", "Deliveries and triggers that wait." + _OF_THE_STORE, *where)
+        self.oldest_seconds = self._gauge(
+            "oldest_waiting_seconds", "Age of the oldest that waits." + _OF_THE_STORE, *where
+        )
+        self.held = self._gauge("held", "Triggers that wait for a cause to pass." + _OF_THE_STORE, "reason")
+        self.airflow_unavailable = self._gauge(
+            "airflow_unavailable", "1 while nothing is fired at this Airflow.", "airflow"
+        )
+        self.airflow_trouble = self._gauge(
+            "airflow_trouble", "1 for the reason for which nothing is fired at this Airflow.", "airflow", "reason"
+        )
+
+    def _store(self) -> None:
+        self.store_seconds = self._histogram(
+            "store_seconds",
+            "Time of one transaction but intake's, with its wait; `fold` files SQLite's keys.",
+            "operation",
+        )
+        self.store_failures = self._counter(
+            "store_failures_total", "Transactions that the store did not do.", "operation"
+        )
+        self.store_read_at = self._gauge(
+            "store_read_timestamp_seconds", "When what waits was last read from the store."
+        )
+        self.store_bytes = self._gauge("store_bytes", "Size of the store." + _OF_THE_STORE)
+        self.disk_free = self._gauge(
+            "store_disk_free_bytes", "Room left on a SQLite store's volume; NaN for PostgreSQL." + _OF_THE_STORE
+        )
+        self.disk_size = self._gauge(
+            "store_disk_size_bytes", "Size of a SQLite store's volume; NaN for PostgreSQL." + _OF_THE_STORE
+        )
+        for unknown in (self.store_bytes, self.disk_free, self.disk_size):
+            unknown.set(math.nan)
+
+    def _configuration(self) -> None:
+        self.mapping_broken = self._gauge("mapping_broken", "1 while the mapping file cannot be used.")
+        self.mapping_loaded_at = self._gauge("mapping_loaded_timestamp_seconds", "When the mapping in use was loaded.")
+        self.mapping_routes = self._gauge("mapping_routes", "Routes of the mapping in use.")
+        self.mapping_info = self._gauge("mapping_info", "1 for the digest of the mapping in use.", "digest")
+        self.mapping_reloads = self._counter(
+            "mapping_reloads_total", "Changes of the mapping file, by outcome.", "outcome"
+        )
+        self.secrets_broken = self._gauge("secrets_broken", "1 while a file of a secret cannot be used.")
+        self.secrets_loaded_at = self._gauge("secrets_loaded_timestamp_seconds", "When the secrets in use were read.")
+        self.jwks_refreshes = self._counter(
+            "jwks_refreshes_total", "Fetches of a JWKS URL, by outcome.", "source", "key", "outcome"
+        )
+        self.jwks_loaded_at = self._gauge(
+            "jwks_loaded_timestamp_seconds",
+            "When a JWKS URL last answered with usable keys; 0: never.",
+            "source",
+            "key",
+        )
+        self._gauge("build_info", "1 for the version that runs.", "version").labels(__version__).set(1)
+
+    def _create_children(self, keys_by_source: Mapping[str, Iterable[str]]) -> None:
+        for source, keys in keys_by_source.items():
+            create(self.deliveries, [source], labels.ACCEPTED)
+            create(self.refusals, [source], [*labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN])
+            create(self.verified, [source], keys)
+            create(self.routed, [source], labels.ROUTED)
+            for key in keys:
+                self.key_old_in_use.labels(source, key)
+                self.key_expires.labels(source, key).set(math.inf)
+            self.last_delivery.labels(source).set_function(partial(self.last_deliveries.__getitem__, source))
+        self.refusals.labels("", "unknown_source")
+        create(self.connections, labels.LISTENERS)
+        for airflow in self._airflows:
+            for outcome, reasons in labels.ATTEMPTS.items():
+                create(self.attempts, [airflow], [outcome], reasons)
+            self.attempt_seconds.labels(airflow)
+            self.observe_airflow(airflow, None)
+        for counter, words in (
+            (self.trigger_failures, labels.FAILURES),
+            (self.failures, labels.PARTS),
+            (self.mapping_reloads, ("loaded", "refused")),
+            (self.store_failures, labels.STORE_OPERATIONS),
+        ):
+            create(counter, words)
+        create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
+        create(self.store_seconds, labels.STORE_OPERATIONS)
+        create(self.triggers, [""], labels.TRIGGER_ENDS)
+        self._observe_waiting([])
+
+    def observe_commit(self, waited: Iterable[float], seconds: float) -> None:
+        """Count one transaction that stored webhooks, each with its time since receipt; the writer's thread alone."""
+        waits = tuple(waited)
+        self.commit_rows.observe(len(waits))
+        self.commit_seconds.observe(seconds)
+        self._committed.observe(waits)
+
+    def observe_store(self, operation: str, seconds: float, is_done: bool) -> None:
+        """Count one transaction that was asked of the store: `read`, `write` or `fold`."""
+        self.store_seconds.labels(operation).observe(seconds)
+        if not is_done:
+            self.store_failures.labels(operation).inc()
+
+    def observe_backlog(self, waiting: Iterable[Waiting], now: datetime) -> None:
+        """Take over what the store says of what waits."""
+        self._observe_waiting(waiting, now)
+        self.store_read_at.set(now.timestamp())
+
+    def _observe_waiting(self, waiting: Iterable[Waiting], now: datetime | None = None) -> None:
+        received = product([DeliveryState.RECEIVED], self._sources, [""])
+        states = (TriggerState.PENDING, TriggerState.HELD, TriggerState.FIRING)
+        amounts: dict[tuple[str, str, str], int] = dict.fromkeys(
+            [*received, *product(states, [""], ["", *self._airflows])], 0
+        )
+        ages = dict.fromkeys(amounts, 0.0)
+        held = dict.fromkeys(map(str, labels.HELD), 0)
+        for one in waiting:
+            # What is no longer configured is told without its name: labels stay a closed set.
+            source = one.source if one.source in self._sources else ""
+            place = (str(one.state), source, one.airflow if one.airflow in self._airflows else "")
+            amounts[place] = amounts.get(place, 0) + one.amount
+            if now is not None:
+                ages[place] = max(ages.get(place, 0.0), (now - one.oldest_at).total_seconds())
+            if one.state is TriggerState.HELD and one.reason:
+                held[str(one.reason)] = held.get(str(one.reason), 0) + one.amount
+        for place, amount in amounts.items():
+            self.waiting.labels(*place).set(amount)
+            self.oldest_seconds.labels(*place).set(ages[place])
+        for reason, amount in held.items():
+            self.held.labels(reason).set(amount)
+
+    def observe_size(self, size: int, disk: tuple[int, int] | None) -> None:
+        """Take over how large the store is; `disk` is what its volume has free and in all, None if nobody knows."""
+        self.store_bytes.set(size)
+        if disk is not None:
+            self.disk_free.set(disk[0])
+            self.disk_size.set(disk[1])
+
+    def observe_key(self, source: str, key: str, *, expires_at: float | None, is_old_in_use: bool = False) -> None:
+        """Take over until when a key is accepted (Unix seconds), and whether it should not be used any more but is."""
+        self.key_expires.labels(source, key).set(math.inf if expires_at is None else expires_at)
+        self.key_old_in_use.labels(source, key).set(is_old_in_use)
+
+    def expect_key_set(self, source: str, key: str) -> None:
+        """Create the children of a key that is fetched from a JWKS URL."""
+        create(self.jwks_refreshes, [source], [key], labels.FETCHES)
+        self.jwks_loaded_at.labels(source, key)
+
+    def observe_airflow(self, airflow: str, reason: Reason | None) -> None:
+        """Take over whether an Airflow is fired at, and if not, why."""
+        self.airflow_unavailable.labels(airflow).set(reason is not None)
+        for one in {*labels.TROUBLES, reason} - {None}:
+            self.airflow_trouble.labels(airflow, str(one)).set(one is reason)
+
+    def observe_mapping(self, *, digest: str, routes: Collection[str], loaded_at: datetime) -> None:
+        """Take over which mapping is in use; the counts of routes that it no longer has end."""
+        names = frozenset(routes)
+        for route, state in product(self._routes - names, labels.TRIGGER_ENDS):
+            self.triggers.remove(route, state)
+        create(self.triggers, names, labels.TRIGGER_ENDS)
+        self._routes = names
+        self.mapping_info.clear()
+        self.mapping_info.labels(digest).set(1)
+        self.mapping_routes.set(len(routes))
+        self.mapping_broken.set(0)
+        self.mapping_loaded_at.set(loaded_at.timestamp())
+
+    def count_ended(self, route: str, state: TriggerState, reason: Reason | None) -> None:
+        """Count a trigger that ended, and what it failed of; one that did not end counts nothing."""
+        if state not in labels.TRIGGER_ENDS:
+            return
+        self.triggers.labels(route if route in self._routes else "", state).inc()
+        if state is TriggerState.FAILED:
+            self.trigger_failures.labels(str(reason or "")).inc()
+
+    def count_attempt(self, airflow: str, attempt: Attempt) -> None:
+        """Count one call to Airflow."""
+        self.attempts.labels(airflow, attempt.outcome, str(attempt.reason or "")).inc()
+        self.attempt_seconds.labels(airflow).observe(attempt.seconds)
+
+    def observe_fired(self, since: datetime, now: datetime) -> None:
+        """Count how long a DAG run took to be made; the clocks of two replicas may disagree."""
+        self.fired_seconds.observe(max(0.0, (now - since).total_seconds()))
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,34 @@
+"""Makes the bridge's metrics: one prefix, one registry, one set of buckets; and their children."""
+
+from collections.abc import Iterable
+from itertools import product
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from bridge.edges.metrics.tally import SECONDS
+
+
+class Making:
+    """What is made belongs to one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Make nothing yet."""
+        self._registry = registry
+
+    def counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        """Make a counter; its name ends with `_total`."""
+        return Counter(f"bridge_{name}", meaning, labels, registry=self._registry)
+
+    def gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        """Make a gauge."""
+        return Gauge(f"bridge_{name}", meaning, labels, registry=self._registry)
+
+    def histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+        """Make a histogram of seconds."""
+        return Histogram(f"bridge_{name}", meaning, labels, buckets=SECONDS, registry=self._registry)
+
+
+def create(metric: Counter | Gauge | Histogram, *words: Iterable[str]) -> None:
+    """Create the children of every combination of these words."""
+    for values in product(*words):
+        metric.labels(*map(str, values))

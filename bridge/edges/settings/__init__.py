@@ -1,0 +1,10 @@
+"""What the person who runs the service sets: `BRIDGE_*` variables and `config/bridge.yaml`.
+
+An edge: it reads secret files. Everything is checked at start, all mistakes at once, and no message,
+repr or error ever holds a secret.
+"""
+
+from bridge.edges.settings.config import Config, Source, read_config
+from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment
+
+__all__ = ["Config", "Environment", "Setting", "Source", "list_settings", "read_config", "read_environment"]

@@ -1,0 +1,170 @@
+"""bridge.yaml: where webhooks come from and which Airflows there are.
+
+Strict: an unknown key, a missing secret, a scheme that nobody named is an error at start. A source without a
+secret cannot be written down.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from bridge.edges.settings.fields import (
+    Entry,
+    Name,
+    PublicField,
+    ReadableFile,
+    Seconds,
+    SecretField,
+    Url,
+    looking_at,
+)
+from bridge.edges.settings.origins import (
+    PROXIES,
+    CertificateField,
+    LimitsForm,
+    Networks,
+    ProxiesForm,
+    build_origin,
+)
+from bridge.edges.settings.signatures import SignatureForm
+from bridge.rules import yamltree
+from bridge.rules.event import Redaction
+from bridge.rules.origin import Origin, Proxies
+from bridge.rules.pacing import NO_QUOTA, Quota
+from bridge.rules.signature import SignatureCheck
+from bridge.words.targets import AirflowAuth, AirflowTarget, PlanasonixApi
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused.
+
+    `redaction`: what is taken out of every body before it is written.
+    """
+
+    name: str
+    verifier: SignatureCheck
+    keeps_stale: bool = True
+    api: PlanasonixApi | None = None
+    origin: Origin | None = None
+    quota: Quota = NO_QUOTA
+    redaction: Redaction | None = None
+
+    def kept(self, body: bytes) -> bytes:
+        """Return what may be stored and shown of a body."""
+        return body if self.redaction is None else self.redaction.body(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What bridge.yaml says, with every secret resolved."""
+
+    sources: dict[str, Source]
+    airflows: dict[str, AirflowTarget]
+    proxies: Proxies
+    secret_files: tuple[Path, ...] = ()
+
+
+def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
+    """Return what bridge.yaml says; reads the secret files it names (relative ones from `base_dir`).
+
+    Raises ConfigError with every mistake and its place in the file.
+    """
+    tree = yamltree.parse(text, file=file)
+    with looking_at(environ, base_dir) as secret_files:
+        context = {PROXIES: isinstance(tree.value, dict) and PROXIES in tree.value}
+        written = yamltree.validate(_File, tree, context=context)
+    return Config(
+        sources={name: entry.build(name) for name, entry in written.sources.items()},
+        airflows={name: entry.build(name) for name, entry in written.airflow.items()},
+        proxies=written.proxies.build() if written.proxies else Proxies(),
+        secret_files=tuple(dict.fromkeys(secret_files)),
+    )
+
+
+class _Api(Entry):
+    url: Url
+    key: SecretField
+    timeout_seconds: Seconds = 10.0
+
+
+def _redaction(pointers: object) -> object:
+    if not isinstance(pointers, list) or not all(isinstance(one, str) for one in pointers):
+        raise ValueError("give a list of JSON pointers, e.g. [/data/parameters/email]")
+    return Redaction.of(pointers)
+
+
+class _Source(Entry):
+    signature: SignatureForm
+    stale: Literal["keep", "reject"] = "keep"
+    api: _Api | None = None
+    allow_addresses: Networks | None = None
+    client_certificate: CertificateField = None
+    limits: LimitsForm = LimitsForm()
+    redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
+
+    def build(self, name: str) -> Source:
+        return Source(
+            name,
+            self.signature.build(),
+            self.stale == "keep",
+            PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None,
+            build_origin(self.allow_addresses, self.client_certificate),
+            self.limits.build(),
+            self.redact,
+        )
+
+
+class _Auth(Entry):
+    username: PublicField | None = None
+    password: SecretField | None = None
+    token: SecretField | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        has_user, has_password = self.username is not None, self.password is not None
+        if has_user != has_password or has_user == (self.token is not None):
+            raise ValueError("give username and password, or token")
+        return self
+
+
+def _as_text(version: object) -> object:
+    return str(version) if isinstance(version, int) else version
+
+
+class _Airflow(Entry):
+    """One Airflow. The fields are those of `AirflowTarget`, and so are the defaults."""
+
+    url: Url
+    auth: _Auth | None = None
+    version: Annotated[Literal["auto", "2", "3"], BeforeValidator(_as_text)] = "auto"
+    concurrency: int = Field(4, ge=1, le=256)
+    rate: float = Field(10.0, gt=0, le=1000)
+    connect_seconds: Seconds = 3.0
+    read_seconds: Seconds = 15.0
+    deadline_seconds: Seconds = 20.0
+    max_conf_bytes: int = Field(262_144, ge=1024, le=16_777_216)
+    ca_file: ReadableFile | None = None
+    client_cert_file: ReadableFile | None = None
+    client_key_file: ReadableFile | None = None
+    verify_tls: bool = True
+
+    def build(self, name: str) -> AirflowTarget:
+        given = {field: getattr(self, field) for field in type(self).model_fields if field not in ("url", "auth")}
+        auth = AirflowAuth(**dict(self.auth)) if self.auth else AirflowAuth()
+        return AirflowTarget(name=name, url=self.url, auth=auth, **given)
+
+    @model_validator(mode="after")
+    def _has_certificate(self) -> Self:
+        if self.client_key_file is not None and self.client_cert_file is None:
+            raise ValueError("client_key_file needs client_cert_file")
+        return self
+
+
+class _File(Entry):
+    sources: dict[Name, _Source] = Field(min_length=1)
+    airflow: dict[Name, _Airflow] = Field(min_length=1)
+    proxies: ProxiesForm | None = None

@@ -1,0 +1,203 @@
+"""Process settings: `BRIDGE_X`, or `BRIDGE_X_FILE` naming a file that holds the value.
+
+Plain pydantic, not pydantic-settings: both spellings, unknown names and all errors at once would have to be
+written around it anyway, and it costs start-up 27 ms more.
+"""
+
+import difflib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from bridge.edges.settings.secrets import read_file, read_variable
+from bridge.rules.sealing import Ring, read_keys
+from bridge.rules.signature import check_secret
+from bridge.words.errors import ConfigError, Problem
+from bridge.words.targets import Secret
+
+PREFIX = "BRIDGE_"
+_FILE = "_FILE"
+_is_service_link = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT\w*)|PORT_[0-9]+_(TCP|UDP)\w*)").fullmatch
+_SERVICE_LINK = (
+    "comes from a Kubernetes Service named `bridge`: set `enableServiceLinks: false` in the pod, or rename the Service"
+)
+_DATABASES = re.compile(r"(sqlite|postgresql|postgres)(\+[a-z0-9_]+)?://")
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _database_url(value: object) -> object:
+    if isinstance(value, str) and not _DATABASES.match(value):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return value
+
+
+def _admin_token(value: object) -> object:
+    if isinstance(value, str):
+        if trouble := check_secret(value):
+            raise ValueError(trouble)
+        return Secret(value)
+    return value
+
+
+def _encryption_keys(value: object) -> object:
+    return read_keys(value) if isinstance(value, str) else value
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Environment(BaseModel):
+    """The settings of one process. Field `x` is the variable `BRIDGE_X`; the descriptions are the README's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    database_url: Annotated[str, BeforeValidator(_database_url)] = Field(
+        "sqlite:///./bridge.db",
+        repr=False,
+        description="Where deliveries and triggers are stored: `sqlite:///path`, or `postgresql://user@host/database`.",
+    )
+    database_password_file: Path | None = Field(
+        None,
+        description="File with PostgreSQL's password, instead of one in the URL; read at every new connection.",
+    )
+    encryption_keys: Annotated[dict[str, bytes] | None, BeforeValidator(_encryption_keys)] = Field(
+        None,
+        repr=False,
+        description="Encrypt stored payloads: `ID:KEY`, blanks between several; the first one encrypts, all decrypt.",
+    )
+    host: str = Field("0.0.0.0", min_length=1, description="Address of the public listener.")  # noqa: S104
+    port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
+    admin_host: str = Field("127.0.0.1", min_length=1, description="Address of the admin listener.")
+    admin_port: Port = Field(8081, description="Port of the admin listener (pages, API, metrics); 0 as above.")
+    admin_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
+        None, description="Bearer token of the admin listener, 24 bytes or more; without it, only loopback is served."
+    )
+    config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
+    mapping: Path = Field(Path("config/mapping.yaml"), description="Routes; reloaded while running.")
+    retention_days: int = Field(30, ge=1, le=36_500, description="Settled deliveries are deleted after so many days.")
+    lease_seconds: float = Field(
+        30, ge=1, le=3600, description="How long a trigger stays with a process that stopped responding."
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="A larger webhook body is answered 413.")
+    body_seconds: Seconds = Field(10, description="A webhook body must have arrived completely after so long.")
+    max_connections: int = Field(
+        1000, ge=8, le=100_000, description="Connections per listener; who has waited longest gives way to the next."
+    )
+    max_head_bytes: int = Field(
+        65_536, ge=4096, le=1_048_576, description="A larger head of a request is answered 400."
+    )
+    max_headers: int = Field(100, ge=16, le=10_000, description="A request with more headers is answered 400.")
+    head_seconds: Seconds = Field(10, description="The head of a request must have arrived completely after so long.")
+    idle_seconds: Seconds = Field(5, description="A connection without a request is closed after so long.")
+    intake_limit: int = Field(4096, ge=1, description="Webhooks that may wait for a commit; one more is answered 503.")
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="After SIGTERM `/readyz` is red, yet webhooks are taken in so long: balancers need time to see.",
+    )
+    shutdown_seconds: float = Field(
+        20, ge=0, le=3600, description="How long everything under way may take to end after that, all in all."
+    )
+    max_hops: int = Field(3, ge=1, description="DAG runs in a row that may start each other before `loop_guard`.")
+    metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="`debug`, `info`, `warning` or `error`."
+    )
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
+        "auto", description="`json`, `console`, or `auto`: JSON unless the log goes to a terminal."
+    )
+
+    def ring(self) -> Ring:
+        """Return the keys for stored payloads."""
+        return Ring(self.encryption_keys or {}, secrets.token_bytes)
+
+    def database_password(self) -> str | None:
+        """Return the password as its file has it now, None without a file; ValueError if it cannot be read."""
+        return None if self.database_password_file is None else read_file(self.database_password_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the README's table of settings."""
+
+    name: str
+    default: str
+    description: str
+
+
+def list_settings() -> tuple[Setting, ...]:
+    """Return every process setting, in the order of the README."""
+    return tuple(
+        Setting(_variable(name), _as_text(field.default), field.description or "")
+        for name, field in Environment.model_fields.items()
+    )
+
+
+def read_environment(environ: Mapping[str, str]) -> Environment:
+    """Return the settings that these variables spell; ConfigError lists everything that is wrong with them."""
+    problems: list[str] = []
+    given: dict[str, str] = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        try:
+            field = _field_of(variable)
+            if field in given:
+                raise ValueError(f"is set beside {_variable(field)}; use one of them")
+            given[field] = _value_of(environ, variable, field)
+        except ValueError as error:
+            problems.append(f"{variable}: {error}")
+    try:
+        settings = Environment.model_validate(given)
+    except ValidationError as error:
+        problems += [
+            f"{_variable(str(fault['loc'][0]))}: {_sentence(fault['msg'])}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+    if problems:
+        raise ConfigError([Problem("environment", 0, 0, problem) for problem in problems])
+    return settings
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _as_text(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _field_of(variable: str) -> str:
+    """Return the field that a variable sets, directly or as `_FILE`; ValueError with the nearest name."""
+    known = {_variable(name): name for name in Environment.model_fields}
+    for spelling in (variable, variable.removesuffix(_FILE)):
+        if spelling in known:
+            return known[spelling]
+    if _is_service_link(variable):
+        raise ValueError(_SERVICE_LINK)
+    nearest = difflib.get_close_matches(variable, [*known, *(name + _FILE for name in known)], n=1)
+    raise ValueError("unknown setting" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+
+
+def _value_of(environ: Mapping[str, str], variable: str, field: str) -> str:
+    value = read_variable(environ, variable)
+    if variable != _variable(field):
+        return read_file(Path(value))
+    if field == "port" and value.startswith(("tcp://", "udp://")):
+        raise ValueError(_SERVICE_LINK)
+    return value
+
+
+def _sentence(message: str) -> str:
+    """Drop pydantic's preface; what is left names the rule and never the value."""
+    return message.removeprefix("Value error, ")

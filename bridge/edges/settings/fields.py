@@ -1,0 +1,127 @@
+"""The kinds of values in bridge.yaml: secrets by reference, URLs, files, names.
+
+References lead to an environment and a folder, which `looking_at` sets while one file is validated: so a missing
+secret is reported like any other mistake, with its place, and all of them at once.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from bridge.edges.settings.secrets import read_file, read_variable
+from bridge.words.targets import Secret
+
+_HOW = "give {env: NAME} or {file: PATH}"
+_LITERAL = f"a secret is never written in this file; {_HOW}"
+_is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
+_is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
+
+
+class Entry(BaseModel):
+    """One mapping of bridge.yaml: unknown keys are mistakes, and no message shows what was given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    environ: Mapping[str, str]
+    base_dir: Path
+    secret_files: list[Path]
+
+
+_outside: ContextVar[_Outside] = ContextVar("outside")
+
+
+@contextmanager
+def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[list[Path]]:
+    """Let references lead to this environment and this folder; gives the files of secrets, as they are read."""
+    outside = _Outside(environ, base_dir, [])
+    token = _outside.set(outside)
+    try:
+        yield outside.secret_files
+    finally:
+        _outside.reset(token)
+
+
+def resolve(reference: object) -> Secret:
+    """Return the secret that `{env: NAME}` or `{file: PATH}` points to; ValueError without showing any of it."""
+    outside = _outside.get()
+    given = reference if isinstance(reference, dict) else {}
+    match {name: value for name, value in given.items() if value is not None}:
+        case {"env": str(name), **rest} if not rest:
+            return Secret(read_variable(outside.environ, name))
+        case {"file": str(path), **rest} if not rest:
+            outside.secret_files.append(outside.base_dir / path)
+            return Secret(read_file(outside.secret_files[-1]))
+    raise ValueError(_HOW if given else _LITERAL)
+
+
+def _public_or_secret(given: object) -> Secret:
+    return Secret(given) if isinstance(given, str) and given else resolve(given)
+
+
+def _url(text: str) -> str:
+    """Check an http(s) URL without user, query or fragment; return it without a final slash."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isascii() or not text.isprintable():
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or password")
+    if parts.query or parts.fragment or " " in text or not _is_host(parts.netloc):
+        raise ValueError("must be scheme, host, port and path only")
+    return text.rstrip("/")
+
+
+def _jwks_url(text: str) -> str:
+    """Check the URL of a key set: https, or http on this machine alone, since who answers decides who is believed."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+        is_own = parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        is_own = False
+    parts = urlsplit(_url(text.partition("?")[0]))  # a query is allowed here: some providers tell tenants by it
+    if not text.isascii() or not text.isprintable() or " " in text or "#" in text:
+        raise ValueError("must be scheme, host, port, path and query only")
+    if parts.scheme != "https" and not is_own:
+        raise ValueError("must begin with https://; http:// is for a loopback address only")
+    return text
+
+
+def _file(text: str) -> str:
+    """Return the path, checked to be a file that can be read now."""
+    path = _outside.get().base_dir / text
+    try:
+        with path.open("rb"):
+            return str(path)
+    except OSError as error:
+        raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
+
+
+def _name(text: str) -> str:
+    """Check a name that becomes part of a URL or a metric label."""
+    if not _is_name(text):
+        raise ValueError(f"{text[:64]!r} is not a name: letters, digits, `-` and `_`, at most 64")
+    return text
+
+
+SecretField = Annotated[Secret, BeforeValidator(resolve)]
+PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
+Url = Annotated[str, AfterValidator(_url)]
+ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+JwksUrlText = Annotated[str, AfterValidator(_jwks_url)]
+Name = Annotated[str, AfterValidator(_name)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
