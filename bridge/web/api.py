@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__
+from bridge.chores.encryption import Resealing
+from bridge.chores.key_sets import KeySetState
+from bridge.chores.mapping_file import MappingFile
+from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
 from bridge.erasing import Erasure, erase, facts, look
-from bridge.fetching import KeySetState
 from bridge.firing import Dispatcher
-from bridge.reloading import MappingFile
 from bridge.replaying import Order, replay, select
-from bridge.resealing import Resealing
-from bridge.rotating import SecretsState
 from bridge.routing import subject
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan

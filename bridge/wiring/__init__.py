@@ -20,24 +20,24 @@ from pathlib import Path
 
 import structlog
 
+from bridge.chores.clock import Timekeeping
+from bridge.chores.encryption import Resealing
+from bridge.chores.gauges import Watching
+from bridge.chores.key_reminders import Reminding
+from bridge.chores.key_sets import Fetching
+from bridge.chores.mapping_file import MappingFile
+from bridge.chores.retention import Upkeep
+from bridge.chores.secret_files import Rotating
 from bridge.edges import inbox as inboxes
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
-from bridge.fetching import Fetching
 from bridge.firing import Dispatcher
 from bridge.listening import Server, address, listen, server
 from bridge.receiving import Receiving
-from bridge.reloading import MappingFile
-from bridge.reminding import Reminding
-from bridge.resealing import Resealing
-from bridge.rotating import Rotating
 from bridge.routing import Router
-from bridge.timekeeping import Timekeeping
-from bridge.upkeep import Upkeep
-from bridge.watching import Watching
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks

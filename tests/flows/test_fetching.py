@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bridge.chores.key_sets import EVERY_SECONDS, FetchedSet, Fetching
 from bridge.edges import logs
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
-from bridge.fetching import EVERY_SECONDS, FetchedSet, Fetching
 from bridge.receiving import Receiving
 from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused

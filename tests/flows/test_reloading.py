@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.chores.mapping_file import MappingFile
 from bridge.edges.metrics import Metrics
-from bridge.reloading import MappingFile
 from bridge.words.errors import ConfigError
 from tests.edges.inbox.support import wait_for
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.chores.key_reminders import Reminding
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.ids import first_id
 from bridge.edges.metrics import Metrics
-from bridge.reminding import Reminding
 from bridge.rules.signature import PRESETS, Key, SignatureCheck, make_verifier
 from tests.edges.inbox.support import Store, stored
 

@@ -4,9 +4,9 @@ import os
 import time
 from pathlib import Path
 
+from bridge.chores.encryption import Resealing
 from bridge.edges.inbox import Inbox, deliveries, vault
 from bridge.edges.metrics import Metrics
-from bridge.resealing import Resealing
 from bridge.rules.sealing import Ring
 from tests.edges.inbox.support import accept, add, stored, wait_for
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.chores.secret_files import Rotating
 from bridge.edges.metrics import Metrics
-from bridge.rotating import Rotating
 from bridge.words.errors import ConfigError, Problem
 
 

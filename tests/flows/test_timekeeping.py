@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.chores.clock import Timekeeping
 from bridge.edges.inbox import Inbox, prepare
 from bridge.edges.metrics import Metrics
-from bridge.timekeeping import Timekeeping
 from tests.edges.inbox.support import Store, add, claim, stored
 
 _NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -3,9 +3,9 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+from bridge.chores.retention import Upkeep
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.upkeep import Upkeep
 from tests.edges.inbox.support import Store, accept, stored, wait_for
 
 

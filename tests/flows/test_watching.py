@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.chores.gauges import Watching
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.watching import Watching
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 from tests.edges.inbox.support import Store, accept, add, stored, wait_for

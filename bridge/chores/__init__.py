@@ -1,0 +1,1 @@
+"""The background duties that no webhook waits for, each named after the thing that it looks after."""
