@@ -170,7 +170,7 @@ def explain(
 def _stored(environment: object, delivery_id: str) -> "Subject":
     from bridge.cli import context
     from bridge.edges.inbox import deliveries
-    from bridge.routing import subject
+    from bridge.flows.routing import subject
     from bridge.words.errors import NotThere
 
     with context.store(environment) as inbox:  # type: ignore[arg-type]

@@ -24,8 +24,8 @@ def erase(
 ) -> None:
     """Remove an event's payload and conf for good. A copy of it stays a duplicate, and the audit log keeps the line."""
     from bridge.cli import context
-    from bridge.erasing import Erasure, facts, look
-    from bridge.erasing import erase as carry_out
+    from bridge.flows.erasing import Erasure, facts, look
+    from bridge.flows.erasing import erase as carry_out
 
     with context.store(context.environment()) as inbox:
         found = look(inbox, source=source, event_id=event_id)

@@ -30,8 +30,8 @@ def replay(
     """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it."""
     from bridge.cli import context
     from bridge.edges.inbox import browsing
-    from bridge.replaying import Order, select
-    from bridge.replaying import replay as carry_out
+    from bridge.flows.replaying import Order, select
+    from bridge.flows.replaying import replay as carry_out
 
     with context.store(context.environment()) as inbox:
         chosen = list(ids or [])

@@ -17,10 +17,10 @@ from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
-from bridge.erasing import Erasure, erase, facts, look
-from bridge.firing import Dispatcher
-from bridge.replaying import Order, replay, select
-from bridge.routing import subject
+from bridge.flows.erasing import Erasure, erase, facts, look
+from bridge.flows.firing import Dispatcher
+from bridge.flows.replaying import Order, replay, select
+from bridge.flows.routing import subject
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
 from bridge.words.errors import BadFilter, NotThere

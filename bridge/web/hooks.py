@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from bridge.edges.metrics import Metrics
-from bridge.receiving import Receipt, Receiving
+from bridge.flows.receiving import Receipt, Receiving
 from bridge.web.patience import Patience
 from bridge.words.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 

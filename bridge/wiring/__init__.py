@@ -34,10 +34,10 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
-from bridge.firing import Dispatcher
+from bridge.flows.firing import Dispatcher
+from bridge.flows.receiving import Receiving
+from bridge.flows.routing import Router
 from bridge.listening import Server, address, listen, server
-from bridge.receiving import Receiving
-from bridge.routing import Router
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.receiving import Receipt, Receiving
+from bridge.flows.receiving import Receipt, Receiving
 from tests.edges.inbox.support import settle
 
 

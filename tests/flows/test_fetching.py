@@ -13,7 +13,7 @@ from bridge.edges import logs
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
-from bridge.receiving import Receiving
+from bridge.flows.receiving import Receiving
 from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused
 from bridge.words.targets import JwksUrl

@@ -13,8 +13,8 @@ import pytest
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.metrics import Metrics
-from bridge.firing import Dispatcher
-from bridge.firing.lane import Lane
+from bridge.flows.firing import Dispatcher
+from bridge.flows.firing.lane import Lane
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
 from bridge.words.reasons import Reason

@@ -10,7 +10,7 @@ import pytest
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
-from bridge.receiving import Receipt, Receiving
+from bridge.flows.receiving import Receipt, Receiving
 from bridge.rules.event import Redaction
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
 from bridge.words.errors import InboxUnavailable, Refused

@@ -7,7 +7,7 @@ import pytest
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.replays import Replayed
-from bridge.replaying import Order, replay, select
+from bridge.flows.replaying import Order, replay, select
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import TriggerState
 from tests.edges.inbox.support import Store, accept, add, stored

@@ -13,7 +13,7 @@ import pytest
 from bridge.edges.inbox import Inbox, browsing, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.routing import BATCH, Router, subject
+from bridge.flows.routing import BATCH, Router, subject
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
 from bridge.rules.sealing import Ring

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Source
-from bridge.receiving import Receiving
+from bridge.flows.receiving import Receiving
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
 from bridge.web.hooks import Hooks
 from tests.edges.inbox.support import empty_store

@@ -17,7 +17,7 @@ import structlog
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.deliveries import Postponed, postpone, renew
 from bridge.edges.metrics import Metrics
-from bridge.routing.drafts import postponed
+from bridge.flows.routing.drafts import postponed
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery
 

@@ -22,8 +22,8 @@ from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routi
 from bridge.edges.inbox.triggers import NewTrigger, recent_starts
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
-from bridge.routing.lookups import Lookups
+from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
+from bridge.flows.routing.lookups import Lookups
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping as RouteMap

@@ -25,8 +25,8 @@ import structlog
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, triggers
 from bridge.edges.metrics import Metrics
-from bridge.firing.lane import Lane
-from bridge.firing.recording import record
+from bridge.flows.firing.lane import Lane
+from bridge.flows.firing.recording import record
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
