@@ -25,7 +25,7 @@ IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "airflow_client": "bridge.edges.airflow",
     "alembic": "bridge.edges.inbox",
     "cryptography": ("bridge.rules.signature", "bridge.rules.sealing"),
-    "httptools": "bridge.listening",
+    "httptools": "bridge.web.server",
     "httpx": ("bridge.edges.planasonix", "bridge.edges.jwks"),
     "jinja2": "bridge.rules.rendering",
     "jwt": "bridge.rules.signature",
@@ -38,7 +38,7 @@ IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "starlette": "bridge.web",
     "typer": "bridge.cli",
     "urllib3": "bridge.edges.airflow",
-    "uvicorn": "bridge.listening",
+    "uvicorn": "bridge.web.server",
     "uvloop": "bridge.wiring",
 }
 # May be used anywhere above the rules: they reach nothing outside.

@@ -37,11 +37,11 @@ from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
 from bridge.flows.receiving import Receiving
 from bridge.flows.routing import Router
-from bridge.listening import Server, address, listen, server
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
+from bridge.web.server import Server, address, listen, server
 from bridge.wiring.preparing import bounds, check_admin, on_signals, warn_of_keys
 
 _log = structlog.get_logger("bridge")

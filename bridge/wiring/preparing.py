@@ -10,9 +10,9 @@ import time
 import structlog
 
 from bridge.edges.settings import Config, Environment
-from bridge.listening import Bounds
 from bridge.rules.signature import advise
 from bridge.web.admin import MOST_BYTES
+from bridge.web.server import Bounds
 from bridge.words.errors import ConfigError, Problem
 
 _log = structlog.get_logger("bridge")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bridge.listening.crowd import Crowd
+from bridge.web.server.crowd import Crowd
 
 
 @dataclass(eq=False)

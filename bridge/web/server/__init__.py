@@ -14,9 +14,9 @@ import structlog
 import uvicorn
 
 from bridge.edges.metrics import Metrics
-from bridge.listening.answering import Take
-from bridge.listening.crowd import Bounds, Crowd
-from bridge.listening.guard import GuardedProtocol
+from bridge.web.server.answering import Take
+from bridge.web.server.crowd import Bounds, Crowd
+from bridge.web.server.guard import GuardedProtocol
 from bridge.words.errors import ConfigError, Problem
 
 __all__ = ["Bounds", "Server", "address", "listen", "server"]

@@ -13,10 +13,10 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bridge.listening.answering import Cycle, Take, begin
-from bridge.listening.crowd import Bounds, Crowd
-from bridge.listening.refusing import BAD_REQUEST, NO_TRAILERS, Refused
 from bridge.rules.origin import read_address, whose
+from bridge.web.server.answering import Cycle, Take, begin
+from bridge.web.server.crowd import Bounds, Crowd
+from bridge.web.server.refusing import BAD_REQUEST, NO_TRAILERS, Refused
 
 # A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
 # a reset, of which a proxy would make 502.
