@@ -11,8 +11,8 @@ import pytest
 import structlog
 
 from deploy.demo.processes import free_port as find_free_port
-from tests.airflow_server import AirflowServer, PostgresServer
-from tests.fault_proxy import FaultProxy
+from tests.support.airflow_server import AirflowServer, PostgresServer
+from tests.support.fault_proxy import FaultProxy
 
 _NUMBERS = itertools.count(1)
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.settings import Config, Environment, Source, read_config, read_environment
+from bridge.edges.settings import Config, Environment, read_config, read_environment
 from bridge.rules.mapping import Mapping, read
+from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
 
 

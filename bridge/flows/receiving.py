@@ -17,10 +17,10 @@ from bridge.edges.inbox.ids import delivery_text
 from bridge.edges.inbox.intake import Stored
 from bridge.edges.metrics import Metrics
 from bridge.edges.metrics.labels import ACCEPTED
-from bridge.edges.settings import Source
 from bridge.rules import event
 from bridge.rules.origin import NO_PROXIES, Proxies, whose
 from bridge.rules.pacing import Quotas
+from bridge.rules.sources import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason

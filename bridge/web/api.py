@@ -16,13 +16,13 @@ from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
 from bridge.edges.metrics import Metrics
-from bridge.edges.settings import Source
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
 from bridge.flows.replaying import Order, replay, select
 from bridge.flows.routing import subject
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
+from bridge.rules.sources import Source
 from bridge.words.errors import BadFilter, NotThere
 
 _PAGE = 50

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.airflow_server.postgres import PostgresServer
 from tests.bench import machine, servers
 from tests.bench.load import CONNECTIONS, Load, Requests, send
-from tests.service import SECRET, BridgeProcess
+from tests.support.airflow_server.postgres import PostgresServer
+from tests.support.service import SECRET, BridgeProcess
 
 MOST_A_SECOND = 40_000  # more than any server here has answered: requests are made for so many
 MOST_SUSTAINED = 20_000

@@ -19,8 +19,8 @@ from typing import Any
 from deploy.demo.processes import free_port
 from tests.bench import machine, servers
 from tests.bench.load import Requests, send_all
-from tests.service import BridgeProcess, body, wait_for
-from tests.standin import TOKEN, Standin
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.support.standin import TOKEN, Standin
 
 _AT_ONCE = 16
 _ANSWER_SECONDS = 0.04

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from tests.bench import acks, machine, servers
 from tests.bench.acks import MOST_A_SECOND, WARM_UP_SECONDS, pinned
 from tests.bench.load import PATH, Requests, send, send_all
-from tests.service import BridgeProcess, wait_for
+from tests.support.service import BridgeProcess, wait_for
 
 _IDLE_SECONDS = 10.0
 _SLOW = 500

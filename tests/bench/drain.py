@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from tests.airflow_server import AirflowServer
 from tests.bench import machine, servers
-from tests.service import BridgeProcess, body, wait_for
+from tests.support.airflow_server import AirflowServer
+from tests.support.service import BridgeProcess, body, wait_for
 
 _PIPELINE = "pl_01hqxyz"
 _DAG = "refresh_sales_marts"

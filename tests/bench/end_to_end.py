@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tests.airflow_server import AirflowServer
 from tests.bench import machine, servers
-from tests.service import BridgeProcess, body, wait_for
+from tests.support.airflow_server import AirflowServer
+from tests.support.service import BridgeProcess, body, wait_for
 
 _PIPELINE = "pl_01hqxyz"
 _DAG = "refresh_sales_marts"

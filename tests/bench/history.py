@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from bridge.edges.inbox import Inbox, prepare, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.words.model import DeliveryState
-from tests.airflow_server.postgres import PostgresServer
 from tests.bench import acks, filling, machine, servers
 from tests.bench.load import Requests, send
-from tests.edges.inbox.support import accept, attempt, claim, new_trigger, settlement
+from tests.support.airflow_server.postgres import PostgresServer
+from tests.support.store import accept, attempt, claim, new_trigger, settlement
 
 _CLAIMS = 2_000
 _AT_ONCE = 8

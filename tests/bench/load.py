@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
-from tests.service import SECRET
+from tests.support.service import SECRET
 
 CONNECTIONS = 64
 PATH = "/hooks/planasonix"

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from deploy.demo.airflow import PYTHON, REPOSITORY
 from deploy.demo.processes import DidNotStart, Process, free_port, wait_until
-from tests.airflow_server import AirflowServer
 from tests.bench import machine, servers
 from tests.bench.acks import WARM_UP_SECONDS, pinned
 from tests.bench.load import PATH, Requests, send
-from tests.service import SECRET
+from tests.support.airflow_server import AirflowServer
+from tests.support.service import SECRET
 
 NODE_RED = "node-red@4.1.8"  # the newest for Node.js 20
 _PLACE = REPOSITORY / ".cache" / "peers"

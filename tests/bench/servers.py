@@ -13,8 +13,8 @@ import psycopg
 
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port, wait_until
-from tests.airflow_server.postgres import PostgresServer
-from tests.service import BridgeProcess
+from tests.support.airflow_server.postgres import PostgresServer
+from tests.support.service import BridgeProcess
 
 FOLDER = REPOSITORY / ".cache" / "bench"
 MATCHES = "routes:\n  - pipeline: pl_01hqxyz\n    dag: refresh_sales_marts\n"

@@ -9,7 +9,7 @@ import httpx
 
 from deploy.demo.airflow import REPOSITORY
 from tests.bench import machine, servers
-from tests.service import BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 
 _IDLE_SECONDS = 10.0
 _POLL_SECONDS = 0.002

@@ -8,7 +8,7 @@ import certifi
 
 from deploy.demo.processes import free_port
 from tests.chart.support import Manifest, Projected, of_kind
-from tests.service import COMMAND, SECRET, TOKEN
+from tests.support.service import COMMAND, SECRET, TOKEN
 
 SECRETS = {
     "webhook-secret": SECRET,

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.airflow_server import PostgresServer
 from tests.chart.pod import Pod
 from tests.chart.support import Projected, of_kind, render
-from tests.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.airflow_server import PostgresServer
+from tests.support.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
+from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 DAGS = ("dag_one", "dag_two", "dag_three", "dag_four")

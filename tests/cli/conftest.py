@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.edges.inbox.support import empty_store
-from tests.service import COMMAND, CONFIG, SECRET, TOKEN
+from tests.support.service import COMMAND, CONFIG, SECRET, TOKEN
+from tests.support.store import empty_store
 
 MAPPING = """\
 routes:

@@ -8,9 +8,9 @@ import pytest
 
 from bridge.edges.inbox import Inbox
 from tests.cli.conftest import Place
-from tests.edges.inbox.support import Store, add, stored
-from tests.service import COMMAND, BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.standin import Standin
+from tests.support.store import Store, add, stored
 
 pytestmark = pytest.mark.crash
 COMMANDS = ("serve", "check", "explain", "send", "deliveries", "triggers", "replay", "migrate", "schema")

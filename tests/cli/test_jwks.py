@@ -6,7 +6,7 @@ import pytest
 
 from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
-from tests.jwks_server import JwksServer, Pair
+from tests.support.jwks_server import JwksServer, Pair
 
 ONE, TWO, OTHER = Pair.make("2025"), Pair.make("2026"), Pair.make("elliptic", "ES256")
 CONFIG = """\

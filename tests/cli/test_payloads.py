@@ -7,7 +7,7 @@ import pytest
 from bridge.edges.inbox import Inbox, deliveries
 from bridge.rules.sealing import Ring, read_keys
 from tests.cli.conftest import Place
-from tests.edges.inbox.support import add, stored
+from tests.support.store import add, stored
 
 WHY = ("--source", "planasonix", "--reason", "ticket 4711")
 

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.airflow_server import PostgresServer
 from tests.crash.faults import FAULTS
 from tests.crash.rounds import Plan, Result, plan, run
+from tests.support.airflow_server import PostgresServer
 
 Servers = SimpleQueue[PostgresServer]
 

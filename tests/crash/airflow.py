@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.standin import Answer, Standin
+from tests.support.standin import Answer, Standin
 
 
 class Lasting(Standin):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.crash.world import LEASE_SECONDS, WIDER_MAPPING, World
-from tests.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, HalfAnswer, Reset
-from tests.service import wait_for
+from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, HalfAnswer, Reset
+from tests.support.service import wait_for
 
 _HOUR = 3600
 _UNKNOWN = Answer(200, b'{"it": "is something else"}', {"Content-Type": "application/json"})

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.airflow_server import PostgresServer
 from tests.crash.airflow import read_journal
 from tests.crash.clock import library
 from tests.crash.faults import FAULTS, Breaking, all_well
 from tests.crash.world import World, world
-from tests.service import body, signed
+from tests.support.airflow_server import PostgresServer
+from tests.support.service import body, signed
 
 _RATE = 40.0  # webhooks a second
 _SENDING_SECONDS = 2.5

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
-from tests.airflow_server import PostgresServer
 from tests.crash.clock import Clock
 from tests.crash.relay import Relay
-from tests.fault_proxy import FaultProxy
-from tests.service import BridgeProcess, wait_for
+from tests.support.airflow_server import PostgresServer
+from tests.support.fault_proxy import FaultProxy
+from tests.support.service import BridgeProcess, wait_for
 
 MAPPING = """\
 routes:

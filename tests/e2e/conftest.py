@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import BridgeProcess
+from tests.support.service import BridgeProcess
 
 MAPPING = """\
 routes:

@@ -12,11 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from tests.airflow_server import PostgresServer
 from tests.crash.world import small_disk
-from tests.edges.inbox.support import Store
-from tests.service import BridgeProcess, body, signed, wait_for
-from tests.standin import Standin
+from tests.support.airflow_server import PostgresServer
+from tests.support.service import BridgeProcess, body, signed, wait_for
+from tests.support.standin import Standin
+from tests.support.store import Store
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 Start = Callable[..., BridgeProcess]

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.jwks_server import JwksServer, Pair
-from tests.service import COMMAND, BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.jwks_server import JwksServer, Pair
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 CONFIG = """\

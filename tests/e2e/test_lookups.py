@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.flows.support import JobsApi, body
-from tests.service import BridgeProcess, wait_for
-from tests.standin import Standin
+from tests.support.jobs_api import JobsApi, body
+from tests.support.service import BridgeProcess, wait_for
+from tests.support.standin import Standin
 
 pytestmark = pytest.mark.crash
 MAPPING = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.airflow_server import PostgresServer
-from tests.service import BridgeProcess, body, signed, wait_for
-from tests.standin import Answer, Broken, Standin
+from tests.support.airflow_server import PostgresServer
+from tests.support.service import BridgeProcess, body, signed, wait_for
+from tests.support.standin import Answer, Broken, Standin
 
 pytestmark = pytest.mark.timeout(120)
 Start = Callable[..., BridgeProcess]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.rules.sealing import write_key
-from tests.service import COMMAND, BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.standin import Standin
 
 CANARY = "canary-7f3a"
 MAPPING = """\

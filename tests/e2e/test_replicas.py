@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.airflow_server import PostgresServer
-from tests.service import COMMAND, BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.airflow_server import PostgresServer
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 Start = Callable[..., BridgeProcess]

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.balancer import Balancer
-from tests.service import BridgeProcess, body, signed, wait_for
-from tests.standin import Standin
+from tests.support.balancer import Balancer
+from tests.support.service import BridgeProcess, body, signed, wait_for
+from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 Start = Callable[..., BridgeProcess]

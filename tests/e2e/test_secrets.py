@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from bridge.rules.signature import PRESETS, Key, sign
-from tests.service import BridgeProcess, body, wait_for
-from tests.standin import Standin
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.support.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 _OLD, _NEW = "whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4", "whsec_00c1d2e3f405162738495a6b7c8d9eaf"

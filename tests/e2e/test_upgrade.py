@@ -15,11 +15,11 @@ import pytest
 
 from bridge.edges.inbox import prepare
 from bridge.edges.inbox.migrate import SCHEMA
-from tests.edges.inbox.support import Store
-from tests.flows.support import JobsApi
-from tests.flows.support import body as unnamed
-from tests.service import COMMAND, BridgeProcess, body, wait_for
-from tests.standin import Broken, Standin
+from tests.support.jobs_api import JobsApi
+from tests.support.jobs_api import body as unnamed
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.standin import Broken, Standin
+from tests.support.store import Store
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 _DATA = Path(__file__).parents[1] / "data"

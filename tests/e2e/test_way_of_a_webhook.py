@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.airflow_server import AirflowServer
-from tests.fault_proxy import Delay, DropAnswer, FaultProxy
-from tests.service import BridgeProcess, body, wait_for
+from tests.support.airflow_server import AirflowServer
+from tests.support.fault_proxy import Delay, DropAnswer, FaultProxy
+from tests.support.service import BridgeProcess, body, wait_for
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
 Start = Callable[..., BridgeProcess]

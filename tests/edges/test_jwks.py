@@ -13,8 +13,8 @@ from bridge.rules.signature import Key
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
 from deploy.demo.processes import free_port
-from tests.certificates import self_signed
-from tests.jwks_server import JwksServer, Pair
+from tests.support.certificates import self_signed
+from tests.support.jwks_server import JwksServer, Pair
 
 PAIR = Pair.make("one")
 

@@ -19,8 +19,8 @@ from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
-from tests.edges.inbox.support import Store, add, claim, stored, wait_for
-from tests.standin import Answer, Broken, Standin
+from tests.support.standin import Answer, Broken, Standin
+from tests.support.store import Store, add, claim, stored, wait_for
 
 AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
 

@@ -9,14 +9,14 @@ import pytest
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.edges.settings import Source
 from bridge.flows.receiving import Receipt, Receiving
 from bridge.rules.event import Redaction
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
+from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, Refused
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import Store
-from tests.flows.support import body, received
+from tests.support.jobs_api import body, received
+from tests.support.store import Store
 
 KEY = Key("current", b"0123456789abcdef0123456789")
 NOW = 1_785_000_000

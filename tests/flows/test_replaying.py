@@ -10,7 +10,7 @@ from bridge.edges.inbox.replays import Replayed
 from bridge.flows.replaying import Order, replay, select
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import TriggerState
-from tests.edges.inbox.support import Store, accept, add, stored
+from tests.support.store import Store, accept, add, stored
 
 
 def test_a_state_of_deliveries_selects_deliveries(inbox: Inbox, store: Store) -> None:

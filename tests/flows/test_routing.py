@@ -21,8 +21,8 @@ from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.targets import PlanasonixApi, Secret
-from tests.edges.inbox.support import Store, accept, stored, wait_for
-from tests.flows.support import JobsApi, body
+from tests.support.jobs_api import JobsApi, body
+from tests.support.store import Store, accept, stored, wait_for
 
 ROUTES = """
 routes:

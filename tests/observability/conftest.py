@@ -7,7 +7,7 @@ import pytest
 
 from deploy.demo.processes import free_port
 from tests.observability.support import Series, series_of
-from tests.service import BridgeProcess
+from tests.support.service import BridgeProcess
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import BridgeProcess
+from tests.support.service import BridgeProcess
 from tests.web.support import Answer, read_answer
 
 MAPPING = """\

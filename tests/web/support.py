@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.service import signed
+from tests.support.service import signed
 
 
 @dataclass(frozen=True, slots=True)

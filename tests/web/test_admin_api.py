@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import TOKEN, BridgeProcess, body, wait_for
+from tests.support.service import TOKEN, BridgeProcess, body, wait_for
 from tests.web.conftest import MAPPING
 from tests.web.support import Answer, request
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.edges.settings import Source
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
+from bridge.rules.sources import Source
 from bridge.web.hooks import Hooks
-from tests.edges.inbox.support import empty_store
+from tests.support.store import empty_store
 
 KEY = Key("current", b"0123456789abcdef0123456789")
 NOW = 1_785_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.conftest import MAPPING
 from tests.web.support import read_answer, request
 from tests.web.test_slow_and_huge import open_connections

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import BridgeProcess, body, signed
+from tests.support.service import BridgeProcess, body, signed
 from tests.web.conftest import MAPPING
 from tests.web.support import chunked, read_answer, request
 

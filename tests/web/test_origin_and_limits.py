@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import BridgeProcess, body, signed
+from tests.support.service import BridgeProcess, body, signed
 from tests.web.conftest import MAPPING
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]

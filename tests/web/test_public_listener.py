@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.service import BridgeProcess, body, signed, wait_for
+from tests.support.service import BridgeProcess, body, signed, wait_for
 from tests.web.support import Answer, chunked, read_answer, request
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.service import BridgeProcess, body, signed, wait_for
+from tests.support.service import BridgeProcess, body, signed, wait_for
 from tests.web.conftest import MAPPING
 from tests.web.support import read_answer
 

@@ -4,7 +4,7 @@ An edge: it reads secret files. Everything is checked at start, all mistakes at 
 repr or error ever holds a secret.
 """
 
-from bridge.edges.settings.config import Config, Source, read_config
+from bridge.edges.settings.config import Config, read_config
 from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment
 
-__all__ = ["Config", "Environment", "Setting", "Source", "list_settings", "read_config", "read_environment"]
+__all__ = ["Config", "Environment", "Setting", "list_settings", "read_config", "read_environment"]

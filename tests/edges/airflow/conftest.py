@@ -9,8 +9,8 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
-from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import Behaviour, RawServer, Serve
+from tests.support.airflow_server import AirflowServer
 
 
 @pytest.fixture

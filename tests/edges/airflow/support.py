@@ -13,7 +13,7 @@ from typing import Any, Self
 from bridge.edges.airflow import Airflow
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.model import Limits, Trigger, TriggerState
-from tests.airflow_server import AirflowServer
+from tests.support.airflow_server import AirflowServer
 
 MARTS = "refresh_sales_marts"
 RUN_ID = "planasonix__job_1__succeeded__marts"

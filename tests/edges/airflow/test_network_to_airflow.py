@@ -9,9 +9,9 @@ import pytest
 
 from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started, TargetDown
 from bridge.words.reasons import Reason
-from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, run_ids, trigger
-from tests.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, FaultProxy, HalfAnswer, Reset
+from tests.support.airflow_server import AirflowServer
+from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, FaultProxy, HalfAnswer, Reset
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
 Proxy = Callable[[str], FaultProxy]

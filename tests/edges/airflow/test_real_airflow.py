@@ -10,9 +10,9 @@ from bridge.words.errors import BridgeError
 from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
-from tests.airflow_server import AirflowServer
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, carried, run_ids, trigger
-from tests.fault_proxy import Answer, DropAnswer, Fault, FaultProxy, HalfAnswer
+from tests.support.airflow_server import AirflowServer
+from tests.support.fault_proxy import Answer, DropAnswer, Fault, FaultProxy, HalfAnswer
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
 PLAIN_500 = Answer(500, b"Internal Server Error", {"Content-Type": "text/plain"})

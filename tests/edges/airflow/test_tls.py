@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow.wire import Answer, Failure, Kind
-from tests.certificates import self_signed
 from tests.edges.airflow.support import Behaviour, Call, Serve, says, trickles
+from tests.support.certificates import self_signed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 

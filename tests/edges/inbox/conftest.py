@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.edges.inbox import Inbox, prepare
-from tests.airflow_server import PostgresServer
-from tests.edges.inbox.support import Store, empty_store
+from tests.support.airflow_server import PostgresServer
+from tests.support.store import Store, empty_store
 
 _NUMBERS = itertools.count(1)
 

@@ -12,7 +12,7 @@ from bridge.edges.inbox.browsing import Filter
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
+from tests.support.store import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
 
 
 @pytest.fixture

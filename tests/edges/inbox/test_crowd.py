@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from bridge.edges.inbox import Inbox
-from tests.edges.inbox.support import ON_SQLITE, accept, accept_all, wait_for
+from tests.support.store import ON_SQLITE, accept, accept_all, wait_for
 
 
 @ON_SQLITE

@@ -10,7 +10,7 @@ from bridge.edges.inbox.replays import Replayed
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import LATER, NOW, Store, accept, add, claim, settlement, stored, wait_for
+from tests.support.store import LATER, NOW, Store, accept, add, claim, settlement, stored, wait_for
 
 CANARY = "canary-7f3a"
 

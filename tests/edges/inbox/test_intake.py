@@ -15,7 +15,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.intake import FOLD, dedup_key
 from bridge.edges.inbox.pruning import prune
 from bridge.words.errors import InboxUnavailable
-from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
+from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
 
 Open = Callable[..., Inbox]
 

@@ -10,7 +10,7 @@ import pytest
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import SCHEMA, Inbox, engines
 from bridge.words.errors import ConfigError, InboxInUse
-from tests.edges.inbox.support import ON_SQLITE, Store, stored
+from tests.support.store import ON_SQLITE, Store, stored
 
 
 def _message(url: str) -> str:
@@ -108,7 +108,7 @@ def test_a_newer_schema_is_used_as_it_is(path: Path, store: Store) -> None:
 def test_migrating_does_not_import_alembic_for_nothing(path: Path) -> None:
     """A store that is up to date costs no import of Alembic."""
     code = (
-        f"import sys; from bridge import inbox; inbox.prepare('sqlite:///{path}'); sys.exit('alembic' in sys.modules)"
+        f"import sys; from bridge.edges import inbox; inbox.prepare('sqlite:///{path}'); sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
@@ -126,6 +126,6 @@ def test_one_process_serves_a_file(path: Path) -> None:
 def test_a_killed_process_leaves_no_lock(path: Path) -> None:
     """The kernel gives the lock back, however the process ended."""
     url = f"sqlite:///{path}"
-    code = f"import os; from bridge import inbox; inbox.lock({url!r}); os.kill(os.getpid(), 9)"
+    code = f"import os; from bridge.edges import inbox; inbox.lock({url!r}); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     inboxes.lock(url).release()

@@ -15,7 +15,7 @@ from bridge.edges.inbox.pruning import prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import Store, add, stored
+from tests.support.store import Store, add, stored
 
 _HISTORY = 5_000
 _NOW = datetime.now(UTC)

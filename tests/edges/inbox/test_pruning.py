@@ -7,7 +7,7 @@ import pytest
 from bridge.edges.inbox import Inbox, triggers
 from bridge.edges.inbox.pruning import prune
 from bridge.words.model import TriggerState
-from tests.edges.inbox.support import Store, accept, add, attempt, claim, settlement, stored, wait_for
+from tests.support.store import Store, accept, add, attempt, claim, settlement, stored, wait_for
 
 TABLES = ("deliveries", "triggers", "attempts")
 

@@ -13,7 +13,7 @@ from bridge.edges.inbox.replays import Replayed
 from bridge.words.errors import NotThere
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import (
+from tests.support.store import (
     LATER,
     NOW,
     ON_POSTGRESQL,

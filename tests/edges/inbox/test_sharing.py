@@ -13,8 +13,8 @@ from bridge.edges.inbox.deliveries import Routing, due, settle_routing
 from bridge.edges.inbox.pruning import prune
 from bridge.words.errors import ConfigError, InboxUnavailable
 from bridge.words.model import DeliveryState
-from tests.airflow_server import PostgresServer
-from tests.edges.inbox.support import (
+from tests.support.airflow_server import PostgresServer
+from tests.support.store import (
     NOW,
     ON_POSTGRESQL,
     Store,

@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.words.errors import InboxUnavailable
-from tests.edges.inbox.support import accept
+from tests.support.store import accept
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")  # what a client sends first, says PostgreSQL's protocol
 

@@ -12,7 +12,7 @@ from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, set
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import (
+from tests.support.store import (
     LATER,
     NOW,
     ON_SQLITE,

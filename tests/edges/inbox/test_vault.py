@@ -11,7 +11,7 @@ from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_r
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import NOW, Store, add, claim, new_trigger, settlement, stored
+from tests.support.store import NOW, Store, add, claim, new_trigger, settlement, stored
 
 CANARY = "canary-7f3a"
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import Inbox
 from bridge.words.errors import InboxUnavailable, NotThere
-from tests.edges.inbox.support import ON_SQLITE, Accepted, Store, accept, accept_all, stored, wait_for
+from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, stored, wait_for
 
 Open = Callable[..., Inbox]
 

@@ -91,4 +91,4 @@ def test_only_signature_makes_a_verified_delivery() -> None:
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) == "Verified"
     }
 
-    assert makers == {"signature/verifying.py"}
+    assert makers == {"rules/signature/verifying.py"}

@@ -18,7 +18,7 @@ from bridge.rules.signature.keysets import MAX_SET_KEYS, KeySet
 from bridge.words.errors import KeyUnknown, Refused
 from bridge.words.reasons import Reason
 from bridge.words.targets import JwksUrl
-from tests.jwks_server import KINDS, Pair, spelled
+from tests.support.jwks_server import KINDS, Pair, spelled
 
 NOW = 1_705_314_600
 BODY = b'{"id":"evt_1"}'

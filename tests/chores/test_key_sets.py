@@ -12,14 +12,14 @@ from bridge.chores.key_sets import EVERY_SECONDS, FetchedSet, Fetching
 from bridge.edges import logs
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.edges.settings import Source
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
+from bridge.rules.sources import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused
 from bridge.words.targets import JwksUrl
-from tests.flows.support import body, received
-from tests.jwks_server import JwksServer, Pair
-from tests.service import wait_for
+from tests.support.jobs_api import body, received
+from tests.support.jwks_server import JwksServer, Pair
+from tests.support.service import wait_for
 
 OLD, NEW = Pair.make("old"), Pair.make("new")
 NOW = 1_785_000_000

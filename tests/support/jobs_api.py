@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bridge.flows.receiving import Receipt, Receiving
-from tests.edges.inbox.support import settle
+from tests.support.store import settle
 
 
 def body(event: str = "evt_1", **more: Any) -> bytes:

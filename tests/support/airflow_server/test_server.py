@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.airflow_server import AirflowServer
+from tests.support.airflow_server import AirflowServer
 
 pytestmark = pytest.mark.airflow
 

@@ -16,8 +16,8 @@ from typing import Any
 from deploy.demo.airflow import REPOSITORY, ROLES, Airflow
 from deploy.demo.airflow_api import AirflowApi
 from deploy.demo.processes import free_port, wait_until
-from tests.airflow_server import tokens
-from tests.airflow_server.postgres import PostgresServer
+from tests.support.airflow_server import tokens
+from tests.support.airflow_server.postgres import PostgresServer
 
 DAGS = Path(__file__).parent / "dags"
 JWT_SECRET = "a-key-that-only-tests-know-and-that-is-long-enough-for-hs512-0123456789"

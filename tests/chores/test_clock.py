@@ -9,7 +9,7 @@ import pytest
 from bridge.chores.clock import Timekeeping
 from bridge.edges.inbox import Inbox, prepare
 from bridge.edges.metrics import Metrics
-from tests.edges.inbox.support import Store, add, claim, stored
+from tests.support.store import Store, add, claim, stored
 
 _NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 _HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 from bridge.chores.mapping_file import MappingFile
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import ConfigError
-from tests.edges.inbox.support import wait_for
+from tests.support.store import wait_for
 
 GOOD = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
 OTHER = "routes:\n  - pipeline: pl_2\n    dag: load_orders\n  - pipeline: pl_3\n    dag: load_orders\n"

@@ -8,7 +8,7 @@ from bridge.chores.encryption import Resealing
 from bridge.edges.inbox import Inbox, deliveries, vault
 from bridge.edges.metrics import Metrics
 from bridge.rules.sealing import Ring
-from tests.edges.inbox.support import accept, add, stored, wait_for
+from tests.support.store import accept, add, stored, wait_for
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 

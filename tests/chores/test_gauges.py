@@ -12,7 +12,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
-from tests.edges.inbox.support import Store, accept, add, stored, wait_for
+from tests.support.store import Store, accept, add, stored, wait_for
 
 
 @pytest.fixture

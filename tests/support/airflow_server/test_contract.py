@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.airflow_server.server import PASSWORDS
-from tests.standin import Standin
+from tests.support.airflow_server.server import PASSWORDS
+from tests.support.standin import Standin
 
 DAG = "refresh_sales_marts"
 RUNS = f"/api/v2/dags/{DAG}/dagRuns"

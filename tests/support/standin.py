@@ -6,7 +6,7 @@
         assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
 
 What it knows: sign-in, version, health, DAGs, making a run and refusing one, reading one back. What it does not: roles,
-parsing, execution; those are tested with the real Airflow. tests/airflow_server/test_contract.py holds the two side by
+parsing, execution; those are tested with the real Airflow. airflow_server/test_contract.py holds the two side by
 side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, and may wait,
 raise `Broken`, or return another answer.
 """

@@ -8,8 +8,8 @@ from threading import Thread
 import httpx
 import pytest
 
-from tests.airflow_server import AirflowServer
-from tests.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, FaultProxy, HalfAnswer, Reset
+from tests.support.airflow_server import AirflowServer
+from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, FaultProxy, HalfAnswer, Reset
 
 RUNS = "/api/v2/dags/refresh_sales_marts/dagRuns"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from bridge.chores.retention import Upkeep
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from tests.edges.inbox.support import Store, accept, stored, wait_for
+from tests.support.store import Store, accept, stored, wait_for
 
 
 def fold(store: Store) -> None:

@@ -9,7 +9,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.ids import first_id
 from bridge.edges.metrics import Metrics
 from bridge.rules.signature import PRESETS, Key, SignatureCheck, make_verifier
-from tests.edges.inbox.support import Store, stored
+from tests.support.store import Store, stored
 
 _NOW = datetime(2030, 6, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import os
 import psycopg
 import pytest
 
-from tests.airflow_server import PostgresServer
+from tests.support.airflow_server import PostgresServer
 
 
 def test_a_database_is_empty_and_takes_writes(postgres: str) -> None:
@@ -35,7 +35,7 @@ def test_listens_on_loopback_only(postgres_server: PostgresServer) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 def test_works_where_nobody_may_not_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clone below root's home is unreachable for the server's user: its programs are copied."""
-    monkeypatch.setattr("tests.airflow_server.postgres._is_reachable", lambda _: False)
+    monkeypatch.setattr("tests.support.airflow_server.postgres._is_reachable", lambda _: False)
     server = PostgresServer()
     try:
         server.start()

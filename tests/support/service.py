@@ -18,7 +18,7 @@ import httpx
 from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
-from tests.airflow_server.server import PASSWORDS
+from tests.support.airflow_server.server import PASSWORDS
 
 SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
 TOKEN = "admin-token-of-the-tests-0001"

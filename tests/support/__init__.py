@@ -1,0 +1,1 @@
+"""The servers and helpers that tests share: a bridge, a real Airflow and PostgreSQL, stand-ins, proxies."""
