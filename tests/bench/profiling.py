@@ -69,7 +69,7 @@ def summarize(raw: str) -> list[str]:
 
 
 def _function(frame: str) -> str:
-    """Drop the line number: `Intake.insert (bridge/inbox/intake.py:93)` -> `... (bridge/inbox/intake.py)`."""
+    """Drop the line number: `Intake.insert (.../intake.py:93)` -> `... (.../intake.py)`."""
     return frame.rpartition(":")[0] + ")"
 
 

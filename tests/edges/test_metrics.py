@@ -77,7 +77,8 @@ def outcomes() -> Iterator[tuple[str, str]]:
     """Yield outcome and reason of every place in the code that makes one with a literal reason."""
     words = {"Later": "later", "Never": "never", "TargetDown": "target_down", "Misconfigured": "misconfigured"}
     words["AlreadyThere"] = "already_there"
-    for path in [*Path(REPOSITORY, "bridge", "airflow").glob("*.py"), *Path(REPOSITORY, "bridge/firing").glob("*.py")]:
+    folders = (Path(REPOSITORY, "bridge", "edges", "airflow"), Path(REPOSITORY, "bridge", "flows", "firing"))
+    for path in (path for folder in folders for path in folder.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(

@@ -1,6 +1,6 @@
 """The first schema: deliveries, triggers, attempts, audit.
 
-Instants are Unix microseconds, ids grow with time (bridge/inbox/ids.py).
+Instants are Unix microseconds, ids grow with time (bridge/edges/inbox/ids.py).
 """
 
 import sqlalchemy as sa
@@ -43,7 +43,7 @@ def _deliveries() -> None:
         sa.Column("lookup", sa.Text),
     )
     # One event of a source is one delivery, however often it is sent and to whichever replica: see
-    # bridge/inbox/shared_intake.py, and bridge/inbox/intake.py for why SQLite does the same without an index.
+    # shared_intake.py, and intake.py for why SQLite does the same without an index.
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("deliveries_once", "deliveries", ["dedup_key"], unique=True)
     else:
