@@ -5,16 +5,15 @@ last day, and of what came a week before that. The first key of a source is the 
 up.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox, browsing
 from bridge.edges.metrics import Metrics
 from bridge.rules.signature import SignatureCheck, advise
-from bridge.words.errors import InboxUnavailable
 
 _EVERY_SECONDS = 3600.0
 _DAY = timedelta(days=1)
@@ -23,8 +22,8 @@ _MOST = 10_000  # webhooks of a sample: a few megabytes to read, once an hour
 _log = structlog.get_logger("bridge.keys")
 
 
-class Reminding:
-    """The thread that looks after the keys; it says what it finds once a day."""
+class KeyReminders:
+    """Looks after the keys every hour, and says what it finds once a day."""
 
     def __init__(
         self,
@@ -40,17 +39,7 @@ class Reminding:
         self._metrics = metrics
         self._clock = clock
         self._said_at: datetime | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reminding", daemon=True)
-
-    def start(self) -> None:
-        """Begin; the first look is taken at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the look under way."""
-        self._stopping.set()
-        self._thread.join(2)
+        self.loop = Loop("key_reminders", self.look, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def look(self) -> None:
         """Take over which old keys are used, and say what a person should know. Raises InboxUnavailable."""
@@ -73,16 +62,3 @@ class Reminding:
             for said in advise(verifier, now.timestamp()) if is_time and self._said_at else ():
                 _log.warning("keys", source=source, detail=said)
         self._said_at = now if is_time else self._said_at
-
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stopping.wait(pause):
-            pause = _EVERY_SECONDS
-            try:
-                self.look()
-            except InboxUnavailable:
-                pause = 60.0
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread.
-                _log.exception("reminding_failed")
-                self._metrics.failures.labels("reminding").inc()

@@ -1,4 +1,4 @@
-"""Keeps the key sets of JWKS URLs fresh, beside the event loop: one thread for every entry with `jwks`.
+"""Keeps the key sets of JWKS URLs fresh, beside the event loop: one loop for every entry with `jwks`.
 
     when    at the start, every hour, and for a token whose key is in no set, at most once a minute
     fails   the last good set stays in use; another try within a minute, sooner while there never was one
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges import jwks
 from bridge.edges.metrics import Metrics
 from bridge.rules.signature import JwtVerifier, Key, KeySet, SignatureCheck
@@ -41,7 +42,7 @@ class KeySetState(NamedTuple):
     trouble: str | None
 
 
-class Fetching:
+class KeySets:
     """All of them; safe to ask from any thread."""
 
     def __init__(
@@ -60,35 +61,27 @@ class Fetching:
             if key.jwks
         }
 
-    def start(self) -> None:
-        """Begin to fetch."""
-        for one in self._sets.values():
-            one.start()
+    @property
+    def loops(self) -> list[Loop]:
+        """One for each set, so that a provider that hangs holds up no other."""
+        return [each.loop for each in self._sets.values()]
 
     def wait(self, seconds: float) -> None:
         """Return when each was tried once, or after so long."""
         until = time.monotonic() + seconds
-        for one in self._sets.values():
-            one.tried.wait(max(0.0, until - time.monotonic()))
-
-    def stop(self) -> None:
-        """End; a fetch that is under way ends with the process at the latest."""
-        for one in self._sets.values():
-            one.stop()
-        until = time.monotonic() + _STOP_SECONDS
-        for one in self._sets.values():
-            one.join(max(0.0, until - time.monotonic()))
+        for each in self._sets.values():
+            each.tried.wait(max(0.0, until - time.monotonic()))
 
     def take_over(self, verifiers: Mapping[str, SignatureCheck]) -> None:
         """Hand what was fetched, and what will be, to other verifiers of the same sources and keys."""
-        for (source, _), one in self._sets.items():
+        for (source, _), each in self._sets.items():
             verifier = verifiers[source]
             if isinstance(verifier, JwtVerifier):
-                one.take_over(verifier)
+                each.take_over(verifier)
 
     def states(self) -> list[KeySetState]:
         """Return where each of them stands."""
-        return [one.state() for one in self._sets.values()]
+        return [each.state() for each in self._sets.values()]
 
     def is_expected(self, source: str, keys: Iterable[str]) -> bool:
         """Whether one of these keys' sets may soon hold a key that it lacks now; asks for a fetch if one is due."""
@@ -97,7 +90,7 @@ class Fetching:
 
 
 class FetchedSet:
-    """One entry's set and the thread that fetches it."""
+    """One entry's set and the loop that fetches it."""
 
     def __init__(
         self, source: str, key: Key, verifier: JwtVerifier, *, metrics: Metrics, clock: Callable[[], float]
@@ -113,23 +106,10 @@ class FetchedSet:
         self._asked_at = float("-inf")
         self._failures = 0
         self.tried = threading.Event()
-        self._is_stopping = False
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"jwks-{source}-{key.id}", daemon=True)
-
-    def start(self) -> None:
-        """Begin with the first fetch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask the thread to end."""
-        self._is_stopping = True
-        self._wake.set()
-
-    def join(self, seconds: float) -> None:
-        """Wait for its end."""
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        # A fetch that is under way when the bridge stops ends with the process at the latest.
+        self.loop = Loop(
+            "key_sets", self.step, every_seconds=EVERY_SECONDS, metrics=metrics, stop_seconds=_STOP_SECONDS
+        )
 
     def take_over(self, verifier: JwtVerifier) -> None:
         """Hand the set to this verifier, and from now on only to this one."""
@@ -153,7 +133,7 @@ class FetchedSet:
             if not self._is_under_way and now - self._asked_at >= ASKED_SECONDS:
                 self._asked_at = now
                 self._is_under_way = True
-                self._wake.set()
+                self.loop.wake()
             return self._is_under_way or self._trouble is not None
 
     def refresh(self) -> float:
@@ -200,16 +180,12 @@ class FetchedSet:
             seconds = next(iter(_FIRST_RETRIES[self._failures - 1 :]), _FIRST_RETRY_SECONDS)
         return seconds * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
 
-    def _run(self) -> None:
-        while not self._is_stopping:
-            try:
-                pause = self.refresh()
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread: keys must go on to be fetched.
-                _log.exception("fetching_failed")
-                self._metrics.failures.labels("fetching").inc()
-                self._failed("an error of the bridge itself")
-                pause = _RETRY_SECONDS
+    def step(self) -> float:
+        """Fetch once; whatever happens, whoever waits for the first try goes on."""
+        try:
+            return self.refresh()
+        except Exception:
+            self._failed("an error of the bridge itself")
+            raise
+        finally:
             self.tried.set()
-            self._wake.wait(pause)
-            self._wake.clear()

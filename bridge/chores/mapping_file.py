@@ -2,10 +2,9 @@
 
 The file's bytes are compared once a second. That sees every kind of change (an editor's rename, a ConfigMap's
 symlink swap, a network file system) with no watcher to lose events, for a read of a few kilobytes. A broken file
-keeps the last good mapping and is told on every face until it is mended.
+keeps the last good mapping and is shown everywhere until it is mended.
 """
 
-import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges.metrics import Metrics
 from bridge.rules import mapping as mappings
 from bridge.rules.mapping import Mapping
 from bridge.words.errors import ConfigError, Problem
 
-_POLL_SECONDS = 1.0
+_EVERY_SECONDS = 1.0
 _MOST_BYTES = 1_048_576
 _log = structlog.get_logger("bridge.mapping")
 
@@ -53,21 +53,17 @@ class MappingFile:
         self._seen: bytes | None = self._read()  # the bytes looked at last, good or bad
         self.state = MappingState(self._parse(self._seen), clock())
         self._observe()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mapping", daemon=True)
+        self.loop = Loop(
+            "mapping_file", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
+        )
 
     def current(self) -> Mapping:
         """Return the mapping in use."""
         return self.state.mapping
 
-    def start(self) -> None:
-        """Begin to watch the file."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the watch."""
-        self._stopping.set()
-        self._thread.join()
+    def step(self) -> None:
+        """Look at the file, at the usual pace."""
+        self.reload()
 
     def reload(self) -> bool:
         """Take over the file if its bytes changed; returns whether they did. Never raises for a bad file."""
@@ -88,15 +84,6 @@ class MappingFile:
         self._metrics.mapping_reloads.labels("loaded").inc()
         _log.info("mapping_loaded", digest=mapping.digest, routes=len(mapping.routes))
         return True
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_POLL_SECONDS):
-            try:
-                self.reload()
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread: the file must go on being watched.
-                _log.exception("reload_failed")
-                self._metrics.failures.labels("mapping").inc()
 
     def _keep_last(self, error: ConfigError) -> bool:
         problems = tuple(error.problems)

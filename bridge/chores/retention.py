@@ -3,25 +3,24 @@
 Small batches with a pause between them, so that intake never waits for more than one of them.
 """
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.pruning import prune
 from bridge.edges.metrics import Metrics
-from bridge.words.errors import InboxUnavailable
 
 _BATCH = 200
 _PAUSE_SECONDS = 0.05
 _EVERY_SECONDS = 60.0
-_log = structlog.get_logger("bridge.upkeep")
+_log = structlog.get_logger("bridge.retention")
 
 
-class Upkeep:
-    """The retention thread."""
+class Retention:
+    """A round every minute: batches until nothing old is left, then the room that they took."""
 
     def __init__(
         self,
@@ -36,51 +35,34 @@ class Upkeep:
         self._retention = retention
         self._metrics = metrics
         self._clock = clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._removed = 0  # deliveries, in this round
+        self._pages = 0  # given back, in this round
+        # The first round comes after a minute, off the path to ready.
+        self.loop = Loop(
+            "retention", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
+        )
 
-    def start(self) -> None:
-        """Begin; the first round comes after a minute, off the path to ready."""
-        self._thread.start()
+    def step(self) -> float | None:
+        """Remove one batch, or give back one step of room; None at the end of a round. Raises InboxUnavailable."""
+        if self._prune() or self._shrink():
+            return _PAUSE_SECONDS
+        if self._removed:
+            _log.info("pruned", deliveries=self._removed)
+        if self._pages:
+            _log.info("shrunk", pages=self._pages)
+        self._removed = self._pages = 0
+        return None
 
-    def stop(self) -> None:
-        """End after the batch under way."""
-        self._stopping.set()
-        self._thread.join()
-
-    def prune(self) -> int:
-        """Remove everything that is old enough now; returns how many deliveries went."""
-        before = self._clock() - self._retention
-        removed = 0
-        while not self._stopping.is_set():
-            amount = self._inbox.write(prune, before=before, most=_BATCH)
-            removed += amount
-            if amount < _BATCH:
-                break
-            self._stopping.wait(_PAUSE_SECONDS)
+    def _prune(self) -> bool:
+        """Remove one batch of what is old enough now; returns whether there may be more."""
+        removed = self._inbox.write(prune, before=self._clock() - self._retention, most=_BATCH)
         if removed:
+            self._removed += removed
             self._metrics.pruned.inc(removed)
-            _log.info("pruned", deliveries=removed)
-        return removed
+        return removed == _BATCH
 
-    def shrink(self) -> int:
-        """Give the room of what was removed back to the volume; returns how many pages went."""
-        pages = 0
-        while not self._stopping.is_set() and (step := self._inbox.shrink()):
-            pages += step
-            self._stopping.wait(_PAUSE_SECONDS)
-        if pages:
-            _log.info("shrunk", pages=pages)
-        return pages
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_EVERY_SECONDS):
-            try:
-                self.prune()
-                self.shrink()
-            except InboxUnavailable:
-                continue  # the store says so itself; the next round comes
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread.
-                _log.exception("upkeep_failed")
-                self._metrics.failures.labels("upkeep").inc()
+    def _shrink(self) -> bool:
+        """Give a little room back to the volume; returns whether there may be more."""
+        pages = self._inbox.shrink()
+        self._pages += pages
+        return pages > 0

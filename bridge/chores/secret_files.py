@@ -2,12 +2,11 @@
 
 The files are compared byte for byte once a second, which sees every kind of change (an editor's rename, Kubernetes'
 swap of the `..data` link). What two looks in a row agree on is read, all of it or nothing: a file that is half
-written, empty, too short or gone keeps every secret as it was, and is told on every face until it is mended.
+written, empty, too short or gone keeps every secret as it was, and is shown everywhere until it is mended.
 
 Only secrets change: bridge.yaml is the text of the start, variables are those of the start.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +15,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from bridge.chores.loop import FINISHED, Loop
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import ConfigError, Problem
 
-_POLL_SECONDS = 1.0
+_EVERY_SECONDS = 1.0
 _MOST_BYTES = 131_072  # more than any secret may have: a longer file differs in its beginning, or is refused
 _log = structlog.get_logger("bridge.secrets")
 
@@ -35,7 +35,7 @@ class SecretsState:
     problems: tuple[Problem, ...] = ()
 
 
-class Rotating(Generic[Read]):
+class SecretFiles(Generic[Read]):
     """Watches files; reading `state` is one attribute, so any thread may."""
 
     def __init__(
@@ -56,19 +56,16 @@ class Rotating(Generic[Read]):
         self._used = self._seen = self._look()
         self.state = SecretsState(clock())
         metrics.secrets_loaded_at.set(self.state.loaded_at.timestamp())
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="secrets", daemon=True)
+        self.loop = Loop(
+            "secret_files", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
+        )
 
-    def start(self) -> None:
-        """Begin to watch, if there is anything to watch."""
-        if self._files:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the watch."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def step(self) -> float | None:
+        """Look at the files; without any there is nothing to do."""
+        if not self._files:
+            return FINISHED
+        self.compare()
+        return None
 
     def compare(self) -> bool:
         """Take over what changed; returns whether it did. Never raises for a bad file."""
@@ -97,15 +94,6 @@ class Rotating(Generic[Read]):
 
     def _look(self) -> _Look:
         return tuple(_bytes(path) for path in self._files)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(_POLL_SECONDS):
-            try:
-                self.compare()
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread: the files must go on being watched.
-                _log.exception("rotating_failed")
-                self._metrics.failures.labels("secrets").inc()
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__
-from bridge.chores.encryption import Resealing
+from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
 from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
@@ -40,7 +40,7 @@ class Api:
         dispatcher: Dispatcher,
         metrics: Metrics,
         sources: Mapping[str, Source],
-        resealing: Resealing,
+        encryption: Encryption,
         max_hops: int,
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
@@ -52,7 +52,7 @@ class Api:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._sources = sources
-        self._resealing = resealing
+        self._encryption = encryption
         self._secrets = secrets
         self._key_sets = key_sets
         self._max_hops = max_hops
@@ -84,7 +84,7 @@ class Api:
                 str(name): {"count": count, "oldest": views.instant(oldest)}
                 for name, (count, oldest) in waiting.items()
             },
-            "encryption": self._resealing.status(),
+            "encryption": self._encryption.status(),
             "ended": dict(self._inbox.read(browsing.odd)),
         }
 

@@ -1,13 +1,14 @@
 """GET /livez and /readyz on the public listener.
 
-livez: the process answers. readyz: it is not stopping and a write to the store commits. Airflow being down turns
-neither red: webhooks are taken in all the same.
+livez: the process answers, and every background loop still turns. readyz: it is not stopping, and a write to the store
+commits. Airflow being down turns neither red: webhooks are taken in all the same.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +20,9 @@ from bridge.words.errors import InboxUnavailable
 
 _CHECK_SECONDS = 1.0  # probes come from anywhere; the store is asked at most so often
 _CHECK_TIMEOUT_SECONDS = 5.0
+
+
+_log = structlog.get_logger("bridge")
 
 
 class Readiness:
@@ -62,11 +66,13 @@ class Readiness:
 class PublicApp:
     """The public listener: hooks by the short way, everything else through Starlette."""
 
-    def __init__(self, *, hooks: Hooks, readiness: Readiness) -> None:
-        """`hooks` answers below /hooks/."""
+    def __init__(self, *, hooks: Hooks, readiness: Readiness, stalled: Callable[[], Sequence[str]]) -> None:
+        """`hooks` answers below /hooks/; `stalled` names the loops that have stopped turning."""
         self._hooks = hooks
         self._readiness = readiness
-        self._ops = Starlette(routes=[Route("/livez", _livez), Route("/readyz", self._readyz)])
+        self._stalled = stalled
+        self._said: Sequence[str] = ()  # which of them are in the log
+        self._ops = Starlette(routes=[Route("/livez", self._livez), Route("/readyz", self._readyz)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatch by path."""
@@ -88,6 +94,12 @@ class PublicApp:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "why": trouble}, status_code=503)
 
-
-async def _livez(_: Request) -> Response:
-    return JSONResponse({"status": "alive"})
+    async def _livez(self, _: Request) -> Response:
+        """Answer 503 when a restart is the only help; the log names the loop, the answer does not."""
+        stalled = self._stalled()
+        if stalled != self._said and stalled:
+            _log.error("loops_stalled", loops=stalled, next_step="restart the bridge; what it took in is stored")
+        self._said = stalled
+        if not stalled:
+            return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "not alive"}, status_code=503)

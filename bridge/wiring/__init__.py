@@ -1,9 +1,11 @@
-"""Builds every object once, starts them in order, stops them in the reverse one.
+"""Builds every object once, starts the loops in order and stops them in reverse.
 
-    start   store (migrated, locked) -> mapping -> flows -> key sets (3 s at most) -> listeners -> ready -> the Airflow
-            client's import
+    build   sockets (bound, so that a taken port is an error at once) -> store (locked, migrated) -> mapping -> flows,
+            chores and faces
+    start   loops in the order of `_loops` -> key sets (3 s at most) -> listeners -> ready -> import of the Airflow
+            client
     stop    not ready, still listening for BRIDGE_DRAIN_SECONDS -> public listener (what was accepted is finished) ->
-            routing -> firing (running calls end, leases go back) -> admin listener -> store
+            loops in reverse: chores, routing, firing (running calls end, leases go back) -> admin listener -> store
 
 The Airflow client costs about a second to import, so that happens after ready, in a thread.
 """
@@ -14,35 +16,36 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
-from bridge.chores.clock import Timekeeping
-from bridge.chores.encryption import Resealing
-from bridge.chores.gauges import Watching
-from bridge.chores.key_reminders import Reminding
-from bridge.chores.key_sets import Fetching
+from bridge.chores.clock import ClockCheck
+from bridge.chores.encryption import Encryption
+from bridge.chores.gauges import Gauges
+from bridge.chores.key_reminders import KeyReminders
+from bridge.chores.key_sets import KeySets
+from bridge.chores.loop import Beat, Loop
 from bridge.chores.mapping_file import MappingFile
-from bridge.chores.retention import Upkeep
-from bridge.chores.secret_files import Rotating
+from bridge.chores.retention import Retention
+from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
-from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
 from bridge.flows.receiving import Receiving
 from bridge.flows.routing import Router
+from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.server import Server, address, listen, server
-from bridge.wiring.preparing import bounds, check_admin, on_signals, warn_of_keys
+from bridge.wiring.preparing import bounds, check_admin, metrics_of, on_signals, warn_of_keys
 
 _log = structlog.get_logger("bridge")
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
@@ -78,7 +81,8 @@ class Service:
         if before != after:
             _log.info("migrated", before=before, after=after)
         warn_of_keys(config)
-        self._metrics = _metrics_of(config)
+        self._metrics = metrics_of(config)
+        self._beats: list[Beat] = []
         self._inbox = Inbox(
             environment.database_url,
             password=environment.database_password,
@@ -86,6 +90,7 @@ class Service:
             intake_limit=environment.intake_limit,
             on_intake=self._metrics.observe_commit,
             on_access=self._metrics.observe_store,
+            beat_of=self._beat_of,
         )
         self._build_flows(environment, config)
         self._readiness = Readiness(self._inbox)
@@ -112,39 +117,48 @@ class Service:
             max_hops=environment.max_hops,
             lease_seconds=environment.lease_seconds,
         )
-        self._upkeep = Upkeep(
-            inbox=self._inbox, retention=timedelta(days=environment.retention_days), metrics=self._metrics
-        )
-        self._watching = Watching(inbox=self._inbox, metrics=self._metrics)
-        self._watching.recall()
-        self._resealing = Resealing(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
-        self._timekeeping = Timekeeping(
-            inbox=self._inbox,
-            metrics=self._metrics,
-            lease_seconds=environment.lease_seconds,
-            on_moved=self._wake_all,
-        )
+        self._encryption = Encryption(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
         self._sources = config.sources
         self._build_faces(environment, config)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
         verifiers = {name: source.verifier for name, source in config.sources.items()}
-        self._reminding = Reminding(inbox=self._inbox, verifiers=verifiers, metrics=self._metrics)
-        self._fetching = Fetching(verifiers=verifiers, metrics=self._metrics)
+        self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
         self._receiving = Receiving(
             sources=config.sources,
             inbox=self._inbox,
             metrics=self._metrics,
             on_accepted=self._router.wake,
-            is_expected=self._fetching.is_expected,
+            is_expected=self._key_sets.is_expected,
             proxies=config.proxies,
         )
-        self._rotating = Rotating(
+        self._secret_files = SecretFiles(
             files=[*config.secret_files, *self._token_files] if self._read else (),
             read=self._read or (lambda: (environment, config)),
             take_over=self._take_over,
             metrics=self._metrics,
         )
+        self._loops = self._list_loops(environment, verifiers)
+        self._beats += [loop.beat for loop in self._loops]
+
+    def _list_loops(self, environment: Environment, verifiers: Mapping[str, SignatureCheck]) -> list[Loop]:
+        """Return every background loop, in the order of starting; a new chore is added here."""
+        inbox, metrics = self._inbox, self._metrics
+        lease_seconds, retention = environment.lease_seconds, timedelta(days=environment.retention_days)
+        gauges = Gauges(inbox=inbox, metrics=metrics)
+        gauges.recall()
+        return [
+            self._dispatcher.loop,
+            self._router.loop,
+            *self._key_sets.loops,
+            self._mapping.loop,
+            self._secret_files.loop,
+            KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
+            Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
+            gauges.loop,
+            self._encryption.loop,
+            ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._wake_all).loop,
+        ]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""
@@ -165,17 +179,9 @@ class Service:
         if recovered:
             _log.info("recovered", under_way=recovered)
         self._inbox.listen(self._wake_all)
-        self._fetching.start()
-        self._dispatcher.start()
-        self._router.start()
-        self._mapping.start()
-        self._rotating.start()
-        self._reminding.start()
-        self._upkeep.start()
-        self._watching.start()
-        self._resealing.start()
-        self._timekeeping.start()
-        await asyncio.to_thread(self._fetching.wait, _FETCH_SECONDS)
+        for loop in self._loops:
+            loop.start()
+        await asyncio.to_thread(self._key_sets.wait, _FETCH_SECONDS)
         tasks = [
             asyncio.create_task(public.serve(sockets=[self.public_socket])),
             asyncio.create_task(admin.serve(sockets=[self.admin_socket])),
@@ -212,23 +218,17 @@ class Service:
         deadline = time.monotonic() + limit
         public.stop(limit)
         await tasks[0]
-        await asyncio.to_thread(self._stop_flows, deadline)
+        await asyncio.to_thread(self._stop_loops, deadline)
         admin.stop(deadline - time.monotonic())
         await tasks[1]
         await asyncio.to_thread(self._close)
         _log.info("stopped")
 
-    def _stop_flows(self, deadline: float) -> None:
-        self._mapping.stop()
-        self._rotating.stop()
-        self._fetching.stop()
-        self._reminding.stop()
-        self._upkeep.stop()
-        self._watching.stop()
-        self._resealing.stop()
-        self._timekeeping.stop()
-        self._router.stop(deadline - time.monotonic())
-        self._dispatcher.stop(deadline - time.monotonic())
+    def _stop_loops(self, deadline: float) -> None:
+        for loop in self._loops:
+            loop.end()  # all of them, so that one whose step hangs does not hold up the others
+        for loop in reversed(self._loops):
+            loop.stop(deadline - time.monotonic())
 
     def _close(self) -> None:
         for _, airflow in self._airflows.values():
@@ -252,14 +252,14 @@ class Service:
             dispatcher=self._dispatcher,
             metrics=self._metrics,
             sources=self._sources,
-            resealing=self._resealing,
+            encryption=self._encryption,
             max_hops=environment.max_hops,
-            secrets=lambda: self._rotating.state,
-            key_sets=self._fetching.states,
+            secrets=lambda: self._secret_files.state,
+            key_sets=self._key_sets.states,
             on_replayed=self._wake_all,
         )
         admin = admin_app(api, token=self._token, metrics_open=environment.metrics_open)
-        public = PublicApp(hooks=self._hooks, readiness=self._readiness)
+        public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = bounds(environment)
         return (
             server(public, name="public", bounds=limits, metrics=self._metrics, take=public.take),
@@ -273,7 +273,7 @@ class Service:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
         self._admin_token = environment.admin_token
-        self._fetching.take_over({name: source.verifier for name, source in config.sources.items()})
+        self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         for name, (_, airflow) in self._airflows.items():
             airflow.take_over(config.airflows[name])
@@ -282,17 +282,15 @@ class Service:
             if api is not None:
                 client.take_over(api)
 
+    def _beat_of(self, name: str) -> Beat:
+        self._beats.append(Beat(name))
+        return self._beats[-1]
+
+    def _stalled(self) -> list[str]:
+        """Return the names of the loops that have stopped turning."""
+        limit = self._environment.stall_seconds
+        return [beat.name for beat in self._beats if beat.age_seconds > limit]
+
     def _wake_all(self) -> None:
         self._router.wake()
         self._dispatcher.wake()
-
-
-def _metrics_of(config: Config) -> Metrics:
-    keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
-    metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
-    for name, source in config.sources.items():
-        for key in source.verifier.keys:
-            metrics.observe_key(name, key.id, expires_at=key.not_after)
-            if key.jwks:
-                metrics.expect_key_set(name, key.id)
-    return metrics

@@ -9,6 +9,7 @@ import time
 
 import structlog
 
+from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
 from bridge.rules.signature import advise
 from bridge.web.admin import MOST_BYTES
@@ -65,3 +66,15 @@ def warn_of_keys(config: Config) -> None:
     for name, source in config.sources.items():
         for said in advise(source.verifier, time.time()):
             _log.warning("keys", source=name, detail=said)
+
+
+def metrics_of(config: Config) -> Metrics:
+    """Return the metrics with every series that this configuration will have."""
+    keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
+    metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
+    for name, source in config.sources.items():
+        for key in source.verifier.keys:
+            metrics.observe_key(name, key.id, expires_at=key.not_after)
+            if key.jwks:
+                metrics.expect_key_set(name, key.id)
+    return metrics

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.chores.clock import Timekeeping
+from bridge.chores.clock import ClockCheck
 from bridge.edges.inbox import Inbox, prepare
 from bridge.edges.metrics import Metrics
 from tests.support.store import Store, add, claim, stored
@@ -55,8 +55,8 @@ def both(url: str) -> Iterator[tuple[Inbox, Store]]:
     inbox.close()
 
 
-def _timekeeping(inbox: Inbox, metrics: Metrics, clocks: Clocks) -> Timekeeping:
-    return Timekeeping(
+def _timekeeping(inbox: Inbox, metrics: Metrics, clocks: Clocks) -> ClockCheck:
+    return ClockCheck(
         inbox=inbox,
         metrics=metrics,
         lease_seconds=30,

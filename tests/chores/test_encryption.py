@@ -4,7 +4,8 @@ import os
 import time
 from pathlib import Path
 
-from bridge.chores.encryption import Resealing
+from bridge.chores.encryption import Encryption
+from bridge.chores.loop import FINISHED
 from bridge.edges.inbox import Inbox, deliveries, vault
 from bridge.edges.metrics import Metrics
 from bridge.rules.sealing import Ring
@@ -18,19 +19,25 @@ def open_with(path: Path, **keys: bytes) -> Inbox:
     return Inbox(f"sqlite:///{path}", ring=Ring(keys, os.urandom))
 
 
+def finish(encryption: Encryption) -> None:
+    """Take every step of the pass."""
+    while encryption.step() != FINISHED:
+        pass
+
+
 def test_everything_ends_under_the_first_key(path: Path, inbox: Inbox, metrics: Metrics) -> None:
     """Plain rows, more than one batch of them, in all tables; it says so, and the old bytes are gone from the files."""
     accept(inbox, *[f"evt_{number}" for number in range(60)], body=None)
     add(inbox, stored(inbox, "evt_conf", body=b"canary-7f3a" * 900), conf={"x": "canary-7f3a"})
     new = open_with(path, new=NEW, old=OLD)
-    one = Resealing(inbox=new, key="new", metrics=metrics)
-    assert one.run()
+    one = Encryption(inbox=new, key="new", metrics=metrics)
+    finish(one)
     assert new.read(vault.count) == {"deliveries": {"new": 61}, "triggers": {"new": 1}, "attempts": {}}
     assert one.status() == {"key": "new", "table": None, "rewritten": 62, "locked": 0, "is_done": True}
     assert "bridge_resealed_total 62.0" in metrics.exposition().decode()
     assert [file.name for file in path.parent.iterdir() if b"canary-7f3a" in file.read_bytes()] == []
-    again = Resealing(inbox=new, key="new", metrics=metrics)
-    assert again.run()
+    again = Encryption(inbox=new, key="new", metrics=metrics)
+    finish(again)
     assert (again.status() or {})["rewritten"] == 0
     new.close()
 
@@ -39,11 +46,11 @@ def test_webhooks_come_in_meanwhile(path: Path, inbox: Inbox, metrics: Metrics) 
     """The thread rewrites what was there while others are stored, and all of them can be read."""
     accept(inbox, *[f"evt_{number}" for number in range(300)])
     new = open_with(path, new=NEW)
-    one = Resealing(inbox=new, key="new", metrics=metrics)
-    one.start()
+    one = Encryption(inbox=new, key="new", metrics=metrics)
+    one.loop.start()
     ids = [stored(new, f"late_{number}") for number in range(50)]
     wait_for(lambda: bool((one.status() or {})["is_done"]), seconds=30)
-    one.stop()
+    one.loop.stop(5)
     assert new.read(vault.count)["deliveries"] == {"new": 350}
     found = [new.read(deliveries.get, id_) for id_ in ids]
     assert [one is not None and one.locked for one in found] == [None] * 50
@@ -56,8 +63,8 @@ def test_what_no_key_opens_is_left_alone(path: Path, inbox: Inbox, metrics: Metr
     lost = stored(old, "evt_old")
     stored(inbox, "evt_plain")
     new = open_with(path, new=NEW)
-    one = Resealing(inbox=new, key="new", metrics=metrics)
-    assert one.run()
+    one = Encryption(inbox=new, key="new", metrics=metrics)
+    finish(one)
     assert (one.status() or {})["locked"] == 1
     assert "bridge_locked_rows 1.0" in metrics.exposition().decode()
     assert new.read(vault.count)["deliveries"] == {"old": 1, "new": 1}
@@ -72,19 +79,19 @@ def test_stopping_takes_no_time(path: Path, inbox: Inbox, metrics: Metrics) -> N
     """It ends after the batch under way, and the next start goes on."""
     accept(inbox, *[f"evt_{number}" for number in range(300)])
     new = open_with(path, new=NEW)
-    one = Resealing(inbox=new, key="new", metrics=metrics)
-    one.start()
+    one = Encryption(inbox=new, key="new", metrics=metrics)
+    one.loop.start()
     began = time.monotonic()
-    one.stop()
+    one.loop.stop(5)
     assert time.monotonic() - began < 5
-    assert Resealing(inbox=new, key="new", metrics=metrics).run()
+    finish(Encryption(inbox=new, key="new", metrics=metrics))
     assert new.read(vault.count)["deliveries"] == {"new": 300}
     new.close()
 
 
 def test_without_keys_there_is_nothing_to_do(inbox: Inbox, metrics: Metrics) -> None:
-    """No thread, no status."""
-    one = Resealing(inbox=inbox, key=None, metrics=metrics)
-    one.start()
-    one.stop()
+    """The loop ends at once, and there is no status."""
+    one = Encryption(inbox=inbox, key=None, metrics=metrics)
+    one.loop.start()
+    one.loop.stop(5)
     assert one.status() is None

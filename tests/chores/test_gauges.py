@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.chores.gauges import Watching
+from bridge.chores.gauges import Gauges
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.words.model import TriggerState
@@ -16,12 +16,11 @@ from tests.support.store import Store, accept, add, stored, wait_for
 
 
 @pytest.fixture
-def watching(inbox: Inbox, metrics: Metrics) -> Iterator[Watching]:
+def watching(inbox: Inbox, metrics: Metrics) -> Iterator[Gauges]:
     """One that has not begun."""
-    one = Watching(inbox=inbox, metrics=metrics)
+    one = Gauges(inbox=inbox, metrics=metrics)
     yield one
-    if one._thread.is_alive():
-        one.stop()
+    one.loop.stop(5)
 
 
 def told(metrics: Metrics, sample: str) -> float:
@@ -31,7 +30,7 @@ def told(metrics: Metrics, sample: str) -> float:
 
 
 def test_a_look_takes_over_what_waits_and_the_size(
-    watching: Watching, inbox: Inbox, metrics: Metrics, path: Path
+    watching: Gauges, inbox: Inbox, metrics: Metrics, path: Path
 ) -> None:
     """By source and state, with the age of the oldest; bytes of the files, room of the volume."""
     accept(inbox, "evt_1", "evt_2")
@@ -51,7 +50,7 @@ def test_a_look_takes_over_what_waits_and_the_size(
     assert 0 < told(metrics, "store_disk_free_bytes") < told(metrics, "store_disk_size_bytes")
 
 
-def test_it_recalls_when_each_source_was_last_heard(watching: Watching, inbox: Inbox, metrics: Metrics) -> None:
+def test_it_recalls_when_each_source_was_last_heard(watching: Gauges, inbox: Inbox, metrics: Metrics) -> None:
     """From the store, once; a newer one that came meanwhile stands, and what is not configured is left out."""
     accept(inbox, "evt_1")
     accept(inbox, "evt_2", source="gone")
@@ -64,19 +63,20 @@ def test_it_recalls_when_each_source_was_last_heard(watching: Watching, inbox: I
 
 
 def test_the_last_look_stays_while_the_store_is_away(
-    watching: Watching, inbox: Inbox, store: Store, metrics: Metrics
+    watching: Gauges, inbox: Inbox, store: Store, metrics: Metrics
 ) -> None:
     """Counts are kept, their age shows, and the failure is counted; when the store is back so are fresh counts."""
     accept(inbox, "evt_1")
-    watching.start()
-    wait_for(lambda: told(metrics, 'waiting{airflow="",source="planasonix",state="received"}') == 1, seconds=5)
+    watching.loop.start()
+    wait_for(lambda: told(metrics, 'waiting{airflow="",source="planasonix",state="received"}') == 1, seconds=30)
+    watching.loop.stop(5)
     read_at = told(metrics, "store_read_timestamp_seconds")
     store.rows("ALTER TABLE triggers RENAME TO hidden")
-    watching._guarded()
-    watching._guarded()
+    watching.loop.turn()
+    watching.loop.turn()
     assert told(metrics, 'waiting{airflow="",source="planasonix",state="received"}') == 1
     assert told(metrics, "store_read_timestamp_seconds") == read_at
-    assert told(metrics, 'internal_errors_total{part="watching"}') == 0
+    assert told(metrics, 'internal_errors_total{part="gauges"}') == 0
     store.rows("ALTER TABLE hidden RENAME TO triggers")
-    watching._guarded()
+    watching.loop.turn()
     assert told(metrics, "store_read_timestamp_seconds") > read_at

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.chores.key_reminders import Reminding
+from bridge.chores.key_reminders import KeyReminders
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.ids import first_id
 from bridge.edges.metrics import Metrics
@@ -28,7 +28,7 @@ def _came(inbox: Inbox, store: Store, event: str, key: str, *, days_ago: float) 
 
 def _look(inbox: Inbox, verifier: SignatureCheck) -> bool:
     metrics = Metrics(keys_by_source={"planasonix": ["new", "old"]}, airflows=[])
-    reminding = Reminding(inbox=inbox, verifiers={"planasonix": verifier}, metrics=metrics, clock=lambda: _NOW)
+    reminding = KeyReminders(inbox=inbox, verifiers={"planasonix": verifier}, metrics=metrics, clock=lambda: _NOW)
     reminding.look()
     exposed = metrics.exposition().decode()
     assert 'bridge_key_old_in_use{key="new",source="planasonix"} 0.0' in exposed

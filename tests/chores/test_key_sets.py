@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bridge.chores.key_sets import EVERY_SECONDS, FetchedSet, Fetching
+from bridge.chores.key_sets import EVERY_SECONDS, FetchedSet, KeySets
 from bridge.edges import logs
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
@@ -60,7 +60,19 @@ def headers(pair: Pair, **header: object) -> list[tuple[bytes, bytes]]:
 
 def threads() -> list[str]:
     """Return the threads that fetch."""
-    return [one.name for one in threading.enumerate() if one.name.startswith("jwks-")]
+    return [one.name for one in threading.enumerate() if one.name == "key_sets"]
+
+
+def start(key_sets: KeySets) -> None:
+    """Begin to fetch every set."""
+    for loop in key_sets.loops:
+        loop.start()
+
+
+def stop(key_sets: KeySets) -> None:
+    """End all of them."""
+    for loop in key_sets.loops:
+        loop.stop(5)
 
 
 class Fetched:
@@ -187,32 +199,32 @@ def test_verifiers_built_anew_have_the_set_at_once(provider: JwksServer, metrics
     wait_for(lambda: threads() == [], seconds=5, what="the threads of the tests before ended")
     first, second = verifier_of(provider), verifier_of(provider)
     metrics.expect_key_set("planasonix", "current")
-    fetching = Fetching(verifiers={"planasonix": first}, metrics=metrics)
-    fetching.start()
+    fetching = KeySets(verifiers={"planasonix": first}, metrics=metrics)
+    start(fetching)
     try:
         fetching.wait(5)
         assert opens(first, OLD)
         fetching.take_over({"planasonix": second})
         assert opens(second, OLD)
-        assert (provider.fetches, threads()) == (1, ["jwks-planasonix-current"])
+        assert (provider.fetches, threads()) == (1, ["key_sets"])
         provider.publishes(NEW)
         assert fetching.is_expected("planasonix", ["current"])
         wait_for(lambda: opens(second, NEW), seconds=5, what="the new key")
         assert not opens(first, NEW)
         assert provider.fetches == 2
     finally:
-        fetching.stop()
+        stop(fetching)
     assert threads() == []
 
 
 def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metrics: Metrics) -> None:
     """Nor does the start, beyond what it was told to."""
     provider.pause_seconds = 3
-    fetching = Fetching(verifiers={"planasonix": verifier_of(provider)}, metrics=metrics)
-    fetching.start()
+    fetching = KeySets(verifiers={"planasonix": verifier_of(provider)}, metrics=metrics)
+    start(fetching)
     began = time.monotonic()
     fetching.wait(0.2)
-    fetching.stop()
+    stop(fetching)
     assert time.monotonic() - began < 2
     wait_for(lambda: threads() == [], seconds=10, what="the fetch under way ends, and its thread with it")
 
@@ -221,12 +233,11 @@ def test_an_error_of_our_own_does_not_end_the_thread(metrics: Metrics, provider:
     """It is counted, and the entry goes on to be fetched."""
     broken = Key("current", jwks=JwksUrl(provider.url))  # no algorithm: bridge.yaml cannot say that
     one = FetchedSet("planasonix", broken, verifier_of(provider), metrics=metrics, clock=time.monotonic)
-    one.start()
+    one.loop.start()
     assert one.tried.wait(5)
     assert one.is_expected()
-    one.stop()
-    one.join(5)
-    assert 'bridge_internal_errors_total{part="fetching"} 1.0' in metrics.exposition().decode()
+    one.loop.stop(5)
+    assert 'bridge_internal_errors_total{part="key_sets"} 1.0' in metrics.exposition().decode()
 
 
 class Door:

@@ -135,12 +135,12 @@ def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, metrics: Metrics) -
 
 def test_the_thread_sees_a_change_within_two_seconds(file: Path, mapping: MappingFile) -> None:
     """Nobody has to ask for a reload."""
-    mapping.start()
+    mapping.loop.start()
     try:
         file.write_text(OTHER)
         wait_for(lambda: len(mapping.current().routes) == 2, seconds=2)
     finally:
-        mapping.stop()
+        mapping.loop.stop(5)
 
 
 @pytest.mark.parametrize("content", [None, BAD, ""])

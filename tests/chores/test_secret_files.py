@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.chores.secret_files import Rotating
+from bridge.chores.secret_files import SecretFiles
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import ConfigError, Problem
 
@@ -19,7 +19,7 @@ class Files:
         self.one.write_text("first")
         self.two.write_text("second")
         self.taken: list[tuple[str, str]] = []
-        self.rotating = Rotating(
+        self.rotating = SecretFiles(
             files=[self.one, self.two], read=self._read, take_over=self.taken.append, metrics=metrics
         )
 

@@ -49,14 +49,14 @@ class Firing:
     def start(self) -> "Firing":
         """Begin to fire."""
         self.is_started = True
-        self.dispatcher.start()
+        self.dispatcher.loop.start()
         return self
 
     def stop(self, limit_seconds: float = 5.0) -> None:
         """End, once."""
         if self.is_started:
             self.is_started = False
-            self.dispatcher.stop(limit_seconds)
+            self.dispatcher.loop.stop(limit_seconds)
 
     def add(self, event: str = "evt_1", **more: Any) -> str:
         """Store a delivery with one trigger that is due."""

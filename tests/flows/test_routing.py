@@ -350,8 +350,8 @@ def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: I
     api.gate.clear()
     routing.route()
     wait_for(lambda: len(api.asked) == 4)
-    routing.router.start()
-    stopping = threading.Thread(target=routing.router.stop, args=(10,))
+    routing.router.loop.start()
+    stopping = threading.Thread(target=routing.router.loop.stop, args=(10,))
     stopping.start()
     wait_for(lambda: routing.router._lookups._threads._work_queue.qsize() == 0 or not stopping.is_alive())
     api.gate.set()
@@ -413,13 +413,13 @@ def test_an_answer_that_cannot_be_read(inbox: Inbox, make: Make, api: JobsApi, j
 def test_the_thread_routes_what_comes(inbox: Inbox, make: Make) -> None:
     """Woken by an accepted webhook it routes it; stopped it ends."""
     routing = make()
-    routing.router.start()
+    routing.router.loop.start()
     try:
         id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
         routing.router.wake()
         routing.settled(id_)
     finally:
-        routing.router.stop(10)
+        routing.router.loop.stop(10)
 
 
 def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, make: Make, api: JobsApi) -> None:
@@ -428,10 +428,10 @@ def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, mak
     api.gate.clear()
     routing = make(api=api)
     ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(8)], body=body())]
-    routing.router.start()
+    routing.router.loop.start()
     wait_for(lambda: len(routing.router._lookups._asked) == 8)
     began = time.monotonic()
-    routing.router.stop(0.3)
+    routing.router.loop.stop(0.3)
     assert time.monotonic() - began < 2
     now = int(routing.now.timestamp() * 1_000_000)
     assert store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received' AND due_at <= ?", now) == len(ids)

@@ -55,15 +55,18 @@ class Inbox:
         intake_limit: int = 4096,
         on_intake: Callable[[list[float], float], None] = lambda *_: None,
         on_access: Callable[[str, float, bool], None] = lambda *_: None,
+        beat_of: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
     ) -> None:
         """Open a migrated store; `password` is asked at every new connection to PostgreSQL, `ring` seals payloads.
 
         `on_intake(seconds since receipt, transaction seconds)` runs after webhooks were stored, in the writer's thread;
         `on_access("read", "write" or "fold", seconds, whether it was done)` after anything else, where it ran.
+        `beat_of(name)` returns what a thread of the inbox calls each time it turns.
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
         self._store = open_store(url, password)
         self._on_access = on_access
+        self._beat_of = beat_of
         with _opening(url):
             found = current(self._store.writing)
         if found is None or found < SCHEMA:
@@ -72,8 +75,7 @@ class Inbox:
         for engine in (self._store.writing, self._store.reading):
             engine.update_execution_options(**vault.options(ring))
         self._ring, seal = ring, vault.body_sealer(ring)
-        # This process's mark in the ids that it makes.
-        self.node = secrets.randbelow(ids.NODES)
+        self.node = secrets.randbelow(ids.NODES)  # this process's mark in the ids that it makes
         self._new_id = ids.IdMaker(
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
@@ -82,6 +84,7 @@ class Inbox:
             intake_limit=intake_limit,
             on_intake=on_intake,
             on_fold=lambda seconds, is_done: on_access("fold", seconds, is_done),
+            beat=beat_of("inbox-writer"),
         )
 
     def accept(
@@ -185,7 +188,7 @@ class Inbox:
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""
-        self._store.listen(on_news)
+        self._store.listen(on_news, self._beat_of)
 
     def close(self) -> None:
         """Write what waits and close every connection."""

@@ -22,10 +22,11 @@ _log = structlog.get_logger("bridge.inbox")
 class Listener:
     """A thread with a connection of its own."""
 
-    def __init__(self, engine: Engine, on_news: Callable[[], None]) -> None:
-        """Begin to listen; `on_news` runs in this thread and only wakes others."""
+    def __init__(self, engine: Engine, on_news: Callable[[], None], beat: Callable[[], None]) -> None:
+        """Begin to listen; `on_news` runs in this thread and only wakes others, `beat` at each turn."""
         self._engine = engine
         self._on_news = on_news
+        self._beat = beat
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inbox-listener", daemon=True)
         self._thread.start()
@@ -38,6 +39,7 @@ class Listener:
     def _run(self) -> None:
         is_known = False  # a store that stays away is told once
         while not self._stopping.is_set():
+            self._beat()
             try:
                 pooled = self._engine.raw_connection()
                 try:
@@ -56,5 +58,6 @@ class Listener:
         driver.execute(f"LISTEN {CHANNEL}")
         self._on_news()  # whatever came while nobody listened
         while not self._stopping.is_set():
+            self._beat()
             for _ in driver.notifies(timeout=_TICK_SECONDS, stop_after=1):
                 self._on_news()

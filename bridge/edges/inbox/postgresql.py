@@ -19,11 +19,13 @@ Password = Callable[[], str | None]
 
 _STATEMENT_SECONDS = 10
 # Longer than the server's own limit: it speaks only when the server does not speak any more.
-_ANSWER_SECONDS = 12.0
+ANSWER_SECONDS = 12.0
+POOL_SECONDS = 10
+CONNECT_SECONDS = 5
 # What libpq may be told in the URL's query instead, e.g. ?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=3
 _DEFAULTS: dict[str, Any] = {
     "application_name": "planasonix-bridge",
-    "connect_timeout": 5,
+    "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -49,7 +51,7 @@ def driver_url(url: URL) -> URL:
 def open_pool(url: URL, *, password: Password, most: int, is_read_only: bool = False) -> Engine:
     """Open an engine whose transactions run in the calling threads; `most` connections at once."""
     arguments = _arguments(url)
-    engine = create_engine(url, pool_size=4, max_overflow=most - 4, pool_timeout=10, connect_args=arguments)
+    engine = create_engine(url, pool_size=4, max_overflow=most - 4, pool_timeout=POOL_SECONDS, connect_args=arguments)
     _prepare(engine, password, is_read_only=is_read_only)
     return engine
 
@@ -101,7 +103,7 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
 class _Connection(psycopg.Connection[Any]):
     """A connection that gives up on a server that stopped answering while its kernel still does."""
 
-    answer_seconds = _ANSWER_SECONDS
+    answer_seconds = ANSWER_SECONDS
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for one answer; psycopg itself would wait for ever."""

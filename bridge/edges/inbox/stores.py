@@ -28,7 +28,7 @@ _TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 # Written to the log and flushed as any row is, but without a row that replicas would fight over.
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
 _SIZE = text("SELECT pg_database_size(current_database())")
-_TRIES = 3
+TRIES = 3
 _SCRUB_MILLISECONDS = 300
 _CONNECTIONS = 12
 _INCREMENTAL = 2
@@ -60,7 +60,7 @@ class Store(Protocol):
     def shrink(self, connection: Connection) -> int:
         """Give a little of what nothing uses back to the volume; returns how many pages, 0 when it is enough."""
 
-    def listen(self, on_news: Callable[[], None]) -> None:
+    def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
         """Call `on_news` whenever another process has made work, from now to the end."""
 
     def size(self, connection: Connection) -> int:
@@ -126,7 +126,7 @@ class SqliteStore:
             driver.execute("PRAGMA incremental_vacuum(1)")  # a statement without columns is stepped but once
         return int(surplus)
 
-    def listen(self, on_news: Callable[[], None]) -> None:
+    def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
         """Nobody else makes work but a command, and the poll finds that."""
 
     def size(self, connection: Connection) -> int:  # noqa: ARG002 - the files are looked at
@@ -167,7 +167,7 @@ class PostgresStore:
         """Run it here and now; what lost to another replica (deadlock, unique index) is run again."""
         if writer.is_closed:
             raise InboxUnavailable("the store is closed")
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 with self.writing.begin() as connection:
                     return work(connection)
@@ -194,11 +194,11 @@ class PostgresStore:
         """Nothing: autovacuum does."""
         return 0
 
-    def listen(self, on_news: Callable[[], None]) -> None:
+    def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
         """Listen on a connection of its own."""
         from bridge.edges.inbox.hearing import Listener  # noqa: PLC0415 - as above
 
-        self._listener = Listener(self._single, on_news)
+        self._listener = Listener(self._single, on_news, beat_of("inbox-listener"))
 
     def size(self, connection: Connection) -> int:
         """The database with its indexes, as its server counts it."""

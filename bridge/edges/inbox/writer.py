@@ -34,6 +34,7 @@ T = TypeVar("T")
 Then = Callable[[Stored | Exception], None]  # is told what became of one webhook, on the event loop
 _REOPEN_SECONDS = 1.0
 _QUIET_SECONDS = 0.2  # with nothing to write for so long, keys are folded
+_TURN_SECONDS = 1.0  # with nothing to do at all the thread turns so often
 _SLOW_SECONDS = 1.0  # a commit that failed after so long would fail for whoever waits as well, and as slowly
 
 
@@ -68,8 +69,11 @@ class Writer:
         intake_limit: int,
         on_intake: Callable[[list[float], float], None],
         on_fold: Callable[[float, bool], None],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """`open_batches` opens the connection to write on. `intake_limit`: webhooks that may wait.
+
+        `beat` is called each time the thread turns.
 
         `on_intake(seconds since receipt of each webhook, batch seconds)` runs after each commit,
         `on_fold(seconds, whether it was done)` after each fold.
@@ -79,6 +83,7 @@ class Writer:
         self._intake_limit = intake_limit
         self._on_intake = on_intake
         self._on_fold = on_fold
+        self._beat = beat
         self._fold_cause: str | None = None  # of the newest fold; None: it was done
         self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
@@ -116,6 +121,7 @@ class Writer:
     def _run(self) -> None:
         """Write until the end; a connection that is no longer usable is opened anew."""
         while not self._is_over:
+            self._beat()
             try:
                 self._serve()
             except Exception as error:  # noqa: BLE001 - the last guard of the thread: it must go on
@@ -127,6 +133,7 @@ class Writer:
     def _serve(self) -> None:
         with self._open_batches() as batches:
             while not self._is_over:
+                self._beat()
                 first = self._next(batches)
                 if first is None:
                     self._is_over = True
@@ -148,15 +155,15 @@ class Writer:
 
     def _next(self, batches: Batches) -> _Webhook | _Job | None:
         """Return the next to write, None at the end; folds keys while nothing waits, or too many are in memory."""
-        while batches.waits():
+        while True:
             if batches.waits() > MOST_IN_MEMORY:
                 self._fold(batches)
             try:
-                return self._queue.get(timeout=_QUIET_SECONDS)
+                return self._queue.get(timeout=_QUIET_SECONDS if batches.waits() else _TURN_SECONDS)
             except Empty:
+                self._beat()
                 while batches.waits() and self._queue.empty() and self._fold(batches):
-                    pass
-        return self._queue.get()
+                    self._beat()
 
     def _fold(self, batches: Batches) -> bool:
         began = time.perf_counter()

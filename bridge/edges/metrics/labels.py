@@ -41,23 +41,8 @@ FETCHES = ("loaded", "failed")
 LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
-PARTS = (
-    "routing",
-    "planning",
-    "lookup",
-    "dispatch",
-    "firing",
-    "settling",
-    "probe",
-    "mapping",
-    "upkeep",
-    "timekeeping",
-    "watching",
-    "resealing",
-    "secrets",
-    "reminding",
-    "fetching",
-)
+# Parts of the bridge that count their own errors, beside the loops: each of those adds its name when it is built.
+PARTS = ("planning", "lookup", "firing", "settling", "probe")
 # What a call to Airflow can end in (a test reads bridge.edges.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)
 _WRONG = (Reason.AIRFLOW_UNAUTHORIZED, Reason.AIRFLOW_MISCONFIGURED)

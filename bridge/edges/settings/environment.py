@@ -56,7 +56,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Environment(BaseModel):
-    """The settings of one process. Field `x` is the variable `BRIDGE_X`; the descriptions are the README's."""
+    """The settings of one process. Field `x` is the variable `BRIDGE_X`; docs/reference/settings.md shows them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
@@ -108,6 +108,12 @@ class Environment(BaseModel):
     shutdown_seconds: float = Field(
         20, ge=0, le=3600, description="How long everything under way may take to end after that, all in all."
     )
+    stall_seconds: float = Field(
+        300,
+        ge=1,
+        le=86_400,
+        description="`/livez` is red when a background loop stands still for so long; a hanging store takes up to 120.",
+    )
     max_hops: int = Field(3, ge=1, description="DAG runs in a row that may start each other before `loop_guard`.")
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
@@ -128,7 +134,7 @@ class Environment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the README's table of settings."""
+    """One row of the table in docs/reference/settings.md."""
 
     name: str
     default: str
@@ -136,7 +142,7 @@ class Setting:
 
 
 def list_settings() -> tuple[Setting, ...]:
-    """Return every process setting, in the order of the README."""
+    """Return every process setting, in the order of that table."""
     return tuple(
         Setting(_variable(name), _as_text(field.default), field.description or "")
         for name, field in Environment.model_fields.items()

@@ -11,6 +11,7 @@ While an Airflow is down (the breaker is open) nothing is claimed there but one 
 shown as `held` and keeps its place, so that the oldest go first when it returns.
 """
 
+import math
 import random
 import secrets
 import threading
@@ -22,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, triggers
 from bridge.edges.metrics import Metrics
@@ -41,7 +43,7 @@ _log = structlog.get_logger("bridge.firing")
 
 
 class Dispatcher:
-    """Claims, and hands claims to the pool; one thread, whatever the number of Airflows."""
+    """Claims, and hands claims to the pool; one loop, whatever the number of Airflows."""
 
     def __init__(
         self,
@@ -63,34 +65,33 @@ class Dispatcher:
         threads = sum(2 * target.concurrency + 1 for target, _ in airflows.values())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._is_stopping = False
+        self._ended = threading.Event()  # a call was settled
         self._renewed_at = now
         self._swept_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
-
-    def start(self) -> None:
-        """Begin to fire what is due."""
-        self._thread.start()
+        self.loop = Loop(
+            "firing",
+            self.step,
+            every_seconds=_POLL_SECONDS,
+            metrics=metrics,
+            stop_seconds=math.inf,
+            on_stopped=self._let_calls_end,
+        )
 
     def wake(self) -> None:
         """Look now instead of at the next poll; cheap, from any thread."""
-        self._wake.set()
+        self.loop.wake()
 
-    def stop(self, limit_seconds: float) -> None:
-        """Claim nothing more, let running calls end up to a limit, then give the leases back.
+    def _let_calls_end(self, limit_seconds: float) -> None:
+        """Wait for running calls up to a limit, then give the leases back; nothing more is claimed by now.
 
         A call that outlives the limit may make its run after all; whoever fires the trigger again finds that run.
         """
-        self._is_stopping = True
-        self._wake.set()
-        self._thread.join()
         deadline = time.monotonic() + limit_seconds
         while self._under_way() and time.monotonic() < deadline:
             with suppress(InboxUnavailable):  # then the leases lapse, as after a crash
                 self._renew()
-            self._wake.clear()
-            self._wake.wait(min(0.2, max(0.0, deadline - time.monotonic())))
+            self._ended.clear()
+            self._ended.wait(min(0.2, max(0.0, deadline - time.monotonic())))
         left = self._under_way()
         self._pool.shutdown(wait=not left, cancel_futures=True)
         if left:
@@ -102,21 +103,8 @@ class Dispatcher:
         with self._lock:
             return [claimed for lane in self.lanes.values() for claimed in lane.under_way.values()]
 
-    def _run(self) -> None:
-        while not self._is_stopping:
-            self._wake.clear()
-            try:
-                pause = self._tick()
-            except InboxUnavailable:
-                pause = _POLL_SECONDS
-            except Exception:  # noqa: BLE001 - the last guard of the thread: triggers must go on being fired
-                _log.exception("dispatch_failed")
-                self._metrics.failures.labels("dispatch").inc()
-                pause = _POLL_SECONDS
-            self._wake.wait(pause)
-
-    def _tick(self) -> float:
-        """Do one round; returns how long there is nothing to do unless woken."""
+    def step(self) -> float:
+        """Do one round; returns how long there is nothing to do unless woken. Raises InboxUnavailable."""
         self._renew()
         pause = min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
         return 0.0 if self._sweep() else pause
@@ -197,7 +185,7 @@ class Dispatcher:
         if trouble is None:
             self._metrics.observe_airflow(lane.name, None)
             _log.info("airflow_back", airflow=lane.name)
-            self._wake.set()
+            self.wake()
         else:
             self._note_trouble(lane, trouble)
 
@@ -221,7 +209,7 @@ class Dispatcher:
             outcome = self._call(lane, claimed)
             with self._lock:
                 lane.called(claimed)
-            self._wake.set()
+            self.wake()
             settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
             self._settle(claimed, settlement, record(claimed, outcome, started_at, time.monotonic() - began))
         except Exception:  # noqa: BLE001 - the lease lapses, and the trigger is fired again
@@ -230,7 +218,8 @@ class Dispatcher:
         finally:
             with self._lock:
                 lane.end(claimed)
-            self._wake.set()
+            self._ended.set()
+            self.wake()
 
     def _call(self, lane: Lane, claimed: Claimed) -> Outcome:
         """Call Airflow; an outcome that is about the whole place opens its breaker."""
@@ -252,7 +241,7 @@ class Dispatcher:
                 is_ours = self._inbox.write(triggers.settle, claimed, settlement, attempt)
                 break
             except InboxUnavailable:
-                if not left or self._is_stopping:
+                if not left or self.loop.is_ending:
                     _log.error("settle_postponed", trigger_id=claimed.trigger.id)
                     return
                 time.sleep(1.0)

@@ -8,6 +8,7 @@ While webhooks crowd, intake comes first: after each batch the thread rests 19 t
 that it takes a twentieth of one core. A backlog that they left behind is routed without a rest.
 """
 
+import math
 import random
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routing
 from bridge.edges.inbox.triggers import NewTrigger, recent_starts
@@ -29,7 +31,7 @@ from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.planning import Plan, Planned, plan
 from bridge.rules.retrying import backoff
-from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 
@@ -44,7 +46,7 @@ _log = structlog.get_logger("bridge.routing")
 
 
 class Router:
-    """The routing thread and its look-ups."""
+    """The routing loop and its look-ups."""
 
     def __init__(
         self,
@@ -76,51 +78,34 @@ class Router:
         )
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="routing", daemon=True)
-
-    def start(self) -> None:
-        """Begin to route what waits."""
-        self._thread.start()
+        self.loop = Loop(
+            "routing",
+            self.step,
+            every_seconds=_POLL_SECONDS,
+            metrics=metrics,
+            stop_seconds=math.inf,
+            on_stopped=self._lookups.stop,
+        )
 
     def wake(self) -> None:
         """Look now instead of at the next poll; cheap, from any thread."""
-        self._wake.set()
+        self.loop.wake()
 
     @property
     def is_looking_up(self) -> bool:
         """Whether a look-up is under way."""
         return self._lookups.is_under_way
 
-    def stop(self, limit_seconds: float) -> None:
-        """End after the batch under way; look-ups under way may take so long. What waits stays in the store.
+    def step(self) -> float | None:
+        """Route one batch and rest, at once again if there was one. Raises InboxUnavailable.
 
-        Look-ups that have not begun, or do not end in time, are given back: whoever routes next asks at once.
+        The rest is slept here, since each new webhook would wake the loop from its pause.
         """
-        deadline = time.monotonic() + limit_seconds
-        self._is_stopping = True
-        self._wake.set()
-        self._thread.join()
-        self._lookups.stop(deadline)
-
-    def _run(self) -> None:
-        while not self._is_stopping:
-            self._wake.clear()
-            began = time.monotonic()
-            try:
-                amount = self.route_due()
-            except InboxUnavailable:
-                amount = 0
-            except Exception:  # noqa: BLE001 - see below
-                # The last guard of the thread: whatever it is, deliveries must go on being routed.
-                _log.exception("routing_failed")
-                self._metrics.failures.labels("routing").inc()
-                amount = 0
-            if amount and self._inbox.is_crowded:
-                time.sleep(min(_REST * (time.monotonic() - began), _LONGEST_REST_SECONDS))
-            elif not amount:
-                self._wake.wait(_POLL_SECONDS)
+        began = time.monotonic()
+        amount = self.route_due()
+        if amount and self._inbox.is_crowded:
+            time.sleep(min(_REST * (time.monotonic() - began), _LONGEST_REST_SECONDS))
+        return 0.0 if amount else None
 
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""

@@ -84,8 +84,9 @@ class Lookups:
             ids = list(self._asked)
         self._inbox.write(renew, ids, until=self._clock() + timedelta(seconds=self._lease_seconds))
 
-    def stop(self, deadline: float) -> None:
-        """End; those under way may take until then. The others are given back: whoever routes next asks at once."""
+    def stop(self, limit_seconds: float) -> None:
+        """End; those under way may take so long. The others are given back: whoever routes next asks at once."""
+        deadline = time.monotonic() + limit_seconds
         self._threads.shutdown(wait=False, cancel_futures=True)
         while self.is_under_way and time.monotonic() < deadline:
             time.sleep(_TICK_SECONDS)

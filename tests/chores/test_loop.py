@@ -1,0 +1,136 @@
+"""One loop for every duty: it goes on whatever a step does, stops in time, and shows when it has stopped turning."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bridge.chores.loop import FINISHED, TURN_SECONDS, Loop
+from bridge.edges.inbox import engines, postgresql, stores
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import read_environment
+from bridge.words.errors import InboxUnavailable
+from tests.support.service import wait_for
+
+Make = Callable[..., Loop]
+
+
+@pytest.fixture
+def make(metrics: Metrics) -> Iterator[Make]:
+    """Make loops that are stopped after the test."""
+    made: list[Loop] = []
+
+    def loop(step: Callable[[], float | None], *, every_seconds: float = 60.0, **more: float) -> Loop:
+        made.append(Loop("gauges", step, every_seconds=every_seconds, metrics=metrics, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield loop
+    for each in made:
+        each.stop(5)
+
+
+def _failures(metrics: Metrics) -> float:
+    series = 'bridge_internal_errors_total{part="gauges"}'
+    lines = metrics.exposition().decode().splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith(series))
+
+
+def test_a_step_that_fails_is_counted_and_tried_again_more_slowly(make: Make, metrics: Metrics) -> None:
+    """Failures in a row double the pause, a success ends that; nothing is raised."""
+    answers: list[float | Exception | None] = [ValueError(), ValueError(), None, ValueError(), 7.0]
+
+    def step() -> float | None:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    loop = make(step, every_seconds=5.0)
+    assert [loop.turn() for _ in range(5)] == [10.0, 20.0, 5.0, 10.0, 7.0]
+    assert _failures(metrics) == 3
+
+
+def test_a_store_that_is_away_is_no_failure(make: Make, metrics: Metrics) -> None:
+    """The store says so itself: the step is taken again after the retry pause, a minute at most."""
+
+    def step() -> None:
+        raise InboxUnavailable("away")
+
+    assert make(step, every_seconds=3600.0).turn() == 60.0
+    assert make(step, every_seconds=1.0).turn() == 1.0
+    assert make(step, every_seconds=3600.0, retry_seconds=2.0).turn() == 2.0
+    assert _failures(metrics) == 0
+
+
+def test_wake_hurries_a_pause_but_not_one_after_a_failure(make: Make) -> None:
+    """A step that always fails must not fill the log as fast as webhooks come in."""
+    steps: list[bool] = []
+    is_failing = threading.Event()
+
+    def step() -> None:
+        steps.append(is_failing.is_set())
+        if is_failing.is_set():
+            raise ValueError
+
+    loop = make(step, every_seconds=3600.0)
+    loop.start()
+    wait_for(lambda: len(steps) == 1, seconds=30, what="the first step")
+    is_failing.set()
+    loop.wake()
+    wait_for(lambda: steps[-1], seconds=30, what="the step that fails")
+    for _ in range(100):
+        loop.wake()
+    loop.stop(5)
+    assert steps == [False, True]
+
+
+def test_stopping_waits_for_the_step_under_way_but_not_for_ever(make: Make) -> None:
+    """What belongs to the loop is ended all the same, in the seconds that are left."""
+    begun, gate, left = threading.Event(), threading.Event(), list[float]()
+
+    def step() -> None:
+        begun.set()
+        gate.wait(60)
+
+    loop = make(step, on_stopped=left.append, stop_seconds=0.2)
+    loop.start()
+    assert begun.wait(30)
+    loop.stop(5)
+    gate.set()
+    assert 0 <= left[0] < 5
+    assert loop.is_ending
+
+
+def test_a_loop_that_has_finished_is_not_taken_for_dead(make: Make) -> None:
+    """Its thread ends, and its beat is no older for it."""
+    loop = make(lambda: FINISHED)
+    loop.start()
+    wait_for(lambda: not loop.is_alive, seconds=30, what="the thread's end")
+    assert loop.beat.age_seconds == 0
+
+
+def test_an_idle_loop_beats_and_a_step_that_hangs_does_not(make: Make) -> None:
+    """Waiting is turning: so an hour's pause needs no longer limit than a second's."""
+    gate, is_hanging = threading.Event(), threading.Event()
+
+    def step() -> None:
+        if is_hanging.is_set():
+            gate.wait(120)
+
+    loop = make(step, every_seconds=3600.0)
+    loop.start()
+    wait_for(lambda: loop.beat.age_seconds > TURN_SECONDS / 2, seconds=60, what="a pause")
+    wait_for(lambda: loop.beat.age_seconds < TURN_SECONDS / 2, seconds=60, what="a beat in the pause")
+    is_hanging.set()
+    loop.wake()
+    wait_for(lambda: loop.beat.age_seconds > 3 * TURN_SECONDS, seconds=60, what="a beat that stands still")
+    gate.set()
+    wait_for(lambda: loop.beat.age_seconds < TURN_SECONDS, seconds=60, what="a beat that goes on")
+
+
+def test_a_store_that_hangs_is_no_reason_to_be_killed() -> None:
+    """Everything that one transaction may wait for, tried as often as it is, twice in a step: below the limit."""
+    connect = postgresql.POOL_SECONDS + postgresql.CONNECT_SECONDS
+    shared = stores.TRIES * (connect + postgresql.ANSWER_SECONDS)
+    alone = engines.BUSY_MILLISECONDS / 1000
+    assert 2 * max(shared, alone) < read_environment({}).stall_seconds
