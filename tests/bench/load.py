@@ -73,7 +73,7 @@ def _request(target: str, body: bytes, signed: dict[str, str]) -> bytes:
 
 def check_installed() -> None:
     """Take wrk from PATH or out of Debian's package; raise NotInstalled with what to type when neither is there."""
-    script = REPOSITORY / "requirements" / "debian.sh"
+    script = REPOSITORY / "scripts" / "debian.sh"
     done = subprocess.run([str(script), "wrk"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotInstalled(f"wrk, the load generator, is missing: apt-get install wrk\n{done.stderr}")

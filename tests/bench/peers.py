@@ -108,7 +108,7 @@ def _bridge() -> Iterator[tuple[int, int]]:
 @contextmanager
 def _webhook() -> Iterator[tuple[int, int]]:
     """A hook that checks an HMAC over the body and runs /bin/true, the least that it can do."""
-    _run(str(REPOSITORY / "requirements" / "debian.sh"), "webhook")
+    _run(str(REPOSITORY / "scripts" / "debian.sh"), "webhook")
     source = {"source": "header", "name": "X-Planasonix-Signature"}
     rule = {"match": {"type": "payload-hmac-sha256", "secret": SECRET, "parameter": source}}
     hook = {"id": "planasonix", "execute-command": "/bin/true", "trigger-rule": rule, "http-methods": ["POST"]}

@@ -10,7 +10,7 @@ _LIBRARY = Path(__file__).parents[2] / ".cache" / "debian" / "libfaketime"
 
 
 def library() -> Path | None:
-    """Return libfaketime, None if `requirements/debian.sh libfaketime` could not fetch it."""
+    """Return libfaketime, None if `scripts/debian.sh libfaketime` could not fetch it."""
     return _LIBRARY if _LIBRARY.exists() else None
 
 

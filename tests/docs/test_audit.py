@@ -57,14 +57,16 @@ def osv() -> Iterator[_Osv]:
     thread.join()
 
 
-def audit(port: int) -> subprocess.CompletedProcess[str]:
+def audit(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the audit against a service on this port."""
     env = os.environ | {
         "PIP_AUDIT_VULNERABILITY_SERVICE": "osv",
         "PIP_AUDIT_OSV_URL": f"http://127.0.0.1:{port}/v1/query",
         "NO_PROXY": "127.0.0.1",
+        "STRICT": "",
     }
-    command = [sys.executable, "requirements/audit.py"]
+    env |= variables
+    command = [sys.executable, "scripts/audit.py"]
     return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=110)
 
 
@@ -93,3 +95,10 @@ def test_a_service_that_is_away_is_said_and_no_failure() -> None:
     assert done.returncode == 0
     assert "NOT CHECKED, the vulnerability service cannot be asked" in done.stdout
     assert "no known hole" not in done.stdout
+
+
+def test_strict_fails_where_nobody_could_be_asked() -> None:
+    """A release must not be called clean because its machine had no network."""
+    done = audit(free_port(), STRICT="1")
+    assert done.returncode == 1
+    assert "STRICT: what was not checked is a failure" in done.stdout

@@ -28,7 +28,7 @@ def promtool() -> Path:
         pytest.skip("WITHOUT_PROMTOOL is set")
     found = _OWN_PROMTOOL if _OWN_PROMTOOL.exists() else shutil.which("promtool")
     if found is None:
-        pytest.fail("there is no promtool: run requirements/debian.sh promtool, or do without: WITHOUT_PROMTOOL=1")
+        pytest.fail("there is no promtool: run scripts/debian.sh promtool, or do without: WITHOUT_PROMTOOL=1")
     return Path(found)
 
 
