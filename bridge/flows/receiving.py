@@ -13,8 +13,8 @@ from typing import NamedTuple
 import structlog
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.ids import delivery_text
-from bridge.edges.inbox.intake import Stored
+from bridge.edges.inbox.engine.ids import delivery_text
+from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.metrics import Metrics
 from bridge.edges.metrics.labels import ACCEPTED
 from bridge.rules import event

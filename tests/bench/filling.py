@@ -8,7 +8,7 @@ import psycopg
 
 from tests.bench.load import TEMPLATE
 
-_EPOCH_MS = 1_577_836_800_000  # bridge/edges/inbox/ids.py
+_EPOCH_MS = 1_577_836_800_000  # bridge/edges/inbox/engine/ids.py
 _DAYS = 29  # younger than retention
 _HEADERS = '{"content-type": "application/json", "user-agent": "Planasonix-Webhooks/1.0"}'
 _CONF = '{"planasonix": {"delivery_id": "dlv_0000000000000000", "pipeline_id": "pl_01hqxyz", "rows_loaded": 44802}}'

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.chores.key_reminders import KeyReminders
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.ids import first_id
+from bridge.edges.inbox.engine.ids import first_id
 from bridge.edges.metrics import Metrics
 from bridge.rules.signature import PRESETS, Key, SignatureCheck, make_verifier
 from tests.support.store import Store, stored

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bridge.chores.loop import FINISHED, TURN_SECONDS, Loop
-from bridge.edges.inbox import engines, postgresql, stores
+from bridge.edges.inbox.engine import engines, postgresql, stores
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import read_environment
 from bridge.words.errors import InboxUnavailable

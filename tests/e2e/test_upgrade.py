@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bridge.edges.inbox import prepare
-from bridge.edges.inbox.migrate import SCHEMA
+from bridge.edges.inbox.engine.migrate import SCHEMA
 from tests.support.jobs_api import JobsApi
 from tests.support.jobs_api import body as unnamed
 from tests.support.service import COMMAND, BridgeProcess, body, wait_for

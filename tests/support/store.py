@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 import pytest
 
-from bridge.edges.inbox import Inbox, ids, prepare, triggers
+from bridge.edges.inbox import Inbox, prepare, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.engine import ids
 from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified

@@ -1,14 +1,15 @@
 """The inbox: the durable store of deliveries, triggers and attempts, and the only importer of SQLAlchemy.
 
-    accept   one webhook, durable when it is told     (event loop; shares a commit with whoever waits)
+    accept   one webhook, durable when `then` runs   (event loop; shares a commit with whoever waits)
     write    a function of a connection, committed    (any thread)
     read     a function of a read-only connection     (any thread)
 
     listen   be woken when another process has made work
 
-The functions for `write` and `read` live beside this file, one module per subject. What differs between SQLite (one
-process) and PostgreSQL (any number of replicas) is in `stores`, and inside statements in `statements`. Answering 2xx
-is right only after `accept` has told so; nothing here keeps anything that matters in memory.
+The functions for `write` and `read` live beside this file, one module per subject; `engine` reaches the database. What
+differs between SQLite (one process) and PostgreSQL (any number of replicas) is in `engine/stores`, and inside
+statements in `engine/statements`. Answer 2xx only after `accept` has called back. Nothing that matters is kept in
+memory.
 """
 
 import asyncio
@@ -22,12 +23,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.edges.inbox import engines, ids, intake, vault
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.intake import Stored
-from bridge.edges.inbox.migrate import SCHEMA, current, migrate
-from bridge.edges.inbox.stores import NoLock, Password, open_for_migration, open_store
-from bridge.edges.inbox.writer import Writer
+from bridge.edges.inbox import deliveries, triggers, vault
+from bridge.edges.inbox.engine import engines, ids, intake
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.intake import Stored
+from bridge.edges.inbox.engine.migrate import SCHEMA, current, migrate
+from bridge.edges.inbox.engine.stores import NoLock, Password, open_for_migration, open_store
+from bridge.edges.inbox.engine.writer import Writer
 from bridge.rules.sealing import MARK, Ring
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 from bridge.words.model import DeliveryState, Verified
@@ -172,8 +174,8 @@ class Inbox:
         self.write(self._store.probe)
 
     def recover(self) -> int:
-        """Set free whatever a dead process was firing, where no other process can hold a lease (SQLite)."""
-        return self.write(self._store.recover)
+        """Set free what a dead process was doing, and return how much; in a shared store its leases lapse instead."""
+        return 0 if self._store.is_shared else self.write(_take_over)
 
     def scrub(self) -> bool:
         """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later."""
@@ -199,6 +201,10 @@ class Inbox:
 def _newest(connection: Connection) -> int:
     """Return the newest delivery's id: those to come must be greater, even if the clock was set back."""
     return connection.execute(_NEWEST).scalar_one() or 0
+
+
+def _take_over(connection: Connection) -> int:
+    return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
 
 
 def prepare(url: str, *, password: Password = lambda: None) -> tuple[str | None, str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, TextClause, text
 
-from bridge.edges.inbox.ids import first_id, number
-from bridge.edges.inbox.intake import dedup_key
+from bridge.edges.inbox.engine.ids import first_id, number
+from bridge.edges.inbox.engine.intake import dedup_key
+from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.rows import (
     DELIVERY_COLUMNS,
     TRIGGER_COLUMNS,
@@ -21,7 +22,6 @@ from bridge.edges.inbox.rows import (
     microseconds,
     trigger,
 )
-from bridge.edges.inbox.statements import a_list, is_shared
 from bridge.edges.inbox.vault import ring_of
 from bridge.words.errors import BadFilter
 from bridge.words.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, text
 
-from bridge.edges.inbox.ids import NODES, number
+from bridge.edges.inbox.engine.ids import NODES, number
+from bridge.edges.inbox.engine.statements import a_list, announce, unlocked
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
-from bridge.edges.inbox.statements import a_list, announce, unlocked
 from bridge.edges.inbox.triggers import NewTrigger, add
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.rules.sealing import Ring

@@ -10,10 +10,10 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import browsing, deliveries
-from bridge.edges.inbox.ids import delivery_text, number
+from bridge.edges.inbox.engine.ids import delivery_text, number
+from bridge.edges.inbox.engine.statements import is_shared
 from bridge.edges.inbox.replays import audit
 from bridge.edges.inbox.rows import microseconds
-from bridge.edges.inbox.statements import is_shared
 from bridge.edges.inbox.vault import place, ring_of
 from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import DeliveryState, TriggerState

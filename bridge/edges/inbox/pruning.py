@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, text
 
-from bridge.edges.inbox.ids import first_id
+from bridge.edges.inbox.engine.ids import first_id
+from bridge.edges.inbox.engine.statements import Pair, a_list, is_shared
 from bridge.edges.inbox.rows import microseconds
-from bridge.edges.inbox.statements import Pair, a_list, is_shared
 
 # Ids grow with time, so the oldest rows stand at the beginning of the table.
 _OLD = (

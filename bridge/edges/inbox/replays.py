@@ -6,9 +6,9 @@ from enum import StrEnum
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import deliveries, triggers
-from bridge.edges.inbox.ids import number
+from bridge.edges.inbox.engine.ids import number
+from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
-from bridge.edges.inbox.statements import Pair, announce
 from bridge.words.errors import Locked, NotThere
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason

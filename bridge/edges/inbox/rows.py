@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import RowMapping
 
-from bridge.edges.inbox.ids import delivery_text, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, told
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, text
 
-from bridge.edges.inbox.ids import first_id, made_at, number, trigger_text
+from bridge.edges.inbox.engine.ids import first_id, made_at, number, trigger_text
+from bridge.edges.inbox.engine.statements import a_list, locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
-from bridge.edges.inbox.statements import a_list, locking
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.errors import InboxUnavailable

@@ -8,12 +8,13 @@ name one too many, never one too few; rewriting a row makes it exact.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox.statements import is_shared
+from bridge.edges.inbox.engine.intake import Seal
+from bridge.edges.inbox.engine.statements import is_shared
 from bridge.rules.sealing import PLAIN, Ring
 from bridge.words.errors import Locked
 
@@ -23,7 +24,6 @@ ADD_KEY = (
     f" OR ',' || COALESCE(sealed_with, '{PLAIN}') || ',' LIKE '%,' || :key || ',%' THEN sealed_with"
     f" ELSE COALESCE(sealed_with, '{PLAIN}') || ',' || :key END"
 )
-Seal = Callable[[int, bytes], tuple[bytes, str]]
 _NO_RING = Ring()
 _OPTION = "ring"
 _COLUMNS = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.edges.inbox import columns
+from bridge.edges.inbox.engine import columns
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 _ROWS = st.tuples(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.edges.inbox import ids
+from bridge.edges.inbox.engine import ids
 from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.errors import NotThere
 

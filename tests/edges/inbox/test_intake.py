@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.intake import FOLD, dedup_key
+from bridge.edges.inbox.engine.intake import FOLD, dedup_key
 from bridge.edges.inbox.pruning import prune
 from bridge.words.errors import InboxUnavailable
 from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge.edges import inbox as inboxes
-from bridge.edges.inbox import SCHEMA, Inbox, engines
+from bridge.edges.inbox import SCHEMA, Inbox
+from bridge.edges.inbox.engine import engines, migrate
 from bridge.words.errors import ConfigError, InboxInUse
 from tests.support.store import ON_SQLITE, Store, stored
 
@@ -71,7 +72,7 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 
 def test_schema_is_the_newest_migration() -> None:
     """SCHEMA in the code is the newest file of the folder, and every file follows the one before."""
-    folder = Path(inboxes.__file__).parent / "migrations" / "versions"
+    folder = Path(migrate.__file__).parent / "migrations" / "versions"
     revisions = sorted(path.name.partition("_")[0] for path in folder.glob("[0-9]*.py"))
     assert revisions[-1] == SCHEMA
     before = "None"

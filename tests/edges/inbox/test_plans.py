@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from bridge.edges.inbox import Inbox, browsing, deliveries, moving, triggers
 from bridge.edges.inbox.browsing import Filter
-from bridge.edges.inbox.ids import first_id
+from bridge.edges.inbox.engine.ids import first_id
 from bridge.edges.inbox.pruning import prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState, TriggerState

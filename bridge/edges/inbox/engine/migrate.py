@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from bridge.edges.inbox.statements import is_shared
+from bridge.edges.inbox.engine.statements import is_shared
 
 _TURN = text("SELECT pg_advisory_xact_lock(7218035519)")  # any number, as long as every release takes the same one
 _PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statement_timeout','lock_timeout']) AS name")

@@ -15,11 +15,11 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.edges.inbox import deliveries, engines, triggers
-from bridge.edges.inbox.batches import Batches, SqliteBatches
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.vault import Seal
-from bridge.edges.inbox.writer import Writer
+from bridge.edges.inbox.engine import engines
+from bridge.edges.inbox.engine.batches import Batches, SqliteBatches
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.intake import Seal
+from bridge.edges.inbox.engine.writer import Writer
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class Store(Protocol):
 
     writing: Engine
     reading: Engine
+    is_shared: bool  # whether other processes may work on it at the same time
 
     def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
         """Open the connection that webhooks are written on."""
@@ -50,9 +51,6 @@ class Store(Protocol):
 
     def probe(self, connection: Connection) -> None:
         """Write something that changes nothing."""
-
-    def recover(self, connection: Connection) -> int:
-        """Set free what nobody can be working on any more."""
 
     def scrub(self) -> bool:
         """Leave nothing of what was deleted or overwritten in the files; False: somebody still reads it."""
@@ -76,6 +74,8 @@ class Store(Protocol):
 class SqliteStore:
     """A file that this process serves, or looks at beside the one that does."""
 
+    is_shared = False
+
     def __init__(self, url: URL) -> None:
         """Open the file; ConfigError if it is not there: whoever only looks makes none."""
         if not Path(str(url.database)).exists():
@@ -98,10 +98,6 @@ class SqliteStore:
     def probe(self, connection: Connection) -> None:
         """Write the version of the schema as it is."""
         connection.execute(_TOUCH)
-
-    def recover(self, connection: Connection) -> int:
-        """Whoever served the file before is dead."""
-        return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
 
     def scrub(self) -> bool:
         """Copy the log into the file, where what was deleted is overwritten (secure_delete), and empty the log."""
@@ -147,9 +143,11 @@ class SqliteStore:
 class PostgresStore:
     """A database that several replicas share."""
 
+    is_shared = True
+
     def __init__(self, url: URL, password: Password) -> None:
         """Connect to nothing yet."""
-        from bridge.edges.inbox import postgresql  # noqa: PLC0415 - psycopg costs 60 ms that SQLite need not pay
+        from bridge.edges.inbox.engine import postgresql  # noqa: PLC0415 - psycopg costs 60 ms that SQLite need not pay
 
         url = postgresql.driver_url(url)
         self.writing = postgresql.open_pool(url, password=password, most=_CONNECTIONS)
@@ -159,7 +157,7 @@ class PostgresStore:
 
     def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
         """Open a connection for the hot insert alone."""
-        from bridge.edges.inbox.shared_intake import shared_batches  # noqa: PLC0415 - as above
+        from bridge.edges.inbox.engine.shared_intake import shared_batches  # noqa: PLC0415 - as above
 
         return shared_batches(self._single, new_id, seal)
 
@@ -182,10 +180,6 @@ class PostgresStore:
         """Write an empty message to the log."""
         connection.execute(_LOG)
 
-    def recover(self, connection: Connection) -> int:  # noqa: ARG002 - see below
-        """Nothing: what is being fired may be another replica's. Leases of the dead lapse."""
-        return 0
-
     def scrub(self) -> bool:
         """Nothing that a client could do: VACUUM and the server's log are the administrator's."""
         return True
@@ -196,7 +190,7 @@ class PostgresStore:
 
     def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
         """Listen on a connection of its own."""
-        from bridge.edges.inbox.hearing import Listener  # noqa: PLC0415 - as above
+        from bridge.edges.inbox.engine.hearing import Listener  # noqa: PLC0415 - as above
 
         self._listener = Listener(self._single, on_news, beat_of("inbox-listener"))
 

@@ -13,7 +13,7 @@ from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from bridge.edges.inbox import columns
+from bridge.edges.inbox.engine import columns
 
 Password = Callable[[], str | None]
 

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.intake import Intake, Row, Stored
-from bridge.edges.inbox.vault import Seal
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.intake import Intake, Row, Seal, Stored
 from bridge.words.errors import BridgeError, InboxUnavailable
 
 Job = Callable[[Connection], Any]

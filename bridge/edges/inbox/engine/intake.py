@@ -15,7 +15,6 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final
 
-from bridge.edges.inbox.vault import Seal
 from bridge.words.model import DeliveryState
 
 # dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
@@ -24,6 +23,7 @@ Row = tuple[bytes, str, str | None, str, str | None, int, int, str, int | None, 
 STATE: Final = 3  # its place in a row
 RECEIVED_AT: Final = 5
 Stored = tuple[int, bool]  # delivery id, whether this row made it
+Seal = Callable[[int, bytes], tuple[bytes, str]]  # (delivery id, body) -> stored body, id of the key
 
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
 MOST_IN_MEMORY = 65_536  # keys, about 12 MB; beyond them, folding no longer waits for a quiet moment

@@ -1,6 +1,6 @@
-"""Hears what other replicas announce (bridge.edges.inbox.statements.announce), so that nobody waits for the next poll.
+"""Listens for what other replicas announce (`statements.announce`), so that nobody waits for the next poll.
 
-Only a wake-up: what is missed, while the connection is lost or behind a pooler that drops LISTEN, the poll finds.
+This only wakes: if the connection is lost, or a pooler drops LISTEN, the next poll finds the work.
 """
 
 import threading
@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.statements import CHANNEL
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.statements import CHANNEL
 
 _TICK_SECONDS = 0.5  # how long stopping may take
 _REOPEN_SECONDS = 2.0

@@ -1,6 +1,6 @@
 """The first schema: deliveries, triggers, attempts, audit.
 
-Instants are Unix microseconds, ids grow with time (bridge/edges/inbox/ids.py).
+Instants are Unix microseconds, ids grow with time (bridge/edges/inbox/engine/ids.py).
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `bridge.edges.inbox.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `bridge.edges.inbox.engine.migrate` hands over."""
 
 from alembic import context
 

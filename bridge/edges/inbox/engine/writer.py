@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from bridge.edges.inbox.batches import Batches
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.intake import MOST_IN_MEMORY, RECEIVED_AT, Row, Stored
+from bridge.edges.inbox.engine.batches import Batches
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.intake import MOST_IN_MEMORY, RECEIVED_AT, Row, Stored
 from bridge.words.errors import InboxUnavailable
 
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two

@@ -11,11 +11,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from bridge.edges.inbox.batches import Job, Result
-from bridge.edges.inbox.causes import cause
-from bridge.edges.inbox.columns import bigints, byteas, texts
-from bridge.edges.inbox.intake import COLUMNS, SEALED, Row, Stored, is_stale, sealed_row, stale_key
-from bridge.edges.inbox.vault import Seal
+from bridge.edges.inbox.engine.batches import Job, Result
+from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.columns import bigints, byteas, texts
+from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, Row, Seal, Stored, is_stale, sealed_row, stale_key
 from bridge.words.errors import InboxUnavailable
 
 _SPELL: tuple[Callable[[Any], bytes], ...] = (
