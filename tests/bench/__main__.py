@@ -20,6 +20,7 @@ from tests.bench import (
     profiling,
     servers,
     startup,
+    tricks,
 )
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -69,6 +70,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "acks": _acks,
     "peers": lambda options: peers.measure(rounds=min(3, options.rounds), seconds=options.seconds),
     "costs": _costs,
+    "tricks": lambda options: tricks.measure(rounds=options.rounds, seconds=1),
     "end_to_end": lambda options: end_to_end.measure(pairs=20 if options.quick else 200, per_second=3),
     "drain": _drain,
     "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),

@@ -140,7 +140,7 @@ def run_one(
 ) -> Run:
     """Start one server, warm it up, load it, and check that it did what it acknowledged."""
     with ExitStack() as stack:
-        store = stack.enter_context(_database(server)) if kind.is_shared else None
+        store = stack.enter_context(empty_database(server)) if kind.is_shared else None
         if kind.mapping:
             bridge = stack.enter_context(servers.bridge(mapping=kind.mapping, store=store))
             pid, port = bridge.process.pid, bridge.port
@@ -160,7 +160,7 @@ def run_one(
 
 
 @contextmanager
-def _database(server: PostgresServer) -> Iterator[str]:
+def empty_database(server: PostgresServer) -> Iterator[str]:
     """Make an empty database, and drop it."""
     name = f"bench_{secrets.token_hex(4)}"
     yield server.create_database(name)

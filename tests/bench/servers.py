@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,12 +37,18 @@ def bare() -> Iterator[tuple[Process, int]]:
 
 @contextmanager
 def bridge(
-    *, mapping: str, airflow_url: str | None = None, store: str | None = None, source: str = "", more: str = ""
+    *,
+    mapping: str,
+    airflow_url: str | None = None,
+    store: str | None = None,
+    source: str = "",
+    more: str = "",
+    without: Sequence[str] | None = None,
 ) -> Iterator[BridgeProcess]:
     """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection.
 
     `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder. `source` is YAML added
-    below the source, `more` below the Airflow.
+    below the source, `more` below the Airflow. `without`: run by plain.py without these tricks.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bridge-", dir=FOLDER))
@@ -50,6 +56,8 @@ def bridge(
     # Nobody listens on port 9 (discard) of loopback.
     url = airflow_url or "http://127.0.0.1:9"
     process = BridgeProcess(folder, airflow_url=url, mapping=mapping, settings=settings, source=source, more=more)
+    if without is not None:
+        process.use_command(sys.executable, "-m", "tests.bench.plain", *without)
     try:
         process.start()
         yield process

@@ -102,6 +102,7 @@ class BridgeProcess:
             **(settings or {}),
         }
         self._release: Path | None = None
+        self._command: tuple[str, ...] = (str(COMMAND), "serve")
         self.process = self._process()
         self._client = httpx.Client(timeout=30, trust_env=False)
 
@@ -113,6 +114,11 @@ class BridgeProcess:
     def use_release(self, folder: Path | None) -> None:
         """Run from the next start on the release unpacked in this folder, with today's libraries; None: today's."""
         self._release = folder
+        self.process = self._process()
+
+    def use_command(self, *command: str) -> None:
+        """Start it from the next start on by this command, as it stands."""
+        self._command = command
         self.process = self._process()
 
     def set_variable(self, name: str, value: str) -> None:
@@ -196,10 +202,10 @@ class BridgeProcess:
         return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=10)
 
     def _process(self) -> Process:
-        command, env = [str(COMMAND)], self._env
+        command, env = self._command, self._env
         if self._release is not None:  # -P: the folder that the tests run in holds today's code
-            command, env = [str(PYTHON), "-P", "-m", "bridge"], {**env, "PYTHONPATH": str(self._release)}
-        return Process("the bridge", [*command, "serve"], env=env, log=self.folder / "bridge.log")
+            command, env = (str(PYTHON), "-P", "-m", "bridge", "serve"), {**env, "PYTHONPATH": str(self._release)}
+        return Process("the bridge", [*command], env=env, log=self.folder / "bridge.log")
 
     def is_ready(self) -> bool:
         """Whether /readyz is green."""

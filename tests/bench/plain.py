@@ -1,0 +1,150 @@
+"""`serve` with some tricks of the fast path replaced by the plain way, to measure what each of them buys.
+
+`python -m tests.bench.plain TRICK...`: what PLAIN names is replaced in this process, before anything is built.
+"""
+
+import asyncio
+import hmac
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from bridge.cli import main
+from bridge.edges import metrics
+from bridge.edges.inbox.engine import batches, intake, shared_intake
+from bridge.edges.metrics.tally import SECONDS
+from bridge.flows.routing import Router
+from bridge.rules.signature.verifying import Verifier
+from bridge.web import hooks
+from bridge.web.server import answering
+from bridge.web.server.guard import GuardedProtocol
+
+
+def _without_take() -> None:
+    """Answer every request by an ASGI task."""
+    GuardedProtocol._answer = lambda self, cycle: self._start_asgi_task(cycle, self.app)
+
+
+def _without_cycle() -> None:
+    """Let uvicorn spell and write the answers of ASGI tasks."""
+    answering.Cycle.send = RequestResponseCycle.send
+
+
+def _without_heads() -> None:
+    """Spell the head of every answer anew."""
+    answering._head = answering._head.__wrapped__
+    answering._json_head = answering._json_head.__wrapped__
+
+
+class _Timeout:
+    """Stands in Patience's place and keeps its limit."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        """Nothing: the whole call stands in asyncio's timeout."""
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing either."""
+
+
+def _without_patience() -> None:
+    """Set and clear a timer for every body."""
+    read = hooks.Hooks._body
+
+    async def body(self: Any, receive: Any) -> bytes:
+        async with asyncio.timeout(self._patience.seconds):
+            return await read(self, receive)
+
+    hooks.Patience = _Timeout
+    hooks.Hooks._body = body
+
+
+def _without_hmac() -> None:
+    """Ask the standard library for each HMAC."""
+
+    def find_key(self: Verifier, text: bytes, signature: bytes) -> str | None:
+        for key in self.keys:
+            if hmac.compare_digest(hmac.digest(key.secret, text, "sha256"), signature):
+                return key.id
+        return None
+
+    Verifier._find_key = find_key
+
+
+class _Unfolded(intake.Intake):
+    """Keeps no key in memory."""
+
+    def insert(self, rows: Sequence[intake.Row]) -> list[intake.Stored]:
+        outcome = super().insert(rows)
+        if keys := sorted(self._uncommitted.items()):
+            marks = ",".join(["(?,?)"] * len(keys))
+            statement = f"INSERT OR REPLACE INTO dedup VALUES {marks}"  # noqa: S608
+            self._driver.execute(statement, tuple(chain.from_iterable(keys)))
+        return outcome
+
+    def committed(self) -> None:
+        self._uncommitted.clear()
+
+
+def _without_fold() -> None:
+    """File every key in the transaction of its delivery."""
+    batches.Intake = _Unfolded
+
+
+def _without_columns() -> None:
+    """Let psycopg spell the arrays."""
+    shared_intake._SPELL = (list,) * len(shared_intake._SPELL)
+    shared_intake.texts = list
+
+
+class _Observed:
+    """prometheus_client's histogram, asked for every value."""
+
+    def __init__(self, name: str, meaning: str) -> None:
+        self._histogram = Histogram(name, meaning, buckets=SECONDS, registry=CollectorRegistry())
+
+    def observe(self, values: Iterable[float]) -> None:
+        for value in values:
+            self._histogram.observe(value)
+
+    def collect(self) -> Iterable[Any]:
+        return self._histogram.collect()
+
+
+def _without_tally() -> None:
+    metrics.Tally = _Observed
+
+
+def _without_routing() -> None:
+    """Leave what is stored where it is: no trick, but what would hide one."""
+    Router.step = _nothing
+    Router.wake = _nothing
+
+
+def _nothing(_: Router) -> None:
+    """Do nothing."""
+
+
+PLAIN: Mapping[str, Callable[[], None]] = {
+    "take": _without_take,
+    "cycle": _without_cycle,
+    "heads": _without_heads,
+    "patience": _without_patience,
+    "hmac": _without_hmac,
+    "fold": _without_fold,
+    "columns": _without_columns,
+    "tally": _without_tally,
+    "routing": _without_routing,
+}
+
+if __name__ == "__main__":
+    for trick in sys.argv[1:]:
+        PLAIN[trick]()
+    sys.argv[1:] = ["serve"]
+    main()
