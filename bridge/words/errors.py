@@ -17,8 +17,7 @@
     |-- BadFilter            what was asked for cannot be: a state, condition or order that does not exist
     `-- NotThere             a delivery or trigger id that the store does not hold
 
-`reason` is the closed word that labels metrics and columns; `permanent` says that trying again
-without a change cannot help.
+`reason` is the word from the closed list that labels metrics and columns.
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ class BridgeError(Exception):
     """Something that the bridge knows how to name."""
 
     reason: Reason = Reason.INTERNAL_ERROR
-    permanent: bool = True
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,13 +76,10 @@ class KeysUnavailable(BridgeError):
     """A key set cannot be had now. A request that it would be needed for gets 503, and the sender tries again."""
 
     reason = Reason.KEYS_UNAVAILABLE
-    permanent = False
 
 
 class TooMany(BridgeError):
     """More than the source's `limits` allow just now; the sender gets 429 and tries again."""
-
-    permanent = False
 
     def __init__(self, limit: str, retry_after_seconds: float) -> None:
         """`limit` is the word for it in metrics."""
@@ -119,7 +114,6 @@ class LookupUnavailable(BridgeError):
     """The Planasonix API cannot answer now (down, throttled, key refused); ask again later."""
 
     reason = Reason.LOOKUP_FAILED
-    permanent = False
 
     def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
         """`retry_after_seconds` is what the API asked for, if it did."""
@@ -136,14 +130,11 @@ class LookupNotFound(BridgeError):
 class InboxUnavailable(BridgeError):
     """The store cannot commit now, or more waits for it than it may; the sender gets 503 and tries again."""
 
-    permanent = False
-
 
 class Locked(BridgeError):
     """A stored value cannot be decrypted: its key is not configured, or the row is not what was written."""
 
     reason = Reason.KEY_MISSING
-    permanent = False
 
 
 class InboxInUse(BridgeError):
