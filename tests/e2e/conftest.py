@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.airflow_server import PostgresServer
 from tests.support.service import BridgeProcess
 
 MAPPING = """\
@@ -47,3 +48,15 @@ def start_bridge(tmp_path: Path) -> Iterator[Callable[..., BridgeProcess]]:
     yield start
     for bridge in started:
         bridge.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that this test may kill or freeze."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.freeze(is_frozen=False)
+        server.stop()

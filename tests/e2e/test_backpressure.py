@@ -115,18 +115,6 @@ def compare(told: Told, where: Path | str, standin: Standin, bridge: BridgeProce
     assert sorted(events) == sorted(acknowledged)
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that this test may stop."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.freeze(is_frozen=False)
-        server.stop()
-
-
 def test_postgresql_hangs(own_server: PostgresServer, standin: Standin, start_bridge: Start) -> None:
     """Every process of the server is stopped, so that its connections stay open and nothing is answered on them."""
     url = own_server.create_database("bridge")

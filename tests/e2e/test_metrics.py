@@ -219,17 +219,6 @@ def test_the_log_leads_from_an_alert_to_the_webhook(watched: Watched) -> None:
     assert (routed[ids["pl_nobody"]]["state"], routed[ids["pl_nobody"]]["reason"]) == ("unrouted", "no_route")
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that this test may kill."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 def test_replicas_share_some_and_count_the_rest(
     own_server: PostgresServer, start_bridge: Start, standin: Standin
 ) -> None:

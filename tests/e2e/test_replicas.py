@@ -83,17 +83,6 @@ def test_work_of_a_killed_replica_is_taken_over_within_a_lease(
     assert other.api("status")
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that this test may kill."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 def test_postgresql_is_killed_and_comes_back(
     own_server: PostgresServer, standin: Standin, start_replica: Callable[[str], BridgeProcess]
 ) -> None:
