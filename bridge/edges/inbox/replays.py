@@ -9,6 +9,7 @@ from bridge.edges.inbox import deliveries, triggers
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
+from bridge.rules.mapping.runs import rerun_id
 from bridge.words.errors import Locked, NotThere
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
@@ -118,18 +119,19 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
         "airflow": found.airflow,
         "dag_id": found.dag_id,
     }
-    base = found.dag_run_id.removesuffix(f"__r{found.rerun}") if found.rerun else found.dag_run_id
     rerun = connection.execute(_LAST_RERUN, parameters).scalar_one() + 1
-    # A copy of the delivery may have been run again before: then the number is taken by its trigger.
-    while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": f"{base}__r{rerun}"}).first() is not None:
+    run_id = rerun_id(found.dag_run_id, rerun_of=found.rerun, rerun=rerun)
+    # A copy of the delivery may have been run again before: then its trigger has this number.
+    while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": run_id}).first() is not None:
         rerun += 1
+        run_id = rerun_id(found.dag_run_id, rerun_of=found.rerun, rerun=rerun)
     new = triggers.NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
         route=found.route,
         airflow=found.airflow,
         dag_id=found.dag_id,
-        dag_run_id=f"{base}__r{rerun}",
+        dag_run_id=run_id,
         conf=triggers.owned(found.conf, new_id),
         note=found.note,
         limits=found.limits,

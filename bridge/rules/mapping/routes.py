@@ -90,7 +90,7 @@ class Route:
                 return f'{test.key}: event has "{given}", route wants {", ".join(map(_quoted, test.wanted))}'
         return None
 
-    def call(self, dag_id: str, event: Event, *, delivery: DeliveryContext, trigger_id: str, rerun: int = 0) -> Call:
+    def call(self, dag_id: str, event: Event, *, delivery: DeliveryContext, trigger_id: str) -> Call:
         """Return the exact call for one DAG. Raises TemplateError, with the template's place in its text."""
         context = namespace(self, event, delivery)
         conf = clean(_render(self.conf, context))
@@ -99,20 +99,20 @@ class Route:
             route=self.name,
             airflow=self.airflow,
             dag_id=dag_id,
-            dag_run_id=self._run_id(event, delivery, context, rerun),
+            dag_run_id=self._run_id(event, delivery, context),
             conf=conf | {"planasonix": clean(self._carried(event, delivery, trigger_id))},
             note=None if note is None else clean(str(note))[:_MAX_NOTE],
             limits=self.limits,
         )
 
-    def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any], rerun: int) -> str:
+    def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any]) -> str:
         if self.dag_run_id is not None:
             wanted = self.dag_run_id.render(context)
             if not wanted.strip():
                 raise TemplateError("dag_run_id: gives no text, so all events would share one DAG run")
-            return run_id(wanted, rerun=rerun)
+            return run_id(wanted)
         about = identity(event) or delivery.fallback_id
-        return run_id(f"planasonix__{about}__{event.status}__{self.name}", rerun=rerun)
+        return run_id(f"planasonix__{about}__{event.status}__{self.name}")
 
     def _carried(self, event: Event, delivery: DeliveryContext, trigger_id: str) -> dict[str, Any]:
         return {

@@ -20,15 +20,24 @@ _unsafe = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def run_id(wanted: str, *, rerun: int = 0) -> str:
-    """Return `wanted` as a legal DAG run id; whatever had to be changed or cut is told apart by a digest."""
+def run_id(wanted: str) -> str:
+    """Return `wanted` as a legal DAG run id; what had to be changed or cut ends in a digest."""
     legal = _dots.sub(".", _illegal.sub("-", wanted.strip()))
     if legal.startswith(_RESERVED):
         legal = f"planasonix__{legal}"
     if legal != wanted or len(legal) > MAX_RUN_ID or not legal:
         digest = hashlib.sha256(wanted.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         legal = f"{legal[: MAX_RUN_ID - 14]}--{digest}"
-    return f"{legal}__r{rerun}" if rerun else legal
+    return legal
+
+
+def rerun_id(run_id: str, *, rerun_of: int, rerun: int) -> str:
+    """Return the DAG run id of a call's "run again" number `rerun`.
+
+    `rerun_of` is the number that `run_id` itself ends in, 0 for a first run.
+    """
+    first = run_id.removesuffix(f"__r{rerun_of}") if rerun_of else run_id
+    return f"{first}__r{rerun}"
 
 
 def clean(value: Any) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.rules.mapping import DeliveryContext, read
-from bridge.rules.mapping.runs import clean, run_id
+from bridge.rules.mapping.runs import clean, rerun_id, run_id
 from bridge.words.errors import TemplateError
 from bridge.words.model import Call, Event, Status
 
@@ -21,10 +21,10 @@ _is_legal = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}").fullmatch
 _RESERVED = ("scheduled__", "asset_triggered__", "backfill__", "asset_materialization__", "operator_triggered__")
 
 
-def _call(route: str = "", *, event: Event = _EVENT, rerun: int = 0, **fields: Any) -> Call:
+def _call(route: str = "", *, event: Event = _EVENT, **fields: Any) -> Call:
     text = f"routes:\n  - dag: d1\n    {route}\n"
     (found,) = read(text, file="m.yaml", airflows=["default"], sources=["planasonix"]).routes
-    return found.call("d1", replace(event, **fields), delivery=_DELIVERY, trigger_id="trg_1", rerun=rerun)
+    return found.call("d1", replace(event, **fields), delivery=_DELIVERY, trigger_id="trg_1")
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,12 @@ def test_an_unnamed_route_is_called_after_its_dag() -> None:
 
 
 def test_run_again_adds_a_number() -> None:
-    """A person's "run again" is another DAG run, told from the first one by its end."""
-    assert _call("name: sales", rerun=3).dag_run_id == "planasonix__job_1__succeeded__sales__r3"
+    """A person's "run again" is another DAG run: its id ends in `__rN`, also if it repeats one that was run again."""
+    first = _call("name: sales").dag_run_id
+
+    assert rerun_id(first, rerun_of=0, rerun=3) == "planasonix__job_1__succeeded__sales__r3"
+    assert rerun_id(f"{first}__r3", rerun_of=3, rerun=4) == "planasonix__job_1__succeeded__sales__r4"
+    assert rerun_id("nightly__r3", rerun_of=0, rerun=1) == "nightly__r3__r1"
 
 
 @pytest.mark.parametrize(
@@ -94,12 +98,13 @@ _WANTED = st.one_of(
 @given(wanted=_WANTED, rerun=st.integers(0, 99))
 def test_run_ids_are_always_legal(wanted: str, rerun: int) -> None:
     """For any text and any number of reruns: the pattern, no `..`, no reserved prefix, at most 250, and stable."""
-    made = run_id(wanted, rerun=rerun)
+    first = run_id(wanted)
+    made = rerun_id(first, rerun_of=0, rerun=rerun) if rerun else first
 
     assert _is_legal(made)
     assert ".." not in made
     assert not made.startswith(_RESERVED)
-    assert made == run_id(wanted, rerun=rerun)
+    assert first == run_id(wanted)
 
 
 @given(one=_WANTED, other=_WANTED)
