@@ -170,14 +170,14 @@ def explain(
 def _stored(environment: object, delivery_id: str) -> "Subject":
     from bridge.cli import context
     from bridge.edges.inbox import deliveries
-    from bridge.flows.routing import subject
+    from bridge.rules.planning import Subject
     from bridge.words.errors import NotThere
 
     with context.store(environment) as inbox:  # type: ignore[arg-type]
         found = inbox.read(deliveries.get, delivery_id)
     if found is None:
         raise NotThere(f"no delivery {delivery_id}")
-    return subject(found)
+    return Subject.of(found)
 
 
 def _imagined(body: bytes, source: str, pipeline_id: str | None) -> "Subject":

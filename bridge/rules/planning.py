@@ -12,8 +12,8 @@ from typing import Any
 from bridge.rules import event as events
 from bridge.rules import hops as loops
 from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict
-from bridge.words.errors import BridgeError, TemplateError, Unreadable
-from bridge.words.model import Call, DeliveryState, Event, TriggerState
+from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
+from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerState
 from bridge.words.reasons import Reason
 
 _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
@@ -55,6 +55,20 @@ class Subject:
     body: bytes
     path_pipeline_id: str | None = None
     lookup: AnyMapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Subject":
+        """Return what planning has to know of a stored delivery. Raises Locked."""
+        if delivery.locked is not None:
+            raise Locked(f"{delivery.id}: {delivery.locked}")
+        return cls(
+            id=delivery.id,
+            source=delivery.source,
+            received_at=delivery.received_at.isoformat().replace("+00:00", "Z"),
+            body=delivery.body,
+            path_pipeline_id=delivery.path_pipeline_id,
+            lookup=delivery.lookup,
+        )
 
 
 def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:

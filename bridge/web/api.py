@@ -19,7 +19,6 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
 from bridge.flows.replaying import Order, replay, select
-from bridge.flows.routing import subject
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
 from bridge.rules.sources import Source
@@ -138,7 +137,7 @@ class Api:
             found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
             if found is None:
                 raise NotThere(f"no delivery {order['delivery_id']}")
-            about = subject(found)
+            about = Subject.of(found)
         else:
             about = self._imagined(order)
         made = plan(about, self._mapping.current(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops)

@@ -13,9 +13,10 @@ import pytest
 from bridge.edges.inbox import Inbox, browsing, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.flows.routing import BATCH, Router, subject
+from bridge.flows.routing import BATCH, Router
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
+from bridge.rules.planning import Subject
 from bridge.rules.sealing import Ring
 from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
@@ -451,7 +452,7 @@ def test_what_cannot_be_decrypted_waits_and_stops_nobody(path: Path, inbox: Inbo
     assert "'lost' is not configured" in str(found.detail)
     assert routing.route(after=1) == 0
     with pytest.raises(Locked, match="'lost' is not configured"):
-        subject(found)
+        Subject.of(found)
     routing.inbox = routing.router._inbox = sealed
     assert routing.route(after=60) == 1
     assert routing.delivery(waiting).state is routing.delivery(other).state

@@ -24,12 +24,12 @@ from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routi
 from bridge.edges.inbox.triggers import NewTrigger, recent_starts
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, subject, told
+from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.planning import Plan, Planned, plan
+from bridge.rules.planning import Plan, Planned, Subject, plan
 from bridge.rules.retrying import backoff
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
@@ -41,7 +41,7 @@ _REST = 19.0  # measured at full load: 0.53 of a bare server; 0.49 with 9, 0.45 
 _LONGEST_REST_SECONDS = 1.0
 _LOOKUP_AGE_SECONDS = 86_400.0
 _RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
-__all__ = ["BATCH", "Router", "subject"]
+__all__ = ["BATCH", "Router"]
 _log = structlog.get_logger("bridge.routing")
 
 
@@ -119,7 +119,10 @@ class Router:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
             return plan(
-                subject(delivery), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
+                Subject.of(delivery),
+                self._mapping(),
+                new_trigger_id=self._inbox.new_trigger_id,
+                max_hops=self._max_hops,
             )
         except Exception:  # noqa: BLE001 - see below
             # One poisonous delivery must not stop the others; it moves its own due time forward.
@@ -244,7 +247,7 @@ class Router:
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API told; if still nothing matches, say that the look-up is why."""
         made = plan(
-            told(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
+            with_job(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
         )
         if reason is not None and made.state is DeliveryState.UNROUTED:
             return Plan(made.state, reason, made.detail, made.event, made.verdicts)

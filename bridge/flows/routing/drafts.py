@@ -1,6 +1,7 @@
-"""Between planning and the store: what planning has to know of a delivery, and what is stored of a plan. Pure."""
+"""Between planning and the store: what is stored of a plan, and of a delivery that cannot be planned now."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,26 +11,11 @@ from bridge.edges.inbox.deliveries import Postponed, Routing
 from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.ceiling import Start
 from bridge.rules.planning import Plan, Planned, Subject
-from bridge.words.errors import Locked
 from bridge.words.model import Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason
 
 FAILED_SECONDS = 60.0
 _log = structlog.get_logger("bridge.routing")
-
-
-def subject(delivery: Delivery) -> Subject:
-    """Return what planning has to know of a stored delivery. Raises Locked."""
-    if delivery.locked is not None:
-        raise Locked(f"{delivery.id}: {delivery.locked}")
-    return Subject(
-        id=delivery.id,
-        source=delivery.source,
-        received_at=delivery.received_at.isoformat().replace("+00:00", "Z"),
-        body=delivery.body,
-        path_pipeline_id=delivery.path_pipeline_id,
-        lookup=delivery.lookup,
-    )
 
 
 def locked(delivery: Delivery, now: datetime) -> Postponed:
@@ -39,10 +25,9 @@ def locked(delivery: Delivery, now: datetime) -> Postponed:
     return postponed(delivery, now, FAILED_SECONDS, Reason.KEY_MISSING, detail=delivery.locked)
 
 
-def told(delivery: Delivery, job: Mapping[str, Any]) -> Subject:
-    """Return what planning has to know once the API has told of the job."""
-    about = subject(delivery)
-    return Subject(**{name: getattr(about, name) for name in Subject.__slots__} | {"lookup": job})
+def with_job(delivery: Delivery, job: Mapping[str, Any]) -> Subject:
+    """Return what planning has to know of a delivery once the API has described the job."""
+    return replace(Subject.of(delivery), lookup=job)
 
 
 def postponed(
@@ -58,10 +43,10 @@ def postponed(
     return Postponed(delivery.id, now + timedelta(seconds=seconds), reason, detail, is_lookup)
 
 
-def routing(delivery: Delivery, made: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
+def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
     """Return what is stored of a plan; `starts` of triggers whose route has a ceiling, by trigger id."""
-    triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in made.triggers]
-    return Routing(delivery.id, made.state, made.reason, made.detail, lookup, triggers)
+    triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in plan.triggers]
+    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers)
 
 
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
