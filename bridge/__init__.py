@@ -1,3 +1,3 @@
 """The Planasonix to Airflow bridge: a signed webhook in, exactly one DAG run out."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
