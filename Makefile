@@ -9,7 +9,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench crash fuzz image plain lock schema sbom clean
+.PHONY: help setup test check demo bench crash fuzz image plain docs lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -60,6 +60,9 @@ image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Deb
 
 plain: .venv/.ready .venv-chart/.ready ## write deploy/plain, and the chart's copies of deploy/observability
 	@$(BIN)/python -m deploy.plain.write
+
+docs: .venv/.ready ## write the tables of docs/ from the code
+	@$(BIN)/python -m scripts.write_docs
 
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
 	@scripts/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)

@@ -59,6 +59,7 @@ def admin_app(api: Api, *, token: Callable[[], str | None], metrics_open: bool) 
     """Build the admin application."""
 
     async def metrics(_: Request) -> Response:
+        """Return the metrics in Prometheus' text format."""
         return Response(await asyncio.to_thread(api.exposition), media_type=CONTENT_TYPE)
 
     routes = [
@@ -98,6 +99,7 @@ def _answers(method: Callable[..., views.Json]) -> Callable[[Request], Awaitable
             return _json({"error": "bad_request", "detail": str(error)}, 400)
         return _json(result, 200)
 
+    endpoint.__doc__ = method.__doc__  # docs/reference/api.md prints it
     return endpoint
 
 

@@ -81,7 +81,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-# What templates may read of an event; design contract, "Template variables".
+# What templates may read of an event (docs/mapping.md, "Templates").
 EVENT_FIELDS = (
     "id",
     "type",

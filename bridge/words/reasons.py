@@ -1,7 +1,7 @@
 """The closed list of reasons: why a delivery or a trigger is in its state, and what to do about it.
 
 One word serves as metric label, log field, column value and API value. The two sentences
-beside it are what the pages, the CLI and the README print. Nothing else may invent a reason.
+beside it are what the pages, the CLI and docs/reference/reasons.md print. Nothing else may invent a reason.
 """
 
 from enum import StrEnum

@@ -1,7 +1,7 @@
 """Write deploy/plain from the chart, and the chart's copies of deploy/observability: `make plain`.
 
 Helm cannot read files outside a chart, and people without Helm want files: both are copies, and a test holds them in
-step. Hooks are left out; what they do (check, a test event) is a command in the README.
+step. Hooks are left out; what they do (check, a test event) is a command in docs/kubernetes.md.
 """
 
 import re

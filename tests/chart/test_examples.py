@@ -1,4 +1,4 @@
-"""The examples and the commands of the README are accepted: by the chart, and by the bridge itself."""
+"""The examples and the commands of docs/kubernetes.md are accepted: by the chart, and by the bridge itself."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.chart.pod import Pod
 from tests.chart.support import CHART, HELM, of_kind, read_all, render
 
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
-CHAPTER = (REPOSITORY / "README.md").read_text().partition("\n## Kubernetes\n")[2].partition("\n## ")[0]
+PAGE = (REPOSITORY / "docs" / "kubernetes.md").read_text()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -26,17 +26,17 @@ def test_an_example_passes_the_check_before_it_lands(example: Path, tmp_path: Pa
     assert (done.returncode, done.stdout[:4]) == (0, "ok: "), done.stderr
 
 
-def test_there_is_an_example_for_every_airflow_that_the_readme_promises() -> None:
+def test_there_is_an_example_for_every_airflow_that_the_page_promises() -> None:
     """Same cluster, Airflow 3 with either auth manager, far away."""
     assert [path.stem for path in EXAMPLES] == ["airflow3-fab", "airflow3-simple", "far-airflow", "same-cluster"]
 
 
 @pytest.mark.parametrize("verb", ["install", "upgrade"])
-def test_helm_commands_of_the_readme_render(verb: str, tmp_path: Path) -> None:
+def test_helm_commands_of_the_page_render(verb: str, tmp_path: Path) -> None:
     """Their options are values of the chart; `--set-file` gets the files of deploy/plain."""
     commands = [
         shlex.split(line)
-        for block in re.findall(r"```\n(.*?)```", CHAPTER, re.DOTALL)
+        for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
         for line in block.replace("\\\n", " ").splitlines()
         if line.startswith(f"helm {verb} ")
     ]
@@ -51,21 +51,21 @@ def test_helm_commands_of_the_readme_render(verb: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_names_in_the_readme_are_those_of_the_chart() -> None:
-    """What the chapter calls `bridge-planasonix-bridge...` is there, in a release called `bridge`."""
+def test_names_on_the_page_are_those_of_the_chart() -> None:
+    """What the page calls `bridge-planasonix-bridge...` is there, in a release called `bridge`."""
     objects = render({}, release="bridge")
     (workload,) = of_kind(objects, "StatefulSet")
     claim = workload["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
     pod = f"{workload['metadata']['name']}-0"
     (job,) = of_kind(objects, "Job")
     assert {f"exec {pod} ", f"pvc {claim}-{pod} ", f"job/{job['metadata']['name']} "} <= set(
-        re.findall(r"exec \S+ |pvc \S+ |job/\S+ ", CHAPTER)
+        re.findall(r"exec \S+ |pvc \S+ |job/\S+ ", PAGE)
     )
 
 
 def test_the_rule_for_the_adapter_names_what_the_autoscaler_asks_for() -> None:
     """Metric and label of the external metric are those of the HorizontalPodAutoscaler."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", CHAPTER, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (rule,) = read_all(text)[0]["externalRules"]
     values = {
         "store": {"type": "postgresql", "postgresql": {"url": "postgresql://a@b/c"}},

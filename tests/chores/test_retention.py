@@ -70,7 +70,7 @@ def test_the_file_shrinks_when_much_was_removed(inbox: Inbox, store: Store, metr
 
 
 def test_a_file_of_an_older_release_shrinks_after_a_vacuum(inbox: Inbox, store: Store, metrics: Metrics) -> None:
-    """It was made without the map that shrinking needs; README's command adds it."""
+    """It was made without the map that shrinking needs; docs/runbook.md has the command that adds it."""
     store.rows("PRAGMA auto_vacuum=NONE")
     store.rows("VACUUM")
     assert store.one("PRAGMA auto_vacuum") == 0

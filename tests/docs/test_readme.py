@@ -1,119 +1,31 @@
-"""The README is true: what it lists is what there is, and its examples are accepted."""
+"""The README is short and true: what it shows is what happens."""
 
-import re
-import subprocess
-from datetime import UTC, datetime
-from pathlib import Path
+import json
 
-import pytest
-from prometheus_client.parser import text_string_to_metric_families
-from ruamel.yaml import YAML
-
-from bridge.edges.metrics import Metrics
-from bridge.edges.settings import list_settings
 from bridge.rules.mapping import read
-from bridge.rules.mapping.schema import DefaultsForm, RouteForm
-from bridge.rules.rendering.sandbox import build
-from bridge.rules.signature import PRESETS
-from bridge.words.model import EVENT_FIELDS
-from bridge.words.reasons import Reason
+from bridge.rules.planning import Subject, plan
 from deploy.demo.airflow import REPOSITORY
+from tests.docs.pages import blocks
 
 README = (REPOSITORY / "README.md").read_text()
-COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
+MOST_LINES = 150
 
 
-def yaml_examples() -> list[str]:
-    """Return the mapping examples of the README."""
-    return [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "routes:" in block]
+def test_the_readme_is_short() -> None:
+    """At most 150 lines: whoever needs more is led to a page."""
+    assert len(README.splitlines()) <= MOST_LINES
 
 
-def test_every_setting_is_listed_with_its_default() -> None:
-    """The table of settings is the one that the code prints."""
-    rows = [
-        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'none'} | {one.description} |"
-        for one in list_settings()
-    ]
-    assert [row for row in rows if row not in README] == []
-
-
-def test_every_reason_is_listed_with_its_next_step() -> None:
-    """The table of reasons is the one that the code prints."""
-    rows = [f"| `{reason}` | {reason.why} | {reason.next_step} |" for reason in Reason]
-    assert [row for row in rows if row not in README] == []
-
-
-def test_every_metric_is_listed() -> None:
-    """Every metric that the service exposes has a row with its type, labels and meaning, and no other has."""
-    metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
-    metrics.expect_key_set("planasonix", "current")
-    metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
-    rows = []
-    for family in text_string_to_metric_families(metrics.exposition().decode()):
-        if family.name.startswith("bridge_"):
-            name = family.name + ("_total" if family.type == "counter" else "")
-            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-            meaning = family.documentation.removesuffix(" Of the store.")
-            kind = family.type + (", store" if meaning != family.documentation else "")
-            rows.append((name, kind, labels, meaning))
-    listed = re.findall(r"^\| `(bridge_\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", README, re.MULTILINE)
-    assert [(name, kind, set(re.findall(r"\w+", labels)), meaning) for name, kind, labels, meaning in listed] == rows
-
-
-def test_every_preset_is_listed_with_its_source() -> None:
-    """The table of presets has a row for each, with its source, and the shipped file names them all."""
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \| [^|]+ \| ([^|]+) \|$", README.partition("## Signatures")[2], re.MULTILINE)
-    assert dict(rows[: len(PRESETS)]) == {preset.name: preset.source for preset in PRESETS.values()}
-    shipped = (REPOSITORY / "config" / "bridge.yaml").read_text()
-    assert [
-        name for name in (*PRESETS, *PRESETS["custom"].options, *PRESETS["jwt"].options) if name not in shipped
-    ] == []
-
-
-def test_every_command_is_listed() -> None:
-    """Every command has a row, and its --help works."""
-    listed = set(re.findall(r"^\| `planasonix-bridge (\w+)", README, re.MULTILINE))
-    text = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
-    commands = set(re.findall(r"^  (\w+)  ", text.partition("Commands:")[2], re.MULTILINE))
-    assert commands == listed != set()
-
-
-def test_every_route_key_is_listed() -> None:
-    """Every key of a route and of `defaults` is explained."""
-    table = README.partition("| key of a route | meaning |")[2].partition("Before you save")[0]
-    assert {key for key in RouteForm.model_fields if f"`{key}`" not in table} == set()
-    defaults = table.partition("`defaults` takes")[2]
-    assert {key for key in DefaultsForm.model_fields if f"`{key}`" not in defaults} == set()
-
-
-def test_template_variables_and_filters_are_listed() -> None:
-    """What templates see and may use is what the README says."""
-    text = " ".join(README.partition("Templates see")[2].partition("Before you save")[0].split())
-    fields = text.partition("`event` (`")[2].partition("`)")[0]
-    assert [name.strip() for name in fields.split(",")] == list(EVENT_FIELDS)
-    filters = text.partition("the filters `")[2].partition("`")[0]
-    assert sorted(name.strip() for name in filters.split(",")) == sorted(build().filters)
-
-
-def test_there_are_five_mapping_examples() -> None:
-    """From simple to full."""
-    assert len(yaml_examples()) == 5
-
-
-@pytest.mark.parametrize("example", yaml_examples())
-def test_mapping_examples_are_accepted(example: str) -> None:
-    """Each example is a mapping without a mistake."""
-    assert read(example, file="README.md", airflows=["default"], sources=["planasonix"]).routes
-
-
-def test_shipped_configuration_is_accepted(tmp_path: Path) -> None:
-    """`check` is content with config/ as it is shipped, once the three variables are set."""
-    environ = {
-        "PATH": "/usr/bin:/bin",
-        "PLANASONIX_WEBHOOK_SECRET": "whsec_01jq8secretxxxxxxxxxxxxxxxx",
-        "AIRFLOW_USERNAME": "bridge",
-        "AIRFLOW_PASSWORD": "bridge",
-    }
-    done = subprocess.run([COMMAND, "check"], cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert YAML(typ="safe").load(REPOSITORY / "config" / "mapping.yaml")["routes"][0]["dag"] == "refresh_sales_marts"
+def test_the_mapping_and_the_webhook_make_the_run_that_is_named() -> None:
+    """Three lines of mapping, the body as shown: the DAG and the DAG run id are those of the text."""
+    (mapping,) = blocks(README, "yaml")
+    assert len(mapping.splitlines()) == 3
+    (request,) = [block for block in blocks(README) if block.startswith("POST /hooks/")]
+    body = request.partition("\n\n")[2]
+    assert json.loads(body)["data"]["pipeline_id"] in mapping
+    subject = Subject(id="dlv_1", source="planasonix", received_at="2025-03-27T14:26:21Z", body=body.encode())
+    routes = read(mapping, file="README.md", airflows=["default"], sources=["planasonix"])
+    (trigger,) = plan(subject, routes, new_trigger_id=lambda: "trg_1", max_hops=3).triggers
+    assert trigger.call is not None
+    assert f"`{trigger.dag_id}`" in README
+    assert f"`{trigger.call.dag_run_id}`" in README

@@ -3,7 +3,7 @@
 Base units; labels from closed sets (sources, keys and Airflows of the configuration, routes of the mapping in use,
 `Reason`), every child created as soon as its set is known, so that a rate can be computed from the first event on.
 A help text ends with `Of the store` where every replica tells the same of what they share: take its `max`; all
-others are of one process: take the `sum`. Names and meanings stand in the README; a test compares the two.
+others are of one process: take the `sum`. docs/reference/metrics.md lists them all (`make docs`).
 """
 
 import math

@@ -11,7 +11,7 @@ from bridge.words.errors import ConditionError, TemplateError
 from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 
 _MAX_NOTE = 1000
-# Keys of conf["planasonix"] that are fields of the event; design contract.
+# Keys of conf["planasonix"] that are fields of the event (docs/mapping.md, "What the DAG gets").
 _CARRIED = ("pipeline_id", "pipeline_name", "connection_id", "run_id", "job_id", "environment", "occurred_at")
 
 
@@ -133,7 +133,7 @@ def _quoted(word: str) -> str:
 
 
 def namespace(route: Route, event: Event, delivery: DeliveryContext) -> Mapping[str, Any]:
-    """Return what templates are given (design contract, template variables)."""
+    """Return what templates see (docs/mapping.md, "Templates")."""
     return {
         "event": event_fields(event),
         "delivery": {"id": delivery.id, "received_at": delivery.received_at},

@@ -155,7 +155,7 @@ def test_settings_are_frozen() -> None:
         read_environment({}).port = 1
 
 
-def test_list_for_the_readme() -> None:
+def test_list_for_the_documentation() -> None:
     """Every setting has a name, a default as one would write it, and a line that explains it."""
     rows = {row.name: row for row in list_settings()}
 

@@ -56,7 +56,7 @@ def dedup_key(source: str, event_id: str | None, body: bytes) -> bytes:
     """Return the 16 bytes that are unique per event of a source.
 
     From the event id inside the signed body; a body without one is its own identity. Only signed values
-    take part (security rule: never an unsigned header or the signature itself).
+    take part, never an unsigned header or the signature itself (docs/security.md, "Signed values only").
     """
     name = source.encode() + (b"\0event\0" + event_id.encode() if event_id else b"\0body\0" + body)
     return hashlib.sha256(name).digest()[:16]

@@ -116,7 +116,7 @@ class SqliteStore:
             driver.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "auto_vacuum")
         )
         surplus = min(free - max(pages // 10, _SPARE_PAGES), _SHRINK_PAGES)
-        if vacuum != _INCREMENTAL or surplus <= 0:  # a file made by a release before this one: see README
+        if vacuum != _INCREMENTAL or surplus <= 0:  # a file made by a release before this one: see docs/runbook.md
             return 0
         for _ in range(surplus):
             driver.execute("PRAGMA incremental_vacuum(1)")  # a statement without columns is stepped but once

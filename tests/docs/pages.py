@@ -1,0 +1,53 @@
+"""The pages of documentation, their links and their headings, as the tests of this folder read them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.demo.airflow import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def pages() -> list[Path]:
+    """Return every Markdown file of the repository."""
+    return sorted(
+        path
+        for path in REPOSITORY.rglob("*.md")
+        if not any(part.startswith(".") or part in {"build", "dist"} for part in path.relative_to(REPOSITORY).parts)
+    )
+
+
+def page(name: str) -> str:
+    """Return the text of a page of docs/."""
+    return (DOCS / name).read_text()
+
+
+def blocks(text: str, kind: str = "") -> list[str]:
+    """Return the fenced blocks of one kind, such as `yaml`."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for its_kind, block in found if its_kind == kind]
+
+
+def prose(text: str) -> str:
+    """Return the text without its fenced blocks."""
+    return _FENCE.sub("", text)
+
+
+def links(text: str) -> list[str]:
+    """Return where the links of a page lead that stay in the repository."""
+    return [target for target in _LINK.findall(prose(text)) if "://" not in target and not target.startswith("mailto:")]
+
+
+def headings(text: str) -> list[str]:
+    """Return the headings of a page."""
+    return re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+
+
+def anchors(text: str) -> Iterator[str]:
+    """Yield the anchors that GitHub makes of the headings."""
+    for heading in headings(text):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        yield re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")

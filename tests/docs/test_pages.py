@@ -1,0 +1,177 @@
+"""The pages are true: what they list is what there is, and their examples are accepted."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
+from typer.main import get_command
+
+from bridge import __version__
+from bridge.cli import app
+from bridge.edges.metrics import Metrics
+from bridge.edges.settings import list_settings
+from bridge.rules.mapping import read
+from bridge.rules.mapping.schema import DefaultsForm, RouteForm
+from bridge.rules.rendering.sandbox import build
+from bridge.rules.signature import PRESETS
+from bridge.words.model import EVENT_FIELDS
+from bridge.words.reasons import Reason
+from deploy.demo.airflow import REPOSITORY
+from tests.docs.pages import DOCS, blocks, page
+
+MAPPING = page("mapping.md")
+COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
+
+
+def yaml_examples() -> list[str]:
+    """Return the examples of docs/mapping.md."""
+    return [block for block in blocks(MAPPING, "yaml") if "routes:" in block]
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    """The table of settings is the one that the code prints."""
+    rows = [
+        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'none'} | {one.description} |"
+        for one in list_settings()
+    ]
+    assert [row for row in rows if row not in page("reference/settings.md")] == []
+
+
+def test_every_reason_is_listed_with_its_next_step() -> None:
+    """The table of reasons is the one that the code prints."""
+    rows = [f"| `{reason}` | {reason.why} | {reason.next_step} |" for reason in Reason]
+    assert [row for row in rows if row not in page("reference/reasons.md")] == []
+
+
+def test_every_metric_is_listed() -> None:
+    """Every metric that the service exposes has a row with its type, labels and meaning, and no other has."""
+    metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
+    metrics.expect_key_set("planasonix", "current")
+    metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
+    rows = []
+    for family in text_string_to_metric_families(metrics.exposition().decode()):
+        if family.name.startswith("bridge_"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            meaning = family.documentation.removesuffix(" Of the store.")
+            kind = family.type + (", store" if meaning != family.documentation else "")
+            rows.append((name, kind, labels, meaning))
+    text = page("reference/metrics.md")
+    listed = re.findall(r"^\| `(bridge_\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    assert [(name, kind, set(re.findall(r"\w+", labels)), meaning) for name, kind, labels, meaning in listed] == rows
+
+
+def test_every_preset_is_listed_with_its_source() -> None:
+    """The table of presets has a row for each, with its source, and the shipped file names them all."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| [^|]+ \| ([^|]+) \|$", page("signatures.md"), re.MULTILINE)
+    assert dict(rows[: len(PRESETS)]) == {preset.name: preset.source for preset in PRESETS.values()}
+    shipped = (REPOSITORY / "config" / "bridge.yaml").read_text()
+    assert [
+        name for name in (*PRESETS, *PRESETS["custom"].options, *PRESETS["jwt"].options) if name not in shipped
+    ] == []
+
+
+def test_every_command_is_listed() -> None:
+    """Every command has a row, and its --help works."""
+    listed = set(re.findall(r"^\| `planasonix-bridge (\w+)", page("reference/cli.md"), re.MULTILINE))
+    text = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = set(re.findall(r"^  (\w+)  ", text.partition("Commands:")[2], re.MULTILINE))
+    assert commands == listed != set()
+
+
+def test_every_route_key_is_listed() -> None:
+    """Every key of a route and of `defaults` is explained."""
+    table = MAPPING.partition("| key of a route | meaning |")[2].partition("### Templates")[0]
+    assert {key for key in RouteForm.model_fields if f"`{key}`" not in table} == set()
+    defaults = table.partition("`defaults` takes")[2]
+    assert {key for key in DefaultsForm.model_fields if f"`{key}`" not in defaults} == set()
+
+
+def test_template_variables_and_filters_are_listed() -> None:
+    """What templates see and may use is what docs/mapping.md says."""
+    text = " ".join(MAPPING.partition("Templates see")[2].partition("### DAG run ids")[0].split())
+    fields = text.partition("`event` (`")[2].partition("`)")[0]
+    assert [name.strip() for name in fields.split(",")] == list(EVENT_FIELDS)
+    filters = text.partition("the filters `")[2].partition("`")[0]
+    assert sorted(name.strip() for name in filters.split(",")) == sorted(build().filters)
+
+
+def _known(command: Any, words: Sequence[str]) -> list[str]:
+    """Return the words of a command line that are no command and no option."""
+    if not words:
+        return []
+    below = getattr(command, "commands", None)
+    if below is not None:
+        return _known(below[words[0]], words[1:]) if words[0] in below else [words[0]]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]
+
+
+@pytest.mark.parametrize("path", [*DOCS.rglob("*.md"), REPOSITORY / "README.md"], ids=lambda path: path.stem)
+def test_commands_that_a_page_shows_exist(path: Path) -> None:
+    """Every command with its options, in the text and in the blocks to copy."""
+    lines = [line for block in blocks(path.read_text()) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", path.read_text())
+    wrong = []
+    for line in lines:
+        shown = re.match(r"(?:\S*/)?planasonix-bridge ([^#|>;]*)", line)
+        if shown and not shown[1].startswith(("COMMAND", "--debug")):
+            wrong += _known(get_command(app), shown[1].replace("[", "").replace("]", "").split())
+    assert wrong == []
+
+
+def test_make_targets_that_a_page_shows_exist() -> None:
+    """CONTRIBUTING.md and the README name no target that the Makefile lacks."""
+    targets = set(re.findall(r"(?m)^([a-z]+):", (REPOSITORY / "Makefile").read_text()))
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (REPOSITORY / name).read_text()
+        assert set(re.findall(r"(?m)(?:^|`)make ([a-z]+)", text)) <= targets, name
+
+
+def test_the_unit_of_systemd_fits_the_settings() -> None:
+    """Its variables are settings, its command exists, and it waits for longer than a stop takes."""
+    text = (REPOSITORY / "deploy" / "systemd" / "planasonix-bridge.service").read_text()
+    settings = {one.name: one.default for one in list_settings()}
+    assert set(re.findall(r"(?m)^Environment=(\w+)=", text)) <= set(settings)
+    (command,) = re.findall(r"(?m)^ExecStart=\S+/planasonix-bridge (.+)$", text)
+    assert _known(get_command(app), command.split()) == []
+    (patience,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", text)
+    assert int(patience) > float(settings["BRIDGE_DRAIN_SECONDS"]) + float(settings["BRIDGE_SHUTDOWN_SECONDS"])
+    assert "RestartPreventExitStatus=2" in text
+
+
+def test_the_changelog_knows_the_versions() -> None:
+    """Its newest part is of this version, the one below of the release before, which the upgrade tests run."""
+    (wheel,) = (REPOSITORY / "tests" / "data" / "releases").glob("*.whl")
+    versions = re.findall(r"(?m)^## ([0-9.]+)", (REPOSITORY / "CHANGELOG.md").read_text())
+    assert versions[:2] == [__version__, wheel.name.split("-")[1]]
+
+
+def test_there_are_five_mapping_examples() -> None:
+    """From simple to full."""
+    assert len(yaml_examples()) == 5
+
+
+@pytest.mark.parametrize("example", yaml_examples())
+def test_mapping_examples_are_accepted(example: str) -> None:
+    """Each example is a mapping without a mistake."""
+    assert read(example, file="mapping.md", airflows=["default"], sources=["planasonix"]).routes
+
+
+def test_shipped_configuration_is_accepted(tmp_path: Path) -> None:
+    """`check` is content with config/ as it is shipped, once the three variables are set."""
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "PLANASONIX_WEBHOOK_SECRET": "whsec_01jq8secretxxxxxxxxxxxxxxxx",
+        "AIRFLOW_USERNAME": "bridge",
+        "AIRFLOW_PASSWORD": "bridge",
+    }
+    done = subprocess.run([COMMAND, "check"], cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert YAML(typ="safe").load(REPOSITORY / "config" / "mapping.yaml")["routes"][0]["dag"] == "refresh_sales_marts"
