@@ -4,16 +4,13 @@ No redirect is followed (configuration alone says where keys come from), and not
 connection for each fetch: there is one an hour, and a changed authority file or proxy is seen without a restart.
 """
 
-import contextlib
-import os
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
-from socket import SHUT_RDWR, socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import __version__
+from bridge.edges.http import Deadline
 from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
@@ -47,7 +44,7 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
     try:
         # Without TLS it is loopback, where a proxy of the environment would be somebody else's loopback.
         with (
-            _Deadline(seconds) as deadline,
+            _Watched(seconds) as deadline,
             httpx.Client(
                 headers=_HEADERS,
                 timeout=httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
@@ -62,9 +59,9 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
     except httpx.ConnectError as error:
         raise KeysUnavailable(f"the URL cannot be reached: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-        late = f"no whole answer within {seconds:g} s" if deadline.is_over else type(error).__name__
+        late = f"no whole answer within {seconds:g} s" if deadline.is_late else type(error).__name__
         raise KeysUnavailable(f"the URL cannot be read: {late}") from None
-    if deadline.is_over:  # without a length, the end that we made looks like the end of the answer
+    if deadline.is_late:  # without a length, the end that we made looks like the end of the answer
         raise KeysUnavailable(f"the URL cannot be read: no whole answer within {seconds:g} s")
     return document
 
@@ -85,38 +82,10 @@ def _read(parts: Iterator[bytes]) -> bytes:
     return bytes(document)
 
 
-class _Deadline:
-    """Ends a request that trickles: a read timeout counts from byte to byte, and there are heads and handshakes too."""
-
-    def __init__(self, seconds: float) -> None:
-        self.is_over = False
-        self._lock = threading.Lock()
-        self._socket: socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-
-    def __enter__(self) -> "_Deadline":
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = None
+class _Watched(Deadline):
+    """A deadline that httpx tells of its socket."""
 
     def trace(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Note the socket once it is there; a duplicate, since TLS wraps the original away."""
+        """Watch the socket once it is there."""
         if event == "connection.connect_tcp.complete":
-            opened = facts["return_value"].get_extra_info("socket")
-            with self._lock:
-                self._socket = socket(fileno=os.dup(opened.fileno()))
-            if self.is_over:
-                self._end()
-
-    def _end(self) -> None:
-        self.is_over = True
-        with self._lock, contextlib.suppress(OSError):
-            if self._socket is not None:
-                self._socket.shutdown(SHUT_RDWR)
+            self.watch(facts["return_value"].get_extra_info("socket").fileno())

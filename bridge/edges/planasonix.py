@@ -9,11 +9,10 @@ import json
 import threading
 import time
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from bridge import __version__
+from bridge.edges.http import path_segment, retry_after_seconds
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import httpx
 
 _MOST_BYTES = 1 << 20
-_MOST_WAIT_SECONDS = 3600.0
 _CONNECT_SECONDS = 3.0
 
 
@@ -36,7 +34,7 @@ class PlanasonixClient:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job as the API tells it; raises LookupNotFound, LookupUnavailable."""
-        found = _object(self._get(f"/api/v1/jobs/{_encoded(job_id)}"))
+        found = _object(self._get(f"/api/v1/jobs/{path_segment(job_id)}"))
         wrapped = found.get("data")
         return wrapped if isinstance(wrapped, dict) else found
 
@@ -113,7 +111,7 @@ def _check(answer: "httpx.Response") -> None:
         return
     if status == 404 and "html" not in media_type:
         raise LookupNotFound("the Planasonix API answers 404")
-    wait = _retry_after_seconds(answer.headers.get("Retry-After"))
+    wait = retry_after_seconds(answer.headers.get("Retry-After"), now=datetime.now(UTC))
     why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
     raise LookupUnavailable(f"the Planasonix API answers {status}{why}", wait)
 
@@ -126,22 +124,3 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise LookupUnavailable("the Planasonix API does not answer with a JSON object")
     return value
-
-
-def _retry_after_seconds(text: str | None) -> float | None:
-    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _MOST_WAIT_SECONDS)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), _MOST_WAIT_SECONDS)
-
-
-def _encoded(step: str) -> str:
-    """Percent-encode one path segment; dots alone would be taken for "here" and "above"."""
-    return quote(step, safe="", errors="replace") if step.strip(".") else step.replace(".", "%2E")

@@ -5,13 +5,13 @@ more and calls once more.
 """
 
 from typing import Any
-from urllib.parse import quote
 
 from bridge import __version__
 from bridge.edges.airflow import answers
 from bridge.edges.airflow.tokens import Token, Tokens, fixed
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure
+from bridge.edges.http import path_segment
 from bridge.words.model import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
@@ -57,7 +57,7 @@ class Session:
         version = self.version()
         if not isinstance(version, str):
             return version
-        path = _API[version] + "".join(f"/{_encoded(step)}" for step in steps) + query
+        path = _API[version] + "".join(f"/{path_segment(step)}" for step in steps) + query
         token = fixed(self._target.auth, is_basic=version == "2")
         if token is not None:
             return self._send(method, path, token, body, seconds)
@@ -149,8 +149,3 @@ class Session:
                 return version
         detail = "neither /api/v2/version nor /api/v1/version tells a version there"
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail)
-
-
-def _encoded(step: str) -> str:
-    """Percent-encode one segment; dots alone would be taken for "here" and "above"."""
-    return quote(step, safe="", errors="replace") if step.strip(".") else step.replace(".", "%2E")

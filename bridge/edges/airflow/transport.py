@@ -7,13 +7,11 @@ or the socket raise becomes a Failure here; their texts are never shown, since t
 Not the client's typed calls: one that is newer than the server raises although the DAG run was created.
 """
 
-import contextlib
-import os
 import ssl
 import threading
 from datetime import UTC, datetime
 from http.client import HTTPException
-from socket import SHUT_RDWR, socket
+from socket import socket
 from typing import Any
 
 import urllib3
@@ -22,7 +20,8 @@ from airflow_client.client.exceptions import OpenApiException
 from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from bridge.edges.airflow.wire import Answer, Failure, Kind, retry_after_seconds
+from bridge.edges.airflow.wire import Answer, Failure, Kind
+from bridge.edges.http import Deadline, retry_after_seconds
 from bridge.words.targets import AirflowTarget
 
 _MEBIBYTE = 1 << 20
@@ -68,48 +67,10 @@ KINDS: dict[type[BaseException], Kind] = {
 _CAUGHT = (errors.HTTPError, OpenApiException, HTTPException, OSError, ValueError)
 
 
-class _Call:
-    """One call under way: whether its request began to leave, and the socket to end it by."""
+class _Call(Deadline):
+    """One call under way, and whether its request began to leave."""
 
-    def __init__(self) -> None:
-        self.is_sending = False
-        self.is_late = False
-        self._is_over = False
-        self._socket: socket | None = None
-        self._lock = threading.Lock()
-
-    def uses(self, descriptor: int) -> None:
-        """Note the socket, as a duplicate of our own; one that is opened after the deadline is ended at once.
-
-        A duplicate, since wrapping in TLS replaces the socket object (a handshake may trickle as well), and since
-        the client closes it before it has read an answer without a length.
-        """
-        with self._lock:
-            self._let_go()
-            self._socket = socket(fileno=os.dup(descriptor))
-        if self.is_late:
-            self.end()
-
-    def end(self) -> None:
-        """Break the connection at the deadline, which wakes the thread that reads or writes; nothing once over."""
-        with self._lock:
-            if self._is_over:
-                return
-            self.is_late = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):  # it may have ended by itself
-                    self._socket.shutdown(SHUT_RDWR)
-
-    def over(self) -> None:
-        """Let go of the socket, which may serve another call from now on."""
-        with self._lock:
-            self._is_over = True
-            self._let_go()
-
-    def _let_go(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    is_sending = False
 
 
 class _UnderWay(threading.local):
@@ -123,15 +84,15 @@ class _Watched(HTTPConnection):
     """A connection that tells the call under way its socket, and when the request begins to leave."""
 
     def _new_conn(self) -> socket:
-        made = super()._new_conn()
+        opened = super()._new_conn()
         if _under_way.call is not None:
-            _under_way.call.uses(made.fileno())
-        return made
+            _under_way.call.watch(opened.fileno())
+        return opened
 
     def request(self, *args: Any, **options: Any) -> None:
         if _under_way.call is not None:
             if self.sock is not None:
-                _under_way.call.uses(self.sock.fileno())
+                _under_way.call.watch(self.sock.fileno())
             _under_way.call.is_sending = True
         super().request(*args, **options)
 
@@ -177,21 +138,16 @@ class Transport:
 
         Nearly: looking up a name and connecting to each of its addresses is bounded by `connect_seconds` alone.
         """
-        call = _Call()
-        timer = threading.Timer(seconds, call.end)
-        timer.daemon = True
-        timer.start()
-        _under_way.call = call
-        try:
-            came = self._send(method, path, headers, body, seconds)
-            # A body without a length looks whole when its connection is broken at the deadline.
-            return _late(Kind.UNKNOWN, seconds) if call.is_late else came
-        except _CAUGHT as error:
-            return _failure(error, call, seconds)
-        finally:
-            _under_way.call = None
-            call.over()
-            timer.cancel()
+        with _Call(seconds) as call:
+            _under_way.call = call
+            try:
+                answer = self._send(method, path, headers, body, seconds)
+                # A body without a length looks whole when its connection is broken at the deadline.
+                return _late(Kind.UNKNOWN, seconds) if call.is_late else answer
+            except _CAUGHT as error:
+                return _failure(error, call, seconds)
+            finally:
+                _under_way.call = None
 
     def close(self) -> None:
         """Close the connections that no call uses."""

@@ -2,13 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
 _DETAIL_LIMIT = 300
-_MOST_WAIT_SECONDS = 3600.0
 _BOM = "\ufeff"
 
 
@@ -57,21 +54,6 @@ class Answer:
         """Return the body's JSON object; empty if it is anything else."""
         value = self.json()
         return value if isinstance(value, dict) else {}
-
-
-def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
-    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _MOST_WAIT_SECONDS)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - now).total_seconds()), _MOST_WAIT_SECONDS)
 
 
 def shown(text: str) -> str:

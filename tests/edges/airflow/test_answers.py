@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bridge.edges.airflow import answers
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
-from bridge.edges.airflow.wire import Answer, Failure, Kind, retry_after_seconds, shown
+from bridge.edges.airflow.wire import Answer, Failure, Kind, shown
+from bridge.edges.http import retry_after_seconds
 from bridge.words.model import Later, Misconfigured, Never, Started, TargetDown
 from bridge.words.reasons import Reason
 

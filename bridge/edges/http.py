@@ -1,0 +1,87 @@
+"""What the clients of HTTP share: a safe path segment, Retry-After as seconds, and an overall deadline for a socket."""
+
+import contextlib
+import os
+import threading
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from socket import SHUT_RDWR, socket
+from typing import Self
+from urllib.parse import quote
+
+_MAX_WAIT_SECONDS = 3600.0
+
+
+def path_segment(text: str) -> str:
+    """Percent-encode one segment of a path; dots alone would mean "here" and "above"."""
+    return quote(text, safe="", errors="replace") if text.strip(".") else text.replace(".", "%2E")
+
+
+def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
+    """Read Retry-After, in seconds or as an HTTP date; at most an hour, None if absent or unreadable (RFC 9110)."""
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _MAX_WAIT_SECONDS)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max(0.0, (at - now).total_seconds()), _MAX_WAIT_SECONDS)
+
+
+class Deadline:
+    """Ends one call when its time is up, by shutting its socket down: that wakes the thread that reads or writes.
+
+    A read timeout counts from byte to byte, so a peer that trickles never runs into it; a TLS handshake and the head of
+    an answer can trickle as well as a body.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """The time runs from `with` on, and no longer than the block."""
+        self.is_late = False
+        self._is_over = False
+        self._socket: socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        """Start the time."""
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the socket, which may serve another call from now on."""
+        with self._lock:
+            self._is_over = True
+            self._let_go()
+        self._timer.cancel()
+
+    def watch(self, descriptor: int) -> None:
+        """Note the socket of the call; one that is opened after the deadline is shut down at once.
+
+        A duplicate is kept, since wrapping in TLS replaces the socket object, and since a client may close it before
+        it has read an answer without a length.
+        """
+        with self._lock:
+            self._let_go()
+            self._socket = socket(fileno=os.dup(descriptor))
+        if self.is_late:
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self.is_late = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):  # it may have ended by itself
+                    self._socket.shutdown(SHUT_RDWR)
+
+    def _let_go(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
