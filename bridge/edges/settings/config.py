@@ -110,26 +110,29 @@ class _Auth(Entry):
         return self
 
 
+_AIRFLOW = AirflowTarget(name="", url="")  # the defaults
+
+
 def _as_text(version: object) -> object:
     return str(version) if isinstance(version, int) else version
 
 
 class _Airflow(Entry):
-    """One Airflow. The fields are those of `AirflowTarget`, and so are the defaults."""
+    """One Airflow; `AirflowTarget` has the same fields, and holds the defaults."""
 
     url: Url
     auth: _Auth | None = None
     version: Annotated[Literal["auto", "2", "3"], BeforeValidator(_as_text)] = "auto"
-    concurrency: int = Field(4, ge=1, le=256)
-    rate: float = Field(10.0, gt=0, le=1000)
-    connect_seconds: Seconds = 3.0
-    read_seconds: Seconds = 15.0
-    deadline_seconds: Seconds = 20.0
-    max_conf_bytes: int = Field(262_144, ge=1024, le=16_777_216)
+    concurrency: int = Field(_AIRFLOW.concurrency, ge=1, le=256)
+    rate: float = Field(_AIRFLOW.rate, gt=0, le=1000)
+    connect_seconds: Seconds = _AIRFLOW.connect_seconds
+    read_seconds: Seconds = _AIRFLOW.read_seconds
+    deadline_seconds: Seconds = _AIRFLOW.deadline_seconds
+    max_conf_bytes: int = Field(_AIRFLOW.max_conf_bytes, ge=1024, le=16_777_216)
     ca_file: ReadableFile | None = None
     client_cert_file: ReadableFile | None = None
     client_key_file: ReadableFile | None = None
-    verify_tls: bool = True
+    verify_tls: bool = _AIRFLOW.verify_tls
 
     def build(self, name: str) -> AirflowTarget:
         given = {field: getattr(self, field) for field in type(self).model_fields if field not in ("url", "auth")}
