@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.edges.settings import read_config
-from bridge.rules import event
-from bridge.rules.event import strict
+from bridge.rules import event, strict_json
 from bridge.rules.mapping import read as read_mapping
 from bridge.rules.planning import Subject, plan
 from bridge.rules.rendering import NAMESPACE, BadTemplate, compile_condition, compile_id, compile_text
@@ -119,7 +118,7 @@ def signatures(data: bytes) -> None:
 def bodies(data: bytes) -> None:
     """A body as it is read after the answer, and planned: never an error, and the id found before is the id read."""
     with suppress(Unreadable):
-        parsed = strict.parse(data)
+        parsed = strict_json.parse(data)
         assert json.loads(data) == parsed
         assert json.dumps(parsed, allow_nan=False, ensure_ascii=False).encode()
     with suppress(Unreadable):

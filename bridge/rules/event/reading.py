@@ -9,12 +9,15 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from bridge.rules.event import grammar, statuses, strict
+from bridge.rules import strict_json
+from bridge.rules.event import grammar, statuses
 from bridge.rules.event.peeking import event_id
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
 
+# How a body begins that had to be redacted and could not be (bridge.rules.event.redacting).
+WITHHELD = b"[not stored:"
 Parts = tuple[Mapping[str, Any], ...]
 Value = TypeVar("Value")
 
@@ -127,7 +130,9 @@ def read(body: bytes, *, path_pipeline_id: str | None = None) -> Event:
     Raises Unreadable: UNREADABLE_JSON (not strict JSON), UNREADABLE_FIELD (what routes match on is misspelled),
     CONTRADICTION (two pipelines, connections, ids or statuses; or another pipeline than the URL's).
     """
-    whole = strict.parse(body)
+    if body.startswith(WITHHELD):
+        raise Unreadable(Reason.UNREADABLE_JSON, "Its bytes were not stored: they could not be read, so not redacted.")
+    whole = strict_json.parse(body)
     inner = whole["data"] if isinstance(whole.get("data"), dict) else None
     parts: Parts = (whole,) if inner is None else (inner, whole)
     sent_type = next(iter(values((whole,), "type", "event")), None)

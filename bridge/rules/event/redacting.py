@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.rules.event import strict
+from bridge.rules import strict_json
 from bridge.rules.event.peeking import peek_id
-from bridge.rules.event.reading import spellings
+from bridge.rules.event.reading import WITHHELD, spellings
 from bridge.words.errors import Unreadable
 
 MARKER = "[redacted]"
@@ -80,10 +80,10 @@ class Redaction:
         In a body without an event id the marker carries a digest of the whole, so that two events stay two.
         """
         try:
-            whole = strict.parse(body)
+            whole = strict_json.parse(body)
         except Unreadable:
             digest = hashlib.sha256(body).hexdigest()
-            return strict.WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
+            return WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
         marker = MARKER if peek_id(body) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
         if not sum(_take_out(whole, path, marker) for path in self.paths):
             return body

@@ -5,13 +5,14 @@ Bounded: the length of a header, and how many signatures one may carry that are 
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.rules import strict_json
 from bridge.rules.signature.presets import Algorithm, Grammar, Preset
+from bridge.words.errors import Unreadable
 from bridge.words.reasons import Reason
 
 MAX_SIGNATURES = 8
@@ -169,20 +170,8 @@ def encode(value: bytes, encoding: str) -> str:
 
 
 def strict_object(text: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that a text is, None if it is none, or names anything twice."""
+    """Return the JSON object that a text is, None if it is not one in strict JSON."""
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return strict_json.parse(text)
+    except Unreadable:
         return None
-    return value if isinstance(value, dict) else None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")

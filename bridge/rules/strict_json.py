@@ -14,8 +14,6 @@ from bridge.words.reasons import Reason
 MAX_DEPTH = 32
 MAX_KEYS = 10_000
 MAX_DIGITS = 64
-# What stands for a body that had to be redacted and could not be (bridge.rules.event.redacting).
-WITHHELD = b"[not stored:"
 
 _has_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 
@@ -74,8 +72,6 @@ def _check_depth(value: dict[str, Any]) -> None:
 
 def parse(body: bytes) -> dict[str, Any]:
     """Return the object that these bytes spell, or raise Unreadable (UNREADABLE_JSON)."""
-    if body.startswith(WITHHELD):
-        raise _refuse("Its bytes were not stored, since what cannot be read cannot be redacted.")
     try:
         text = body.decode("utf-8")
         value = json.loads(

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.rules.event import peek_id, read
-from bridge.rules.event.strict import parse
+from bridge.rules.strict_json import parse
 from bridge.words.errors import Unreadable
 from bridge.words.reasons import Reason
 
