@@ -44,19 +44,26 @@ class _Unfit(Exception):
         self.reason = reason
 
 
-class JwtVerifier:
-    """The check of the preset `jwt`."""
+class _TokenVerifier:
+    """What both kinds of token have: the header they stand in, and how old they may be."""
 
-    def __init__(
-        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
-    ) -> None:
-        """Fix the scheme. ValueError for no key, too many, or one that does not fit its algorithm."""
+    def __init__(self, preset: Preset, keys: Sequence[Key], past_seconds: int, future_seconds: int) -> None:
         self.keys = check_count(keys)
         self.preset = preset
         self.prefix: str | None = None
         self.past_seconds, self.future_seconds = past_seconds, future_seconds
         self._name = preset.signature_header.lower().encode()
         self._before = preset.prefix.encode()
+
+
+class JwtVerifier(_TokenVerifier):
+    """The check of the preset `jwt`."""
+
+    def __init__(
+        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
+    ) -> None:
+        """Fix the scheme. ValueError for no key, too many, or one that does not fit its algorithm."""
+        super().__init__(preset, keys, past_seconds, future_seconds)
         self._checks = tuple((key, _check_key(key), PyJWS([str(key.algorithm)])) for key in keys)
         self._sets: Mapping[str, KeySet | None] = {key.id: None for key in keys if key.jwks}
 
@@ -192,19 +199,14 @@ def _instant(value: object) -> int:
     return int(value)
 
 
-class BearerVerifier:
+class BearerVerifier(_TokenVerifier):
     """The check of the preset `bearer`: a shared word in a header. It says nothing about the body."""
 
     def __init__(
         self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
     ) -> None:
         """Fix the scheme. ValueError for no token, or too many."""
-        self.keys = check_count(keys)
-        self.preset = preset
-        self.prefix: str | None = None
-        self.past_seconds, self.future_seconds = past_seconds, future_seconds
-        self._name = preset.signature_header.lower().encode()
-        self._before = preset.prefix.encode()
+        super().__init__(preset, keys, past_seconds, future_seconds)
         self._digests = tuple((key, hashlib.sha256(key.secret).digest()) for key in keys)
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
