@@ -154,7 +154,7 @@ def _fields() -> str:
 
 def _statuses() -> str:
     meanings: dict[str, list[str]] = {}
-    for word in sorted(statuses._WORDS):
+    for word in sorted(statuses.WORDS):
         meanings.setdefault(str(getattr(statuses.meaning(word), "value", "")), []).append(word)
     return table(("status word", "means"), [(code(words), f"`{meaning}`") for meaning, words in meanings.items()])
 

@@ -112,11 +112,11 @@ class Reason(StrEnum):
     NO_ROUTE = (
         "no_route",
         "No route of the mapping matches this event.",
-        "Run `planasonix-bridge explain --delivery ID` to see why, mend the mapping, then replay it.",
+        "Run `planasonix-bridge explain --delivery ID` to see why, fix the mapping, then replay it.",
     )
     LOOKUP_FAILED = (
         "lookup_failed",
-        "The Planasonix API did not tell which pipeline the job belongs to.",
+        "The Planasonix API did not say which pipeline the job belongs to.",
         "It is asked again by itself; check the API key and `api.url` of the source if this stays.",
     )
     LOOKUP_NOT_FOUND = (
@@ -168,12 +168,12 @@ class Reason(StrEnum):
     DAG_REFUSES_RUNS = (
         "dag_refuses_runs",
         "Airflow refuses runs of this DAG for now (import errors, or manual runs are not allowed).",
-        "Mend the DAG; it goes on by itself.",
+        "Fix the DAG; it goes on by itself.",
     )
     LOOP_GUARD = (
         "loop_guard",
         "The event comes from a pipeline that a DAG run of this bridge started, too many times in a row.",
-        "Break the circle between the DAG and the pipeline; replay the trigger if it should run.",
+        "Break the loop between the DAG and the pipeline; replay the trigger if it should run.",
     )
     HOURLY_CEILING = (
         "hourly_ceiling",
@@ -193,7 +193,7 @@ class Reason(StrEnum):
     AIRFLOW_ERROR = (
         "airflow_error",
         "Airflow answered with a server error although it says it is healthy.",
-        "Look for the time of the attempt in Airflow's log; replay the trigger when mended.",
+        "Look for the time of the attempt in Airflow's log; replay the trigger when it is fixed.",
     )
     # --- triggers: fired -------------------------------------------------------------------
     ALREADY_THERE = (
@@ -215,17 +215,17 @@ class Reason(StrEnum):
     TEMPLATE = (
         "template",
         "A template of the route's conf, note or dag_run_id failed on this event.",
-        "Mend the template (the detail names it), check it with `explain --delivery ID`, then replay.",
+        "Fix the template (the detail names it), check it with `explain --delivery ID`, then replay.",
     )
     CONDITION = (
         "condition",
         "The route's `when` failed on this event, so nobody knows whether it should have fired.",
-        "Mend the condition, check it with `explain --delivery ID`, then replay.",
+        "Fix the condition, check it with `explain --delivery ID`, then replay.",
     )
     CONF_REFUSED = (
         "conf_refused",
         "The DAG's params do not accept the conf, or Airflow does not accept the DAG run id.",
-        "The detail says which one; mend the mapping or the DAG, then replay.",
+        "The detail says which one; fix the mapping or the DAG, then replay.",
     )
     CONF_TOO_LARGE = (
         "conf_too_large",
@@ -240,7 +240,7 @@ class Reason(StrEnum):
     TOO_MANY_ATTEMPTS = (
         "too_many_attempts",
         "The attempts that the route allows are used up.",
-        "Look at the attempts for the cause, mend it, then replay.",
+        "Look at the attempts for the cause, fix it, then replay.",
     )
     EXPIRED = (
         "expired",
@@ -250,7 +250,7 @@ class Reason(StrEnum):
     UNKNOWN_AIRFLOW = (
         "unknown_airflow",
         "The Airflow that this trigger was made for is no longer in bridge.yaml.",
-        "Put it back and restart, or replay the delivery after mending the mapping.",
+        "Put it back and restart, or replay the delivery after fixing the mapping.",
     )
     # --- triggers: cancelled ---------------------------------------------------------------
     DUPLICATE_RUN = (

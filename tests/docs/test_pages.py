@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from bridge import __version__
 from bridge.cli import app
-from bridge.edges.metrics import Metrics
+from bridge.edges.metrics import Metrics, labels
 from bridge.edges.settings import list_settings
 from bridge.rules.mapping import read
 from bridge.rules.mapping.schema import DefaultsForm, RouteForm
@@ -47,6 +47,13 @@ def test_every_reason_is_listed_with_its_next_step() -> None:
     """The table of reasons is the one that the code prints."""
     rows = [f"| `{reason}` | {reason.why} | {reason.next_step} |" for reason in Reason]
     assert [row for row in rows if row not in page("reference/reasons.md")] == []
+
+
+def test_every_refusal_and_every_end_of_a_connection_is_explained() -> None:
+    """Words that are no reason of a delivery, but appear in metrics, have a row each."""
+    listed = re.findall(r"(?m)^\| `(\w+)` \| ", page("reference/reasons.md"))
+    words = ["unknown_source", *labels.BROKEN, *labels.LIMITS, *labels.CONNECTION_ENDS]
+    assert sorted(listed) == sorted([*words, *map(str, Reason)])
 
 
 def test_every_metric_is_listed() -> None:

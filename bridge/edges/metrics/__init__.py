@@ -111,7 +111,7 @@ class Metrics:
         self.resealed = self._counter("resealed_total", "Rows brought under the first encryption key.")
         self.resealing = self._gauge("resealing", "1 while rows are brought under the first encryption key.")
         self.locked_rows = self._gauge("locked_rows", "Rows that no configured encryption key opened at start.")
-        self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by the part.", "part")
+        self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by part.", "part")
 
     def _backlog(self) -> None:
         where = ("state", "source", "airflow")
@@ -130,12 +130,10 @@ class Metrics:
     def _store(self) -> None:
         self.store_seconds = self._histogram(
             "store_seconds",
-            "Time of one transaction but intake's, with its wait; `fold` files SQLite's keys.",
+            "Time of one transaction other than intake's, with its wait; `fold` moves SQLite's keys into their table.",
             "operation",
         )
-        self.store_failures = self._counter(
-            "store_failures_total", "Transactions that the store did not do.", "operation"
-        )
+        self.store_failures = self._counter("store_failures_total", "Transactions that failed.", "operation")
         self.store_read_at = self._gauge(
             "store_read_timestamp_seconds", "When what waits was last read from the store."
         )

@@ -72,47 +72,50 @@ class Environment(BaseModel):
     encryption_keys: Annotated[dict[str, bytes] | None, BeforeValidator(_encryption_keys)] = Field(
         None,
         repr=False,
-        description="Encrypt stored payloads: `ID:KEY`, blanks between several; the first one encrypts, all decrypt.",
+        description="Encrypts stored payloads: `ID:KEY`, several with blanks between; the first encrypts, all decrypt.",
     )
     host: str = Field("0.0.0.0", min_length=1, description="Address of the public listener.")  # noqa: S104
     port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
     admin_host: str = Field("127.0.0.1", min_length=1, description="Address of the admin listener.")
-    admin_port: Port = Field(8081, description="Port of the admin listener (pages, API, metrics); 0 as above.")
+    admin_port: Port = Field(8081, description="Port of the admin listener (API, metrics); 0 as above.")
     admin_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
         None, description="Bearer token of the admin listener, 24 bytes or more; without it, only loopback is served."
     )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
     mapping: Path = Field(Path("config/mapping.yaml"), description="Routes; reloaded while running.")
-    retention_days: int = Field(30, ge=1, le=36_500, description="Settled deliveries are deleted after so many days.")
+    retention_days: int = Field(30, ge=1, le=36_500, description="After how many days settled deliveries are deleted.")
     lease_seconds: float = Field(
         30, ge=1, le=3600, description="How long a trigger stays with a process that stopped responding."
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="A larger webhook body is answered 413.")
-    body_seconds: Seconds = Field(10, description="A webhook body must have arrived completely after so long.")
+    body_seconds: Seconds = Field(10, description="How long a webhook body may take to arrive.")
     max_connections: int = Field(
-        1000, ge=8, le=100_000, description="Connections per listener; who has waited longest gives way to the next."
+        1000,
+        ge=8,
+        le=100_000,
+        description="Connections per listener; when all are taken, the one that has waited longest makes room.",
     )
     max_head_bytes: int = Field(
         65_536, ge=4096, le=1_048_576, description="A larger head of a request is answered 400."
     )
     max_headers: int = Field(100, ge=16, le=10_000, description="A request with more headers is answered 400.")
-    head_seconds: Seconds = Field(10, description="The head of a request must have arrived completely after so long.")
-    idle_seconds: Seconds = Field(5, description="A connection without a request is closed after so long.")
+    head_seconds: Seconds = Field(10, description="How long a request's head may take to arrive.")
+    idle_seconds: Seconds = Field(5, description="How long a connection without a request stays open.")
     intake_limit: int = Field(4096, ge=1, description="Webhooks that may wait for a commit; one more is answered 503.")
     drain_seconds: float = Field(
         0,
         ge=0,
         le=3600,
-        description="After SIGTERM `/readyz` is red, yet webhooks are taken in so long: balancers need time to see.",
+        description="How long webhooks are still taken in after SIGTERM, with `/readyz` red, so that balancers notice.",
     )
     shutdown_seconds: float = Field(
-        20, ge=0, le=3600, description="How long everything under way may take to end after that, all in all."
+        20, ge=0, le=3600, description="How long everything under way may take to end after that, in total."
     )
     stall_seconds: float = Field(
         300,
         ge=1,
         le=86_400,
-        description="`/livez` is red when a background loop stands still for so long; a hanging store takes up to 120.",
+        description="How long a loop may stand still before `/livez` is red; a hanging store takes up to 120.",
     )
     max_hops: int = Field(3, ge=1, description="DAG runs in a row that may start each other before `loop_guard`.")
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")

@@ -13,7 +13,7 @@ class Progress(Enum):
     RUNNING = "running"
 
 
-_WORDS: dict[str, Status | Progress] = {
+WORDS: dict[str, Status | Progress] = {
     "succeeded": Status.SUCCEEDED,
     "success": Status.SUCCEEDED,
     "completed": Status.SUCCEEDED,
@@ -32,7 +32,7 @@ _NEUTRAL_IN_TYPE = frozenset({"completed", "finished"})
 
 def meaning(word: str | None) -> Status | Progress | None:
     """Return what a status word means, exactly as documented (lower case); None if it is unknown."""
-    return _WORDS.get(word) if word is not None else None
+    return WORDS.get(word) if word is not None else None
 
 
 def _suffix(event_type: str | None) -> str:
@@ -54,7 +54,7 @@ def settle(words: list[str], event_type: str | None) -> Status | Progress | None
     meanings = {meaning(word) for word in words}
     if len(meanings) > 1:
         raise Unreadable(Reason.CONTRADICTION, "`status` appears twice with different meanings.")
-    from_type = _WORDS.get(_suffix(event_type))
+    from_type = WORDS.get(_suffix(event_type))
     if not words:
         return from_type
     from_body = meanings.pop()
