@@ -4,21 +4,19 @@
 """
 
 import asyncio
-import hmac
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from bridge.edges.metrics.tally import SECONDS
 from prometheus_client import CollectorRegistry, Histogram
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.cli import main
 from bridge.edges import metrics
 from bridge.edges.inbox.engine import batches, intake, shared_intake
-from bridge.edges.metrics.tally import SECONDS
 from bridge.flows.routing import Router
-from bridge.rules.signature.verifying import Verifier
 from bridge.web import hooks
 from bridge.web.server import answering
 from bridge.web.server.guard import GuardedProtocol
@@ -63,18 +61,6 @@ def _without_patience() -> None:
 
     hooks.Patience = _Timeout
     hooks.Hooks._body = body
-
-
-def _without_hmac() -> None:
-    """Ask the standard library for each HMAC."""
-
-    def find_key(self: Verifier, text: bytes, signature: bytes) -> str | None:
-        for key in self.keys:
-            if hmac.compare_digest(hmac.digest(key.secret, text, "sha256"), signature):
-                return key.id
-        return None
-
-    Verifier._find_key = find_key
 
 
 class _Unfolded(intake.Intake):
@@ -136,7 +122,6 @@ PLAIN: Mapping[str, Callable[[], None]] = {
     "cycle": _without_cycle,
     "heads": _without_heads,
     "patience": _without_patience,
-    "hmac": _without_hmac,
     "fold": _without_fold,
     "columns": _without_columns,
     "tally": _without_tally,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from bridge.rules.signature.grammar import make_reader
 from bridge.rules.signature.keys import Key
 from bridge.rules.signature.presets import Algorithm, Grammar, Preset, make_signed_text
-from bridge.rules.signature.verifying import check_count, judge, make_hmac
+from bridge.rules.signature.verifying import check_count, judge
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason
@@ -78,13 +78,8 @@ def _make_check(preset: Preset, key: Key) -> Check:
 
 
 def _hmac_check(secret: bytes) -> Check:
-    halves = make_hmac(secret)
-
     def check(text: bytes, signatures: Sequence[bytes]) -> bool:
-        inner, outer = halves[0].copy(), halves[1].copy()
-        inner.update(text)
-        outer.update(inner.digest())
-        right = outer.digest()
+        right = hmac.digest(secret, text, "sha256")
         return any(hmac.compare_digest(right, signature) for signature in signatures)
 
     return check

@@ -4,7 +4,6 @@ On the hot path: one pass over the headers, one HMAC per key. Must never parse t
 spend much less on one refusal than on another.
 """
 
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,6 @@ _is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
 _NO_HEADER = b""  # no ASGI server passes on a header without a name
 _NO_TIMESTAMP = b"0"
 _NO_SIGNATURE = bytes(32)
-_BLOCK_BYTES = 64  # of SHA-256
 
 
 class SignatureCheck(Protocol):
@@ -60,16 +58,6 @@ def judge(body: bytes, key: Key, signed_at: int | None, now: float, *, past: int
     return Verified(body, key.id, signed_at, age > past)
 
 
-def make_hmac(secret: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
-    """Return HMAC-SHA256's inner and outer hash with the secret taken in (RFC 2104), to be copied per use.
-
-    0.8 us a signature instead of the 2.6 us of `hmac.digest`, which sets the key up each time.
-    """
-    block = secret if len(secret) <= _BLOCK_BYTES else hashlib.sha256(secret).digest()
-    block = block.ljust(_BLOCK_BYTES, b"\0")
-    return hashlib.sha256(bytes(c ^ 0x36 for c in block)), hashlib.sha256(bytes(c ^ 0x5C for c in block))
-
-
 def prefix_bytes(preset: Preset, prefix: str | None) -> bytes:
     """Return the bytes before the hex digits; ValueError if the preset does not have this prefix."""
     chosen = preset.prefixes[0] if prefix is None else prefix
@@ -82,8 +70,6 @@ class Verifier:
     """The check of HMAC presets with one signature in hexadecimal and at most a timestamp beside it."""
 
     __slots__ = (
-        "_halves",
-        "_key_of",
         "_match_signature",
         "_signature_name",
         "_signed_text",
@@ -115,26 +101,21 @@ class Verifier:
         self._signature_name = preset.signature_header.lower().encode()
         self._timestamp_name = (preset.timestamp_header or "").lower().encode()
         self._signed_text = make_signed_text(preset)
-        self._key_of = {key.id: key for key in self.keys}
-        self._halves = tuple((key.id, *make_hmac(key.secret)) for key in self.keys)
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
         """Verify, as `SignatureCheck` promises."""
         signature, timestamp, trouble = self._read_headers(headers)
-        key_id = self._find_key(self._signed_text(timestamp, body, b""), signature)
-        if trouble or key_id is None:
+        key = self._find_key(self._signed_text(timestamp, body, b""), signature)
+        if trouble or key is None:
             raise Refused(trouble or Reason.SIGNATURE_MISMATCH)
         signed_at = int(timestamp) if self._timestamp_name else None
-        return judge(body, self._key_of[key_id], signed_at, now, past=self.past_seconds, future=self.future_seconds)
+        return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
 
-    def _find_key(self, text: bytes, signature: bytes) -> str | None:
-        """Return the id of the key that makes this signature (32 bytes) over the text."""
-        for key_id, inner, outer in self._halves:
-            inner_copy, outer_copy = inner.copy(), outer.copy()
-            inner_copy.update(text)
-            outer_copy.update(inner_copy.digest())
-            if hmac.compare_digest(outer_copy.digest(), signature):
-                return key_id
+    def _find_key(self, text: bytes, signature: bytes) -> Key | None:
+        """Return the key that makes this signature (32 bytes) over the text."""
+        for key in self.keys:
+            if hmac.compare_digest(hmac.digest(key.secret, text, "sha256"), signature):
+                return key
         return None
 
     def _read_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, Reason | None]:
