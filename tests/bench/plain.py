@@ -5,16 +5,13 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from bridge.edges.metrics.tally import SECONDS
-from prometheus_client import CollectorRegistry, Histogram
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.cli import main
-from bridge.edges import metrics
 from bridge.edges.inbox.engine import batches, intake, shared_intake
 from bridge.flows.routing import Router
 from bridge.web import hooks
@@ -89,24 +86,6 @@ def _without_columns() -> None:
     shared_intake.texts = list
 
 
-class _Observed:
-    """prometheus_client's histogram, asked for every value."""
-
-    def __init__(self, name: str, meaning: str) -> None:
-        self._histogram = Histogram(name, meaning, buckets=SECONDS, registry=CollectorRegistry())
-
-    def observe(self, values: Iterable[float]) -> None:
-        for value in values:
-            self._histogram.observe(value)
-
-    def collect(self) -> Iterable[Any]:
-        return self._histogram.collect()
-
-
-def _without_tally() -> None:
-    metrics.Tally = _Observed
-
-
 def _without_routing() -> None:
     """Leave what is stored where it is: no trick, but what would hide one."""
     Router.step = _nothing
@@ -124,7 +103,6 @@ PLAIN: Mapping[str, Callable[[], None]] = {
     "patience": _without_patience,
     "fold": _without_fold,
     "columns": _without_columns,
-    "tally": _without_tally,
     "routing": _without_routing,
 }
 

@@ -46,7 +46,7 @@ class Trick:
     keys: int = 0  # of earlier webhooks, in SQLite's table
 
 
-_ALL = ("take", "cycle", "heads", "patience", "fold", "tally")
+_ALL = ("take", "cycle", "heads", "patience", "fold")
 TRICKS = (
     Trick("none: how far two equal bridges differ", ()),
     Trick("answers without an ASGI task (`take`)", ("take",)),
@@ -57,7 +57,6 @@ TRICKS = (
     Trick("keys in memory, folded later; an empty store", ("fold",)),
     Trick("the same with 1,000,000 keys stored", ("fold",), keys=1_000_000),
     Trick("columns in our own spelling (PostgreSQL)", ("columns",), is_shared=True),
-    Trick("`Tally` for the histogram", ("tally",)),
     Trick("all of them (SQLite)", _ALL),
     Trick("all of them, with routing", _ALL, ()),
 )

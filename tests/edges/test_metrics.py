@@ -1,7 +1,6 @@
 """Labels are closed sets whose children exist from the start; what is told is what was observed."""
 
 import ast
-import random
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.edges.metrics import Metrics, labels
-from bridge.edges.metrics.tally import SECONDS, Tally
 from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
@@ -173,24 +171,15 @@ def test_what_is_not_known_is_not_zero(metrics: Metrics) -> None:
     assert value(metrics, "key_old_in_use", source="first", key="current") == 0
 
 
-def test_a_tally_is_the_histogram_of_what_it_was_given(metrics: Metrics) -> None:
-    """Bucket for bucket the same as the library's own, limits included."""
-    drawn = random.Random(7)
-    given = [*SECONDS, 0.0, 5000.0, *(drawn.expovariate(1) for _ in range(500))]
-    for each in given:
-        metrics.routed_seconds.observe(each)
-    metrics.observe_commit(given[:200], 0.1)
-    metrics.observe_commit(given[200:], 0.1)
-    told = samples(metrics)
-    for (name, chosen), amount in told.items():
-        if name.startswith("bridge_routed_seconds"):
-            assert told[name.replace("routed", "committed"), chosen] == pytest.approx(amount), name
-
-
-def test_a_tally_starts_at_zero() -> None:
-    """It is exposed before anything was observed."""
-    (family,) = Tally("bridge_x", "X.").collect()
-    assert {sample.value for sample in family.samples} == {0}
+def test_each_webhook_of_a_transaction_counts_by_itself(metrics: Metrics) -> None:
+    """Its time from receipt to commit falls into its own bucket, limits included."""
+    metrics.observe_commit([0.001, 0.0011, 5000.0], 0.1)
+    metrics.observe_commit([], 0.1)
+    assert value(metrics, "committed_seconds_bucket", le="0.001") == 1
+    assert value(metrics, "committed_seconds_bucket", le="0.0025") == 2
+    assert value(metrics, "committed_seconds_bucket", le="+Inf") == 3
+    assert value(metrics, "committed_seconds_sum") == pytest.approx(5000.0021)
+    assert (value(metrics, "commit_rows_count"), value(metrics, "commit_seconds_count")) == (2, 2)
 
 
 def test_the_last_delivery_is_read_when_asked(metrics: Metrics) -> None:

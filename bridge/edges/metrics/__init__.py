@@ -24,7 +24,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from bridge import __version__
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making, create
-from bridge.edges.metrics.tally import Tally
 from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.words.reasons import Reason
 
@@ -77,10 +76,9 @@ class Metrics:
         self.key_expires = self._gauge(
             "key_expires_timestamp_seconds", "When the key stops being accepted; +Inf if never.", "source", "key"
         )
-        self._committed = Tally(
-            "bridge_committed_seconds", "From a webhook's receipt to its commit, before the answer."
+        self.committed_seconds = self._histogram(
+            "committed_seconds", "From a webhook's receipt to its commit, before the answer."
         )
-        self._registry.register(self._committed)
         self.commit_seconds = self._histogram("commit_seconds", "Time of one transaction that stored webhooks.")
         self.commit_rows = Histogram(
             "bridge_commit_rows",
@@ -197,12 +195,12 @@ class Metrics:
         create(self.triggers, [""], labels.TRIGGER_ENDS)
         self._observe_waiting([])
 
-    def observe_commit(self, waited: Iterable[float], seconds: float) -> None:
-        """Count one transaction that stored webhooks, each with its time since receipt; the writer's thread alone."""
-        waits = tuple(waited)
-        self.commit_rows.observe(len(waits))
+    def observe_commit(self, waited: Collection[float], seconds: float) -> None:
+        """Count one transaction that stored webhooks, each with its time since receipt."""
+        self.commit_rows.observe(len(waited))
         self.commit_seconds.observe(seconds)
-        self._committed.observe(waits)
+        for wait in waited:
+            self.committed_seconds.observe(wait)
 
     def observe_store(self, operation: str, seconds: float, is_done: bool) -> None:
         """Count one transaction that was asked of the store: `read`, `write` or `fold`."""
