@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from bridge.edges.metrics import Metrics
 from bridge.flows.receiving import Receipt, Receiving
-from bridge.web.patience import Patience
 from bridge.words.errors import InboxUnavailable, KeysUnavailable, Refused, TooMany
 
 Scope = MutableMapping[str, Any]
@@ -81,7 +80,7 @@ class Hooks:
         self._receiving = receiving
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._patience = Patience(body_seconds)
+        self._body_seconds = body_seconds
         self._last_word: tuple[Header, ...] = ()
 
     def take_leave(self) -> None:
@@ -112,7 +111,7 @@ class Hooks:
     def take(self, scope: Scope, body: bytes, answer: Callable[[Answer], object]) -> None:
         """Do the same for a request that is there completely; `answer` is told once, now or after the commit.
 
-        Without a task, its wake-ups and ASGI's messages: a third of the event loop's work for a webhook.
+        Without a task, its wake-ups and ASGI's messages: a quarter of the event loop's work for a webhook.
         """
         where: _Where = ("", None)
         try:
@@ -173,7 +172,7 @@ class Hooks:
         pieces: list[bytes] = []
         size = 0
         try:
-            with self._patience:
+            async with asyncio.timeout(self._body_seconds):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
