@@ -3,61 +3,19 @@
 `python -m tests.bench.plain TRICK...`: what PLAIN names is replaced in this process, before anything is built.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any
-
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.cli import main
 from bridge.edges.inbox.engine import batches, intake, shared_intake
 from bridge.flows.routing import Router
-from bridge.web import hooks
-from bridge.web.server import answering
 from bridge.web.server.guard import GuardedProtocol
 
 
 def _without_take() -> None:
     """Answer every request by an ASGI task."""
     GuardedProtocol._answer = lambda self, cycle: self._start_asgi_task(cycle, self.app)
-
-
-def _without_cycle() -> None:
-    """Let uvicorn spell and write the answers of ASGI tasks."""
-    answering.Cycle.send = RequestResponseCycle.send
-
-
-def _without_heads() -> None:
-    """Spell the head of every answer anew."""
-    answering._head = answering._head.__wrapped__
-    answering._json_head = answering._json_head.__wrapped__
-
-
-class _Timeout:
-    """Stands in Patience's place and keeps its limit."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __enter__(self) -> None:
-        """Nothing: the whole call stands in asyncio's timeout."""
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing either."""
-
-
-def _without_patience() -> None:
-    """Set and clear a timer for every body."""
-    read = hooks.Hooks._body
-
-    async def body(self: Any, receive: Any) -> bytes:
-        async with asyncio.timeout(self._patience.seconds):
-            return await read(self, receive)
-
-    hooks.Patience = _Timeout
-    hooks.Hooks._body = body
 
 
 class _Unfolded(intake.Intake):
@@ -98,9 +56,6 @@ def _nothing(_: Router) -> None:
 
 PLAIN: Mapping[str, Callable[[], None]] = {
     "take": _without_take,
-    "cycle": _without_cycle,
-    "heads": _without_heads,
-    "patience": _without_patience,
     "fold": _without_fold,
     "columns": _without_columns,
     "routing": _without_routing,

@@ -46,19 +46,13 @@ class Trick:
     keys: int = 0  # of earlier webhooks, in SQLite's table
 
 
-_ALL = ("take", "cycle", "heads", "patience", "fold")
 TRICKS = (
     Trick("none: how far two equal bridges differ", ()),
     Trick("answers without an ASGI task (`take`)", ("take",)),
-    Trick("`take`, and answers written as a whole (`Cycle`)", ("take", "cycle")),
-    Trick("answers written as a whole, all by ASGI tasks", ("cycle",), ("routing", "take")),
-    Trick("heads that are spelled once", ("heads",)),
-    Trick("`Patience`, all by ASGI tasks", ("patience",), ("routing", "take")),
+    Trick("the same with routing", ("take",), ()),
     Trick("keys in memory, folded later; an empty store", ("fold",)),
     Trick("the same with 1,000,000 keys stored", ("fold",), keys=1_000_000),
     Trick("columns in our own spelling (PostgreSQL)", ("columns",), is_shared=True),
-    Trick("all of them (SQLite)", _ALL),
-    Trick("all of them, with routing", _ALL, ()),
 )
 
 

@@ -7,6 +7,7 @@ of it. Here a refusal is one short answer, or none where that would be a second 
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httptools
@@ -14,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.rules.origin import read_address, whose
-from bridge.web.server.answering import Cycle, Take, begin
+from bridge.web.server.answering import Take, write
 from bridge.web.server.crowd import Bounds, Crowd
 from bridge.web.server.refusing import BAD_REQUEST, NO_TRAILERS, Refused
 
@@ -40,7 +41,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_bytes = 0  # in earlier packets
     _unwanted_bytes = 0
     _active: RequestResponseCycle | None = None  # being answered, or answered last
-    _new: Cycle | None = None  # its head came in the packet at hand
+    _new: RequestResponseCycle | None = None  # its head came in the packet at hand
+    _is_beginning = False  # uvicorn begins a request, which is answered after the packet at hand
     _timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -168,17 +170,17 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle, self._new = self._new, None
             self._answer(cycle)
 
-    def _answer(self, cycle: Cycle) -> None:
+    def _answer(self, cycle: RequestResponseCycle) -> None:
         """Have a request answered: at once if it is there completely, else by a task that waits for the rest."""
         is_whole = not cycle.more_body and self._take is not None
         if not is_whole or not self._is_taken(cycle):
             self._start_asgi_task(cycle, self.app)
 
-    def _is_taken(self, cycle: Cycle) -> bool:
+    def _is_taken(self, cycle: RequestResponseCycle) -> bool:
         # The connection keeps its last request; the body would stay for as long.
         body, cycle.body = bytes(cycle.body), bytearray()
         try:
-            is_taken = self._take is not None and self._take(cycle.scope, body, cycle.answer)
+            is_taken = self._take is not None and self._take(cycle.scope, body, partial(write, cycle))
         except Exception:
             self.logger.exception("Exception in ASGI application")
             self.transport.close()
@@ -258,19 +260,14 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise Refused("pipelined")
         self._stop_timer()
-        self._begin()
+        self._is_beginning = True
+        try:
+            super().on_headers_complete()
+        finally:
+            self._is_beginning = False
         self._is_head = False
         self._head_bytes = 0
         self.headers = NO_TRAILERS
-
-    def _begin(self) -> None:
-        """Have the request answered after this packet, or behind the answer under way."""
-        before, self.cycle = self.cycle, begin(self)
-        if before is None or before.response_complete:
-            self._active = self._new = self.cycle
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -294,5 +291,9 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._await_head(self._head_bytes)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start it, but for one whose head is complete just now: the rest of it may be in the same packet."""
         self._active = cycle
-        super()._start_asgi_task(cycle, app)
+        if self._is_beginning:
+            self._new = cycle
+        else:
+            super()._start_asgi_task(cycle, app)
