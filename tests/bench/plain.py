@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from bridge.cli import main
-from bridge.edges.inbox.engine import batches, intake, shared_intake
+from bridge.edges.inbox.engine import batches, intake
 from bridge.flows.routing import Router
 from bridge.web.server.guard import GuardedProtocol
 
@@ -38,12 +38,6 @@ def _without_fold() -> None:
     batches.Intake = _Unfolded
 
 
-def _without_columns() -> None:
-    """Let psycopg spell the arrays."""
-    shared_intake._SPELL = (list,) * len(shared_intake._SPELL)
-    shared_intake.texts = list
-
-
 def _without_routing() -> None:
     """Leave what is stored where it is: no trick, but what would hide one."""
     Router.step = _nothing
@@ -57,7 +51,6 @@ def _nothing(_: Router) -> None:
 PLAIN: Mapping[str, Callable[[], None]] = {
     "take": _without_take,
     "fold": _without_fold,
-    "columns": _without_columns,
     "routing": _without_routing,
 }
 

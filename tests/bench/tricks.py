@@ -52,7 +52,6 @@ TRICKS = (
     Trick("the same with routing", ("take",), ()),
     Trick("keys in memory, folded later; an empty store", ("fold",)),
     Trick("the same with 1,000,000 keys stored", ("fold",), keys=1_000_000),
-    Trick("columns in our own spelling (PostgreSQL)", ("columns",), is_shared=True),
 )
 
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.types.string import StrDumperUnknown
+from psycopg.types.string import StrBinaryDumper, StrDumperUnknown
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
-
-from bridge.edges.inbox.engine import columns
 
 Password = Callable[[], str | None]
 
@@ -84,8 +82,8 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
         return _Connection.connect(*arguments, **{**parameters, **secret})
 
     def prepare(connection: Any, _record: Any) -> None:
-        connection.adapters.register_dumper(str, _Text)
-        columns.register(connection)
+        connection.adapters.register_dumper(str, _BinaryText)
+        connection.adapters.register_dumper(str, _Text)  # the one that is taken where a statement does not say
         connection.execute(_SETTINGS)
         connection.commit()
         connection.read_only = is_read_only
@@ -121,4 +119,16 @@ class _Text(StrDumperUnknown):
 
     def dump(self, obj: str) -> Any:
         """Spell one text."""
-        return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in obj else obj)
+        return super().dump(_readable(obj))
+
+
+class _BinaryText(StrBinaryDumper):
+    """The same inside arrays."""
+
+    def dump(self, obj: str) -> Any:
+        """Spell one text."""
+        return super().dump(_readable(obj))
+
+
+def _readable(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text

@@ -13,38 +13,37 @@ from sqlalchemy import Engine
 
 from bridge.edges.inbox.engine.batches import Job, Result
 from bridge.edges.inbox.engine.causes import cause
-from bridge.edges.inbox.engine.columns import bigints, byteas, texts
 from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, Row, Seal, Stored, is_stale, sealed_row, stale_key
 from bridge.words.errors import InboxUnavailable
 
-_SPELL: tuple[Callable[[Any], bytes], ...] = (
-    bigints,
-    byteas,
-    texts,
-    texts,
-    texts,
-    texts,
-    bigints,
-    bigints,
-    texts,
-    bigints,
-    texts,
-    texts,
-    byteas,
+# Of COLUMNS, in their order.
+_TYPES = (
+    "bigint",
+    "bytea",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bigint",
+    "bigint",
+    "text",
+    "bigint",
+    "text",
+    "text",
+    "bytea",
 )
-_TYPE: dict[Callable[[Any], bytes], str] = {bigints: "bigint[]", texts: "text[]", byteas: "bytea[]"}
 
 
-def _insert(columns: str, kinds: Sequence[Callable[[Any], bytes]]) -> str:
-    arrays = ", ".join(f"%b::{_TYPE[kind]}" for kind in kinds)
+def _insert(columns: str, types: Sequence[str]) -> str:
+    arrays = ", ".join(f"%b::{kind}[]" for kind in types)
     return (
         f"INSERT INTO deliveries ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
         " ON CONFLICT DO NOTHING RETURNING id"
     )
 
 
-_INSERT = _insert(COLUMNS, _SPELL)
-_INSERT_SEALED = _insert(SEALED, (*_SPELL, texts))
+_INSERT = _insert(COLUMNS, _TYPES)
+_INSERT_SEALED = _insert(SEALED, (*_TYPES, "text"))
 _FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
 _POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
 _TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
@@ -150,9 +149,8 @@ class SharedBatches:
 
     def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
         """Return the ids of those that were not there, by key."""
-        spell = _SPELL if self._seal is None else (*_SPELL, texts)
         if not rows:
             return {}
-        columns = [one(column) for one, column in zip(spell, zip(*rows, strict=True), strict=True)]
+        columns = [list(column) for column in zip(*rows, strict=True)]
         made = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
         return {row[1]: row[0] for row in rows if row[0] in made}
