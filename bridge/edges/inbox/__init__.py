@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
@@ -28,8 +29,15 @@ from bridge.edges.inbox.engine import engines, ids, intake
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.inbox.engine.migrate import SCHEMA, current, migrate
-from bridge.edges.inbox.engine.stores import NoLock, Password, open_for_migration, open_store
-from bridge.edges.inbox.engine.writer import Writer
+from bridge.edges.inbox.engine.stores import (
+    Hooks,
+    NoLock,
+    Password,
+    PostgresStore,
+    SqliteStore,
+    open_for_migration,
+    open_store,
+)
 from bridge.rules.sealing import MARK, Ring
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 from bridge.words.model import DeliveryState, Verified
@@ -67,6 +75,7 @@ class Inbox:
         Raises ConfigError for a wrong URL or a schema that is not there, InboxUnavailable for a server that is away.
         """
         self._store = open_store(url, password)
+        self._file = self._store if isinstance(self._store, SqliteStore) else None
         self._on_access = on_access
         self._beat_of = beat_of
         with _opening(url):
@@ -81,13 +90,9 @@ class Inbox:
         self._new_id = ids.IdMaker(
             node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
         )
-        self._writer = Writer(
-            lambda: self._store.open_batches(self._new_id, seal),
-            intake_limit=intake_limit,
-            on_intake=on_intake,
-            on_fold=lambda seconds, is_done: on_access("fold", seconds, is_done),
-            beat=beat_of("inbox-writer"),
-        )
+        on_fold = partial(on_access, "fold")
+        hooks = Hooks(intake_limit, on_intake, on_fold, beat=beat_of("inbox-writer"))
+        self._writer = self._store.start_writer(self._new_id, seal, hooks)
 
     def accept(
         self,
@@ -109,7 +114,7 @@ class Inbox:
         """
         now = time.time_ns() // 1000
         key = intake.dedup_key(source, event_id, verified.body)
-        row = (
+        row = intake.Row(
             intake.stale_key(key) if verified.is_stale else key,
             source,
             event_id,
@@ -136,7 +141,7 @@ class Inbox:
         Raises InboxUnavailable when the store cannot commit. Blocks: never call it on the event loop.
         """
         with self._observed("write"):
-            return self._store.write(lambda connection: work(connection, *arguments, **keywords), self._writer)
+            return self._store.write(lambda connection: work(connection, *arguments, **keywords))
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run `work(connection, ...)` on a read-only connection. Blocks: never call it on the event loop."""
@@ -163,7 +168,7 @@ class Inbox:
 
     def size(self) -> tuple[int, tuple[int, int] | None]:
         """Return the store's bytes, and what its volume has free and in all where that is known (SQLite)."""
-        return self.read(self._store.size), self._store.disk()
+        return self.read(self._store.size), None if self._file is None else self._file.disk()
 
     def new_trigger_id(self) -> str:
         """Return a fresh trigger id."""
@@ -175,22 +180,35 @@ class Inbox:
 
     def recover(self) -> int:
         """Set free what a dead process was doing, and return how much; in a shared store its leases lapse instead."""
-        return 0 if self._store.is_shared else self.write(_take_over)
+        return 0 if self._file is None else self.write(_take_over)
 
     def scrub(self) -> bool:
-        """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later."""
+        """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later.
+
+        True at once for PostgreSQL: VACUUM and the server's log are its administrator's, no client can clear them.
+        """
+        if self._file is None:
+            return True
+        file = self._file
         try:
-            return any(self._store.scrub() for _ in range(_SCRUBS))
+            return any(file.scrub() for _ in range(_SCRUBS))
         except DBAPIError:
             return False
 
     def shrink(self) -> int:
-        """Give a little of what nothing uses back to the volume (SQLite); returns how many pages, 0 at the end."""
-        return self.write(self._store.shrink)
+        """Give a little unused space back to the volume; returns how many pages, 0 at the end.
+
+        PostgreSQL's autovacuum does this by itself: 0.
+        """
+        return 0 if self._file is None else self.write(self._file.shrink)
 
     def listen(self, on_news: Callable[[], None]) -> None:
-        """Call `on_news`, in a thread of its own, whenever another process has made work; until `close`."""
-        self._store.listen(on_news, self._beat_of)
+        """Call `on_news`, in a thread of its own, whenever another replica has made work; until `close`.
+
+        A SQLite file has one process: only commands work beside it, and the next poll finds what they did.
+        """
+        if isinstance(self._store, PostgresStore):
+            self._store.listen(on_news, self._beat_of)
 
     def close(self) -> None:
         """Write what waits and close every connection."""

@@ -5,7 +5,7 @@ one poison row cannot refuse its neighbours.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -13,24 +13,19 @@ from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import Intake, Row, Seal, Stored
 from bridge.words.errors import BridgeError, InboxUnavailable
 
-Job = Callable[[Connection], Any]
+Work = Callable[[Connection], Any]
 Result = tuple[Any, Exception | None]
 
 
-class Batches(Protocol):
-    """What the writer asks of a database."""
+class Job:
+    """A function that runs inside the writer's transaction, and what came of it: known before COMMIT, valid after."""
 
-    def write(self, rows: Sequence[Row], jobs: Sequence[Job]) -> tuple[list[Stored | Exception], list[Result]]:
-        """Commit webhooks and jobs, one outcome each, in order; if it raises, nothing was answered for."""
+    __slots__ = ("result", "work")
 
-    def mend(self) -> None:
-        """After a write that raised, be ready for the next one; if this raises too, the connection is opened anew."""
-
-    def waits(self) -> int:
-        """Return how many keys wait to be folded."""
-
-    def fold(self) -> None:
-        """Fold some of them."""
+    def __init__(self, work: Work) -> None:
+        """Nothing has run yet."""
+        self.work = work
+        self.result: Result = (None, None)
 
 
 class SqliteBatches:
@@ -44,14 +39,15 @@ class SqliteBatches:
         self.waits = self._intake.waits
         self.fold = self._intake.fold
 
-    def write(self, rows: Sequence[Row], jobs: Sequence[Job]) -> tuple[list[Stored | Exception], list[Result]]:
-        """Intake first, then the jobs, each in a savepoint, then COMMIT."""
+    def write(self, rows: Sequence[Row], jobs: Sequence[Job] = ()) -> list[Stored | Exception]:
+        """Store webhooks, then run the jobs, each in a savepoint, then COMMIT; returns an outcome for each webhook."""
         self._driver.execute("BEGIN IMMEDIATE")
         stored = self._insert(rows)
-        results = [self._savepoint(job) for job in jobs]
+        for job in jobs:
+            job.result = self._savepoint(job.work)
         self._driver.execute("COMMIT")
         self._intake.committed()
-        return stored, results
+        return stored
 
     def mend(self) -> None:
         """Undo what a failed write left open, if anything."""
@@ -79,8 +75,8 @@ class SqliteBatches:
             return failure
         return stored  # type: ignore[no-any-return]
 
-    def _savepoint(self, work: Job) -> Result:
-        """Run one job; undo it alone if it fails."""
+    def _savepoint(self, work: Work) -> Result:
+        """Run one function; undo it alone if it fails."""
         self._driver.execute("SAVEPOINT job")
         try:
             result = work(self._connection)

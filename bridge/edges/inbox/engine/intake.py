@@ -13,17 +13,30 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 from bridge.words.model import DeliveryState
 
-# dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, path_pipeline_id, headers,
-# body; instants in Unix microseconds
-Row = tuple[bytes, str, str | None, str, str | None, int, int, str, int | None, str | None, str, bytes]
-STATE: Final = 3  # its place in a row
-RECEIVED_AT: Final = 5
 Stored = tuple[int, bool]  # delivery id, whether this row made it
 Seal = Callable[[int, bytes], tuple[bytes, str]]  # (delivery id, body) -> stored body, id of the key
+
+
+class Row(NamedTuple):
+    """One webhook as it is inserted, but for its id. A tuple, as the driver binds it; instants in Unix microseconds."""
+
+    dedup_key: bytes
+    source: str
+    event_id: str | None
+    state: str
+    reason: str | None
+    received_at: int
+    due_at: int
+    key_id: str
+    signed_at: int | None
+    path_pipeline_id: str | None
+    headers: str
+    body: bytes
+
 
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
 MOST_IN_MEMORY = 65_536  # keys, about 12 MB; beyond them, folding no longer waits for a quiet moment
@@ -73,12 +86,12 @@ def stale_key(key: bytes) -> bytes:
 
 def is_stale(row: Row) -> bool:
     """Whether a row holds a webhook that came too late."""
-    return row[STATE] == DeliveryState.STALE
+    return row.state == DeliveryState.STALE
 
 
 def sealed_row(seal: Seal, number: int, row: Row) -> tuple[Any, ...]:
     """Return the values of SEALED for a row whose id is known by now: the body is bound to it."""
-    return number, *row[:-1], *seal(number, row[-1])
+    return number, *row[:-1], *seal(number, row.body)
 
 
 class Intake:
@@ -102,12 +115,12 @@ class Intake:
 
         `committed` must follow the COMMIT, `rolled_back` anything else.
         """
-        stale = [stale_key(row[0]) for row in rows if is_stale(row)]
-        known = self._known([row[0] for row in rows] + stale)
+        stale = [stale_key(row.dedup_key) for row in rows if is_stale(row)]
+        known = self._known([row.dedup_key for row in rows] + stale)
         outcome: list[Stored] = []
         fresh: list[tuple[Any, ...]] = []
         for row in rows:
-            key = row[0]
+            key = row.dedup_key
             stored = known.get(key)
             if stored is None and stale and is_stale(row):
                 stored = known.get(stale_key(key))
@@ -133,7 +146,7 @@ class Intake:
 
     def forget(self, row: Row) -> None:
         """Forget one row that was undone alone."""
-        self._uncommitted.pop(row[0], None)
+        self._uncommitted.pop(row.dedup_key, None)
 
     def waits(self) -> int:
         """Return how many keys are in memory only."""

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from bridge.edges.inbox.engine.batches import Job, Result
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, Row, Seal, Stored, is_stale, sealed_row, stale_key
 from bridge.words.errors import InboxUnavailable
@@ -60,7 +59,7 @@ def shared_batches(engine: Engine, new_id: Callable[[], int], seal: Seal | None 
 
 
 class SharedBatches:
-    """Batches of webhooks; jobs have connections of their own."""
+    """Batches of webhooks; every other write has a connection of its own."""
 
     def __init__(self, engine: Engine, new_id: Callable[[], int], seal: Seal | None = None) -> None:
         """`engine` gives connections in autocommit; `seal` makes the stored body of a row, None keeps it."""
@@ -70,24 +69,15 @@ class SharedBatches:
         self._new_id = new_id
         self._pooled: Any = None
 
-    def write(self, rows: Sequence[Row], jobs: Sequence[Job]) -> tuple[list[Stored | Exception], list[Result]]:
+    def write(self, rows: Sequence[Row]) -> list[Stored | Exception]:
         """Store the webhooks; one that PostgreSQL cannot store is refused alone."""
-        if jobs:
-            raise NotImplementedError
         numbers = [self._new_id() for _ in rows]
         try:
-            return [*self._write_connected(rows, numbers)], []
+            return [*self._write_connected(rows, numbers)]
         except _POISON as error:
             if len(rows) == 1:
-                return [InboxUnavailable(cause(error))], []
-        return [self.write([row], [])[0][0] for row in rows], []
-
-    def waits(self) -> int:
-        """Nothing is folded here."""
-        return 0
-
-    def fold(self) -> None:
-        """Nothing is folded here."""
+                return [InboxUnavailable(cause(error))]
+        return [self.write([row])[0] for row in rows]
 
     def mend(self) -> None:
         """Let go of a connection that failed."""
@@ -125,8 +115,8 @@ class SharedBatches:
     def _insert(self, rows: Sequence[Row], numbers: list[int]) -> list[Stored]:
         """Insert what is new, find what is not; one outcome a row, in order."""
         # Reversed, so that of copies in one batch the first one counts.
-        ids = {row[0]: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
-        by_key = {row[0]: row for row in reversed(rows)}
+        ids = {row.dedup_key: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
+        by_key = {row.dedup_key: row for row in reversed(rows)}
         known = self._find_fresh([key for key, row in by_key.items() if is_stale(row)])
         for _ in range(_TRIES):
             missing = sorted(by_key.keys() - known.keys())
@@ -135,7 +125,7 @@ class SharedBatches:
                 known |= dict(self._driver().execute(_FIND, [absent], prepare=True).fetchall())
                 ids |= {key: self._new_id() for key in absent if key not in known}
             if len(known) == len(by_key):
-                return [(known[row[0]], known[row[0]] == ids.pop(row[0], None)) for row in rows]
+                return [_outcome(row.dedup_key, known, ids) for row in rows]
         raise InboxUnavailable("the store neither takes the webhook nor has it")
 
     def _find_fresh(self, stale: Sequence[bytes]) -> dict[bytes, int]:
@@ -152,5 +142,11 @@ class SharedBatches:
         if not rows:
             return {}
         columns = [list(column) for column in zip(*rows, strict=True)]
-        made = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
-        return {row[1]: row[0] for row in rows if row[0] in made}
+        inserted = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
+        return {row[1]: row[0] for row in rows if row[0] in inserted}
+
+
+def _outcome(key: bytes, known: dict[bytes, int], ids: dict[bytes, int]) -> Stored:
+    """Return what is stored under a key; only the first copy in a batch may have made it, so its id is taken out."""
+    own = ids.pop(key, None)
+    return known[key], known[key] == own

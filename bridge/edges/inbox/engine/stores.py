@@ -3,11 +3,15 @@
 SQLite       one process serves the file; every write goes through the writer's thread and shares its commits
 PostgreSQL   any number of replicas; webhooks go through the writer's thread, all other writes run in the calling
              threads on pooled connections
+
+`Store` is what both have. What a file alone needs (scrubbing, shrinking, a look at its volume), or a server alone
+(listening to other replicas), is only in the one class.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -16,10 +20,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.edges.inbox.engine import engines
-from bridge.edges.inbox.engine.batches import Batches, SqliteBatches
+from bridge.edges.inbox.engine.batches import SqliteBatches
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import Seal
-from bridge.edges.inbox.engine.writer import Writer
+from bridge.edges.inbox.engine.writer import SqliteWriter, Writer
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 T = TypeVar("T")
@@ -36,36 +40,33 @@ _SHRINK_PAGES = 128  # half a MiB at once: a few milliseconds in which intake wa
 _SPARE_PAGES = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a writer reports, and how much may wait for it; what each does says `Inbox`."""
+
+    intake_limit: int
+    on_intake: Callable[[list[float], float], None]
+    on_fold: Callable[[float, bool], None]
+    beat: Callable[[], None]
+
+
 class Store(Protocol):
     """What the inbox asks of a database."""
 
     writing: Engine
     reading: Engine
-    is_shared: bool  # whether other processes may work on it at the same time
 
-    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
-        """Open the connection that webhooks are written on."""
+    def start_writer(self, new_id: Callable[[], int], seal: Seal | None, hooks: Hooks) -> Writer[Any]:
+        """Start the thread that stores webhooks; to be called once, before any write."""
 
-    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run a function in a transaction; InboxUnavailable when it cannot be committed."""
 
     def probe(self, connection: Connection) -> None:
         """Write something that changes nothing."""
 
-    def scrub(self) -> bool:
-        """Leave nothing of what was deleted or overwritten in the files; False: somebody still reads it."""
-
-    def shrink(self, connection: Connection) -> int:
-        """Give a little of what nothing uses back to the volume; returns how many pages, 0 when it is enough."""
-
-    def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
-        """Call `on_news` whenever another process has made work, from now to the end."""
-
     def size(self, connection: Connection) -> int:
         """Return how many bytes the store takes."""
-
-    def disk(self) -> tuple[int, int] | None:
-        """Return how many bytes its volume has free and in all; None if that cannot be known."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -73,8 +74,6 @@ class Store(Protocol):
 
 class SqliteStore:
     """A file that this process serves, or looks at beside the one that does."""
-
-    is_shared = False
 
     def __init__(self, url: URL) -> None:
         """Open the file; ConfigError if it is not there: whoever only looks makes none."""
@@ -84,16 +83,28 @@ class SqliteStore:
         self.writing = engines.open_writer(url)
         self.reading = engines.open_readers(url)
         self._path = Path(str(url.database))
+        self._writer: SqliteWriter | None = None
+
+    def start_writer(self, new_id: Callable[[], int], seal: Seal | None, hooks: Hooks) -> Writer[Any]:
+        """Start the thread that owns the one writing connection."""
+        self._writer = SqliteWriter(
+            lambda: self._open_batches(new_id, seal),
+            intake_limit=hooks.intake_limit,
+            on_intake=hooks.on_intake,
+            on_fold=hooks.on_fold,
+            beat=hooks.beat,
+        )
+        return self._writer
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Share a commit with whoever waits."""
+        assert self._writer is not None  # noqa: S101 - the inbox starts it first
+        return self._writer.run(work)
 
     @contextmanager
-    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> Iterator[Batches]:
-        """Open the one writing connection."""
+    def _open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> Iterator[SqliteBatches]:
         with self.writing.connect() as connection:
             yield SqliteBatches(connection, new_id, seal)
-
-    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
-        """Share a commit with whoever waits."""
-        return writer.run(work)
 
     def probe(self, connection: Connection) -> None:
         """Write the version of the schema as it is."""
@@ -122,15 +133,12 @@ class SqliteStore:
             driver.execute("PRAGMA incremental_vacuum(1)")  # a statement without columns is stepped but once
         return int(surplus)
 
-    def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
-        """Nobody else makes work but a command, and the poll finds that."""
-
     def size(self, connection: Connection) -> int:  # noqa: ARG002 - the files are looked at
         """The file, its log and the log's index."""
         return sum(_size(self._path.with_name(self._path.name + end)) for end in ("", "-wal", "-shm"))
 
-    def disk(self) -> tuple[int, int] | None:
-        """What a process without root may still write: a full volume is refused before root's reserve."""
+    def disk(self) -> tuple[int, int]:
+        """Return how many bytes the volume has free for a process without root, and in all."""
         volume = shutil.disk_usage(self._path.parent)
         return volume.free, volume.total
 
@@ -143,8 +151,6 @@ class SqliteStore:
 class PostgresStore:
     """A database that several replicas share."""
 
-    is_shared = True
-
     def __init__(self, url: URL, password: Password) -> None:
         """Connect to nothing yet."""
         from bridge.edges.inbox.engine import postgresql  # noqa: PLC0415 - psycopg costs 60 ms that SQLite need not pay
@@ -154,25 +160,32 @@ class PostgresStore:
         self.reading = postgresql.open_pool(url, password=password, most=_CONNECTIONS, is_read_only=True)
         self._single = postgresql.open_single(url, password=password)
         self._listener: Any = None
+        self._writer: Writer[Any] | None = None
 
-    def open_batches(self, new_id: Callable[[], int], seal: Seal | None) -> AbstractContextManager[Batches]:
-        """Open a connection for the hot insert alone."""
+    def start_writer(self, new_id: Callable[[], int], seal: Seal | None, hooks: Hooks) -> Writer[Any]:
+        """Start the thread of the hot insert, on a connection of its own; nothing is folded here."""
         from bridge.edges.inbox.engine.shared_intake import shared_batches  # noqa: PLC0415 - as above
 
-        return shared_batches(self._single, new_id, seal)
+        self._writer = Writer(
+            lambda: shared_batches(self._single, new_id, seal),
+            intake_limit=hooks.intake_limit,
+            on_intake=hooks.on_intake,
+            beat=hooks.beat,
+        )
+        return self._writer
 
-    def write(self, work: Callable[[Connection], T], writer: Writer) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run it here and now; what lost to another replica (deadlock, unique index) is run again."""
-        if writer.is_closed:
+        if self._writer is None or self._writer.is_closed:
             raise InboxUnavailable("the store is closed")
-        for left in reversed(range(TRIES)):
+        for tries_left in reversed(range(TRIES)):
             try:
                 with self.writing.begin() as connection:
                     return work(connection)
             except PoolTimeout:
                 raise InboxUnavailable("every connection to the store is busy") from None
             except DBAPIError as error:
-                if not left or not _is_lost_race(error):
+                if not tries_left or not _is_lost_race(error):
                     raise InboxUnavailable(f"the store cannot commit: {cause(error)}") from error
         raise AssertionError("unreachable")
 
@@ -180,16 +193,8 @@ class PostgresStore:
         """Write an empty message to the log."""
         connection.execute(_LOG)
 
-    def scrub(self) -> bool:
-        """Nothing that a client could do: VACUUM and the server's log are the administrator's."""
-        return True
-
-    def shrink(self, connection: Connection) -> int:  # noqa: ARG002 - see below
-        """Nothing: autovacuum does."""
-        return 0
-
     def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
-        """Listen on a connection of its own."""
+        """Call `on_news` whenever another replica has made work, from now to the end; on a connection of its own."""
         from bridge.edges.inbox.engine.hearing import Listener  # noqa: PLC0415 - as above
 
         self._listener = Listener(self._single, on_news, beat_of("inbox-listener"))
@@ -197,10 +202,6 @@ class PostgresStore:
     def size(self, connection: Connection) -> int:
         """The database with its indexes, as its server counts it."""
         return int(connection.execute(_SIZE).scalar_one())
-
-    def disk(self) -> tuple[int, int] | None:
-        """Only the server knows."""
-        return None
 
     def close(self) -> None:
         """Stop listening and close every connection."""
