@@ -55,10 +55,10 @@ def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
     short: Json = {
         "id": value.id,
         "delivery_id": value.delivery_id,
-        "route": value.route,
-        "airflow": value.airflow,
-        "dag_id": value.dag_id,
-        "dag_run_id": value.dag_run_id or None,
+        "route": value.call.route,
+        "airflow": value.call.airflow,
+        "dag_id": value.call.dag_id,
+        "dag_run_id": value.call.dag_run_id or None,
         "state": str(value.state),
         **reason(value.reason, value.detail),
         "attempts": value.attempts,
@@ -68,8 +68,8 @@ def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
     }
     if not is_whole:
         return short
-    conf = None if value.locked else value.conf
-    return short | {"conf": conf, "note": value.note, "locked": value.locked, "limits": asdict(value.limits)}
+    conf = None if value.locked else value.call.conf
+    return short | {"conf": conf, "note": value.call.note, "locked": value.locked, "limits": asdict(value.call.limits)}
 
 
 def attempt(value: Attempt) -> Json:

@@ -144,7 +144,7 @@ class Call:
     route: str
     airflow: str
     dag_id: str
-    dag_run_id: str
+    dag_run_id: str  # empty where the route's templates failed: nothing can be called yet
     conf: Mapping[str, Any]
     note: str | None
     limits: Limits
@@ -156,13 +156,7 @@ class Trigger:
 
     id: str
     delivery_id: str
-    route: str
-    airflow: str
-    dag_id: str
-    dag_run_id: str
-    conf: Mapping[str, Any]
-    note: str | None
-    limits: Limits
+    call: Call
     state: TriggerState
     reason: Reason | None
     detail: str | None

@@ -131,9 +131,9 @@ def test_every_matching_route_and_dag_is_a_trigger(inbox: Inbox, make: Make) -> 
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1", "metrics": {"rows_loaded": 7}}))
     assert routing.route() == 1
     assert routing.delivery(id_).state is DeliveryState.ROUTED
-    found = {(one.route, one.dag_id): one for one in routing.triggers(id_)}
+    found = {(one.call.route, one.call.dag_id): one for one in routing.triggers(id_)}
     assert set(found) == {("load_orders", "load_orders"), ("both", "first"), ("both", "second")}
-    conf = found["load_orders", "load_orders"].conf
+    conf = found["load_orders", "load_orders"].call.conf
     assert conf["rows"] == 7
     assert conf["planasonix"]["trigger_id"] == found["load_orders", "load_orders"].id
     assert conf["planasonix"]["delivery_id"] == id_
@@ -255,7 +255,7 @@ def test_the_pipeline_of_a_job_is_looked_up(inbox: Inbox, make: Make, api: JobsA
     found = routing.settled(id_)
     assert found.state is DeliveryState.ROUTED
     assert found.lookup == api.jobs["job_1"]
-    assert routing.triggers(id_)[0].conf["rows"] == 9
+    assert routing.triggers(id_)[0].call.conf["rows"] == 9
     assert api.asked == ["job_1"]
 
 

@@ -18,7 +18,7 @@ from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids
 from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.retrying.settling import Settlement
-from bridge.words.model import Attempt, Claimed, DeliveryState, Limits, TriggerState, Verified
+from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, TriggerState, Verified
 
 T = TypeVar("T")
 
@@ -142,11 +142,9 @@ def stored(inbox: Inbox, event_id: str | None = "evt_1", **more: Any) -> str:
 
 
 def new_trigger(inbox: Inbox, delivery_id: str, **more: Any) -> NewTrigger:
-    """Return a trigger to be, of one route and DAG unless said otherwise."""
-    id_ = inbox.new_trigger_id()
+    """Return a trigger to be, of one route and DAG unless said otherwise; `more` are fields of it or of its call."""
+    id_ = more.pop("id", None) or inbox.new_trigger_id()
     usual: dict[str, Any] = {
-        "id": id_,
-        "delivery_id": delivery_id,
         "route": "orders",
         "airflow": "default",
         "dag_id": "load_orders",
@@ -155,7 +153,8 @@ def new_trigger(inbox: Inbox, delivery_id: str, **more: Any) -> NewTrigger:
         "note": None,
         "limits": Limits(),
     }
-    return NewTrigger(**usual | more)
+    call = Call(**usual | {name: more.pop(name) for name in usual if name in more})
+    return NewTrigger(id=id_, delivery_id=more.pop("delivery_id", delivery_id), call=call, **more)
 
 
 def add(inbox: Inbox, delivery_id: str, *, now: datetime = NOW, **more: Any) -> str:

@@ -60,7 +60,7 @@ class Airflow:
             return refusal
         came = self._post(trigger)
         if isinstance(came, Answer):
-            return self._resolve(trigger, answers.after_trigger(came, trigger.dag_run_id))
+            return self._resolve(trigger, answers.after_trigger(came, trigger.call.dag_run_id))
         if isinstance(came, Failure):
             is_unknown = came.kind is Kind.UNKNOWN
             return self._resolve_doubt(trigger, Doubt(came.detail)) if is_unknown else answers.after_failure(came)
@@ -107,7 +107,7 @@ class Airflow:
         return session.call(
             "POST",
             "dags",
-            trigger.dag_id,
+            trigger.call.dag_id,
             "dagRuns",
             body=runs.body(trigger, version),
             seconds=self._target.deadline_seconds,
@@ -116,7 +116,7 @@ class Airflow:
     def _resolve(self, trigger: Trigger, verdict: Outcome | Conflict | Doubt | Ailing) -> Outcome:
         match verdict:
             case Started(http_status=status):
-                return Started(self._is_paused(trigger.dag_id), status)
+                return Started(self._is_paused(trigger.call.dag_id), status)
             case Conflict():
                 return self._resolve_conflict(trigger, verdict)
             case Doubt():
@@ -147,13 +147,13 @@ class Airflow:
 
     def _read_back(self, trigger: Trigger) -> dict[str, Any] | Outcome | None:
         """Return the DAG run with our id, None if there is none, or what came of not being told."""
-        came = self._session().call("GET", "dags", trigger.dag_id, "dagRuns", trigger.dag_run_id)
+        came = self._session().call("GET", "dags", trigger.call.dag_id, "dagRuns", trigger.call.dag_run_id)
         if isinstance(came, Failure):
             return answers.after_failure(came)
         if not isinstance(came, Answer):
             return came
         run = came.object()
-        if came.status == 200 and run.get("dag_run_id") == trigger.dag_run_id:
+        if came.status == 200 and run.get("dag_run_id") == trigger.call.dag_run_id:
             return run
         if came.status == 404 and came.is_json:
             return None

@@ -21,14 +21,14 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
     if trigger.locked is not None:
         return Misconfigured(Reason.KEY_MISSING, trigger.locked, is_whole_target=False)
     try:
-        conf = json.dumps(trigger.conf, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        conf = json.dumps(trigger.call.conf, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         length = len(conf.encode("utf-8"))
     except ValueError:
         # NaN, Infinity or half a surrogate pair: a 500 from Airflow 3.0 to 3.2, which would look like its own fault.
         return Never(Reason.CONF_REFUSED, "the conf holds a number or a character that JSON cannot carry")
     if length > max_conf_bytes:
         return Never(Reason.CONF_TOO_LARGE, f"{length} bytes, and max_conf_bytes is {max_conf_bytes}")
-    if not _DAG_ID.fullmatch(trigger.dag_id) or not trigger.dag_id.strip("."):
+    if not _DAG_ID.fullmatch(trigger.call.dag_id) or not trigger.call.dag_id.strip("."):
         # A slash in it would hit another path, whose 405 would look like a wrong URL of the whole Airflow.
         detail = "no DAG can have this id: letters, digits, dots, dashes and underscores only"
         return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True)
@@ -37,11 +37,11 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
 
 def body(trigger: Trigger, version: str) -> dict[str, Any]:
     """Return the body of the POST: always with our own id, without which a repeated call would make a second run."""
-    made: dict[str, Any] = {"dag_run_id": trigger.dag_run_id, "conf": dict(trigger.conf)}
+    made: dict[str, Any] = {"dag_run_id": trigger.call.dag_run_id, "conf": dict(trigger.call.conf)}
     if version == "3":
         made["logical_date"] = None  # required there, and refused by Airflow 2
-    if trigger.note:
-        made["note"] = trigger.note[:_MOST_NOTE]
+    if trigger.call.note:
+        made["note"] = trigger.call.note[:_MOST_NOTE]
     return made
 
 
@@ -53,7 +53,7 @@ def whose(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
         return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
     if theirs.get("trigger_id") == trigger.id:
         return AlreadyThere(Reason.ALREADY_THERE)
-    ours = trigger.conf.get("planasonix")
+    ours = trigger.call.conf.get("planasonix")
     if isinstance(ours, Mapping) and _completion(ours) is not None and _completion(ours) == _completion(theirs):
         return AlreadyThere(Reason.SAME_COMPLETION)
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")

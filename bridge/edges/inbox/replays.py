@@ -1,5 +1,6 @@
 """Statements for replay: the same call once more, or a new run; and the audit log that records who asked."""
 
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -92,14 +93,14 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
     again instead, with the mapping as it is by then.
     """
     found = _existing(connection, trigger_id)
-    if not found.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
+    if not found.call.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
         return replay_delivery(connection, found.delivery_id, now=now)
     parameters = {
         "id": number(trigger_id, "trg"),
         "now": microseconds(now),
-        "airflow": found.airflow,
-        "dag_id": found.dag_id,
-        "dag_run_id": found.dag_run_id,
+        "airflow": found.call.airflow,
+        "dag_id": found.call.dag_id,
+        "dag_run_id": found.call.dag_run_id,
     }
     if connection.execute(_RIVAL, parameters).first() is not None:
         return Replayed.DUPLICATE
@@ -111,30 +112,24 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
     found = _existing(connection, trigger_id)
     if found.locked is not None:
         raise Locked(f"{trigger_id}: {found.locked}")
-    if not found.dag_run_id:
+    if not found.call.dag_run_id:
         return replay_trigger(connection, trigger_id, now=now)
     parameters = {
         "delivery_id": number(found.delivery_id, "dlv"),
-        "route": found.route,
-        "airflow": found.airflow,
-        "dag_id": found.dag_id,
+        "route": found.call.route,
+        "airflow": found.call.airflow,
+        "dag_id": found.call.dag_id,
     }
     rerun = connection.execute(_LAST_RERUN, parameters).scalar_one() + 1
-    run_id = rerun_id(found.dag_run_id, rerun_of=found.rerun, rerun=rerun)
+    run_id = rerun_id(found.call.dag_run_id, rerun_of=found.rerun, rerun=rerun)
     # A copy of the delivery may have been run again before: then its trigger has this number.
     while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": run_id}).first() is not None:
         rerun += 1
-        run_id = rerun_id(found.dag_run_id, rerun_of=found.rerun, rerun=rerun)
+        run_id = rerun_id(found.call.dag_run_id, rerun_of=found.rerun, rerun=rerun)
     new = triggers.NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
-        route=found.route,
-        airflow=found.airflow,
-        dag_id=found.dag_id,
-        dag_run_id=run_id,
-        conf=triggers.owned(found.conf, new_id),
-        note=found.note,
-        limits=found.limits,
+        call=replace(found.call, dag_run_id=run_id, conf=triggers.owned(found.call.conf, new_id)),
         rerun=rerun,
         state=TriggerState.PENDING,
     )

@@ -9,7 +9,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, told
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
-from bridge.words.model import Attempt, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,13 +82,15 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
     return Trigger(
         id=trigger_text(row["id"]),
         delivery_id=delivery_text(row["delivery_id"]),
-        route=row["route"],
-        airflow=row["airflow"],
-        dag_id=row["dag_id"],
-        dag_run_id=row["dag_run_id"] or "",
-        conf=json.loads(conf),
-        note=note,
-        limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+        call=Call(
+            route=row["route"],
+            airflow=row["airflow"],
+            dag_id=row["dag_id"],
+            dag_run_id=row["dag_run_id"] or "",
+            conf=json.loads(conf),
+            note=note,
+            limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+        ),
         state=TriggerState(row["state"]),
         reason=_reason(row["reason"]),
         detail=told(ring, row["detail"], place("triggers", "detail", number)),

@@ -18,7 +18,7 @@ from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trig
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.errors import InboxUnavailable
-from bridge.words.model import Attempt, Claimed, Limits, Trigger, TriggerState
+from bridge.words.model import Attempt, Call, Claimed, Trigger, TriggerState
 from bridge.words.reasons import Reason
 
 _ADD = text(
@@ -96,13 +96,7 @@ class NewTrigger:
 
     id: str
     delivery_id: str
-    route: str
-    airflow: str
-    dag_id: str
-    dag_run_id: str | None
-    conf: Mapping[str, Any]
-    note: str | None
-    limits: Limits
+    call: Call
     rerun: int = 0
     state: TriggerState = TriggerState.PENDING
     reason: Reason | None = None
@@ -122,17 +116,17 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
     parameters = {
         "id": row,
         "delivery_id": number(new.delivery_id, "dlv"),
-        "route": new.route,
-        "airflow": new.airflow,
-        "dag_id": new.dag_id,
-        "dag_run_id": new.dag_run_id,
+        "route": new.call.route,
+        "airflow": new.call.airflow,
+        "dag_id": new.call.dag_id,
+        "dag_run_id": new.call.dag_run_id or None,
         "rerun": new.rerun,
-        "max_age_seconds": new.limits.max_age_seconds,
-        "max_attempts": new.limits.max_attempts,
-        "concurrency": new.limits.concurrency,
+        "max_age_seconds": new.call.limits.max_age_seconds,
+        "max_attempts": new.call.limits.max_attempts,
+        "concurrency": new.call.limits.concurrency,
         "state": new.state,
         "reason": new.reason,
-        **_sealed(connection, row, new, new.conf),
+        **_sealed(connection, row, new, new.call.conf),
         "now": microseconds(now),
         "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
         "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
@@ -141,7 +135,7 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
         return new
     existing = connection.execute(_HAS, parameters).mappings().first()
     if existing is not None:
-        own = _sealed(connection, existing["id"], new, owned(new.conf, trigger_text(existing["id"])))
+        own = _sealed(connection, existing["id"], new, owned(new.call.conf, trigger_text(existing["id"])))
         is_remade = connection.execute(_REMAKE, parameters | {"id": existing["id"]} | own).rowcount
         return replace(new, id=trigger_text(existing["id"])) if is_remade else None
     cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
@@ -153,7 +147,7 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
 def _sealed(connection: Connection, row: int, new: NewTrigger, conf: Mapping[str, Any]) -> dict[str, str | None]:
     """Return what a trigger holds of its payload, as it is stored in this row."""
     ring = ring_of(connection)
-    values = {"conf": json.dumps(conf), "note": new.note, "detail": new.detail}
+    values = {"conf": json.dumps(conf), "note": new.call.note, "detail": new.detail}
     return {name: sealed(ring, value, place("triggers", name, row)) for name, value in values.items()} | {
         "key": ring.current
     }

@@ -249,11 +249,11 @@ class Dispatcher:
 
     def _report(self, claimed: Claimed, settlement: Settlement, attempt: Attempt, *, is_ours: bool) -> None:
         trigger = claimed.trigger
-        self._metrics.count_attempt(trigger.airflow, attempt)
+        self._metrics.count_attempt(trigger.call.airflow, attempt)
         if not is_ours:
             _log.warning("lease_lost", trigger_id=trigger.id, delivery_id=trigger.delivery_id)
             return
-        self._metrics.count_ended(trigger.route, settlement.state, settlement.reason)
+        self._metrics.count_ended(trigger.call.route, settlement.state, settlement.reason)
         if settlement.state is TriggerState.FIRED:
             self._metrics.observe_fired(triggers.asked_at(trigger), self._clock())
         say = _log.warning if settlement.state is TriggerState.FAILED else _log.info
@@ -261,10 +261,10 @@ class Dispatcher:
             "attempt_ended",
             trigger_id=trigger.id,
             delivery_id=trigger.delivery_id,
-            route=trigger.route,
-            airflow=trigger.airflow,
-            dag_id=trigger.dag_id,
-            dag_run_id=trigger.dag_run_id,
+            route=trigger.call.route,
+            airflow=trigger.call.airflow,
+            dag_id=trigger.call.dag_id,
+            dag_run_id=trigger.call.dag_run_id,
             attempt=attempt.number,
             outcome=attempt.outcome,
             http_status=attempt.http_status,

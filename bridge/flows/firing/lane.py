@@ -44,15 +44,15 @@ class Lane:
         surplus: list[Claimed] = []
         for claimed in claims:
             trigger = claimed.trigger
-            limit = trigger.limits.concurrency
+            limit = trigger.call.limits.concurrency
             if limit is not None:
-                self._limits[trigger.route] = limit
+                self._limits[trigger.call.route] = limit
             else:
-                self._limits.pop(trigger.route, None)
-            if limit is not None and self._by_route[trigger.route] >= limit:
+                self._limits.pop(trigger.call.route, None)
+            if limit is not None and self._by_route[trigger.call.route] >= limit:
                 surplus.append(claimed)
                 continue
-            self._by_route[trigger.route] += 1
+            self._by_route[trigger.call.route] += 1
             self.under_way[trigger.id, claimed.token] = claimed
             self._calling.add((trigger.id, claimed.token))
             fire.append(claimed)
@@ -64,7 +64,7 @@ class Lane:
         key = (claimed.trigger.id, claimed.token)
         if key in self._calling:
             self._calling.remove(key)
-            self._by_route[claimed.trigger.route] -= 1
+            self._by_route[claimed.trigger.call.route] -= 1
 
     def end(self, claimed: Claimed) -> None:
         """Note that a trigger is settled, or given up."""

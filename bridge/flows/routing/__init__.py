@@ -191,7 +191,7 @@ class Router:
 
     def _report(self, trigger: NewTrigger) -> None:
         """Tell of a trigger that will not be fired; every other one is told of when it is."""
-        self._metrics.count_ended(trigger.route, trigger.state, trigger.reason)
+        self._metrics.count_ended(trigger.call.route, trigger.state, trigger.reason)
         if trigger.reason is None:
             return
         # A copy of what runs already is nothing to look at; what failed or waits for a person is.
@@ -200,8 +200,8 @@ class Router:
             "trigger_not_fired",
             trigger_id=trigger.id,
             delivery_id=trigger.delivery_id,
-            route=trigger.route,
-            dag_id=trigger.dag_id,
+            route=trigger.call.route,
+            dag_id=trigger.call.dag_id,
             state=str(trigger.state),
             reason=str(trigger.reason),
             next_step=trigger.reason.next_step,

@@ -11,7 +11,7 @@ from bridge.edges.inbox.deliveries import Postponed, Routing
 from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.ceiling import Start
 from bridge.rules.planning import Plan, Planned, Subject
-from bridge.words.model import Delivery, Limits, TriggerState
+from bridge.words.model import Call, Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason
 
 FAILED_SECONDS = 60.0
@@ -51,18 +51,12 @@ def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, st
 
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
     """Return one trigger as it is stored."""
-    call = planned.call
+    route = planned.route
     later = datetime.fromtimestamp(start.at, UTC) if start and start.is_later else None
     return NewTrigger(
         id=planned.id,
         delivery_id=delivery.id,
-        route=planned.route.name,
-        airflow=planned.route.airflow,
-        dag_id=planned.dag_id,
-        dag_run_id=call.dag_run_id if call else None,
-        conf=call.conf if call else {},
-        note=call.note if call else None,
-        limits=call.limits if call else Limits(),
+        call=planned.call or Call(route.name, route.airflow, planned.dag_id, "", {}, None, Limits()),
         state=TriggerState.HELD if later else planned.state,
         reason=Reason.HOURLY_CEILING if later else planned.reason,
         detail=planned.detail,

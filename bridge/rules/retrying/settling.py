@@ -58,11 +58,11 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) 
 
 def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
     detail = outcome.detail or None
-    limits = [limit for limit in (trigger.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
+    limits = [limit for limit in (trigger.call.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
     if limits and trigger.attempts >= min(limits) and not outcome.is_hold:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS, last, now)
-    expires_at = trigger.age_from + timedelta(seconds=trigger.limits.max_age_seconds)
+    expires_at = trigger.age_from + timedelta(seconds=trigger.call.limits.max_age_seconds)
     if now >= expires_at:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.EXPIRED, last, now)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bridge.edges.airflow import Airflow
 from bridge.edges.airflow.wire import Answer, Failure
+from bridge.words import model
 from bridge.words.model import Limits, Trigger, TriggerState
 from tests.support.airflow_server import AirflowServer
 
@@ -48,13 +49,15 @@ def trigger(
     return Trigger(
         id=trigger_id,
         delivery_id="dlv_1",
-        route="marts",
-        airflow="default",
-        dag_id=dag_id,
-        dag_run_id=dag_run_id,
-        conf={"planasonix": carried(trigger_id)} | dict(conf or {}),
-        note=note,
-        limits=Limits(),
+        call=model.Call(
+            route="marts",
+            airflow="default",
+            dag_id=dag_id,
+            dag_run_id=dag_run_id,
+            conf={"planasonix": carried(trigger_id)} | dict(conf or {}),
+            note=note,
+            limits=Limits(),
+        ),
         state=TriggerState.FIRING,
         reason=None,
         detail=None,

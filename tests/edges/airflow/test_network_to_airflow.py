@@ -187,7 +187,7 @@ def test_airflow_killed_while_eight_threads_fire(connect: Connect, airflow: Airf
     while left and time.monotonic() < deadline:
         left = [one for one in left if not _is_settled(bridge.fire(one))]
     assert left == []
-    assert sorted(run_ids(airflow)) == sorted(one.dag_run_id for one in triggers)
+    assert sorted(run_ids(airflow)) == sorted(one.call.dag_run_id for one in triggers)
 
 
 def _is_settled(outcome: object) -> bool:

@@ -25,7 +25,7 @@ def test_run_is_started_with_conf_and_note(connect: Connect, airflow: AirflowSer
     one = trigger(conf=conf, note="made by a test")
     assert connect().fire(one) == Started(is_paused=False, http_status=200)
     (run,) = airflow.runs(MARTS)
-    assert (run["dag_run_id"], run["conf"], run["note"]) == (RUN_ID, one.conf, "made by a test")
+    assert (run["dag_run_id"], run["conf"], run["note"]) == (RUN_ID, one.call.conf, "made by a test")
     assert run["logical_date"] is None
 
 
@@ -94,7 +94,7 @@ def test_run_id_that_airflow_refuses(connect: Connect) -> None:
 
 def test_conf_at_the_limit_is_sent_and_its_echo_read(connect: Connect, airflow: AirflowServer) -> None:
     """256 KiB go out and come back; one byte more never leaves."""
-    room = 262_144 - len(json.dumps(trigger(conf={"a": ""}).conf, separators=(",", ":")))
+    room = 262_144 - len(json.dumps(trigger(conf={"a": ""}).call.conf, separators=(",", ":")))
     bridge = connect()
     assert isinstance(bridge.fire(trigger(conf={"a": "x" * room})), Started)
     outcome = bridge.fire(trigger(dag_run_id="other", conf={"a": "x" * (room + 1)}))

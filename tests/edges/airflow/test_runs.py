@@ -16,7 +16,7 @@ def test_body_for_airflow_3_and_2() -> None:
     assert runs.body(one, "3") == {
         "dag_run_id": RUN_ID,
         "logical_date": None,
-        "conf": dict(one.conf),
+        "conf": dict(one.call.conf),
         "note": "x" * 1000,
     }
     assert "logical_date" not in runs.body(one, "2")

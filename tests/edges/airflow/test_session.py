@@ -92,7 +92,7 @@ def test_airflow_2_is_found_and_called_its_way(airflow_2: Canned) -> None:
     assert paths == ["/api/v2/version", "/api/v1/version", run, "/api/v1/dags/marts", run]
     _, authorization, body = airflow_2.seen[2]
     assert authorization == BASIC
-    assert body == {"dag_run_id": RUN_ID, "conf": dict(one.conf)}
+    assert body == {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
     bridge.close()
 
 
@@ -100,7 +100,7 @@ def test_airflow_2_duplicate_is_read_back(airflow_2: Canned) -> None:
     """A 409 in problem+json, and the run with the ids that Airflow 2 gives it."""
     one = trigger("marts")
     airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"title": "Conflict", "detail": "exists"}, 409)
-    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"dag_run_id": RUN_ID, "conf": dict(one.conf)})
+    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)})
     bridge = airflow_2.airflow()
     assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 409)
     bridge.close()

@@ -52,7 +52,7 @@ def test_what_it_said_goes_and_that_it_came_stays(inbox: Inbox, store: Store) ->
     assert trigger is not None
     assert (delivery.body, delivery.event_id, delivery.state) == (b"", "evt_1", DeliveryState.ROUTED)
     assert delivery.erased_at == NOW + LATER
-    assert (trigger.conf, trigger.state, trigger.dag_run_id) == ({}, TriggerState.FIRED, run_id)
+    assert (trigger.call.conf, trigger.state, trigger.call.dag_run_id) == ({}, TriggerState.FIRED, run_id)
     assert store.rows("SELECT actor, action, subject, reason FROM audit") == [
         ("test", "erased", delivery_id, "asked to")
     ]
@@ -88,11 +88,11 @@ def test_what_waits_is_refused_or_cancelled(inbox: Inbox) -> None:
         erase(inbox, delivery_id)
     found = inbox.read(triggers.get, trigger_id)
     assert found is not None
-    assert (found.state, found.conf) == (TriggerState.PENDING, {"x": CANARY})
+    assert (found.state, found.call.conf) == (TriggerState.PENDING, {"x": CANARY})
     erase(inbox, delivery_id, is_cancelling=True)
     found = inbox.read(triggers.get, trigger_id)
     assert found is not None
-    assert (found.state, found.reason, found.conf) == (TriggerState.CANCELLED, Reason.BY_OPERATOR, {})
+    assert (found.state, found.reason, found.call.conf) == (TriggerState.CANCELLED, Reason.BY_OPERATOR, {})
     assert claim(inbox) == []
 
 

@@ -81,7 +81,7 @@ def test_a_failed_trigger_is_fired_again_under_its_run_id(inbox: Inbox) -> None:
     found = trigger(inbox, id_)
     assert (found.state, found.reason, found.attempts) == (TriggerState.PENDING, None, 0)
     assert (found.age_from, found.due_at, found.settled_at) == (NOW + LATER, NOW + LATER, None)
-    assert (found.dag_run_id, found.created_at) == (before.dag_run_id, before.created_at)
+    assert (found.call.dag_run_id, found.created_at) == (before.call.dag_run_id, before.created_at)
 
 
 def test_what_is_being_fired_is_left_alone(inbox: Inbox) -> None:
@@ -112,12 +112,12 @@ def test_run_again_makes_a_new_trigger_under_the_next_run_id(inbox: Inbox, store
     id_ = ended(inbox, add(inbox, stored(inbox), dag_run_id="run", conf=_conf()), TriggerState.FIRED)
     assert replay(inbox, id_, run_again=True) is Replayed.NEW_RUN
     (second,) = claim(inbox, now=NOW + LATER)
-    assert second.trigger.dag_run_id == "run__r1"
-    assert second.trigger.conf == {"size": 1, "planasonix": {"route": "orders", "trigger_id": second.trigger.id}}
+    assert second.trigger.call.dag_run_id == "run__r1"
+    assert second.trigger.call.conf == {"size": 1, "planasonix": {"route": "orders", "trigger_id": second.trigger.id}}
     assert replay(inbox, second.trigger.id, run_again=True) is Replayed.NEW_RUN
     (third,) = claim(inbox, now=NOW + LATER)
-    assert third.trigger.dag_run_id == "run__r2"
-    assert trigger(inbox, id_).conf == _conf()
+    assert third.trigger.call.dag_run_id == "run__r2"
+    assert trigger(inbox, id_).call.conf == _conf()
 
 
 def _conf() -> dict[str, object]:
@@ -130,7 +130,11 @@ def test_run_again_of_a_cancelled_copy_makes_a_run_too(inbox: Inbox) -> None:
     second = add(inbox, stored(inbox, "evt_2"), dag_run_id="same")
     replay(inbox, first, run_again=True)
     assert replay(inbox, second, run_again=True) is Replayed.NEW_RUN
-    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["same", "same__r1", "same__r2"]
+    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == [
+        "same",
+        "same__r1",
+        "same__r2",
+    ]
 
 
 @ON_POSTGRESQL
@@ -155,14 +159,17 @@ def test_two_copies_that_are_run_again_at_once_make_one_run(inbox: Inbox) -> Non
             second.result(0.5)
         ends.set()
         assert (first.result(10), second.result(10)) == (Replayed.NEW_RUN, Replayed.DUPLICATE)
-    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["run", "run__r1"]
+    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["run", "run__r1"]
 
 
 def test_a_run_id_of_the_mapping_that_looks_like_a_rerun_is_kept(inbox: Inbox) -> None:
     """Only the suffix that the bridge itself added is replaced."""
     id_ = add(inbox, stored(inbox), dag_run_id="region__r5")
     replay(inbox, id_, run_again=True)
-    assert sorted(one.trigger.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["region__r5", "region__r5__r1"]
+    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == [
+        "region__r5",
+        "region__r5__r1",
+    ]
 
 
 @pytest.mark.parametrize("reason", [Reason.TEMPLATE, Reason.CONDITION])
@@ -170,7 +177,7 @@ def test_a_run_id_of_the_mapping_that_looks_like_a_rerun_is_kept(inbox: Inbox) -
 def test_what_failed_in_the_mapping_goes_through_it_again(inbox: Inbox, reason: Reason, run_again: bool) -> None:
     """There is no call to repeat, so the delivery is routed again, and a mended mapping makes the trigger."""
     delivery_id = stored(inbox)
-    id_ = add(inbox, delivery_id, dag_run_id=None, conf={}, state=TriggerState.FAILED, reason=reason)
+    id_ = add(inbox, delivery_id, dag_run_id="", conf={}, state=TriggerState.FAILED, reason=reason)
     assert replay(inbox, id_, run_again=run_again) is Replayed.ROUTED_AGAIN
     assert delivery(inbox, delivery_id).state is DeliveryState.RECEIVED
     assert inbox.read(triggers.get, id_) is None
@@ -181,7 +188,7 @@ def test_what_failed_in_the_mapping_goes_through_it_again(inbox: Inbox, reason: 
 def test_a_cancelled_trigger_without_a_call_is_never_fired(inbox: Inbox) -> None:
     """Airflow would make a run of its own naming for an empty run id: its delivery is routed again instead."""
     delivery_id = stored(inbox)
-    id_ = add(inbox, delivery_id, dag_run_id=None, conf={}, state=TriggerState.FAILED, reason=Reason.TEMPLATE)
+    id_ = add(inbox, delivery_id, dag_run_id="", conf={}, state=TriggerState.FAILED, reason=Reason.TEMPLATE)
     assert inbox.write(replays.cancel, id_, now=NOW)
     assert replay(inbox, id_) is Replayed.ROUTED_AGAIN
     assert claim(inbox, now=NOW + LATER) == []
@@ -197,7 +204,7 @@ def test_a_refused_conf_is_made_anew(inbox: Inbox, reason: Reason) -> None:
     assert route(inbox, delivery_id, dag_run_id="run", conf=mended) == 1
     (claimed,) = claim(inbox, now=NOW + LATER)
     assert (claimed.trigger.id, claimed.trigger.attempts) == (id_, 1)
-    assert claimed.trigger.conf == {"size": 2, "planasonix": {"route": "orders", "trigger_id": id_}}
+    assert claimed.trigger.call.conf == {"size": 2, "planasonix": {"route": "orders", "trigger_id": id_}}
 
 
 def test_routing_again_leaves_what_fired(inbox: Inbox, store: Store) -> None:

@@ -96,14 +96,14 @@ def test_what_failed_in_its_templates_has_no_run_to_clash_with(inbox: Inbox) -> 
         id_ = add(
             inbox,
             stored(inbox, f"evt_{number}"),
-            dag_run_id=None,
+            dag_run_id="",
             conf={},
             state=TriggerState.FAILED,
             reason=Reason.TEMPLATE,
             detail="conf.x",
         )
         found = trigger(inbox, id_)
-        assert (found.state, found.dag_run_id, found.settled_at) == (TriggerState.FAILED, "", NOW)
+        assert (found.state, found.call.dag_run_id, found.settled_at) == (TriggerState.FAILED, "", NOW)
     assert claim(inbox) == []
 
 
@@ -112,7 +112,7 @@ def test_a_trigger_is_stored_as_it_was_made(inbox: Inbox) -> None:
     limits = Limits(max_age_seconds=90.5, max_attempts=3, concurrency=2)
     conf = {"planasonix": {"trigger_id": "x"}, "text": "grüße \N{GRINNING FACE}", "none": None, "deep": [{"a": 1.5}]}
     found = trigger(inbox, add(inbox, stored(inbox), limits=limits, conf=conf, note="why"))
-    assert (found.limits, found.conf, found.note) == (limits, conf, "why")
+    assert (found.call.limits, found.call.conf, found.call.note) == (limits, conf, "why")
     assert (found.created_at, found.age_from, found.due_at, found.attempts) == (NOW, NOW, NOW, 0)
 
 

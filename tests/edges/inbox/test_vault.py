@@ -44,7 +44,8 @@ def check(inbox: Inbox, delivery_id: str, trigger_id: str) -> None:
     assert trigger is not None
     assert CANARY.encode() in delivery.body
     assert (delivery.lookup, delivery.detail, delivery.locked) == ({"x": CANARY}, f"routed {CANARY}", None)
-    assert (trigger.conf, trigger.note, trigger.detail) == ({"x": CANARY}, f"note {CANARY}", f"settled {CANARY}")
+    assert (trigger.call.conf, trigger.call.note) == ({"x": CANARY}, f"note {CANARY}")
+    assert trigger.detail == f"settled {CANARY}"
     assert inbox.read(browsing.attempts, trigger_id)[0].detail == f"attempt {CANARY}"
 
 
@@ -118,7 +119,7 @@ def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
     assert delivery is not None
     assert trigger is not None
     assert (delivery.body, delivery.lookup) == (b"", None)
-    assert (trigger.conf, trigger.note) == ({}, None)
+    assert (trigger.call.conf, trigger.call.note) == ({}, None)
     for told in (delivery.locked, delivery.detail, trigger.locked, new.read(browsing.attempts, trigger_id)[0].detail):
         assert "'old' is not configured" in str(told)
     found = new.read(browsing.deliveries, wanted=browsing.Filter(), most=10)

@@ -8,6 +8,7 @@ import pytest
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import (
     AlreadyThere,
+    Call,
     Later,
     Limits,
     Misconfigured,
@@ -29,13 +30,7 @@ def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Tr
     return Trigger(
         id="trg_0000000000000001",
         delivery_id="dlv_0000000000000001",
-        route="orders",
-        airflow="default",
-        dag_id="load_orders",
-        dag_run_id="run",
-        conf={},
-        note=None,
-        limits=Limits(**limits),
+        call=Call("orders", "default", "load_orders", "run", {}, None, Limits(**limits)),
         state=TriggerState.FIRING,
         reason=None,
         detail=None,
