@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.demo.processes import wait_until
-from tests.bench import machine, servers
+from tests.bench import alone, machine, servers
 from tests.bench.acks import Pinning, empty_database, pinned
 from tests.bench.load import Requests, send
 from tests.support.airflow_server.postgres import PostgresServer
@@ -29,9 +29,6 @@ _ROUTED = "SELECT NOT EXISTS (SELECT 1 FROM deliveries WHERE state = 'received')
 _FOLDED = (
     "SELECT EXISTS (SELECT 1 FROM dedup WHERE dedup_key = (SELECT dedup_key FROM deliveries ORDER BY id DESC LIMIT 1))"
 )
-_FILL = """\
-WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-INSERT INTO dedup SELECT randomblob(16) AS key, i FROM n ORDER BY key"""
 _SETTLE_SECONDS = 120
 
 
@@ -52,6 +49,13 @@ TRICKS = (
     Trick("the same with routing", ("take",), ()),
     Trick("keys in memory, folded later; an empty store", ("fold",)),
     Trick("the same with 1,000,000 keys stored", ("fold",), keys=1_000_000),
+)
+
+
+_PARTS = (
+    ("event loop's work for a webhook, `take`", "loop", 16, "take"),
+    ("a row of a batch of 16 with its key, an empty store", "sqlite", 0, "fold"),
+    ("the same, 1,000,000 keys stored", "sqlite", 1_000_000, "fold"),
 )
 
 
@@ -109,6 +113,20 @@ def measure(*, rounds: int, seconds: int, names: Sequence[str] = ()) -> list[str
             if not names or set(trick.off) & set(names):
                 lines.append(_line(trick, _pairs(trick, server, rounds=rounds, seconds=seconds)))
                 print(lines[-1], flush=True)
+    return [*lines, "", *_alone()]
+
+
+def _alone() -> list[str]:
+    """Measure the parts by themselves: a busy neighbour only ever adds to that, so the least is what they cost."""
+    lines = [
+        "By itself, one thread's processor time, the least of many turns (`python -m tests.bench.alone`):",
+        "",
+        "| trick | today us | plain us | more us |",
+        "|---|---|---|---|",
+    ]
+    for what, part, amount, trick in _PARTS:
+        today, plain = alone.least(part, amount, []), alone.least(part, amount, [trick])
+        lines.append(f"| {what} | {today:.1f} | {plain:.1f} | {plain - today:.1f} |")
     return lines
 
 
@@ -136,7 +154,7 @@ def _side(trick: Trick, without: Sequence[str], pinning: Pinning, server: Postgr
             machine.pin_children(server.pid, pinning.others())
         if trick.keys:
             with contextlib.closing(bridge.database()) as database:
-                database.execute(_FILL, (trick.keys,))
+                database.execute(alone.FILL, (trick.keys,))
         yield Side(bridge, store, without)
 
 

@@ -1,8 +1,8 @@
 """An answer that was given without an ASGI task, written to its connection as one piece.
 
 A webhook is answered after its commit, by a callback. A task that waits for that moment, with its wake-ups and ASGI's
-messages, costs a tenth of the whole acknowledgement (tests/bench/RESULTS.md). docs/architecture.md says what this takes
-from uvicorn.
+messages, costs more than a tenth of the acknowledgement (tests/bench/RESULTS.md). docs/architecture.md says what this
+takes from uvicorn.
 """
 
 from collections.abc import Callable
