@@ -1,8 +1,7 @@
 """The Planasonix API, asked for the one thing that some webhooks leave out: which pipeline a job belongs to.
 
-The one importer of httpx in the service, at the first call: it costs 0.1 s, and most sources have no `api`. Nothing
-is retried here (routing knows when), no redirect is followed (it would carry the key elsewhere), and the key is
-never part of an error.
+httpx is imported at the first call: it costs 0.1 s, and most sources have no `api`. Nothing is retried here (routing
+knows when), no redirect is followed (it would carry the key elsewhere), and the key is never part of an error.
 """
 
 import json

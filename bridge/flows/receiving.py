@@ -104,7 +104,7 @@ class Receiving:
             self._metrics.refusals.labels(source, "delivery_limit").inc()
             raise TooMany("delivery_limit", wait)
 
-        def told(stored: Stored | Exception) -> None:
+        def on_stored(stored: Stored | Exception) -> None:
             then(stored if isinstance(stored, Exception) else self._count(source, verified, *stored))
 
         self._inbox.accept(
@@ -114,7 +114,7 @@ class Receiving:
             kept=self._sources[source].kept(body),
             path_pipeline_id=path_pipeline_id,
             headers=_kept(headers),
-            then=told,
+            then=on_stored,
         )
 
     def _count(self, source: str, verified: Verified, number: int, is_new: bool) -> Receipt:

@@ -24,7 +24,7 @@ Header = tuple[bytes, bytes]
 _Where = tuple[str, str | None]  # source and pipeline id of the path
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What is answered, as JSON; `headers` besides its type and length."""
 
     status: int
@@ -51,8 +51,8 @@ _ANSWERS: dict[str, tuple[int, bytes, tuple[Header, ...]]] = {
 }
 
 
-def _answer(status: int, error: bytes, *headers: Header) -> Answer:
-    return Answer(status, headers, b'{"error": "%s"}' % error)
+def _answer(status: int, error: bytes, *headers: Header) -> Reply:
+    return Reply(status, headers, b'{"error": "%s"}' % error)
 
 
 _UNAUTHORIZED = _answer(401, b"unauthorized")
@@ -99,16 +99,16 @@ class Hooks:
         except _Gone:
             return
         else:
-            told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            on_receipt: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-            def tell(answer: Answer) -> None:
-                if not told.done():  # the task was given up meanwhile
-                    told.set_result(answer)
+            def tell(answer: Reply) -> None:
+                if not on_receipt.done():  # the task was given up meanwhile
+                    on_receipt.set_result(answer)
 
             self._accept(scope, where, body, tell)
-            await _send(send, await told)
+            await _send(send, await on_receipt)
 
-    def take(self, scope: Scope, body: bytes, answer: Callable[[Answer], object]) -> None:
+    def take(self, scope: Scope, body: bytes, answer: Callable[[Reply], object]) -> None:
         """Do the same for a request that is there completely; `answer` is told once, now or after the commit.
 
         Without a task, its wake-ups and ASGI's messages: a quarter of the event loop's work for a webhook.
@@ -124,17 +124,17 @@ class Hooks:
         else:
             self._accept(scope, where, body, answer)
 
-    def _accept(self, scope: Scope, where: _Where, body: bytes, answer: Callable[[Answer], object]) -> None:
+    def _accept(self, scope: Scope, where: _Where, body: bytes, answer: Callable[[Reply], object]) -> None:
         """Hand the webhook in, and answer when it is stored or refused."""
         source, path_pipeline_id = where
         client = scope.get("client")
 
-        def told(receipt: Receipt | Exception) -> None:
+        def on_receipt(receipt: Receipt | Exception) -> None:
             answer(self._unavailable(source) if isinstance(receipt, Exception) else self._accepted(receipt))
 
         try:
             peer = client[0] if client else None
-            self._receiving.accept(source, scope["headers"], body, path_pipeline_id, peer, then=told)
+            self._receiving.accept(source, scope["headers"], body, path_pipeline_id, peer, then=on_receipt)
         except TooMany as many:
             seconds = b"%d" % math.ceil(many.retry_after_seconds)
             answer(_answer(429, b"too_many_requests", (b"retry-after", seconds)))
@@ -145,15 +145,15 @@ class Hooks:
         except InboxUnavailable:
             answer(self._unavailable(source))
 
-    def _accepted(self, receipt: Receipt) -> Answer:
+    def _accepted(self, receipt: Receipt) -> Reply:
         body = b'{"delivery_id": "%s", "status": "%s"}' % (receipt.delivery_id.encode(), receipt.status.encode())
-        return Answer(202 if receipt.status == "accepted" else 200, self._last_word, body)
+        return Reply(202 if receipt.status == "accepted" else 200, self._last_word, body)
 
-    def _unavailable(self, source: str) -> Answer:
+    def _unavailable(self, source: str) -> Reply:
         self._metrics.refusals.labels(source, "unavailable").inc()
         return _UNAVAILABLE
 
-    def _refuse(self, broken: _Broken, source: str) -> Answer:
+    def _refuse(self, broken: _Broken, source: str) -> Reply:
         self._metrics.refusals.labels(source or broken.source, broken.reason).inc()
         status, error, extra = _ANSWERS[broken.reason]
         return _answer(status, error, *extra)
@@ -215,7 +215,7 @@ class Hooks:
             raise _Broken("encoded")
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: Reply) -> None:
     headers = [_JSON, (b"content-length", b"%d" % len(answer.body)), *answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

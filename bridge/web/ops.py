@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bridge.edges.inbox import Inbox
-from bridge.web.hooks import PREFIX, Answer, Hooks, Receive, Scope, Send
+from bridge.web.hooks import PREFIX, Hooks, Receive, Reply, Scope, Send
 from bridge.words.errors import InboxUnavailable
 
 _CHECK_SECONDS = 1.0  # probes come from anywhere; the store is asked at most so often
@@ -81,7 +81,7 @@ class PublicApp:
         else:
             await self._ops(scope, receive, send)
 
-    def take(self, scope: Scope, body: bytes, answer: Callable[[Answer], object]) -> bool:
+    def take(self, scope: Scope, body: bytes, answer: Callable[[Reply], object]) -> bool:
         """Answer a complete request to a hook without a task; False for anything else."""
         if not scope["path"].startswith(PREFIX):
             return False

@@ -64,7 +64,7 @@ class Service:
         read: Callable[[], tuple[Environment, Config]] | None = None,
         token_files: Sequence[Path] = (),
     ) -> None:
-        """Build everything; raises ConfigError, InboxInUse. Nothing runs yet, nothing listens.
+        """Build everything; raises ConfigError, InboxInUse. The ports are taken, and nothing runs yet.
 
         `read` reads both anew, with the secrets that their files have by then; without it they stay as they are.
         `token_files`: files of secrets that the environment names.

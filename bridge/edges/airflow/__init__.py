@@ -15,16 +15,15 @@ from bridge.edges.airflow import answers, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.errors import BridgeError
-from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, TargetDown, Trigger
+from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, Trigger
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
 if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
-_PAUSED_FOR_SECONDS = 30.0  # so long what a DAG said of being paused is believed
+_PAUSED_CACHE_SECONDS = 30.0
 _PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
-Trouble = TargetDown | Misconfigured
 
 
 class Airflow:
@@ -58,31 +57,31 @@ class Airflow:
         """
         if (refusal := runs.unsendable(trigger, self._target.max_conf_bytes)) is not None:
             return refusal
-        came = self._post(trigger)
-        if isinstance(came, Answer):
-            return self._resolve(trigger, answers.after_trigger(came, trigger.call.dag_run_id))
-        if isinstance(came, Failure):
-            is_unknown = came.kind is Kind.UNKNOWN
-            return self._resolve_doubt(trigger, Doubt(came.detail)) if is_unknown else answers.after_failure(came)
-        return came
+        answer = self._post(trigger)
+        if isinstance(answer, Answer):
+            return self._resolve(trigger, answers.after_trigger(answer, trigger.call.dag_run_id))
+        if isinstance(answer, Failure):
+            is_unknown = answer.kind is Kind.UNKNOWN
+            return self._resolve_doubt(trigger, Doubt(answer.detail)) if is_unknown else answers.after_failure(answer)
+        return answer
 
-    def probe(self) -> Trouble | None:
+    def probe(self) -> answers.TargetProblem | None:
         """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""
         session = self._session()
         return session.health() or session.signed_in()
 
     def look_at(self, dag_id: str) -> DagFacts:
         """Return what Airflow tells of a DAG; raises BridgeError if it does not tell."""
-        came = self._session().call("GET", "dags", dag_id, "details")
-        if isinstance(came, Answer):
-            if came.status == 404 and came.is_json:
+        answer = self._session().call("GET", "dags", dag_id, "details")
+        if isinstance(answer, Answer):
+            if answer.status == 404 and answer.is_json:
                 return DagFacts(exists=False)
-            trouble = answers.after_question(came)
-            if trouble is None:
-                return runs.facts(came.object())
+            problem = answers.after_question(answer)
+            if problem is None:
+                return runs.facts(answer.object())
         else:
-            trouble = answers.after_failure(came) if isinstance(came, Failure) else came
-        raise BridgeError(f"Airflow {self._target.name!r}: {trouble.detail or trouble.reason.why}")
+            problem = answers.after_failure(answer) if isinstance(answer, Failure) else answer
+        raise BridgeError(f"Airflow {self._target.name!r}: {problem.detail or problem.reason.why}")
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,7 +98,7 @@ class Airflow:
                 self._opened = Session(self._target, Transport(self._target))
             return self._opened
 
-    def _post(self, trigger: Trigger) -> Answer | Failure | Trouble:
+    def _post(self, trigger: Trigger) -> Answer | Failure | answers.TargetProblem:
         session = self._session()
         version = session.version()
         if not isinstance(version, str):
@@ -146,24 +145,26 @@ class Airflow:
         return found
 
     def _read_back(self, trigger: Trigger) -> dict[str, Any] | Outcome | None:
-        """Return the DAG run with our id, None if there is none, or what came of not being told."""
-        came = self._session().call("GET", "dags", trigger.call.dag_id, "dagRuns", trigger.call.dag_run_id)
-        if isinstance(came, Failure):
-            return answers.after_failure(came)
-        if not isinstance(came, Answer):
-            return came
-        run = came.object()
-        if came.status == 200 and run.get("dag_run_id") == trigger.call.dag_run_id:
+        """Return the DAG run with our id, None if there is none, or the outcome if Airflow does not say."""
+        answer = self._session().call("GET", "dags", trigger.call.dag_id, "dagRuns", trigger.call.dag_run_id)
+        if isinstance(answer, Failure):
+            return answers.after_failure(answer)
+        if not isinstance(answer, Answer):
+            return answer
+        run = answer.object()
+        if answer.status == 200 and run.get("dag_run_id") == trigger.call.dag_run_id:
             return run
-        if came.status == 404 and came.is_json:
+        if answer.status == 404 and answer.is_json:
             return None
-        if came.status == 500 or (came.status == 200 and came.is_json):
+        if answer.status == 500 or (answer.status == 200 and answer.is_json):
             # One run that Airflow cannot tell of must not hold up all others.
             return self._unless_down(
-                answers.after_ailing(Ailing(answers.told(came), came.status, answers.FEW_ATTEMPTS))
+                answers.after_ailing(Ailing(answers.message(answer), answer.status, answers.FEW_ATTEMPTS))
             )
-        trouble = answers.after_question(came)
-        return trouble or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, answers.told(came), http_status=came.status)
+        problem = answers.after_question(answer)
+        return problem or Misconfigured(
+            Reason.AIRFLOW_MISCONFIGURED, answers.message(answer), http_status=answer.status
+        )
 
     def _unless_down(self, outcome: Outcome) -> Outcome:
         """Return `outcome` if Airflow is healthy, else what is wrong with it."""
@@ -176,8 +177,8 @@ class Airflow:
             known = self._paused.get(dag_id)
         if known is not None and now < known[0]:
             return known[1]
-        came = self._session().call("GET", "dags", dag_id, seconds=_PAUSED_WITHIN_SECONDS)
-        is_paused = isinstance(came, Answer) and came.object().get("is_paused") is True
+        answer = self._session().call("GET", "dags", dag_id, seconds=_PAUSED_WITHIN_SECONDS)
+        is_paused = isinstance(answer, Answer) and answer.object().get("is_paused") is True
         with self._lock:
-            self._paused[dag_id] = (now + _PAUSED_FOR_SECONDS, is_paused)
+            self._paused[dag_id] = (now + _PAUSED_CACHE_SECONDS, is_paused)
         return is_paused

@@ -1,4 +1,4 @@
-"""What Airflow's answer to "start this DAG run" means for the trigger. Pure; the only place that knows HTTP codes.
+"""What Airflow's answer to "start this DAG run" means for the trigger, or for the whole Airflow. Pure.
 
 Three answers do not settle it, and say what to ask next: Conflict and Doubt (read the run back), Ailing (ask for the
 health, so that one poisonous trigger cannot hold up all others, nor a sick Airflow use up their attempts).
@@ -11,6 +11,8 @@ from typing import Any
 from bridge.edges.airflow.wire import Answer, Failure, Kind, shown
 from bridge.words.model import Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
+
+TargetProblem = TargetDown | Misconfigured
 
 FEW_ATTEMPTS = 5
 _NOT_PARSED_SECONDS = 15.0  # Airflow's dag-processor looks for changes every 30 s
@@ -55,16 +57,16 @@ def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt
     if answer.status >= 500:
         return _server_error(answer)
     if answer.status == 408:
-        return Doubt(told(answer), 408)  # a proxy that found the request too slow; who knows what it passed on
+        return Doubt(message(answer), 408)  # a proxy that found the request too slow; who knows what it passed on
     if answer.status == 409:
-        return Conflict(told(answer))
-    return place_trouble(answer) or _refusal(answer)
+        return Conflict(message(answer))
+    return target_problem(answer) or _refusal(answer)
 
 
 def after_sign_in(answer: Answer) -> TargetDown | Misconfigured | None:
     """Classify the answer to a sign-in: here every refusal is about the user and password."""
     if answer.status in (400, 401, 403):
-        return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, told(answer), http_status=answer.status)
+        return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, message(answer), http_status=answer.status)
     return after_question(answer)
 
 
@@ -73,10 +75,12 @@ def after_question(answer: Answer) -> TargetDown | Misconfigured | None:
     if answer.status in (429, 503) and (throttled := _throttled(answer)):
         return throttled
     if answer.status >= 500:
-        return TargetDown(Reason.AIRFLOW_DOWN, told(answer), http_status=answer.status)
+        return TargetDown(Reason.AIRFLOW_DOWN, message(answer), http_status=answer.status)
     if 200 <= answer.status < 300 and answer.is_json and answer.json() is not None:
         return None
-    return place_trouble(answer) or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, told(answer), http_status=answer.status)
+    return target_problem(answer) or Misconfigured(
+        Reason.AIRFLOW_MISCONFIGURED, message(answer), http_status=answer.status
+    )
 
 
 def after_failure(failure: Failure) -> TargetDown | Misconfigured:
@@ -86,27 +90,27 @@ def after_failure(failure: Failure) -> TargetDown | Misconfigured:
     return TargetDown(Reason.AIRFLOW_DOWN, failure.detail)
 
 
-def place_trouble(answer: Answer) -> Misconfigured | None:
+def target_problem(answer: Answer) -> Misconfigured | None:
     """Tell whether an answer below 500 shows that the URL or the sign-in is wrong; None if it is about the request."""
     status = answer.status
     if status == 401 or is_token_refused(answer):
-        return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, told(answer), http_status=status)
+        return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, message(answer), http_status=status)
     if status == 403:
-        return Misconfigured(Reason.AIRFLOW_FORBIDDEN, told(answer), is_whole_target=False, http_status=status)
+        return Misconfigured(Reason.AIRFLOW_FORBIDDEN, message(answer), is_whole_target=False, http_status=status)
     if status < 400 or status == 405 or (status == 404 and not _knows_no_dag(answer)):
-        return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, told(answer), http_status=status)
+        return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, message(answer), http_status=status)
     return None
 
 
 def is_token_refused(answer: Answer) -> bool:
-    """Tell whether the token, and not the user's right, is the trouble: a new sign-in may mend it."""
+    """Tell whether the token, and not the user's right, is the problem: a new sign-in may help."""
     return answer.status == 401 or (answer.status == 403 and _INVALID_TOKEN in _message(answer).lower())
 
 
-def told(answer: Answer) -> str:
+def message(answer: Answer) -> str:
     """Return the status and what Airflow says about it, fit to be shown; never anything of a page in HTML."""
-    if answer.is_json and (message := _message(answer)):
-        return shown(f"{answer.status}: {message}")
+    if answer.is_json and (text := _message(answer)):
+        return shown(f"{answer.status}: {text}")
     kind = answer.content_type.partition(";")[0].strip() or "no content type"
     return shown(f"{answer.status} ({kind})")
 
@@ -119,7 +123,7 @@ def _success(answer: Answer, dag_run_id: str) -> Outcome | Doubt:
     if not answer.body and answer.status != 204:
         # A connection that breaks within the head looks like this, since Python takes its end for the head's.
         return Doubt(f"{answer.status}, but empty", answer.status)
-    detail = f"{told(answer)}, which is not the DAG run: a login page or a proxy?"
+    detail = f"{message(answer)}, which is not the DAG run: a login page or a proxy?"
     return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, shown(detail), http_status=answer.status)
 
 
@@ -128,17 +132,17 @@ def _throttled(answer: Answer) -> TargetDown | None:
     wait = answer.retry_after_seconds
     if wait is None and answer.status == 503:
         return None
-    return TargetDown(Reason.THROTTLED, told(answer), wait_seconds=wait or 0.0, http_status=answer.status)
+    return TargetDown(Reason.THROTTLED, message(answer), wait_seconds=wait or 0.0, http_status=answer.status)
 
 
 def _server_error(answer: Answer) -> Doubt | Ailing:
     """500 and 503 are Airflow's own; other ones come from something in front, after who knows what."""
     if answer.status == 500:
         is_database = "database error" in _message(answer).lower()
-        return Ailing(told(answer), 500, attempts_allowed=None if is_database else FEW_ATTEMPTS)
+        return Ailing(message(answer), 500, attempts_allowed=None if is_database else FEW_ATTEMPTS)
     if answer.status == 503:
-        return Ailing(told(answer), 503)
-    return Doubt(told(answer), answer.status)
+        return Ailing(message(answer), 503)
+    return Doubt(message(answer), answer.status)
 
 
 def after_ailing(ailing: Ailing) -> Later:
@@ -153,22 +157,22 @@ def after_ailing(ailing: Ailing) -> Later:
 
 
 def _refusal(answer: Answer) -> Outcome:
-    """What is left: Airflow (or something in front of it) does not take this one request."""
-    status, message = answer.status, _message(answer).lower()
+    """Every other answer: Airflow, or something in front of it, does not take this one request."""
+    status, text = answer.status, _message(answer).lower()
     if status == 404:
         return Later(
-            Reason.DAG_NOT_FOUND, told(answer), wait_seconds=_NOT_PARSED_SECONDS, is_hold=True, http_status=status
+            Reason.DAG_NOT_FOUND, message(answer), wait_seconds=_NOT_PARSED_SECONDS, is_hold=True, http_status=status
         )
     if status == 413:
-        return Never(Reason.CONF_TOO_LARGE, told(answer), http_status=status)
-    if status == 400 and _BAD_PARAM not in message and any(words in message for words in _REFUSES_RUNS):
+        return Never(Reason.CONF_TOO_LARGE, message(answer), http_status=status)
+    if status == 400 and _BAD_PARAM not in text and any(words in text for words in _REFUSES_RUNS):
         return Later(
-            Reason.DAG_REFUSES_RUNS, told(answer), wait_seconds=_REFUSED_SECONDS, is_hold=True, http_status=status
+            Reason.DAG_REFUSES_RUNS, message(answer), wait_seconds=_REFUSED_SECONDS, is_hold=True, http_status=status
         )
     if status in (400, 422) and answer.is_json:
-        return Never(Reason.CONF_REFUSED, told(answer), http_status=status)
+        return Never(Reason.CONF_REFUSED, message(answer), http_status=status)
     # Not Airflow's own words: a firewall's page about this request. A person must look, nothing may be lost.
-    return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, told(answer), is_whole_target=False, http_status=status)
+    return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, message(answer), is_whole_target=False, http_status=status)
 
 
 def _knows_no_dag(answer: Answer) -> bool:

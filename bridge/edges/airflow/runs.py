@@ -37,12 +37,12 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
 
 def body(trigger: Trigger, version: str) -> dict[str, Any]:
     """Return the body of the POST: always with our own id, without which a repeated call would make a second run."""
-    made: dict[str, Any] = {"dag_run_id": trigger.call.dag_run_id, "conf": dict(trigger.call.conf)}
+    body: dict[str, Any] = {"dag_run_id": trigger.call.dag_run_id, "conf": dict(trigger.call.conf)}
     if version == "3":
-        made["logical_date"] = None  # required there, and refused by Airflow 2
+        body["logical_date"] = None  # required there, and refused by Airflow 2
     if trigger.call.note:
-        made["note"] = trigger.call.note[:_MOST_NOTE]
-    return made
+        body["note"] = trigger.call.note[:_MOST_NOTE]
+    return body
 
 
 def whose(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:

@@ -1,7 +1,7 @@
 """Signed calls to one Airflow: which REST API it has, under which sign-in, and whether it is well.
 
-An answer is returned as it came, but for one thing: when the token and not the right was refused, it signs in once
-more and calls once more.
+Answers are returned as they are, except one: if the token was refused (and not the user's right), sign in and call
+once more.
 """
 
 from typing import Any
@@ -24,8 +24,7 @@ _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"planasonix-bridge/{__version__}",
 }
-Trouble = TargetDown | Misconfigured
-Came = Answer | Failure | Trouble
+Called = Answer | Failure | answers.TargetProblem  # what a signed call gives
 
 
 class Session:
@@ -43,7 +42,7 @@ class Session:
         """Sign in as this target says from the next time on; a token that still holds is used up."""
         self._target = target
 
-    def version(self) -> str | Trouble:
+    def version(self) -> str | answers.TargetProblem:
         """Return Airflow's major version, "2" or "3": as configured, or as found out (anew once its health is gone)."""
         if self._version is None:
             found = self._find_version()
@@ -52,7 +51,7 @@ class Session:
             self._version = found
         return self._version
 
-    def call(self, method: str, *steps: str, query: str = "", body: Any = None, seconds: float = ASK_SECONDS) -> Came:
+    def call(self, method: str, *steps: str, query: str = "", body: Any = None, seconds: float = ASK_SECONDS) -> Called:
         """Make one signed call; `steps` are the path's segments below `/api/vN`, any text; `query` is encoded."""
         version = self.version()
         if not isinstance(version, str):
@@ -63,56 +62,56 @@ class Session:
             return self._send(method, path, token, body, seconds)
         return self._send_signed_in(method, path, body, seconds)
 
-    def health(self) -> Trouble | None:
+    def health(self) -> answers.TargetProblem | None:
         """Return what is wrong with Airflow, or None: it answers 200 while its database is down, so read the JSON.
 
-        A scheduler that is not running is none of our trouble: runs are accepted, and wait in Airflow.
+        A scheduler that is not running is no problem: runs are accepted, and wait in Airflow.
         """
         version = self.version()
         if not isinstance(version, str):
             return version
-        came = self._ask(_HEALTH[version])
-        if isinstance(came, Failure):
-            return answers.after_failure(came)
-        if (trouble := answers.after_question(came)) is not None:
-            if came.status in (404, 405):
+        answer = self._ask(_HEALTH[version])
+        if isinstance(answer, Failure):
+            return answers.after_failure(answer)
+        if (problem := answers.after_question(answer)) is not None:
+            if answer.status in (404, 405):
                 self._version = self._configured  # Airflow 2 may have become 3 meanwhile: found out anew next time
-            return trouble
-        database = came.object().get("metadatabase")
+            return problem
+        database = answer.object().get("metadatabase")
         status = database.get("status") if isinstance(database, dict) else None
         if status == "healthy":
             return None
         if status is None:
             return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, "its health answer does not tell about the database")
-        return TargetDown(Reason.AIRFLOW_DOWN, "its metadata database is unhealthy", http_status=came.status)
+        return TargetDown(Reason.AIRFLOW_DOWN, "its metadata database is unhealthy", http_status=answer.status)
 
-    def signed_in(self) -> Trouble | None:
+    def signed_in(self) -> answers.TargetProblem | None:
         """Return what is wrong with the sign-in, or None: asks for one DAG, which every user may try to see."""
-        came = self.call("GET", "dags", query="?limit=1")
-        if isinstance(came, Failure):
-            return answers.after_failure(came)
-        if not isinstance(came, Answer):
-            return came
-        trouble = answers.after_question(came)
-        if came.status == 403 and self._version == "2":
+        answer = self.call("GET", "dags", query="?limit=1")
+        if isinstance(answer, Failure):
+            return answers.after_failure(answer)
+        if not isinstance(answer, Answer):
+            return answer
+        problem = answers.after_question(answer)
+        if answer.status == 403 and self._version == "2":
             # Airflow 2 says the same for a wrong password and for a missing right.
-            detail = f"{answers.told(came)}: user, password or role"
+            detail = f"{answers.message(answer)}: user, password or role"
             return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, detail, http_status=403)
-        if isinstance(trouble, Misconfigured) and not trouble.is_whole_target:
+        if isinstance(problem, Misconfigured) and not problem.is_whole_target:
             return None  # signed in, and may not see DAGs
-        return trouble
+        return problem
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
 
-    def _send_signed_in(self, method: str, path: str, body: Any, seconds: float) -> Came:
+    def _send_signed_in(self, method: str, path: str, body: Any, seconds: float) -> Called:
         token = self._tokens.current()
         if not isinstance(token, Token):
             return token
-        came = self._send(method, path, token, body, seconds)
-        if not isinstance(came, Answer) or not answers.is_token_refused(came):
-            return came
+        answer = self._send(method, path, token, body, seconds)
+        if not isinstance(answer, Answer) or not answers.is_token_refused(answer):
+            return answer
         token = self._tokens.current(refused=token)
         if not isinstance(token, Token):
             return token
@@ -136,16 +135,16 @@ class Session:
         body = {"username": auth.username.reveal(), "password": auth.password.reveal()}
         return self._transport.call("POST", "/auth/token", headers=dict(_HEADERS), body=body, seconds=ASK_SECONDS)
 
-    def _find_version(self) -> str | Trouble:
+    def _find_version(self) -> str | answers.TargetProblem:
         for version in ("3", "2"):
-            came = self._ask(f"{_API[version]}/version")
-            if isinstance(came, Failure):
-                return answers.after_failure(came)
-            if came.status in (404, 405):
+            answer = self._ask(f"{_API[version]}/version")
+            if isinstance(answer, Failure):
+                return answers.after_failure(answer)
+            if answer.status in (404, 405):
                 continue
-            if (trouble := answers.after_question(came)) is not None:
-                return trouble
-            if isinstance(came.object().get("version"), str):
+            if (problem := answers.after_question(answer)) is not None:
+                return problem
+            if isinstance(answer.object().get("version"), str):
                 return version
         detail = "neither /api/v2/version nor /api/v1/version tells a version there"
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail)

@@ -52,7 +52,7 @@ class Tokens:
         self._clock = clock
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._trouble: TargetDown | Misconfigured | None = None
+        self._problem: TargetDown | Misconfigured | None = None
         self._tried_at = 0.0
         self._signed_in = 0
 
@@ -61,35 +61,35 @@ class Tokens:
 
         `refused` is the one that Airflow just refused: any younger one is returned without a new sign-in.
         """
-        came_at = self._clock()
+        asked_at = self._clock()
         with self._lock:
             token = self._token
             if token is not None and refused is not None and token.generation == refused.generation:
                 self._token = token = None
             if token is not None and (token.renew_at is None or self._clock() < token.renew_at):
                 return token
-            if token is None and self._trouble is not None and self._tried_at >= came_at:
-                return self._trouble  # another thread has just tried, while this one waited
+            if token is None and self._problem is not None and self._tried_at >= asked_at:
+                return self._problem  # another thread has just tried, while this one waited
             return self._renewed(token)
 
     def _renewed(self, old: Token | None) -> Token | TargetDown | Misconfigured:
-        made = self._made(self._sign_in())
+        signed_in = self._read_token(self._sign_in())
         self._tried_at = self._clock()
-        if isinstance(made, Token):
-            self._token, self._trouble = made, None
-            return made
+        if isinstance(signed_in, Token):
+            self._token, self._problem = signed_in, None
+            return signed_in
         if old is not None:
             # It was not refused, and a fifth of its life is left.
             self._token = Token(old.header, old.generation, self._tried_at + _AGAIN_SECONDS)
             return self._token
-        self._trouble = made
-        return made
+        self._problem = signed_in
+        return signed_in
 
-    def _made(self, answer: Answer | Failure) -> Token | TargetDown | Misconfigured:
+    def _read_token(self, answer: Answer | Failure) -> Token | TargetDown | Misconfigured:
         if isinstance(answer, Failure):
             return answers.after_failure(answer)
-        if (trouble := answers.after_sign_in(answer)) is not None:
-            return trouble
+        if (problem := answers.after_sign_in(answer)) is not None:
+            return problem
         text = answer.object().get("access_token")
         if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text:
             detail = "the answer to the sign-in holds no access token"

@@ -156,7 +156,7 @@ class Transport:
     def _send(self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float) -> Answer:
         target = self._target
         timeouts = (min(target.connect_seconds, seconds), min(target.read_seconds, seconds))
-        came = self._client.call_api(
+        response = self._client.call_api(
             method,
             target.url.rstrip("/") + path,
             header_params={"Accept-Encoding": "identity", **headers},
@@ -164,24 +164,24 @@ class Transport:
             _request_timeout=timeouts,
         ).response
         try:
-            read = _read(came, self._most)
+            read = _read(response, self._most)
         except BaseException:
-            came.close()  # else the connection would be used again with half an answer in it
+            response.close()  # else the connection would be used again with half an answer in it
             raise
         is_cut = len(read) > self._most
         if is_cut:
-            came.close()
-        came.release_conn()
-        fields = came.headers
+            response.close()
+        response.release_conn()
+        fields = response.headers
         wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
-        return Answer(came.status, fields.get("Content-Type", ""), read, wait, is_cut)
+        return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
 
 
-def _read(came: urllib3.BaseHTTPResponse, most: int) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
     """Read a body, but not much more than `most` bytes of it."""
     parts: list[bytes] = []
     length = 0
-    while length <= most and (part := came.read(_CHUNK)):
+    while length <= most and (part := response.read(_CHUNK)):
         parts.append(part)
         length += len(part)
     return b"".join(parts)

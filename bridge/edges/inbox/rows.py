@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import RowMapping
 
 from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
-from bridge.edges.inbox.vault import attempt_row, opened, place, told
+from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
 from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Trigger, TriggerState
@@ -57,7 +57,7 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
         event_id=row["event_id"],
         state=DeliveryState(row["state"]),
         reason=_reason(row["reason"]),
-        detail=told(ring, row["detail"], place("deliveries", "detail", number)),
+        detail=readable(ring, row["detail"], place("deliveries", "detail", number)),
         received_at=instant(row["received_at"]),
         key_id=row["key_id"],
         signed_at=None if row["signed_at"] is None else instant(row["signed_at"] * 1_000_000),
@@ -93,7 +93,7 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
         ),
         state=TriggerState(row["state"]),
         reason=_reason(row["reason"]),
-        detail=told(ring, row["detail"], place("triggers", "detail", number)),
+        detail=readable(ring, row["detail"], place("triggers", "detail", number)),
         attempts=row["attempts"],
         rerun=row["rerun"],
         created_at=instant(row["created_at"]),
@@ -113,6 +113,6 @@ def attempt(row: RowMapping, ring: Ring) -> Attempt:
         seconds=row["seconds"],
         outcome=row["outcome"],
         reason=_reason(row["reason"]),
-        detail=told(ring, row["detail"], place("attempts", "detail", name)),
+        detail=readable(ring, row["detail"], place("attempts", "detail", name)),
         http_status=row["http_status"],
     )

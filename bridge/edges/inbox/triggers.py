@@ -1,4 +1,4 @@
-"""Statements on triggers: add, claim under a lease, renew, settle, give back, replay.
+"""Statements on triggers: add, claim under a lease, renew, settle, give back, hold, take over.
 
 Who claims gets a lease and a fresh token; every later write carries the token and reports whether it hit. Zero
 rows mean that someone else owns the trigger by now.

@@ -79,7 +79,7 @@ def opened(ring: Ring, stored: str | None, where: str) -> str | None:
     return None if stored is None else ring.open_text(stored, where)
 
 
-def told(ring: Ring, stored: str | None, where: str) -> str | None:
+def readable(ring: Ring, stored: str | None, where: str) -> str | None:
     """Return a text for people; if it cannot be opened, why not."""
     try:
         return opened(ring, stored, where)

@@ -32,7 +32,7 @@ PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 
 
 class SchemeVerifier:
-    """The check of every preset that signs a text, other than the two of the hot path."""
+    """The check of every preset that signs a text, except those that `verifying` checks."""
 
     def __init__(
         self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60

@@ -1,4 +1,4 @@
-"""Verify a request's signature: the HMAC presets of one header by hand, everything else through `schemes`.
+"""Verify the HMAC presets with one signature header; `schemes` and `tokens` verify the others.
 
 On the hot path: one pass over the headers, one HMAC per key. Must never parse the body, read a clock, or
 spend much less on one refusal than on another.
