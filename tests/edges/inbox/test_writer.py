@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -206,10 +205,38 @@ def test_a_fold_that_fails_is_told_once_for_each_cause(
 def test_nobody_waits_for_one_timeout_after_the_other(inbox: Inbox, store: Store) -> None:
     """A thousand webhooks before a file that somebody holds are all refused within about one wait, none is stored."""
     store.rows("BEGIN IMMEDIATE")
-    began = time.monotonic()
-    outcomes = asyncio.run(accept_all(inbox, [f"evt_{number}" for number in range(1000)]))
-    assert time.monotonic() - began < 12  # eight batches, each waiting for five seconds, would be forty
+    with structlog.testing.capture_logs() as log:
+        outcomes = asyncio.run(accept_all(inbox, [f"evt_{number}" for number in range(1000)]))
+    # Each of these took the five seconds of one wait: eight batches, one after the other, would have taken forty.
+    assert [line["event"] for line in log].count("store_failed") < 4
     assert {type(outcome) for outcome in outcomes} == {InboxUnavailable}
     store.rows("ROLLBACK")
     assert all(one.is_new for one in accept(inbox, "evt_1", "evt_999"))
     assert store.one("SELECT COUNT(*) FROM deliveries") == 2
+
+
+@ON_SQLITE
+def test_the_queue_before_the_writer_is_bounded(open_inbox: Open) -> None:
+    """While nothing is committed `intake_limit` webhooks wait and one more is refused at once; jobs do not count."""
+    inbox = open_inbox(intake_limit=5)
+    gate, began = threading.Event(), threading.Event()
+
+    async def crowd() -> list[Any]:
+        waiting = asyncio.create_task(accept_all(inbox, [f"evt_{number}" for number in range(5)]))
+        await asyncio.sleep(0)  # they are in the queue from here on
+        (refused,) = await accept_all(inbox, ["evt_one_more"])
+        assert isinstance(refused, InboxUnavailable)
+        assert "too many" in str(refused)
+        gate.set()
+        return await waiting
+
+    with ThreadPoolExecutor(9) as pool:
+        blocker = pool.submit(inbox.write, lambda _: began.set() or gate.wait(60))
+        assert began.wait(60)
+        jobs = [pool.submit(inbox.write, lambda _: None) for _ in range(8)]
+        wait_for(lambda: inbox._writer._queue.qsize() == len(jobs))
+        outcomes = asyncio.run(crowd())
+        for job in (blocker, *jobs):
+            job.result()
+    assert all(isinstance(outcome, Accepted) and outcome.is_new for outcome in outcomes)
+    assert accept(inbox, "evt_one_more")[0].is_new

@@ -73,6 +73,8 @@ class Writer(Generic[B]):
         self._intake_limit = intake_limit
         self._on_intake = on_intake
         self._beat = beat
+        self._queued = 0  # webhooks, ever; counted by the event loop alone
+        self._taken = 0  # of those, the ones that left the queue; counted by the writer's thread alone
         self.is_closed = False  # nothing more is taken in
         self._is_over = False  # everything taken in was written
         self.crowded_at = float("-inf")  # when many webhooks last shared a transaction, by the monotonic clock
@@ -81,8 +83,9 @@ class Writer(Generic[B]):
 
     def insert(self, row: Row, loop: AbstractEventLoop, then: Then) -> None:
         """Queue one webhook; `then` runs on the loop after its commit. InboxUnavailable when too many wait."""
-        if self.is_closed or self._queue.qsize() >= self._intake_limit:
+        if self.is_closed or self._queued - self._taken >= self._intake_limit:
             raise InboxUnavailable("too many webhooks wait for a commit")
+        self._queued += 1
         self._queue.put(Webhook(row, loop, then))
 
     def close(self) -> None:
@@ -113,6 +116,7 @@ class Writer(Generic[B]):
                     break
                 batch: list[Item] = [first]
                 self._is_over = self._gather(batch)
+                self._taken += sum(isinstance(item, Webhook) for item in batch)
                 self._commit(batches, batch)
 
     def _refuse_waiting(self, failure: InboxUnavailable) -> None:
@@ -122,6 +126,7 @@ class Writer(Generic[B]):
             if item is None:
                 self._is_over = True
             else:
+                self._taken += isinstance(item, Webhook)
                 item.refuse(failure)
 
     def _next(self, batches: B) -> Item | None:  # noqa: ARG002 - for whoever has more to do while nothing waits
@@ -155,10 +160,11 @@ class Writer(Generic[B]):
         except Exception as error:  # noqa: BLE001 - everyone who waits must get an answer
             _log.error("store_failed", cause=cause(error))
             failure = InboxUnavailable(f"the store cannot commit: {cause(error)}")
-            for item in batch:
-                item.refuse(failure)
+            # Whoever waits comes first: a webhook that follows the batch's answers was not there and may be stored.
             if time.perf_counter() - began > _SLOW_SECONDS:
                 self._refuse_waiting(failure)
+            for item in batch:
+                item.refuse(failure)
             batches.mend()
             return
         self._answer(webhooks, stored, time.perf_counter() - began)
