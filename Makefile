@@ -7,9 +7,11 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 PYTEST_ARGS ?=
+# Most tests wait for processes and not for a core: two workers take little more than half of the time.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check demo bench crash fuzz image plain docs lock schema sbom clean
+.PHONY: help setup test quick check demo bench crash fuzz image plain docs lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -40,7 +42,10 @@ check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT
 test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
 	@scripts/debian.sh libfaketime || true
-	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest $(PYTEST_ARGS)'
+	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)'
+
+quick: .venv/.ready ## what needs no Airflow and no PostgreSQL: rules, flows, web, CLI; under a minute
+	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not postgresql" tests/rules tests/flows tests/chores tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
 
 demo: .venv/.ready .venv-airflow/.ready ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
 	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)

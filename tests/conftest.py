@@ -5,16 +5,33 @@ Each is started by the first test that asks for it, and none for a run of tests 
 
 import itertools
 import logging
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
 
-from deploy.demo.processes import free_port as find_free_port
+from deploy.demo import processes
 from tests.support.airflow_server import AirflowServer, PostgresServer
 from tests.support.fault_proxy import FaultProxy
 
 _NUMBERS = itertools.count(1)
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+
+
+def pytest_configure() -> None:
+    """Give each worker ports of its own."""
+    processes.draw_ports_from(int(_WORKER), of=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares something dear on one worker: the real Airflow, or a bridge that a whole module uses."""
+    for item in items:
+        if item.get_closest_marker("airflow"):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+        elif item.get_closest_marker("flood"):
+            item.add_marker(pytest.mark.xdist_group("flood"))
 
 
 @pytest.fixture
@@ -32,7 +49,7 @@ def standard_logging() -> Iterator[None]:
 @pytest.fixture
 def free_port() -> int:
     """A port on loopback that nobody listens on."""
-    return find_free_port()
+    return processes.free_port()
 
 
 @pytest.fixture(scope="session")

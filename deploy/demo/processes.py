@@ -18,6 +18,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000
+_ports = range(_LOWEST_PORT, _HIGHEST_PORT)
 _told: set[int] = set()
 
 # The kernel sends the signal when the *thread* that forked ends, so one thread forks for all and lives on.
@@ -148,6 +149,12 @@ def wait_until(ready: Callable[[], bool], *, of: Process, timeout_seconds: float
         time.sleep(0.05)
 
 
+def draw_ports_from(part: int, *, of: int) -> None:
+    """Draw ports from one part of several only, so that processes that start servers at once cannot collide."""
+    global _ports  # noqa: PLW0603 - what this process was told stands beside it
+    _ports = range(_LOWEST_PORT + part, _HIGHEST_PORT, of)
+
+
 def free_port(preferred: int = 0) -> int:
     """`preferred` if nobody on loopback has it, else any free one that this process was not told of before.
 
@@ -155,7 +162,7 @@ def free_port(preferred: int = 0) -> int:
     system's own randomness, which no seed makes the same in two processes. It lies below the range that the kernel
     takes for outgoing connections (32768 and up on Linux): one of those could have it by then.
     """
-    drawn = random.SystemRandom().sample(range(_LOWEST_PORT, _HIGHEST_PORT), 200)
+    drawn = random.SystemRandom().sample(_ports, 200)
     for port in (*([preferred] if preferred else []), *(port for port in drawn if port not in _told), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
