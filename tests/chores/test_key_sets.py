@@ -202,7 +202,7 @@ def test_verifiers_built_anew_have_the_set_at_once(provider: JwksServer, metrics
     fetching = KeySets(verifiers={"planasonix": first}, metrics=metrics)
     start(fetching)
     try:
-        fetching.wait(5)
+        fetching.wait(60)
         assert opens(first, OLD)
         fetching.take_over({"planasonix": second})
         assert opens(second, OLD)
@@ -219,13 +219,12 @@ def test_verifiers_built_anew_have_the_set_at_once(provider: JwksServer, metrics
 
 def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metrics: Metrics) -> None:
     """Nor does the start, beyond what it was told to."""
-    provider.pause_seconds = 3
+    provider.pause_seconds = 8
     fetching = KeySets(verifiers={"planasonix": verifier_of(provider)}, metrics=metrics)
     start(fetching)
-    began = time.monotonic()
     fetching.wait(0.2)
     stop(fetching)
-    assert time.monotonic() - began < 2
+    assert threads() == ["key_sets"]  # the fetch is still under way
     wait_for(lambda: threads() == [], seconds=10, what="the fetch under way ends, and its thread with it")
 
 
@@ -234,7 +233,7 @@ def test_an_error_of_our_own_does_not_end_the_thread(metrics: Metrics, provider:
     broken = Key("current", jwks=JwksUrl(provider.url))  # no algorithm: bridge.yaml cannot say that
     one = FetchedSet("planasonix", broken, verifier_of(provider), metrics=metrics, clock=time.monotonic)
     one.loop.start()
-    assert one.tried.wait(5)
+    assert one.tried.wait(60)
     assert one.is_expected()
     one.loop.stop(5)
     assert 'bridge_internal_errors_total{part="key_sets"} 1.0' in metrics.exposition().decode()

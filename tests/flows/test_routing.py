@@ -295,7 +295,7 @@ def test_an_api_that_cannot_answer_is_asked_later(inbox: Inbox, make: Make, api:
     routing = make(api=api)
     id_ = stored(inbox, body=body())
     routing.route()
-    wait_for(lambda: routing.delivery(id_).reason is Reason.LOOKUP_FAILED)
+    wait_for(lambda: routing.delivery(id_).reason is Reason.LOOKUP_FAILED and not routing.router._lookups._asked)
     found = routing.delivery(id_)
     assert (found.state, found.lookups) == (DeliveryState.RECEIVED, 1)
     assert str(status) in (found.detail or "")
@@ -433,7 +433,7 @@ def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, mak
     wait_for(lambda: len(routing.router._lookups._asked) == 8)
     began = time.monotonic()
     routing.router.loop.stop(0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15  # the API would take 20 s
     now = int(routing.now.timestamp() * 1_000_000)
     assert store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received' AND due_at <= ?", now) == len(ids)
     api.gate.set()

@@ -44,6 +44,7 @@ class Balancer:
 
     async def _end(self) -> None:
         self._server.close()
+        await asyncio.sleep(0)  # connections that were just taken have begun, so that cancelling closes them
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
@@ -56,11 +57,13 @@ class Balancer:
 
     async def _probe(self, port: int) -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(10):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
-                is_ready = (await reader.readline()).split()[1:2] == [b"200"]
-                writer.close()
+                try:
+                    writer.write(b"GET /readyz HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+                    is_ready = (await reader.readline()).split()[1:2] == [b"200"]
+                finally:
+                    writer.close()
         except (OSError, TimeoutError):
             is_ready = False
         self._failed[port] = 0 if is_ready else self._failed[port] + 1
@@ -69,12 +72,16 @@ class Balancer:
         """Pass one connection on to the next backend in turn."""
         self._turn += 1
         ready = self.ready
+        far_writer = None
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", ready[self._turn % len(ready)])
+            await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
         except (OSError, ZeroDivisionError):
+            pass
+        finally:  # also of one that is cancelled before it began to pass anything on
             writer.close()
-            return
-        await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+            if far_writer is not None:
+                far_writer.close()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -24,7 +24,9 @@ SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
 TOKEN = "admin-token-of-the-tests-0001"
 COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
+# A test waits for a state. How long it may take is no claim about speed, only the end of a wait that is in vain.
+PATIENCE_SECONDS = 90.0
 
 CONFIG = """\
 sources:
@@ -226,7 +228,11 @@ def signed(payload: bytes, *, at: int | None = None) -> dict[str, str]:
 
 
 def wait_for(is_so: Callable[[], bool], *, seconds: float, what: str | Callable[[], str]) -> None:
-    """Poll until something is so; AssertionError with what was waited for."""
+    """Poll until something is so; AssertionError with what was waited for.
+
+    `seconds` is how long it takes on a quiet machine at most; a busy one gets PATIENCE_SECONDS.
+    """
+    seconds = max(seconds, PATIENCE_SECONDS)
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:

@@ -19,6 +19,7 @@ from bridge.edges.inbox.engine import ids
 from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, TriggerState, Verified
+from tests.support import service
 
 T = TypeVar("T")
 
@@ -182,9 +183,6 @@ def settlement(state: TriggerState = TriggerState.FIRED, **more: Any) -> Settlem
     return Settlement(state, **usual | more)
 
 
-def wait_for(is_so: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def wait_for(is_so: Callable[[], bool]) -> None:
     """Poll until something is so."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)
+    service.wait_for(is_so, seconds=0.0, what="a state of the store")

@@ -39,7 +39,7 @@ def ask(bridge: BridgeProcess) -> Callable[..., Answer]:
     """Send bytes as they are to the public listener, in pieces if need be, and return what comes back."""
 
     def send(*pieces: bytes, port: int | None = None) -> Answer:
-        with socket.create_connection(("127.0.0.1", port or bridge.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port or bridge.port), timeout=60) as connection:
             for piece in pieces:
                 connection.sendall(piece)
             return read_answer(connection)

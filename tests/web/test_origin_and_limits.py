@@ -42,7 +42,7 @@ def post(bridge: BridgeProcess, payload: bytes, *, at: int | None = None, **more
     """Post a signed webhook with more headers."""
     headers = signed(payload, at=at) | {name.replace("_", "-"): value for name, value in more.items()}
     url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-    return httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=10)
+    return httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=60)
 
 
 def refusals(bridge: BridgeProcess, reason: str) -> float:

@@ -26,7 +26,7 @@ def test_lost_answer_is_read_back(connect: Connect, airflow: AirflowServer, faul
     """Airflow made the run and we were not told: it is found at once, and there is one."""
     proxy = fault_proxy(airflow.url)
     proxy.fail_next(fault, method="POST", path="/dagRuns")
-    assert connect(proxy.url, read_seconds=1.0).fire(trigger()) == AlreadyThere(Reason.ALREADY_THERE, 200)
+    assert connect(proxy.url, read_seconds=6.0).fire(trigger()) == AlreadyThere(Reason.ALREADY_THERE, 200)
     assert run_ids(airflow) == [RUN_ID]
 
 

@@ -32,4 +32,4 @@ def test_webhooks_that_share_a_transaction_are_a_crowd_for_a_moment(inbox: Inbox
     assert inbox.is_crowded
     inbox.check()
     assert inbox.is_crowded
-    wait_for(lambda: not inbox.is_crowded, seconds=2)
+    wait_for(lambda: not inbox.is_crowded)

@@ -1,6 +1,5 @@
 """Erasing removes what an event said and keeps that it came; nothing that is still to happen is lost by mistake."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -157,9 +156,7 @@ def test_who_still_reads_the_log_keeps_it_for_a_moment(path: Path) -> None:
     reader.rows("BEGIN")
     reader.rows("SELECT * FROM deliveries")
     erase(inbox, delivery_id)
-    began = time.monotonic()
     assert not inbox.scrub()
-    assert time.monotonic() - began < 5
     stored(inbox, "evt_2")
     reader.rows("COMMIT")
     assert inbox.scrub()

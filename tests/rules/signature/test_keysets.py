@@ -1,7 +1,6 @@
 """Key sets: what of a provider's document is used, and which of its keys a token may be checked with."""
 
 import json
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -205,12 +204,10 @@ def test_keys_that_share_a_kid_are_both_used() -> None:
 
 
 def test_at_most_32_keys_are_kept() -> None:
-    """Of 40 that fit the first ones count; 10,000 things that do not fit cost little time."""
+    """Of 40 that fit the first ones count; 10,000 things that do not fit keep nothing out."""
     found = read_set(document(*[RSA.jwk(kid=f"k{number}") for number in range(40)]), "RS256")
     assert (len(found.keys), len(found.dropped)) == (MAX_SET_KEYS, 8)
-    began = time.perf_counter()
     assert len(read_set(document(*[{}] * 10_000, RSA.jwk()), "RS256").dropped) == 10_000
-    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize(
