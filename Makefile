@@ -45,7 +45,7 @@ test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)'
 
 quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, under a minute
-	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
+	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not slow" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
 
 demo: .venv/.ready .venv-airflow/.ready ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
 	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)

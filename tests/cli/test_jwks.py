@@ -8,6 +8,8 @@ from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
 from tests.support.jwks_server import JwksServer, Pair
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO, OTHER = Pair.make("2025"), Pair.make("2026"), Pair.make("elliptic", "ES256")
 CONFIG = """\
 sources:

@@ -9,6 +9,8 @@ from bridge.rules.sealing import Ring, read_keys
 from tests.cli.conftest import Place
 from tests.support.store import add, stored
 
+pytestmark = pytest.mark.slow
+
 WHY = ("--source", "planasonix", "--reason", "ticket 4711")
 
 

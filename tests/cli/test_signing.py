@@ -14,6 +14,8 @@ from bridge.edges.settings import read_config
 from bridge.rules.signature import KIND_OF_JWS, check_secret, read_private, read_public, read_whsec
 from deploy.demo.airflow import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 _COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
 _BODY = b'{"id":"evt_1"}'
 _SECRET = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="

@@ -99,6 +99,7 @@ def locked_store(bridge: BridgeProcess) -> Iterator[None]:
     other.close()
 
 
+@pytest.mark.slow
 def test_the_next_request_does_not_end_the_one_that_is_being_stored(bridge: BridgeProcess) -> None:
     """The beginning of a second one may take its time while the first one waits for its commit; and then no longer."""
     bridge.stop()
