@@ -18,7 +18,7 @@ from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.metrics import Metrics
 from bridge.edges.metrics.labels import ACCEPTED
 from bridge.rules import event
-from bridge.rules.origin import NO_PROXIES, Proxies, whose
+from bridge.rules.origin import NO_PROXIES, Proxies, limited_address
 from bridge.rules.pacing import Quotas
 from bridge.rules.sources import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
@@ -150,10 +150,10 @@ class Receiving:
                     raise Refused(trouble)
         except KeysUnavailable as unavailable:
             self._metrics.refusals.labels(source, str(unavailable.reason)).inc()
-            self._tell(source, unavailable.reason, whose(self._proxies.sender(peer, headers)))
+            self._tell(source, unavailable.reason, limited_address(self._proxies.sender(peer, headers)))
             raise
         except Refused as refused:
-            self._refused(source, refused.reason, whose(self._proxies.sender(peer, headers)))
+            self._refused(source, refused.reason, limited_address(self._proxies.sender(peer, headers)))
             raise
         self._verified[source, verified.key_id].inc()
         return verified

@@ -42,7 +42,7 @@ def is_in(address: Address, networks: Iterable[Network]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def whose(address: Address | None) -> str:
+def limited_address(address: Address | None) -> str:
     """Return the word under which this address is counted: itself, or its network of 64 bits."""
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _V6_SITE), strict=False).network_address)

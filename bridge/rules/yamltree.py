@@ -79,12 +79,12 @@ def parse(text: str, *, file: str, max_bytes: int = 1_048_576) -> Tree:
 
 def config_error(problems: Iterable[Problem]) -> ConfigError:
     """Return the error that tells each of these problems once; of a great many the first, and how many more."""
-    told = sorted(set(problems))
-    if len(told) <= _MAX_PROBLEMS:
-        return ConfigError(told)
-    last = told[_MAX_PROBLEMS]
-    more = replace(last, what=f"... and {len(told) - _MAX_PROBLEMS} more, from here on")
-    return ConfigError([*told[:_MAX_PROBLEMS], more])
+    shown = sorted(set(problems))
+    if len(shown) <= _MAX_PROBLEMS:
+        return ConfigError(shown)
+    last = shown[_MAX_PROBLEMS]
+    more = replace(last, what=f"... and {len(shown) - _MAX_PROBLEMS} more, from here on")
+    return ConfigError([*shown[:_MAX_PROBLEMS], more])
 
 
 def nearest(word: str, words: Sequence[str]) -> str:

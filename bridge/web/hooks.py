@@ -109,7 +109,7 @@ class Hooks:
             await _send(send, await on_receipt)
 
     def take(self, scope: Scope, body: bytes, answer: Callable[[Reply], object]) -> None:
-        """Do the same for a request that is there completely; `answer` is told once, now or after the commit.
+        """Do the same for a request that is there completely; `answer` is called once, now or after the commit.
 
         Without a task, its wake-ups and ASGI's messages: a quarter of the event loop's work for a webhook.
         """

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from bridge.rules.origin import Origin, Proxies, read_address, whose
+from bridge.rules.origin import Origin, Proxies, limited_address, read_address
 from bridge.words.reasons import Reason
 
 PROXY, SECOND_PROXY, SENDER, STRANGER = "10.0.0.1", "10.0.0.2", "203.0.113.7", "198.51.100.66"
@@ -97,11 +97,11 @@ def test_what_is_no_address(text: str) -> None:
 def test_refusals_are_counted_by_site() -> None:
     """Whoever has one IPv6 address has the 2**64 beside it."""
     assert (
-        whose(ip_address("2001:db8::1"))
-        == whose(ip_address("2001:db8::ffff:1"))
-        != whose(ip_address("2001:db8:0:1::1"))
+        limited_address(ip_address("2001:db8::1"))
+        == limited_address(ip_address("2001:db8::ffff:1"))
+        != limited_address(ip_address("2001:db8:0:1::1"))
     )
-    assert whose(ip_address(SENDER)) == SENDER
+    assert limited_address(ip_address(SENDER)) == SENDER
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ class Airflow:
     def _resolve_conflict(self, trigger: Trigger, conflict: Conflict) -> Outcome:
         found = self._read_back(trigger)
         if isinstance(found, dict):
-            return runs.whose(found, trigger)
+            return runs.judge_existing(found, trigger)
         if found is None:
             # Deleted meanwhile; or something else of it clashed, which only a person can find out.
             detail = f"no run with this id was found after {conflict.detail}"
@@ -138,7 +138,7 @@ class Airflow:
     def _resolve_doubt(self, trigger: Trigger, doubt: Doubt) -> Outcome:
         found = self._read_back(trigger)
         if isinstance(found, dict):
-            outcome = runs.whose(found, trigger)
+            outcome = runs.judge_existing(found, trigger)
             return AlreadyThere(outcome.reason, 200) if isinstance(outcome, AlreadyThere) else outcome
         if found is None:
             return self._unless_down(Later(Reason.ANSWER_LOST, doubt.detail, http_status=doubt.http_status))

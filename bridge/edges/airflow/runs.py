@@ -45,7 +45,7 @@ def body(trigger: Trigger, version: str) -> dict[str, Any]:
     return body
 
 
-def whose(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
+def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
     """Tell whether a DAG run under our id was made by this trigger, for a copy of its completion, or by a stranger."""
     conf = run.get("conf")
     theirs = conf.get("planasonix") if isinstance(conf, Mapping) else None

@@ -105,7 +105,7 @@ class Inbox:
         headers: str,
         then: Callable[[Stored | Exception], None],
     ) -> None:
-        """Store one webhook, or find the stored one of the same event; it is durable when `then` is told so.
+        """Store one webhook, or find the stored one of the same event; it is durable once `then` runs.
 
         `kept` is what is stored as the body, and `headers` a JSON object of those worth keeping. Copies are told by
         the body as it was sent. `then` runs once, on this event loop, with the number of the delivery and

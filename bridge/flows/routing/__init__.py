@@ -26,10 +26,11 @@ from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
+from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.planning import Plan, Planned, Subject, plan
+from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
@@ -118,7 +119,7 @@ class Router:
     def _plan(self, delivery: Delivery) -> Plan | None:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
-            return plan(
+            return planning.plan(
                 Subject.of(delivery),
                 self._mapping(),
                 new_trigger_id=self._inbox.new_trigger_id,
@@ -136,13 +137,13 @@ class Router:
         ready: list[tuple[Delivery, Plan]] = []
         asking: list[Delivery] = []
         later: list[Postponed] = []
-        for delivery, made in plans:
+        for delivery, plan in plans:
             if delivery.locked is not None:
                 later.append(locked(delivery, now))
-            elif made is None:
+            elif plan is None:
                 later.append(postponed(delivery, now, FAILED_SECONDS, Reason.INTERNAL_ERROR))
-            elif not self._asks(delivery, made):
-                ready.append((delivery, made))
+            elif not self._asks(delivery, plan):
+                ready.append((delivery, plan))
             elif self._lookups.holds(delivery.id):  # its lease lapsed while the store was away
                 later.append(self._lookups.leased(delivery, now, is_new=False))
             elif self._lookups.has_room(len(asking)):
@@ -156,14 +157,14 @@ class Router:
         if ready:
             self._settle(ready, now)
 
-    def _asks(self, delivery: Delivery, made: Plan) -> bool:
-        return made.wants_lookup and delivery.source in self._apis
+    def _asks(self, delivery: Delivery, plan: Plan) -> bool:
+        return plan.wants_lookup and delivery.source in self._apis
 
     def _settle(self, plans: Sequence[tuple[Delivery, Plan]], now: datetime, lookup: Any = None) -> None:
         starts: dict[str, Start] = {}
         try:
-            self._count_starts([planned for _, made in plans for planned in made.triggers], now, starts)
-            routings = [routing(delivery, made, lookup, starts) for delivery, made in plans]
+            self._count_starts([planned for _, plan in plans for planned in plan.triggers], now, starts)
+            routings = [routing(delivery, plan, lookup, starts) for delivery, plan in plans]
             routed = self._inbox.write(settle_routing, routings, now=now)
         except Exception:
             with self._lock:
@@ -172,18 +173,18 @@ class Router:
             raise
         self._on_routed()
         stored_at = self._clock()
-        for delivery, made in plans:
+        for delivery, plan in plans:
             if delivery.id not in routed:
                 continue  # another replica was quicker, and tells of it
-            self._metrics.routed.labels(delivery.source, made.state).inc()
+            self._metrics.routed.labels(delivery.source, plan.state).inc()
             self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
             _log.info(
                 "delivery_routed",
                 delivery_id=delivery.id,
                 source=delivery.source,
                 event_id=delivery.event_id,
-                state=str(made.state),
-                reason=str(made.reason) if made.reason else None,
+                state=str(plan.state),
+                reason=str(plan.reason) if plan.reason else None,
                 triggers=[trigger.id for trigger in routed[delivery.id]],
             )
             for trigger in routed[delivery.id]:
@@ -245,10 +246,10 @@ class Router:
             self._settle([(delivery, self._plan_with(delivery, kept, None))], now, kept)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
-        """Plan again with what the API told; if still nothing matches, say that the look-up is why."""
-        made = plan(
+        """Plan again with what the API answered; if still nothing matches, say that the look-up is why."""
+        result = planning.plan(
             with_job(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
         )
-        if reason is not None and made.state is DeliveryState.UNROUTED:
-            return Plan(made.state, reason, made.detail, made.event, made.verdicts)
-        return made
+        if reason is not None and result.state is DeliveryState.UNROUTED:
+            return Plan(result.state, reason, result.detail, result.event, result.verdicts)
+        return result

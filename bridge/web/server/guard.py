@@ -14,7 +14,7 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bridge.rules.origin import read_address, whose
+from bridge.rules.origin import limited_address, read_address
 from bridge.web.server.answering import Take, write
 from bridge.web.server.crowd import Bounds, Crowd
 from bridge.web.server.refusing import BAD_REQUEST, NO_TRAILERS, Refused
@@ -71,7 +71,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it in, or close it at once."""
         super().connection_made(transport)
-        self.address = whose(read_address(self.client[0])) if self.client else ""
+        self.address = limited_address(read_address(self.client[0])) if self.client else ""
         self._is_in = self._crowd.enter(self)
         if self._is_in:
             self._start_timer(self._bounds.head_seconds)

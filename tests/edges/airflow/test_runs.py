@@ -66,7 +66,7 @@ def test_what_is_not_worth_a_call(dag_id: str, conf: dict[str, Any], kind: type,
 )
 def test_whose_a_run_is(conf: Any, reason: Reason) -> None:
     """Ours by trigger id; a copy's by route, status and identity; else anybody's, and never taken for ours."""
-    outcome = runs.whose({"dag_run_id": RUN_ID, "conf": conf}, trigger())
+    outcome = runs.judge_existing({"dag_run_id": RUN_ID, "conf": conf}, trigger())
     assert outcome.reason is reason
     assert type(outcome) is (Never if reason is Reason.RUN_ID_CONFLICT else AlreadyThere)
 
@@ -78,15 +78,18 @@ def test_best_identity_tells_completions_apart(identity: str) -> None:
     ours = trigger(conf={"planasonix": carried(**nothing | {identity: "x"})})
     same = {"conf": {"planasonix": carried("trg_9", **nothing | {identity: "x"})}}
     other = {"conf": {"planasonix": carried("trg_9", **nothing | {identity: "y"})}}
-    assert runs.whose(same, ours).reason is Reason.SAME_COMPLETION
-    assert runs.whose(other, ours).reason is Reason.RUN_ID_CONFLICT
+    assert runs.judge_existing(same, ours).reason is Reason.SAME_COMPLETION
+    assert runs.judge_existing(other, ours).reason is Reason.RUN_ID_CONFLICT
 
 
 def test_events_without_any_identity_are_never_the_same() -> None:
     """Two nothings are not one completion."""
     nothing = dict.fromkeys(["run_id", "job_id", "event_id"])
     ours = trigger(conf={"planasonix": carried(**nothing)})
-    assert runs.whose({"conf": {"planasonix": carried("trg_9", **nothing)}}, ours).reason is Reason.RUN_ID_CONFLICT
+    assert (
+        runs.judge_existing({"conf": {"planasonix": carried("trg_9", **nothing)}}, ours).reason
+        is Reason.RUN_ID_CONFLICT
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,5 +10,5 @@ _LONGEST = 300
 def cause(error: BaseException) -> str:
     """Return one line; PostgreSQL's DETAIL quotes rows, so only its first sentence is taken."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
-    told = getattr(getattr(original, "diag", None), "message_primary", None) or str(original)
-    return f"{type(original).__name__}: {' '.join(told.split())}"[:_LONGEST]
+    message = getattr(getattr(original, "diag", None), "message_primary", None) or str(original)
+    return f"{type(original).__name__}: {' '.join(message.split())}"[:_LONGEST]

@@ -76,10 +76,10 @@ def dedup_key(source: str, event_id: str | None, body: bytes) -> bytes:
 
 
 def stale_key(key: bytes) -> bytes:
-    """Return the key under which a stale copy of an event is stored; and of that, the event's own.
+    """Swap an event's dedup key and the key of its stale copies (an involution).
 
-    Its own, so that whoever delivers an old webhook late cannot make a duplicate of the fresh one that the sender
-    signs: a stale copy starts nothing.
+    They differ, since a stale copy starts nothing: under one key, somebody who replays an old webhook could make the
+    sender's fresh one count as a duplicate.
     """
     return bytes(byte ^ 0xFF for byte in key)
 
