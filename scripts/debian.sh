@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Make .cache/debian/NAME be one file out of a package of Debian (or Ubuntu): tools of the tests that PyPI does not have.
+# A program that needs a library which may be missing gets it too, unpacked beside it.
 #
 #   debian.sh promtool      Prometheus' promtool, with which the tests run deploy/observability/alerts.yaml
 #   debian.sh libfaketime   a library that sets a process's clock, for the crash rounds
@@ -11,13 +12,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 place=$PWD/.cache/debian
+library=
 case ${1:-} in
 promtool) package=prometheus pattern='./usr/bin/promtool' installed=$(command -v promtool || true) ;;
 libfaketime)
     package=libfaketime pattern='./usr/lib/*/faketime/libfaketime.so.1'
     installed=$(ls /usr/lib/*/faketime/libfaketime.so.1 2>/dev/null | head -n 1 || true)
     ;;
-wrk) package=wrk pattern='./usr/bin/wrk' installed=$(command -v wrk || true) ;;
+wrk)
+    package=wrk pattern='./usr/bin/wrk' installed=$(command -v wrk || true)
+    library=libluajit-5.1-2
+    ;;
 webhook) package=webhook pattern='./usr/bin/webhook' installed=$(command -v webhook || true) ;;
 *)
     echo "usage: debian.sh promtool|libfaketime|wrk|webhook" >&2
@@ -25,7 +30,10 @@ webhook) package=webhook pattern='./usr/bin/webhook' installed=$(command -v webh
     ;;
 esac
 file=$place/$1
-[ ! -s "$file" ] || exit 0
+if [ -s "$file" ]; then
+    # Earlier versions of this script left wrk without its library: such a file is made again.
+    [ -n "$library" ] && [ -z "$installed" ] && [ ! -e "$file.files" ] || exit 0
+fi
 mkdir -p "$place"
 if [ -n "$installed" ]; then
     ln -sf "$installed" "$file"
@@ -36,11 +44,11 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
     exit 1
 }
 
-echo "==> .cache/debian/$1: fetching the package $package"
+echo "==> .cache/debian/$1: fetching the package $package${library:+ and $library}"
 own=$(mktemp -d "$place/apt.XXXXXX")
 trap 'rm -rf "$own"' EXIT
 # An image for containers comes without package lists, and only root may fill the system's: these are its own.
-fetch() { (cd "$own" && apt-get -qq -o Debug::NoLocking=1 "$@" download "$package") 2>"$own/said"; }
+fetch() { (cd "$own" && apt-get -qq -o Debug::NoLocking=1 "$@" download "$package" $library) 2>"$own/said"; }
 if ! fetch; then
     mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
     private=(-o "Dir::State::lists=$own/lists" -o "Dir::Cache=$own/cache" -o "APT::Sandbox::User=$(id -un)")
@@ -50,5 +58,21 @@ if ! fetch; then
         exit 1
     }
 fi
-dpkg-deb --fsys-tarfile "$own/$package"_*.deb | tar -x -C "$own" --wildcards "$pattern"
-mv "$own"/${pattern#./} "$file"
+unpack() { dpkg-deb --fsys-tarfile "$own/$1"_*.deb | tar -x -C "$own" --wildcards "$2"; }
+unpack "$package" "$pattern"
+if [ -z "$library" ]; then
+    mv "$own"/${pattern#./} "$file"
+    exit 0
+fi
+
+unpack "$library" './usr/lib/*/*.so*'
+rm -rf "$file.files"
+mkdir "$file.files"
+mv "$own"/usr/lib/*/*.so* "$own"/${pattern#./} "$file.files"
+cat >"$own/start" <<'START'
+#!/bin/sh
+files=$0.files
+LD_LIBRARY_PATH=$files${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} exec "$files/${0##*/}" "$@"
+START
+chmod +x "$own/start"
+mv "$own/start" "$file"
