@@ -16,11 +16,12 @@ from pathlib import Path
 from tests.bench import machine, servers
 from tests.bench.load import CONNECTIONS, Load, Requests, send
 from tests.support.airflow_server.postgres import PostgresServer
-from tests.support.service import SECRET, BridgeProcess
+from tests.support.service import SECRET, BridgeProcess, wait_for
 
 MOST_A_SECOND = 40_000  # more than any server here has answered: requests are made for so many
 MOST_SUSTAINED = 20_000
 WARM_UP_SECONDS = 2  # the Airflow client is imported meanwhile
+_COUNT_SECONDS = 60
 _COUNTED = re.compile(r'^bridge_deliveries_total\{outcome="(\w+)",source="planasonix"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
@@ -170,11 +171,20 @@ def empty_database(server: PostgresServer) -> Iterator[str]:
 def check_kept(bridge: BridgeProcess, store: str | None, *, answers: int, loads: int) -> None:
     """Assert that the store holds exactly what was acknowledged, once each.
 
-    The generator hangs up at the end without reading the last answers, at most one a connection and load.
+    The generator hangs up at the end without reading the last answers, at most one a connection and load. Their
+    webhooks are stored and counted a moment later.
     """
-    counted = {outcome: int(float(amount)) for outcome, amount in _COUNTED.findall(bridge.metrics())}
-    rows = servers.ask(bridge, store, "SELECT count(*) FROM deliveries")
-    assert counted == {"accepted": rows, "duplicate": 0, "stale": 0}, (counted, rows)
+
+    def seen() -> tuple[dict[str, int], int]:
+        counted = {outcome: int(float(amount)) for outcome, amount in _COUNTED.findall(bridge.metrics())}
+        return counted, servers.ask(bridge, store, "SELECT count(*) FROM deliveries")
+
+    def is_counted() -> bool:
+        counted, rows = seen()
+        return counted == {"accepted": rows, "duplicate": 0, "stale": 0}
+
+    wait_for(is_counted, seconds=_COUNT_SECONDS, what=lambda: f"every stored webhook counted: {seen()}")
+    _, rows = seen()
     assert answers <= rows <= answers + loads * CONNECTIONS, (answers, rows)
 
 

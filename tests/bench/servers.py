@@ -29,7 +29,7 @@ def bare() -> Iterator[tuple[Process, int]]:
     process = Process("the bare server", command, env={"PYTHONPATH": str(REPOSITORY)}, log=FOLDER / "bare.log")
     process.start()
     try:
-        wait_until(lambda: answers(port), of=process, timeout_seconds=30)
+        wait_until(lambda: answers(port), of=process, timeout_seconds=120)
         yield process, port
     finally:
         process.stop()
