@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.crash.world import LEASE_SECONDS, WIDER_MAPPING, World
+from tests.crash.world import LEASE_SECONDS, START_SECONDS, WIDER_MAPPING, World
 from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, HalfAnswer, Reset
 from tests.support.service import wait_for
 
@@ -181,4 +181,4 @@ FAULTS: dict[str, Breaking] = {
 def all_well(world: World) -> None:
     """Return when every bridge is ready again; AssertionError with the end of the log if one is not."""
     for bridge in world.bridges:
-        wait_for(bridge.is_ready, seconds=40, what=lambda bridge=bridge: f"ready; {bridge.process.tail()}")
+        wait_for(bridge.is_ready, seconds=START_SECONDS, what=lambda bridge=bridge: f"ready; {bridge.process.tail()}")

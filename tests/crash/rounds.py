@@ -24,7 +24,7 @@ from tests.support.service import body, signed
 _RATE = 40.0  # webhooks a second
 _SENDING_SECONDS = 2.5
 _SENDERS = 4
-_SETTLE_SECONDS = 90.0
+_SETTLE_SECONDS = 180.0
 _RETRY_SECONDS = 0.1
 Row = tuple[Any, ...]
 

@@ -22,7 +22,7 @@ def _plans(store: str) -> list[Plan]:
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_nothing_lost_nothing_doubled(store: str, tmp_path: Path) -> None:
     """Three lists agree after every round: acknowledged, stored, asked for."""

@@ -22,6 +22,7 @@ routes:
 """
 WIDER_MAPPING = MAPPING + "  - {name: two, pipeline: pl_8f2a9c1d4e, dag: refresh_marts}\n"
 LEASE_SECONDS = 1
+START_SECONDS = 120.0  # nine bridges start at once, perhaps on one core
 _DISK_BYTES = 24 * 1024 * 1024
 _TARGET = "    rate: 500\n    connect_seconds: 1\n    read_seconds: 2\n    deadline_seconds: 3"
 
@@ -103,5 +104,5 @@ def world(
             made.bridges.append(bridge)
             bridge.process.start()
         for bridge in made.bridges:
-            wait_for(bridge.is_ready, seconds=30, what=bridge.process.tail)
+            wait_for(bridge.is_ready, seconds=START_SECONDS, what=bridge.process.tail)
         yield made
