@@ -1,7 +1,10 @@
 """How a connection ends: by a sender that reads nothing, leaves half-way, or has begun the next request."""
 
+import fcntl
 import socket
 import sqlite3
+import struct
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,40 +34,37 @@ def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
     one.close()
 
 
-def unsent_bytes(connection: socket.socket) -> int:
-    """Return how many bytes the kernel holds on the other side of a connection, unread by this one."""
+def answered_bytes(connection: socket.socket) -> int:
+    """Return how many bytes the kernel holds of what was sent to this side: in the sender's queue and in our own."""
+    unread = struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, b"    "))[0]
     mine, theirs = (f":{address[1]:04X}" for address in (connection.getsockname(), connection.getpeername()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         local, remote, _, queues = line.split()[1:5]
         if local.endswith(theirs) and remote.endswith(mine):
-            return int(queues.partition(":")[0], 16)
-    return 0
+            return int(unread) + int(queues.partition(":")[0], 16)
+    return int(unread)
 
 
 def connection_full_of_answers(bridge: BridgeProcess) -> socket.socket:
     """Ask and read nothing, until the kernel takes no more answers and a few are left in the process."""
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as other:
+        other.sendall(SMALL)
+        size = len(other.recv(65_536))
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else many requests wait to leave together
     connection.settimeout(60)
     connection.connect(("127.0.0.1", bridge.port))
-    held = 0
-    while True:
-        connection.sendall(SMALL * _AT_ONCE)  # fewer than may run ahead of their answers
-        before, held = held, wait_for_answers(connection, held)
-        if held == before and held > 100_000:
+    asked = 0
+    while asked < _MOST_HELD:
+        connection.sendall(SMALL * _AT_ONCE)
+        asked += _AT_ONCE * size
+        until = time.monotonic() + _FULL_SECONDS
+        while (answered := answered_bytes(connection)) < asked and time.monotonic() < until:
+            pass
+        if answered < asked:
             return connection
-        assert held < _MOST_HELD, "the kernel takes any number of answers"
-
-
-def wait_for_answers(connection: socket.socket, before: int) -> int:
-    """Wait until the kernel holds the answers to the last requests, or has had time enough to take them."""
-    until = time.monotonic() + _FULL_SECONDS
-    while (held := unsent_bytes(connection)) <= before and time.monotonic() < until:
-        pass
-    while (more := unsent_bytes(connection)) != held:
-        held = more
-    return held
+    raise AssertionError("the kernel takes any number of answers")
 
 
 @pytest.mark.flood

@@ -65,7 +65,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it and return when it takes connections. Raises DidNotStart."""
         self._process.start()
-        wait_until(self._takes_connections, of=self._process, timeout_seconds=30)
+        wait_until(self._takes_connections, of=self._process, timeout_seconds=120)
 
     def stop(self) -> None:
         """Stop it and delete the cluster."""
