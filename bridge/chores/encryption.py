@@ -74,7 +74,7 @@ class Encryption:
     def _look(self, progress: Progress) -> None:
         """See which of the next rows are not in order."""
         self._ids, self._last = self._inbox.read(
-            vault.outdated, table=progress.table or "", after=self._last or 0, most=_SEEN_AT_ONCE
+            vault.outdated, table=progress.table or "", after=self._last or 0, limit=_SEEN_AT_ONCE
         )
         if time.monotonic() - self._said_at >= _SAY_SECONDS:
             self._said_at = time.monotonic()

@@ -44,8 +44,8 @@ class KeyReminders:
     def look(self) -> None:
         """Take over which old keys are used, and say what a person should know. Raises InboxUnavailable."""
         now = self._clock()
-        used = self._inbox.read(browsing.keys_used, since=now - _DAY, until=now, most=_MOST)
-        earlier = self._inbox.read(browsing.keys_used, since=now - _WEEK - _DAY, until=now - _WEEK, most=_MOST)
+        used = self._inbox.read(browsing.keys_used, since=now - _DAY, until=now, limit=_MOST)
+        earlier = self._inbox.read(browsing.keys_used, since=now - _WEEK - _DAY, until=now - _WEEK, limit=_MOST)
         is_time = self._said_at is None or now - self._said_at >= _DAY
         for source, verifier in self._verifiers.items():
             newest, *older = verifier.keys

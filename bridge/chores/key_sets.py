@@ -101,7 +101,7 @@ class FetchedSet:
         self._lock = threading.Lock()  # held for assignments only, since the event loop takes it too
         self._set: KeySet | None = None
         self._loaded_at: datetime | None = None
-        self._trouble: str | None = None  # why the last fetch failed
+        self._problem: str | None = None  # why the last fetch failed
         self._is_under_way = True  # the first one begins at once
         self._asked_at = float("-inf")
         self._failures = 0
@@ -122,7 +122,7 @@ class FetchedSet:
         """Return where it stands."""
         with self._lock:
             keys = 0 if self._set is None else len(self._set.keys)
-            return KeySetState(self._source, self._key.id, keys, self._loaded_at, self._trouble)
+            return KeySetState(self._source, self._key.id, keys, self._loaded_at, self._problem)
 
     def is_expected(self) -> bool:
         """Whether a key that the set lacks may soon be in it: it is being fetched, or could not be."""
@@ -134,7 +134,7 @@ class FetchedSet:
                 self._asked_at = now
                 self._is_under_way = True
                 self.loop.wake()
-            return self._is_under_way or self._trouble is not None
+            return self._is_under_way or self._problem is not None
 
     def refresh(self) -> float:
         """Fetch once and hand over what came; returns the seconds until the next time. Raises nothing of a provider."""
@@ -150,8 +150,8 @@ class FetchedSet:
 
     def _loaded(self, found: KeySet) -> None:
         with self._lock:
-            is_new, self._set = found != self._set or self._trouble is not None, found
-            self._trouble, self._failures, self._loaded_at = None, 0, datetime.now(UTC)
+            is_new, self._set = found != self._set or self._problem is not None, found
+            self._problem, self._failures, self._loaded_at = None, 0, datetime.now(UTC)
             self._verifier.take_over(self._key.id, found)
             self._is_under_way = False
         self._metrics.jwks_refreshes.labels(self._source, self._key.id, "loaded").inc()
@@ -160,15 +160,15 @@ class FetchedSet:
             dropped = sorted({why for _, why in found.dropped})
             _log.info("jwks_loaded", source=self._source, key=self._key.id, keys=len(found.keys), dropped=dropped)
 
-    def _failed(self, trouble: str) -> None:
+    def _failed(self, problem: str) -> None:
         with self._lock:
-            is_new, self._trouble = trouble != self._trouble, trouble
+            is_new, self._problem = problem != self._problem, problem
             self._failures += 1
             self._is_under_way = False
         self._metrics.jwks_refreshes.labels(self._source, self._key.id, "failed").inc()
         if is_new:
             what = "no token can be verified yet (503)" if self._set is None else "the last good keys stay in use"
-            _log.warning("jwks_failed", source=self._source, key=self._key.id, detail=trouble, meanwhile=what)
+            _log.warning("jwks_failed", source=self._source, key=self._key.id, detail=problem, meanwhile=what)
 
     def _pause(self) -> float:
         """Return when to fetch again unasked; spread a little, so that replicas do not come all at once."""

@@ -55,7 +55,7 @@ class Retention:
 
     def _prune(self) -> bool:
         """Remove one batch of what is old enough now; returns whether there may be more."""
-        removed = self._inbox.write(prune, before=self._clock() - self._retention, most=_BATCH)
+        removed = self._inbox.write(prune, before=self._clock() - self._retention, limit=_BATCH)
         if removed:
             self._removed += removed
             self._metrics.pruned.inc(removed)

@@ -54,11 +54,11 @@ def deliveries(
     settings = context.environment()
     with context.store(settings) as inbox:
         if delivery_id is not None:
-            one = inbox.read(statements.get, delivery_id)
-            if one is None:
+            item = inbox.read(statements.get, delivery_id)
+            if item is None:
                 raise NotThere(f"no delivery {delivery_id}")
-            mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), most=1000)
-            _one(views.delivery(one, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
+            mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=1000)
+            _one(views.delivery(item, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
             return
         wanted = browsing.Filter(
             state=state,
@@ -68,7 +68,7 @@ def deliveries(
             until=moment(until),
             among=(source,) if source else context.sources(settings) if event_id else (),
         )
-        found = [views.delivery(one) for one in inbox.read(browsing.deliveries, wanted=wanted, most=limit)]
+        found = [views.delivery(item) for item in inbox.read(browsing.deliveries, wanted=wanted, limit=limit)]
     _many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
 
 
@@ -91,14 +91,14 @@ def triggers(
 
     with context.store(context.environment()) as inbox:
         if trigger_id is not None:
-            one = inbox.read(statements.get, trigger_id)
-            if one is None:
+            item = inbox.read(statements.get, trigger_id)
+            if item is None:
                 raise NotThere(f"no trigger {trigger_id}")
             tries = inbox.read(browsing.attempts, trigger_id)
-            _one(views.trigger(one, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
+            _one(views.trigger(item, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
         wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, since=moment(since), until=moment(until))
-        found = [views.trigger(one) for one in inbox.read(browsing.triggers, wanted=wanted, most=limit)]
+        found = [views.trigger(item) for item in inbox.read(browsing.triggers, wanted=wanted, limit=limit)]
     _many(found, ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "reason", "attempts"), as_json)
 
 
@@ -117,6 +117,8 @@ def _many(found: Sequence[dict[str, object]], columns: Sequence[str], as_json: b
     if as_json:
         print_json(found)
     else:
-        print_table(columns, [[str(one[name]) if one[name] is not None else None for name in columns] for one in found])
+        print_table(
+            columns, [[str(item[name]) if item[name] is not None else None for name in columns] for item in found]
+        )
     if not found:
         raise typer.Exit(1)

@@ -77,10 +77,10 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
     rows: list[tuple[str, str, str]] = []
     for name, target in config.airflows.items():
         airflow = Airflow(target)
-        trouble = airflow.probe()
-        if trouble is not None:
+        problem = airflow.probe()
+        if problem is not None:
             troubles += 1
-            rows.append((name, "-", f"{trouble.reason}: {trouble.detail or trouble.reason.why}"))
+            rows.append((name, "-", f"{problem.reason}: {problem.detail or problem.reason.why}"))
             continue
         for route in mapping.routes:
             if route.airflow == name and route.enabled:
@@ -109,7 +109,7 @@ def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
         "paused: runs are made but wait until it is unpaused": facts.is_paused,
         f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
     }
-    return next((trouble for trouble, is_so in troubles.items() if is_so), "ok")
+    return next((problem for problem, is_so in troubles.items() if is_so), "ok")
 
 
 def _check_planasonix(config: "Config") -> int:
@@ -197,8 +197,12 @@ def _print_plan(made: "Plan") -> None:
         print_table(
             ("route", "matches", "why not"),
             [
-                (one.route.name, "yes" if one.matches else "no", one.why_not or (str(one.error) if one.error else None))
-                for one in made.verdicts
+                (
+                    item.route.name,
+                    "yes" if item.matches else "no",
+                    item.why_not or (str(item.error) if item.error else None),
+                )
+                for item in made.verdicts
             ],
         )
     for planned in made.triggers:

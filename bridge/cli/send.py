@@ -50,8 +50,8 @@ def send(
     with _progress(count) as advance:
         for number in range(count):
             _wait_until(began + number / rate if rate else 0.0)
-            one = body if number == 0 else _with_suffix(body, number + 1)
-            answers.append(link.post(one, sign(one)))
+            item = body if number == 0 else _with_suffix(body, number + 1)
+            answers.append(link.post(item, sign(item)))
             advance()
     if as_json:
         print_json(answers)

@@ -139,7 +139,7 @@ def _describe_exception(_: Any, __: str, event: EventDict) -> EventDict:
         chain.append(error)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if chain:
-        event["exception"] = "\n".join(line for one in reversed(chain) for line in _lines(one))
+        event["exception"] = "\n".join(line for item in reversed(chain) for line in _lines(item))
     return event
 
 

@@ -145,9 +145,9 @@ class Receiving:
             if verified.is_stale and not configured.keeps_stale:
                 raise Refused(Reason.TIMESTAMP_TOO_OLD)
             if configured.origin is not None:
-                trouble = configured.origin.trouble(self._proxies, peer, headers)
-                if trouble is not None:
-                    raise Refused(trouble)
+                problem = configured.origin.problem(self._proxies, peer, headers)
+                if problem is not None:
+                    raise Refused(problem)
         except KeysUnavailable as unavailable:
             self._metrics.refusals.labels(source, str(unavailable.reason)).inc()
             self._tell(source, unavailable.reason, limited_address(self._proxies.sender(peer, headers)))

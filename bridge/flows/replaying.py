@@ -49,8 +49,8 @@ def select(inbox: Inbox, wanted: browsing.Filter) -> list[str]:
 
 def _page(inbox: Inbox, wanted: browsing.Filter, *, is_of_deliveries: bool) -> list[str]:
     if is_of_deliveries:
-        return [delivery.id for delivery in inbox.read(browsing.deliveries, wanted=wanted, most=_PAGE)]
-    return [trigger.id for trigger in inbox.read(browsing.triggers, wanted=wanted, most=_PAGE)]
+        return [delivery.id for delivery in inbox.read(browsing.deliveries, wanted=wanted, limit=_PAGE)]
+    return [trigger.id for trigger in inbox.read(browsing.triggers, wanted=wanted, limit=_PAGE)]
 
 
 def replay(

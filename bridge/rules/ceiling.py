@@ -31,14 +31,14 @@ class Ceilings:
         self._recall = recall
         self._starts: dict[str, list[float]] = {}
 
-    def take(self, route: str, most: int, now: float) -> Start:
-        """Return when the route's next trigger may start, and count it; `most` starts per hour."""
+    def take(self, route: str, limit: int, now: float) -> Start:
+        """Return when the route's next trigger may start, and count it; `limit` starts per hour."""
         if route not in self._starts:
-            self._starts[route] = sorted(self._recall(route, most, now))
+            self._starts[route] = sorted(self._recall(route, limit, now))
         starts = self._starts[route]
-        at = max(now, starts[-most] + HOUR_SECONDS) if len(starts) >= most else now
+        at = max(now, starts[-limit] + HOUR_SECONDS) if len(starts) >= limit else now
         starts.append(at)
-        if len(starts) > most + 2 * _SPARE:
+        if len(starts) > limit + 2 * _SPARE:
             del starts[:_SPARE]
         return Start(route, at, at > now)
 

@@ -98,7 +98,7 @@ class Origin:
     certificate_header: bytes = b""
     certificate_names: frozenset[bytes] = frozenset()
 
-    def trouble(self, proxies: Proxies, peer: str | None, headers: Sequence[tuple[bytes, bytes]]) -> Reason | None:
+    def problem(self, proxies: Proxies, peer: str | None, headers: Sequence[tuple[bytes, bytes]]) -> Reason | None:
         """Return what is wrong with a request's origin, if anything."""
         if self.networks:
             sender = proxies.sender(peer, headers)

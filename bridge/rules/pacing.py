@@ -56,14 +56,14 @@ NO_QUOTA = Quota()
 class Quotas:
     """The buckets of one source: one for what is verified, one per address for what is refused.
 
-    At most `most` addresses are remembered, the latest ones: an attacker with more of them is bounded by nothing
+    At most `limit` addresses are remembered, the latest ones: an attacker with more of them is bounded by nothing
     here, but costs no memory either.
     """
 
-    def __init__(self, quota: Quota, *, most: int = 4096) -> None:
+    def __init__(self, quota: Quota, *, limit: int = 4096) -> None:
         """Start full."""
         self._quota = quota
-        self._most = most
+        self._limit = limit
         self._deliveries: Pacer | None = None
         self._refusals: OrderedDict[str, Pacer] = OrderedDict()
 
@@ -81,7 +81,7 @@ class Quotas:
             return 0.0
         pacer = self._refusals.pop(whose, None) or _per_minute(self._quota.refusals_per_minute, now)
         self._refusals[whose] = pacer
-        if len(self._refusals) > self._most:
+        if len(self._refusals) > self._limit:
             self._refusals.popitem(last=False)
         return _take(pacer, now)
 

@@ -77,7 +77,7 @@ class Api:
                 "loaded_at": views.instant(self._secrets().loaded_at),
                 "problems": [str(problem) for problem in self._secrets().problems],
             },
-            "key_sets": [one._asdict() | {"loaded_at": views.instant(one.loaded_at)} for one in self._key_sets()],
+            "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
             "waiting": {
                 str(name): {"count": count, "oldest": views.instant(oldest)}
@@ -99,24 +99,24 @@ class Api:
 
     def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
-        wanted, most = _page(query, browsing.DELIVERY_FILTERS)
+        wanted, limit = _page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
-        found = self._inbox.read(browsing.deliveries, wanted=wanted, most=most)
-        return {"deliveries": [views.delivery(one) for one in found], "next": _next(found, most)}
+        found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
+        return {"deliveries": [views.delivery(item) for item in found], "next": _next(found, limit)}
 
     def delivery(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one delivery with its triggers."""
         found = self._inbox.read(deliveries.get, path["id"])
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), most=_MOST)
-        return views.delivery(found, is_whole=True) | {"triggers": [views.trigger(one) for one in mine]}
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=_MOST)
+        return views.delivery(found, is_whole=True) | {"triggers": [views.trigger(item) for item in mine]}
 
     def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
-        wanted, most = _page(query, browsing.TRIGGER_FILTERS)
-        found = self._inbox.read(browsing.triggers, wanted=wanted, most=most)
-        return {"triggers": [views.trigger(one) for one in found], "next": _next(found, most)}
+        wanted, limit = _page(query, browsing.TRIGGER_FILTERS)
+        found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
+        return {"triggers": [views.trigger(item) for item in found], "next": _next(found, limit)}
 
     def trigger(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one trigger with its attempts."""
@@ -124,11 +124,11 @@ class Api:
         if found is None:
             raise NotThere(f"no trigger {path['id']}")
         tries = self._inbox.read(browsing.attempts, found.id)
-        return views.trigger(found, is_whole=True) | {"attempt_log": [views.attempt(one) for one in tries]}
+        return views.trigger(found, is_whole=True) | {"attempt_log": [views.attempt(item) for item in tries]}
 
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
-        return {"routes": [views.route(one) for one in self._mapping.current().routes]}
+        return {"routes": [views.route(item) for item in self._mapping.current().routes]}
 
     def explain(self, *, body: bytes, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
@@ -187,7 +187,7 @@ class Api:
 
     def _chosen(self, order: Mapping[str, Any]) -> list[str]:
         match order:
-            case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(one, str) for one in ids):
+            case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(item, str) for item in ids):
                 return ids
             case {"filter": dict(chosen), **rest} if "ids" not in rest:
                 filters = {str(name): str(value) for name, value in chosen.items()}
@@ -246,5 +246,5 @@ def _instant(name: str, text: str) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _next(found: list[Any], most: int) -> str | None:
-    return found[-1].id if len(found) == most else None
+def _next(found: list[Any], limit: int) -> str | None:
+    return found[-1].id if len(found) == limit else None

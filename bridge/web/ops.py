@@ -33,7 +33,7 @@ class Readiness:
         self._inbox = inbox
         self._is_serving = False
         self._checked_at = 0.0
-        self._trouble: str | None = None
+        self._problem: str | None = None
         self._lock = asyncio.Lock()
 
     def begin(self) -> None:
@@ -44,15 +44,15 @@ class Readiness:
         """The process is about to stop."""
         self._is_serving = False
 
-    async def trouble(self) -> str | None:
+    async def problem(self) -> str | None:
         """Return why not, or None."""
         if not self._is_serving:
             return "not serving"
         async with self._lock:
             if time.monotonic() - self._checked_at >= _CHECK_SECONDS:
-                self._trouble = await self._check()
+                self._problem = await self._check()
                 self._checked_at = time.monotonic()
-        return self._trouble
+        return self._problem
 
     async def _check(self) -> str | None:
         try:
@@ -89,10 +89,10 @@ class PublicApp:
         return True
 
     async def _readyz(self, _: Request) -> Response:
-        trouble = await self._readiness.trouble()
-        if trouble is None:
+        problem = await self._readiness.problem()
+        if problem is None:
             return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready", "why": trouble}, status_code=503)
+        return JSONResponse({"status": "not ready", "why": problem}, status_code=503)
 
     async def _livez(self, _: Request) -> Response:
         """Answer 503 when a restart is the only help; the log names the loop, the answer does not."""

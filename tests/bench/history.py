@@ -152,7 +152,7 @@ def _claims_per_second(url: str) -> float:
         ]
         inbox.write(settle_routing, routings, now=now)
         done, began = 0, time.monotonic()
-        while claims := claim(inbox, now=now + timedelta(seconds=1), most=_AT_ONCE):
+        while claims := claim(inbox, now=now + timedelta(seconds=1), limit=_AT_ONCE):
             for claimed in claims:
                 assert inbox.write(triggers.settle, claimed, settlement(), attempt())
             done += len(claims)

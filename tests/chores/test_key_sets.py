@@ -128,8 +128,8 @@ def test_before_the_first_set_everything_waits_and_nobody_hurries_it(fetched: Fe
     """Down at the start: tries after 1, 2, 4, 8 and then every 15 seconds, whoever asks; then an hour."""
     provider.status = 500
     pauses = [fetched.set.refresh() for _ in range(6)]
-    for pause, most in zip(pauses, (1, 2, 4, 8, 15, 15), strict=True):
-        assert 0.9 * most <= pause <= most
+    for pause, limit in zip(pauses, (1, 2, 4, 8, 15, 15), strict=True):
+        assert 0.9 * limit <= pause <= limit
     assert fetched.set.is_expected()
     provider.status = 200
     assert 0.9 * EVERY_SECONDS <= fetched.set.refresh() <= EVERY_SECONDS

@@ -48,19 +48,19 @@ def test_check_lists_what_a_key_set_holds(place: Place, provider: JwksServer) ->
     assert "\x1b" not in done.out
 
 
-@pytest.mark.parametrize("trouble", ["down", "status", "nonsense", "unfit"])
-def test_a_key_set_that_cannot_be_had(place: Place, provider: JwksServer, trouble: str) -> None:
+@pytest.mark.parametrize("problem", ["down", "status", "nonsense", "unfit"])
+def test_a_key_set_that_cannot_be_had(place: Place, provider: JwksServer, problem: str) -> None:
     """`check` warns, since `serve` starts all the same; `keys check` says the same and exits with 1."""
     url, words = {
         "down": (f"http://127.0.0.1:{free_port()}/keys", "cannot be reached"),
         "status": (provider.url, "the URL answers 503"),
         "nonsense": (provider.url, "no usable key set: it is no JSON object with a list `keys`"),
         "unfit": (provider.url, "none of its 1 keys can be used for RS256; 'elliptic': this is not an RSA key"),
-    }[trouble]
-    provider.status = 503 if trouble == "status" else 200
-    if trouble == "nonsense":
+    }[problem]
+    provider.status = 503 if problem == "status" else 200
+    if problem == "nonsense":
         provider.document = b"<html>"
-    elif trouble == "unfit":
+    elif problem == "unfit":
         provider.publishes(OTHER)
     done = configured(place, url).run("check")
     assert done.code == 0

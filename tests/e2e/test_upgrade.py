@@ -138,7 +138,7 @@ def _write_every_state(bridge: BridgeProcess, standin: Standin, planasonix: Jobs
     """Leave deliveries and triggers in every state; the event lets the call that is under way end."""
     gate = threading.Event()
 
-    def trouble(run: dict[str, Any]) -> Any:
+    def problem(run: dict[str, Any]) -> Any:
         event = run["conf"]["planasonix"]["event_id"]
         if event == "evt_busy":
             return 503, {"detail": "busy"}
@@ -147,7 +147,7 @@ def _write_every_state(bridge: BridgeProcess, standin: Standin, planasonix: Jobs
             raise Broken
         return None
 
-    standin.before = trouble
+    standin.before = problem
     planasonix.status = 503
     sent = [
         *(body(event=f"evt_{number}") for number in range(4)),

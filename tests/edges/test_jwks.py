@@ -33,7 +33,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return self_signed(tmp_path_factory.mktemp("tls") / "both.pem")
 
 
-def trouble(url: str, *, seconds: float = 5.0, ca_file: str | None = None) -> str:
+def problem(url: str, *, seconds: float = 5.0, ca_file: str | None = None) -> str:
     """Return why a set cannot be had."""
     key = Key("tenant", jwks=JwksUrl(url, ca_file), algorithm="RS256")
     with pytest.raises(KeysUnavailable) as caught:
@@ -56,7 +56,7 @@ def test_redirects_are_not_followed(provider: JwksServer, status: int) -> None:
     with JwksServer() as elsewhere:
         elsewhere.publishes(PAIR)
         provider.status, provider.headers = status, {"Location": elsewhere.url}
-        assert "no redirect is followed" in trouble(provider.url)
+        assert "no redirect is followed" in problem(provider.url)
         assert elsewhere.fetches == 0
 
 
@@ -64,7 +64,7 @@ def test_redirects_are_not_followed(provider: JwksServer, status: int) -> None:
 def test_any_other_status_is_told(provider: JwksServer, status: int) -> None:
     """The body beside it is not looked at."""
     provider.status = status
-    assert trouble(provider.url) == f"the URL answers {status}"
+    assert problem(provider.url) == f"the URL answers {status}"
 
 
 @pytest.mark.parametrize("has_length", [True, False])
@@ -74,9 +74,9 @@ def test_a_huge_document_is_not_read(provider: JwksServer, has_length: bool) -> 
     provider.document = b" " * (MOST_BYTES - len(provider.document)) + provider.document
     assert len(fetch(JwksUrl(provider.url))) == MOST_BYTES
     provider.document += b" "
-    assert "more than 65536 bytes" in trouble(provider.url)
+    assert "more than 65536 bytes" in problem(provider.url)
     provider.document = b" " * 50_000_000
-    assert "more than 65536 bytes" in trouble(provider.url)
+    assert "more than 65536 bytes" in problem(provider.url)
 
 
 def test_packed_documents_are_not_unpacked(provider: JwksServer) -> None:
@@ -85,33 +85,33 @@ def test_packed_documents_are_not_unpacked(provider: JwksServer) -> None:
 
     provider.headers |= {"Content-Encoding": "gzip"}
     provider.document = gzip.compress(b" " * 50_000_000)
-    assert "no JSON object" in trouble(provider.url)
+    assert "no JSON object" in problem(provider.url)
 
 
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_trickle_ends_at_the_deadline(provider: JwksServer, has_length: bool) -> None:
     """Byte by byte, in head and body: no single wait is too long, the whole is."""
     provider.has_length, provider.trickle_seconds = has_length, 0.02
-    assert "no whole answer within 0.5 s" in trouble(provider.url, seconds=0.5)
+    assert "no whole answer within 0.5 s" in problem(provider.url, seconds=0.5)
 
 
 def test_a_document_cut_off_at_the_deadline_is_not_believed(provider: JwksServer) -> None:
     """Without a length the end of the connection ends the document: one that we ended ourselves is none."""
     provider.has_length, provider.trickle_seconds, provider.headers = False, 0.02, {}
     provider.document = provider.document + b" " * 60_000
-    assert "no whole answer" in trouble(provider.url, seconds=1)
+    assert "no whole answer" in problem(provider.url, seconds=1)
 
 
 def test_silence_ends_at_the_deadline(provider: JwksServer) -> None:
     """Connected, and then nothing."""
     provider.pause_seconds = 5
-    assert "no whole answer within 0.3 s" in trouble(provider.url, seconds=0.3)
+    assert "no whole answer within 0.3 s" in problem(provider.url, seconds=0.3)
 
 
 def test_nobody_there() -> None:
     """The sentence says why, for whoever has to call the network people."""
-    assert "cannot be reached: [Errno 111]" in trouble(f"http://127.0.0.1:{free_port()}/jwks.json")
-    assert "cannot be reached" in trouble("https://no-such-host.invalid/jwks.json")
+    assert "cannot be reached: [Errno 111]" in problem(f"http://127.0.0.1:{free_port()}/jwks.json")
+    assert "cannot be reached" in problem("https://no-such-host.invalid/jwks.json")
 
 
 @pytest.mark.parametrize("words", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}"])
@@ -127,7 +127,7 @@ def test_an_answer_that_is_none(words: bytes) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert "the URL cannot be read: RemoteProtocolError" in trouble(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        assert "the URL cannot be read: RemoteProtocolError" in problem(f"http://127.0.0.1:{server.getsockname()[1]}/")
         thread.join()
 
 
@@ -137,9 +137,9 @@ def test_tls_is_verified(certificate: Path, tmp_path: Path) -> None:
         provider.publishes(PAIR)
         key = Key("tenant", jwks=JwksUrl(provider.url, str(certificate)), algorithm="RS256")
         assert list(load(key).keys) == ["one"]
-        assert "certificate verify failed" in trouble(provider.url)
+        assert "certificate verify failed" in problem(provider.url)
         assert provider.fetches == 1
-    assert "cannot be read: FileNotFoundError" in trouble("https://127.0.0.1/", ca_file=str(tmp_path / "gone"))
+    assert "cannot be read: FileNotFoundError" in problem("https://127.0.0.1/", ca_file=str(tmp_path / "gone"))
 
 
 def test_a_proxy_of_the_environment_is_not_asked_about_loopback(
@@ -161,7 +161,7 @@ def test_no_thread_and_no_socket_is_left(provider: JwksServer) -> None:
     before = threading.active_count()
     for _ in range(5):
         fetch(JwksUrl(provider.url))
-        trouble(f"http://127.0.0.1:{free_port()}/")
+        problem(f"http://127.0.0.1:{free_port()}/")
     deadline = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)

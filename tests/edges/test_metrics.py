@@ -56,8 +56,8 @@ def test_nothing_that_can_be_counted_makes_a_new_series(metrics: Metrics) -> Non
     for route, state in product(["orders", "gone", "stock"], TriggerState):
         for reason in labels.FAILURES:
             metrics.count_ended(route, state, reason)
-    for trouble in (*labels.TROUBLES, None):
-        metrics.observe_airflow("default", trouble)
+    for problem in (*labels.TROUBLES, None):
+        metrics.observe_airflow("default", problem)
     held = [Waiting(TriggerState.HELD, 1, NOW, airflow="default", reason=reason) for reason in labels.HELD]
     strangers = [Waiting(DeliveryState.RECEIVED, 2, NOW, source="gone"), Waiting(TriggerState.PENDING, 3, NOW)]
     metrics.observe_backlog([*held, *strangers[1:]], NOW)
@@ -146,10 +146,10 @@ def test_what_waits_is_told_by_place_and_forgotten_when_it_is_gone(metrics: Metr
 
 def test_an_airflow_has_one_trouble_at_a_time(metrics: Metrics) -> None:
     """The reason that was goes when another comes; none is left when it is back."""
-    for trouble in (Reason.AIRFLOW_DOWN, Reason.AIRFLOW_UNAUTHORIZED):
-        metrics.observe_airflow("default", trouble)
+    for problem in (Reason.AIRFLOW_DOWN, Reason.AIRFLOW_UNAUTHORIZED):
+        metrics.observe_airflow("default", problem)
         told = {name[1]: amount for name, amount in samples(metrics).items() if name[0] == "bridge_airflow_trouble"}
-        assert [dict(one)["reason"] for one, amount in told.items() if amount] == [str(trouble)]
+        assert [dict(one)["reason"] for one, amount in told.items() if amount] == [str(problem)]
         assert value(metrics, "airflow_unavailable", airflow="default") == 1
     metrics.observe_airflow("default", None)
     assert value(metrics, "airflow_unavailable", airflow="default") == 0

@@ -273,23 +273,23 @@ class Counted:
     """Counts the calls under way, each held for a moment."""
 
     def __init__(self) -> None:
-        self.most = 0
+        self.limit = 0
         self._now = 0
         self._lock = threading.Lock()
 
     def __call__(self, _: dict[str, Any]) -> Answer | None:
         with self._lock:
             self._now += 1
-            self.most = max(self.most, self._now)
+            self.limit = max(self.limit, self._now)
         time.sleep(0.03)
         with self._lock:
             self._now -= 1
         return None
 
 
-@pytest.mark.parametrize(("concurrency", "route", "most"), [(1, None, 1), (3, None, 3), (4, 1, 1), (4, 2, 2)])
+@pytest.mark.parametrize(("concurrency", "route", "limit"), [(1, None, 1), (3, None, 3), (4, 1, 1), (4, 2, 2)])
 def test_calls_under_way_are_bounded(
-    make: Make, standin: Standin, concurrency: int, route: int | None, most: int
+    make: Make, standin: Standin, concurrency: int, route: int | None, limit: int
 ) -> None:
     """By the Airflow's limit and by the route's; all triggers fire in the end, each once."""
     counted = Counted()
@@ -299,7 +299,7 @@ def test_calls_under_way_are_bounded(
     firing.start()
     for id_ in ids:
         firing.wait(id_)
-    assert counted.most <= most
+    assert counted.limit <= limit
     assert (len(standin.runs()), standin.posts()) == (12, 12)
     wait_for(lambda: not firing.lane.under_way)
 
@@ -449,9 +449,9 @@ def test_one_hundred_triggers_are_one_hundred_runs(make: Make, standin: Standin)
 def test_trouble_is_news_once() -> None:
     """A lane tells when its Airflow's trouble is new, or another one."""
     lane = Lane(AirflowTarget("default", "http://127.0.0.1:1"), Airflow(AirflowTarget("default", "x")), now=0.0)
-    assert lane.trouble(TargetDown(), 0.0)
-    assert not lane.trouble(TargetDown(), 1.0)
-    assert lane.trouble(TargetDown(Reason.THROTTLED), 2.0)
+    assert lane.problem(TargetDown(), 0.0)
+    assert not lane.problem(TargetDown(), 1.0)
+    assert lane.problem(TargetDown(Reason.THROTTLED), 2.0)
     assert lane.room(3.0) == 0
 
 

@@ -87,7 +87,7 @@ class Routing:
     def triggers(self, delivery_id: str) -> list[Trigger]:
         """Return the triggers of a delivery, oldest first."""
         wanted = browsing.Filter(delivery_id=delivery_id)
-        return self.inbox.read(browsing.triggers, wanted=wanted, most=100)[::-1]
+        return self.inbox.read(browsing.triggers, wanted=wanted, limit=100)[::-1]
 
     def settled(self, delivery_id: str) -> Delivery:
         """Wait until a delivery does not wait for routing any more."""
@@ -314,7 +314,7 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
     wait_for(lambda: len(api.asked) == 1)
     routing.router._lookups._threads.shutdown(wait=True)
     assert routing.route(after=899) == 0
-    assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), most=9)) == 1
+    assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), limit=9)) == 1
 
 
 def test_an_api_that_is_gone_for_a_day_is_given_up(inbox: Inbox, make: Make, api: JobsApi) -> None:
@@ -357,7 +357,7 @@ def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: I
     wait_for(lambda: routing.router._lookups._threads._work_queue.qsize() == 0 or not stopping.is_alive())
     api.gate.set()
     stopping.join()
-    waiting = inbox.read(deliveries.due, now=routing.now, most=9)
+    waiting = inbox.read(deliveries.due, now=routing.now, limit=9)
     assert sorted(one.id for one in waiting) == sorted(ids[4:])
 
 
@@ -370,8 +370,8 @@ def test_a_look_up_under_way_is_nobody_elses_and_a_dead_ones_is_due_after_a_leas
     id_ = stored(inbox, body=body())
     routing.route()
     routing.route(after=20)
-    assert inbox.read(deliveries.due, now=routing.now + timedelta(seconds=29), most=9) == []
-    assert [one.id for one in inbox.read(deliveries.due, now=routing.now + timedelta(seconds=31), most=9)] == [id_]
+    assert inbox.read(deliveries.due, now=routing.now + timedelta(seconds=29), limit=9) == []
+    assert [one.id for one in inbox.read(deliveries.due, now=routing.now + timedelta(seconds=31), limit=9)] == [id_]
     api.gate.set()
 
 

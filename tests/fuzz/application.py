@@ -185,7 +185,7 @@ def _is_answered(protocol: Any, connection: _Connection) -> bool:
 def _forget(connection: Any) -> None:
     connection.exec_driver_sql("DELETE FROM attempts")
     connection.exec_driver_sql("DELETE FROM triggers")
-    prune(connection, before=datetime.now(UTC) + timedelta(days=1), most=10_000)
+    prune(connection, before=datetime.now(UTC) + timedelta(days=1), limit=10_000)
 
 
 def _request(data: bytes) -> tuple[bytes, bool]:

@@ -12,17 +12,17 @@ def nothing(_: str, __: int, ___: float) -> list[float]:
 
 
 @given(st.lists(st.floats(0, 3000), min_size=1, max_size=60), st.integers(1, 5))
-def test_never_more_in_any_hour(pauses: list[float], most: int) -> None:
+def test_never_more_in_any_hour(pauses: list[float], limit: int) -> None:
     """However the triggers come: `most + 1` starts always span an hour, in order, none before its trigger."""
     ceilings, now, starts = Ceilings(nothing), 0.0, []
     for pause in pauses:
         now += pause
-        starts.append(ceilings.take("a", most, now))
+        starts.append(ceilings.take("a", limit, now))
         assert starts[-1].at >= now
         assert starts[-1].is_later == (starts[-1].at > now)
     at = [start.at for start in starts]
     assert at == sorted(at)
-    assert all(later - earlier > HOUR_SECONDS - 1e-6 for earlier, later in zip(at, at[most:], strict=False))
+    assert all(later - earlier > HOUR_SECONDS - 1e-6 for earlier, later in zip(at, at[limit:], strict=False))
 
 
 def test_below_the_ceiling_nothing_waits() -> None:
@@ -39,7 +39,7 @@ def test_routes_do_not_share_a_ceiling() -> None:
 
 def test_what_was_before_this_process_counts() -> None:
     """A restart does not open the door anew."""
-    ceilings = Ceilings(lambda _, most, now: [now - 60, now - 1800, now + 500][:most])
+    ceilings = Ceilings(lambda _, limit, now: [now - 60, now - 1800, now + 500][:limit])
     assert ceilings.take("a", 3, 10_000.0).at == 10_000.0 - 1800 + HOUR_SECONDS
 
 

@@ -105,7 +105,7 @@ def test_refusals_are_counted_by_site() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "values", "trouble"),
+    ("peer", "values", "problem"),
     [
         (SENDER, [], None),
         (PROXY, [SENDER], None),
@@ -117,9 +117,9 @@ def test_refusals_are_counted_by_site() -> None:
         (None, [], Reason.ADDRESS_NOT_ALLOWED),
     ],
 )
-def test_an_allow_list_looks_at_the_real_peer(peer: str | None, values: list[str], trouble: Reason | None) -> None:
+def test_an_allow_list_looks_at_the_real_peer(peer: str | None, values: list[str], problem: Reason | None) -> None:
     """security.md, Admin side: X-Forwarded-* only from listed proxies."""
-    assert Origin((ip_network("203.0.113.0/24"),)).trouble(PROXIES, peer, named(*values)) is trouble
+    assert Origin((ip_network("203.0.113.0/24"),)).problem(PROXIES, peer, named(*values)) is problem
 
 
 @pytest.mark.parametrize(
@@ -142,5 +142,5 @@ def test_a_client_certificate_is_believed_from_a_listed_proxy(
 ) -> None:
     """Once, exactly, and from nobody else."""
     origin = Origin((), b"x-ssl-client-s-dn", frozenset({b"CN=planasonix"}))
-    found = origin.trouble(PROXIES, peer, named(*values, header=b"x-ssl-client-s-dn"))
+    found = origin.problem(PROXIES, peer, named(*values, header=b"x-ssl-client-s-dn"))
     assert found is (None if is_right else Reason.CERTIFICATE_NOT_ALLOWED)

@@ -88,7 +88,7 @@ def test_every_address_has_its_own_refusals() -> None:
 
 def test_the_table_of_addresses_is_bounded() -> None:
     """The latest ones are remembered; the others are forgotten, and who comes often is not."""
-    quotas = Quotas(Quota(refusals_per_minute=1), most=100)
+    quotas = Quotas(Quota(refusals_per_minute=1), limit=100)
     quotas.take_refusal("often", 0.0)
     for number in range(10_000):
         quotas.take_refusal(f"once {number}", 0.0)

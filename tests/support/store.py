@@ -166,10 +166,10 @@ def add(inbox: Inbox, delivery_id: str, *, now: datetime = NOW, **more: Any) -> 
     return new.id
 
 
-def claim(inbox: Inbox, *, now: datetime = NOW, most: int = 10, seconds: float = 30, **more: Any) -> list[Claimed]:
+def claim(inbox: Inbox, *, now: datetime = NOW, limit: int = 10, seconds: float = 30, **more: Any) -> list[Claimed]:
     """Claim what is due, under a token that tells the moment."""
     options: dict[str, Any] = {"airflow": "default", "full": (), "token": f"token-{time.monotonic_ns()}"}
-    return inbox.write(triggers.claim, now=now, until=now + timedelta(seconds=seconds), most=most, **options | more)
+    return inbox.write(triggers.claim, now=now, until=now + timedelta(seconds=seconds), limit=limit, **options | more)
 
 
 def attempt(number: int = 1, *, outcome: str = "started") -> Attempt:

@@ -19,7 +19,7 @@ class Connection:
 
 def full(*guests: Connection) -> Crowd:
     """Return a crowd that these fill."""
-    crowd = Crowd(most=len(guests), most_bytes=100)
+    crowd = Crowd(limit=len(guests), most_bytes=100)
     for guest in guests:
         assert crowd.enter(guest)
     return crowd

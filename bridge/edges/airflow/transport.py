@@ -116,7 +116,7 @@ class Transport:
         """Open nothing yet."""
         self._target = target
         # An answer echoes the conf, and Airflow 2 writes what is not ASCII up to three times as long.
-        self._most = max(_MEBIBYTE, 4 * target.max_conf_bytes)
+        self._limit = max(_MEBIBYTE, 4 * target.max_conf_bytes)
         configuration = Configuration(host=target.url)
         # Attributes, as the constructor's keywords differ between the client's versions.
         configuration.retries = False
@@ -164,11 +164,11 @@ class Transport:
             _request_timeout=timeouts,
         ).response
         try:
-            read = _read(response, self._most)
+            read = _read(response, self._limit)
         except BaseException:
             response.close()  # else the connection would be used again with half an answer in it
             raise
-        is_cut = len(read) > self._most
+        is_cut = len(read) > self._limit
         if is_cut:
             response.close()
         response.release_conn()
@@ -177,11 +177,11 @@ class Transport:
         return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
 
 
-def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
-    """Read a body, but not much more than `most` bytes of it."""
+def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+    """Read a body, but not much more than `limit` bytes of it."""
     parts: list[bytes] = []
     length = 0
-    while length <= most and (part := response.read(_CHUNK)):
+    while length <= limit and (part := response.read(_CHUNK)):
         parts.append(part)
         length += len(part)
     return b"".join(parts)
@@ -223,10 +223,10 @@ def _causes(error: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            waiting += [getattr(one, "reason", None), *one.args, one.__cause__, one.__context__]
+        item = waiting.pop(0)
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            waiting += [getattr(item, "reason", None), *item.args, item.__cause__, item.__context__]
     return found
 
 

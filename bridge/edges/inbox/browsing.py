@@ -75,14 +75,14 @@ DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "
 TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
 
 
-def deliveries(connection: Connection, *, wanted: Filter, most: int) -> list[Delivery]:
+def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[Delivery]:
     """Return a page of deliveries, newest first."""
-    question, values = statement(connection, wanted=wanted, most=most)
+    question, values = statement(connection, wanted=wanted, limit=limit)
     ring = ring_of(connection)
     return [delivery(row, ring) for row in connection.execute(question, values).mappings()]
 
 
-def statement(connection: Connection, *, wanted: Filter, most: int) -> tuple[TextClause, dict[str, Any]]:
+def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
     """Return the statement that asks for a page of deliveries, and its values."""
     where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
     lists: list[Any] = []
@@ -90,16 +90,16 @@ def statement(connection: Connection, *, wanted: Filter, most: int) -> tuple[Tex
         where += f" AND {_OF_KEYS_SHARED if is_shared(connection) else _OF_KEYS}"
         values["keys"] = [dedup_key(source, wanted.event_id, b"") for source in wanted.among]
         lists = [a_list("keys", LargeBinary())]
-    page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :most")  # noqa: S608
-    return page.bindparams(*lists), values | {"most": most}
+    page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
+    return page.bindparams(*lists), values | {"limit": limit}
 
 
-def triggers(connection: Connection, *, wanted: Filter, most: int) -> list[Trigger]:
+def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trigger]:
     """Return a page of triggers, newest first."""
     where, values = _where(wanted, TRIGGER_FILTERS, "trg")
-    statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :most"  # noqa: S608
+    statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :limit"  # noqa: S608
     ring = ring_of(connection)
-    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"most": most}).mappings()]
+    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"limit": limit}).mappings()]
 
 
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:
@@ -182,15 +182,15 @@ def last_deliveries(connection: Connection) -> dict[str, datetime]:
     return {source: instant(received_at) for source, received_at in connection.execute(statement)}
 
 
-def keys_used(connection: Connection, *, since: datetime, until: datetime, most: int) -> set[tuple[str, str]]:
-    """Return source and key of those that signed webhooks of a time, by the latest `most` of them."""
-    values = {"since": first_id(microseconds(since)), "until": first_id(microseconds(until)), "most": most}
+def keys_used(connection: Connection, *, since: datetime, until: datetime, limit: int) -> set[tuple[str, str]]:
+    """Return source and key of those that signed webhooks of a time, by the latest `limit` of them."""
+    values = {"since": first_id(microseconds(since)), "until": first_id(microseconds(until)), "limit": limit}
     return {(row.source, row.key_id) for row in connection.execute(_KEYS_USED, values)}
 
 
 _KEYS_USED = text(
     "SELECT DISTINCT source, key_id FROM (SELECT source, key_id FROM deliveries"
-    " WHERE id >= :since AND id < :until ORDER BY id DESC LIMIT :most) AS latest"
+    " WHERE id >= :since AND id < :until ORDER BY id DESC LIMIT :limit) AS latest"
 )
 
 

@@ -20,7 +20,7 @@ from bridge.words.reasons import Reason
 # The literal state lets the databases use the partial index `deliveries_waiting`.
 _DUE = text(
     f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE state = 'received' AND due_at <= :now"  # noqa: S608
-    f" AND (id & {NODES - 1} = :node OR due_at <= :others) ORDER BY due_at LIMIT :most"
+    f" AND (id & {NODES - 1} = :node OR due_at <= :others) ORDER BY due_at LIMIT :limit"
 )
 _OTHERS = timedelta(seconds=2)
 _GET = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = :id")  # noqa: S608
@@ -77,8 +77,8 @@ class Postponed:
     is_lookup: bool
 
 
-def due(connection: Connection, *, now: datetime, most: int, node: int | None = None) -> list[Delivery]:
-    """Return what waits for routing, oldest first; fewer than `most` when the bodies are large.
+def due(connection: Connection, *, now: datetime, limit: int, node: int | None = None) -> list[Delivery]:
+    """Return what waits for routing, oldest first; fewer than `limit` when the bodies are large.
 
     `node` is the mark of this process in the ids that it makes. What another replica has taken in is left to it for a
     moment: then both would plan it, although only one can store the plan. None: there is no other.
@@ -89,7 +89,7 @@ def due(connection: Connection, *, now: datetime, most: int, node: int | None = 
     ring = ring_of(connection)
     waiting: list[Delivery] = []
     size = 0
-    with connection.execute(_DUE, {**values, "most": most}, execution_options=options) as rows:
+    with connection.execute(_DUE, {**values, "limit": limit}, execution_options=options) as rows:
         for row in rows.mappings():
             waiting.append(delivery(row, ring))
             size += len(waiting[-1].body)

@@ -59,7 +59,7 @@ def find(connection: Connection, *, source: str, event_id: str) -> Found:
         delivery = deliveries.get(connection, event_id)
     else:
         wanted = browsing.Filter(event_id=event_id, source=source, among=(source,))
-        delivery = next(iter(browsing.deliveries(connection, wanted=wanted, most=1)), None)
+        delivery = next(iter(browsing.deliveries(connection, wanted=wanted, limit=1)), None)
     found = None
     if delivery is not None and delivery.source == source:
         found = _look(connection, number(delivery.id, "dlv"))

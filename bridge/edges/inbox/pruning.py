@@ -12,7 +12,7 @@ from bridge.edges.inbox.rows import microseconds
 _OLD = (
     "SELECT id FROM deliveries WHERE id < :before AND state <> 'received'{folded} AND NOT EXISTS"
     " (SELECT 1 FROM triggers WHERE delivery_id = deliveries.id AND state IN ('pending','held','firing'))"
-    " ORDER BY id LIMIT :most{lock}"
+    " ORDER BY id LIMIT :limit{lock}"
 )
 _FOUND = Pair(
     sqlite=text(_OLD.format(folded=" AND id <= (SELECT upto FROM folded)", lock="")),
@@ -29,12 +29,12 @@ _KEYS = text(
 _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 
 
-def prune(connection: Connection, *, before: datetime, most: int) -> int:
-    """Delete up to `most` deliveries received before an instant, with their triggers and attempts.
+def prune(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` deliveries received before an instant, with their triggers and attempts.
 
     Whatever still waits stays, however old. Returns how many deliveries went.
     """
-    values = {"before": first_id(microseconds(before)), "most": most}
+    values = {"before": first_id(microseconds(before)), "limit": limit}
     ids = [row[0] for row in connection.execute(_FOUND.on(connection), values)]
     if ids:
         keys = () if is_shared(connection) else (_KEYS,)

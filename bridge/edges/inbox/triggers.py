@@ -48,7 +48,7 @@ _CLAIM = locking(
     f" WHERE id IN {{chosen}} RETURNING {TRIGGER_COLUMNS}",
     a_list("full", Text()),
     chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held')"
-    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :most",
+    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :limit",
 )
 _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
 _SETTLE = text(
@@ -70,7 +70,7 @@ _TAKE_OVER_ALL = text(
 _HOLD = locking(
     "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN {chosen}",
     chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending'"
-    " LIMIT :most",
+    " LIMIT :limit",
 )
 _HOLD_STRAYS = locking(
     "UPDATE triggers SET state = 'held', reason = 'unknown_airflow', detail = NULL WHERE id IN {chosen}",
@@ -81,7 +81,7 @@ _HOLD_STRAYS = locking(
 # Read once per route and process; ids grow with time, so that history is not read.
 _STARTS = text(
     "SELECT due_at FROM triggers WHERE id >= :oldest AND route = :route AND state <> 'cancelled' AND state <> 'failed'"
-    " AND due_at > :since AND due_at < :never ORDER BY due_at DESC LIMIT :most"
+    " AND due_at > :since AND due_at < :never ORDER BY due_at DESC LIMIT :limit"
 )
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
@@ -166,10 +166,10 @@ def claim(
     now: datetime,
     until: datetime,
     token: str,
-    most: int,
+    limit: int,
     full: Collection[str],
 ) -> list[Claimed]:
-    """Lease up to `most` due triggers of one Airflow, oldest first, and count the attempt.
+    """Lease up to `limit` due triggers of one Airflow, oldest first, and count the attempt.
 
     `full` are routes that may start no more now; theirs are left out.
     """
@@ -178,19 +178,19 @@ def claim(
         "now": microseconds(now),
         "until": microseconds(until),
         "token": token,
-        "most": most,
+        "limit": limit,
         "full": list(full),
     }
     ring = ring_of(connection)
     rows = connection.execute(_CLAIM.on(connection), parameters).mappings().all()
     claimed = [Claimed(trigger(row, ring), token) for row in rows]
-    return sorted(claimed, key=lambda one: one.trigger.due_at)  # RETURNING keeps no order
+    return sorted(claimed, key=lambda item: item.trigger.due_at)  # RETURNING keeps no order
 
 
 def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until: datetime) -> int:
     """Lengthen leases given as (trigger id, token); returns how many were still ours."""
     parameters = [{"id": number(id_, "trg"), "token": token, "until": microseconds(until)} for id_, token in leases]
-    return sum(connection.execute(_RENEW, one).rowcount for one in parameters)
+    return sum(connection.execute(_RENEW, item).rowcount for item in parameters)
 
 
 def settle(connection: Connection, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> bool:
@@ -255,9 +255,9 @@ def take_over_all(connection: Connection) -> int:
     return connection.execute(_TAKE_OVER_ALL).rowcount
 
 
-def hold(connection: Connection, *, airflow: str, reason: Reason, most: int) -> int:
+def hold(connection: Connection, *, airflow: str, reason: Reason, limit: int) -> int:
     """Show what waits for an Airflow that is down as `held`; returns how many were moved."""
-    return connection.execute(_HOLD.on(connection), {"airflow": airflow, "reason": reason, "most": most}).rowcount
+    return connection.execute(_HOLD.on(connection), {"airflow": airflow, "reason": reason, "limit": limit}).rowcount
 
 
 def hold_strays(connection: Connection, *, airflows: Collection[str]) -> int:
@@ -272,15 +272,15 @@ def asked_at(trigger: Trigger) -> datetime:
 
 
 def recent_starts(
-    connection: Connection, *, route: str, since: datetime, oldest: datetime, most: int
+    connection: Connection, *, route: str, since: datetime, oldest: datetime, limit: int
 ) -> list[datetime]:
-    """Return when a route's triggers made after `oldest` started or will, the latest `most` that are after `since`."""
+    """Return when a route's triggers made after `oldest` started or will, the latest `limit` that are after `since`."""
     parameters = {
         "route": route,
         "since": microseconds(since),
         "oldest": first_id(microseconds(oldest)),
         "never": microseconds(NEVER),
-        "most": most,
+        "limit": limit,
     }
     return [instant(row.due_at) for row in connection.execute(_STARTS, parameters)]
 

@@ -99,10 +99,10 @@ def count(connection: Connection) -> dict[str, Counter[str]]:
     return found
 
 
-def outdated(connection: Connection, *, table: str, after: int, most: int) -> tuple[list[int], int | None]:
-    """Look at the next `most` rows: those that are not sealed with the first key alone, and the last one seen."""
-    page = f"SELECT id, sealed_with FROM {table} WHERE id > :after ORDER BY id LIMIT :most"  # noqa: S608 - our own names
-    rows = connection.execute(text(page), {"after": after, "most": most}).all()
+def outdated(connection: Connection, *, table: str, after: int, limit: int) -> tuple[list[int], int | None]:
+    """Look at the next `limit` rows: those that are not sealed with the first key alone, and the last one seen."""
+    page = f"SELECT id, sealed_with FROM {table} WHERE id > :after ORDER BY id LIMIT :limit"  # noqa: S608 - our own names
+    rows = connection.execute(text(page), {"after": after, "limit": limit}).all()
     current = ring_of(connection).current
     return [row[0] for row in rows if row[1] != current], rows[-1][0] if rows else None
 
@@ -131,8 +131,8 @@ def _rewrite_one(connection: Connection, table: str, number: int) -> int:
     ring, columns = ring_of(connection), _COLUMNS[table]
     named = ("trigger_id", "number", *columns) if table == "attempts" else columns
     lock = " FOR UPDATE" if is_shared(connection) else ""
-    one = f"SELECT {', '.join(named)} FROM {table} WHERE id = :id{lock}"  # noqa: S608 - our own names
-    row = connection.execute(text(one), {"id": number}).mappings().first()
+    item = f"SELECT {', '.join(named)} FROM {table} WHERE id = :id{lock}"  # noqa: S608 - our own names
+    row = connection.execute(text(item), {"id": number}).mappings().first()
     if row is None:
         return 0
     name = attempt_row(row["trigger_id"], row["number"]) if table == "attempts" else number

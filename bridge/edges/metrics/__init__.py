@@ -221,15 +221,15 @@ class Metrics:
         )
         ages = dict.fromkeys(amounts, 0.0)
         held = dict.fromkeys(map(str, labels.HELD), 0)
-        for one in waiting:
+        for item in waiting:
             # What is no longer configured is told without its name: labels stay a closed set.
-            source = one.source if one.source in self._sources else ""
-            place = (str(one.state), source, one.airflow if one.airflow in self._airflows else "")
-            amounts[place] = amounts.get(place, 0) + one.amount
+            source = item.source if item.source in self._sources else ""
+            place = (str(item.state), source, item.airflow if item.airflow in self._airflows else "")
+            amounts[place] = amounts.get(place, 0) + item.amount
             if now is not None:
-                ages[place] = max(ages.get(place, 0.0), (now - one.oldest_at).total_seconds())
-            if one.state is TriggerState.HELD and one.reason:
-                held[str(one.reason)] = held.get(str(one.reason), 0) + one.amount
+                ages[place] = max(ages.get(place, 0.0), (now - item.oldest_at).total_seconds())
+            if item.state is TriggerState.HELD and item.reason:
+                held[str(item.reason)] = held.get(str(item.reason), 0) + item.amount
         for place, amount in amounts.items():
             self.waiting.labels(*place).set(amount)
             self.oldest_seconds.labels(*place).set(ages[place])
@@ -256,8 +256,8 @@ class Metrics:
     def observe_airflow(self, airflow: str, reason: Reason | None) -> None:
         """Take over whether an Airflow is fired at, and if not, why."""
         self.airflow_unavailable.labels(airflow).set(reason is not None)
-        for one in {*labels.TROUBLES, reason} - {None}:
-            self.airflow_trouble.labels(airflow, str(one)).set(one is reason)
+        for item in {*labels.TROUBLES, reason} - {None}:
+            self.airflow_trouble.labels(airflow, str(item)).set(item is reason)
 
     def observe_mapping(self, *, digest: str, routes: Collection[str], loaded_at: datetime) -> None:
         """Take over which mapping is in use; the counts of routes that it no longer has end."""

@@ -71,7 +71,7 @@ class _Api(Entry):
 
 
 def _redaction(pointers: object) -> object:
-    if not isinstance(pointers, list) or not all(isinstance(one, str) for one in pointers):
+    if not isinstance(pointers, list) or not all(isinstance(item, str) for item in pointers):
         raise ValueError("give a list of JSON pointers, e.g. [/data/parameters/email]")
     return Redaction.of(pointers)
 

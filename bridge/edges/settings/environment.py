@@ -41,8 +41,8 @@ def _database_url(value: object) -> object:
 
 def _admin_token(value: object) -> object:
     if isinstance(value, str):
-        if trouble := check_secret(value):
-            raise ValueError(trouble)
+        if problem := check_secret(value):
+            raise ValueError(problem)
         return Secret(value)
     return value
 

@@ -129,8 +129,8 @@ class KeyForm(Entry):
     def _secret(self, preset: Preset) -> bytes:
         if self.algorithm not in (None, "HS256"):
             raise ValueError(f"{self.algorithm} needs a public key: list it under `public_keys`")
-        if trouble := check_secret(self._text):
-            raise ValueError(trouble)
+        if problem := check_secret(self._text):
+            raise ValueError(problem)
         if self.algorithm == "HS256" and len(self._text.encode()) < _MIN_HS256_BYTES:
             raise ValueError(f"a secret for HS256 has at least {_MIN_HS256_BYTES} bytes")
         if preset.algorithm is Algorithm.BEARER and not self._text.isascii():
@@ -212,8 +212,8 @@ class SignatureForm(Entry):
             raise ValueError("encoding base64url is for preset jwt")
         if preset.body == "detached" and self.model_fields_set & {"body_claim", "encoding", "audience", "issuer"}:
             raise ValueError("a detached token has no claims: body_claim, encoding, audience and issuer mean nothing")
-        if "signed_text" in preset.options and (trouble := check_layout(preset)):
-            raise ValueError(trouble)
+        if "signed_text" in preset.options and (problem := check_layout(preset)):
+            raise ValueError(problem)
         return self
 
     def _check_keys(self, preset: Preset) -> None:
@@ -226,7 +226,7 @@ class SignatureForm(Entry):
         if len({key.id for key in keys}) < len(keys):
             raise ValueError("two secrets have the same id")
         materials = [key.secret or key.public or (key.jwks, key.algorithm) for key in keys]
-        if any(one == other for place, one in enumerate(materials) for other in materials[:place]):
+        if any(item == other for place, item in enumerate(materials) for other in materials[:place]):
             raise ValueError("two ids name the same key")
 
     def _own_preset(self) -> Preset:

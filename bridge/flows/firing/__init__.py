@@ -151,7 +151,7 @@ class Dispatcher:
             now=self._clock(),
             until=self._clock() + self._lease,
             token=secrets.token_hex(8),
-            most=room,
+            limit=room,
             full=full,
         )
         with self._lock:
@@ -165,41 +165,41 @@ class Dispatcher:
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""
         reason = lane.breaker.reason or Reason.AIRFLOW_DOWN
-        self._inbox.write(triggers.hold, airflow=lane.name, reason=reason, most=_HOLD_BATCH)
+        self._inbox.write(triggers.hold, airflow=lane.name, reason=reason, limit=_HOLD_BATCH)
         if lane.breaker.may_probe(now) and not lane.is_probing:
             lane.is_probing = True
             self._pool.submit(self._probe, lane)
 
     def _probe(self, lane: Lane) -> None:
-        trouble: TargetDown | Misconfigured | None
+        problem: TargetDown | Misconfigured | None
         try:
-            trouble = lane.airflow.probe()
+            problem = lane.airflow.probe()
         except Exception:  # noqa: BLE001 - see below
             _log.exception("probe_failed", airflow=lane.name)
             self._metrics.failures.labels("probe").inc()
-            trouble = TargetDown(Reason.INTERNAL_ERROR)
+            problem = TargetDown(Reason.INTERNAL_ERROR)
         with self._lock:
             lane.is_probing = False
-            if trouble is None:
+            if problem is None:
                 lane.breaker.close()
-        if trouble is None:
+        if problem is None:
             self._metrics.observe_airflow(lane.name, None)
             _log.info("airflow_back", airflow=lane.name)
             self.wake()
         else:
-            self._note_trouble(lane, trouble)
+            self._note_trouble(lane, problem)
 
-    def _note_trouble(self, lane: Lane, trouble: TargetDown | Misconfigured) -> None:
+    def _note_trouble(self, lane: Lane, problem: TargetDown | Misconfigured) -> None:
         with self._lock:
-            is_news = lane.trouble(trouble, time.monotonic())
-        self._metrics.observe_airflow(lane.name, trouble.reason)
+            is_news = lane.problem(problem, time.monotonic())
+        self._metrics.observe_airflow(lane.name, problem.reason)
         if is_news:
             _log.error(
                 "airflow_unavailable",
                 airflow=lane.name,
-                reason=str(trouble.reason),
-                detail=trouble.detail,
-                next_step=trouble.reason.next_step,
+                reason=str(problem.reason),
+                detail=problem.detail,
+                next_step=problem.reason.next_step,
             )
 
     def _fire(self, lane: Lane, claimed: Claimed) -> None:

@@ -71,7 +71,7 @@ class Lane:
         self.called(claimed)
         self.under_way.pop((claimed.trigger.id, claimed.token), None)
 
-    def trouble(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
+    def problem(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
         """Open the breaker; True if it was closed before or opens for another reason (worth a log line)."""
         was = self.breaker.reason if self.breaker.is_open else None
         wait = outcome.wait_seconds if isinstance(outcome, TargetDown) else 0.0

@@ -111,7 +111,7 @@ class Router:
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""
         self._lookups.renew()
-        waiting = self._inbox.read(due, now=self._clock(), most=BATCH, node=self._inbox.node)
+        waiting = self._inbox.read(due, now=self._clock(), limit=BATCH, node=self._inbox.node)
         if waiting:
             self._route([(delivery, None if delivery.locked else self._plan(delivery)) for delivery in waiting])
         return len(waiting)
@@ -212,14 +212,14 @@ class Router:
         """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
         with self._lock:
             for planned in triggers:
-                most = planned.route.limits.max_per_hour
-                if most is not None and planned.state is TriggerState.PENDING:
-                    starts[planned.id] = self._ceilings.take(planned.route.name, most, now.timestamp())
+                limit = planned.route.limits.max_per_hour
+                if limit is not None and planned.state is TriggerState.PENDING:
+                    starts[planned.id] = self._ceilings.take(planned.route.name, limit, now.timestamp())
 
-    def _recall(self, route: str, most: int, now: float) -> list[float]:
+    def _recall(self, route: str, limit: int, now: float) -> list[float]:
         moment = datetime.fromtimestamp(now, UTC)
         since = moment - timedelta(seconds=HOUR_SECONDS)
-        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, most=most)
+        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, limit=limit)
         return [start.timestamp() for start in found]
 
     def _route_with_lookup(self, delivery: Delivery) -> None:

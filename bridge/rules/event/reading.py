@@ -47,7 +47,7 @@ def values(parts: Parts, *names: str) -> list[Any]:
     return [part[spelling] for part in parts for spelling in both if part.get(spelling) is not None]
 
 
-def one(parts: Parts, name: str, as_one: Callable[[object, str], str]) -> str | None:
+def item(parts: Parts, name: str, as_one: Callable[[object, str], str]) -> str | None:
     """Return the one value of a field that routes use; two different ones are a CONTRADICTION."""
     found = {as_one(value, name) for value in values(parts, name)}
     if len(found) > 1:
@@ -69,13 +69,13 @@ def first(parts: Parts, as_type: Callable[[object], Value | None], *names: str) 
 def facts(parts: Parts) -> dict[str, Any]:
     """Return the `Event` fields that a webhook body and an answer of the API spell in the same way."""
     return {
-        "pipeline_id": one(parts, "pipeline_id", grammar.as_id),
-        "pipeline_name": one(parts, "pipeline_name", grammar.as_name),
-        "connection_id": one(parts, "connection_id", grammar.as_id),
-        "run_id": one(parts, "run_id", grammar.as_id),
-        "job_id": one(parts, "job_id", grammar.as_id),
-        "backfill_id": one(parts, "backfill_id", grammar.as_id),
-        "environment": one(parts, "environment", grammar.as_name),
+        "pipeline_id": item(parts, "pipeline_id", grammar.as_id),
+        "pipeline_name": item(parts, "pipeline_name", grammar.as_name),
+        "connection_id": item(parts, "connection_id", grammar.as_id),
+        "run_id": item(parts, "run_id", grammar.as_id),
+        "job_id": item(parts, "job_id", grammar.as_id),
+        "backfill_id": item(parts, "backfill_id", grammar.as_id),
+        "environment": item(parts, "environment", grammar.as_name),
         "started_at": first(parts, grammar.as_instant, "started_at"),
         "finished_at": first(parts, grammar.as_instant, "finished_at", "ended_at"),
         "duration_seconds": first(parts, grammar.as_number, "duration_seconds", "summary.duration_seconds"),

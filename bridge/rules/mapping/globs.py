@@ -23,7 +23,7 @@ def mistake(pattern: str) -> str | None:
 
 def _backward_range(members: str) -> str | None:
     ranges = (found[0] for found in re.finditer(".-.", members, re.DOTALL))
-    return next((one for one in ranges if one[0] > one[2]), None)
+    return next((item for item in ranges if item[0] > item[2]), None)
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], object]:

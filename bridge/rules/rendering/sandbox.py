@@ -88,8 +88,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return result
 
 
-def weigh(value: Any, most: int) -> None:
-    """Raise unless a value is JSON and not larger than `most`; the work is bounded by `most`, not by the value."""
+def weigh(value: Any, limit: int) -> None:
+    """Raise unless a value is JSON and not larger than `limit`; the work is bounded by `limit`, not by the value."""
     waiting, size = [value], 0
     while waiting:
         item = waiting.pop()
@@ -103,8 +103,8 @@ def weigh(value: Any, most: int) -> None:
             waiting.extend(item)
         else:
             _require_scalar(item)
-        if size + len(waiting) > most:
-            raise SecurityError(f"the result is longer than {most}")
+        if size + len(waiting) > limit:
+            raise SecurityError(f"the result is longer than {limit}")
 
 
 def _require_scalar(value: Any) -> None:

@@ -37,12 +37,12 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What stands in a request's security headers; with `trouble`, stand-ins that cost the same to check."""
+    """What stands in a request's security headers; with `problem`, stand-ins that cost the same to check."""
 
     signatures: tuple[bytes, ...]
     timestamp: bytes = b"0"
     message_id: bytes = b""
-    trouble: Reason | None = None
+    problem: Reason | None = None
 
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -60,7 +60,7 @@ def make_reader(preset: Preset, *, version: bytes = b"v1") -> Reader:
     def read(headers: Headers) -> Reading:
         values, is_repeated = collect(headers, wanted)
         if any(value is None for name, value in zip(wanted, values, strict=True) if name):
-            return Reading(stand_in, trouble=Reason.SIGNATURE_MISSING)
+            return Reading(stand_in, problem=Reason.SIGNATURE_MISSING)
         found = None if is_repeated else _parse(preset, values[0] or b"", version, lengths)
         if found is not None:
             timestamp = found.timestamp if preset.grammar is Grammar.STRIPE else values[1] or b""
@@ -68,7 +68,7 @@ def make_reader(preset: Preset, *, version: bytes = b"v1") -> Reader:
             is_spelled = (not is_timed or is_timestamp(timestamp)) and (not wanted[2] or _is_id(values[2] or b""))
             if is_spelled:
                 return Reading(found.signatures, timestamp if is_timed else b"0", values[2] or b"")
-        return Reading(stand_in, trouble=Reason.SIGNATURE_MALFORMED)
+        return Reading(stand_in, problem=Reason.SIGNATURE_MALFORMED)
 
     return read
 

@@ -190,8 +190,8 @@ def check_layout(preset: Preset) -> str | None:
     """Return why a source's headers and signed text cannot be used together, as a sentence; None if they can."""
     if not preset.signature_header or not preset.signed_text:
         return f"preset {preset.name} needs signature_header and signed_text"
-    if trouble := _check_text(preset.signed_text):
-        return trouble
+    if problem := _check_text(preset.signed_text):
+        return problem
     for place, header in (("timestamp", preset.timestamp_header), ("id", preset.id_header)):
         if (f"{{{place}}}" in preset.signed_text) != (header is not None):
             return f"{place}_header and {{{place}}} in signed_text belong together: what is not signed proves nothing"

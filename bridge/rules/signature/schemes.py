@@ -57,8 +57,8 @@ class SchemeVerifier:
         found = self._read(headers)
         text = self._signed_text(found.timestamp, body, found.message_id)
         key = next((key for key, check in self._checks if check(text, found.signatures)), None)
-        if found.trouble or key is None:
-            raise Refused(found.trouble or Reason.SIGNATURE_MISMATCH)
+        if found.problem or key is None:
+            raise Refused(found.problem or Reason.SIGNATURE_MISMATCH)
         signed_at = int(found.timestamp) // self._ticks if self.preset.is_timed else None
         return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
 

@@ -123,7 +123,7 @@ class JwtVerifier(_TokenVerifier):
                 tries -= len(candidates)
                 if not candidates or kid is None:
                     unsure.append(key.id)
-            if any(_is_signed(scheme, token, one, str(key.algorithm)) for one in candidates):
+            if any(_is_signed(scheme, token, item, str(key.algorithm)) for item in candidates):
                 return key
         if unsure:
             raise KeyUnknown(tuple(unsure))

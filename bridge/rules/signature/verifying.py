@@ -104,10 +104,10 @@ class Verifier:
 
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
         """Verify, as `SignatureCheck` promises."""
-        signature, timestamp, trouble = self._read_headers(headers)
+        signature, timestamp, problem = self._read_headers(headers)
         key = self._find_key(self._signed_text(timestamp, body, b""), signature)
-        if trouble or key is None:
-            raise Refused(trouble or Reason.SIGNATURE_MISMATCH)
+        if problem or key is None:
+            raise Refused(problem or Reason.SIGNATURE_MISMATCH)
         signed_at = int(timestamp) if self._timestamp_name else None
         return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
 

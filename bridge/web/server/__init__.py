@@ -62,7 +62,7 @@ def server(app: object, *, name: str, bounds: Bounds, metrics: Metrics, take: Ta
 
     `take` may answer requests that arrive in one piece instead (GuardedProtocol).
     """
-    crowd = Crowd(most=_places(bounds.connections), most_bytes=bounds.unfinished_bytes)
+    crowd = Crowd(limit=_places(bounds.connections), most_bytes=bounds.unfinished_bytes)
     metrics.connections.labels(name).set_function(lambda: crowd.count)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]

@@ -32,11 +32,11 @@ class Guest(Protocol):
 
 
 class Crowd:
-    """The connections of one listener: at most `most` of them, holding `most_bytes` of unfinished requests."""
+    """The connections of one listener: at most `limit` of them, holding `most_bytes` of unfinished requests."""
 
-    def __init__(self, *, most: int, most_bytes: int) -> None:
+    def __init__(self, *, limit: int, most_bytes: int) -> None:
         """Both limits hold after every call."""
-        self._most = most
+        self._limit = limit
         self._most_bytes = most_bytes
         self._waiting: dict[str, dict[Guest, None]] = {}  # by address, who has waited longest first
         self._bytes: dict[Guest, int] = {}  # of unfinished requests, the most silent first
@@ -46,7 +46,7 @@ class Crowd:
 
     def enter(self, guest: Guest) -> bool:
         """Take a connection in, which waits from now on; False if nobody can give way."""
-        if self.count - len(self._gone) >= self._most and not self._make_room():
+        if self.count - len(self._gone) >= self._limit and not self._make_room():
             return False
         self.count += 1
         self.wait(guest)
@@ -87,7 +87,7 @@ class Crowd:
         if not self._waiting:
             return False
         # Of several that have equally many, the first is the one that has waited longest.
-        address = max(self._waiting, key=lambda one: len(self._waiting[one]))
+        address = max(self._waiting, key=lambda item: len(self._waiting[item]))
         self._see_off(next(iter(self._waiting[address])), "crowded")
         return True
 

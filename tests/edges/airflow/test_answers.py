@@ -148,16 +148,16 @@ def test_server_error_of_a_healthy_airflow(ailing: Ailing, attempts: int | None)
 )
 def test_answer_to_a_question(came: Answer, kind: type, reason: Reason | None) -> None:
     """What Airflow says of itself is well, down, throttled or not Airflow."""
-    trouble = answers.after_question(came)
-    assert type(trouble) is kind
-    assert getattr(trouble, "reason", None) is reason
+    problem = answers.after_question(came)
+    assert type(problem) is kind
+    assert getattr(problem, "reason", None) is reason
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_refused_sign_in_is_the_whole_targets(status: int) -> None:
     """At the sign-in, every refusal is about user and password."""
-    trouble = answers.after_sign_in(answer(status, detail("Invalid credentials")))
-    assert trouble == Misconfigured(
+    problem = answers.after_sign_in(answer(status, detail("Invalid credentials")))
+    assert problem == Misconfigured(
         Reason.AIRFLOW_UNAUTHORIZED, f"{status}: Invalid credentials", is_whole_target=True, http_status=status
     )
 

@@ -151,9 +151,9 @@ def test_base_url_with_a_path(connect: Connect, airflow: AirflowServer, free_por
     """A trailing slash is nothing, a wrong path is told as such, and https towards http too."""
     assert connect(airflow.url + "/").probe() is None
     for url in (airflow.url + "/prefix", airflow.url.replace("http:", "https:")):
-        trouble = connect(url).probe()
-        assert isinstance(trouble, Misconfigured)
-        assert trouble.reason is Reason.AIRFLOW_MISCONFIGURED
+        problem = connect(url).probe()
+        assert isinstance(problem, Misconfigured)
+        assert problem.reason is Reason.AIRFLOW_MISCONFIGURED
     assert isinstance(connect(f"http://127.0.0.1:{free_port}").probe(), TargetDown)
 
 

@@ -111,9 +111,9 @@ def test_airflow_2_probe(airflow_2: Canned) -> None:
     bridge = airflow_2.airflow()
     assert bridge.probe() is None
     airflow_2.says("GET", "/api/v1/dags", {"title": "Forbidden", "detail": None}, 403)
-    trouble = bridge.probe()
-    assert isinstance(trouble, Misconfigured)
-    assert trouble.reason is Reason.AIRFLOW_UNAUTHORIZED
+    problem = bridge.probe()
+    assert isinstance(problem, Misconfigured)
+    assert problem.reason is Reason.AIRFLOW_UNAUTHORIZED
     bridge.close()
 
 

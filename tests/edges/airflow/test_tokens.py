@@ -120,9 +120,9 @@ def test_sign_in_that_fails(answer: Answer | Failure, kind: type, reason: Reason
     """A failed sign-in is misconfigured or down, and never the trigger's fault; it is tried again at the next call."""
     desk = Desk(answer, granted("good"))
     tokens = desk.tokens()
-    trouble = tokens.current()
-    assert type(trouble) is kind
-    assert getattr(trouble, "reason", None) is reason
+    problem = tokens.current()
+    assert type(problem) is kind
+    assert getattr(problem, "reason", None) is reason
     desk.now += 1
     assert isinstance(tokens.current(), Token)
 

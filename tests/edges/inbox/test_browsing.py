@@ -23,16 +23,16 @@ def deliveries(inbox: Inbox, store: Store) -> list[str]:
     return ids
 
 
-def found(inbox: Inbox, *, most: int = 100, **wanted: Any) -> list[str]:
+def found(inbox: Inbox, *, limit: int = 100, **wanted: Any) -> list[str]:
     """Return the ids of the deliveries that a filter means."""
-    return [one.id for one in inbox.read(browsing.deliveries, wanted=Filter(**wanted), most=most)]
+    return [one.id for one in inbox.read(browsing.deliveries, wanted=Filter(**wanted), limit=limit)]
 
 
 def test_newest_come_first_and_pages_join(inbox: Inbox, deliveries: list[str]) -> None:
     """`after` the last row of a page begins the next one."""
     pages: list[str] = []
     after = None
-    while page := found(inbox, most=3, after=after):
+    while page := found(inbox, limit=3, after=after):
         pages += page
         after = page[-1]
     assert pages == deliveries[::-1]
@@ -44,7 +44,7 @@ def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None
     assert found(inbox, state="unrouted") == [deliveries[3]]
     assert found(inbox, event_id="evt_4") == [deliveries[4]]
     assert found(inbox, source="first", state="unrouted") == []
-    assert found(inbox, source="second", state="received", after=deliveries[7], most=1) == [deliveries[5]]
+    assert found(inbox, source="second", state="received", after=deliveries[7], limit=1) == [deliveries[5]]
 
 
 def test_event_is_found_by_its_key(inbox: Inbox, deliveries: list[str], store: Store) -> None:
@@ -67,7 +67,7 @@ def test_event_is_found_without_reading_every_delivery(inbox: Inbox, deliveries:
         explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
         if explain == "EXPLAIN":
             connection.exec_driver_sql("SET enable_seqscan = off")  # ten rows are read quicker than any index
-        statement, values = browsing.statement(connection, wanted=wanted, most=20)
+        statement, values = browsing.statement(connection, wanted=wanted, limit=20)
         prefixed = text(f"{explain} {statement.text}").bindparams(*statement._bindparams.values())
         return str(connection.execute(prefixed, values).all())
 
@@ -107,7 +107,7 @@ def test_triggers_have_filters_of_their_own(inbox: Inbox) -> None:
     other = add(inbox, second, route="stock", dag_id="b", state=TriggerState.HELD)
 
     def ids(**wanted: Any) -> list[str]:
-        return [t.id for t in inbox.read(browsing.triggers, wanted=Filter(**wanted), most=9)]
+        return [t.id for t in inbox.read(browsing.triggers, wanted=Filter(**wanted), limit=9)]
 
     assert ids() == [other, one]
     assert ids(route="orders") == ids(dag_id="a") == ids(delivery_id=first) == ids(state="pending") == [one]

@@ -74,8 +74,8 @@ def test_nothing_erased_is_replayed(inbox: Inbox, state: TriggerState) -> None:
     for id_, new_id in ((delivery_id, None), (trigger_id, None), (trigger_id, inbox.new_trigger_id())):
         outcome = inbox.write(replays.replay, id_, actor="test", reason=None, new_id=new_id, now=NOW)
         assert outcome is Replayed.ERASED
-    assert [one.state for one in inbox.read(browsing.triggers, wanted=browsing.Filter(), most=9)] == [state]
-    assert inbox.read(deliveries.due, now=NOW, most=9) == []
+    assert [one.state for one in inbox.read(browsing.triggers, wanted=browsing.Filter(), limit=9)] == [state]
+    assert inbox.read(deliveries.due, now=NOW, limit=9) == []
 
 
 def test_what_waits_is_refused_or_cancelled(inbox: Inbox) -> None:
@@ -105,7 +105,7 @@ def test_what_was_not_routed_yet_never_is(inbox: Inbox) -> None:
     assert found is not None
     assert (found.state, found.reason, found.body) == (DeliveryState.IGNORED, Reason.ERASED, b"")
     assert add(inbox, delivery_id)
-    assert inbox.read(browsing.triggers, wanted=browsing.Filter(), most=9) == []
+    assert inbox.read(browsing.triggers, wanted=browsing.Filter(), limit=9) == []
 
 
 def test_a_call_under_way_is_never_cancelled(inbox: Inbox) -> None:

@@ -193,7 +193,7 @@ def _prune(inbox: Inbox, store: Store, known: dict[int, str], *, ends_first: boo
     """Let retention run with everything old enough; what waits for routing stays."""
     if ends_first:
         inbox.write(lambda c: c.exec_driver_sql("UPDATE deliveries SET state = 'ignored'"))
-    inbox.write(prune, before=datetime.now(UTC) + timedelta(days=1), most=100)
+    inbox.write(prune, before=datetime.now(UTC) + timedelta(days=1), limit=100)
     left = {one for (one,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")}
     for event, delivery_id in list(known.items()):
         if delivery_id not in left:

@@ -24,39 +24,39 @@ _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FI
 
 # By name: what is asked of the store. `True`: in a transaction that writes.
 WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
-    "due": (False, deliveries.due, {"now": _NOW, "most": 100}),
+    "due": (False, deliveries.due, {"now": _NOW, "limit": 100}),
     "claim": (
         True,
         triggers.claim,
-        {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "most": 10, "full": ["busy"]},
+        {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 10, "full": ["busy"]},
     ),
     "take_over": (True, triggers.take_over, {"now": _NOW}),
     "take_over_all": (True, triggers.take_over_all, {}),
     "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),
     "take_over_lookups": (True, deliveries.take_over_lookups, {}),
-    "hold": (True, triggers.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "most": 100}),
+    "hold": (True, triggers.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": 100}),
     "hold_strays": (True, triggers.hold_strays, {"airflows": ["default"]}),
     "recent_starts": (
         False,
         triggers.recent_starts,
-        {"route": "orders", "since": _NOW, "oldest": _NOW - timedelta(hours=1), "most": 10},
+        {"route": "orders", "since": _NOW, "oldest": _NOW - timedelta(hours=1), "limit": 10},
     ),
     "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
     "pull_in": (True, moving.pull_in, {"now": _NOW, "latest": _NOW + timedelta(days=1)}),
-    "prune": (True, prune, {"before": _NOW - timedelta(days=30), "most": 200}),
+    "prune": (True, prune, {"before": _NOW - timedelta(days=30), "limit": 200}),
     "waiting": (False, browsing.waiting, {}),
     "backlog": (False, browsing.backlog, {}),
     "odd": (False, browsing.odd, {}),
     **{
-        f"deliveries {state}": (False, browsing.deliveries, {"wanted": Filter(state=state), "most": 20})
+        f"deliveries {state}": (False, browsing.deliveries, {"wanted": Filter(state=state), "limit": 20})
         for state in _ODD_DELIVERIES
     },
     **{
-        f"triggers {state}": (False, browsing.triggers, {"wanted": Filter(state=state), "most": 20})
+        f"triggers {state}": (False, browsing.triggers, {"wanted": Filter(state=state), "limit": 20})
         for state in _ODD_TRIGGERS
     },
     **{
-        f"triggers {state} after": (False, browsing.triggers, {"wanted": Filter(state=state, until=_NOW), "most": 20})
+        f"triggers {state} after": (False, browsing.triggers, {"wanted": Filter(state=state, until=_NOW), "limit": 20})
         for state in _ODD_TRIGGERS
     },
     **{

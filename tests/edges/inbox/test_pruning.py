@@ -23,9 +23,9 @@ def fold(store: Store) -> None:
     wait_for(store.has_folded)
 
 
-def pruned(inbox: Inbox, *, before: timedelta = timedelta(days=1), most: int = 100) -> int:
+def pruned(inbox: Inbox, *, before: timedelta = timedelta(days=1), limit: int = 100) -> int:
     """Remove what was received before an instant, counted from now."""
-    return inbox.write(prune, before=datetime.now(UTC) + before, most=most)
+    return inbox.write(prune, before=datetime.now(UTC) + before, limit=limit)
 
 
 def test_what_ended_goes_with_all_that_belongs_to_it(inbox: Inbox, store: Store) -> None:
@@ -74,9 +74,9 @@ def test_it_goes_in_small_batches_oldest_first(inbox: Inbox, store: Store) -> No
     store.rows("UPDATE deliveries SET state = 'ignored'")
     fold(store)
     newest = store.one("SELECT MAX(id) FROM deliveries")
-    assert [pruned(inbox, most=3) for _ in range(2)] == [3, 3]
+    assert [pruned(inbox, limit=3) for _ in range(2)] == [3, 3]
     assert store.rows("SELECT id FROM deliveries") == [(newest,)]
-    assert [pruned(inbox, most=3) for _ in range(2)] == [1, 0]
+    assert [pruned(inbox, limit=3) for _ in range(2)] == [1, 0]
 
 
 def test_a_removed_event_is_new_again(inbox: Inbox, store: Store) -> None:

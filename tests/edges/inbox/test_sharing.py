@@ -68,10 +68,10 @@ def test_a_delivery_is_left_to_whoever_took_it_in(open_inbox: Open) -> None:
     first, second = open_inbox(), open_inbox()
     delivery_id = stored(first)
     now = datetime.now(UTC)
-    assert [one.id for one in first.read(due, now=now, most=9, node=first.node)] == [delivery_id]
-    assert second.read(due, now=now, most=9, node=second.node) == []
+    assert [one.id for one in first.read(due, now=now, limit=9, node=first.node)] == [delivery_id]
+    assert second.read(due, now=now, limit=9, node=second.node) == []
     later = now + timedelta(seconds=3)
-    assert [one.id for one in second.read(due, now=later, most=9, node=second.node)] == [delivery_id]
+    assert [one.id for one in second.read(due, now=later, limit=9, node=second.node)] == [delivery_id]
 
 
 def test_replicas_that_route_the_same_make_one_trigger_each(open_inbox: Open, store: Store) -> None:
@@ -106,8 +106,8 @@ def test_retention_of_several_replicas_never_meets(open_inbox: Open, store: Stor
     store.rows("UPDATE deliveries SET state = 'ignored'")
     before = datetime.now(UTC) + timedelta(days=1)
     with ThreadPoolExecutor(4) as pool:
-        removed = sum(pool.map(lambda n: replicas[n % 2].write(prune, before=before, most=20), range(10)))
-    removed += replicas[0].write(prune, before=before, most=1000)
+        removed = sum(pool.map(lambda n: replicas[n % 2].write(prune, before=before, limit=20), range(10)))
+    removed += replicas[0].write(prune, before=before, limit=1000)
     assert (removed, store.one("SELECT COUNT(*) FROM deliveries")) == (len(EVENTS), 0)
 
 
@@ -149,7 +149,7 @@ def test_lost_connections_are_opened_anew(inbox: Inbox, store: Store) -> None:
 def test_what_postgresql_cannot_spell_is_stored_all_the_same(inbox: Inbox) -> None:
     """Its texts know no NUL: the sign for unreadable stands in its place, in what is stored and what is asked for."""
     stored(inbox, "evt_\0")
-    (found,) = inbox.read(browsing.deliveries, wanted=browsing.Filter(event_id="evt_\0"), most=9)
+    (found,) = inbox.read(browsing.deliveries, wanted=browsing.Filter(event_id="evt_\0"), limit=9)
     assert found.event_id == "evt_\N{REPLACEMENT CHARACTER}"
 
 

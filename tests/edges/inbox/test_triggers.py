@@ -41,7 +41,7 @@ def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
 def test_what_waits_for_routing_comes_oldest_first(inbox: Inbox) -> None:
     """Routing takes deliveries in the order in which they came."""
     ids = [stored(inbox, f"evt_{number}") for number in range(5)]
-    assert [one.id for one in inbox.read(due, now=NOW, most=3)] == ids[:3]
+    assert [one.id for one in inbox.read(due, now=NOW, limit=3)] == ids[:3]
 
 
 def test_routing_twice_makes_one_trigger(inbox: Inbox, store: Store) -> None:
@@ -59,7 +59,7 @@ def test_state_and_triggers_are_stored_together_or_not_at_all(inbox: Inbox) -> N
     clash = new_trigger(inbox, second, id=taken)
     with pytest.raises(InboxUnavailable, match="taken"):
         inbox.write(settle_routing, [Routing(second, DeliveryState.ROUTED, None, None, None, [clash])], now=NOW)
-    assert [one.id for one in inbox.read(due, now=NOW, most=9)] == [second]
+    assert [one.id for one in inbox.read(due, now=NOW, limit=9)] == [second]
 
 
 def test_a_postponed_delivery_is_not_due_until_then(inbox: Inbox) -> None:
@@ -67,8 +67,8 @@ def test_a_postponed_delivery_is_not_due_until_then(inbox: Inbox) -> None:
     delivery_id = stored(inbox)
     later = Postponed(delivery_id, NOW + LATER, Reason.LOOKUP_FAILED, "why", is_lookup=True)
     inbox.write(postpone, [later])
-    assert inbox.read(due, now=NOW, most=9) == []
-    (delivery,) = inbox.read(due, now=NOW + LATER, most=9)
+    assert inbox.read(due, now=NOW, limit=9) == []
+    (delivery,) = inbox.read(due, now=NOW + LATER, limit=9)
     assert (delivery.reason, delivery.detail, delivery.lookups) == (Reason.LOOKUP_FAILED, "why", 1)
 
 
@@ -122,7 +122,7 @@ def test_a_trigger_is_stored_as_it_was_made(inbox: Inbox) -> None:
 def test_a_claim_counts_the_attempt_and_takes_the_oldest(inbox: Inbox) -> None:
     """Claims come in order of age, not more than asked for, and the attempt counts from here."""
     ids = [add(inbox, stored(inbox, f"evt_{n}"), now=NOW - timedelta(seconds=10 - n)) for n in range(4)]
-    claimed = claim(inbox, most=3)
+    claimed = claim(inbox, limit=3)
     assert [one.trigger.id for one in claimed] == ids[:3]
     assert {(one.trigger.state, one.trigger.attempts) for one in claimed} == {(TriggerState.FIRING, 1)}
 
@@ -132,7 +132,7 @@ def test_what_is_claimed_is_claimed_once(open_inbox: Open) -> None:
     first, second = open_inbox(), open_inbox()
     ids = [add(first, stored(first, f"evt_{number}")) for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        batches = list(pool.map(lambda n: claim((first, second)[n % 2], most=5), range(12)))
+        batches = list(pool.map(lambda n: claim((first, second)[n % 2], limit=5), range(12)))
     claimed = [one.trigger.id for batch in batches for one in batch]
     assert sorted(claimed) == sorted(ids)
 
@@ -149,16 +149,16 @@ def test_only_what_is_due_here_and_not_full_is_claimed(inbox: Inbox) -> None:
 def test_held_triggers_are_claimed_when_due(inbox: Inbox) -> None:
     """What was shown as held while the Airflow was down goes on by itself, with its age kept."""
     id_ = add(inbox, stored(inbox))
-    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10) == 1
+    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 1
     assert (trigger(inbox, id_).state, trigger(inbox, id_).reason) == (TriggerState.HELD, Reason.AIRFLOW_DOWN)
-    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10) == 0
+    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 0
     assert [one.trigger.id for one in claim(inbox)] == [id_]
 
 
 def test_hold_leaves_what_is_held_for_another_reason(inbox: Inbox) -> None:
     """A reason that a person should know is not painted over."""
     id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
-    inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, most=10)
+    inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
     assert trigger(inbox, id_).reason is Reason.LOOP_GUARD
     assert claim(inbox, now=NOW + timedelta(days=3650)) == []
 
@@ -260,7 +260,7 @@ def test_a_lookup_that_died_with_its_process_is_due_after_a_restart(open_inbox: 
     first.close()
     second = open_inbox()
     assert second.recover() == 1
-    assert [one.id for one in second.read(due, now=NOW, most=9)] == [asked]
+    assert [one.id for one in second.read(due, now=NOW, limit=9)] == [asked]
 
 
 def test_a_reason_of_a_newer_release_is_read(inbox: Inbox, store: Store) -> None:
@@ -297,9 +297,9 @@ def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
     put("a circle", state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
 
     def recent(**more: Any) -> list[datetime]:
-        usual: dict[str, Any] = {"route": "orders", "since": now - hour, "oldest": now - 2 * hour, "most": 10}
+        usual: dict[str, Any] = {"route": "orders", "since": now - hour, "oldest": now - 2 * hour, "limit": 10}
         return inbox.read(triggers.recent_starts, **usual | more)
 
     assert recent() == [now + hour, now]
-    assert recent(most=1) == [now + hour]
+    assert recent(limit=1) == [now + hour]
     assert recent(oldest=now + hour) == []

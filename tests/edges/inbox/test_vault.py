@@ -59,7 +59,7 @@ def rewrite_all(inbox: Inbox) -> tuple[int, int]:
     """Rewrite every row; returns how many were, and how many no key opens."""
     done = locked = 0
     for table in vault.TABLES:
-        ids, _ = inbox.read(vault.outdated, table=table, after=0, most=1000)
+        ids, _ = inbox.read(vault.outdated, table=table, after=0, limit=1000)
         some = inbox.write(vault.rewrite, table=table, ids=ids)
         done, locked = done + len(some[0]), locked + len(some[1])
     return done, locked
@@ -122,7 +122,7 @@ def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
     assert (trigger.call.conf, trigger.call.note) == ({}, None)
     for told in (delivery.locked, delivery.detail, trigger.locked, new.read(browsing.attempts, trigger_id)[0].detail):
         assert "'old' is not configured" in str(told)
-    found = new.read(browsing.deliveries, wanted=browsing.Filter(), most=10)
+    found = new.read(browsing.deliveries, wanted=browsing.Filter(), limit=10)
     assert {one.id: one.locked is None for one in found} == {delivery_id: False, other: True}
     assert rewrite_all(new) == (0, 3)
     check(old, delivery_id, trigger_id)

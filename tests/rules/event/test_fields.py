@@ -17,7 +17,7 @@ def _read(path_pipeline_id: str | None = None, **fields: Any) -> Event:
     return read(json.dumps(fields).encode(), path_pipeline_id=path_pipeline_id)
 
 
-def _trouble(path_pipeline_id: str | None = None, **fields: Any) -> Unreadable:
+def _problem(path_pipeline_id: str | None = None, **fields: Any) -> Unreadable:
     with pytest.raises(Unreadable) as unreadable:
         _read(path_pipeline_id, **fields)
     return unreadable.value
@@ -108,7 +108,7 @@ def test_word_in_the_body_counts_more(event_type: str, word: str, status: Status
 )
 def test_contradictions(fields: dict[str, Any]) -> None:
     """Two specific statuses, or two ids where one belongs, start nothing: the delivery is invalid."""
-    assert _trouble(**fields).reason is Reason.CONTRADICTION
+    assert _problem(**fields).reason is Reason.CONTRADICTION
 
 
 def test_saying_the_same_twice_is_no_contradiction() -> None:
@@ -149,10 +149,10 @@ def test_saying_the_same_twice_is_no_contradiction() -> None:
 )
 def test_field_that_routes_must_be_right(fields: dict[str, Any], field: str) -> None:
     """A wrong type or spelling is UNREADABLE_FIELD, named without its value."""
-    trouble = _trouble(**fields)
+    problem = _problem(**fields)
 
-    assert trouble.reason is Reason.UNREADABLE_FIELD
-    assert f"`{field}`" in trouble.detail
+    assert problem.reason is Reason.UNREADABLE_FIELD
+    assert f"`{field}`" in problem.detail
 
 
 def test_null_is_absent() -> None:
@@ -351,8 +351,8 @@ def test_pipeline_of_the_url_fills_the_gap_only() -> None:
     """It is used when the signed body names none, agrees when equal, and contradicts when different."""
     assert _read("pl_url", id="evt_1").pipeline_id == "pl_url"
     assert _read("pl_url", data={"pipelineId": "pl_url"}).pipeline_id == "pl_url"
-    assert _trouble("pl_url", pipeline_id="pl_body").reason is Reason.CONTRADICTION
-    assert _trouble("pl url", id="evt_1").reason is Reason.UNREADABLE_FIELD
+    assert _problem("pl_url", pipeline_id="pl_body").reason is Reason.CONTRADICTION
+    assert _problem("pl url", id="evt_1").reason is Reason.UNREADABLE_FIELD
 
 
 _NAMES = st.sampled_from(

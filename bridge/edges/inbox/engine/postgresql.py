@@ -46,10 +46,10 @@ def driver_url(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_pool(url: URL, *, password: Password, most: int, is_read_only: bool = False) -> Engine:
-    """Open an engine whose transactions run in the calling threads; `most` connections at once."""
+def open_pool(url: URL, *, password: Password, limit: int, is_read_only: bool = False) -> Engine:
+    """Open an engine whose transactions run in the calling threads; `limit` connections at once."""
     arguments = _arguments(url)
-    engine = create_engine(url, pool_size=4, max_overflow=most - 4, pool_timeout=POOL_SECONDS, connect_args=arguments)
+    engine = create_engine(url, pool_size=4, max_overflow=limit - 4, pool_timeout=POOL_SECONDS, connect_args=arguments)
     _prepare(engine, password, is_read_only=is_read_only)
     return engine
 

@@ -156,8 +156,8 @@ class PostgresStore:
         from bridge.edges.inbox.engine import postgresql  # noqa: PLC0415 - psycopg costs 60 ms that SQLite need not pay
 
         url = postgresql.driver_url(url)
-        self.writing = postgresql.open_pool(url, password=password, most=_CONNECTIONS)
-        self.reading = postgresql.open_pool(url, password=password, most=_CONNECTIONS, is_read_only=True)
+        self.writing = postgresql.open_pool(url, password=password, limit=_CONNECTIONS)
+        self.reading = postgresql.open_pool(url, password=password, limit=_CONNECTIONS, is_read_only=True)
         self._single = postgresql.open_single(url, password=password)
         self._listener: Any = None
         self._writer: Writer[Any] | None = None
