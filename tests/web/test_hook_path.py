@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
@@ -131,6 +131,7 @@ def test_any_authentic_bytes_in_any_pieces(hooks: Hooks, content: bytes, cuts: l
 @given(path=st.text(max_size=40), method=st.sampled_from(["GET", "POST", "HEAD", "X"]))
 def test_any_path_and_method(hooks: Hooks, path: str, method: str) -> None:
     """404 or 405 for whatever is not the door."""
+    assume(path.partition("/")[0] != "planasonix")  # hypothesis takes words out of the code under test, too
     assert call(hooks, [], b"", path=f"/hooks/{path}", method=method)[0] in (404, 405)
 
 

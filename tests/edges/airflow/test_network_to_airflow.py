@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
 Proxy = Callable[[str], FaultProxy]
 SICK = Answer(200, b'{"metadatabase": {"status": "unhealthy"}, "scheduler": {}}', {"Content-Type": "application/json"})
 PLAIN_500 = Answer(500, b"Internal Server Error", {"Content-Type": "text/plain"})
-LOST = [DropAnswer(), HalfAnswer(), Reset(after_acting=True), Delay(1.5, after_acting=True)]
+LOST = [DropAnswer(), HalfAnswer(), Reset(after_acting=True), Delay(15.0, after_acting=True)]
 IN_FRONT = [Answer(504, b"<html>", {"Content-Type": "text/html"}, after_acting=True)]
 
 

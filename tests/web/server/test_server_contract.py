@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from bridge.web.server import answering, guard
 
-PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 NEXT_STEP = (
     f"uvicorn {uvicorn.__version__} is not the one that bridge/web/server was written for: read what changed in its "
     "protocols/http/httptools_impl.py, follow it in guard.py and answering.py, then mend this test and its page"

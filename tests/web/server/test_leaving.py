@@ -15,8 +15,8 @@ import pytest
 from deploy.demo.processes import free_port
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.conftest import MAPPING
+from tests.web.server.test_slow_and_huge import open_connections
 from tests.web.support import read_answer, request
-from tests.web.test_slow_and_huge import open_connections
 
 SETTINGS = {"BRIDGE_IDLE_SECONDS": "6", "BRIDGE_HEAD_SECONDS": "6"}
 _AT_ONCE = 15
