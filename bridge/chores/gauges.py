@@ -43,7 +43,7 @@ class Gauges:
                 known[source] = max(known[source], at.timestamp())
 
     def step(self) -> float:
-        """Look once; returns the pause. Raises InboxUnavailable, which is logged when it begins."""
+        """Look once; returns the pause, a long one after a look that cost much, also in vain."""
         began = time.monotonic()
         try:
             self.look()
@@ -51,8 +51,8 @@ class Gauges:
             if not self._is_away:
                 _log.error("store_unreadable", cause=str(error), next_step="webhooks are answered 503 until it is back")
             self._is_away = True
-            raise
-        self._is_away = False
+        else:
+            self._is_away = False
         return max(_EVERY_SECONDS, _REST * (time.monotonic() - began))
 
     def look(self) -> None:

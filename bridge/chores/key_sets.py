@@ -28,7 +28,7 @@ ASKED_SECONDS = 60.0  # between two fetches that tokens ask for
 _RETRY_SECONDS = 60.0
 _FIRST_RETRIES = (1.0, 2.0, 4.0, 8.0)  # then 15 s, as long as there is no set at all
 _FIRST_RETRY_SECONDS = 15.0
-_STOP_SECONDS = 0.5
+_STOP_SECONDS = 0.1
 _log = structlog.get_logger("bridge.keys")
 
 
@@ -108,7 +108,12 @@ class FetchedSet:
         self.tried = threading.Event()
         # A fetch that is under way when the bridge stops ends with the process at the latest.
         self.loop = Loop(
-            "key_sets", self.step, every_seconds=EVERY_SECONDS, metrics=metrics, stop_seconds=_STOP_SECONDS
+            "key_sets",
+            self.step,
+            every_seconds=EVERY_SECONDS,
+            metrics=metrics,
+            slowest_seconds=_RETRY_SECONDS,
+            stop_seconds=_STOP_SECONDS,
         )
 
     def take_over(self, verifier: JwtVerifier) -> None:

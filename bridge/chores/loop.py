@@ -5,13 +5,14 @@
             Neither ends the thread.
     beat    moves each time the thread turns, also while it waits. `/livez` is red when one stands still for too long.
 
-A step must bound every wait inside it, in all by less than BRIDGE_STALL_SECONDS: a store that hangs is no reason to be
-killed. tests/chores/test_loop.py adds them up.
+A step must bound every wait between two beats by less than BRIDGE_STALL_SECONDS, so it beats itself where it does many
+things: a store that hangs, or is slow, is no reason to be killed. tests/chores/test_loop.py adds the waits up.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -61,14 +62,16 @@ class Loop:
         metrics: Metrics,
         first_after_seconds: float = 0.0,
         retry_seconds: float | None = None,
+        slowest_seconds: float | None = None,
         stop_seconds: float = STOP_SECONDS,
         on_stopped: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`name` is the word in logs, and in `bridge_internal_errors_total{part}`.
 
         `every_seconds`: the usual pause. `retry_seconds`: the pause while the store is away, a minute at most if not
-        given. `stop_seconds`: how long stopping waits for the step under way. `on_stopped(seconds left)` ends what else
-        belongs to the loop.
+        given. `slowest_seconds`: the longest pause after failures, a minute or the usual one if not given; shorter
+        where leases are renewed in the step. `stop_seconds`: how long stopping waits for the step under way.
+        `on_stopped(seconds left)` ends what else belongs to the loop.
         """
         self.beat = Beat(name)
         self._name = name
@@ -76,6 +79,7 @@ class Loop:
         self._every_seconds = every_seconds
         self._first_after_seconds = first_after_seconds
         self._retry_seconds = min(every_seconds, _SLOWEST_SECONDS) if retry_seconds is None else retry_seconds
+        self._slowest_seconds = max(_SLOWEST_SECONDS, every_seconds) if slowest_seconds is None else slowest_seconds
         self._stop_seconds = stop_seconds
         self._on_stopped = on_stopped
         self._failed = metrics.failures.labels(name)
@@ -126,10 +130,11 @@ class Loop:
         except InboxUnavailable:
             return self._retry_seconds
         except Exception:  # noqa: BLE001 - the last guard: whatever it is, the duty must go on
-            _log.exception("loop_failed", loop=self._name)
             self._failed.inc()
             self._failures += 1
-            return min(_SLOWEST_SECONDS, max(1.0, self._every_seconds) * 2.0 ** min(self._failures, 10))
+            with suppress(Exception):  # a log that cannot be written must not end the duty either
+                _log.exception("loop_failed", loop=self._name)
+            return min(self._slowest_seconds, max(1.0, self._every_seconds) * 2.0 ** min(self._failures, 10))
         self._failures = 0
         return self._every_seconds if pause is None else pause
 

@@ -26,7 +26,7 @@ def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
         return min(float(text[:9]), _MAX_WAIT_SECONDS)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second for a year that no date has
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max(0.0, (at - now).total_seconds()), _MAX_WAIT_SECONDS)

@@ -226,7 +226,8 @@ class Service:
 
     def _stop_loops(self, deadline: float) -> None:
         for loop in self._loops:
-            loop.end()  # all of them, so that one whose step hangs does not hold up the others
+            if loop is not self._dispatcher.loop:  # which renews the leases of running calls meanwhile
+                loop.end()  # at once, so that one whose step hangs does not hold up the others
         for loop in reversed(self._loops):
             loop.stop(deadline - time.monotonic())
 

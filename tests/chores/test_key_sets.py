@@ -214,7 +214,7 @@ def test_verifiers_built_anew_have_the_set_at_once(provider: JwksServer, metrics
         assert provider.fetches == 2
     finally:
         stop(fetching)
-    assert threads() == []
+    wait_for(lambda: threads() == [], seconds=5, what="the thread has ended")
 
 
 def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metrics: Metrics) -> None:

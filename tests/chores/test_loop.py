@@ -50,6 +50,17 @@ def test_a_step_that_fails_is_counted_and_tried_again_more_slowly(make: Make, me
     assert _failures(metrics) == 3
 
 
+def test_after_failures_nothing_is_hurried_nor_leases_left(make: Make) -> None:
+    """An hourly duty is not taken more often for failing, and one that renews leases goes on at its own pace."""
+
+    def step() -> None:
+        raise ValueError
+
+    hourly, renewing = make(step, every_seconds=3600.0), make(step, every_seconds=1.0, slowest_seconds=1.0)
+    assert {hourly.turn() for _ in range(9)} == {3600.0}
+    assert {renewing.turn() for _ in range(9)} == {1.0}
+
+
 def test_a_store_that_is_away_is_no_failure(make: Make, metrics: Metrics) -> None:
     """The store says so itself: the step is taken again after the retry pause, a minute at most."""
 
@@ -129,7 +140,7 @@ def test_an_idle_loop_beats_and_a_step_that_hangs_does_not(make: Make) -> None:
 
 
 def test_a_store_that_hangs_is_no_reason_to_be_killed() -> None:
-    """Everything that one transaction may wait for, tried as often as it is, twice in a step: below the limit."""
+    """What one transaction may wait for, tried as often as it is, twice between two beats: below the limit."""
     connect = postgresql.POOL_SECONDS + postgresql.CONNECT_SECONDS
     shared = stores.TRIES * (connect + postgresql.ANSWER_SECONDS)
     alone = engines.BUSY_MILLISECONDS / 1000

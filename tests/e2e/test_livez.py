@@ -20,7 +20,7 @@ from tests.support.standin import Standin
 
 pytestmark = pytest.mark.crash
 MAPPING = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
-_STALL_SECONDS = 6
+_STALL_SECONDS = 10
 _ATTACH, _DETACH, _WALL = 16, 17, 0x40000000
 
 
@@ -57,7 +57,7 @@ def test_a_loop_that_stops_turns_livez_red_until_it_turns_again(
 ) -> None:
     """The answer names no loop, the log does."""
     with Standin() as airflow:
-        settings = {"BRIDGE_STALL_SECONDS": "3"}
+        settings = {"BRIDGE_STALL_SECONDS": "10"}
         bridge = start_bridge(airflow_url=airflow.url, mapping=MAPPING, settings=settings)
         wait_for(lambda: _livez(bridge).status_code == 200, seconds=60, what="every loop turns")
         with stopped(_threads(bridge.process.pid)[name]):

@@ -1,7 +1,7 @@
 """Statements on deliveries: what waits for routing, and what routing decided."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,17 +105,19 @@ def get(connection: Connection, delivery_id: str) -> Delivery | None:
 
 
 def settle_routing(
-    connection: Connection, routings: Sequence[Routing], *, now: datetime
+    connection: Connection, routings: Sequence[Routing], *, now: datetime, on_each: Callable[[], None] = lambda: None
 ) -> dict[str, list[NewTrigger]]:
     """Store what routing decided: the state and its triggers together.
 
     Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent). Returns the
-    deliveries that were routed here, each with the triggers that are new, as they are stored.
+    deliveries that were routed here, each with the triggers that are new, as they are stored. `on_each` is called
+    before each delivery: a slow store may take its time for each of their statements.
     """
     routed: dict[str, list[NewTrigger]] = {}
     ring = ring_of(connection)
     free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
     for routing in routings:
+        on_each()
         if number(routing.delivery_id, "dlv") not in free:
             continue
         if connection.execute(_ROUTE, _parameters(routing, ring)).rowcount:

@@ -113,7 +113,7 @@ class Environment(BaseModel):
     )
     stall_seconds: float = Field(
         300,
-        ge=1,
+        ge=10,
         le=86_400,
         description="How long a loop may stand still before `/livez` is red; a hanging store takes up to 120.",
     )

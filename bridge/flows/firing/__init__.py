@@ -73,6 +73,7 @@ class Dispatcher:
             self.step,
             every_seconds=_POLL_SECONDS,
             metrics=metrics,
+            slowest_seconds=_POLL_SECONDS,
             stop_seconds=math.inf,
             on_stopped=self._let_calls_end,
         )
@@ -106,7 +107,10 @@ class Dispatcher:
     def step(self) -> float:
         """Do one round; returns how long there is nothing to do unless woken. Raises InboxUnavailable."""
         self._renew()
-        pause = min([self._dispatch(lane) for lane in self.lanes.values()], default=_POLL_SECONDS)
+        pause = _POLL_SECONDS
+        for lane in self.lanes.values():
+            self.loop.beat()
+            pause = min(pause, self._dispatch(lane))
         return 0.0 if self._sweep() else pause
 
     def _sweep(self) -> int:

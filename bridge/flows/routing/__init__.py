@@ -84,6 +84,7 @@ class Router:
             self.step,
             every_seconds=_POLL_SECONDS,
             metrics=metrics,
+            slowest_seconds=_POLL_SECONDS,
             stop_seconds=math.inf,
             on_stopped=self._lookups.stop,
         )
@@ -155,17 +156,23 @@ class Router:
             self._inbox.write(postpone, later)
         self._lookups.begin(asking)
         if ready:
-            self._settle(ready, now)
+            self._settle(ready, now, on_each=self.loop.beat)
 
     def _asks(self, delivery: Delivery, plan: Plan) -> bool:
         return plan.wants_lookup and delivery.source in self._apis
 
-    def _settle(self, plans: Sequence[tuple[Delivery, Plan]], now: datetime, lookup: Any = None) -> None:
+    def _settle(
+        self,
+        plans: Sequence[tuple[Delivery, Plan]],
+        now: datetime,
+        lookup: Any = None,
+        on_each: Callable[[], None] = lambda: None,
+    ) -> None:
         starts: dict[str, Start] = {}
         try:
             self._count_starts([planned for _, plan in plans for planned in plan.triggers], now, starts)
             routings = [routing(delivery, plan, lookup, starts) for delivery, plan in plans]
-            routed = self._inbox.write(settle_routing, routings, now=now)
+            routed = self._inbox.write(settle_routing, routings, now=now, on_each=on_each)
         except Exception:
             with self._lock:
                 for start in starts.values():

@@ -195,6 +195,7 @@ def test_no_answer(kind: Kind, outcome: type, reason: Reason) -> None:
         ("Wed, 26 Mar 2025 00:00:00 GMT", 0.0),
         ("Thu, 27 Mar 2026 00:00:00 GMT", 3600.0),
         ("Thu, 99 Mar 2025 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
     ],
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
