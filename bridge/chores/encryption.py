@@ -1,8 +1,8 @@
 """Brings every stored value under the first encryption key, while the service runs.
 
-One pass over the store at start, in small batches with a pause four times as long as each, so that it takes a fifth of
-the store's time at most. A row that is in order is not touched; one that no key opens is left as it is, and counted.
-Several replicas may do it at the same time. What is written from now on is under the first key anyway.
+One pass over the store at start, in small batches. After each batch it rests four times as long as the batch took, so
+it uses at most a fifth of the store's time. Rows already under the first key are not touched. Rows that no key opens
+stay as they are and are counted. Several replicas may do it at once. New rows are written under the first key anyway.
 """
 
 import time
@@ -25,17 +25,17 @@ _log = structlog.get_logger("bridge.encryption")
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is; one thread writes, any reads."""
+    """How far the pass is. One thread writes it, any thread may read it."""
 
     key: str
-    table: str | None = vault.TABLES[0]  # where it is now; None when it is done
+    table: str | None = vault.TABLES[0]  # the table at hand; None when all are done
     rewritten: int = 0
     locked: int = 0  # rows that no configured key opens
     is_done: bool = False
 
 
 class Encryption:
-    """The pass over the store, or nothing at all without keys."""
+    """The pass over the store. Without keys it does nothing."""
 
     def __init__(self, *, inbox: Inbox, key: str | None, metrics: Metrics) -> None:
         """`key` is the id of the key that encrypts."""
@@ -49,7 +49,7 @@ class Encryption:
         self.loop = Loop("encryption", self.step, every_seconds=_RETRY_SECONDS, metrics=metrics)
 
     def status(self) -> dict[str, object] | None:
-        """Return how far it is, None without encryption."""
+        """Return the progress, None without encryption."""
         return None if self._progress is None else asdict(self._progress)
 
     def step(self) -> float:
@@ -72,7 +72,7 @@ class Encryption:
         return _REST * (time.monotonic() - began)
 
     def _look(self, progress: Progress) -> None:
-        """See which of the next rows are not in order."""
+        """Find out which of the next rows are not under the first key."""
         self._ids, self._last = self._inbox.read(
             vault.outdated, table=progress.table or "", after=self._last or 0, limit=_SEEN_AT_ONCE
         )
@@ -81,7 +81,7 @@ class Encryption:
             _log.info("resealing", table=progress.table, rewritten=progress.rewritten, locked=progress.locked)
 
     def _rewrite(self, progress: Progress) -> None:
-        """Bring the first of the rows seen under the key."""
+        """Rewrite the first of those rows under the first key."""
         done, locked = self._inbox.write(vault.rewrite, table=progress.table or "", ids=self._ids[:_REWRITTEN_AT_ONCE])
         progress.rewritten += len(done)
         progress.locked += len(locked)
@@ -89,7 +89,7 @@ class Encryption:
         self._ids = self._ids[len(done) + len(locked) :]
 
     def _finish(self, progress: Progress) -> float:
-        """Leave nothing of the old values in the files, and say how it ended."""
+        """Remove the old values from the store's files, and log the result."""
         if not self._inbox.scrub():  # also after a start that found nothing to do: the last one may have been killed
             raise InboxUnavailable("the store's log is still being read")
         progress.table, progress.is_done = None, True

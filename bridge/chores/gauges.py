@@ -1,7 +1,8 @@
 """Keeps the metrics of what waits and of the store's size fresh, so that no scrape ever asks the store.
 
-A look costs what waits (partial indexes), never what has ended; the more it costs, the more rarely it is taken, so
-that a backlog of millions does not cost a core. Size is asked for once a minute: PostgreSQL counts files for it.
+The cost of a look grows with what waits (partial indexes), never with history. After an expensive look the pause is
+longer, so that a backlog of millions does not cost a core. The size is read once a minute, since PostgreSQL counts
+files for it.
 """
 
 import time
@@ -36,14 +37,14 @@ class Gauges:
         self.loop = Loop("gauges", self.step, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def recall(self) -> None:
-        """Take over from the store when the newest delivery of each source came, before new ones do."""
+        """Read from the store when the newest delivery of each source was received. Call it before intake begins."""
         known = self._metrics.last_deliveries
         for source, at in self._inbox.read(browsing.last_deliveries).items():
             if source in known:
                 known[source] = max(known[source], at.timestamp())
 
     def step(self) -> float:
-        """Look once; returns the pause, a long one after a look that cost much, also in vain."""
+        """Look once and return the pause: longer after an expensive look, also after one that failed."""
         began = time.monotonic()
         try:
             self.look()
@@ -56,7 +57,7 @@ class Gauges:
         return max(_EVERY_SECONDS, _REST * (time.monotonic() - began))
 
     def look(self) -> None:
-        """Take over what waits, and now and then the size. Raises InboxUnavailable; the last values stay then."""
+        """Read what waits, and once a minute the size. Raises InboxUnavailable; then the last values stay."""
         self._metrics.observe_backlog(self._inbox.read(browsing.backlog), self._clock())
         now = time.monotonic()
         if self._sized_at is None or now - self._sized_at >= _SIZE_SECONDS:

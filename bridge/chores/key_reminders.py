@@ -1,8 +1,7 @@
-"""Reminds of keys while the bridge runs for months: one that ends soon, an old one that is still used after a week.
+"""Reminds people of keys while the bridge runs for months: a key that ends soon, an old key still in use after a week.
 
-Which keys are used is read from the store, so that a restart forgets nothing: from a sample of what came within the
-last day, and of what came a week before that. The first key of a source is the one to keep, the others are to be given
-up.
+Which keys are in use is read from the store, so a restart forgets nothing. It looks at a sample of the webhooks of the
+last day, and of the day a week before. The first key of a source is the one to keep; the others should go.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +17,12 @@ from bridge.rules.signature import SignatureCheck, advise
 _EVERY_SECONDS = 3600.0
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
-_MOST = 10_000  # webhooks of a sample: a few megabytes to read, once an hour
+_SAMPLE = 10_000  # webhooks: a few megabytes to read, once an hour
 _log = structlog.get_logger("bridge.keys")
 
 
 class KeyReminders:
-    """Looks after the keys every hour, and says what it finds once a day."""
+    """Looks at the keys every hour, and logs what it finds once a day."""
 
     def __init__(
         self,
@@ -42,10 +41,10 @@ class KeyReminders:
         self.loop = Loop("key_reminders", self.look, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def look(self) -> None:
-        """Take over which old keys are used, and say what a person should know. Raises InboxUnavailable."""
+        """Set the metrics of keys, and once a day log what a person should know. Raises InboxUnavailable."""
         now = self._clock()
-        used = self._inbox.read(browsing.keys_used, since=now - _DAY, until=now, limit=_MOST)
-        earlier = self._inbox.read(browsing.keys_used, since=now - _WEEK - _DAY, until=now - _WEEK, limit=_MOST)
+        used = self._inbox.read(browsing.keys_used, since=now - _DAY, until=now, limit=_SAMPLE)
+        earlier = self._inbox.read(browsing.keys_used, since=now - _WEEK - _DAY, until=now - _WEEK, limit=_SAMPLE)
         is_time = self._said_at is None or now - self._said_at >= _DAY
         for source, verifier in self._verifiers.items():
             newest, *older = verifier.keys

@@ -1,11 +1,11 @@
 """Keeps the key sets of JWKS URLs fresh, beside the event loop: one loop for every entry with `jwks`.
 
-    when    at the start, every hour, and for a token whose key is in no set, at most once a minute
-    fails   the last good set stays in use; another try within a minute, sooner while there never was one
-    who     the provider alone decides which keys count: one that it removes opens nothing after the next fetch
+    when    at start, every hour, and when a token's key is in no set (at most once a minute)
+    fails   the last good set stays in use; the next try is within a minute, sooner if there never was a set
+    who     the provider alone decides which keys count: a key that it removes verifies nothing after the next fetch
 
-Verification never waits for any of this: it reads the set that was handed to its verifier last. A stranger's token
-can ask for one fetch a minute and nothing else: no kid is remembered, and known keys go on to verify meanwhile.
+Verification never waits for a fetch: it reads the set that its verifier got last. A stranger's token can cause one
+fetch a minute and nothing else: no kid is remembered, and known keys verify meanwhile.
 """
 
 import random
@@ -24,7 +24,7 @@ from bridge.rules.signature import JwtVerifier, Key, KeySet, SignatureCheck
 from bridge.words.errors import KeysUnavailable
 
 EVERY_SECONDS = 3600.0
-ASKED_SECONDS = 60.0  # between two fetches that tokens ask for
+ASKED_SECONDS = 60.0  # between two fetches caused by tokens
 _RETRY_SECONDS = 60.0
 _FIRST_RETRIES = (1.0, 2.0, 4.0, 8.0)  # then 15 s, as long as there is no set at all
 _FIRST_RETRY_SECONDS = 15.0
@@ -73,7 +73,7 @@ class KeySets:
             each.tried.wait(max(0.0, until - time.monotonic()))
 
     def take_over(self, verifiers: Mapping[str, SignatureCheck]) -> None:
-        """Hand what was fetched, and what will be, to other verifiers of the same sources and keys."""
+        """Give the sets, now and later, to these verifiers of the same sources and keys instead."""
         for (source, _), each in self._sets.items():
             verifier = verifiers[source]
             if isinstance(verifier, JwtVerifier):
@@ -142,7 +142,7 @@ class FetchedSet:
             return self._is_under_way or self._problem is not None
 
     def refresh(self) -> float:
-        """Fetch once and hand over what came; returns the seconds until the next time. Raises nothing of a provider."""
+        """Fetch once and pass the set on; returns the seconds until the next fetch. Raises no provider's failure."""
         with self._lock:
             self._is_under_way = True
         try:
@@ -176,7 +176,7 @@ class FetchedSet:
             _log.warning("jwks_failed", source=self._source, key=self._key.id, detail=problem, meanwhile=what)
 
     def _pause(self) -> float:
-        """Return when to fetch again unasked; spread a little, so that replicas do not come all at once."""
+        """Return the seconds until the next fetch, spread a little so that replicas do not all fetch at once."""
         if not self._failures:
             seconds = EVERY_SECONDS
         elif self._set is not None:
@@ -186,7 +186,7 @@ class FetchedSet:
         return seconds * random.uniform(0.9, 1.0)  # noqa: S311 - no secret
 
     def step(self) -> float:
-        """Fetch once; whatever happens, whoever waits for the first try goes on."""
+        """Fetch once. Whatever happens, whoever waits for the first try is released."""
         try:
             return self.refresh()
         except Exception:

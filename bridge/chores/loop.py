@@ -5,8 +5,8 @@
             Neither ends the thread.
     beat    moves each time the thread turns, also while it waits. `/livez` is red when one stands still for too long.
 
-A step must bound every wait between two beats by less than BRIDGE_STALL_SECONDS, so it beats itself where it does many
-things: a store that hangs, or is slow, is no reason to be killed. tests/chores/test_loop.py adds the waits up.
+Between two beats a step may wait less than BRIDGE_STALL_SECONDS, so a long step beats in between: a store that hangs or
+is slow is no reason to be killed. tests/chores/test_loop.py adds the waits up.
 """
 
 import threading
@@ -71,7 +71,7 @@ class Loop:
         `every_seconds`: the usual pause. `retry_seconds`: the pause while the store is away, a minute at most if not
         given. `slowest_seconds`: the longest pause after failures, a minute or the usual one if not given; shorter
         where leases are renewed in the step. `stop_seconds`: how long stopping waits for the step under way.
-        `on_stopped(seconds left)` ends what else belongs to the loop.
+        `on_stopped(seconds)` ends what else belongs to the loop, within so many seconds.
         """
         self.beat = Beat(name)
         self._name = name
@@ -151,8 +151,8 @@ class Loop:
         """Wait, and beat meanwhile; False when it is time to end. After a failure nobody can hurry it."""
         signal = self._ending if self._failures else self._wake
         until = time.monotonic() + seconds
-        while not self._ending.is_set() and (left := until - time.monotonic()) > 0:
+        while not self._ending.is_set() and (remaining := until - time.monotonic()) > 0:
             self.beat()
-            if signal.wait(min(left, TURN_SECONDS)):
+            if signal.wait(min(remaining, TURN_SECONDS)):
                 break
         return not self._ending.is_set()

@@ -1,4 +1,4 @@
-"""Keeps the store small: forgets what has ended longer ago than the retention, a little at a time.
+"""Keeps the store small: removes what ended longer ago than the retention, a little at a time.
 
 Small batches with a pause between them, so that intake never waits for more than one of them.
 """
@@ -20,7 +20,7 @@ _log = structlog.get_logger("bridge.retention")
 
 
 class Retention:
-    """A round every minute: batches until nothing old is left, then the room that they took."""
+    """A round every minute: batches until nothing old remains, then their disk space is given back."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Retention:
         )
 
     def step(self) -> float | None:
-        """Remove one batch, or give back one step of room; None at the end of a round. Raises InboxUnavailable."""
+        """Remove one batch, or give back some disk space; None at the end of a round. Raises InboxUnavailable."""
         if self._prune() or self._shrink():
             return _PAUSE_SECONDS
         if self._removed:
@@ -62,7 +62,7 @@ class Retention:
         return removed == _BATCH
 
     def _shrink(self) -> bool:
-        """Give a little room back to the volume; returns whether there may be more."""
+        """Give some disk space back to the volume; returns whether there may be more."""
         pages = self._inbox.shrink()
         self._pages += pages
         return pages > 0

@@ -54,7 +54,7 @@ class Deadline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the socket, which may serve another call from now on."""
+        """Release the socket: from now on it may serve another call."""
         with self._lock:
             self._is_over = True
             self._let_go()
@@ -63,8 +63,8 @@ class Deadline:
     def watch(self, descriptor: int) -> None:
         """Note the socket of the call; one that is opened after the deadline is shut down at once.
 
-        A duplicate is kept, since wrapping in TLS replaces the socket object, and since a client may close it before
-        it has read an answer without a length.
+        A duplicate of the descriptor is kept: TLS replaces the socket object, and a client may close it before it has
+        read an answer without a length.
         """
         with self._lock:
             self._let_go()

@@ -15,12 +15,12 @@ from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
 
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 _SECONDS = 10.0
 _CONNECT_SECONDS = 3.0
 _HEADERS = {
     "Accept": "application/jwk-set+json, application/json",
-    "Accept-Encoding": "identity",  # what unpacks may be a thousand times larger
+    "Accept-Encoding": "identity",  # a compressed body may unpack to a thousand times its size
     "User-Agent": f"planasonix-bridge/{__version__}",
 }
 
@@ -33,7 +33,7 @@ def load(key: Key, *, seconds: float = _SECONDS) -> KeySet:
     try:
         return read_set(document, key.algorithm)
     except ValueError as error:
-        raise KeysUnavailable(f"what the URL answers is no usable key set: {error}") from None
+        raise KeysUnavailable(f"the URL's answer is not a usable key set: {error}") from None
 
 
 def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
@@ -61,7 +61,7 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
         late = f"no whole answer within {seconds:g} s" if deadline.is_late else type(error).__name__
         raise KeysUnavailable(f"the URL cannot be read: {late}") from None
-    if deadline.is_late:  # without a length, the end that we made looks like the end of the answer
+    if deadline.is_late:  # an answer without a length ends where we shut the socket down
         raise KeysUnavailable(f"the URL cannot be read: no whole answer within {seconds:g} s")
     return document
 
@@ -77,8 +77,8 @@ def _read(parts: Iterator[bytes]) -> bytes:
     document = bytearray()
     for part in parts:
         document += part
-        if len(document) > MOST_BYTES:
-            raise KeysUnavailable(f"the URL answers with more than {MOST_BYTES} bytes")
+        if len(document) > MAX_BYTES:
+            raise KeysUnavailable(f"the URL answers with more than {MAX_BYTES} bytes")
     return bytes(document)
 
 

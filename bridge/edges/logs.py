@@ -1,7 +1,7 @@
 """One form for every log line, ours and the libraries': JSON, or readable text on a terminal.
 
-Must never write a payload, a header or a secret: values of telling names are masked, bytes and unknown objects
-are named by their type, tracebacks hold places and types, and a message only where it cannot hold a value.
+Must never write a payload, a header or a secret: values whose names suggest one are masked, bytes and unknown objects
+become the name of their type, and tracebacks hold places and types, with a message only where it can hold no value.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ _MASKED = re.compile(
     "api_?key|auth|authorization|body|conf|(set.)?cookies?|data|headers?|key|password|payload|secrets?|signature|token",
     re.IGNORECASE,
 ).fullmatch
-# Libraries at `debug` write requests with their headers (httpcore, urllib3): they speak from warnings on.
+# At `debug`, httpcore and urllib3 log requests with their headers, so libraries log warnings and worse only.
 _LIBRARY_LEVEL = logging.WARNING
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -36,7 +36,7 @@ _SPEAKING = (BridgeError, AttributeError, NameError, ImportError, TypeError, sql
 def configure(level: str, log_format: str, stream: TextIO) -> None:
     """Send every log line to `stream`. `log_format`: json, console, or auto (json unless the stream is a terminal).
 
-    May be called again; loggers made before follow.
+    May be called again; existing loggers use the new stream.
     """
     is_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     structlog.configure(

@@ -1,7 +1,7 @@
 """The Planasonix API, asked for the one thing that some webhooks leave out: which pipeline a job belongs to.
 
-httpx is imported at the first call: it costs 0.1 s, and most sources have no `api`. Nothing is retried here (routing
-knows when), no redirect is followed (it would carry the key elsewhere), and the key is never part of an error.
+httpx is imported at the first call: it costs 0.1 s, and most sources have no `api`. Nothing is retried here: routing
+decides when. No redirect is followed, since it would carry the key elsewhere. The key is never part of an error.
 """
 
 import json
@@ -18,7 +18,7 @@ from bridge.words.targets import PlanasonixApi
 if TYPE_CHECKING:
     import httpx
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _CONNECT_SECONDS = 3.0
 
 
@@ -32,7 +32,7 @@ class PlanasonixClient:
         self._opened: httpx.Client | None = None
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """Return a job as the API tells it; raises LookupNotFound, LookupUnavailable."""
+        """Return a job as the API describes it; raises LookupNotFound, LookupUnavailable."""
         found = _object(self._get(f"/api/v1/jobs/{path_segment(job_id)}"))
         wrapped = found.get("data")
         return wrapped if isinstance(wrapped, dict) else found
@@ -43,12 +43,12 @@ class PlanasonixClient:
         Only the head of the answer is read: a page of jobs may be long, and nothing in it is needed.
         """
         try:
-            self._get("/api/v1/jobs", most_bytes=0)
+            self._get("/api/v1/jobs", max_bytes=0)
         except LookupNotFound:
             raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
 
     def take_over(self, api: PlanasonixApi) -> None:
-        """Ask with another key from the next question on."""
+        """Use another key from the next request on."""
         with self._lock:
             self._api = api
             if self._opened is not None:
@@ -76,25 +76,25 @@ class PlanasonixClient:
                 self._opened = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
             return self._opened
 
-    def _get(self, path: str, *, most_bytes: int = _MOST_BYTES) -> bytes:
+    def _get(self, path: str, *, max_bytes: int = _MAX_BYTES) -> bytes:
         client = self._client()
         import httpx  # noqa: PLC0415 - imported by now
 
         try:
             with client.stream("GET", self._api.url.rstrip("/") + path) as answer:
                 _check(answer)
-                return self._read(answer, most_bytes) if most_bytes else b""
+                return self._read(answer, max_bytes) if max_bytes else b""
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
             raise LookupUnavailable(f"the Planasonix API cannot be reached: {type(error).__name__}") from None
 
-    def _read(self, answer: "httpx.Response", most_bytes: int) -> bytes:
-        """Read the body as sent (we ask for it unpacked): what unpacks may be a thousand times larger."""
+    def _read(self, answer: "httpx.Response", max_bytes: int) -> bytes:
+        """Read the body as sent, without unpacking: it could become a thousand times larger."""
         until = time.monotonic() + self._api.timeout_seconds
         body = bytearray()
         for part in answer.iter_raw():
             body += part
-            if len(body) > most_bytes:
+            if len(body) > max_bytes:
                 raise LookupUnavailable("the Planasonix API's answer is larger than 1 MiB")
             # A read timeout counts from byte to byte: without this a trickle would never end.
             if time.monotonic() > until:
@@ -103,7 +103,7 @@ class PlanasonixClient:
 
 
 def _check(answer: "httpx.Response") -> None:
-    """Raise unless the answer is what was asked for; a 404 in HTML comes from a wrong URL, not from the API."""
+    """Raise unless the answer is the API's 200; a 404 in HTML comes from a wrong URL, not from the API."""
     status = answer.status_code
     media_type = answer.headers.get("Content-Type", "")
     if status == 200 and "html" not in media_type:

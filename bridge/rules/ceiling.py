@@ -1,7 +1,7 @@
 """How many DAG runs a route may start in an hour, so that a stolen secret cannot start any number of them.
 
-What exceeds the ceiling is not lost: it gets a later start, one hour after the trigger that is `max_per_hour` before
-it. So in no hour start more than that, and what waits goes in order. Pure: whoever holds one brings the lock.
+A trigger above the ceiling is not lost: it starts later, one hour after the trigger `max_per_hour` places before it. So
+no hour has more starts than that, and triggers keep their order. Pure: the owner of an instance brings the lock.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 HOUR_SECONDS = 3600.0
 _SPARE = 1024  # starts that a failed write may still take back
 
-# Asked once per route: the latest so many starts since one hour before `now`, those to come included.
+# Called once per route: returns the latest `limit` starts since one hour before `now`, future ones included.
 Recall = Callable[[str, int, float], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When a trigger of a route may start, in Unix seconds; `is_later` than now."""
+    """When a trigger of a route may start, in Unix seconds; `is_later`: after now."""
 
     route: str
     at: float
@@ -27,7 +27,7 @@ class Ceilings:
     """Every route's latest starts, as Unix seconds."""
 
     def __init__(self, recall: Recall) -> None:
-        """`recall(route, most, now)` tells what was before this process."""
+        """`recall(route, limit, now)` returns the starts from before this process."""
         self._recall = recall
         self._starts: dict[str, list[float]] = {}
 

@@ -10,7 +10,7 @@ from typing import Any
 from bridge.words.model import Event
 
 _OWN_RUN = "planasonix__"
-_MOST = 1_000_000
+_LIMIT = 1_000_000
 
 
 def hops(event: Event) -> int:
@@ -19,9 +19,9 @@ def hops(event: Event) -> int:
     inner = metadata.get("planasonix")
     for place in (metadata, inner if isinstance(inner, Mapping) else {}):
         count = place.get("hops")
-        if isinstance(count, str) and count.isascii() and count.isdigit() and len(count) <= len(str(_MOST)):
+        if isinstance(count, str) and count.isascii() and count.isdigit() and len(count) <= len(str(_LIMIT)):
             count = int(count)
-        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST:
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _LIMIT:
             return count
     run = metadata.get("dag_run_id")
     return 1 if isinstance(run, str) and run.startswith(_OWN_RUN) else 0

@@ -1,7 +1,7 @@
 """Where a request really comes from, and whether its source may be there.
 
-A stranger can write any header. So what X-Forwarded-For, Forwarded or a certificate's header says counts only when
-the peer of the connection is a listed proxy, and of a chain only the part that listed proxies have written.
+A stranger can write any header. So X-Forwarded-For, Forwarded or a certificate's header counts only when the peer of
+the connection is a listed proxy, and of a chain only the part that listed proxies wrote.
 """
 
 import re
@@ -16,10 +16,10 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
 
-_MOST_HOPS = 20
+_MAX_HOPS = 20
 _for_of = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"\\]*"|[^\s;",]+)\s*(?=;|$)', re.IGNORECASE).findall
 _with_port = re.compile(r"\[([^\]]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?").fullmatch
-_V6_SITE = 64  # who has one IPv6 address has the 2**64 beside it
+_V6_SITE = 64  # whoever has one IPv6 address usually has the whole /64
 
 
 @lru_cache(maxsize=1024)  # a flood comes from few addresses, and reading one costs 5 us
@@ -43,7 +43,7 @@ def is_in(address: Address, networks: Iterable[Network]) -> bool:
 
 @lru_cache(maxsize=1024)
 def limited_address(address: Address | None) -> str:
-    """Return the word under which this address is counted: itself, or its network of 64 bits."""
+    """Return the key under which this address is counted: itself, or its /64 network."""
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _V6_SITE), strict=False).network_address)
     return str(address)
@@ -51,7 +51,7 @@ def limited_address(address: Address | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies in front of the bridge, and the one header in which they tell who asked them."""
+    """The proxies in front of the bridge, and the one header in which they name their client."""
 
     networks: tuple[Network, ...] = ()
     header: bytes = b"x-forwarded-for"
@@ -62,9 +62,9 @@ class Proxies:
         return address is not None and is_in(address, self.networks)
 
     def sender(self, peer: str | None, headers: Headers) -> Address | None:
-        """Return who sent a request: the peer, or whom the listed proxies name; None if they name nobody.
+        """Return the sender of a request: the peer, or whom the listed proxies name; None if nobody.
 
-        Read from the right: every proxy adds whom it saw, and what stands further left a stranger may have written.
+        Read from the right: every proxy appends its client, and anything further left may come from a stranger.
         """
         address = None if peer is None else read_address(peer)
         if address is None or not is_in(address, self.networks):
@@ -77,7 +77,7 @@ class Proxies:
 
     def _hops(self, headers: Headers) -> Sequence[str]:
         lines = ",".join(value.decode("latin-1") for name, value in headers if name == self.header)
-        hops = [hop.strip() for hop in lines.split(",")[-_MOST_HOPS:]] if lines else []
+        hops = [hop.strip() for hop in lines.split(",")[-_MAX_HOPS:]] if lines else []
         return hops if self.header != b"forwarded" else [_named(hop) for hop in hops]
 
 

@@ -1,11 +1,11 @@
 """Encryption of what the store holds of payloads: AES-256-GCM under one of several keys. Pure: the nonce is given.
 
-A sealed value names its key, and is bound to the place it was written for (table, column, row), so that it cannot be
-moved to another row unnoticed. It looks like this, in a column of bytes and, as base64, in one of text:
+A sealed value names its key, and is bound to its place (table, column, row), so that moving it to another row is
+noticed. This is its form in a column of bytes; in a column of text it is base64:
 
     sealed:1:<key id>:<nonce, 12 bytes><ciphertext and tag>
 
-Values without that beginning are plain; a plain one that begins so itself is written behind `sealed:0:`.
+Values without that beginning are plain. A plain value that happens to begin so is stored after `sealed:0:`.
 """
 
 import base64
@@ -24,7 +24,7 @@ _NONCE_BYTES = 12
 MARK = b"sealed:"
 _ESCAPED = MARK + b"0:"
 _SEALED = MARK + b"1:"
-_MOST_KEYS = 10
+_MAX_KEYS = 10
 _is_key_id = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}").fullmatch
 
 
@@ -108,8 +108,8 @@ def read_keys(text: str) -> dict[str, bytes]:
         if len(key) != KEY_BYTES or len(set(key)) == 1:
             raise ValueError(f"the key {name!r} is not {KEY_BYTES} random bytes; `keys generate encryption` makes one")
         keys[name] = key
-    if len(keys) > _MOST_KEYS or not keys:
-        raise ValueError(f"give 1 to {_MOST_KEYS} keys")
+    if len(keys) > _MAX_KEYS or not keys:
+        raise ValueError(f"give 1 to {_MAX_KEYS} keys")
     return keys
 
 

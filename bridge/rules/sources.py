@@ -1,4 +1,4 @@
-"""A source: one place that webhooks come from, and what is asked of them there."""
+"""A source: one place that webhooks come from, and what they must fulfil."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from bridge.words.targets import PlanasonixApi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place webhooks come from. `keeps_stale`: an authentic but old one is stored aside, not refused.
+    """One place webhooks come from. `keeps_stale`: an authentic but old webhook is kept as `stale`, not rejected.
 
-    `redaction`: what is taken out of every body before it is written.
+    `redaction`: what is removed from every body before it is stored.
     """
 
     name: str

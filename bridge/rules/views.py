@@ -138,9 +138,9 @@ def _planned(planned: Planned) -> Json:
 
 
 def dump(value: Any) -> bytes:
-    """Encode for HTTP; a Mapping that is not a dict is one here.
+    """Encode as JSON for HTTP. Any Mapping becomes an object.
 
-    Half a surrogate pair, which an API may send, stays the escape that it was.
+    Half a surrogate pair, which an API may send, is written as its escape again.
     """
     text = json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")

@@ -140,8 +140,10 @@ class Api:
             about = Subject.of(found)
         else:
             about = self._imagined(order)
-        made = plan(about, self._mapping.current(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops)
-        return views.plan(made)
+        planned = plan(
+            about, self._mapping.current(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
+        )
+        return views.plan(planned)
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):

@@ -4,7 +4,7 @@
     |-- ConfigError          bridge.yaml, mapping.yaml or the environment is wrong; lists every problem
     |-- Refused              a request that is not authentic (never stored)
     |   `-- KeyUnknown       ... as far as the key sets fetched so far tell
-    |-- KeysUnavailable      the key set behind a JWKS URL cannot be had now
+    |-- KeysUnavailable      the key set behind a JWKS URL is not available now
     |-- TooMany              more webhooks, or refusals, than the source's limits allow just now
     |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
     |-- TemplateError        a route's conf, note or dag_run_id failed on an event
@@ -14,7 +14,7 @@
     |-- InboxUnavailable     the store cannot commit now, or too much waits for it
     |-- Locked               a stored value is encrypted, and no configured key opens it
     |-- InboxInUse           another process already serves this SQLite file
-    |-- BadFilter            what was asked for cannot be: a state, condition or order that does not exist
+    |-- BadFilter            a request names a state, condition or order that does not exist
     `-- NotThere             a delivery or trigger id that the store does not hold
 
 `reason` is the word from the closed list that labels metrics and columns.
@@ -73,7 +73,7 @@ class KeyUnknown(Refused):
 
 
 class KeysUnavailable(BridgeError):
-    """A key set cannot be had now. A request that it would be needed for gets 503, and the sender tries again."""
+    """A key set is not available now. A request that needs it gets 503, and the sender tries again."""
 
     reason = Reason.KEYS_UNAVAILABLE
 

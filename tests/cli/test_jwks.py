@@ -54,7 +54,7 @@ def test_a_key_set_that_cannot_be_had(place: Place, provider: JwksServer, proble
     url, words = {
         "down": (f"http://127.0.0.1:{free_port()}/keys", "cannot be reached"),
         "status": (provider.url, "the URL answers 503"),
-        "nonsense": (provider.url, "no usable key set: it is no JSON object with a list `keys`"),
+        "nonsense": (provider.url, "not a usable key set: it is not a JSON object with a list `keys`"),
         "unfit": (provider.url, "none of its 1 keys can be used for RS256; 'elliptic': this is not an RSA key"),
     }[problem]
     provider.status = 503 if problem == "status" else 200

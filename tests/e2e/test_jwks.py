@@ -185,7 +185,7 @@ def test_provider_that_goes_away_or_goes_wrong_changes_nothing(start: Start, pro
     (told,) = bridge.api("status")["key_sets"]
     assert (told["source"], told["key"], told["keys"]) == ("planasonix", "tenant", 1)
     assert told["loaded_at"]
-    assert "no usable key set" in told["trouble"]
+    assert "not a usable key set" in told["trouble"]
 
 
 def test_strangers_cause_one_fetch_a_minute_and_nothing_else(start: Start, provider: JwksServer) -> None:

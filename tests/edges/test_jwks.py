@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.edges.jwks import MOST_BYTES, fetch, load
+from bridge.edges.jwks import MAX_BYTES, fetch, load
 from bridge.rules.signature import Key
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
@@ -71,8 +71,8 @@ def test_any_other_status_is_told(provider: JwksServer, status: int) -> None:
 def test_a_huge_document_is_not_read(provider: JwksServer, has_length: bool) -> None:
     """64 KiB are taken, one byte more is not; nor is an endless one read on."""
     provider.has_length = has_length
-    provider.document = b" " * (MOST_BYTES - len(provider.document)) + provider.document
-    assert len(fetch(JwksUrl(provider.url))) == MOST_BYTES
+    provider.document = b" " * (MAX_BYTES - len(provider.document)) + provider.document
+    assert len(fetch(JwksUrl(provider.url))) == MAX_BYTES
     provider.document += b" "
     assert "more than 65536 bytes" in problem(provider.url)
     provider.document = b" " * 50_000_000
@@ -80,12 +80,12 @@ def test_a_huge_document_is_not_read(provider: JwksServer, has_length: bool) -> 
 
 
 def test_packed_documents_are_not_unpacked(provider: JwksServer) -> None:
-    """We ask for none; one that comes all the same is no JSON."""
+    """We ask for none; one that comes all the same is not JSON."""
     import gzip
 
     provider.headers |= {"Content-Encoding": "gzip"}
     provider.document = gzip.compress(b" " * 50_000_000)
-    assert "no JSON object" in problem(provider.url)
+    assert "not a JSON object" in problem(provider.url)
 
 
 @pytest.mark.parametrize("has_length", [True, False])

@@ -1,4 +1,4 @@
-"""What came over the wire, as small values: an answer, or why there is none. Floor of this package; no I/O."""
+"""What an HTTP call brought, as small values: an answer, or why there is none. No I/O; the package builds on it."""
 
 import json
 from dataclasses import dataclass

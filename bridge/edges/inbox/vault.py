@@ -1,10 +1,10 @@
-"""Payload values between memory and the store: sealed on the way in, opened on the way out, rewritten under a new key.
+"""Encrypts payload values on the way into the store, decrypts them on the way out, and rewrites them under a new key.
 
-What is sealed: `deliveries.body`, `lookup` and `detail`; `triggers.conf`, `note` and `detail`; `attempts.detail`. What
-is not, since the store looks for it: ids, the DAG run id, names of routes and DAGs, states, reasons, instants.
+Encrypted ("sealed"): `deliveries.body`, `lookup` and `detail`; `triggers.conf`, `note` and `detail`; `attempts.detail`.
+Not encrypted, since the store searches them: ids, the DAG run id, names of routes and DAGs, states, reasons, instants.
 
-`sealed_with` of a row names every key that its values may need, so a key that no row names can be retired. It may
-name one too many, never one too few; rewriting a row makes it exact.
+`sealed_with` of a row names every key that its values may need, so a key that no row names can be removed. It may name
+a key too many, never a key too few. Rewriting a row makes it exact.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ _COLUMNS = {
     "attempts": ("detail",),
 }
 TABLES = tuple(_COLUMNS)
-_MOST_BYTES = 1_048_576  # rewritten in one transaction, so that intake never waits long
+_MAX_BYTES = 1_048_576  # rewritten in one transaction, so that intake never waits long
 
 
 def options(ring: Ring) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def key_for(ring: Ring, *values: str | None) -> str | None:
 
 
 def body_sealer(ring: Ring) -> Seal | None:
-    """Return what turns a body into the stored one and the key's id; None when bodies are stored as they are."""
+    """Return the function from a body to its stored form and the key's id; None when bodies are stored as they are."""
     current = ring.current
     if current is None:
         return None
@@ -60,7 +60,7 @@ def body_sealer(ring: Ring) -> Seal | None:
 
 
 def place(table: str, column: str, row: int | str) -> str:
-    """Name one value of the store: what a sealed one is bound to."""
+    """Return the name of one value's place in the store. A sealed value is bound to it."""
     return f"{table}.{column}.{row}"
 
 
@@ -110,13 +110,13 @@ def outdated(connection: Connection, *, table: str, after: int, limit: int) -> t
 def rewrite(connection: Connection, *, table: str, ids: Sequence[int]) -> tuple[list[int], list[int]]:
     """Seal rows anew with the first key; returns those done and those that no key opens.
 
-    Stops early when it has written much: whoever calls comes again with the rest.
+    Stops early when it has written much; the caller comes again with the rest.
     """
     done: list[int] = []
     locked: list[int] = []
     size = 0
     for number in ids:
-        if size > _MOST_BYTES:
+        if size > _MAX_BYTES:
             break
         try:
             size += _rewrite_one(connection, table, number)

@@ -2,8 +2,8 @@
 
 Base units; labels from closed sets (sources, keys and Airflows of the configuration, routes of the mapping in use,
 `Reason`), every child created as soon as its set is known, so that a rate can be computed from the first event on.
-A help text ends with `Of the store` where every replica tells the same of what they share: take its `max`; all
-others are of one process: take the `sum`. docs/reference/metrics.md lists them all (`make docs`).
+A help text ends with `Of the store` where every replica reports the same shared value: take its `max`. All other
+metrics are of one process: take the `sum`. docs/reference/metrics.md lists them all (`make docs`).
 """
 
 import math
@@ -57,7 +57,9 @@ class Metrics:
             "deliveries_total", "Authentic webhooks answered with 2xx.", "source", "outcome"
         )
         self.last_delivery = self._gauge(
-            "last_delivery_timestamp_seconds", "When the newest authentic webhook came; 0 if none is known.", "source"
+            "last_delivery_timestamp_seconds",
+            "Receipt of the newest authentic webhook; 0 if none is known.",
+            "source",
         )
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
         self.connections = self._gauge("connections", "Connections that are open.", "listener")
@@ -222,7 +224,7 @@ class Metrics:
         ages = dict.fromkeys(amounts, 0.0)
         held = dict.fromkeys(map(str, labels.HELD), 0)
         for item in waiting:
-            # What is no longer configured is told without its name: labels stay a closed set.
+            # A name that is no longer configured becomes the empty label: labels stay a closed set.
             source = item.source if item.source in self._sources else ""
             place = (str(item.state), source, item.airflow if item.airflow in self._airflows else "")
             amounts[place] = amounts.get(place, 0) + item.amount
@@ -244,7 +246,7 @@ class Metrics:
             self.disk_size.set(disk[1])
 
     def observe_key(self, source: str, key: str, *, expires_at: float | None, is_old_in_use: bool = False) -> None:
-        """Take over until when a key is accepted (Unix seconds), and whether it should not be used any more but is."""
+        """Set until when a key is accepted (Unix seconds), and whether it is still used although it should be gone."""
         self.key_expires.labels(source, key).set(math.inf if expires_at is None else expires_at)
         self.key_old_in_use.labels(source, key).set(is_old_in_use)
 
@@ -286,7 +288,7 @@ class Metrics:
         self.attempt_seconds.labels(airflow).observe(attempt.seconds)
 
     def observe_fired(self, since: datetime, now: datetime) -> None:
-        """Count how long a DAG run took to be made; the clocks of two replicas may disagree."""
+        """Count how long a DAG run took to be created. The clocks of two replicas may disagree, so never below 0."""
         self.fired_seconds.observe(max(0.0, (now - since).total_seconds()))
 
     def exposition(self) -> bytes:

@@ -91,10 +91,10 @@ class Lookups:
         while self.is_under_way and time.monotonic() < deadline:
             time.sleep(_TICK_SECONDS)
         with self._lock:
-            left = [postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
-        if left:
+            unanswered = [postponed(delivery, self._clock(), 0.0, None) for delivery, _ in self._asked.values()]
+        if unanswered:
             with suppress(InboxUnavailable):  # then their leases lapse, as after a crash
-                self._inbox.write(postpone, left)
+                self._inbox.write(postpone, unanswered)
 
     def _run(self, delivery: Delivery) -> None:
         try:

@@ -1,6 +1,6 @@
-"""The strict spelling of security headers: what is not exactly as its scheme says is malformed, never mended.
+"""Reads security headers strictly: anything that is not exactly as its scheme defines is malformed and is rejected.
 
-Bounded: the length of a header, and how many signatures one may carry that are tried.
+Bounded: the length of a header, and how many of its signatures are tried.
 """
 
 import base64
@@ -37,7 +37,7 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What stands in a request's security headers; with `problem`, stand-ins that cost the same to check."""
+    """The content of a request's security headers. With a `problem` it holds dummies that cost the same to check."""
 
     signatures: tuple[bytes, ...]
     timestamp: bytes = b"0"
@@ -107,7 +107,7 @@ def _parse(preset: Preset, header: bytes, version: bytes, lengths: range) -> Rea
 
 
 def _standard(header: bytes, version: bytes, lengths: range) -> Reading | None:
-    """Read `v1,<base64> v1a,<base64>`: other versions are skipped, a misspelled entry spoils the whole header."""
+    """Read `v1,<base64> v1a,<base64>`: other versions are skipped; one misspelled entry makes the header malformed."""
     lengths_of = {b"v1": range(32, 33), b"v1a": range(64, 65)}
     signatures: list[bytes] = []
     for entry in header.split(b" "):

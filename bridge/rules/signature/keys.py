@@ -13,11 +13,11 @@ from bridge.words.targets import JwksUrl
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
-# A refusal tries every key, so the work that a stranger can cause has to be bounded.
+# A wrong signature is tried with every key, so their number bounds the work that a stranger can cause.
 MAX_KEYS = 5
 MIN_SECRET_BYTES = 24
 
-# Words that examples and templates are made of. A secret of nothing but these is a left-over, not a secret.
+# Words that examples and templates are made of. A text of nothing but these is no secret.
 _PLACEHOLDER_WORDS = re.compile(
     "abcdefghijklmnopqrstuvwxyz|0123456789|123456789|qwertyuiop|"
     "changeme|change|placeholder|password|example|webhook|signing|signature|planasonix|airflow|secret|"
@@ -59,7 +59,7 @@ class Key:
 def check_secret(text: str) -> str | None:
     """Return why `text` must not be used as a secret, as a sentence without the secret; None if it may.
 
-    Length and character set say nothing about how it was made; this catches left-overs and slips only.
+    Nothing can tell whether a secret was made at random; this only catches examples left in place and slips.
     """
     if text != text.strip():
         return "The secret begins or ends with a blank."

@@ -1,7 +1,7 @@
-"""Key sets (RFC 7517, 5): the public keys that a provider publishes under a URL, of which few may be used.
+"""Key sets (RFC 7517, 5): the public keys that a provider publishes under a URL, of which only some may be used.
 
-An entry of bridge.yaml names the URL and pins one algorithm; nothing in a document or a token can widen that. Fetching
-is not done here: somebody who may do I/O hands the document in, and a verifier the set that was made of it.
+An entry of bridge.yaml names the URL and pins one algorithm; nothing in a document or a token can widen that. Nothing
+is fetched here: the document is a parameter, and the resulting set is given to a verifier.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def read_set(document: bytes, algorithm: str) -> KeySet:
     found = strict_object(document)
     entries = None if found is None else found.get("keys")
     if not isinstance(entries, list):
-        raise ValueError("it is no JSON object with a list `keys`")  # noqa: TRY004 - the text is wrong, not a type
+        raise ValueError("it is not a JSON object with a list `keys`")  # noqa: TRY004 - the text is wrong, not a type
     keys: dict[str, tuple[PublicKey, ...]] = {}
     dropped: list[tuple[str, str]] = []
     for place, entry in enumerate(entries):
@@ -59,11 +59,11 @@ def read_set(document: bytes, algorithm: str) -> KeySet:
 
 def _read(entry: Any, algorithm: str) -> tuple[str, PublicKey]:
     if not isinstance(entry, dict):
-        raise ValueError("this is no JWK")  # noqa: TRY004 - as above
+        raise ValueError("this is not a JWK")  # noqa: TRY004 - as above
     kid, uses = entry.get("kid"), entry.get("key_ops", ["verify"])
     # Without one a token cannot say that it is signed with a new key, so a rotation would go unnoticed for an hour.
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_CHARACTERS:
-        raise ValueError("it has no `kid`, or an endless one")
+        raise ValueError(f"it has no `kid`, or one longer than {MAX_KID_CHARACTERS} characters")
     if not isinstance(uses, list) or "verify" not in uses:
         raise ValueError("the JWK is not for verifying (`key_ops`)")
     return kid, read_jwk(entry, algorithm)
