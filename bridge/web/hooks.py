@@ -2,9 +2,8 @@
 
 Not a Starlette route: its request object and routing cost a third of the whole path (measured: 0.45-0.51 of a
 bare handler against 0.38-0.45). A request that arrives in one piece, as nearly all do, is not even a task: `take`
-answers it by a callback. Both ways meet where the webhook is handed in. The size is enforced while reading, with
-or without Content-Length, and the body is never handed to any parser here. Answers name no route, no DAG and no
-cause.
+answers it by a callback. Both ways meet in `_accept`. The size is enforced while reading, with or without
+Content-Length, and no parser sees the body here. Answers name no route, no DAG and no cause.
 """
 
 import asyncio
@@ -64,7 +63,7 @@ class _Broken(Exception):
 
     def __init__(self, reason: str, source: str = "") -> None:
         self.reason = reason
-        self.source = source  # where the way to it ended before the source was told
+        self.source = source  # for an error found before `_address` has returned it
         super().__init__(reason)
 
 
@@ -76,7 +75,7 @@ class Hooks:
     """The ASGI callable of the public hook path."""
 
     def __init__(self, *, receiving: Receiving, metrics: Metrics, max_body_bytes: int, body_seconds: float) -> None:
-        """`max_body_bytes`: larger is 413. `body_seconds`: a body must be complete so soon."""
+        """`max_body_bytes`: a larger body is 413. `body_seconds`: how long a body may take to arrive."""
         self._receiving = receiving
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
@@ -101,11 +100,11 @@ class Hooks:
         else:
             on_receipt: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-            def tell(answer: Reply) -> None:
-                if not on_receipt.done():  # the task was given up meanwhile
-                    on_receipt.set_result(answer)
+            def resolve(reply: Reply) -> None:
+                if not on_receipt.done():  # the task was cancelled meanwhile
+                    on_receipt.set_result(reply)
 
-            self._accept(scope, where, body, tell)
+            self._accept(scope, where, body, resolve)
             await _send(send, await on_receipt)
 
     def take(self, scope: Scope, body: bytes, answer: Callable[[Reply], object]) -> None:
@@ -189,7 +188,7 @@ class Hooks:
     def _check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Refuse what must not be read: encoded, ambiguous in length, too large, not JSON.
 
-        A missing content type is let through: the signature decides, and a body of no type is not another type.
+        A missing content type is accepted: the signature decides, and no type is not a wrong type.
         """
         seen: list[bytes] = []
         for name, value in headers:

@@ -1,13 +1,13 @@
 """The places outside that the bridge talks to, as configured: an Airflow, a Planasonix API, a key set.
 
-Floor 0, so that `settings` (which reads them) and the edges (which use them) need not know each other.
+They stand in `words`, so that `settings` (which reads them) and the edges (which use them) need not know each other.
 """
 
 from dataclasses import dataclass, field
 
 
 class Secret:
-    """A text that never shows itself: repr and str are masked, `reveal` is the only way in."""
+    """A text that is never shown: repr and str are masked, only `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -20,7 +20,7 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        """Show that there is something, and nothing of it."""
+        """Return a mask."""
         return "Secret('***')"
 
     __str__ = __repr__

@@ -1,6 +1,6 @@
 """How long to wait before the next try: the only place that knows the numbers of retrying.
 
-Exponential, and spread over the whole interval ("full jitter"), so that what failed together does not come back
+Exponential, and spread over the whole interval ("full jitter"), so that triggers that failed together do not come back
 together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random.
 """
 

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 _CLOSE = (b"connection", b"close")
 
 
-class Answer(Protocol):
+class Reply(Protocol):
     """What an application answers without a task; `headers` besides type and length."""
 
     @property
@@ -30,11 +30,11 @@ class Answer(Protocol):
         """JSON."""
 
 
-# Scope, body, what is told the answer; returns whether the answer is or will be given.
-Take = Callable[[Any, bytes, Callable[[Answer], None]], bool]
+# (scope, body, answer): returns whether it answers, by calling `answer` once, now or later.
+Take = Callable[[Any, bytes, Callable[[Reply], None]], bool]
 
 
-def write(cycle: RequestResponseCycle, answer: Answer) -> None:
+def write(cycle: RequestResponseCycle, answer: Reply) -> None:
     """Write an answer in JSON and end its request, as uvicorn's `send` does; nothing if its sender has left."""
     if not cycle.disconnected:
         cycle.keep_alive = cycle.keep_alive and _CLOSE not in answer.headers
@@ -48,7 +48,7 @@ def write(cycle: RequestResponseCycle, answer: Answer) -> None:
     cycle.on_response = _nothing  # else connection and request hold each other until the garbage is collected
 
 
-def _spell(cycle: RequestResponseCycle, answer: Answer) -> bytes:
+def _spell(cycle: RequestResponseCycle, answer: Reply) -> bytes:
     headers = [
         *cycle.default_headers,  # the date
         (b"content-type", b"application/json"),
