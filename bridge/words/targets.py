@@ -3,6 +3,7 @@
 They stand in `words`, so that `settings` (which reads them) and the edges (which use them) need not know each other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -28,14 +29,23 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class AirflowAuth:
-    """How to sign in: username and password (Airflow 3: a token is fetched; Airflow 2: Basic), or a fixed token.
+    """How to sign in to one Airflow; bridge/edges/airflow/sign_ins.py has the table of ways.
 
-    With neither, no credentials are sent.
+    `auto` is the way that the other fields are for. User and password are Basic on Airflow 2 and a login on Airflow 3.
+    `path` is below the Airflow's URL. `body` is posted there; `{username}`, `{password}`, `{client_id}` and
+    `{client_secret}` stand for what they name. None: what the way usually posts.
     """
 
     username: Secret | None = None
     password: Secret | None = None
     token: Secret | None = None
+    client_id: Secret | None = None
+    client_secret: Secret | None = None
+    command: tuple[str, ...] = ()
+    command_seconds: float = 10.0
+    way: str = "auto"  # auto | none | bearer | basic | login | client_credentials | exec
+    path: str = "/auth/token"
+    body: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ class AirflowTarget:
     client_cert_file: str | None = None
     client_key_file: str | None = None
     verify_tls: bool = True
+    proxy: Secret | None = None  # a URL, perhaps with user and password
+    headers: Mapping[str, Secret] = field(default_factory=dict)  # sent with every call
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from bridge import __version__
 from bridge.edges.airflow import answers
-from bridge.edges.airflow.tokens import Token, Tokens, fixed
+from bridge.edges.airflow.sign_ins import way_of
+from bridge.edges.airflow.tokens import SignedIn, Token, Tokens
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.edges.http import path_segment
@@ -57,9 +58,6 @@ class Session:
         if not isinstance(version, str):
             return version
         path = _API[version] + "".join(f"/{path_segment(step)}" for step in steps) + query
-        token = fixed(self._target.auth, is_basic=version == "2")
-        if token is not None:
-            return self._send(method, path, token, body, seconds)
         return self._send_signed_in(method, path, body, seconds)
 
     def health(self) -> answers.TargetProblem | None:
@@ -71,8 +69,8 @@ class Session:
         if not isinstance(version, str):
             return version
         answer = self._ask(_HEALTH[version])
-        if isinstance(answer, Failure):
-            return answers.after_failure(answer)
+        if not isinstance(answer, Answer):
+            return answer
         if (problem := answers.after_question(answer)) is not None:
             if answer.status in (404, 405):
                 self._version = self._configured  # Airflow 2 may have become 3 meanwhile: found out anew next time
@@ -106,6 +104,11 @@ class Session:
         self._transport.close()
 
     def _send_signed_in(self, method: str, path: str, body: Any, seconds: float) -> Called:
+        """Send under the sign-in of the target; a token that was refused is replaced, and the call repeated, once."""
+        auth = self._target.auth
+        way = way_of(auth, self._version)
+        if way.headers is not None:
+            return self._send(method, path, Token(way.headers(auth)), body, seconds)
         token = self._tokens.current()
         if not isinstance(token, Token):
             return token
@@ -118,28 +121,30 @@ class Session:
         return self._send(method, path, token, body, seconds)
 
     def _send(self, method: str, path: str, token: Token, body: Any, seconds: float) -> Answer | Failure:
-        headers = dict(_HEADERS)
-        if token.header is not None:
-            headers["Authorization"] = token.header
+        headers = _HEADERS | dict(token.headers)
         return self._transport.call(method, path, headers=headers, body=body, seconds=seconds)
 
-    def _ask(self, path: str) -> Answer | Failure:
-        """Ask what needs no sign-in; a fixed token goes along, for a gateway that wants one everywhere."""
-        fixed_token = self._target.auth.token
-        token = Token(f"Bearer {fixed_token.reveal()}" if fixed_token else None)
-        return self._send("GET", path, token, None, ASK_SECONDS)
+    def _ask(self, path: str) -> Answer | answers.TargetProblem:
+        """Ask what Airflow answers to anybody; signed where a gateway may want that everywhere."""
+        is_signed = way_of(self._target.auth, self._version).is_everywhere
+        send = self._send_signed_in if is_signed else self._send_unsigned
+        answer = send("GET", path, None, ASK_SECONDS)
+        return answers.after_failure(answer) if isinstance(answer, Failure) else answer
 
-    def _sign_in(self) -> Answer | Failure:
+    def _send_unsigned(self, method: str, path: str, body: Any, seconds: float) -> Called:
+        return self._send(method, path, Token(()), body, seconds)
+
+    def _sign_in(self) -> SignedIn | answers.TargetProblem:
         auth = self._target.auth
-        assert auth.username is not None and auth.password is not None  # noqa: S101, PT018 - else `fixed` had one
-        body = {"username": auth.username.reveal(), "password": auth.password.reveal()}
-        return self._transport.call("POST", "/auth/token", headers=dict(_HEADERS), body=body, seconds=ASK_SECONDS)
+        fetch = way_of(auth, self._version).fetch
+        assert fetch is not None  # noqa: S101 - else the headers are known
+        return fetch(auth, self._transport)
 
     def _find_version(self) -> str | answers.TargetProblem:
         for version in ("3", "2"):
             answer = self._ask(f"{_API[version]}/version")
-            if isinstance(answer, Failure):
-                return answers.after_failure(answer)
+            if not isinstance(answer, Answer):
+                return answer
             if answer.status in (404, 405):
                 continue
             if (problem := answers.after_question(answer)) is not None:

@@ -1,7 +1,7 @@
-"""The Authorization header of one Airflow: none, a fixed bearer token, Basic (Airflow 2), or a token signed in for.
+"""What one Airflow is called with once it is signed in to: kept, renewed and given up.
 
-A token is renewed at 80 % of its life, and when Airflow refused it. One thread signs in at a time, and whoever waited
-for it takes what it got, good or bad: an Airflow that is slow to say no is not asked once per thread.
+It is renewed at 80 % of its life, and when Airflow refused it. One thread signs in at a time, and the threads that
+waited take its result, good or bad: an Airflow that is slow to say no is not asked once per thread.
 """
 
 import base64
@@ -12,42 +12,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.edges.airflow import answers
-from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.model import Misconfigured, TargetDown
-from bridge.words.reasons import Reason
-from bridge.words.targets import AirflowAuth
 
 _RENEW_AT = 0.8
 _AGAIN_SECONDS = 30.0  # after a renewal that failed while the old token still holds
 
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a sign-in gave: the headers to send, and how long they hold (None: unknown)."""
+
+    headers: Headers
+    life_seconds: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A header value; `generation` grows with every sign-in, so that a refusal names which one it was."""
+    """Headers in use; `generation` grows with every sign-in, so that a refusal names which one it was."""
 
-    header: str | None
+    headers: Headers
     generation: int = 0
     renew_at: float | None = None  # monotonic seconds; None: never by itself
-
-
-def fixed(auth: AirflowAuth, *, is_basic: bool) -> Token | None:
-    """Return the header that needs no sign-in, or None where a token has to be fetched."""
-    if auth.token is not None:
-        return Token(f"Bearer {auth.token.reveal()}")
-    if auth.username is None or auth.password is None:
-        return Token(None)
-    if is_basic:
-        pair = f"{auth.username.reveal()}:{auth.password.reveal()}".encode()
-        return Token(f"Basic {base64.b64encode(pair).decode('ascii')}")
-    return None
 
 
 class Tokens:
     """The token of one Airflow; thread-safe."""
 
-    def __init__(self, sign_in: Callable[[], Answer | Failure], *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`sign_in` makes the one call that fetches a token; `clock` is in monotonic seconds."""
+    def __init__(
+        self,
+        sign_in: Callable[[], SignedIn | TargetDown | Misconfigured],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`sign_in` signs in once; `clock` is in monotonic seconds."""
         self._sign_in = sign_in
         self._clock = clock
         self._lock = threading.Lock()
@@ -73,31 +72,20 @@ class Tokens:
             return self._renewed(token)
 
     def _renewed(self, old: Token | None) -> Token | TargetDown | Misconfigured:
-        signed_in = self._read_token(self._sign_in())
+        result = self._sign_in()
         self._tried_at = self._clock()
-        if isinstance(signed_in, Token):
-            self._token, self._problem = signed_in, None
-            return signed_in
-        if old is not None:
-            # It was not refused, and a fifth of its life is left.
-            self._token = Token(old.header, old.generation, self._tried_at + _AGAIN_SECONDS)
+        if isinstance(result, SignedIn):
+            self._signed_in += 1
+            life = result.life_seconds
+            renew_at = None if life is None else self._tried_at + life * _RENEW_AT
+            self._token, self._problem = Token(result.headers, self._signed_in, renew_at), None
             return self._token
-        self._problem = signed_in
-        return signed_in
-
-    def _read_token(self, answer: Answer | Failure) -> Token | TargetDown | Misconfigured:
-        if isinstance(answer, Failure):
-            return answers.after_failure(answer)
-        if (problem := answers.after_sign_in(answer)) is not None:
-            return problem
-        text = answer.object().get("access_token")
-        if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text:
-            detail = "the answer to the sign-in holds no access token"
-            return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail, http_status=answer.status)
-        self._signed_in += 1
-        life = life_seconds(text)
-        renew_at = None if life is None else self._clock() + life * _RENEW_AT
-        return Token(f"Bearer {text}", self._signed_in, renew_at)
+        if old is not None:
+            # It was not refused, and a fifth of its life remains.
+            self._token = Token(old.headers, old.generation, self._tried_at + _AGAIN_SECONDS)
+            return self._token
+        self._problem = result
+        return result
 
 
 def life_seconds(token: str) -> float | None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from socket import socket
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from airflow_client.client import ApiClient, Configuration
@@ -117,6 +118,7 @@ class Transport:
         self._target = target
         # An answer echoes the conf, and Airflow 2 writes what is not ASCII up to three times as long.
         self._limit = max(_MEBIBYTE, 4 * target.max_conf_bytes)
+        self._headers = {name: value.reveal() for name, value in target.headers.items()}
         configuration = Configuration(host=target.url)
         # Attributes, as the constructor's keywords differ between the client's versions.
         configuration.retries = False
@@ -125,6 +127,8 @@ class Transport:
         configuration.ssl_ca_cert = target.ca_file
         configuration.cert_file = target.client_cert_file
         configuration.key_file = target.client_key_file
+        if target.proxy is not None:
+            configuration.proxy, configuration.proxy_headers = _proxy(target.proxy.reveal())
         if not target.verify_tls:
             urllib3.disable_warnings(errors.InsecureRequestWarning)
         self._client = ApiClient(configuration)
@@ -159,7 +163,7 @@ class Transport:
         response = self._client.call_api(
             method,
             target.url.rstrip("/") + path,
-            header_params={"Accept-Encoding": "identity", **headers},
+            header_params={"Accept-Encoding": "identity", **self._headers, **headers},
             body=body,
             _request_timeout=timeouts,
         ).response
@@ -175,6 +179,15 @@ class Transport:
         fields = response.headers
         wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
         return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
+
+
+def _proxy(url: str) -> tuple[str, dict[str, str]]:
+    """Return a proxy's URL without its user and password, and the header that carries them."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), urllib3.make_headers(proxy_basic_auth=pair)
 
 
 def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:

@@ -11,16 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bridge.edges.settings.fields import (
-    Entry,
-    Name,
-    PublicField,
-    ReadableFile,
-    Seconds,
-    SecretField,
-    Url,
-    looking_at,
-)
+from bridge.edges.settings.fields import Entry, Name, ReadableFile, Seconds, SecretField, Url, looking_at
 from bridge.edges.settings.origins import (
     PROXIES,
     CertificateField,
@@ -29,6 +20,7 @@ from bridge.edges.settings.origins import (
     ProxiesForm,
     build_origin,
 )
+from bridge.edges.settings.sign_ins import AuthForm, HeadersField, ProxyUrl
 from bridge.edges.settings.signatures import SignatureForm
 from bridge.rules import yamltree
 from bridge.rules.event import Redaction
@@ -97,19 +89,6 @@ class _Source(Entry):
         )
 
 
-class _Auth(Entry):
-    username: PublicField | None = None
-    password: SecretField | None = None
-    token: SecretField | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        has_user, has_password = self.username is not None, self.password is not None
-        if has_user != has_password or has_user == (self.token is not None):
-            raise ValueError("give username and password, or token")
-        return self
-
-
 _AIRFLOW = AirflowTarget(name="", url="")  # the defaults
 
 
@@ -121,7 +100,7 @@ class _Airflow(Entry):
     """One Airflow; `AirflowTarget` has the same fields, and holds the defaults."""
 
     url: Url
-    auth: _Auth | None = None
+    auth: AuthForm | None = None
     version: Annotated[Literal["auto", "2", "3"], BeforeValidator(_as_text)] = "auto"
     concurrency: int = Field(_AIRFLOW.concurrency, ge=1, le=256)
     rate: float = Field(_AIRFLOW.rate, gt=0, le=1000)
@@ -133,11 +112,12 @@ class _Airflow(Entry):
     client_cert_file: ReadableFile | None = None
     client_key_file: ReadableFile | None = None
     verify_tls: bool = _AIRFLOW.verify_tls
+    proxy: ProxyUrl | None = None
+    headers: HeadersField = Field(default_factory=dict)
 
     def build(self, name: str) -> AirflowTarget:
         given = {field: getattr(self, field) for field in type(self).model_fields if field not in ("url", "auth")}
-        auth = AirflowAuth(**dict(self.auth)) if self.auth else AirflowAuth()
-        return AirflowTarget(name=name, url=self.url, auth=auth, **given)
+        return AirflowTarget(name=name, url=self.url, auth=self.auth.build() if self.auth else AirflowAuth(), **given)
 
     @model_validator(mode="after")
     def _has_certificate(self) -> Self:

@@ -20,7 +20,7 @@ from bridge.edges.settings.secrets import read_file, read_variable
 from bridge.words.targets import Secret
 
 _HOW = "give {env: NAME} or {file: PATH}"
-_LITERAL = f"a secret is never written in this file; {_HOW}"
+LITERAL = f"a secret is never written in this file; {_HOW}"
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
 _is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
 
@@ -62,7 +62,7 @@ def resolve(reference: object) -> Secret:
         case {"file": str(path), **rest} if not rest:
             outside.secret_files.append(outside.base_dir / path)
             return Secret(read_file(outside.secret_files[-1]))
-    raise ValueError(_HOW if given else _LITERAL)
+    raise ValueError(_HOW if given else LITERAL)
 
 
 def _public_or_secret(given: object) -> Secret:

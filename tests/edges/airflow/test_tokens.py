@@ -3,11 +3,13 @@
 import base64
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bridge.edges.airflow.tokens import Token, Tokens, fixed, life_seconds
+from bridge.edges.airflow.sign_ins import Fetched, read_grant, way_of
+from bridge.edges.airflow.tokens import Headers, Token, Tokens, life_seconds
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.model import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
@@ -37,10 +39,10 @@ class Desk:
         self.asked = 0
         self.now = 1000.0
 
-    def sign_in(self) -> Answer | Failure:
+    def sign_in(self) -> Fetched:
         """Give the next answer."""
         self.asked += 1
-        return self.given.pop(0) if len(self.given) > 1 else self.given[0]
+        return read_grant(self.given.pop(0) if len(self.given) > 1 else self.given[0])
 
     def tokens(self) -> Tokens:
         """Tokens that sign in here, by this clock."""
@@ -68,7 +70,7 @@ def test_token_that_does_not_tell_its_life_is_kept_until_refused() -> None:
     desk.now += 10**9
     assert isinstance(first, Token)
     assert tokens.current() == first
-    assert tokens.current(refused=first) == Token("Bearer other", 2, None)
+    assert tokens.current(refused=first) == Token((("Authorization", "Bearer other"),), 2, None)
 
 
 def test_refusal_of_an_old_token_does_not_sign_in_again() -> None:
@@ -91,7 +93,7 @@ def test_failed_renewal_keeps_the_token_that_still_holds() -> None:
     second = tokens.current()
     assert isinstance(first, Token)
     assert isinstance(second, Token)
-    assert (second.header, second.generation) == (first.header, first.generation)
+    assert (second.headers, second.generation) == (first.headers, first.generation)
     assert tokens.current() == second
     assert desk.asked == 2
     desk.now += 30
@@ -133,10 +135,10 @@ def test_one_sign_in_serves_all_that_wait_for_it(answer: Answer) -> None:
     arrived, go = threading.Barrier(9), threading.Event()
     asked = []
 
-    def slowly() -> Answer:
+    def slowly() -> Fetched:
         asked.append(1)
         go.wait(10)
-        return answer
+        return read_grant(answer)
 
     tokens = Tokens(slowly)
     got: list[object] = []
@@ -157,19 +159,29 @@ def test_one_sign_in_serves_all_that_wait_for_it(answer: Answer) -> None:
     assert len(set(got)) == 1
 
 
+USER = AirflowAuth(Secret("ann"), Secret("pässword"))
+
+
 @pytest.mark.parametrize(
-    ("auth", "is_basic", "token"),
+    ("auth", "version", "name", "headers"),
     [
-        (AirflowAuth(), False, Token(None)),
-        (AirflowAuth(token=Secret("abc")), False, Token("Bearer abc")),
-        (AirflowAuth(token=Secret("abc")), True, Token("Bearer abc")),
-        (AirflowAuth(Secret("ann"), Secret("pässword")), True, Token("Basic YW5uOnDDpHNzd29yZA==")),
-        (AirflowAuth(Secret("ann"), Secret("word")), False, None),
+        (AirflowAuth(), "3", "none", ()),
+        (AirflowAuth(token=Secret("abc")), "3", "bearer", (("Authorization", "Bearer abc"),)),
+        (AirflowAuth(token=Secret("abc")), "2", "bearer", (("Authorization", "Bearer abc"),)),
+        (USER, "2", "basic", (("Authorization", "Basic YW5uOnDDpHNzd29yZA=="),)),
+        (replace(USER, way="basic"), "3", "basic", (("Authorization", "Basic YW5uOnDDpHNzd29yZA=="),)),
+        (USER, "3", "login", None),
+        (USER, None, "login", None),
+        (replace(USER, way="login"), "2", "login", None),
+        (AirflowAuth(client_id=Secret("id"), client_secret=Secret("word")), "3", "client_credentials", None),
+        (AirflowAuth(command=("token",)), None, "exec", None),
     ],
 )
-def test_headers_that_need_no_sign_in(auth: AirflowAuth, is_basic: bool, token: Token | None) -> None:
-    """No credentials, a fixed token, or Basic for Airflow 2."""
-    assert fixed(auth, is_basic=is_basic) == token
+def test_way_to_sign_in(auth: AirflowAuth, version: str | None, name: str, headers: Headers | None) -> None:
+    """What is configured says which way; headers that need no call are known at once."""
+    way = way_of(auth, version)
+    assert way.name == name
+    assert (way.headers and way.headers(auth)) == headers
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,8 @@ _MISTAKES = [
     ("http://localhost:8080", "http://h\n    concurency: 4", 'unknown key "concurency", did you mean "concurrency"?'),
     ("http://localhost:8080", "http://h\n    ca_file: not_there", "cannot be read"),
     ("http://localhost:8080", "http://h\n    client_key_file: /dev/null", "needs client_cert_file"),
-    ("http://localhost:8080", "http://h\n    auth: {username: a}", "give username and password, or token"),
-    ("http://localhost:8080", "http://h\n    auth: {}", "give username and password, or token"),
+    ("http://localhost:8080", "http://h\n    auth: {username: a}", "give one of: username and password; token;"),
+    ("http://localhost:8080", "http://h\n    auth: {}", "give one of: username and password; token;"),
     ("http://localhost:8080", "http://h\n    auth: {token: canary}", "never written in this file"),
     (
         "http://localhost:8080",
@@ -226,7 +226,7 @@ _MISTAKES = [
     (
         "http://localhost:8080",
         "http://h\n    auth: {username: a, password: {env: AIRFLOW_PASSWORD}, token: {env: AIRFLOW_PASSWORD}}",
-        "give username and password, or token",
+        "give one of: username and password; token;",
     ),
 ]
 

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Sign in with Microsoft Entra (OAuth 2.0 client credentials): prints an access token for the bridge.
+
+    airflow:
+      azure:
+        url: https://<the Airflow>
+        auth: {exec: [python3, /etc/planasonix-bridge/auth/entra.py, --scope, api://<application id>/.default]}
+
+Needs nothing but Python, and the variables that Azure's own libraries read: AZURE_TENANT_ID, AZURE_CLIENT_ID and
+AZURE_CLIENT_SECRET, or AZURE_CLIENT_SECRET_FILE. Source: Microsoft identity platform, "OAuth 2.0 client credentials
+flow".
+"""
+
+import argparse
+import json
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+_SECONDS = 8
+_HOST = "https://login.microsoftonline.com"
+
+
+def main() -> None:
+    """Get an access token, and print it with its end."""
+    parser = argparse.ArgumentParser(description="Sign in with Microsoft Entra.")
+    parser.add_argument("--scope", required=True, help="what the token is for, with /.default at its end")
+    options = parser.parse_args()
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": _needed("AZURE_CLIENT_ID"),
+        "client_secret": _secret(),
+        "scope": options.scope,
+    }
+    host = os.environ.get("AZURE_AUTHORITY_HOST", _HOST).rstrip("/")
+    url = f"{host}/{urllib.parse.quote(_needed('AZURE_TENANT_ID'), safe='')}/oauth2/v2.0/token"
+    granted = _post(url, urllib.parse.urlencode(form).encode())
+    expires = datetime.now(UTC) + timedelta(seconds=float(granted["expires_in"]))
+    status = {"token": granted["access_token"], "expirationTimestamp": expires.isoformat(timespec="seconds")}
+    print(json.dumps({"status": status}))
+
+
+def _post(url: str, form: bytes) -> dict[str, str]:
+    try:
+        with urllib.request.urlopen(url, form, timeout=_SECONDS) as answer:  # noqa: S310 - the authority of the environment
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        # `error` is a code such as invalid_client; the description may quote what was sent.
+        try:
+            code = json.load(error).get("error")
+        except ValueError:
+            code = None
+        sys.exit(f"Entra answers {error.code}: {code or 'no reason given'}")
+
+
+def _secret() -> str:
+    file = os.environ.get("AZURE_CLIENT_SECRET_FILE")
+    return Path(file).read_text("utf-8").strip() if file else _needed("AZURE_CLIENT_SECRET")
+
+
+def _needed(name: str) -> str:
+    return os.environ.get(name) or sys.exit(f"{name} is not set")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Signing in: what is posted, what a command may print, and what goes along with every call; on loopback."""
+
+import base64
+import json
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bridge.edges.airflow import commands
+from bridge.edges.airflow.tokens import SignedIn
+from bridge.words.model import Misconfigured, Started
+from bridge.words.reasons import Reason
+from bridge.words.targets import AirflowAuth, Secret
+from tests.edges.airflow.support import RUN_ID, RawServer, trigger
+from tests.edges.airflow.test_session import Canned, canned
+
+__all__ = ["canned"]  # a fixture
+TOKEN = {"access_token": "granted"}
+CLIENT = {"client_id": Secret("bridge"), "client_secret": Secret("hidden")}
+
+
+def script(text: str) -> tuple[str, ...]:
+    """A command that runs this."""
+    return (sys.executable, "-c", text)
+
+
+def printing(value: Any) -> tuple[str, ...]:
+    """A command that prints this as JSON."""
+    return script(f"print({json.dumps(value)!r})")
+
+
+@pytest.fixture
+def airflow_3(canned: Canned) -> Canned:
+    """A server with what Airflow 3 answers."""
+    canned.says("GET", "/api/v2/version", {"version": "3.3.2"})
+    canned.says("GET", "/api/v2/monitor/health", {"metadatabase": {"status": "healthy"}})
+    canned.says("GET", "/api/v2/dags", {"dags": []})
+    canned.says("GET", "/api/v2/dags/marts", {"is_paused": False})
+    canned.says("POST", "/api/v2/dags/marts/dagRuns", {"dag_run_id": RUN_ID})
+    return canned
+
+
+@pytest.mark.parametrize(
+    ("auth", "path", "body"),
+    [
+        (
+            AirflowAuth(Secret("ann"), Secret("word")),
+            "/auth/token",
+            {"username": "ann", "password": "word"},
+        ),
+        (
+            AirflowAuth(
+                Secret("ann"),
+                Secret("word"),
+                way="login",
+                path="/api/v1/security/login",
+                body={"username": "{username}", "password": "{password}", "provider": "ldap", "refresh": True},
+            ),
+            "/api/v1/security/login",
+            {"username": "ann", "password": "word", "provider": "ldap", "refresh": True},
+        ),
+        (
+            AirflowAuth(**CLIENT),
+            "/auth/token",
+            {"grant_type": "client_credentials", "client_id": "bridge", "client_secret": "hidden"},
+        ),
+    ],
+)
+def test_sign_in_posts_what_the_auth_manager_takes(
+    airflow_3: Canned, auth: AirflowAuth, path: str, body: dict[str, Any]
+) -> None:
+    """Once, before the first call; the token then goes with every call."""
+    airflow_3.says("POST", path, TOKEN, 201)
+    airflow = airflow_3.airflow(auth)
+    assert airflow.fire(trigger("marts")) == Started(is_paused=False)
+    assert airflow.probe() is None
+    posted = [seen for seen in airflow_3.seen if seen[0] == path]
+    assert posted == [(path, None, body)]
+    signed = [seen[1] for seen in airflow_3.seen if seen[0].startswith("/api/v2/dags")]
+    assert signed
+    assert set(signed) == {"Bearer granted"}
+    airflow.close()
+
+
+def test_command_signs_every_call_and_is_run_once(airflow_3: Canned, tmp_path: Path) -> None:
+    """Version and health too, since a gateway asks for it everywhere; a refused token runs it once more."""
+    count = tmp_path / "runs"
+    text = f"import json; open({str(count)!r}, 'a').write('x'); print(json.dumps({{'token': 'of the command'}}))"
+    airflow = airflow_3.airflow(AirflowAuth(command=script(text)))
+    assert airflow.fire(trigger("marts")) == Started(is_paused=False)
+    assert airflow.probe() is None
+    assert {seen[1] for seen in airflow_3.seen} == {"Bearer of the command"}
+    assert count.read_text() == "x"
+
+    airflow_3.says("POST", "/api/v2/dags/marts/dagRuns", {"detail": "Token Expired"}, 401)
+    outcome = airflow.fire(trigger("marts"))
+    assert isinstance(outcome, Misconfigured)
+    assert outcome.reason is Reason.AIRFLOW_UNAUTHORIZED
+    assert count.read_text() == "xx"
+    airflow.close()
+
+
+def test_headers_of_a_command_and_of_the_target_go_along(tmp_path: Path) -> None:
+    """A cookie of the command, and what the configuration adds to every call."""
+    seen: list[bytes] = []
+
+    def behaviour(connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(65536)
+        seen.append(request)
+        body = b'{"version": "3.3.2"}'
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        connection.sendall(head % len(body) + body)
+
+    with RawServer(behaviour) as server:
+        auth = AirflowAuth(command=printing({"headers": {"Cookie": "session=abc"}}))
+        canned = Canned(url=server.url)
+        airflow = canned.airflow(auth, headers={"X-Gate": Secret("open")})
+        airflow.probe()
+        airflow.close()
+    assert seen
+    assert all(b"Cookie: session=abc\r\n" in item and b"X-Gate: open\r\n" in item for item in seen)
+
+
+def test_proxy_is_asked_with_its_own_password(airflow_3: Canned) -> None:
+    """Every call goes to the proxy, which is told user and password in a header of its own."""
+    seen: list[bytes] = []
+
+    def behaviour(connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(65536)
+        seen.append(request)
+        connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with RawServer(behaviour) as proxy:
+        url = proxy.url.replace("://", "://ann:pass%20word@")
+        airflow = airflow_3.airflow(AirflowAuth(), proxy=Secret(url))
+        airflow.probe()
+        airflow.close()
+    expected = b"Basic " + base64.b64encode(b"ann:pass word")
+    assert seen
+    assert seen[0].startswith(f"GET {airflow_3.url}/api/v2/version HTTP/1.1\r\n".encode())
+    assert expected in seen[0]
+    assert airflow_3.seen == []
+
+
+@pytest.mark.parametrize("wrap", [lambda status: status, lambda status: {"kind": "ExecCredential", "status": status}])
+def test_command_may_say_when_its_token_ends(wrap: Any) -> None:
+    """As kubectl's plugins do, with or without `status` around it."""
+    ends_at = datetime.now(UTC) + timedelta(hours=1)
+    found = commands.run(printing(wrap({"token": "abc", "expirationTimestamp": ends_at.isoformat()})), 30)
+    assert isinstance(found, SignedIn)
+    assert found.headers == (("Authorization", "Bearer abc"),)
+    assert found.life_seconds is not None
+    assert 0 < found.life_seconds <= 3600
+
+
+@pytest.mark.parametrize(
+    ("command", "detail"),
+    [
+        (("/does/not/exist",), "cannot be run: No such file or directory"),
+        (script("import sys; sys.exit('no credentials found')"), "ended with 1: no credentials found"),
+        (script("raise SystemExit(3)"), "ended with 3"),
+        (script("print('token')"), "printed no JSON object"),
+        (script("print('[]')"), "printed no JSON object"),
+        (script("pass"), "printed no JSON object"),
+        (printing({"status": {}}), "printed no JSON object with `token` or `headers`"),
+        (printing({"token": "two\nlines"}), "not printable ASCII"),
+        (printing({"token": 5}), "not printable ASCII"),
+        (printing({"token": ""}), "not printable ASCII"),
+        (printing({"headers": {"Host": "elsewhere"}}), "a header that cannot be sent: 'Host'"),
+        (printing({"headers": {"A b": "c"}}), "a header that cannot be sent: 'A b'"),
+        (printing({"headers": {"Cookie": "a\r\nb: c"}}), "a header that cannot be sent: 'Cookie'"),
+        (printing({"token": "a", "expirationTimestamp": "soon"}), "not an instant with an offset"),
+        (printing({"token": "a", "expirationTimestamp": "2030-01-01T00:00:00"}), "not an instant with an offset"),
+        (printing({"token": "a", "expirationTimestamp": "2020-01-01T00:00:00Z"}), "ended at 2020-01-01"),
+        (script("print('x' * 70000)"), "printed more than 65536 bytes"),
+    ],
+)
+def test_command_that_gives_nothing_usable_is_named(command: tuple[str, ...], detail: str) -> None:
+    """The command and why; it is a matter of configuration, so that no trigger is given up because of it."""
+    found = commands.run(command, 30)
+    assert isinstance(found, Misconfigured)
+    assert found.reason is Reason.AIRFLOW_MISCONFIGURED
+    assert found.detail.startswith("the sign-in command ")
+    assert detail in found.detail
+
+
+def test_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    """It ends at its limit, and so does its child, which holds the pipe open."""
+    noted = tmp_path / "pid"
+    text = (
+        "import subprocess, sys, pathlib, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"pathlib.Path({str(noted)!r}).write_text(str(child.pid))\n"
+        "time.sleep(600)\n"
+    )
+    found = commands.run(script(text), 5)
+    assert isinstance(found, Misconfigured)
+    assert "did not end within 5 s" in found.detail
+    child = int(noted.read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_command_sees_no_secret_of_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BRIDGE_* stays here; the rest of the environment goes along, since cloud credentials stand there."""
+    monkeypatch.setenv("BRIDGE_ADMIN_TOKEN", "canary")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    text = (
+        "import os, json\n"
+        "has_secret = any(name.startswith('BRIDGE_') for name in os.environ)\n"
+        "print(json.dumps({'token': os.environ['AWS_REGION'] + str(has_secret)}))\n"
+    )
+    assert commands.run(script(text), 30) == SignedIn((("Authorization", "Bearer eu-central-1False"),))
