@@ -13,6 +13,10 @@ import pytest
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import free_port
 
+# It asks about 250 packages one by one, which takes minutes beside other work.
+_SECONDS = 550
+pytestmark = pytest.mark.timeout(_SECONDS + 50)
+
 HOLE = {
     "id": "PYSEC-0000-1",
     "summary": "a hole",
@@ -67,7 +71,7 @@ def audit(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
     }
     env |= variables
     command = [sys.executable, "scripts/audit.py"]
-    return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=110)
+    return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS)
 
 
 def test_a_known_hole_fails(osv: _Osv) -> None:
