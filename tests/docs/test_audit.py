@@ -71,7 +71,9 @@ def audit(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
     }
     env |= variables
     command = [sys.executable, "scripts/audit.py"]
-    return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS
+    )
 
 
 def test_a_known_hole_fails(osv: _Osv) -> None:
