@@ -28,7 +28,6 @@ CONNECTION_ENDS = (
     "head_too_large",
     "too_slow",
     "trailers",
-    "upgrade",
     "pipelined",
     "body_too_long",
     "unwanted_body",

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from bridge.rules.origin import limited_address, read_address
 from bridge.web.server.answering import Take, write
 from bridge.web.server.crowd import Bounds, Crowd
+from bridge.web.server.offers import is_offer, parse
 from bridge.web.server.refusing import BAD_REQUEST, NO_TRAILERS, Refused
 
 # A body that nobody wants (404, 405, 413, 415) is read so far and dropped, so that its sender sees the answer and not
@@ -158,9 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_begun = False
         self._packet_bytes = len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse("upgrade")
+            parse(self, data)
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(str(cause) if isinstance(cause, Refused) else "malformed")
@@ -253,10 +252,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 raise Refused("head_too_large")
         if len(self.headers) > self._bounds.headers:
             raise Refused("head_too_large")
-        if self.parser.get_http_version() not in _VERSIONS:
+        if is_offer(self):
+            return  # read again without the offer
+        if self.parser.get_http_version() not in _VERSIONS or self.parser.should_upgrade():  # CONNECT
             raise Refused("malformed")
-        if self.parser.should_upgrade():  # httptools would skip the body, and nobody knows where the next one begins
-            raise Refused("upgrade")
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise Refused("pipelined")
         self._stop_timer()
@@ -271,6 +270,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        if is_offer(self):
+            return
         self._is_unfinished = False
         self._stop_timer()
         super().on_message_complete()

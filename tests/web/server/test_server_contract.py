@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from bridge.web.server import answering, guard
+from bridge.web.server import answering, guard, offers
 
 PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 NEXT_STEP = (
@@ -84,9 +84,9 @@ def of_protocol() -> Set[str]:
 
 
 TAKEN: dict[str, Set[str]] = {
-    "protocol": of_protocol(),
+    "protocol": of_protocol() | taken(offers, "protocol"),
     "cycle": taken(guard, "cycle", "active", "self.cycle", "self._active") | taken(answering, "cycle"),
-    "parser": taken(guard, "self.parser"),
+    "parser": taken(guard, "self.parser") | taken(offers, "protocol.parser"),
 }
 
 
