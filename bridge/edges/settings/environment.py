@@ -100,7 +100,10 @@ class Environment(BaseModel):
     )
     max_headers: int = Field(100, ge=16, le=10_000, description="A request with more headers is answered 400.")
     head_seconds: Seconds = Field(10, description="How long a request's head may take to arrive.")
-    idle_seconds: Seconds = Field(5, description="How long a connection without a request stays open.")
+    idle_seconds: Seconds = Field(
+        75,
+        description="How long a connection without a request stays open; longer than any proxy in front keeps one.",
+    )
     intake_limit: int = Field(4096, ge=1, description="Webhooks that may wait for a commit; one more is answered 503.")
     drain_seconds: float = Field(
         0,

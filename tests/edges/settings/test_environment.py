@@ -29,6 +29,19 @@ def test_defaults() -> None:
     assert settings.admin_token is None
 
 
+# Seconds for which each keeps an idle connection to a backend, as its documentation says.
+NEIGHBOURS = {"nginx and ingress-nginx": 60, "Amazon's load balancers": 60}
+
+
+@pytest.mark.parametrize("neighbour", NEIGHBOURS)
+def test_an_idle_connection_is_kept_longer_than_its_neighbours_keep_it(neighbour: str) -> None:
+    """Who closes first must be the one that sends next: else a webhook meets a connection that is just closing.
+
+    A proxy answers 502 then and repeats no POST. The rule for each listener that stands behind somebody's pool.
+    """
+    assert Environment().idle_seconds > NEIGHBOURS[neighbour] + 10
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "value"),
     [
