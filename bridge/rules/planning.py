@@ -4,7 +4,7 @@ The router, `explain` on the command line and the API all call `plan`, so what `
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class Plan:
     reason: Reason | None = None
     detail: str | None = None
     event: Event | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: Sequence[Verdict] = ()
     triggers: tuple[Planned, ...] = ()
     wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
 
@@ -90,8 +90,7 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
     verdicts = mapping.explain(event, subject.source, context)
     triggers = tuple(
         _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops))
-        for verdict in verdicts
-        if verdict.matches or verdict.error
+        for verdict in verdicts.fitting
         for dag_id in verdict.route.dags
     )
     wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None

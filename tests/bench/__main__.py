@@ -16,6 +16,7 @@ from tests.bench import (
     history,
     load,
     machine,
+    matching,
     peers,
     profiling,
     servers,
@@ -75,6 +76,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "drain": _drain,
     "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),
     "history": _history,
+    "matching": lambda _: matching.measure(),
 }
 
 

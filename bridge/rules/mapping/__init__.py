@@ -1,7 +1,8 @@
 """The mapping: which events start which DAGs. Pure; the file's text comes in as a parameter.
 
     read      text -> Mapping, or ConfigError with every mistake at its place
-    explain   event -> one Verdict per route; the router, the CLI and the API all ask this one function
+    explain   event -> one Verdict per route; the router, the CLI and the API all ask this one function. Only the routes
+              that may fit are judged at once, so that thousands of them cost the router nothing (`verdicts`)
 
 All matching routes fire. Order means nothing but the order of the answer.
 """
@@ -14,11 +15,12 @@ from typing import Any
 from bridge.rules.mapping.compiling import Compiler
 from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.rules.mapping.schema import MappingForm, json_schema, readable_part
+from bridge.rules.mapping.verdicts import Index, Verdicts
 from bridge.rules.yamltree import config_error, parse, validate
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.model import Event
 
-__all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "event_fields", "json_schema", "read"]
+__all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "Verdicts", "event_fields", "json_schema", "read"]
 
 _IMAGINED = DeliveryContext(id="", received_at="", fallback_id="", hops=0)
 
@@ -29,8 +31,9 @@ class Mapping:
 
     routes: tuple[Route, ...]
     digest: str
+    index: Index
 
-    def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> tuple[Verdict, ...]:
+    def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> Verdicts:
         """Return what each route says to an event, in the file's order."""
         facts = {
             "source": source,
@@ -45,7 +48,11 @@ class Mapping:
         def context(route: Route) -> Any:
             return namespace(route, event, delivery)
 
-        return tuple(route.judge(facts, context) for route in self.routes)
+        def judge(route: Route) -> Verdict:
+            return route.judge(facts, context)
+
+        candidates = {position: judge(self.routes[position]) for position in self.index.positions(facts)}
+        return Verdicts(self.routes, candidates, judge)
 
 
 def read(text: str, *, file: str, airflows: Collection[str], sources: Collection[str]) -> Mapping:
@@ -64,4 +71,4 @@ def read(text: str, *, file: str, airflows: Collection[str], sources: Collection
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])
-    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12])
+    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12], Index(compiled))

@@ -4,6 +4,8 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
+_is_open = re.compile(r"[*?[]")
+
 
 def mistake(pattern: str) -> str | None:
     """Return what is wrong with a glob, None if nothing is."""
@@ -26,8 +28,18 @@ def _backward_range(members: str) -> str | None:
     return next((item for item in ranges if item[0] > item[2]), None)
 
 
+def beginning(pattern: str) -> str:
+    """Return the text with which everything that a glob matches begins: all of it if it has no `*`, `?` or `[`."""
+    return _is_open.split(pattern, maxsplit=1)[0]
+
+
+def is_literal(pattern: str) -> bool:
+    """Whether a glob matches nothing but its own text."""
+    return beginning(pattern) == pattern
+
+
 def matcher(patterns: Sequence[str]) -> Callable[[str], object]:
     """Return a function that is true for a text that one of the globs matches; case counts on every system."""
-    if not any(letter in pattern for pattern in patterns for letter in "*?["):
+    if all(map(is_literal, patterns)):
         return frozenset(patterns).__contains__
     return re.compile("|".join(map(fnmatch.translate, patterns))).match

@@ -1,9 +1,12 @@
 """Which events a route takes: globs, statuses, what is missing, conditions."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.rules.mapping import Mapping, Verdict, read
 from bridge.words.errors import ConditionError
@@ -172,3 +175,55 @@ def test_all_routes_answer_in_the_order_of_the_file() -> None:
     verdicts = read(text, file="m", airflows=["default"], sources=["planasonix"]).explain(_EVENT, "planasonix")
 
     assert [(verdict.route.name, verdict.matches) for verdict in verdicts] == [("a", True), ("b", False), ("c", True)]
+
+
+def test_an_event_is_asked_of_the_routes_of_its_pipeline_alone() -> None:
+    """Of 5,000 routes only those whose pipelines begin as its own does are judged for the router."""
+    spelled = "".join(f"  - {{name: r{number}, pipeline: [pl_{number}, x], dag: d1}}\n" for number in range(5000))
+    globs = "  - {name: glob, pipeline: 'pl_4*', dag: d1}\n  - {name: far, pipeline: 'q*', dag: d1}\n"
+    text = f"routes:\n{spelled}{globs}"
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+
+    verdicts = mapping.explain(replace(_EVENT, pipeline_id="pl_4711"), "planasonix")
+
+    judged = [verdict.route.name for verdict in verdicts.candidates.values()]
+    assert judged == ["r4", "r47", "r471", "r4711", "glob"]
+    assert [verdict.route.name for verdict in verdicts.fitting] == ["r4711", "glob"]
+    assert len(verdicts) == 5002
+    assert verdicts[0].why_not is not None
+    assert [verdict.route.name for verdict in verdicts[1:3]] == ["r1", "r2"]
+
+
+_TEXTS = st.sampled_from(["a", "ab", "b", "a*", "ab*", "a?", "*", "[ab]", "?"])
+_TEST = st.lists(_TEXTS, min_size=1, max_size=2, unique=True)
+_ROUTES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "pipeline": _TEST,
+            "pipeline_name": _TEST,
+            "connection": _TEST,
+            "enabled": st.booleans(),
+            "when": st.sampled_from(["event.parameters.x", "event.id == 'evt_1'"]),
+        },
+    ),
+    max_size=6,
+)
+_GIVEN = st.sampled_from([None, "a", "ab", "abc", "b", "c", ""])
+
+
+@given(routes=_ROUTES, pipeline=_GIVEN, name=_GIVEN, connection=_GIVEN)
+def test_what_fits_is_the_same_with_and_without_the_index(
+    routes: list[dict[str, Any]], pipeline: str | None, name: str | None, connection: str | None
+) -> None:
+    """The router starts exactly what `explain` shows a person, route by route and in the same order."""
+    given = [{"name": f"r{place}", "dag": "d1", **route} for place, route in enumerate(routes)]
+    mapping = read(json.dumps({"routes": given}), file="m", airflows=["default"], sources=["planasonix"])
+    event = replace(_EVENT, pipeline_id=pipeline, pipeline_name=name, connection_id=connection)
+
+    verdicts = mapping.explain(event, "planasonix")
+
+    fitting = [(verdict.route.name, verdict.matches) for verdict in verdicts.fitting]
+    shown = [(verdict.route.name, verdict.matches) for verdict in verdicts if verdict.matches or verdict.error]
+    judged = [verdicts.judge(route) for route in mapping.routes]
+    assert fitting == shown == [(each.route.name, each.matches) for each in judged if each.matches or each.error]
