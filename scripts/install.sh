@@ -4,6 +4,7 @@
 #   install.sh tools      .venv holds requirements/dev.txt: what the bridge, its tests and its tools need
 #   install.sh bridge     .venv holds this project too, editable
 #   install.sh airflow    .venv-airflow holds requirements/airflow.txt
+#   install.sh airflow2   .venv-airflow2 holds requirements/airflow2.txt
 #   install.sh chart      .venv-chart holds requirements/chart.txt; .cache/kube holds helm and kubectl
 #
 # In this order: `tools` brings uv, and removes from .venv what its lock does not name, the project too.
@@ -22,9 +23,10 @@ python=${PYTHON:-python3}
 case ${1:-} in
 tools | bridge) venv=.venv ;;
 airflow) venv=.venv-airflow ;;
+airflow2) venv=.venv-airflow2 ;;
 chart) venv=.venv-chart ;;
 *)
-    echo "usage: install.sh tools|bridge|airflow|chart" >&2
+    echo "usage: install.sh tools|bridge|airflow|airflow2|chart" >&2
     exit 2
     ;;
 esac
@@ -71,6 +73,10 @@ bridge)
 airflow)
     echo "==> $venv: installing Apache Airflow"
     sync requirements/airflow.txt
+    ;;
+airflow2)
+    echo "==> $venv: installing Apache Airflow 2"
+    sync requirements/airflow2.txt
     ;;
 chart)
     echo "==> $venv: installing what checks the image and the chart"
