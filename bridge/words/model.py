@@ -1,4 +1,4 @@
-"""The words of the bridge as frozen facts: delivery, event, trigger, attempt, outcome.
+"""The words of the bridge as frozen facts: delivery, event, trigger, attempt.
 
 Floor 0: imports nothing of the bridge but the reasons. Instants are aware UTC datetimes, durations are
 seconds, ids are text (`dlv_...`, `trg_...`).
@@ -151,6 +151,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a trigger has used of its limits since it was made, or since a person last asked for it.
+
+    `seconds`: of `max_age`, which only trying uses up. `causes`: how often it was tried in vain, by reason.
+    """
+
+    seconds: float = 0.0
+    causes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """One route's call for one delivery; becomes one DAG run."""
 
@@ -163,10 +174,11 @@ class Trigger:
     attempts: int
     rerun: int
     created_at: datetime
-    age_from: datetime  # `max_age_seconds` counts from here: creation, or the last replay
+    age_from: datetime  # creation, or the last replay
     due_at: datetime
     settled_at: datetime | None
     locked: str | None = None  # why conf and note could not be decrypted; they are empty then
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,76 +212,6 @@ class Attempt:
     reason: Reason | None
     detail: str | None
     http_status: int | None
-
-
-# --- what one try of firing ended in (the contract between `airflow` and `firing`) -----------------
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Airflow created the DAG run. `is_paused`: its DAG is paused, so the run waits in Airflow."""
-
-    is_paused: bool = False
-    http_status: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyThere:
-    """The DAG run existed and was read back: ours (`already_there`) or a copy's (`same_completion`)."""
-
-    reason: Reason = Reason.ALREADY_THERE
-    http_status: int = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Try this trigger again. `wait_seconds`: at least so long, if the other side said so or it must be slow.
-
-    `attempts_allowed`: give up after so many attempts in all, for answers that may be poison.
-    `is_hold`: shown as `held`, since a cause outside the trigger has to pass first.
-    """
-
-    reason: Reason
-    detail: str = ""
-    wait_seconds: float = 0.0
-    attempts_allowed: int | None = None
-    is_hold: bool = False
-    http_status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Never:
-    """Trying again cannot help: the trigger becomes `failed` and a person must act."""
-
-    reason: Reason
-    detail: str = ""
-    http_status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TargetDown:
-    """The place and not the trigger is the trouble: the breaker opens, no attempt is used."""
-
-    reason: Reason = Reason.AIRFLOW_DOWN
-    detail: str = ""
-    wait_seconds: float = 0.0
-    http_status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Misconfigured:
-    """Sign-in, permission or URL is wrong: parked with an alert, never dead-lettered, no attempt used.
-
-    `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held.
-    """
-
-    reason: Reason
-    detail: str = ""
-    is_whole_target: bool = True
-    http_status: int | None = None
-
-
-Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,13 +182,18 @@ class Reason(StrEnum):
     )
     THROTTLED = (
         "throttled",
-        "Something in front of Airflow answered 429 or 503 and asked to wait.",
+        "Something in front of Airflow, or of one of its DAGs, answered 429 or 503 and asked to wait.",
         "Nothing to do; lower `rate` of this Airflow in bridge.yaml if it stays.",
     )
     ANSWER_LOST = (
         "answer_lost",
         "The connection broke before Airflow's answer arrived, and no run with this id was found.",
         "It is tried again with the same DAG run id, so it cannot run twice.",
+    )
+    CALL_BLOCKED = (
+        "call_blocked",
+        "Airflow is well, but something else answers the call of this trigger: a firewall, a gateway or a login page.",
+        "Look for the attempt in the log of what stands in front of Airflow; it is tried again ever more rarely.",
     )
     AIRFLOW_ERROR = (
         "airflow_error",

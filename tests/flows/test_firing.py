@@ -3,99 +3,25 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.flows.firing import Dispatcher
-from bridge.flows.firing.lane import Lane
+from bridge.flows.firing.lane import Lane, Offer
 from bridge.rules.sealing import Ring
-from bridge.words.model import Attempt, Limits, TargetDown, Trigger, TriggerState
+from bridge.words.model import Limits, TriggerState
+from bridge.words.outcomes import Started, TargetDown
 from bridge.words.reasons import Reason
-from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
+from bridge.words.targets import AirflowTarget
+from tests.support.firing import Make
 from tests.support.standin import Answer, Broken, Standin
 from tests.support.store import Store, add, claim, stored, wait_for
-
-AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
-
-
-class Firing:
-    """A dispatcher in front of a stand-in, and the store it works on."""
-
-    def __init__(self, inbox: Inbox, metrics: Metrics, url: str, *, lease_seconds: float = 30, **target: Any) -> None:
-        self.inbox = inbox
-        options = {"rate": 1000.0, "connect_seconds": 2.0, "read_seconds": 5.0, "deadline_seconds": 5.0} | target
-        self.target = AirflowTarget("default", url, AUTH, **options)
-        self.airflow = Airflow(self.target)
-        self.dispatcher = Dispatcher(
-            inbox=inbox,
-            airflows={"default": (self.target, self.airflow)},
-            metrics=metrics,
-            lease_seconds=lease_seconds,
-        )
-        self.is_started = False
-
-    @property
-    def lane(self) -> Lane:
-        """The only lane."""
-        return self.dispatcher.lanes["default"]
-
-    def start(self) -> "Firing":
-        """Begin to fire."""
-        self.is_started = True
-        self.dispatcher.loop.start()
-        return self
-
-    def stop(self, limit_seconds: float = 5.0) -> None:
-        """End, once."""
-        if self.is_started:
-            self.is_started = False
-            self.dispatcher.loop.stop(limit_seconds)
-
-    def add(self, event: str = "evt_1", **more: Any) -> str:
-        """Store a delivery with one trigger that is due."""
-        delivery_id = stored(self.inbox, event)
-        options = {"dag_run_id": f"run-{event}"} | more
-        return add(self.inbox, delivery_id, now=datetime.now(UTC) - timedelta(seconds=1), **options)
-
-    def trigger(self, trigger_id: str) -> Trigger:
-        """Return a trigger as it stands."""
-        found = self.inbox.read(triggers.get, trigger_id)
-        assert found is not None
-        return found
-
-    def attempts(self, trigger_id: str) -> list[Attempt]:
-        """Return its attempts."""
-        return self.inbox.read(browsing.attempts, trigger_id)
-
-    def wait(self, trigger_id: str, *states: TriggerState) -> Trigger:
-        """Wait until a trigger is in one of these states."""
-        wait_for(lambda: self.trigger(trigger_id).state in (states or (TriggerState.FIRED,)))
-        return self.trigger(trigger_id)
-
-
-Make = Callable[..., Firing]
-
-
-@pytest.fixture
-def make(inbox: Inbox, metrics: Metrics, standin: Standin) -> Iterator[Make]:
-    """Make a dispatcher in front of the stand-in, or of another URL."""
-    made: list[Firing] = []
-
-    def build(url: str | None = None, **options: Any) -> Firing:
-        made.append(Firing(inbox, metrics, url or standin.url, **options))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.stop()
-        one.airflow.close()
 
 
 def test_a_trigger_becomes_one_run(make: Make, standin: Standin) -> None:
@@ -240,7 +166,7 @@ def test_nobody_listens(make: Make, free_port: int) -> None:
 
 def test_a_refused_sign_in_parks_the_airflow(make: Make, standin: Standin) -> None:
     """Nothing is dead-lettered for a wrong password."""
-    standin.before = lambda _: (401, {"detail": "Invalid credentials"})
+    standin.passwords = {"bridge": "another"}
     firing = make().start()
     found = firing.wait(firing.add(), TriggerState.HELD)
     assert (found.reason, found.attempts) == (Reason.AIRFLOW_UNAUTHORIZED, 0)
@@ -248,21 +174,27 @@ def test_a_refused_sign_in_parks_the_airflow(make: Make, standin: Standin) -> No
 
 
 def test_a_missing_right_parks_the_trigger_only(make: Make, standin: Standin) -> None:
-    """Others of the same Airflow go on."""
+    """Others of the same Airflow go on, and it is not even probed."""
     standin.before = lambda body: (403, {"detail": "Forbidden"}) if body["dag_run_id"] == "run-evt_1" else None
-    firing = make().start()
-    found = firing.wait(firing.add("evt_1"), TriggerState.HELD)
+    firing = make()
+    first = firing.add("evt_1")
+    firing.dispatcher.step()  # alone, so that nothing closes a breaker that was opened
+    found = firing.wait(first, TriggerState.HELD)
     assert (found.reason, found.attempts) == (Reason.AIRFLOW_FORBIDDEN, 0)
+    assert not firing.lane.breaker.is_open
+    firing.start()
     firing.wait(firing.add("evt_2"))
+    assert not any("health" in asked for asked in standin.asked)
 
 
 def test_throttling_is_obeyed(make: Make, standin: Standin) -> None:
-    """429 stops the whole Airflow for a while, without using up attempts."""
-    standin.before = lambda _: (429, {"detail": "slow down"})
+    """429 to everything stops the whole Airflow for a while, without using up attempts."""
+    standin.front = lambda _method, _path: (429, {"detail": "slow down"})
     firing = make().start()
     found = firing.wait(firing.add(), TriggerState.HELD)
     assert (found.reason, found.attempts) == (Reason.THROTTLED, 0)
-    standin.before = lambda _: None
+    assert firing.lane.breaker.is_open
+    standin.front = lambda _method, _path: None
     firing.wait(found.id)
 
 
@@ -382,7 +314,7 @@ def test_a_lease_lost_all_the_same_leaves_no_trace(make: Make, standin: Standin,
     more = [firing.add(f"evt_more_{number}", limits=Limits(concurrency=2)) for number in range(3)]
     for one in more:
         firing.wait(one)
-    wait_for(lambda: firing.lane.full_routes() == [])
+    wait_for(lambda: not firing.lane.offer(time.monotonic()).full)
 
 
 def test_an_orderly_stop_waits_for_running_calls(make: Make, standin: Standin) -> None:
@@ -462,12 +394,12 @@ def test_the_next_call_may_begin_while_one_is_settled(inbox: Inbox) -> None:
     add(inbox, stored(inbox), limits=Limits(concurrency=1))
     (claimed,) = claim(inbox)
     assert lane.begin([claimed], 0.0) == ([claimed], [])
-    assert (lane.room(9.0), lane.full_routes()) == (0, ["orders"])
-    lane.called(claimed)
-    assert (lane.room(9.0), lane.full_routes(), list(lane.under_way.values())) == (1, [], [claimed])
+    assert lane.offer(9.0) == Offer(0)
+    lane.called(claimed, Started(), 9.0, seconds=0.1)
+    assert (lane.offer(9.0), list(lane.under_way.values())) == (Offer(1), [claimed])
     lane.end(claimed)
     lane.end(claimed)
-    assert (lane.room(9.0), lane.under_way) == (1, {})
+    assert (lane.offer(9.0), lane.under_way) == (Offer(1), {})
 
 
 def test_what_cannot_be_decrypted_is_held_and_not_called(path: Path, standin: Standin, make: Make) -> None:

@@ -7,8 +7,8 @@
 
 What it knows: sign-in, version, health, DAGs, making a run and refusing one, reading one back. What it does not: roles,
 parsing, execution; those are tested with the real Airflow. airflow_server/test_contract.py holds the two side by
-side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, and may wait,
-raise `Broken`, or return another answer.
+side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, `airflow.front`
+before every request with its method and path. They may wait, raise `Broken`, or return another answer.
 """
 
 import contextlib
@@ -48,6 +48,7 @@ class Standin:
         self.dags: dict[str, dict[str, Any]] = {"load_orders": {"is_paused": False}}
         self.passwords: dict[str, str] = {}  # by user; with none, everyone is let in
         self.is_healthy = True
+        self.front: Callable[[str, str], Answer | None] = lambda _method, _path: None
         self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.after: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.asked: list[str] = []  # method and path of every request, in order
@@ -88,7 +89,7 @@ class Standin:
         """Answer one request."""
         with self._lock:
             self.asked.append(f"{method} {path}")
-        if (refusal := _signed_out(path, authorization)) is not None:
+        if (refusal := self.front(method, path) or _signed_out(path, authorization)) is not None:
             return refusal
         match method, path.strip("/").split("/"):
             case "POST", ["auth", "token"]:

@@ -4,18 +4,24 @@ A call is repeated whenever its outcome is unknown, always under the trigger's o
 409 is never believed without reading the run back. So calls may repeat, DAG runs cannot. Whatever the network,
 Airflow or something in between does becomes an Outcome; nothing of it is raised.
 
+The answer to one call is never a verdict on the whole Airflow: before it stops everything, the place itself is asked.
+
 The Airflow client takes about a second and 26 MB to import, so that happens at the first use (or `warm_up`).
 """
 
+import math
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bridge.edges.airflow import answers, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.errors import BridgeError
-from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Outcome, Started, Trigger
+from bridge.words.model import DagFacts, Trigger
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
@@ -33,6 +39,7 @@ class Airflow:
         """Import and call nothing yet."""
         self._target = target
         self._lock = threading.Lock()
+        self._place = _Place(self.probe)
         self._opened: Session | None = None
         self._paused: dict[str, tuple[float, bool]] = {}
 
@@ -51,9 +58,9 @@ class Airflow:
         """Start the trigger's DAG run, once and for all; idempotent by its DAG run id, blocks up to a few deadlines.
 
         1. POST the run under our id
-        2. no whole answer, or one from a gateway: read the run back, then ask for the health
+        2. no whole answer, or one from a gateway: read the run back, then ask the place
         3. 409: read the run back and see whose it is
-        4. a server error: the health decides whether the place or this trigger is the trouble
+        4. anything else that looks like trouble of the whole place: ask the place; what it refutes is this trigger's
         """
         if (refusal := runs.unsendable(trigger, self._target.max_conf_bytes)) is not None:
             return refusal
@@ -61,9 +68,10 @@ class Airflow:
         if isinstance(answer, Answer):
             return self._resolve(trigger, answers.after_trigger(answer, trigger.call.dag_run_id))
         if isinstance(answer, Failure):
-            is_unknown = answer.kind is Kind.UNKNOWN
-            return self._resolve_doubt(trigger, Doubt(answer.detail)) if is_unknown else answers.after_failure(answer)
-        return answer
+            if answer.kind is Kind.UNKNOWN:
+                return self._resolve_doubt(trigger, Doubt(answer.detail))
+            return self._unless_refuted(answers.after_failure(answer))
+        return answer  # the place's own words: its version, or its sign-in
 
     def probe(self) -> answers.TargetProblem | None:
         """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""
@@ -123,7 +131,7 @@ class Airflow:
             case Ailing():
                 return self._unless_down(answers.after_ailing(verdict))
             case _:
-                return verdict
+                return self._unless_refuted(verdict)
 
     def _resolve_conflict(self, trigger: Trigger, conflict: Conflict) -> Outcome:
         found = self._read_back(trigger)
@@ -141,14 +149,15 @@ class Airflow:
             outcome = runs.judge_existing(found, trigger)
             return AlreadyThere(outcome.reason, 200) if isinstance(outcome, AlreadyThere) else outcome
         if found is None:
-            return self._unless_down(Later(Reason.ANSWER_LOST, doubt.detail, http_status=doubt.http_status))
-        return found
+            found = self._unless_down(Later(Reason.ANSWER_LOST, doubt.detail, http_status=doubt.http_status))
+        # The call may have arrived, and the place went down: perhaps of it.
+        return replace(found, is_suspect=True) if isinstance(found, TargetDown) else found
 
     def _read_back(self, trigger: Trigger) -> dict[str, Any] | Outcome | None:
         """Return the DAG run with our id, None if there is none, or the outcome if Airflow does not say."""
         answer = self._session().call("GET", "dags", trigger.call.dag_id, "dagRuns", trigger.call.dag_run_id)
         if isinstance(answer, Failure):
-            return answers.after_failure(answer)
+            return self._unless_refuted(answers.after_failure(answer))
         if not isinstance(answer, Answer):
             return answer
         run = answer.object()
@@ -162,13 +171,18 @@ class Airflow:
                 answers.after_ailing(Ailing(answers.message(answer), answer.status, answers.FEW_ATTEMPTS))
             )
         problem = answers.after_question(answer)
-        return problem or Misconfigured(
-            Reason.AIRFLOW_MISCONFIGURED, answers.message(answer), http_status=answer.status
+        return self._unless_refuted(
+            problem or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, answers.message(answer), http_status=answer.status)
         )
 
+    def _unless_refuted(self, outcome: Outcome) -> Outcome:
+        """Return `outcome`; one that is about the whole place only if the place confirms it."""
+        is_whole = isinstance(outcome, TargetDown) or (isinstance(outcome, Misconfigured) and outcome.is_whole_target)
+        return self._unless_down(outcome) if is_whole else outcome
+
     def _unless_down(self, outcome: Outcome) -> Outcome:
-        """Return `outcome` if Airflow is healthy, else what is wrong with it."""
-        return self._session().health() or outcome
+        """Return what is wrong with the place, or what `outcome` means if nothing is."""
+        return self._place.problem() or answers.refuted(outcome)
 
     def _is_paused(self, dag_id: str) -> bool:
         """Tell whether a DAG is paused, as of at most 30 s ago; no when Airflow does not tell."""
@@ -182,3 +196,23 @@ class Airflow:
         with self._lock:
             self._paused[dag_id] = (now + _PAUSED_CACHE_SECONDS, is_paused)
         return is_paused
+
+
+class _Place:
+    """Asks the place itself how it is, one thread at a time: calls that fail together share one answer."""
+
+    def __init__(self, probe: Callable[[], answers.TargetProblem | None]) -> None:
+        """`probe` asks."""
+        self._probe = probe
+        self._lock = threading.Lock()
+        self._problem: answers.TargetProblem | None = None
+        self._asked_at = -math.inf
+
+    def problem(self) -> answers.TargetProblem | None:
+        """Return what is wrong with the place, as of an answer that came after this was called; None: it is well."""
+        called_at = time.monotonic()
+        with self._lock:
+            if self._asked_at < called_at:
+                self._problem = self._probe()
+                self._asked_at = time.monotonic()
+            return self._problem

@@ -1,7 +1,12 @@
 """What Airflow's answer to "start this DAG run" means for the trigger, or for the whole Airflow. Pure.
 
-Three answers do not settle it, and say what to ask next: Conflict and Doubt (read the run back), Ailing (ask for the
-health, so that one poisonous trigger cannot hold up all others, nor a sick Airflow use up their attempts).
+Three answers do not settle it, and say what to ask next: Conflict and Doubt (read the run back), Ailing (ask the
+place).
+
+Rule: one answer is one sample, so it never stops a whole Airflow. A TargetDown, or a Misconfigured that is about the
+whole, is only what this one call looks like. The package asks the place itself (`Airflow.probe`), and what the place
+does not confirm is this trigger's own (`refuted`). So a poisonous trigger cannot hold up the others, nor a sick Airflow
+use up their attempts.
 """
 
 import re
@@ -9,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.edges.airflow.wire import Answer, Failure, Kind, shown
-from bridge.words.model import Later, Misconfigured, Never, Outcome, Started, TargetDown
+from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
 TargetProblem = TargetDown | Misconfigured
@@ -41,7 +46,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Ailing:
-    """A server error: its health decides whether the place or this trigger is the trouble."""
+    """A server error: the place decides whether it or this trigger is the trouble."""
 
     detail: str
     http_status: int
@@ -95,7 +100,7 @@ def target_problem(answer: Answer) -> Misconfigured | None:
     status = answer.status
     if status == 401 or is_token_refused(answer):
         return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, message(answer), http_status=status)
-    if status == 403:
+    if status == 403 and answer.is_json:
         return Misconfigured(Reason.AIRFLOW_FORBIDDEN, message(answer), is_whole_target=False, http_status=status)
     if status < 400 or status == 405 or (status == 404 and not _knows_no_dag(answer)):
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, message(answer), http_status=status)
@@ -156,23 +161,53 @@ def after_ailing(ailing: Ailing) -> Later:
     )
 
 
+def refuted(outcome: Outcome) -> Outcome:
+    """Return what a verdict on the whole means once the place itself has said that it is well: this call's own trouble.
+
+    It is tried again ever more rarely, after all others that are due, until the route's `max_age` or `max_attempts`.
+    """
+    match outcome:
+        case TargetDown(Reason.THROTTLED, detail, wait, status):
+            return Later(Reason.THROTTLED, detail, wait_seconds=wait, is_hold=True, http_status=status)
+        case TargetDown(_, detail, _, status):
+            return Later(Reason.ANSWER_LOST, detail, http_status=status)
+        case Misconfigured(_, detail, True, status):
+            return Later(Reason.CALL_BLOCKED, detail, is_hold=True, http_status=status)
+        case _:
+            return outcome
+
+
 def _refusal(answer: Answer) -> Outcome:
     """Every other answer: Airflow, or something in front of it, does not take this one request."""
     status, text = answer.status, _message(answer).lower()
     if status == 404:
         return Later(
-            Reason.DAG_NOT_FOUND, message(answer), wait_seconds=_NOT_PARSED_SECONDS, is_hold=True, http_status=status
+            Reason.DAG_NOT_FOUND,
+            message(answer),
+            wait_seconds=_NOT_PARSED_SECONDS,
+            is_hold=True,
+            is_free=True,
+            http_status=status,
         )
     if status == 413:
         return Never(Reason.CONF_TOO_LARGE, message(answer), http_status=status)
     if status == 400 and _BAD_PARAM not in text and any(words in text for words in _REFUSES_RUNS):
         return Later(
-            Reason.DAG_REFUSES_RUNS, message(answer), wait_seconds=_REFUSED_SECONDS, is_hold=True, http_status=status
+            Reason.DAG_REFUSES_RUNS,
+            message(answer),
+            wait_seconds=_REFUSED_SECONDS,
+            is_hold=True,
+            is_free=True,
+            http_status=status,
         )
     if status in (400, 422) and answer.is_json:
         return Never(Reason.CONF_REFUSED, message(answer), http_status=status)
-    # Not Airflow's own words: a firewall's page about this request. A person must look, nothing may be lost.
-    return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, message(answer), is_whole_target=False, http_status=status)
+    return _blocked(answer)
+
+
+def _blocked(answer: Answer) -> Later:
+    """Not Airflow's own words: a firewall's page about this request."""
+    return Later(Reason.CALL_BLOCKED, message(answer), is_hold=True, http_status=answer.status)
 
 
 def _knows_no_dag(answer: Answer) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 
 from bridge.edges.airflow.tokens import Headers, SignedIn, life_seconds
 from bridge.edges.airflow.wire import shown
-from bridge.words.model import Misconfigured
+from bridge.words.outcomes import Misconfigured
 from bridge.words.reasons import Reason
 
 _MAX_OUTPUT = 65_536

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.edges.airflow.wire import shown
-from bridge.words.model import AlreadyThere, DagFacts, Later, Misconfigured, Never, Trigger
+from bridge.words.model import DagFacts, Trigger
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
 from bridge.words.reasons import Reason
 
 _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
@@ -31,7 +32,7 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
     if not _DAG_ID.fullmatch(trigger.call.dag_id) or not trigger.call.dag_id.strip("."):
         # A slash in it would hit another path, whose 405 would look like a wrong URL of the whole Airflow.
         detail = "no DAG can have this id: letters, digits, dots, dashes and underscores only"
-        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True)
+        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True, is_free=True)
     return None
 
 

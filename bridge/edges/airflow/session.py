@@ -4,6 +4,7 @@ Answers are returned as they are, except one: if the token was refused (and not 
 once more.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from bridge import __version__
@@ -13,7 +14,7 @@ from bridge.edges.airflow.tokens import SignedIn, Token, Tokens
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.edges.http import path_segment
-from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
@@ -74,7 +75,7 @@ class Session:
         if (problem := answers.after_question(answer)) is not None:
             if answer.status in (404, 405):
                 self._version = self._configured  # Airflow 2 may have become 3 meanwhile: found out anew next time
-            return problem
+            return _of_the_whole(problem)
         database = answer.object().get("metadatabase")
         status = database.get("status") if isinstance(database, dict) else None
         if status == "healthy":
@@ -90,14 +91,13 @@ class Session:
             return answers.after_failure(answer)
         if not isinstance(answer, Answer):
             return answer
-        problem = answers.after_question(answer)
         if answer.status == 403 and self._version == "2":
             # Airflow 2 says the same for a wrong password and for a missing right.
             detail = f"{answers.message(answer)}: user, password or role"
             return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, detail, http_status=403)
-        if isinstance(problem, Misconfigured) and not problem.is_whole_target:
+        if answer.status == 403 and not answers.is_token_refused(answer):
             return None  # signed in, and may not see DAGs
-        return problem
+        return answers.after_question(answer)
 
     def close(self) -> None:
         """Close the connections."""
@@ -148,8 +148,13 @@ class Session:
             if answer.status in (404, 405):
                 continue
             if (problem := answers.after_question(answer)) is not None:
-                return problem
+                return _of_the_whole(problem)
             if isinstance(answer.object().get("version"), str):
                 return version
         detail = "neither /api/v2/version nor /api/v1/version tells a version there"
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail)
+
+
+def _of_the_whole(problem: answers.TargetProblem) -> answers.TargetProblem:
+    """Version and health need no right, so whatever answers there in another way is about the whole place."""
+    return replace(problem, is_whole_target=True) if isinstance(problem, Misconfigured) else problem

@@ -19,7 +19,7 @@ from bridge.edges.airflow import answers, commands
 from bridge.edges.airflow.tokens import Headers, SignedIn, life_seconds
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure
-from bridge.words.model import Misconfigured
+from bridge.words.outcomes import Misconfigured
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
 

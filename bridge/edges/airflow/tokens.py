@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.outcomes import Misconfigured, TargetDown
 
 _RENEW_AT = 0.8
 _AGAIN_SECONDS = 30.0  # after a renewal that failed while the old token still holds

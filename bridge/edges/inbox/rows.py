@@ -9,7 +9,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
-from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +21,7 @@ DELIVERY_COLUMNS = (
 )
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
-    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at"
+    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent"
 )
 
 
@@ -101,7 +101,20 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
         due_at=instant(row["due_at"]),
         settled_at=_instant_or_none(row["settled_at"]),
         locked=locked,
+        spent=_spent(row["spent"], row["age_from"]),
     )
+
+
+def spent_text(spent: Spent, age_from: datetime) -> str:
+    """Return what a trigger has used of its limits as it is stored; a later `age_from` makes it void."""
+    causes = {str(cause): amount for cause, amount in spent.causes.items()}
+    return json.dumps({"from": microseconds(age_from), "seconds": spent.seconds, "causes": causes})
+
+
+def _spent(stored: str | None, age_from: int) -> Spent:
+    """Return what was used since `age_from`; whoever asks for a trigger anew, in any release, only sets that."""
+    read = {} if stored is None else json.loads(stored)
+    return Spent(read["seconds"], read["causes"]) if read.get("from") == age_from else Spent()
 
 
 def attempt(row: RowMapping, ring: Ring) -> Attempt:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Text, text
 
 from bridge.edges.inbox.engine.ids import first_id, made_at, number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list, locking
-from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, trigger
+from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.errors import InboxUnavailable
@@ -54,6 +54,7 @@ _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
+    " spent = COALESCE(:spent, spent),"
     f" {ADD_KEY} WHERE id = :id AND lease_token = :token AND state = 'firing'"
 )
 _RECORD = text(
@@ -208,6 +209,7 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "due_at": microseconds(settlement.due_at),
         "refund": int(settlement.is_refunded),
         "settled_at": ended_at if is_settled else None,
+        "spent": None if settlement.spent is None else spent_text(settlement.spent, claimed.trigger.age_from),
     }
     if not connection.execute(_SETTLE, parameters).rowcount:
         return False
@@ -241,6 +243,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
             "due_at": microseconds(before.due_at),
             "refund": 1,
             "settled_at": None,
+            "spent": None,
         }
         connection.execute(_SETTLE, parameters)
 

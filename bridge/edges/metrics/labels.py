@@ -54,6 +54,8 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
         Reason.DAG_REFUSES_RUNS,
         Reason.AIRFLOW_ERROR,
         Reason.ANSWER_LOST,
+        Reason.CALL_BLOCKED,
+        Reason.THROTTLED,
         Reason.RUN_ID_CONFLICT,
         Reason.INTERNAL_ERROR,
     ),
@@ -66,6 +68,7 @@ FAILURES = (*ATTEMPTS["never"], Reason.TOO_MANY_ATTEMPTS, Reason.EXPIRED, Reason
 HELD = (
     *TROUBLES,
     Reason.AIRFLOW_FORBIDDEN,
+    Reason.CALL_BLOCKED,
     Reason.DAG_NOT_FOUND,
     Reason.DAG_REFUSES_RUNS,
     Reason.LOOP_GUARD,

@@ -8,7 +8,8 @@ A crash between any two steps leaves a lease that lapses; whoever takes the trig
 run id, is told 409, reads the run back, and settles. So calls may repeat, DAG runs cannot.
 
 While an Airflow is down (the breaker is open) nothing is claimed there but one probe at a time; what waits is
-shown as `held` and keeps its place, so that the oldest go first when it returns.
+shown as `held` and keeps its place, so that the oldest go first when it returns. Only the place itself can say that it
+is down (bridge.edges.airflow). One lane's failure stops no other, and a claim that cannot be begun is given back.
 """
 
 import math
@@ -16,7 +17,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,10 +29,11 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing.lane import Lane
-from bridge.flows.firing.recording import record
+from bridge.flows.firing.recording import record, report
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
-from bridge.words.model import Attempt, Claimed, Later, Misconfigured, Outcome, TargetDown, TriggerState
+from bridge.words.model import Attempt, Claimed
+from bridge.words.outcomes import Later, Misconfigured, Outcome, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
@@ -93,9 +95,9 @@ class Dispatcher:
                 self._renew()
             self._ended.clear()
             self._ended.wait(min(0.2, max(0.0, deadline - time.monotonic())))
-        left = self._under_way()
-        self._pool.shutdown(wait=not left, cancel_futures=True)
-        if left:
+        self._pool.shutdown(wait=not self._under_way(), cancel_futures=True)
+        # Looked at afterwards: what a step that was left behind claims from now on, it gives back itself.
+        if left := self._under_way():
             _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in left])
             with suppress(InboxUnavailable):
                 self._inbox.write(triggers.give_back, left)
@@ -107,11 +109,24 @@ class Dispatcher:
     def step(self) -> float:
         """Do one round; returns how long there is nothing to do unless woken. Raises InboxUnavailable."""
         self._renew()
-        pause = _POLL_SECONDS
-        for lane in self.lanes.values():
-            self.loop.beat()
-            pause = min(pause, self._dispatch(lane))
-        return 0.0 if self._sweep() else pause
+        pauses = [self._guarded(lane) for lane in self.lanes.values()]
+        return 0.0 if self._sweep() else min(pauses, default=_POLL_SECONDS)
+
+    def _guarded(self, lane: Lane) -> float:
+        """Dispatch one lane; whatever fails there stops no other lane, and is said once. Raises InboxUnavailable."""
+        self.loop.beat()
+        try:
+            pause = self._dispatch(lane)
+        except InboxUnavailable:
+            raise  # the store is away, for every lane
+        except Exception:  # noqa: BLE001 - the guard of one lane
+            self._metrics.failures.labels("firing").inc()
+            if not lane.is_failing:
+                _log.exception("lane_failed", airflow=lane.name)
+            lane.is_failing = True
+            return _POLL_SECONDS
+        lane.is_failing = False
+        return pause
 
     def _sweep(self) -> int:
         """Once a poll: take over what a dead process was firing, and say of what can never be fired why.
@@ -146,25 +161,39 @@ class Dispatcher:
             self._while_down(lane, now)
             return _POLL_SECONDS
         with self._lock:
-            room, full = lane.room(now), lane.full_routes()
-        if not room:
+            offer = lane.offer(now)
+        if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
-        claims = self._inbox.write(
-            triggers.claim,
-            airflow=lane.name,
-            now=self._clock(),
-            until=self._clock() + self._lease,
-            token=secrets.token_hex(8),
-            limit=room,
-            full=full,
+        claims = self._claim(lane, offer.limit, offer.full | offer.after_others)
+        if offer.after_others and len(claims) < offer.limit:
+            claims += self._claim(lane, offer.limit - len(claims), offer.full)
+        self._begin(lane, claims, now)
+        return 0.0 if len(claims) == offer.limit else _POLL_SECONDS
+
+    def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:
+        now = self._clock()
+        token = secrets.token_hex(8)
+        return self._inbox.write(
+            triggers.claim, airflow=lane.name, now=now, until=now + self._lease, token=token, limit=limit, full=full
         )
-        with self._lock:
-            fire, surplus = lane.begin(claims, now)
-        for claimed in fire:
-            self._pool.submit(self._fire, lane, claimed)
-        if surplus:
-            self._inbox.write(triggers.give_back, surplus)
-        return 0.0 if len(claims) == room and fire else _POLL_SECONDS
+
+    def _begin(self, lane: Lane, claims: list[Claimed], now: float) -> None:
+        """Start calls; what cannot be started is given back, so that no claim is renewed that nobody works on."""
+        waiting: list[Claimed] = []
+        unused = claims
+        if not self.loop.is_ending:
+            with self._lock:
+                waiting, unused = lane.begin(claims, now)
+        try:
+            while waiting:
+                self._pool.submit(self._fire, lane, waiting[0])
+                waiting.pop(0)
+        finally:
+            with self._lock:
+                for claimed in waiting:
+                    lane.end(claimed)
+            if waiting or unused:
+                self._inbox.write(triggers.give_back, waiting + unused)
 
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""
@@ -172,7 +201,11 @@ class Dispatcher:
         self._inbox.write(triggers.hold, airflow=lane.name, reason=reason, limit=_HOLD_BATCH)
         if lane.breaker.may_probe(now) and not lane.is_probing:
             lane.is_probing = True
-            self._pool.submit(self._probe, lane)
+            try:
+                self._pool.submit(self._probe, lane)
+            except BaseException:
+                lane.is_probing = False
+                raise
 
     def _probe(self, lane: Lane) -> None:
         problem: TargetDown | Misconfigured | None
@@ -209,13 +242,18 @@ class Dispatcher:
     def _fire(self, lane: Lane, claimed: Claimed) -> None:
         """Make one attempt and settle it; runs in the pool, never raises, and always gives its place back."""
         try:
+            with self._lock:
+                if not lane.is_under_way(claimed):
+                    return  # given back: it waited for a thread, and none could be had
             began, started_at = time.monotonic(), self._clock()
             outcome = self._call(lane, claimed)
+            seconds = time.monotonic() - began
             with self._lock:
-                lane.called(claimed)
+                lane.called(claimed, outcome, time.monotonic(), seconds=seconds)
             self.wake()
-            settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=random.random())  # noqa: S311
-            self._settle(claimed, settlement, record(claimed, outcome, started_at, time.monotonic() - began))
+            jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
+            settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=jitter, seconds=seconds)
+            self._settle(claimed, settlement, record(claimed, outcome, started_at, seconds))
         except Exception:  # noqa: BLE001 - the lease lapses, and the trigger is fired again
             _log.exception("settle_failed", trigger_id=claimed.trigger.id)
             self._metrics.failures.labels("settling").inc()
@@ -249,31 +287,4 @@ class Dispatcher:
                     _log.error("settle_postponed", trigger_id=claimed.trigger.id)
                     return
                 time.sleep(1.0)
-        self._report(claimed, settlement, attempt, is_ours=is_ours)
-
-    def _report(self, claimed: Claimed, settlement: Settlement, attempt: Attempt, *, is_ours: bool) -> None:
-        trigger = claimed.trigger
-        self._metrics.count_attempt(trigger.call.airflow, attempt)
-        if not is_ours:
-            _log.warning("lease_lost", trigger_id=trigger.id, delivery_id=trigger.delivery_id)
-            return
-        self._metrics.count_ended(trigger.call.route, settlement.state, settlement.reason)
-        if settlement.state is TriggerState.FIRED:
-            self._metrics.observe_fired(triggers.asked_at(trigger), self._clock())
-        say = _log.warning if settlement.state is TriggerState.FAILED else _log.info
-        say(
-            "attempt_ended",
-            trigger_id=trigger.id,
-            delivery_id=trigger.delivery_id,
-            route=trigger.call.route,
-            airflow=trigger.call.airflow,
-            dag_id=trigger.call.dag_id,
-            dag_run_id=trigger.call.dag_run_id,
-            attempt=attempt.number,
-            outcome=attempt.outcome,
-            http_status=attempt.http_status,
-            state=str(settlement.state),
-            reason=str(settlement.reason) if settlement.reason else None,
-            detail=settlement.detail,
-            seconds=round(attempt.seconds, 4),
-        )
+        report(claimed, settlement, attempt, metrics=self._metrics, now=self._clock(), is_ours=is_ours)

@@ -3,13 +3,25 @@
 Everything here belongs to the dispatcher's lock; nothing is thread-safe by itself, nothing does I/O.
 """
 
-from collections import Counter
+from dataclasses import dataclass
 
 from bridge.edges.airflow import Airflow
 from bridge.rules.pacing import Pacer
+from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
-from bridge.words.model import Claimed, Misconfigured, TargetDown
+from bridge.words.model import Claimed
+from bridge.words.outcomes import Later, Misconfigured, Outcome, TargetDown
+from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What may be claimed now: how many, and of which routes not, or only if no others are due."""
+
+    limit: int
+    full: frozenset[str] = frozenset()
+    after_others: frozenset[str] = frozenset()
 
 
 class Lane:
@@ -22,54 +34,55 @@ class Lane:
         self.breaker = Breaker()
         # By trigger and token: a trigger whose lease was lost may be under way twice.
         self.under_way: dict[tuple[str, str], Claimed] = {}
-        self._calling: set[tuple[str, str]] = set()  # of those, the ones whose call has not ended
         self.is_probing = False
+        self.is_failing = False  # the dispatcher itself fails here, which is said once
+        self._calling: set[tuple[str, str]] = set()  # of those under way, the ones whose call has not ended
         self._concurrency = target.concurrency
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
-        self._by_route: Counter[str] = Counter()
-        self._limits: dict[str, int] = {}
+        self._places = Places(target.concurrency)
 
     def room(self, now: float) -> int:
         """Return how many more calls may begin now."""
         free = self._concurrency - len(self._calling)
         return max(0, min(free, self._pacer.available(now))) if not self.breaker.is_open else 0
 
-    def full_routes(self) -> list[str]:
-        """Return the routes that may begin no more calls now."""
-        return [route for route, limit in self._limits.items() if self._by_route[route] >= limit]
+    def offer(self, now: float) -> Offer:
+        """Return what may be claimed now."""
+        room = self.room(now)
+        if not room:
+            return Offer(0)
+        full, after_others = self._places.full_routes(now), self._places.routes_after_others(now)
+        return Offer(min(room, self._places.at_most(now)), frozenset(full), frozenset(after_others - full))
 
     def begin(self, claims: list[Claimed], now: float) -> tuple[list[Claimed], list[Claimed]]:
-        """Take up claims; returns those to fire, and those to give back since their route is full."""
+        """Take up claims; returns those to fire, and those to give back since their route or DAG is full."""
         fire: list[Claimed] = []
         surplus: list[Claimed] = []
         for claimed in claims:
-            trigger = claimed.trigger
-            limit = trigger.call.limits.concurrency
-            if limit is not None:
-                self._limits[trigger.call.route] = limit
-            else:
-                self._limits.pop(trigger.call.route, None)
-            if limit is not None and self._by_route[trigger.call.route] >= limit:
+            if not self._places.take(claimed.trigger.call, now):
                 surplus.append(claimed)
                 continue
-            self._by_route[trigger.call.route] += 1
-            self.under_way[trigger.id, claimed.token] = claimed
-            self._calling.add((trigger.id, claimed.token))
+            self.under_way[_key(claimed)] = claimed
+            self._calling.add(_key(claimed))
             fire.append(claimed)
         self._pacer.take(len(fire), now)
         return fire, surplus
 
-    def called(self, claimed: Claimed) -> None:
-        """Note that a call has ended, so that the next one may begin while this one is settled."""
-        key = (claimed.trigger.id, claimed.token)
-        if key in self._calling:
-            self._calling.remove(key)
-            self._by_route[claimed.trigger.call.route] -= 1
+    def is_under_way(self, claimed: Claimed) -> bool:
+        """Tell whether a claim was taken up and has not ended."""
+        return _key(claimed) in self.under_way
+
+    def called(self, claimed: Claimed, outcome: Outcome, now: float, *, seconds: float) -> None:
+        """Note what a call ended in, so that the next one may begin while this one is settled."""
+        is_throttled = isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED
+        asked_to_wait = outcome.wait_seconds if isinstance(outcome, Later) and is_throttled else None
+        self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait)
+        self._free(claimed)
 
     def end(self, claimed: Claimed) -> None:
         """Note that a trigger is settled, or given up."""
-        self.called(claimed)
-        self.under_way.pop((claimed.trigger.id, claimed.token), None)
+        self._free(claimed)
+        self.under_way.pop(_key(claimed), None)
 
     def problem(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
         """Open the breaker; True if it was closed before or opens for another reason (worth a log line)."""
@@ -81,3 +94,12 @@ class Lane:
     def seconds_until_room(self, now: float) -> float:
         """Return how long the pace asks to wait; 0 if it does not."""
         return self._pacer.seconds_until(now)
+
+    def _free(self, claimed: Claimed) -> None:
+        if _key(claimed) in self._calling:
+            self._calling.remove(_key(claimed))
+            self._places.free(claimed.trigger.call)
+
+
+def _key(claimed: Claimed) -> tuple[str, str]:
+    return claimed.trigger.id, claimed.token

@@ -19,6 +19,11 @@ def wait(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     return max(at_least, jitter * min(_CAP_SECONDS, _BASE_SECONDS * _doubled(attempt - 1)))
 
 
+def wait_blocked(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
+    """Return the seconds after the `attempt`th try that only this trigger failed in: as `wait`, but up to 300 s."""
+    return max(at_least, jitter * min(_HELD_CAP_SECONDS, _BASE_SECONDS * _doubled(attempt - 1)))
+
+
 def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     """Return the seconds when something outside has to pass first: from 15 s, the range doubling up to 300 s."""
     upper = min(_HELD_CAP_SECONDS, _HELD_SECONDS * _doubled(attempt))

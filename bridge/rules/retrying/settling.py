@@ -4,23 +4,21 @@ Started, AlreadyThere     -> fired
 Never                     -> failed
 Later                     -> pending or held, due after a back-off; failed when attempts or age are used up
 TargetDown, Misconfigured -> held, the attempt does not count
+
+Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
+
+- `max_age` is used up by calls that ended in Later, and by the waits that were chosen after them. So neither an outage,
+  a ceiling, a person's pause, a queue, a stopped bridge nor a clock that is set can use it up.
+- `attempts_allowed` of an answer counts the attempts that ended for the same reason, `max_attempts` of the route those
+  that ended in Later and were not free.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bridge.rules.retrying import backoff
-from bridge.words.model import (
-    AlreadyThere,
-    Later,
-    Misconfigured,
-    Never,
-    Outcome,
-    Started,
-    TargetDown,
-    Trigger,
-    TriggerState,
-)
+from bridge.words.model import Spent, Trigger, TriggerState
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
 
@@ -33,10 +31,14 @@ class Settlement:
     detail: str | None
     due_at: datetime
     is_refunded: bool = False  # the attempt does not count: the place and not the trigger was the trouble
+    spent: Spent | None = None  # what has been used of the limits by now; None: as before
 
 
-def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) -> Settlement:
-    """Return where `outcome` leaves a trigger whose `attempts` already counts this one; `jitter` is in [0, 1]."""
+def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float = 0.0) -> Settlement:
+    """Return where `outcome` leaves a trigger whose `attempts` already counts this one.
+
+    `jitter` is in [0, 1], `seconds` is how long the call took.
+    """
     match outcome:
         case Started(is_paused=is_paused):
             return Settlement(TriggerState.FIRED, Reason.DAG_PAUSED if is_paused else None, None, now)
@@ -45,42 +47,55 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float) 
         case Never(reason=reason, detail=detail):
             return Settlement(TriggerState.FAILED, reason, detail or None, now)
         case Later():
-            return _later(trigger, outcome, now=now, jitter=jitter)
+            return _later(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
         case Misconfigured(is_whole_target=False):
-            due_at = now + timedelta(seconds=_hold_seconds(trigger, now, jitter))
-            return Settlement(TriggerState.HELD, outcome.reason, outcome.detail or None, due_at, is_refunded=True)
+            spent = _counted(trigger.spent, outcome.reason)
+            wait = backoff.wait_held(spent.causes[outcome.reason], jitter)
+            return _held(outcome, now + timedelta(seconds=wait), spent)
         case TargetDown() | Misconfigured():
-            # Due when it was due: when the target returns, the oldest go first.
-            return Settlement(
-                TriggerState.HELD, outcome.reason, outcome.detail or None, trigger.due_at, is_refunded=True
-            )
+            # Due when it was due: when the target returns, the oldest go first. But if it went down whenever this one
+            # is tried, the others would never have their turn.
+            is_suspect = isinstance(outcome, TargetDown) and outcome.is_suspect
+            return _held(outcome, now if is_suspect else trigger.due_at, None)
 
 
-def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
+def _held(outcome: TargetDown | Misconfigured, due_at: datetime, spent: Spent | None) -> Settlement:
     detail = outcome.detail or None
-    limits = [limit for limit in (trigger.call.limits.max_attempts, outcome.attempts_allowed) if limit is not None]
-    if limits and trigger.attempts >= min(limits) and not outcome.is_hold:
+    return Settlement(TriggerState.HELD, outcome.reason, detail, due_at, is_refunded=True, spent=spent)
+
+
+def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float, seconds: float) -> Settlement:
+    limits, spent = trigger.call.limits, trigger.spent
+    if outcome.is_hold or outcome.attempts_allowed is not None:
+        spent = _counted(spent, outcome.reason)
+    count = spent.causes.get(outcome.reason, 0)
+    is_over = outcome.attempts_allowed is not None and count >= outcome.attempts_allowed
+    is_over |= limits.max_attempts is not None and trigger.attempts >= limits.max_attempts and not outcome.is_free
+    left = limits.max_age_seconds - spent.seconds - seconds
+    if is_over or left <= 0:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
-        return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS, last, now)
-    expires_at = trigger.age_from + timedelta(seconds=trigger.call.limits.max_age_seconds)
-    if now >= expires_at:
-        last = f"last: {outcome.reason} {outcome.detail}".strip()
-        return Settlement(TriggerState.FAILED, Reason.EXPIRED, last, now)
-    if outcome.is_hold:
-        wait = _hold_seconds(trigger, now, jitter, at_least=outcome.wait_seconds)
-    else:
-        wait = backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
-    due_at = min(now + timedelta(seconds=wait), expires_at)
-    state = TriggerState.HELD if outcome.is_hold else TriggerState.PENDING
-    # What waits for a cause outside uses no attempt up, or a DAG that was missing for long would get no second try.
-    return Settlement(state, outcome.reason, detail, due_at, is_refunded=outcome.is_hold)
+        return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS if is_over else Reason.EXPIRED, last, now)
+    wait = min(left, _wait(trigger, outcome, count, jitter))  # the last try comes when the age ends
+    return Settlement(
+        TriggerState.HELD if outcome.is_hold else TriggerState.PENDING,
+        outcome.reason,
+        outcome.detail or None,
+        now + timedelta(seconds=wait),
+        is_refunded=outcome.is_free,
+        spent=replace(spent, seconds=spent.seconds + seconds + wait),
+    )
 
 
-def _hold_seconds(trigger: Trigger, now: datetime, jitter: float, *, at_least: float = 0.0) -> float:
-    """Return how long until a cause outside is looked at again: the longer it lasts, the more rarely.
+def _wait(trigger: Trigger, outcome: Later, count: int, jitter: float) -> float:
+    """Return how long until the next try: the longer a cause lasts, the more rarely it is looked at.
 
-    By age and not by attempts, which holding does not use up. A thousand triggers of one missing DAG must leave most
-    of the pace to the others.
+    A thousand triggers of one missing DAG must leave most of the pace to the others.
     """
-    minutes = max(0.0, (now - trigger.age_from).total_seconds()) / 60
-    return backoff.wait_held(1 + int(minutes), jitter, at_least=at_least)
+    if not outcome.is_hold:
+        return backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
+    wait = backoff.wait_held if outcome.is_free else backoff.wait_blocked
+    return wait(count, jitter, at_least=outcome.wait_seconds)
+
+
+def _counted(spent: Spent, cause: Reason) -> Spent:
+    return replace(spent, causes={**spent.causes, cause: spent.causes.get(cause, 0) + 1})

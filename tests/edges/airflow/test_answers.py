@@ -12,7 +12,7 @@ from bridge.edges.airflow import answers
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.wire import Answer, Failure, Kind, shown
 from bridge.edges.http import retry_after_seconds
-from bridge.words.model import Later, Misconfigured, Never, Started, TargetDown
+from bridge.words.outcomes import Later, Misconfigured, Never, Started, TargetDown
 from bridge.words.reasons import Reason
 
 JSON = "application/json"
@@ -52,7 +52,8 @@ def detail(text: Any) -> dict[str, Any]:
         (answer(400, detail("DAG with dag_id: 'a' has import errors")), Later, Reason.DAG_REFUSES_RUNS),
         (answer(400, detail("Dag with dag_id: 'a' does not allow manual runs")), Later, Reason.DAG_REFUSES_RUNS),
         (answer(400, detail("not a partitioned Dag")), Later, Reason.DAG_REFUSES_RUNS),
-        (answer(400, PAGE, HTML), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (answer(400, PAGE, HTML), Later, Reason.CALL_BLOCKED),
+        (answer(403, PAGE, HTML), Later, Reason.CALL_BLOCKED),
         (answer(401, detail("Token Expired")), Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
         (answer(401, PAGE, HTML), Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
         (answer(403, detail("Invalid JWT token")), Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),
@@ -64,7 +65,7 @@ def detail(text: Any) -> dict[str, Any]:
         (answer(404, PAGE, HTML), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
         (answer(405, detail("Method Not Allowed")), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
         (answer(413, PAGE, HTML), Never, Reason.CONF_TOO_LARGE),
-        (answer(418, PAGE, HTML), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
+        (answer(418, PAGE, HTML), Later, Reason.CALL_BLOCKED),
         (answer(422, detail([{"loc": ["body", "conf"], "msg": "bad"}])), Never, Reason.CONF_REFUSED),
         (answer(422, detail({"reason": "Value rejected by database"})), Never, Reason.CONF_REFUSED),
         (answer(429, b"", ""), TargetDown, Reason.THROTTLED),
@@ -103,14 +104,36 @@ def test_answer_that_needs_another_question(came: Answer, question: Conflict | D
 
 
 def test_one_forbidden_dag_does_not_stop_the_others() -> None:
-    """A missing right and a firewall's page park one trigger; a refused sign-in parks the whole Airflow."""
+    """A missing right parks one trigger; a refused sign-in looks like trouble of the whole Airflow."""
     outcomes = [
         answers.after_trigger(answer(403, detail("Forbidden")), "ours"),
-        answers.after_trigger(answer(400, PAGE, HTML), "ours"),
         answers.after_trigger(answer(401, detail("Token Expired")), "ours"),
         answers.after_trigger(answer(404, PAGE, HTML), "ours"),
     ]
-    assert [one.is_whole_target for one in outcomes] == [False, False, True, True]  # type: ignore[union-attr]
+    assert [one.is_whole_target for one in outcomes] == [False, True, True]  # type: ignore[union-attr]
+
+
+WHOLE = [
+    (TargetDown(Reason.THROTTLED, "429", 17.0, 429), Later(Reason.THROTTLED, "429", 17.0, None, True, False, 429)),
+    (TargetDown(Reason.AIRFLOW_DOWN, "refused"), Later(Reason.ANSWER_LOST, "refused")),
+    (
+        Misconfigured(Reason.AIRFLOW_MISCONFIGURED, "200 (text/html)", http_status=200),
+        Later(Reason.CALL_BLOCKED, "200 (text/html)", is_hold=True, http_status=200),
+    ),
+    (
+        Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, "401", http_status=401),
+        Later(Reason.CALL_BLOCKED, "401", is_hold=True, http_status=401),
+    ),
+]
+
+
+@pytest.mark.parametrize(("verdict", "own"), WHOLE)
+def test_what_the_place_refutes_is_the_triggers_own(verdict: TargetDown | Misconfigured, own: Later) -> None:
+    """Every verdict on the whole has a meaning for one trigger; what is about one trigger already stays as it is."""
+    assert answers.refuted(verdict) == own
+    assert answers.refuted(own) == own
+    forbidden = Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False)
+    assert answers.refuted(forbidden) == forbidden
 
 
 def test_what_must_pass_outside_is_held_and_asked_slowly() -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started, TargetDown
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, run_ids, trigger
 from tests.support.airflow_server import AirflowServer
@@ -45,19 +45,21 @@ def test_request_that_was_not_heard_is_tried_again(
     assert isinstance(bridge.fire(trigger()), Started)
 
 
-@pytest.mark.parametrize(
-    ("path", "times"), [("/dagRuns", 9), ("/monitor/health", 1)], ids=["reading back fails", "health fails"]
-)
 def test_doubt_that_cannot_be_resolved_is_an_outage(
-    connect: Connect, airflow: AirflowServer, fault_proxy: Proxy, path: str, times: int
+    connect: Connect, airflow: AirflowServer, fault_proxy: Proxy
 ) -> None:
-    """When neither the run nor the health can be read, the place is down."""
+    """When the health cannot be read either, the place is down, perhaps of this call; else it is this trigger's."""
     proxy = fault_proxy(airflow.url)
-    proxy.fail_next(Reset(), method="POST", path="/dagRuns")
-    proxy.fail_next(Reset(), method="GET", path=path, times=times)
-    outcome = connect(proxy.url).fire(trigger())
-    assert isinstance(outcome, TargetDown)
-    assert outcome.reason is Reason.AIRFLOW_DOWN
+    bridge = connect(proxy.url)
+    proxy.fail_next(Reset(), path="/dagRuns", times=2)
+    alone = bridge.fire(trigger())
+    proxy.fail_next(Reset(), path="/dagRuns", times=2)
+    proxy.fail_next(Reset(), path="/monitor/health")
+    together = bridge.fire(trigger())
+    assert isinstance(alone, Later)
+    assert alone.reason is Reason.ANSWER_LOST
+    assert isinstance(together, TargetDown)
+    assert (together.reason, together.is_suspect) == (Reason.AIRFLOW_DOWN, True)
 
 
 def test_a_strangers_run_is_found_after_a_lost_answer_too(
@@ -114,12 +116,18 @@ def test_server_error_of_one_trigger_does_not_hold_the_others(
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_throttling_is_honoured(connect: Connect, airflow: AirflowServer, fault_proxy: Proxy, status: int) -> None:
-    """Something in front asks to wait: nothing is asked again before, and no attempt is used."""
+    """Something in front asks everyone to wait: nothing is asked again before. Only this call: this trigger waits."""
     proxy = fault_proxy(airflow.url)
-    proxy.fail_next(Answer(status, b"slow", {"Retry-After": "17"}), method="POST", path="/dagRuns")
-    outcome = connect(proxy.url).fire(trigger())
-    assert isinstance(outcome, TargetDown)
-    assert (outcome.reason, outcome.wait_seconds, outcome.http_status) == (Reason.THROTTLED, 17.0, status)
+    slow = Answer(status, b"slow", {"Retry-After": "17"})
+    proxy.fail_next(slow, method="POST", path="/dagRuns")
+    bridge = connect(proxy.url)
+    alone = bridge.fire(trigger())
+    proxy.fail_next(slow, times=20)
+    together = bridge.fire(trigger())
+    assert isinstance(alone, Later)
+    assert isinstance(together, TargetDown)
+    for outcome in (alone, together):
+        assert (outcome.reason, outcome.wait_seconds, outcome.http_status) == (Reason.THROTTLED, 17.0, status)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +143,16 @@ def test_throttling_is_honoured(connect: Connect, airflow: AirflowServer, fault_
 def test_something_else_answers_there(
     connect: Connect, airflow: AirflowServer, fault_proxy: Proxy, answer: Answer
 ) -> None:
-    """A login page or a wrong path is a matter of configuration, at the first call or at a later one."""
+    """A login page or a wrong path is a matter of configuration if everything there answers so, else of one call."""
     proxy = fault_proxy(airflow.url)
+    bridge = connect(proxy.url)
     proxy.fail_next(answer, method="POST", path="/dagRuns")
-    late = connect(proxy.url).fire(trigger())
+    alone = bridge.fire(trigger())
+    assert isinstance(alone, Later)
+    assert (alone.reason, alone.is_hold) == (Reason.CALL_BLOCKED, True)
+    assert "secret" not in alone.detail
     proxy.fail_next(answer, times=20)
-    for outcome in (late, connect(proxy.url).fire(trigger()), connect(proxy.url).probe()):
+    for outcome in (bridge.fire(trigger()), connect(proxy.url).fire(trigger()), connect(proxy.url).probe()):
         assert isinstance(outcome, Misconfigured)
         assert (outcome.reason, outcome.is_whole_target) == (Reason.AIRFLOW_MISCONFIGURED, True)
         assert "secret" not in outcome.detail

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bridge.words.errors import BridgeError
-from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
 from tests.edges.airflow.support import MARTS, RUN_ID, Connect, carried, run_ids, trigger

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow import runs
-from bridge.words.model import AlreadyThere, DagFacts, Later, Never
+from bridge.words.model import DagFacts
+from bridge.words.outcomes import AlreadyThere, Later, Never
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger
 

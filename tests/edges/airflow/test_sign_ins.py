@@ -13,7 +13,7 @@ import pytest
 
 from bridge.edges.airflow import commands
 from bridge.edges.airflow.tokens import SignedIn
-from bridge.words.model import Misconfigured, Started
+from bridge.words.outcomes import Later, Misconfigured, Started
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
 from tests.edges.airflow.support import RUN_ID, RawServer, trigger
@@ -99,8 +99,8 @@ def test_command_signs_every_call_and_is_run_once(airflow_3: Canned, tmp_path: P
 
     airflow_3.says("POST", "/api/v2/dags/marts/dagRuns", {"detail": "Token Expired"}, 401)
     outcome = airflow.fire(trigger("marts"))
-    assert isinstance(outcome, Misconfigured)
-    assert outcome.reason is Reason.AIRFLOW_UNAUTHORIZED
+    assert isinstance(outcome, Later)  # everything else there takes the token
+    assert outcome.reason is Reason.CALL_BLOCKED
     assert count.read_text() == "xx"
     airflow.close()
 

@@ -11,7 +11,7 @@ import pytest
 from bridge.edges.airflow.sign_ins import Fetched, read_grant, way_of
 from bridge.edges.airflow.tokens import Headers, Token, Tokens, life_seconds
 from bridge.edges.airflow.wire import Answer, Failure, Kind
-from bridge.words.model import Misconfigured, TargetDown
+from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
 

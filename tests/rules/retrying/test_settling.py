@@ -6,26 +6,17 @@ from typing import Any
 import pytest
 
 from bridge.rules.retrying.settling import Settlement, settle
-from bridge.words.model import (
-    AlreadyThere,
-    Call,
-    Later,
-    Limits,
-    Misconfigured,
-    Never,
-    Outcome,
-    Started,
-    TargetDown,
-    Trigger,
-    TriggerState,
-)
+from bridge.words.model import Call, Limits, Spent, Trigger, TriggerState
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 DUE = NOW - timedelta(minutes=5)
+LATER = timedelta(seconds=7)
+DAY = 86_400.0
 
 
-def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Trigger:
+def trigger(*, attempts: int = 1, spent: Spent = Spent(), **limits: Any) -> Trigger:  # noqa: B008 - frozen
     """Return a trigger whose attempts already count the one that is settled."""
     return Trigger(
         id="trg_0000000000000001",
@@ -37,9 +28,10 @@ def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Tr
         attempts=attempts,
         rerun=0,
         created_at=NOW - timedelta(days=400),
-        age_from=NOW - timedelta(seconds=age_seconds),
+        age_from=NOW - timedelta(days=400),
         due_at=DUE,
         settled_at=None,
+        spent=spent,
     )
 
 
@@ -74,21 +66,40 @@ def trigger(*, attempts: int = 1, age_seconds: float = 300, **limits: Any) -> Tr
                 "no",
                 NOW + timedelta(seconds=15),
                 is_refunded=True,
+                spent=Spent(0.0, {Reason.AIRFLOW_FORBIDDEN: 1}),
             ),
         ),
         (
             Later(Reason.ANSWER_LOST, "reset", wait_seconds=7),
-            Settlement(TriggerState.PENDING, Reason.ANSWER_LOST, "reset", NOW + timedelta(seconds=7)),
+            Settlement(TriggerState.PENDING, Reason.ANSWER_LOST, "reset", NOW + LATER, spent=Spent(9.0)),
         ),
         (
-            Later(Reason.DAG_NOT_FOUND, wait_seconds=90, is_hold=True),
-            Settlement(TriggerState.HELD, Reason.DAG_NOT_FOUND, None, NOW + timedelta(seconds=90), is_refunded=True),
+            Later(Reason.DAG_NOT_FOUND, wait_seconds=7, is_hold=True, is_free=True),
+            Settlement(
+                TriggerState.HELD,
+                Reason.DAG_NOT_FOUND,
+                None,
+                NOW + timedelta(seconds=15),
+                is_refunded=True,
+                spent=Spent(17.0, {Reason.DAG_NOT_FOUND: 1}),
+            ),
         ),
+        (
+            Later(Reason.CALL_BLOCKED, "200 (text/html)", wait_seconds=7, is_hold=True),
+            Settlement(
+                TriggerState.HELD,
+                Reason.CALL_BLOCKED,
+                "200 (text/html)",
+                NOW + LATER,
+                spent=Spent(9.0, {Reason.CALL_BLOCKED: 1}),
+            ),
+        ),
+        (TargetDown(is_suspect=True), Settlement(TriggerState.HELD, Reason.AIRFLOW_DOWN, None, NOW, is_refunded=True)),
     ],
 )
 def test_where_an_outcome_leaves_the_trigger(outcome: Outcome, expected: Settlement) -> None:
-    """State, reason, detail, due time, and whether the attempt counts."""
-    assert settle(trigger(), outcome, now=NOW, jitter=0.0) == expected
+    """State, reason, detail, due time, whether the attempt counts, and what is used of the limits."""
+    assert settle(trigger(), outcome, now=NOW, jitter=0.0, seconds=2.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,16 +119,18 @@ def test_where_an_outcome_leaves_the_trigger(outcome: Outcome, expected: Settlem
 def test_attempts_are_used_up(attempts: int, limits: dict[str, int], allowed: int | None, fails: bool) -> None:
     """The smaller one counts: what the route allows, or what this answer does; the detail keeps the cause."""
     outcome = Later(Reason.AIRFLOW_ERROR, "500", attempts_allowed=allowed)
-    made = settle(trigger(attempts=attempts, **limits), outcome, now=NOW, jitter=1.0)
+    spent = Spent(0.0, {Reason.AIRFLOW_ERROR: attempts - 1})
+    made = settle(trigger(attempts=attempts, spent=spent, **limits), outcome, now=NOW, jitter=1.0)
     assert (made.state is TriggerState.FAILED) is fails
     if fails:
         assert (made.reason, made.detail) == (Reason.TOO_MANY_ATTEMPTS, "last: airflow_error 500")
 
 
-@pytest.mark.parametrize(("age_seconds", "fails"), [(59, False), (60, True), (61, True)])
-def test_age_is_used_up_at_the_exact_second(age_seconds: float, fails: bool) -> None:
-    """At `max_age` the trigger fails, a second before it does not."""
-    made = settle(trigger(age_seconds=age_seconds, max_age_seconds=60), Later(Reason.ANSWER_LOST), now=NOW, jitter=1.0)
+@pytest.mark.parametrize(("spent", "seconds", "fails"), [(57, 2, False), (58, 2, True), (60, 0, True), (0, 61, True)])
+def test_age_is_used_up_at_the_exact_second(spent: float, seconds: float, fails: bool) -> None:
+    """At `max_age` the trigger fails, a second before it does not; the call that just ended counts."""
+    old = trigger(spent=Spent(spent), max_age_seconds=60)
+    made = settle(old, Later(Reason.ANSWER_LOST), now=NOW, jitter=1.0, seconds=seconds)
     assert (made.state is TriggerState.FAILED) is fails
     if fails:
         assert (made.reason, made.detail) == (Reason.EXPIRED, "last: answer_lost")
@@ -126,37 +139,117 @@ def test_age_is_used_up_at_the_exact_second(age_seconds: float, fails: bool) -> 
 def test_the_last_try_comes_when_the_age_ends() -> None:
     """A wait that goes beyond the age is cut, so that the trigger does not sit there expired."""
     made = settle(
-        trigger(age_seconds=50, max_age_seconds=60),
+        trigger(spent=Spent(48.0), max_age_seconds=60),
         Later(Reason.DAG_NOT_FOUND, wait_seconds=3600, is_hold=True),
         now=NOW,
         jitter=1.0,
+        seconds=2.0,
     )
     assert made.due_at == NOW + timedelta(seconds=10)
+    assert made.spent is not None
+    assert made.spent.seconds == 60
 
 
-def test_age_counts_from_the_last_replay() -> None:
-    """A trigger made a year ago and replayed today is young."""
-    made = settle(trigger(age_seconds=1), Later(Reason.ANSWER_LOST), now=NOW, jitter=0.5)
+OUTSIDE = [
+    TargetDown(),
+    TargetDown(Reason.THROTTLED, wait_seconds=3600),
+    TargetDown(is_suspect=True),
+    Misconfigured(Reason.AIRFLOW_UNAUTHORIZED),
+    Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False),
+    Misconfigured(Reason.KEY_MISSING, is_whole_target=False),
+]
+
+
+@pytest.mark.parametrize("outcome", OUTSIDE, ids=repr)
+def test_time_held_for_a_cause_outside_uses_up_no_age(outcome: Outcome) -> None:
+    """However long a trigger waited, and whatever was wrong meanwhile, its budget is that of the tries before."""
+    before = trigger(spent=Spent(DAY - 1))  # made 400 days ago
+    made = settle(before, outcome, now=NOW, jitter=1.0, seconds=20.0)
+    assert made.state is TriggerState.HELD
+    after = made.spent or before.spent
+    assert after.seconds == DAY - 1
+    hiccup = settle(trigger(spent=after), Later(Reason.ANSWER_LOST), now=NOW + timedelta(days=30), jitter=1.0)
+    assert hiccup.state is TriggerState.PENDING
+
+
+def test_a_trigger_that_waited_long_for_its_first_try_is_young() -> None:
+    """Behind a ceiling, a long queue or a stopped bridge: what was made 400 days ago has its whole day from now on."""
+    made = settle(trigger(), Later(Reason.ANSWER_LOST), now=NOW, jitter=0.5)
     assert made.state is TriggerState.PENDING
+
+
+LIMITED = [Reason.AIRFLOW_ERROR, Reason.RUN_ID_CONFLICT, Reason.INTERNAL_ERROR, Reason.ANSWER_LOST]
+
+
+@pytest.mark.parametrize("cause", LIMITED)
+@pytest.mark.parametrize("other", LIMITED)
+def test_a_limit_counts_its_own_cause(cause: Reason, other: Reason) -> None:
+    """Twenty attempts that ended for another reason use up nothing of the five that this one has."""
+    spent = Spent()
+    for number in range(1, 21):
+        limit = 100 if number % 2 else None  # with a limit of its own, or without any
+        made = settle(trigger(attempts=number, spent=spent), Later(other, attempts_allowed=limit), now=NOW, jitter=0.0)
+        spent = made.spent or spent
+    states = []
+    for number in range(21, 26):
+        made = settle(trigger(attempts=number, spent=spent), Later(cause, attempts_allowed=5), now=NOW, jitter=0.0)
+        states.append(made.state)
+        spent = made.spent or spent
+    if cause is other:
+        assert TriggerState.FAILED in states
+    else:
+        assert states == [TriggerState.PENDING] * 4 + [TriggerState.FAILED]
+
+
+def test_what_only_this_trigger_meets_uses_attempts_and_age() -> None:
+    """A blocked call comes again ever more rarely, counts as an attempt, and ends with the age."""
+    spent, waits = Spent(), []
+    for number in range(1, 2000):
+        outcome = Later(Reason.CALL_BLOCKED, is_hold=True)
+        made = settle(trigger(attempts=number, spent=spent), outcome, now=NOW, jitter=1.0)
+        assert not made.is_refunded
+        if made.state is TriggerState.FAILED:
+            break
+        spent = made.spent or spent
+        waits.append((made.due_at - NOW).total_seconds())
+    assert made.reason is Reason.EXPIRED
+    assert waits[:4] == [0.2, 0.4, 0.8, 1.6]
+    assert max(waits) == 300
+    assert sum(waits) == pytest.approx(DAY)
+    limited = settle(trigger(attempts=3, max_attempts=3), outcome, now=NOW, jitter=1.0)
+    assert limited.reason is Reason.TOO_MANY_ATTEMPTS
+
+
+def test_a_hold_for_a_dag_uses_no_attempt() -> None:
+    """A DAG that is missing for long leaves `max_attempts` as it is."""
+    missing = Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True)
+    made = settle(trigger(attempts=1, max_attempts=1), missing, now=NOW, jitter=1.0)
+    assert (made.state, made.is_refunded) == (TriggerState.HELD, True)
 
 
 @pytest.mark.parametrize("outcome", [Started(), AlreadyThere(), TargetDown(), Misconfigured(Reason.AIRFLOW_FORBIDDEN)])
 def test_what_is_not_the_triggers_fault_never_fails_it(outcome: Outcome) -> None:
     """However old and often tried: a run that exists has fired, and a place that is down is waited for."""
-    old = trigger(attempts=99, age_seconds=10**7, max_attempts=1)
+    old = trigger(attempts=99, spent=Spent(10**7), max_attempts=1)
     assert settle(old, outcome, now=NOW, jitter=0.0).state in (TriggerState.FIRED, TriggerState.HELD)
 
 
-@pytest.mark.parametrize(("age_seconds", "longest"), [(0, 30), (59, 30), (60, 60), (180, 240), (86_000, 300)])
-def test_a_cause_that_lasts_is_looked_at_more_rarely(age_seconds: float, longest: float) -> None:
+@pytest.mark.parametrize(("times", "longest"), [(0, 30), (1, 60), (3, 240), (4, 300), (10**6, 300)])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True),
+        Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False),
+    ],
+    ids=["missing", "forbidden"],
+)
+def test_a_cause_that_lasts_is_looked_at_more_rarely(
+    times: int, longest: float, outcome: Later | Misconfigured
+) -> None:
     """From 15-30 s while it is new to 15-300 s, whatever the attempts, which holding does not use up."""
-    young, old = (
-        settle(
-            trigger(age_seconds=age_seconds), Later(Reason.DAG_NOT_FOUND, is_hold=True), now=NOW, jitter=jitter
-        ).due_at
-        for jitter in (0.0, 1.0)
-    )
-    assert (young, old) == (NOW + timedelta(seconds=15), NOW + timedelta(seconds=longest))
+    held = trigger(spent=Spent(0.0, {outcome.reason: times}))
+    soonest, latest = (settle(held, outcome, now=NOW, jitter=jitter).due_at for jitter in (0.0, 1.0))
+    assert (soonest, latest) == (NOW + timedelta(seconds=15), NOW + timedelta(seconds=longest))
 
 
 @pytest.mark.parametrize("attempts", [1, 5, 50, 10**6])

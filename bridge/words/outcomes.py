@@ -1,0 +1,78 @@
+"""What one try of firing ended in: the contract between `airflow` and `firing`."""
+
+from dataclasses import dataclass
+
+from bridge.words.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Airflow created the DAG run. `is_paused`: its DAG is paused, so the run waits in Airflow."""
+
+    is_paused: bool = False
+    http_status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere:
+    """The DAG run existed and was read back: ours (`already_there`) or a copy's (`same_completion`)."""
+
+    reason: Reason = Reason.ALREADY_THERE
+    http_status: int = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Try this trigger again. `wait_seconds`: at least so long, if the other side said so or it must be slow.
+
+    `attempts_allowed`: give up after so many attempts that ended for this reason, for answers that may be poison.
+    `is_hold`: shown as `held`, since something other than waiting has to happen first.
+    `is_free`: uses no attempt of the route's `max_attempts`.
+    """
+
+    reason: Reason
+    detail: str = ""
+    wait_seconds: float = 0.0
+    attempts_allowed: int | None = None
+    is_hold: bool = False
+    is_free: bool = False
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Trying again cannot help: the trigger becomes `failed` and a person must act."""
+
+    reason: Reason
+    detail: str = ""
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDown:
+    """The place says itself that it is down or busy: the breaker opens, no attempt is used.
+
+    `is_suspect`: it went down under this very call, which may be why.
+    """
+
+    reason: Reason = Reason.AIRFLOW_DOWN
+    detail: str = ""
+    wait_seconds: float = 0.0
+    http_status: int | None = None
+    is_suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Sign-in, permission or URL is wrong: parked with an alert, never dead-lettered, no attempt used.
+
+    `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held.
+    """
+
+    reason: Reason
+    detail: str = ""
+    is_whole_target: bool = True
+    http_status: int | None = None
+
+
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured

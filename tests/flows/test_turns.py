@@ -1,0 +1,141 @@
+"""What one trigger or one DAG meets is its own: it stops no other, and has its turn after them.
+
+Rule: a verdict on a whole Airflow is never taken from one sample. Only what the place says of itself stops it.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bridge.words.model import Limits, TriggerState
+from bridge.words.reasons import Reason
+from tests.support.firing import Make
+from tests.support.standin import Answer, Broken, Standin
+from tests.support.store import Store, wait_for
+
+_PAGE = (200, "<html><body>Request blocked</body></html>")
+POISONS: dict[str, tuple[Answer, Reason]] = {
+    "a firewall's page": (_PAGE, Reason.CALL_BLOCKED),
+    "a firewall's 403": ((403, "<html>"), Reason.CALL_BLOCKED),
+    "a gateway's 429": ((429, {"detail": "slow down"}), Reason.THROTTLED),
+    "a redirect": ((302, ""), Reason.CALL_BLOCKED),
+    "a gateway's 401": ((401, {"detail": "Unauthorized"}), Reason.CALL_BLOCKED),
+    "a path that is cut off": ((404, "<html>"), Reason.CALL_BLOCKED),
+    "a method that is cut off": ((405, {"detail": "Method Not Allowed"}), Reason.CALL_BLOCKED),
+}
+
+
+@pytest.mark.parametrize("concurrency", [4, 1])
+@pytest.mark.parametrize("poison", POISONS)
+def test_what_the_place_refutes_stops_no_other_trigger(
+    make: Make, standin: Standin, concurrency: int, poison: str
+) -> None:
+    """As many poisoned events as there are places, and 60 good ones behind them: all good ones are fired."""
+    answer, reason = POISONS[poison]
+    standin.dags["search"] = {"is_paused": False}
+    standin.before = lambda body: answer if "UNION SELECT" in json.dumps(body["conf"]) else None
+    firing = make(concurrency=concurrency)
+    conf = {"query": "1 UNION SELECT 2"}
+    bad = [firing.add(f"evt_bad_{number}", conf=conf, dag_id="search") for number in range(concurrency)]
+    good = [firing.add(f"evt_{number}") for number in range(60)]
+    firing.start()
+    for id_ in good:
+        assert firing.wait(id_).attempts == 1
+    assert not firing.lane.breaker.is_open
+    for id_ in bad:
+        found = firing.wait(id_, TriggerState.HELD)
+        assert found.reason is reason
+        assert found.attempts >= 1  # it uses up attempts and age
+        assert found.spent.causes[reason] >= 1
+    standin.before = lambda _: None
+    for id_ in bad:
+        firing.wait(id_)
+
+
+def test_a_poisoned_trigger_is_tried_ever_more_rarely(make: Make, standin: Standin, store: Store) -> None:
+    """It uses up the attempts that its route allows, and then it fails; its due time lies behind what is due."""
+    standin.before = lambda _: _PAGE
+    firing = make(concurrency=1)
+    id_ = firing.add(limits=Limits(max_attempts=3))
+    firing.start()
+    found = firing.wait(id_, TriggerState.FAILED)
+    assert (found.reason, found.attempts) == (Reason.TOO_MANY_ATTEMPTS, 3)
+    assert [one.reason for one in firing.attempts(id_)] == [Reason.CALL_BLOCKED] * 3
+    assert found.detail == "last: call_blocked 200 (text/plain), which is not the DAG run: a login page or a proxy?"
+
+
+def test_a_trigger_that_takes_the_place_down_has_its_turn_after_the_others(make: Make, standin: Standin) -> None:
+    """Airflow dies of one call, again and again: whenever it is back, the others come first."""
+
+    def die(body: dict[str, Any]) -> Answer | None:
+        if body["dag_run_id"] == "run-evt_deadly":
+            standin.is_healthy = False
+            raise Broken
+        return None
+
+    standin.before = die
+    firing = make(concurrency=1)
+    deadly = firing.add("evt_deadly")
+    good = [firing.add(f"evt_{number}") for number in range(5)]
+    firing.start()
+    wait_for(lambda: not standin.is_healthy)
+    assert firing.wait(deadly, TriggerState.HELD).attempts == 0
+    standin.is_healthy = True
+    for id_ in good:
+        firing.wait(id_)
+
+
+# --- one DAG of many -------------------------------------------------------------------------------
+
+
+def _hanging(gate: threading.Event, entered: list[str]) -> Callable[[dict[str, Any]], Answer | None]:
+    def hang(body: dict[str, Any]) -> Answer | None:
+        if body["dag_run_id"].startswith("run-slow"):
+            entered.append(body["dag_run_id"])
+            gate.wait(60)
+        return None
+
+    return hang
+
+
+def test_a_dag_that_hangs_leaves_a_place_to_the_others(make: Make, standin: Standin) -> None:
+    """Its triggers are older and more than there are places: the other DAG's are fired meanwhile."""
+    gate, entered = threading.Event(), list[str]()
+    standin.dags["slow"] = {"is_paused": False}
+    standin.before = _hanging(gate, entered)
+    firing = make(concurrency=4, read_seconds=60.0, deadline_seconds=60.0)
+    slow = [firing.add(f"slow_{number}", route="slow", dag_id="slow") for number in range(10)]
+    quick = [firing.add(f"evt_{number}") for number in range(5)]
+    firing.start()
+    try:
+        for id_ in quick:
+            firing.wait(id_)
+        assert len(entered) == 3
+        later = firing.add("evt_later")
+        firing.dispatcher.wake()
+        firing.wait(later)
+    finally:
+        gate.set()
+    for id_ in slow:
+        firing.wait(id_)
+
+
+def test_a_dag_that_hangs_takes_turns_at_the_only_place(make: Make, standin: Standin) -> None:
+    """With one call at a time, a DAG whose call took long waits until the others had their turn."""
+    gate, entered = threading.Event(), list[str]()
+    standin.dags["slow"] = {"is_paused": False}
+    standin.before = _hanging(gate, entered)
+    firing = make(concurrency=1, read_seconds=2.0, deadline_seconds=2.0)
+    for number in range(9):
+        firing.add(f"slow_{number}", route="slow", dag_id="slow")
+    quick = [firing.add(f"evt_{number}") for number in range(3)]
+    firing.start()
+    try:
+        for id_ in quick:
+            firing.wait(id_)
+        assert len(set(entered)) <= 4  # one before them, and at the very worst one after each
+    finally:
+        gate.set()
