@@ -21,6 +21,7 @@ from bridge.edges.settings import list_settings
 from bridge.rules.event import statuses
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
+from bridge.web.orders import OrdersApi
 from bridge.words.reasons import Reason
 from scripts.webhook_fields import spelled
 
@@ -129,7 +130,7 @@ def _command(name: str, command: object) -> Iterator[str]:
 
 
 def _api() -> str:
-    application = admin_app(Api.__new__(Api), token=lambda: None, metrics_open=False)
+    application = admin_app(Api.__new__(Api), OrdersApi.__new__(OrdersApi), token=lambda: None, metrics_open=False)
     rows = []
     for route in application.routes:
         for one in getattr(route, "routes", None) or [route]:

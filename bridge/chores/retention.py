@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox
+from bridge.edges.inbox import Inbox, orders
 from bridge.edges.inbox.pruning import prune
 from bridge.edges.metrics import Metrics
 
@@ -55,11 +55,12 @@ class Retention:
 
     def _prune(self) -> bool:
         """Remove one batch of what is old enough now; returns whether there may be more."""
-        removed = self._inbox.write(prune, before=self._clock() - self._retention, limit=_BATCH)
+        before = self._clock() - self._retention
+        removed = self._inbox.write(prune, before=before, limit=_BATCH)
         if removed:
             self._removed += removed
             self._metrics.pruned.inc(removed)
-        return removed == _BATCH
+        return removed == _BATCH or self._inbox.write(orders.prune, before=before, limit=_BATCH) == _BATCH
 
     def _shrink(self) -> bool:
         """Give some disk space back to the volume; returns whether there may be more."""

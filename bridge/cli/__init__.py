@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bridge import __version__
-from bridge.cli import browse, check, erase, keys, replay, send, serve
+from bridge.cli import browse, check, erase, keys, ordering, send, serve
 from bridge.cli.output import say
 from bridge.edges import logs
 from bridge.words.errors import BadFilter, BridgeError, ConfigError, InboxInUse
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (serve, check, send, browse, replay, erase, keys):
+for module in (serve, check, send, browse, ordering, erase, keys):
     module.register(app)
 
 

@@ -1,5 +1,6 @@
 """What commands need of the environment: settings, configuration, the store."""
 
+import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,6 +72,11 @@ def sources(settings: Environment) -> tuple[str, ...]:
         return tuple(configuration(settings).sources)
     except ConfigError:
         return ()
+
+
+def actor() -> str:
+    """Return who asks, as the audit log names them."""
+    return f"cli:{getpass.getuser()}"
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """erase: remove what an event said from the store."""
 
-import getpass
 import sys
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def erase(
         say(f"1 delivery, {found.triggers} triggers and {found.attempts} attempts; {found.waiting} still to happen")
         if not yes and not _agrees():
             raise typer.Exit(1)
-        erasure = Erasure(actor=f"cli:{getpass.getuser()}", reason=reason, is_cancelling=cancel)
+        erasure = Erasure(actor=context.actor(), reason=reason, is_cancelling=cancel)
         is_clean = carry_out(inbox, found, erasure)
     if as_json:
         print_json(facts(found) | {"is_clean": is_clean})

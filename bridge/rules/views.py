@@ -9,6 +9,7 @@ from typing import Any
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
 from bridge.words.model import Attempt, Call, Delivery, Trigger
+from bridge.words.orders import Order
 from bridge.words.reasons import Reason
 
 Json = dict[str, Any]
@@ -81,6 +82,22 @@ def attempt(value: Attempt) -> Json:
         "outcome": value.outcome,
         **reason(value.reason, value.detail),
         "http_status": value.http_status,
+    }
+
+
+def order(value: Order) -> Json:
+    """Return an order: what was asked for, and how far it is."""
+    return {
+        "id": value.id,
+        "action": value.action,
+        "state": str(value.state),
+        "actor": value.actor,
+        "reason": value.reason,
+        "count": value.count,
+        "done": value.done,
+        "outcomes": dict(value.outcomes),
+        "placed_at": instant(value.placed_at),
+        "ended_at": instant(value.ended_at),
     }
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.api import Api
+from bridge.web.orders import Accepted, OrdersApi
 from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
@@ -55,7 +56,7 @@ class Guard:
         return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + token.encode())
 
 
-def admin_app(api: Api, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:
+def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:
     """Build the admin application."""
 
     async def metrics(_: Request) -> Response:
@@ -74,7 +75,11 @@ def admin_app(api: Api, *, token: Callable[[], str | None], metrics_open: bool) 
                 Route("/triggers/{id}", _answers(api.trigger)),
                 Route("/routes", _answers(api.routes)),
                 Route("/explain", _answers(api.explain), methods=["POST"]),
-                Route("/replay", _answers(api.replay), methods=["POST"]),
+                Route("/replay", _answers(orders.replay), methods=["POST"]),
+                Route("/cancel", _answers(orders.cancel), methods=["POST"]),
+                Route("/orders", _answers(orders.orders)),
+                Route("/orders/{id}", _answers(orders.order)),
+                Route("/orders/{id}/stop", _answers(orders.stop), methods=["POST"]),
                 Route("/erase", _answers(api.erase), methods=["POST"]),
             ],
         ),
@@ -97,7 +102,7 @@ def _answers(method: Callable[..., views.Json]) -> Callable[[Request], Awaitable
             return _json({"error": "unavailable", "detail": str(error)}, 503)
         except BridgeError as error:
             return _json({"error": "bad_request", "detail": str(error)}, 400)
-        return _json(result, 200)
+        return _json(result, 202 if isinstance(result, Accepted) else 200)
 
     endpoint.__doc__ = method.__doc__  # docs/reference/api.md prints it
     return endpoint

@@ -4,7 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +18,11 @@ from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
-from bridge.flows.replaying import Order, replay, select
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
 from bridge.rules.sources import Source
+from bridge.web.queries import MOST, flag, json_object, next_page, page
 from bridge.words.errors import BadFilter, NotThere
-
-_PAGE = 50
-_MOST = 500
 
 
 class Api:
@@ -43,9 +40,8 @@ class Api:
         max_hops: int,
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
-        on_replayed: Callable[[], None],
     ) -> None:
-        """`sources` by name; `on_replayed` wakes routing and firing."""
+        """`sources` by name."""
         self._inbox = inbox
         self._mapping = mapping
         self._dispatcher = dispatcher
@@ -55,7 +51,6 @@ class Api:
         self._secrets = secrets
         self._key_sets = key_sets
         self._max_hops = max_hops
-        self._on_replayed = on_replayed
 
     def exposition(self) -> bytes:
         """Return the metrics; nothing is asked of the store, so that scrapes cost it nothing (see watching)."""
@@ -99,24 +94,24 @@ class Api:
 
     def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
-        wanted, limit = _page(query, browsing.DELIVERY_FILTERS)
+        wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
         found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
-        return {"deliveries": [views.delivery(item) for item in found], "next": _next(found, limit)}
+        return {"deliveries": [views.delivery(item) for item in found], "next": next_page(found, limit)}
 
     def delivery(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one delivery with its triggers."""
         found = self._inbox.read(deliveries.get, path["id"])
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=_MOST)
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
         return views.delivery(found, is_whole=True) | {"triggers": [views.trigger(item) for item in mine]}
 
     def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
-        wanted, limit = _page(query, browsing.TRIGGER_FILTERS)
+        wanted, limit = page(query, browsing.TRIGGER_FILTERS)
         found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        return {"triggers": [views.trigger(item) for item in found], "next": _next(found, limit)}
+        return {"triggers": [views.trigger(item) for item in found], "next": next_page(found, limit)}
 
     def trigger(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one trigger with its attempts."""
@@ -132,7 +127,7 @@ class Api:
 
     def explain(self, *, body: bytes, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
-        order = _object(body, "payload", "source", "delivery_id")
+        order = json_object(body, "payload", "source", "delivery_id")
         if "delivery_id" in order:
             found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
             if found is None:
@@ -158,27 +153,13 @@ class Api:
             body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
         )
 
-    def replay(self, *, body: bytes, **_: Any) -> views.Json:
-        """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
-        order = _object(body, "ids", "filter", "dry_run", "run_again", "reason")
-        is_dry, is_new_run = _flag(order, "dry_run"), _flag(order, "run_again")
-        reason = order.get("reason")
-        if not isinstance(reason, str | None):
-            raise BadFilter("reason must be text")
-        ids = self._chosen(order)
-        if is_dry:
-            return {"count": len(ids), "replayed": {}}
-        outcomes = replay(self._inbox, Order(ids, actor="api", is_new_run=is_new_run, reason=reason))
-        self._on_replayed()
-        return {"count": len(ids), "replayed": {str(outcome): amount for outcome, amount in outcomes.items()}}
-
     def erase(self, *, body: bytes, **_: Any) -> views.Json:
         """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
-        order = _object(body, "source", "event_id", "reason", "cancel", "dry_run")
+        order = json_object(body, "source", "event_id", "reason", "cancel", "dry_run")
         source, event_id, reason = (order.get(name) for name in ("source", "event_id", "reason"))
         if not isinstance(source, str) or not isinstance(event_id, str):
             raise BadFilter('send {"source": "...", "event_id": "...", "reason": "..."}')
-        is_dry, is_cancelling = _flag(order, "dry_run"), _flag(order, "cancel")
+        is_dry, is_cancelling = flag(order, "dry_run"), flag(order, "cancel")
         found = look(self._inbox, source=source, event_id=event_id)
         if is_dry:
             return facts(found) | {"erased": False}
@@ -186,67 +167,3 @@ class Api:
             raise BadFilter("reason must be text: it goes to the audit log")
         is_clean = erase(self._inbox, found, Erasure(actor="api", reason=reason, is_cancelling=is_cancelling))
         return facts(found) | {"erased": True, "is_clean": is_clean}
-
-    def _chosen(self, order: Mapping[str, Any]) -> list[str]:
-        match order:
-            case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(item, str) for item in ids):
-                return ids
-            case {"filter": dict(chosen), **rest} if "ids" not in rest:
-                filters = {str(name): str(value) for name, value in chosen.items()}
-                return select(self._inbox, _filter(filters, browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS))
-            case _:
-                raise BadFilter('send {"ids": ["trg_..."]} or {"filter": {"state": "failed"}}')
-
-
-def _object(body: bytes, *keys: str) -> Mapping[str, Any]:
-    """Read an order; a key that is not one of these is refused, since a misspelled `dry_run` would not be one."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadFilter("the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise BadFilter("the body must be a JSON object")
-    _refuse_unknown(value, keys)
-    return value
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
-    if surplus := given.keys() - set(known):
-        raise BadFilter(f"unknown: {', '.join(sorted(surplus))[:100]}; there is {', '.join(sorted(known))}")
-
-
-def _flag(order: Mapping[str, Any], name: str) -> bool:
-    value = order.get(name, False)
-    if not isinstance(value, bool):
-        raise BadFilter(f"{name} must be true or false")
-    return value
-
-
-def _page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
-    """Read a filter and a page size from a query."""
-    filters = {name: value for name, value in query.items() if name != "limit"}
-    limit = query.get("limit", str(_PAGE))
-    if not limit.isdecimal() or len(limit) > len(str(_MOST)) or not 1 <= int(limit) <= _MOST:
-        raise BadFilter(f"limit must be 1 to {_MOST}")
-    return _filter(filters, allowed), int(limit)
-
-
-def _filter(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
-    _refuse_unknown(given, allowed)
-    values: dict[str, Any] = dict(given)
-    for name in ("since", "until"):
-        if name in values:
-            values[name] = _instant(name, values[name])
-    return browsing.Filter(**values)
-
-
-def _instant(name: str, text: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadFilter(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _next(found: list[Any], limit: int) -> str | None:
-    return found[-1].id if len(found) == limit else None

@@ -37,6 +37,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
+from bridge.flows.ordering import Orders
 from bridge.flows.receiving import Receiving
 from bridge.flows.routing import Router
 from bridge.rules.signature import SignatureCheck
@@ -44,6 +45,7 @@ from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
+from bridge.web.orders import OrdersApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring.preparing import bounds, check_admin, metrics_of, on_signals, warn_of_keys
 
@@ -117,6 +119,7 @@ class Service:
             max_hops=environment.max_hops,
             lease_seconds=environment.lease_seconds,
         )
+        self._orders = Orders(inbox=self._inbox, metrics=self._metrics, on_worked=self._wake_all)
         self._encryption = Encryption(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
         self._sources = config.sources
         self._build_faces(environment, config)
@@ -150,6 +153,7 @@ class Service:
         return [
             self._dispatcher.loop,
             self._router.loop,
+            self._orders.loop,
             *self._key_sets.loops,
             self._mapping.loop,
             self._secret_files.loop,
@@ -257,9 +261,9 @@ class Service:
             max_hops=environment.max_hops,
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
-            on_replayed=self._wake_all,
         )
-        admin = admin_app(api, token=self._token, metrics_open=environment.metrics_open)
+        steering = OrdersApi(inbox=self._inbox, working=self._orders)
+        admin = admin_app(api, steering, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = bounds(environment)
         return (
@@ -279,8 +283,7 @@ class Service:
         for name, (_, airflow) in self._airflows.items():
             airflow.take_over(config.airflows[name])
         for name, client in self._apis.items():
-            api = config.sources[name].api
-            if api is not None:
+            if (api := config.sources[name].api) is not None:
                 client.take_over(api)
 
     def _beat_of(self, name: str) -> Beat:

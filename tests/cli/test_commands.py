@@ -13,7 +13,19 @@ from tests.support.standin import Standin
 from tests.support.store import Store, add, stored
 
 pytestmark = pytest.mark.crash
-COMMANDS = ("serve", "check", "explain", "send", "deliveries", "triggers", "replay", "migrate", "schema")
+COMMANDS = (
+    "serve",
+    "check",
+    "explain",
+    "send",
+    "deliveries",
+    "triggers",
+    "replay",
+    "cancel",
+    "orders",
+    "migrate",
+    "schema",
+)
 
 
 @pytest.fixture
@@ -71,6 +83,9 @@ def test_version(place: Place) -> None:
         ("replay", "--state", "odd"),
         ("replay", "--state", "failed", "--source", "planasonix", "--yes"),
         ("replay", "--state", "unrouted", "--route", "x", "--yes"),
+        ("cancel",),
+        ("cancel", "--state", "fired", "--yes"),
+        ("orders", "--stop"),
     ],
 )
 def test_wrong_usage_is_2(place: Place, words: tuple[str, ...]) -> None:
@@ -232,11 +247,11 @@ def test_one_whole(place: Place, ids: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("id_", ["dlv_0000000000000001", "trg_0000000000000001", "x"])
-@pytest.mark.parametrize("command", ["deliveries", "triggers", "replay"])
+@pytest.mark.parametrize("command", ["deliveries", "triggers", "replay", "cancel", "orders"])
 def test_what_is_not_there_is_1(place: Place, ids: tuple[str, str], command: str, id_: str) -> None:
-    """Nothing on stdout, and stderr says so."""
+    """Nothing on stdout, and stderr says so; to cancel a delivery is wrong usage, there or not."""
     ended = place.run(command, id_)
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (2 if command == "cancel" and id_.startswith("dlv_") else 1, "")
     assert ended.err.startswith("error: ")
 
 
@@ -268,6 +283,38 @@ def test_replay_one_and_run_again(place: Place, ids: tuple[str, str]) -> None:
     assert place.run("replay", ids[1], "--run-again", "--json").json["replayed"] == {"new_run": 1}
     runs = [one["dag_run_id"] for one in place.run("triggers", "--json").json]
     assert runs == [f"run-of-{ids[0]}__r1", f"run-of-{ids[0]}"]
+
+
+def test_cancel_by_filter_and_by_id(place: Place, ids: tuple[str, str]) -> None:
+    """It asks first, as replay does; what was cancelled has ended."""
+    filtered = ("cancel", "--state", "pending", "--route", "orders")
+    ended = place.run(*filtered)
+    assert (ended.code, ended.out) == (1, "")
+    assert "1 match" in ended.err
+    ended = place.run(*filtered, "--yes", "--reason", "not today", "--json")
+    assert (ended.code, ended.json) == (0, {"count": 1, "cancelled": {"cancelled": 1}})
+    assert place.run("triggers", ids[1], "--json").json["reason"] == "by_operator"
+    assert place.run("cancel", ids[1], "--json").json["cancelled"] == {"ended": 1}
+
+
+def test_a_command_that_is_repeated_under_its_key_runs_once(place: Place, ids: tuple[str, str]) -> None:
+    """The answer is the same; stderr says that nothing new was begun."""
+    words = ("replay", ids[1], "--run-again", "--key", "monday", "--json")
+    first, second = (place.run(*words) for _ in range(2))
+    assert first.json == second.json == {"count": 1, "replayed": {"new_run": 1}}
+    assert "nothing new is begun" in second.err
+    assert len(place.run("triggers", "--json").json) == 2
+
+
+def test_orders_are_listed_shown_and_stopped(place: Place, ids: tuple[str, str]) -> None:
+    """Exit 1 when there is none."""
+    assert place.run("orders").code == 1
+    place.run("replay", *ids, "--reason", "mended")
+    (listed,) = place.run("orders", "--json").json
+    assert (listed["state"], listed["done"], listed["count"], listed["reason"]) == ("done", 2, 2, "mended")
+    assert listed["id"] in place.run("orders").out
+    assert place.run("orders", listed["id"], "--stop", "--json").json == listed
+    assert "routed_again" in place.run("orders", listed["id"]).out
 
 
 # --- send and serve --------------------------------------------------------------------------------

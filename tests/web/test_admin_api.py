@@ -14,7 +14,7 @@ from tests.web.support import Answer, request
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 Ask = Callable[..., Answer]
-READ = ("status", "deliveries", "triggers", "routes")
+READ = ("status", "deliveries", "triggers", "routes", "orders")
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ def test_explain_tells_what_would_happen(client: httpx.Client, ids: dict[str, st
     assert client.get("deliveries").json() == before
 
 
-@pytest.mark.parametrize("path", ["explain", "replay"])
+@pytest.mark.parametrize("path", ["explain", "replay", "cancel"])
 @pytest.mark.parametrize(
     "content",
     [
@@ -290,6 +290,7 @@ def test_explain_tells_what_would_happen(client: httpx.Client, ids: dict[str, st
         b'{"ids": [], "dry_run": "true"}',
         b'{"ids": [], "run_again": 1}',
         b'{"ids": [], "reason": {"a": 1}}',
+        b'{"ids": [], "idempotency_key": 7}',
     ],
 )
 def test_an_order_that_cannot_be_read_does_nothing(client: httpx.Client, path: str, content: bytes) -> None:
@@ -319,10 +320,64 @@ def test_replay_shows_its_count_first(client: httpx.Client, bridge: BridgeProces
 
 
 @pytest.mark.parametrize("id_", ["x", "", "trg_0000000000000001", "dlv_0000000000000001"])
-def test_replaying_what_is_not_there_is_404(client: httpx.Client, id_: str) -> None:
+@pytest.mark.parametrize("is_dry", [False, True])
+def test_replaying_what_is_not_there_is_404(client: httpx.Client, id_: str, is_dry: bool) -> None:
     """And it says which one."""
-    answer = client.post("replay", json={"ids": [id_]})
+    answer = client.post("replay", json={"ids": [id_], "dry_run": is_dry})
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+def test_an_order_with_one_id_that_is_not_there_runs_nothing(client: httpx.Client, ids: dict[str, str]) -> None:
+    """Every id is looked at before anything is done."""
+    before = client.get("triggers").json()
+    answer = client.post("replay", json={"ids": [ids["trigger"], "trg_0000000000000001"], "run_again": True})
+    assert answer.status_code == 404
+    assert "nothing was done" in answer.json()["detail"]
+    assert [one["id"] for one in client.get("triggers").json()["triggers"]] == [one["id"] for one in before["triggers"]]
+
+
+def test_an_order_that_is_sent_twice_runs_once(client: httpx.Client, ids: dict[str, str]) -> None:
+    """The same answer for the same key; another order under it is refused."""
+    order = {"ids": [ids["trigger"]], "run_again": True, "idempotency_key": "again-1"}
+    before = len(client.get("triggers").json()["triggers"])
+    answers = [client.post("replay", json=order) for _ in range(2)]
+    assert [one.json() for one in answers] == [{"count": 1, "replayed": {"new_run": 1}}] * 2
+    assert len(client.get("triggers").json()["triggers"]) == before + 1
+    refused = client.post("replay", json=order | {"run_again": False})
+    assert (refused.status_code, "asks for something else" in refused.text) == (400, True)
+
+
+def test_cancel_gives_up_what_waits(client: httpx.Client, bridge: BridgeProcess) -> None:
+    """By id or by filter; it is never fired, and a second time there is nothing to cancel."""
+    delivery_id = bridge.send(body(event="evt_cancelled")).json()["delivery_id"]
+    wait_for(lambda: client.get(f"deliveries/{delivery_id}").json()["triggers"], seconds=10, what="a trigger")
+    order: dict[str, Any] = {"filter": {"delivery_id": delivery_id}}
+    assert client.post("cancel", json=order | {"dry_run": True}).json() == {"count": 1, "cancelled": {}}
+
+    def is_cancelled() -> bool:  # "busy" while it is being fired
+        return bool(client.post("cancel", json=order | {"reason": "not today"}).json()["cancelled"] == {"cancelled": 1})
+
+    wait_for(is_cancelled, seconds=10, what="the trigger is cancelled")
+    (found,) = client.get(f"deliveries/{delivery_id}").json()["triggers"]
+    assert (found["state"], found["reason"]) == ("cancelled", "by_operator")
+    assert client.post("cancel", json={"ids": [found["id"]]}).json() == {"count": 1, "cancelled": {"ended": 1}}
+    assert client.post("cancel", json={"ids": [delivery_id]}).status_code == 400
+    assert client.post("cancel", json={"filter": {"state": "fired"}}).status_code == 400
+
+
+def test_orders_can_be_watched_and_stopped(client: httpx.Client, ids: dict[str, str]) -> None:
+    """What ended stays as it is when it is stopped."""
+    client.post("replay", json={"ids": [ids["unrouted"]], "reason": "watched"})
+    (newest,) = client.get("orders?limit=1").json()["orders"]
+    assert (newest["action"], newest["state"], newest["done"], newest["reason"]) == ("replay", "done", 1, "watched")
+    assert client.get(f"orders/{newest['id']}").json() == newest
+    assert client.post(f"orders/{newest['id']}/stop", json={}).json() == newest
+    older = client.get("orders", params={"after": newest["id"]}).json()["orders"]
+    assert newest["id"] not in [one["id"] for one in older]
+    for id_ in ("x", "ord_0000000000000001", ids["trigger"]):
+        assert client.get(f"orders/{id_}").status_code == 404
+        assert client.post(f"orders/{id_}/stop", json={}).status_code == 404
+    assert client.get("orders?state=done").status_code == 400
 
 
 def test_nothing_of_all_this_is_an_error_of_the_bridge(client: httpx.Client, bridge: BridgeProcess) -> None:

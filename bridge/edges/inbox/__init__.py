@@ -174,6 +174,10 @@ class Inbox:
         """Return a fresh trigger id."""
         return ids.trigger_text(self._new_id())
 
+    def new_order_id(self) -> str:
+        """Return a fresh order id."""
+        return ids.order_text(self._new_id())
+
     def check(self) -> None:
         """Prove that a write commits; raises InboxUnavailable."""
         self.write(self._store.probe)

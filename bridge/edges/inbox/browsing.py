@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, TextClause, text
 
-from bridge.edges.inbox.engine.ids import first_id, number
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.engine.intake import dedup_key
 from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.rows import (
@@ -73,6 +73,10 @@ _OF_KEYS = (
 )
 DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
 TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
+_TABLES = {
+    "deliveries": (DELIVERY_FILTERS, "dlv", delivery_text),
+    "triggers": (TRIGGER_FILTERS, "trg", trigger_text),
+}
 
 
 def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[Delivery]:
@@ -102,9 +106,17 @@ def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trig
     return [trigger(row, ring) for row in connection.execute(text(statement), values | {"limit": limit}).mappings()]
 
 
+def ids(connection: Connection, *, table: str, wanted: Filter, limit: int) -> list[str]:
+    """Return the ids of a page of `deliveries` or `triggers`, newest first; no payload is read."""
+    allowed, prefix, spell = _TABLES[table]
+    where, values = _where(wanted, allowed, prefix)
+    statement = f"SELECT id FROM {table}{where} ORDER BY {_id(wanted)} DESC LIMIT :limit"  # noqa: S608
+    return [spell(row[0]) for row in connection.execute(text(statement), values | {"limit": limit})]
+
+
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:
     """Return how many rows of `deliveries` or `triggers` a filter means."""
-    allowed, prefix = (DELIVERY_FILTERS, "dlv") if table == "deliveries" else (TRIGGER_FILTERS, "trg")
+    allowed, prefix, _ = _TABLES[table]
     where, values = _where(wanted, allowed, prefix)
     return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}{where}"), values).scalar_one())  # noqa: S608
 

@@ -1,4 +1,4 @@
-"""Statements for replay: the same call once more, or a new run; and the audit log that records who asked."""
+"""What a person asks of a delivery or a trigger: the same call once more, a new run, an end; and the audit log."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -49,6 +49,14 @@ class Replayed(StrEnum):
     BUSY = "busy"  # it is being fired at this moment
     ERASED = "erased"  # a person had its payload removed: there is nothing left to send
     DUPLICATE = "duplicate"  # another trigger stands for this DAG run id
+
+
+class Cancelled(StrEnum):
+    """What became of one cancelling."""
+
+    CANCELLED = "cancelled"
+    BUSY = "busy"  # it is being fired at this moment
+    ENDED = "ended"  # it was fired, or cancelled before
 
 
 def replay(
@@ -137,10 +145,16 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
     return Replayed.NEW_RUN if triggers.add(connection, new, now=now) is new else Replayed.DUPLICATE
 
 
-def cancel(connection: Connection, trigger_id: str, *, now: datetime) -> bool:
-    """Cancel a trigger that waits or failed; False if it is being fired or has ended. Raises NotThere."""
-    _existing(connection, trigger_id)
-    return bool(connection.execute(_CANCEL, {"id": number(trigger_id, "trg"), "now": microseconds(now)}).rowcount)
+def cancel(connection: Connection, trigger_id: str, *, actor: str, reason: str | None, now: datetime) -> Cancelled:
+    """Cancel a trigger that waits or failed, and write it to the audit log. Raises NotThere."""
+    is_cancelled = connection.execute(_CANCEL, {"id": number(trigger_id, "trg"), "now": microseconds(now)}).rowcount
+    found = _existing(connection, trigger_id)
+    if is_cancelled:
+        outcome = Cancelled.CANCELLED
+    else:
+        outcome = Cancelled.BUSY if found.state is TriggerState.FIRING else Cancelled.ENDED
+    audit(connection, at=now, actor=actor, action=str(outcome), subject=trigger_id, reason=reason)
+    return outcome
 
 
 def audit(connection: Connection, *, at: datetime, actor: str, action: str, subject: str, reason: str | None) -> None:

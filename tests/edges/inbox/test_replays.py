@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
-from bridge.edges.inbox.replays import Replayed
+from bridge.edges.inbox.replays import Cancelled, Replayed
 from bridge.words.errors import NotThere
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
@@ -31,6 +31,11 @@ def replay(inbox: Inbox, id_: str, *, run_again: bool = False) -> Replayed:
     """Replay as the command line does."""
     new_id = inbox.new_trigger_id() if run_again else None
     return inbox.write(replays.replay, id_, actor="test", reason="why", new_id=new_id, now=NOW + LATER)
+
+
+def cancel(inbox: Inbox, id_: str) -> Cancelled:
+    """Cancel as the command line does."""
+    return inbox.write(replays.cancel, id_, actor="test", reason="why", now=NOW)
 
 
 def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
@@ -189,7 +194,7 @@ def test_a_cancelled_trigger_without_a_call_is_never_fired(inbox: Inbox) -> None
     """Airflow would make a run of its own naming for an empty run id: its delivery is routed again instead."""
     delivery_id = stored(inbox)
     id_ = add(inbox, delivery_id, dag_run_id="", conf={}, state=TriggerState.FAILED, reason=Reason.TEMPLATE)
-    assert inbox.write(replays.cancel, id_, now=NOW)
+    assert cancel(inbox, id_) is Cancelled.CANCELLED
     assert replay(inbox, id_) is Replayed.ROUTED_AGAIN
     assert claim(inbox, now=NOW + LATER) == []
 
@@ -262,19 +267,22 @@ def test_every_replay_is_on_record(inbox: Inbox, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "is_cancelled"),
+    ("state", "outcome"),
     [
-        (TriggerState.PENDING, True),
-        (TriggerState.HELD, True),
-        (TriggerState.FAILED, True),
-        (TriggerState.FIRING, False),
-        (TriggerState.FIRED, False),
-        (TriggerState.CANCELLED, False),
+        (TriggerState.PENDING, Cancelled.CANCELLED),
+        (TriggerState.HELD, Cancelled.CANCELLED),
+        (TriggerState.FAILED, Cancelled.CANCELLED),
+        (TriggerState.FIRING, Cancelled.BUSY),
+        (TriggerState.FIRED, Cancelled.ENDED),
+        (TriggerState.CANCELLED, Cancelled.ENDED),
     ],
 )
-def test_cancel_ends_what_waits(inbox: Inbox, store: Store, state: TriggerState, is_cancelled: bool) -> None:
-    """What waits or failed can be cancelled; what runs or has ended cannot."""
+def test_cancel_ends_what_waits(inbox: Inbox, store: Store, state: TriggerState, outcome: Cancelled) -> None:
+    """What waits or failed can be cancelled; what runs or has ended cannot. Either way it is on record."""
     id_ = add(inbox, stored(inbox))
     store.rows("UPDATE triggers SET state = ?", state)
-    assert inbox.write(replays.cancel, id_, now=NOW) is is_cancelled
-    assert trigger(inbox, id_).state is (TriggerState.CANCELLED if is_cancelled else state)
+    assert cancel(inbox, id_) is outcome
+    found = trigger(inbox, id_)
+    expected = (TriggerState.CANCELLED, Reason.BY_OPERATOR) if outcome is Cancelled.CANCELLED else (state, None)
+    assert (found.state, found.reason) == expected
+    assert store.rows("SELECT actor, action, subject, reason FROM audit") == [("test", str(outcome), id_, "why")]

@@ -1,4 +1,4 @@
-"""Ids of deliveries and triggers: 63-bit numbers that grow with time, spelled as text for people.
+"""Ids of deliveries, triggers and orders: 63-bit numbers that grow with time, spelled as text for people.
 
     41 bits milliseconds since 2020 | 12 bits sequence | 10 bits chosen at random per process
 
@@ -18,7 +18,7 @@ _SEQUENCE_BITS = 12
 _NODE_BITS = 10
 NODES = 1 << _NODE_BITS
 _GREATEST = (1 << 63) - 1
-_TEXT = re.compile(r"(dlv|trg)_([0-9a-f]{16})")
+_TEXT = re.compile(r"(dlv|trg|ord)_([0-9a-f]{16})")
 
 
 class IdMaker:
@@ -65,6 +65,11 @@ def delivery_text(number: int) -> str:
 def trigger_text(number: int) -> str:
     """Spell a trigger id."""
     return f"trg_{number:016x}"
+
+
+def order_text(number: int) -> str:
+    """Spell an order id."""
+    return f"ord_{number:016x}"
 
 
 def number(text: str, prefix: str) -> int:

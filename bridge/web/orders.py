@@ -1,0 +1,97 @@
+"""What the JSON API answers about orders: replay and cancel place one, the rest watches and stops them.
+
+An order that ends within two seconds is answered with what became of its items. A longer one goes on by itself, and
+the answer (202) says where it can be watched.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.edges.inbox import Inbox, browsing, orders
+from bridge.edges.inbox.orders import NewOrder
+from bridge.flows import ordering
+from bridge.rules import views
+from bridge.web.queries import filter_of, flag, json_object, next_page, page, words
+from bridge.words.errors import BadFilter
+from bridge.words.orders import Action, Order, OrderState
+
+_ACTOR = "api"
+_WAIT_SECONDS = 2.0
+_FILTERS = {
+    Action.REPLAY: browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS,
+    Action.RUN_AGAIN: browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS,
+    Action.CANCEL: browsing.TRIGGER_FILTERS,
+}
+
+
+class Accepted(dict[str, Any]):
+    """The answer to an order that goes on (202)."""
+
+
+class OrdersApi:
+    """The part of the admin API that steers; methods as those of `Api`."""
+
+    def __init__(self, *, inbox: Inbox, working: ordering.Orders) -> None:
+        """`working` does what is placed."""
+        self._inbox = inbox
+        self._working = working
+
+    def replay(self, *, body: bytes, **_: Any) -> views.Json:
+        """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
+        asked = json_object(body, "ids", "filter", "dry_run", "run_again", "reason", "idempotency_key")
+        return self._order(asked, Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY, "replayed")
+
+    def cancel(self, *, body: bytes, **_: Any) -> views.Json:
+        """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed."""
+        asked = json_object(body, "ids", "filter", "dry_run", "reason", "idempotency_key")
+        return self._order(asked, Action.CANCEL, "cancelled")
+
+    def orders(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return a page of orders, newest first; `next` is the `after` of the following page."""
+        wanted, limit = page(query, frozenset({"after"}))
+        found = self._inbox.read(orders.newest, limit=limit, after=wanted.after)
+        return {"orders": [views.order(item) for item in found], "next": next_page(found, limit)}
+
+    def order(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
+        """Return one order: what was asked for, how far it is, what became of its items."""
+        return views.order(ordering.look(self._inbox, path["id"]))
+
+    def stop(self, *, path: Mapping[str, str], body: bytes, **_: Any) -> views.Json:
+        """Let an order do nothing more; `{"reason": ...}` goes to the audit log."""
+        reason = words(json_object(body, "reason"), "reason")
+        return views.order(ordering.stop(self._inbox, path["id"], actor=_ACTOR, reason=reason))
+
+    def _order(self, asked: Mapping[str, Any], action: Action, name: str) -> views.Json:
+        is_dry = flag(asked, "dry_run")
+        new = NewOrder(
+            action=action,
+            actor=_ACTOR,
+            asked=json.dumps([asked.get("ids"), asked.get("filter")], sort_keys=True),
+            reason=words(asked, "reason"),
+            key=words(asked, "idempotency_key"),
+        )
+        order = None if is_dry else ordering.placed_before(self._inbox, new)
+        if order is None:
+            ids = self._chosen(asked, action)
+            if is_dry or not ids:
+                return {"count": len(ids), name: {}}
+            order = ordering.place(self._inbox, new, ids)
+        return _answer(self._working.wait(order, seconds=_WAIT_SECONDS), name)
+
+    def _chosen(self, asked: Mapping[str, Any], action: Action) -> list[str]:
+        match asked:
+            case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(item, str) for item in ids):
+                return ordering.check(self._inbox, ids, action)
+            case {"filter": dict(chosen), **rest} if "ids" not in rest:
+                filters = {str(name): str(value) for name, value in chosen.items()}
+                return ordering.select(self._inbox, filter_of(filters, _FILTERS[action]), action)
+            case _:
+                raise BadFilter('send {"ids": ["trg_..."]} or {"filter": {"state": "failed"}}')
+
+
+def _answer(order: Order, name: str) -> views.Json:
+    answer = {"count": order.count, name: dict(order.outcomes)}
+    if order.state is OrderState.DONE:
+        return answer
+    return Accepted(answer | {"order": views.order(order)})

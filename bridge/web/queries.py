@@ -1,0 +1,77 @@
+"""What a request to the API asks for: bodies, flags, texts, filters and pages. BadFilter for what cannot be read."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.edges.inbox import browsing
+from bridge.words.errors import BadFilter
+
+PAGE = 50
+MOST = 500
+
+
+def json_object(body: bytes, *keys: str) -> Mapping[str, Any]:
+    """Read an order; a key that is not one of these is refused, since a misspelled `dry_run` would not be one."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadFilter("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadFilter("the body must be a JSON object")
+    _refuse_unknown(value, keys)
+    return value
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
+    if surplus := given.keys() - set(known):
+        raise BadFilter(f"unknown: {', '.join(sorted(surplus))[:100]}; there is {', '.join(sorted(known))}")
+
+
+def flag(order: Mapping[str, Any], name: str) -> bool:
+    """Return a yes or no of an order; no if it has none."""
+    value = order.get(name, False)
+    if not isinstance(value, bool):
+        raise BadFilter(f"{name} must be true or false")
+    return value
+
+
+def page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
+    """Read a filter and a page size from a query."""
+    filters = {name: value for name, value in query.items() if name != "limit"}
+    limit = query.get("limit", str(PAGE))
+    if not limit.isdecimal() or len(limit) > len(str(MOST)) or not 1 <= int(limit) <= MOST:
+        raise BadFilter(f"limit must be 1 to {MOST}")
+    return filter_of(filters, allowed), int(limit)
+
+
+def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
+    """Read a filter that has no other conditions than those allowed."""
+    _refuse_unknown(given, allowed)
+    values: dict[str, Any] = dict(given)
+    for name in ("since", "until"):
+        if name in values:
+            values[name] = _instant(name, values[name])
+    return browsing.Filter(**values)
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadFilter(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def next_page(found: list[Any], limit: int) -> str | None:
+    """Return the `after` of the following page, None at the end."""
+    return found[-1].id if len(found) == limit else None
+
+
+def words(order: Mapping[str, Any], name: str) -> str | None:
+    """Return a text of an order, None if it has none."""
+    value = order.get(name)
+    if isinstance(value, str) or value is None:
+        return value
+    raise BadFilter(f"{name} must be text")
