@@ -1,8 +1,12 @@
 """Keeps the mapping in use equal to its file: read, check everything, only then swap.
 
-The file's bytes are compared once a second. That sees every kind of change (an editor's rename, a ConfigMap's
-symlink swap, a network file system) with no watcher to lose events, for a read of a few kilobytes. A broken file
-keeps the last good mapping and is shown everywhere until it is mended.
+The file is read once a second. That sees every kind of change (an editor's rename, a ConfigMap's symlink swap, a
+network file system) with no watcher to lose events, for a read of a few kilobytes.
+
+Rule: what two looks in a row agree on is believed, good or bad. A file that somebody is still writing differs from look
+to look: half of it is never used, and no mistake is shown that the other half mends. A broken file keeps the last good
+mapping and is shown everywhere until it is mended. A mapping that lost more than half of its routes is used, since that
+may be meant, but said at warning level.
 """
 
 from collections.abc import Callable, Collection
@@ -19,7 +23,8 @@ from bridge.rules.mapping import Mapping
 from bridge.words.errors import ConfigError, Problem
 
 _EVERY_SECONDS = 1.0
-_MOST_BYTES = 1_048_576
+_MAX_BYTES = 1_048_576
+_Look = bytes | str  # the content, or why there is none
 _log = structlog.get_logger("bridge.mapping")
 
 
@@ -50,8 +55,8 @@ class MappingFile:
         self._sources = sources
         self._metrics = metrics
         self._clock = clock
-        self._seen: bytes | None = self._read()  # the bytes looked at last, good or bad
-        self.state = MappingState(self._parse(self._seen), clock())
+        self._used = self._seen = self._look()
+        self.state = MappingState(self._parse(self._used), clock())
         self._observe()
         self.loop = Loop(
             "mapping_file", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
@@ -63,27 +68,40 @@ class MappingFile:
 
     def step(self) -> None:
         """Look at the file, at the usual pace."""
-        self.reload()
+        self.compare()
 
-    def reload(self) -> bool:
-        """Take over the file if its bytes changed; returns whether they did. Never raises for a bad file."""
-        try:
-            content = self._read()
-        except ConfigError as error:
-            self._seen = None
-            return self._keep_last(error)
-        if content == self._seen:
+    def compare(self) -> bool:
+        """Look at the file; take over what two looks agree on. Returns whether that is news. Never raises for a file.
+
+        A content counts as used once it is in use or refused, so that nothing on the way there can lose a change.
+        """
+        found = self._look()
+        is_settled, self._seen = found == self._seen, found
+        if found == self._used or not is_settled:
             return False
-        self._seen = content
         try:
-            mapping = self._parse(content)
+            mapping = self._parse(found)
         except ConfigError as error:
-            return self._keep_last(error)
+            is_news = self._keep_last(error)
+        else:
+            self._use(mapping)
+            is_news = True
+        self._used = found
+        return is_news
+
+    def _use(self, mapping: Mapping) -> None:
+        before = len(self.state.mapping.routes)
         self.state = MappingState(mapping, self._clock())
         self._observe()
         self._metrics.mapping_reloads.labels("loaded").inc()
         _log.info("mapping_loaded", digest=mapping.digest, routes=len(mapping.routes))
-        return True
+        if 2 * len(mapping.routes) < before:
+            _log.warning(
+                "mapping_shrank",
+                routes_before=before,
+                routes=len(mapping.routes),
+                next_step="if that is a mistake, put the file back; then `planasonix-bridge replay --state unrouted`",
+            )
 
     def _keep_last(self, error: ConfigError) -> bool:
         problems = tuple(error.problems)
@@ -96,20 +114,22 @@ class MappingFile:
             _log.error("mapping_broken", problem=str(problem), next_step="mend the file; the last good one is in use")
         return True
 
-    def _read(self) -> bytes:
+    def _look(self) -> _Look:
+        """Return what the file holds now, or why that cannot be known."""
         try:
-            content = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
         except OSError as error:
-            raise ConfigError([Problem(str(self._path), 0, 0, f"cannot be read: {error.strerror}")]) from None
-        if len(content) > _MOST_BYTES:
-            raise ConfigError([Problem(str(self._path), 0, 0, f"is larger than {_MOST_BYTES} bytes")])
-        return content
+            return f"cannot be read: {error.strerror}"
+        return content if len(content) <= _MAX_BYTES else f"is larger than {_MAX_BYTES} bytes"
 
-    def _parse(self, content: bytes) -> Mapping:
+    def _parse(self, found: _Look) -> Mapping:
+        if isinstance(found, str):
+            raise ConfigError([Problem(str(self._path), 0, 0, found)])
         try:
-            text = content.decode("utf-8")
+            text = found.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
+            line = found[: error.start].count(b"\n") + 1
             raise ConfigError([Problem(str(self._path), line, 1, "is not UTF-8")]) from None
         return mappings.read(text, file=str(self._path), airflows=self._airflows, sources=self._sources)
 

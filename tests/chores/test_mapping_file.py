@@ -37,18 +37,23 @@ def sample(metrics: Metrics, name: str) -> float:
     return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
 
+def look_twice(mapping: MappingFile) -> bool:
+    """What one look finds, the next one believes; returns whether that was news."""
+    return mapping.compare() | mapping.compare()
+
+
 def test_good_bad_good(file: Path, mapping: MappingFile, metrics: Metrics) -> None:
     """A broken file keeps the last good mapping and says where it is broken; a mended one is taken over."""
     first = mapping.current()
     file.write_text(BAD)
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert mapping.current() is first
     (problem, *_) = mapping.state.problems
     assert (problem.line, problem.column, problem.what[:11]) == (2, 5, "unknown key")
     assert mapping.state.loaded_at == START
     assert sample(metrics, "bridge_mapping_broken") == 1
     file.write_text(OTHER)
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert mapping.state.problems == ()
     assert len(mapping.current().routes) == 2
     assert mapping.state.loaded_at > START
@@ -59,29 +64,70 @@ def test_good_bad_good(file: Path, mapping: MappingFile, metrics: Metrics) -> No
 def test_back_to_the_very_same_file(file: Path, mapping: MappingFile, metrics: Metrics) -> None:
     """Undoing the mistake is enough, even if the bytes are those in use."""
     file.write_text(BAD)
-    mapping.reload()
+    look_twice(mapping)
     file.write_text(GOOD)
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert mapping.state.problems == ()
     assert sample(metrics, "bridge_mapping_broken") == 0
+
+
+@pytest.mark.parametrize("half", [GOOD, BAD, "routes:\n  - {pipe"])
+def test_a_file_that_is_being_written_is_not_used_before_it_is_whole(
+    file: Path, mapping: MappingFile, half: str
+) -> None:
+    """Neither are the routes of its first half used, nor are mistakes shown that the other half mends."""
+    before = mapping.state
+    whole = half + "  # more\n" + OTHER.replace("routes:\n", "")
+    for end in range(len(half), len(whole)):
+        file.write_text(whole[:end])
+        assert not mapping.compare()
+        assert mapping.state is before
+    file.write_text(OTHER)
+    assert not mapping.compare()
+    assert mapping.compare()
+    assert len(mapping.current().routes) == 2
+
+
+def test_the_mapping_that_was_replaced_for_a_moment_stays_in_use(file: Path, mapping: MappingFile) -> None:
+    """A file that is gone, or another one, for one look only is no change."""
+    before = mapping.state
+    for content in (None, OTHER, BAD):
+        file.unlink() if content is None else file.write_text(content)
+        mapping.compare()
+        file.write_text(GOOD)
+        assert not look_twice(mapping)
+        assert mapping.state is before
+
+
+def test_a_mapping_that_lost_more_than_half_of_its_routes_is_said(
+    file: Path, mapping: MappingFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is used, since that may be meant; a warning says from how many routes to how many."""
+    many = "routes:\n" + "".join(f"  - {{name: r{number}, pipeline: pl_1, dag: d}}\n" for number in range(5))
+    said = []
+    for text in (many, "\n".join(many.splitlines()[:4]), GOOD, many, "routes: []\n"):
+        file.write_text(text)
+        look_twice(mapping)
+        said.append("mapping_shrank" in capsys.readouterr().out)
+    assert said == [False, False, True, False, True]
 
 
 def test_an_unchanged_file_is_not_read_again(file: Path, mapping: MappingFile) -> None:
     """Only other bytes count, whatever the file's time says."""
     before = mapping.state
     file.touch()
-    assert not mapping.reload()
+    assert not look_twice(mapping)
     assert mapping.state is before
 
 
 def test_the_same_mistake_is_told_once(file: Path, mapping: MappingFile) -> None:
     """A file that stays broken in the same way is no news; in another way it is."""
     file.write_text(BAD)
-    assert mapping.reload()
+    assert look_twice(mapping)
     file.write_text(BAD + "# still\n")
-    assert not mapping.reload()
+    assert not look_twice(mapping)
     file.write_text(BAD.replace("pipline", "pipelin"))
-    assert mapping.reload()
+    assert look_twice(mapping)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +148,7 @@ def test_whatever_the_file_holds_the_last_good_one_stays(
     """Nothing that a file can hold is raised; all of it is told as a problem."""
     first = mapping.current()
     file.write_bytes(content)
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert mapping.current() is first
     assert mapping.state.problems
     assert message in str(mapping.state.problems[0])
@@ -111,11 +157,11 @@ def test_whatever_the_file_holds_the_last_good_one_stays(
 def test_a_file_that_vanishes_and_returns(file: Path, mapping: MappingFile) -> None:
     """While it is gone the mapping stays in use, and when it returns everything is well again."""
     file.unlink()
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert "cannot be read: No such file" in str(mapping.state.problems[0])
-    assert not mapping.reload()
+    assert not look_twice(mapping)
     file.write_text(GOOD)
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert mapping.state.problems == ()
 
 
@@ -129,11 +175,11 @@ def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, metrics: Metrics) -
     mapping = MappingFile(tmp_path / "mapping.yaml", airflows=["default"], sources=["planasonix"], metrics=metrics)
     (tmp_path / "..data_tmp").symlink_to("..v2")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
-    assert mapping.reload()
+    assert look_twice(mapping)
     assert len(mapping.current().routes) == 2
 
 
-def test_the_thread_sees_a_change_within_two_seconds(file: Path, mapping: MappingFile) -> None:
+def test_the_thread_sees_a_change_by_itself(file: Path, mapping: MappingFile) -> None:
     """Nobody has to ask for a reload."""
     mapping.loop.start()
     try:

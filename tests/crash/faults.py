@@ -13,12 +13,13 @@ from random import Random
 
 from tests.crash.world import LEASE_SECONDS, START_SECONDS, WIDER_MAPPING, World
 from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, HalfAnswer, Reset
-from tests.support.service import wait_for
+from tests.support.service import BridgeProcess, wait_for
 
 _HOUR = 3600
 _UNKNOWN = Answer(200, b'{"it": "is something else"}', {"Content-Type": "application/json"})
 _THROTTLED = Answer(429, b'{"detail": "slow down"}', {"Content-Type": "application/json", "Retry-After": "1"})
 _RUNS = "/dagRuns"
+_REFUSED_CONFIGURATION = 2  # how a process ends that cannot use its configuration
 _STORES = ("sqlite", "postgresql")
 
 
@@ -146,9 +147,17 @@ def _set_clock(seconds: int) -> Callable[[World, Random], None]:
     return breaks
 
 
-def _widen_mapping(world: World, _: Random) -> None:
+def _write_mapping(world: World) -> None:
     for bridge in world.bridges:
         bridge.write_mapping(WIDER_MAPPING)
+
+
+def _half_write_mapping(world: World, random: Random) -> None:
+    """Write the mapping piece by piece, as a slow generator does, and stop somewhere before its end."""
+    end = random.randrange(len(WIDER_MAPPING))
+    for length in (*sorted(random.randrange(end + 1) for _ in range(5)), end):
+        for bridge in world.bridges:
+            (bridge.folder / "mapping.yaml").write_text(WIDER_MAPPING[:length])
 
 
 FAULTS: dict[str, Breaking] = {
@@ -173,7 +182,8 @@ FAULTS: dict[str, Breaking] = {
         Breaking("disk_full", _fill_disk, _free_disk, stores=("sqlite",)),
         Breaking("clock_forward", _set_clock(_HOUR), _nothing, sets_clock=True),
         Breaking("clock_back", _set_clock(-_HOUR), _nothing, sets_clock=True),
-        Breaking("mapping_changed", _widen_mapping, _nothing),
+        Breaking("mapping_changed", lambda world, _: _write_mapping(world), _nothing),
+        Breaking("mapping_half_written", _half_write_mapping, _write_mapping),
     )
 }
 
@@ -181,4 +191,15 @@ FAULTS: dict[str, Breaking] = {
 def all_well(world: World) -> None:
     """Return when every bridge is ready again; AssertionError with the end of the log if one is not."""
     for bridge in world.bridges:
-        wait_for(bridge.is_ready, seconds=START_SECONDS, what=lambda bridge=bridge: f"ready; {bridge.process.tail()}")
+        wait_for(
+            lambda bridge=bridge: _is_ready(bridge),
+            seconds=START_SECONDS,
+            what=lambda bridge=bridge: f"ready; {bridge.process.tail()}",
+        )
+
+
+def _is_ready(bridge: BridgeProcess) -> bool:
+    """Start a bridge again, as whoever supervises it does, that met a half-written mapping when it began."""
+    if bridge.process.exit_code == _REFUSED_CONFIGURATION:
+        bridge.process.start()
+    return bridge.is_ready()

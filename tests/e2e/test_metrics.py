@@ -172,11 +172,11 @@ def test_routes_come_and_go(watched: Watched) -> None:
     assert 'bridge_triggers_total{route="missing",state="failed"} 0.0' in bridge.metrics()
     (first,) = watched.values("mapping_info")
     bridge.write_mapping("routes:\n  - name: only\n    pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n")
-    wait_for(lambda: first not in watched.values("mapping_info"), seconds=5, what="the edit is used")
+    wait_for(lambda: first not in watched.values("mapping_info"), seconds=20, what="the edit is used")
     assert 'route="missing"' not in bridge.metrics()
     assert 'bridge_triggers_total{route="only",state="fired"} 0.0' in bridge.metrics()
     bridge.write_mapping("routes:\n  - pipline: x\n")
-    watched.wait("mapping_broken", {(): 1}, seconds=5)
+    watched.wait("mapping_broken", {(): 1}, seconds=20)
     assert watched.values("mapping_reloads_total") == {("loaded",): 1, ("refused",): 1}
     assert (len(watched.values("mapping_info")), watched.value("mapping_routes")) == (1, 1)
 
