@@ -36,12 +36,6 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
     )
 
 
-def token_files() -> tuple[Path, ...]:
-    """Return the files of secrets that variables name and that may change while running."""
-    named = os.environ.get("BRIDGE_ADMIN_TOKEN_FILE")
-    return (Path(named),) if named else ()
-
-
 def mapping(settings: Environment, config: Config) -> Mapping:
     """Read the mapping file; raises ConfigError."""
     path = settings.mapping

@@ -1,5 +1,6 @@
 """serve and migrate."""
 
+import os
 import sys
 
 import typer
@@ -17,12 +18,13 @@ def serve() -> None:
     """Receive webhooks and fire DAG runs until SIGTERM or Ctrl-C."""
     from bridge.cli import context
     from bridge.edges import logs
+    from bridge.edges.settings import setting_files
     from bridge.wiring import Service
 
     environment = context.environment()
     logs.configure(environment.log_level, environment.log_format, sys.stderr)
     read = context.reader(environment)
-    Service(environment, read()[1], read=read, token_files=context.token_files()).run()
+    Service(environment, read()[1], read=read, setting_files=setting_files(os.environ)).run()
 
 
 def migrate() -> None:

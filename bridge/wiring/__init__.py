@@ -64,17 +64,17 @@ class Service:
         config: Config,
         *,
         read: Callable[[], tuple[Environment, Config]] | None = None,
-        token_files: Sequence[Path] = (),
+        setting_files: Sequence[Path] = (),
     ) -> None:
         """Build everything; raises ConfigError, InboxInUse. The ports are taken, and nothing runs yet.
 
         `read` reads both anew, with the secrets that their files have by then; without it they stay as they are.
-        `token_files`: files of secrets that the environment names.
+        `setting_files`: the files in which variables say that settings stand.
         """
         self._environment = environment
         self._admin_token = environment.admin_token
         self._read = read
-        self._token_files = token_files
+        self._setting_files = setting_files
         check_admin(environment)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
@@ -136,7 +136,7 @@ class Service:
             proxies=config.proxies,
         )
         self._secret_files = SecretFiles(
-            files=[*config.secret_files, *self._token_files] if self._read else (),
+            files=[*config.files, *self._setting_files] if self._read else (),
             read=self._read or (lambda: (environment, config)),
             take_over=self._take_over,
             metrics=self._metrics,

@@ -92,3 +92,64 @@ def test_file_that_comes_back_as_it_was_is_well(files: Files, metrics: Metrics) 
     files.two.write_text("second")
     files.look_twice()
     assert not _is_broken(metrics)
+
+
+def test_change_beside_a_file_that_cannot_be_read_is_applied_once_it_can(tmp_path: Path, metrics: Metrics) -> None:
+    """Also if what could not be read is watched by nobody: a change is used up only when it was applied."""
+    secret, unwatched = tmp_path / "secret", tmp_path / "authority.pem"
+    secret.write_text("first")
+    unwatched.mkdir()
+    taken: list[str] = []
+
+    def read() -> str:
+        try:
+            unwatched.read_bytes()
+        except OSError as error:
+            raise ConfigError([Problem("bridge.yaml", 7, 5, str(error.strerror))]) from None
+        return secret.read_text()
+
+    rotating = SecretFiles(files=[secret], read=read, take_over=taken.append, metrics=metrics)
+    secret.write_text("second")
+    assert [rotating.compare() for _ in range(5)] == [False] * 5
+    assert [problem.line for problem in rotating.state.problems] == [7]
+
+    unwatched.rmdir()
+    unwatched.write_text("a certificate")
+
+    assert rotating.compare()
+    assert (taken, rotating.state.problems) == (["second"], ())
+    assert not _is_broken(metrics)
+
+
+def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path, metrics: Metrics) -> None:
+    """Else one half of what is used would be older than the other."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("first")
+    two.write_text("first")
+    during = ["third"]
+    taken: list[tuple[str, str]] = []
+
+    def read() -> tuple[str, str]:
+        found = one.read_text()
+        if during:
+            two.write_text(during.pop())
+        return found, two.read_text()
+
+    rotating = SecretFiles(files=[one, two], read=read, take_over=taken.append, metrics=metrics)
+    one.write_text("second")
+    assert [rotating.compare() for _ in range(2)] == [False, False]
+    assert taken == []
+    assert [rotating.compare() for _ in range(2)] == [False, True]
+    assert taken == [("second", "third")]
+
+
+def test_what_changed_between_the_start_and_the_first_look_is_applied(tmp_path: Path, metrics: Metrics) -> None:
+    """The secrets that a service starts with were read a moment before their files are watched."""
+    secret = tmp_path / "secret"
+    secret.write_text("first")
+    started_with = secret.read_text()
+    taken: list[str] = []
+    secret.write_text("second")
+    rotating = SecretFiles(files=[secret], read=secret.read_text, take_over=taken.append, metrics=metrics)
+    rotating.compare()
+    assert (started_with, taken) == ("first", ["second"])

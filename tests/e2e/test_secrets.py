@@ -125,3 +125,13 @@ def test_broken_secret_is_told_and_refuses_nothing(bridge: BridgeProcess, mounte
     assert _send(bridge, "evt_1", _OLD) == 202
     assert "secrets_broken" in bridge.log
     assert "changeme" not in bridge.log
+
+
+def test_change_beside_a_file_that_cannot_be_read_is_not_lost(bridge: BridgeProcess, mounted: Mounted) -> None:
+    """The new secret counts as soon as every file can be read again, and the withdrawn one no more."""
+    mounted.swap(old=_NEW, new=_NEW[::-1])  # the admin token is gone for a while
+    wait_for(lambda: bool(_status(bridge, _ADMIN[0]).json()["secrets"]["problems"]), seconds=20, what="it is told")
+    mounted.swap(old=_NEW, new=_NEW[::-1], admin=_ADMIN[0])
+    wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=20, what="the new secret is known")
+    assert _send(bridge, "evt_old", _OLD) == 401
+    assert _status(bridge, _ADMIN[0]).json()["secrets"]["problems"] == []

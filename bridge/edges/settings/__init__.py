@@ -5,6 +5,6 @@ repr or error ever holds a secret.
 """
 
 from bridge.edges.settings.config import Config, read_config
-from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment
+from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment, setting_files
 
-__all__ = ["Config", "Environment", "Setting", "list_settings", "read_config", "read_environment"]
+__all__ = ["Config", "Environment", "Setting", "list_settings", "read_config", "read_environment", "setting_files"]

@@ -36,7 +36,7 @@ class Config:
     sources: dict[str, Source]
     airflows: dict[str, AirflowTarget]
     proxies: Proxies
-    secret_files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()  # every other file that was opened for it
 
 
 def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
@@ -45,14 +45,14 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
     Raises ConfigError with every mistake and its place in the file.
     """
     tree = yamltree.parse(text, file=file)
-    with looking_at(environ, base_dir) as secret_files:
+    with looking_at(environ, base_dir) as files:
         context = {PROXIES: isinstance(tree.value, dict) and PROXIES in tree.value}
         written = yamltree.validate(_File, tree, context=context)
     return Config(
         sources={name: entry.build(name) for name, entry in written.sources.items()},
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
         proxies=written.proxies.build() if written.proxies else Proxies(),
-        secret_files=tuple(dict.fromkeys(secret_files)),
+        files=tuple(dict.fromkeys(files)),
     )
 
 

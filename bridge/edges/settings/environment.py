@@ -179,6 +179,13 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
     return settings
 
 
+def setting_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return every file that `read_environment` reads: those that variables like `BRIDGE_X_FILE` name."""
+    fields = {_variable(name) for name in Environment.model_fields}
+    named = (name for name in environ if name not in fields and name.removesuffix(_FILE) in fields)
+    return tuple(Path(environ[name]) for name in sorted(named) if environ[name].strip())
+
+
 def _variable(field: str) -> str:
     return PREFIX + field.upper()
 

@@ -35,7 +35,7 @@ class Entry(BaseModel):
 class _Outside:
     environ: Mapping[str, str]
     base_dir: Path
-    secret_files: list[Path]
+    files: list[Path]
 
 
 _outside: ContextVar[_Outside] = ContextVar("outside")
@@ -43,11 +43,11 @@ _outside: ContextVar[_Outside] = ContextVar("outside")
 
 @contextmanager
 def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[list[Path]]:
-    """Let references lead to this environment and this folder; gives the files of secrets, as they are read."""
+    """Let references lead to this environment and this folder; gives the files that are opened meanwhile."""
     outside = _Outside(environ, base_dir, [])
     token = _outside.set(outside)
     try:
-        yield outside.secret_files
+        yield outside.files
     finally:
         _outside.reset(token)
 
@@ -60,8 +60,8 @@ def resolve(reference: object) -> Secret:
         case {"env": str(name), **rest} if not rest:
             return Secret(read_variable(outside.environ, name))
         case {"file": str(path), **rest} if not rest:
-            outside.secret_files.append(outside.base_dir / path)
-            return Secret(read_file(outside.secret_files[-1]))
+            outside.files.append(outside.base_dir / path)
+            return Secret(read_file(outside.files[-1]))
     raise ValueError(_HOW if given else LITERAL)
 
 
@@ -104,6 +104,7 @@ def _jwks_url(text: str) -> str:
 def _file(text: str) -> str:
     """Return the path, checked to be a file that can be read now."""
     path = _outside.get().base_dir / text
+    _outside.get().files.append(path)
     try:
         with path.open("rb"):
             return str(path)

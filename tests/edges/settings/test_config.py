@@ -154,6 +154,8 @@ airflow:
         client_key_file=str(tmp_path / "client.key"),
         verify_tls=False,
     )
+    watched = {"secret", "token", "ca.pem", "client.pem", "client.key"}
+    assert set(config.files) == {tmp_path / name for name in watched}, "every file that was read is watched"
     assert open_.auth.username is not None
     assert (open_.url, open_.version, open_.auth.username.reveal()) == ("http://[::1]:8080", "2", "bridge")
 

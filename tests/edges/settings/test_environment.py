@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.edges.settings import Environment, list_settings, read_environment
+from bridge.edges.settings import Environment, list_settings, read_environment, setting_files
 from bridge.words.errors import ConfigError
 
 _TOKEN = "a-token-that-4-people-know"
@@ -196,3 +196,16 @@ def test_any_environment_is_read_or_a_config_error(environ: dict[str, str]) -> N
     else:
         return
     assert listed
+
+
+def test_every_file_that_settings_are_read_from_is_known() -> None:
+    """So that each of them is watched; a setting that is a path itself, and what belongs to others, is none."""
+    environ = {
+        "BRIDGE_ADMIN_TOKEN_FILE": "/run/admin",
+        "BRIDGE_LOG_LEVEL_FILE": "/run/level",
+        "BRIDGE_DATABASE_PASSWORD_FILE": "/run/password",
+        "BRIDGE_CONFIG": "bridge.yaml",
+        "BRIDGE_PORT_FILE": " ",
+        "AIRFLOW_TOKEN_FILE": "/run/other",
+    }
+    assert setting_files(environ) == (Path("/run/admin"), Path("/run/level"))
