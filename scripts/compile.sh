@@ -22,7 +22,10 @@ compile runtime.txt "$@" pyproject.toml
 compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirements/uv.txt \
     pyproject.toml requirements/dev.in
 compile airflow.txt "$@" requirements/airflow.in
+# These are never upgraded: what they need is held to their own time, since newer releases do not fit them any more.
 compile airflow2.txt requirements/airflow2.in
+compile airflow30.txt --exclude-newer 2025-09-05 requirements/airflow30.in
+compile airflow31.txt --exclude-newer 2026-03-20 requirements/airflow31.in
 compile chart.txt "$@" requirements/chart.in
 compile kubectl.txt --no-deps "$@" requirements/kubectl.in
 compile peers.txt --no-deps "$@" requirements/peers.in

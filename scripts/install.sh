@@ -4,7 +4,7 @@
 #   install.sh tools      .venv holds requirements/dev.txt: what the bridge, its tests and its tools need
 #   install.sh bridge     .venv holds this project too, editable
 #   install.sh airflow    .venv-airflow holds requirements/airflow.txt
-#   install.sh airflow2   .venv-airflow2 holds requirements/airflow2.txt
+#   install.sh airflowN   .venv-airflowN holds requirements/airflowN.txt, for N = 2, 30 and 31: other releases
 #   install.sh chart      .venv-chart holds requirements/chart.txt; .cache/kube holds helm and kubectl
 #
 # In this order: `tools` brings uv, and removes from .venv what its lock does not name, the project too.
@@ -23,10 +23,10 @@ python=${PYTHON:-python3}
 case ${1:-} in
 tools | bridge) venv=.venv ;;
 airflow) venv=.venv-airflow ;;
-airflow2) venv=.venv-airflow2 ;;
+airflow2 | airflow30 | airflow31) venv=.venv-$1 ;;
 chart) venv=.venv-chart ;;
 *)
-    echo "usage: install.sh tools|bridge|airflow|airflow2|chart" >&2
+    echo "usage: install.sh tools|bridge|airflow|airflow2|airflow30|airflow31|chart" >&2
     exit 2
     ;;
 esac
@@ -74,9 +74,9 @@ airflow)
     echo "==> $venv: installing Apache Airflow"
     sync requirements/airflow.txt
     ;;
-airflow2)
-    echo "==> $venv: installing Apache Airflow 2"
-    sync requirements/airflow2.txt
+airflow2 | airflow30 | airflow31)
+    echo "==> $venv: installing another release of Apache Airflow"
+    sync "requirements/$1.txt"
     ;;
 chart)
     echo "==> $venv: installing what checks the image and the chart"

@@ -16,7 +16,8 @@ import httpx
 from deploy.demo.processes import DidNotStart, Process, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PYTHON = REPOSITORY / ".venv-airflow" / "bin" / "python"
+VENV = os.environ.get("BRIDGE_TEST_AIRFLOW", ".venv-airflow")  # `make test-all` runs tests against other releases
+PYTHON = REPOSITORY / VENV / "bin" / "python"
 
 # SimpleAuthManager: name -> role. Starting a DAG run takes "user", an asset event "op".
 ROLES = {"admin": "admin", "op": "op", "bridge": "user", "viewer": "viewer"}

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.airflow import REPOSITORY, ROLES, Airflow
+from deploy.demo.airflow import REPOSITORY, ROLES, VENV, Airflow
 from deploy.demo.airflow_api import AirflowApi
 from deploy.demo.processes import free_port, wait_until
 from tests.support.airflow_server import tokens
@@ -155,10 +155,11 @@ def _configured(home: Path, postgres: PostgresServer, *, port: int, more: Mappin
 
 def _copy_of_prepared_cluster() -> PostgresServer:
     """A cluster with a migrated metadata database that knows the test DAGs; prepares it when missing."""
-    cluster = _CACHE / f"airflow-postgres-{_fingerprint()}"
-    with _locked(_CACHE / "airflow-postgres.lock"):
+    name = f"{VENV.removeprefix('.venv-')}-postgres"
+    cluster = _CACHE / f"{name}-{_fingerprint()}"
+    with _locked(_CACHE / f"{name}.lock"):
         if not cluster.exists():
-            for outdated in _CACHE.glob("airflow-postgres-*"):
+            for outdated in _CACHE.glob(f"{name}-*"):
                 shutil.rmtree(outdated)
             _prepare(cluster)
         return PostgresServer(copy_of=cluster, options=_OPTIONS)
@@ -186,7 +187,7 @@ def _prepare(cluster: Path) -> None:
 def _fingerprint() -> str:
     """Changes with the versions of Airflow and PostgreSQL, with the DAGs and with where they are."""
     digest = hashlib.sha256(str(DAGS).encode())
-    locks = [REPOSITORY / "requirements" / name for name in ("airflow.txt", "dev.txt")]
+    locks = [REPOSITORY / "requirements" / name for name in (f"{VENV.removeprefix('.venv-')}.txt", "dev.txt")]
     for path in [*locks, *sorted(DAGS.glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
