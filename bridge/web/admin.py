@@ -1,11 +1,10 @@
 """The admin listener: the JSON API under /api/v1 and /metrics, behind the token.
 
-Every handler reads or writes the store in a thread. Without a token the listener is bound to loopback only
+Every handler reads or writes the store in a thread (calls). Without a token the listener is bound to loopback only
 (wiring refuses anything else), and then only requests that name a loopback host are answered, so that a web page
 in somebody's browser cannot reach it under another name.
 """
 
-import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 
@@ -19,11 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.api import Api
+from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
 from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
 _NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"
+_LEFT = Response(status_code=503)  # which nobody reads
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
@@ -58,29 +59,33 @@ class Guard:
 
 def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:
     """Build the admin application."""
+    looks, changes, scrapes = Calls("look", LOOKS), Calls("change", CHANGES), Calls("scrape", 1)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
-        return Response(await asyncio.to_thread(api.exposition), media_type=CONTENT_TYPE)
+        try:
+            return Response(await scrapes.run(request.receive, api.exposition), media_type=CONTENT_TYPE)
+        except ClientLeft:
+            return _LEFT
 
     routes = [
         Route("/metrics", metrics),
         Mount(
             "/api/v1",
             routes=[
-                Route("/status", _answers(api.status)),
-                Route("/deliveries", _answers(api.deliveries)),
-                Route("/deliveries/{id}", _answers(api.delivery)),
-                Route("/triggers", _answers(api.triggers)),
-                Route("/triggers/{id}", _answers(api.trigger)),
-                Route("/routes", _answers(api.routes)),
-                Route("/explain", _answers(api.explain), methods=["POST"]),
-                Route("/replay", _answers(orders.replay), methods=["POST"]),
-                Route("/cancel", _answers(orders.cancel), methods=["POST"]),
-                Route("/orders", _answers(orders.orders)),
-                Route("/orders/{id}", _answers(orders.order)),
-                Route("/orders/{id}/stop", _answers(orders.stop), methods=["POST"]),
-                Route("/erase", _answers(api.erase), methods=["POST"]),
+                Route("/status", _answers(api.status, looks)),
+                Route("/deliveries", _answers(api.deliveries, looks)),
+                Route("/deliveries/{id}", _answers(api.delivery, looks)),
+                Route("/triggers", _answers(api.triggers, looks)),
+                Route("/triggers/{id}", _answers(api.trigger, looks)),
+                Route("/routes", _answers(api.routes, looks)),
+                Route("/explain", _answers(api.explain, looks), methods=["POST"]),
+                Route("/replay", _answers(orders.replay, changes), methods=["POST"]),
+                Route("/cancel", _answers(orders.cancel, changes), methods=["POST"]),
+                Route("/orders", _answers(orders.orders, looks)),
+                Route("/orders/{id}", _answers(orders.order, looks)),
+                Route("/orders/{id}/stop", _answers(orders.stop, changes), methods=["POST"]),
+                Route("/erase", _answers(api.erase, changes), methods=["POST"]),
             ],
         ),
     ]
@@ -88,21 +93,24 @@ def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], m
     return Starlette(routes=routes, middleware=[guard])
 
 
-def _answers(method: Callable[..., views.Json]) -> Callable[[Request], Awaitable[Response]]:
-    """Run a method of the API in a thread and turn its result or its error into JSON."""
+def _answers(method: Callable[..., views.Json], calls: Calls) -> Callable[[Request], Awaitable[Response]]:
+    """Run a method of the API in a thread and turn its result or its error into JSON, there as well."""
 
     async def endpoint(request: Request) -> Response:
         try:
             body = await _body(request)
             query = dict(request.query_params)
-            result = await asyncio.to_thread(method, path=request.path_params, query=query, body=body)
+            return await calls.run(
+                request.receive, lambda: _result(method(path=request.path_params, query=query, body=body))
+            )
         except NotThere as error:
             return _json({"error": "not_found", "detail": str(error)}, 404)
         except InboxUnavailable as error:
             return _json({"error": "unavailable", "detail": str(error)}, 503)
         except BridgeError as error:
             return _json({"error": "bad_request", "detail": str(error)}, 400)
-        return _json(result, 202 if isinstance(result, Accepted) else 200)
+        except ClientLeft:
+            return _LEFT
 
     endpoint.__doc__ = method.__doc__  # docs/reference/api.md prints it
     return endpoint
@@ -125,6 +133,10 @@ async def _body(request: Request) -> bytes:
             raise BadFilter(f"the body is larger than {MOST_BYTES} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _result(value: views.Json) -> Response:
+    return _json(value, 202 if isinstance(value, Accepted) else 200)
 
 
 def _json(value: views.Json, status: int) -> Response:

@@ -7,6 +7,7 @@ commits. Airflow being down turns neither red: webhooks are taken in all the sam
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from starlette.applications import Starlette
@@ -31,6 +32,7 @@ class Readiness:
     def __init__(self, inbox: Inbox) -> None:
         """Start not ready, until `begin`."""
         self._inbox = inbox
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")  # its own: see web/calls
         self._is_serving = False
         self._checked_at = 0.0
         self._problem: str | None = None
@@ -57,7 +59,7 @@ class Readiness:
     async def _check(self) -> str | None:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
-                await asyncio.to_thread(self._inbox.check)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._inbox.check)
         except (InboxUnavailable, TimeoutError):
             return "the store cannot commit"
         return None

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.edges.inbox import deliveries, triggers, vault
+from bridge.edges.inbox.callers import check_wanted
 from bridge.edges.inbox.engine import engines, ids, intake
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import Stored
@@ -156,6 +157,7 @@ class Inbox:
 
     @contextmanager
     def _observed(self, operation: str) -> Iterator[None]:
+        check_wanted()
         began = time.monotonic()
         is_done = True
         try:
