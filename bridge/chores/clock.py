@@ -2,10 +2,10 @@
 
 Due times and leases are instants of the wall clock, since replicas and restarts share no other one. When it is set
 back, everything that waits would wait as much longer. So two clocks are compared once a second, and what waits is moved
-by what the wall clock has lost; and at start, for the time when nobody compared, what is due later than anything may
-be is due now. Another replica's clock may be days ahead until it dies: what is due later than anybody may ask
-for is looked for once a minute. Set forward, things are due too early: then a call is repeated under its own DAG run
-id, which starts nothing twice.
+by what the wall clock has lost. At the start, for the time when nobody compared, and once a minute, since another
+replica's clock may be days ahead until it dies, what is due later than its reason allows is due now
+(bridge.edges.inbox.moving). What waits for a person or for its place behind a ceiling is no wrong clock. Set forward,
+things are due too early: then a call is repeated under its own DAG run id, which starts nothing twice.
 """
 
 import time
@@ -16,13 +16,13 @@ import structlog
 
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.moving import move_up, pull_in
+from bridge.edges.inbox.moving import late_queues, move_queues, move_up, pull_in
 from bridge.edges.metrics import Metrics
 
 _EVERY_SECONDS = 1.0
 _LEAST_SECONDS = 2.0  # what time servers correct at once is less
-_LONGEST_SECONDS = 300.0  # the longest wait that the bridge chooses itself; one that was asked for may be cut short
-_LONGEST_ASKED_SECONDS = 3900.0  # Retry-After counts up to an hour
+_LEASE_SECONDS = 300.0  # as long as any replica's lease may be, if it is configured longer than here
+_SLACK = timedelta(seconds=60)  # by how much the clocks of replicas may differ
 _LOOK_SECONDS = 60.0
 _WATCHFUL_SECONDS = 30.0  # whoever read the clock before it was set may write for so long what it read
 _log = structlog.get_logger("bridge.clock")
@@ -43,7 +43,7 @@ class ClockCheck:
     ) -> None:
         """`on_moved` wakes routing and firing; `clock` gives aware UTC, `monotonic` seconds."""
         self._inbox = inbox
-        self._longest = timedelta(seconds=max(_LONGEST_SECONDS, 2 * lease_seconds))
+        self._longest_lease = timedelta(seconds=max(_LEASE_SECONDS, 2 * lease_seconds))
         self._on_moved = on_moved
         self._clock = clock
         self._monotonic = monotonic
@@ -69,17 +69,18 @@ class ClockCheck:
             self._watchful_until = self._monotonic() + _WATCHFUL_SECONDS
             moved = self._inbox.write(move_up, now=self._clock(), by=timedelta(seconds=lost))
             self._report("clock_set_back", moved, seconds=round(lost, 1))
-        elif self._monotonic() < self._watchful_until:
-            self._pull_in(self._longest)
-        elif self._monotonic() - self._looked_at >= _LOOK_SECONDS:
-            self._pull_in(max(self._longest, timedelta(seconds=_LONGEST_ASKED_SECONDS)))
+        elif self._monotonic() < self._watchful_until or self._monotonic() - self._looked_at >= _LOOK_SECONDS:
+            self._pull_in()
             self._looked_at = self._monotonic()
         self._apart = apart
         return lost if lost >= _LEAST_SECONDS else 0.0
 
-    def _pull_in(self, longest: timedelta) -> None:
+    def _pull_in(self) -> None:
         now = self._clock()
-        if moved := self._inbox.write(pull_in, now=now, latest=now + longest):
+        moved = self._inbox.write(pull_in, now=now, slack=_SLACK, longest_lease=self._longest_lease)
+        if queues := self._inbox.read(late_queues, now=now, slack=_SLACK):
+            moved += self._inbox.write(move_queues, queues.items())
+        if moved:
             self._report("due_far_ahead", moved)
 
     def _report(self, what: str, moved: int, **more: float) -> None:

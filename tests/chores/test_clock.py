@@ -1,5 +1,6 @@
 """The wall clock may be set: nothing waits longer for it, and what waits for a person goes on waiting."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 from bridge.chores.clock import ClockCheck
 from bridge.edges.inbox import Inbox, prepare
 from bridge.edges.metrics import Metrics
+from bridge.rules.ceiling import Ceilings
+from bridge.rules.retrying.backoff import longest_wait
+from bridge.words.model import TriggerState
+from bridge.words.reasons import Reason
 from tests.support.store import Store, add, claim, stored
 
 _NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -159,7 +164,8 @@ def test_what_was_asked_to_wait_long_waits(both: tuple[Inbox, Store], metrics: M
     keeping = _timekeeping(inbox, metrics, clocks)
     clocks.go_on(40)
     _waiting(inbox, store)
-    store.rows("UPDATE triggers SET due_at = ? WHERE state = 'pending'", int((_NOW + _HOUR).timestamp() * 1_000_000))
+    at = int((_NOW + _HOUR).timestamp() * 1_000_000)
+    store.rows("UPDATE triggers SET due_at = ?, reason = 'throttled' WHERE state = 'pending'", at)
     before = _dues(store)
     keeping.compare()
     assert (_dues(store), clocks.moved) == (before, 0)
@@ -179,3 +185,80 @@ def test_what_a_replica_with_a_wrong_clock_left_is_found(both: tuple[Inbox, Stor
     assert tomorrow not in [row[0] for row in store.rows("SELECT due_at FROM triggers")]
     assert max(_dues(store)) > 1e9
     assert clocks.moved == 1
+
+
+# --- what no clock has made late -------------------------------------------------------------------
+
+
+def _look_for_minutes(keeping: ClockCheck, clocks: Clocks) -> None:
+    """Let the chore do what it does in the first three minutes: each second, and once a minute after that."""
+    for _ in range(40):
+        keeping.compare()
+        clocks.go_on(1)
+    for _ in range(3):
+        clocks.go_on(60)
+        keeping.compare()
+
+
+def test_the_longest_wait_of_every_reason_is_no_wrong_clock(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """What waits for as long as its reason may set it goes on waiting, whatever the reason; a day more is due now."""
+    inbox, store = both
+    clocks = Clocks()
+    bounded = {reason: longest_wait(reason) for reason in (None, *Reason) if longest_wait(reason) < math.inf}
+    for number, (reason, longest) in enumerate(bounded.items()):
+        due_at = _NOW + timedelta(seconds=longest)
+        add(inbox, stored(inbox, f"evt_{number}"), state=TriggerState.HELD, reason=reason, due_at=due_at)
+        update = "UPDATE deliveries SET state = 'received', reason = ?, due_at = ? WHERE event_id = ?"
+        store.rows(update, reason and str(reason), int(due_at.timestamp() * 1_000_000), f"evt_{number}")
+    before = _dues(store)
+    keeping = _timekeeping(inbox, metrics, clocks)
+    _look_for_minutes(keeping, clocks)
+    assert (_dues(store), clocks.moved) == (before, 0)
+    store.rows("UPDATE deliveries SET due_at = due_at + 86400000000")
+    store.rows("UPDATE triggers SET due_at = due_at + 86400000000")
+    clocks.go_on(60)
+    keeping.compare()
+    assert max(_dues(store)) <= (clocks.wall - _NOW).total_seconds()
+
+
+def test_a_queue_behind_a_ceiling_is_no_wrong_clock(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """Two an hour and ten at once: eight wait for up to four hours, each for its own time."""
+    inbox, store = both
+    clocks = Clocks()
+    _queue(inbox)
+    before = _dues(store)
+    keeping = _timekeeping(inbox, metrics, clocks)
+    _look_for_minutes(keeping, clocks)
+    assert (_dues(store), clocks.moved) == (before, 0)
+
+
+def test_a_queue_that_a_wrong_clock_made_late_moves_as_a_whole(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """The clock was a day ahead and the process died: the first starts within the hour, the others as far behind."""
+    inbox, store = both
+    clocks = Clocks()
+    _queue(inbox)
+    waiting = "SELECT due_at FROM triggers WHERE state = 'held' ORDER BY due_at"
+    before = [row[0] for row in store.rows(waiting)]
+    store.rows("UPDATE triggers SET due_at = due_at + 86400000000 WHERE state = 'held'")
+    _timekeeping(inbox, metrics, clocks).compare()
+    after = [row[0] for row in store.rows(waiting)]
+    assert {late - early for early, late in zip(before, after, strict=True)} == {60_000_000}  # the slack
+    assert clocks.moved == 1
+
+
+def test_what_waits_for_a_person_waits(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """However long the chore looks."""
+    inbox, store = both
+    clocks = Clocks()
+    add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    _look_for_minutes(_timekeeping(inbox, metrics, clocks), clocks)
+    assert max(_dues(store)) > 1e9
+
+
+def _queue(inbox: Inbox) -> None:
+    """Ten triggers of a route that may start two an hour."""
+    ceilings = Ceilings(lambda _route, _limit, _now: [])
+    for number in range(10):
+        start = ceilings.take("orders", 2, _NOW.timestamp())
+        held = {"state": TriggerState.HELD, "reason": Reason.HOURLY_CEILING} if start.is_later else {}
+        add(inbox, stored(inbox, f"evt_{number}"), due_at=datetime.fromtimestamp(start.at, UTC), **held)

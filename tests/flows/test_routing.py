@@ -317,15 +317,29 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
     assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), limit=9)) == 1
 
 
-def test_an_api_that_is_gone_for_a_day_is_given_up(inbox: Inbox, make: Make, api: JobsApi) -> None:
-    """After 24 h the delivery is unrouted with the look-up as its reason, so that a person sees it."""
+def test_an_api_that_is_gone_for_a_day_is_given_up(inbox: Inbox, make: Make, api: JobsApi, store: Store) -> None:
+    """After as many look-ups as a day has the delivery is unrouted with that reason, so that a person sees it."""
     api.status = 500
     routing = make(api=api)
     id_ = stored(inbox, body=body())
-    routing.now += timedelta(days=1)
+    store.rows("UPDATE deliveries SET lookups = 550")
     routing.route()
     found = routing.settled(id_)
     assert (found.state, found.reason) == (DeliveryState.UNROUTED, Reason.LOOKUP_FAILED)
+
+
+def test_a_bridge_that_was_stopped_for_a_day_gives_no_lookup_up(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """Nobody asked meanwhile, so the first look-up that fails is the first."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.status = 500
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    routing.route(after=25 * 3600)
+    wait_for(lambda: routing.delivery(id_).reason is Reason.LOOKUP_FAILED and not routing.router._lookups._asked)
+    assert routing.delivery(id_).state is DeliveryState.RECEIVED
+    api.status = 200
+    routing.route(after=300)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
 
 
 def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -4,6 +4,10 @@ Exponential, and spread over the whole interval ("full jitter"), so that trigger
 together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random.
 """
 
+import math
+
+from bridge.words.reasons import Reason
+
 _BASE_SECONDS = 0.2
 _CAP_SECONDS = 30.0
 _HELD_SECONDS = 15.0
@@ -28,6 +32,20 @@ def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     """Return the seconds when something outside has to pass first: from 15 s, the range doubling up to 300 s."""
     upper = min(_HELD_CAP_SECONDS, _HELD_SECONDS * _doubled(attempt))
     return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
+
+
+# Who answered may have asked for so long (`Retry-After`).
+_ASKED = (Reason.THROTTLED, Reason.LOOKUP_FAILED)
+_ASKED_SECONDS = 3600.0
+# Due times that are no wait of ours: a person's, or a place in a queue.
+_UNBOUNDED = (Reason.LOOP_GUARD, Reason.HOURLY_CEILING)
+
+
+def longest_wait(reason: Reason | None) -> float:
+    """Return the longest wait that may be chosen for this reason; whoever sees a longer one looks at a wrong clock."""
+    if reason in _UNBOUNDED:
+        return math.inf
+    return _ASKED_SECONDS if reason in _ASKED else _HELD_CAP_SECONDS
 
 
 def _doubled(times: int) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bridge.rules.retrying.backoff import longest_wait
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import Call, Limits, Spent, Trigger, TriggerState
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
@@ -258,3 +259,22 @@ def test_waits_are_bounded(attempts: int, is_hold: bool) -> None:
     """However often it was tried, the next try is at most five minutes away."""
     made = settle(trigger(attempts=attempts), Later(Reason.DAG_NOT_FOUND, is_hold=is_hold), now=NOW, jitter=1.0)
     assert NOW <= made.due_at <= NOW + timedelta(seconds=300)
+
+
+OUTCOMES: list[Outcome] = [
+    *OUTSIDE,
+    *(Later(reason, wait_seconds=60.0) for reason in LIMITED),
+    Later(Reason.THROTTLED, wait_seconds=3600.0, is_hold=True),
+    Later(Reason.CALL_BLOCKED, is_hold=True),
+    Later(Reason.DAG_NOT_FOUND, wait_seconds=300.0, is_hold=True, is_free=True),
+    Later(Reason.DAG_REFUSES_RUNS, wait_seconds=60.0, is_hold=True, is_free=True),
+]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
+@pytest.mark.parametrize("times", [0, 3, 10**6])
+def test_no_wait_is_longer_than_its_reason_allows(outcome: Outcome, times: int) -> None:
+    """So whatever waits longer was written by a wrong clock."""
+    tried = trigger(attempts=times + 1, spent=Spent(0.0, dict.fromkeys(Reason, times)))
+    made = settle(tried, outcome, now=NOW, jitter=1.0)
+    assert (made.due_at - NOW).total_seconds() <= longest_wait(made.reason)
