@@ -17,6 +17,7 @@ from tests.bench import (
     load,
     machine,
     matching,
+    orders,
     peers,
     profiling,
     servers,
@@ -77,6 +78,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),
     "history": _history,
     "matching": lambda _: matching.measure(),
+    "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),
 }
 
 
