@@ -263,6 +263,11 @@ class Reason(StrEnum):
         "Another delivery's trigger already stands for the same DAG run id, so this one starts nothing.",
         "Nothing to do; use `replay --run-again` if it should run once more.",
     )
+    SUPERSEDED = (
+        "superseded",
+        "A person replayed its delivery, so what had not started was taken back and planned anew.",
+        "Nothing to do; the delivery's other triggers are what the mapping asks for now.",
+    )
     BY_OPERATOR = (
         "by_operator",
         "A person cancelled it.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, deliveries
+from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing import BATCH, Router
@@ -483,3 +483,100 @@ def test_what_the_api_tells_is_redacted(inbox: Inbox, make: Make, api: JobsApi) 
     found = routing.settled(delivery_id)
     assert found.lookup == api.jobs["job_1"] | {"parameters": {"email": "[redacted]"}}
     assert "canary-7f3a" not in repr(routing.triggers(delivery_id))
+
+
+# --- a replay of a delivery takes back what waits for the old call ---------------------------------
+
+
+def _replay(routing: Routing, delivery_id: str) -> str:
+    return routing.inbox.write(replays.replay, delivery_id, actor="test", reason=None, new_id=None, now=routing.now)
+
+
+@pytest.mark.parametrize("state", ["pending", "held", "failed"])
+def test_after_a_mended_dag_name_nothing_waits_for_the_old_one(
+    inbox: Inbox, store: Store, make: Make, mapping: Callable[..., Mapping], state: str
+) -> None:
+    """The trigger for the wrong DAG is `superseded`, so it neither waits a day nor asks for a person any more."""
+    routing = make("routes: [{name: r, pipeline: pl_1, dag: wrong}]")
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    store.rows("UPDATE triggers SET state = ?, reason = 'dag_not_found'", state)
+    routing.mapping = mapping("routes: [{name: r, pipeline: pl_1, dag: right}]")
+    assert _replay(routing, id_) == "routed_again"
+    routing.route(after=1)
+    old, new = routing.triggers(id_)
+    assert (old.call.dag_id, old.state, old.reason) == ("wrong", TriggerState.CANCELLED, Reason.SUPERSEDED)
+    assert (new.call.dag_id, new.state) == ("right", TriggerState.PENDING)
+
+
+def test_after_a_route_was_renamed_a_replay_starts_one_run(
+    inbox: Inbox, store: Store, make: Make, mapping: Callable[..., Mapping]
+) -> None:
+    """What is taken back stands in nobody's way, whatever its route is called now."""
+    routing = make("routes: [{name: old, pipeline: pl_1, dag: load}]")
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    store.rows("UPDATE triggers SET state = 'held', reason = 'dag_refuses_runs'")
+    routing.mapping = mapping("routes: [{name: new, pipeline: pl_1, dag: load}]")
+    _replay(routing, id_)
+    routing.route(after=1)
+    assert [(one.call.route, str(one.state)) for one in routing.triggers(id_)] == [
+        ("old", "cancelled"),
+        ("new", "pending"),
+    ]
+
+
+def test_a_replay_renews_the_call_that_the_mapping_still_asks_for(
+    inbox: Inbox, store: Store, make: Make, mapping: Callable[..., Mapping]
+) -> None:
+    """Under the same trigger and DAG run id, with today's conf; what was fired stays, and so does a new run."""
+    routing = make("routes: [{pipeline: pl_1, dag: [waits, ran], name: r, conf: {size: 1}}]")
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    waits, ran = routing.triggers(id_)
+    store.rows("UPDATE triggers SET state = 'fired' WHERE dag_id = 'ran'")
+    store.rows("UPDATE triggers SET state = 'held', reason = 'loop_guard', attempts = 7 WHERE dag_id = 'waits'")
+    inbox.write(replays.replay, ran.id, actor="test", reason=None, new_id=inbox.new_trigger_id(), now=routing.now)
+    routing.mapping = mapping("routes: [{pipeline: pl_1, dag: [waits, ran], name: r, conf: {size: 2}}]")
+    _replay(routing, id_)
+    routing.route(after=1)
+    found = {(one.call.dag_id, one.rerun): one for one in routing.triggers(id_)}
+    renewed = found["waits", 0]
+    assert (renewed.id, renewed.state, renewed.reason, renewed.attempts) == (waits.id, TriggerState.PENDING, None, 0)
+    assert (renewed.call.conf["size"], renewed.call.dag_run_id) == (2, waits.call.dag_run_id)
+    assert (found["ran", 0].state, found["ran", 0].call.conf["size"]) == (TriggerState.FIRED, 1)
+    assert found["ran", 1].state is TriggerState.PENDING
+
+
+def test_a_delivery_that_is_being_fired_is_left_alone(inbox: Inbox, store: Store, make: Make) -> None:
+    """Its call could come back and wait for what is asked for no more; nothing else of it is touched."""
+    routing = make()
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    claimed = inbox.write(
+        triggers.claim,
+        airflow="default",
+        now=routing.now,
+        until=routing.now + timedelta(seconds=9),
+        token="t",
+        limit=1,
+        full=(),
+    )
+    before = store.rows("SELECT id, state, reason FROM triggers ORDER BY id")
+    assert (len(claimed), len(before)) == (1, 3)
+    assert _replay(routing, id_) == "busy"
+    assert store.rows("SELECT id, state, reason FROM triggers ORDER BY id") == before
+    assert routing.delivery(id_).state is DeliveryState.ROUTED
+
+
+def test_a_trigger_whose_conf_was_refused_takes_back_no_other(inbox: Inbox, store: Store, make: Make) -> None:
+    """Whoever replays one trigger says nothing about those beside it."""
+    routing = make()
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    refused, *others = routing.triggers(id_)
+    store.rows("UPDATE triggers SET state = 'held', reason = 'loop_guard'")
+    store.rows("UPDATE triggers SET state = 'failed', reason = 'conf_refused' WHERE dag_id = ?", refused.call.dag_id)
+    assert _replay(routing, refused.id) == "routed_again"
+    routing.route(after=1)
+    assert [one.state for one in routing.triggers(id_)] == [TriggerState.PENDING] + [TriggerState.HELD] * len(others)

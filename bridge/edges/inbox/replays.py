@@ -27,6 +27,15 @@ _CANCEL = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
     " WHERE id = :id AND state IN ('pending','held','failed')"
 )
+# A new run that a person asked for is left out: routing makes no such triggers.
+_OF_ROUTING = Pair(
+    sqlite=text("SELECT id, state FROM triggers WHERE delivery_id = :id AND rerun = 0"),
+    postgresql=text("SELECT id, state FROM triggers WHERE delivery_id = :id AND rerun = 0 ORDER BY id FOR UPDATE"),
+)
+_SUPERSEDE = text(
+    "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now"
+    " WHERE delivery_id = :id AND state IN ('pending','held','failed') AND rerun = 0"
+)
 _LAST_RERUN = text(
     "SELECT MAX(rerun) FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
     " AND dag_id = :dag_id"
@@ -87,7 +96,19 @@ def _is_erased(connection: Connection, id_: str) -> bool:
 
 
 def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
-    """Route a delivery again. Raises NotThere."""
+    """Take back what a delivery has not started, and route it again. Raises NotThere.
+
+    What the mapping still asks for is made anew under the same trigger id; the rest stays `cancelled`, `superseded`.
+    While a call is under way nothing is done: it could come back and wait for what is asked for no more.
+    """
+    values = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    if TriggerState.FIRING in [state for _, state in connection.execute(_OF_ROUTING.on(connection), values)]:
+        return Replayed.BUSY
+    connection.execute(_SUPERSEDE, values)
+    return _route_again(connection, delivery_id, now=now)
+
+
+def _route_again(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
     if deliveries.get(connection, delivery_id) is None:
         raise NotThere(f"no delivery {delivery_id}")
     deliveries.reopen(connection, delivery_id, now=now)
@@ -102,7 +123,7 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
     """
     found = _existing(connection, trigger_id)
     if not found.call.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
-        return replay_delivery(connection, found.delivery_id, now=now)
+        return _route_again(connection, found.delivery_id, now=now)
     parameters = {
         "id": number(trigger_id, "trg"),
         "now": microseconds(now),

@@ -33,12 +33,13 @@ _HAS = text(
     "SELECT id, state FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
     " AND dag_id = :dag_id AND rerun = :rerun"
 )
-# Another trigger may stand for the new DAG run id: then the failed one stays as it is.
+# Another trigger may stand for the new DAG run id: then the one there is stays as it is.
 _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
     " detail = :detail, sealed_with = :key, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
-    " WHERE id = :id AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
+    " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason = 'superseded')"
+    " AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
     " AND rival.airflow = :airflow AND rival.dag_id = :dag_id AND rival.dag_run_id = :dag_run_id"
     " AND rival.state <> 'cancelled')"
 )
@@ -108,10 +109,11 @@ class NewTrigger:
 def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger | None:
     """Store a trigger and return it as it is stored; None when the delivery has it already.
 
-    One that failed is made anew under its own id: only a person sends a delivery through routing again, and they have
-    mended what it failed of. If another live trigger stands for the same DAG run, this one is kept as `cancelled` with
-    the reason `duplicate_run`, so that a person sees why it started nothing. Raises InboxUnavailable if the id is taken
-    (two processes can make the same one): whoever asked tries again, under another one.
+    One that failed, or that a replay took back, is made anew under its own id: only a person sends a delivery through
+    routing again, and they have mended what it waited for or failed of. If another live trigger stands for the same
+    DAG run, this one is kept as `cancelled` with the reason `duplicate_run`, so that a person sees why it started
+    nothing. Raises InboxUnavailable if the id is taken (two processes can make the same one): whoever asked tries
+    again, under another one.
     """
     row = number(new.id, "trg")
     parameters = {
