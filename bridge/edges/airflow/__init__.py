@@ -28,6 +28,7 @@ from bridge.words.targets import AirflowTarget
 if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
+_COPIES = 4  # a copy's run may have a larger conf than ours, and is spelled longer than it was sent
 _PAUSED_CACHE_SECONDS = 30.0
 _PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
 
@@ -118,6 +119,7 @@ class Airflow:
             "dagRuns",
             body=runs.body(trigger, version),
             seconds=self._target.deadline_seconds,
+            echo_bytes=runs.echo_bytes(trigger),
         )
 
     def _resolve(self, trigger: Trigger, verdict: Outcome | Conflict | Doubt | Ailing) -> Outcome:
@@ -149,13 +151,21 @@ class Airflow:
             outcome = runs.judge_existing(found, trigger)
             return AlreadyThere(outcome.reason, 200) if isinstance(outcome, AlreadyThere) else outcome
         if found is None:
-            found = self._unless_down(Later(Reason.ANSWER_LOST, doubt.detail, http_status=doubt.http_status))
+            lost = Later(
+                Reason.ANSWER_LOST,
+                doubt.detail,
+                attempts_allowed=doubt.attempts_allowed,
+                http_status=doubt.http_status,
+            )
+            found = self._unless_down(lost)
         # The call may have arrived, and the place went down: perhaps of it.
         return replace(found, is_suspect=True) if isinstance(found, TargetDown) else found
 
     def _read_back(self, trigger: Trigger) -> dict[str, Any] | Outcome | None:
         """Return the DAG run with our id, None if there is none, or the outcome if Airflow does not say."""
-        answer = self._session().call("GET", "dags", trigger.call.dag_id, "dagRuns", trigger.call.dag_run_id)
+        call = trigger.call
+        echo_bytes = max(runs.echo_bytes(trigger), _COPIES * self._target.max_conf_bytes)
+        answer = self._session().call("GET", "dags", call.dag_id, "dagRuns", call.dag_run_id, echo_bytes=echo_bytes)
         if isinstance(answer, Failure):
             return self._unless_refuted(answers.after_failure(answer))
         if not isinstance(answer, Answer):

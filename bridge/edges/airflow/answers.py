@@ -38,10 +38,11 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The DAG run may have been created: read it back."""
+    """The DAG run may have been created: read it back. `attempts_allowed`: if there is none, again and again."""
 
     detail: str
     http_status: int | None = None
+    attempts_allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,15 @@ class Ailing:
 
 def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt | Ailing:
     """Classify the answer to a POST of a DAG run; a 401 here is one that a new sign-in did not mend."""
+    if answer.is_cut or answer.status == 408:
+        # 408 comes from a proxy that found the request too slow; who knows what it passed on.
+        return Doubt(message(answer), answer.status, FEW_ATTEMPTS if answer.is_cut else None)
     if 200 <= answer.status < 300:
         return _success(answer, dag_run_id)
     if answer.status in (429, 503) and (throttled := _throttled(answer)):
         return throttled
     if answer.status >= 500:
         return _server_error(answer)
-    if answer.status == 408:
-        return Doubt(message(answer), 408)  # a proxy that found the request too slow; who knows what it passed on
     if answer.status == 409:
         return Conflict(message(answer))
     return target_problem(answer) or _refusal(answer)
@@ -81,7 +83,7 @@ def after_question(answer: Answer) -> TargetDown | Misconfigured | None:
         return throttled
     if answer.status >= 500:
         return TargetDown(Reason.AIRFLOW_DOWN, message(answer), http_status=answer.status)
-    if 200 <= answer.status < 300 and answer.is_json and answer.json() is not None:
+    if 200 <= answer.status < 300 and answer.is_json and (answer.is_cut or answer.json() is not None):
         return None
     return target_problem(answer) or Misconfigured(
         Reason.AIRFLOW_MISCONFIGURED, message(answer), http_status=answer.status
@@ -117,7 +119,8 @@ def message(answer: Answer) -> str:
     if answer.is_json and (text := _message(answer)):
         return shown(f"{answer.status}: {text}")
     kind = answer.content_type.partition(";")[0].strip() or "no content type"
-    return shown(f"{answer.status} ({kind})")
+    cut = f", cut after {len(answer.body)} bytes" if answer.is_cut else ""
+    return shown(f"{answer.status} ({kind}{cut})")
 
 
 def _success(answer: Answer, dag_run_id: str) -> Outcome | Doubt:

@@ -4,7 +4,7 @@ Answers are returned as they are, except one: if the token was refused (and not 
 once more.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge import __version__
@@ -27,6 +27,17 @@ _HEADERS = {
     "User-Agent": f"planasonix-bridge/{__version__}",
 }
 Called = Answer | Failure | answers.TargetProblem  # what a signed call gives
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request; `echo_bytes`: how much of what was sent its answer may repeat."""
+
+    method: str
+    path: str
+    body: Any = None
+    seconds: float = ASK_SECONDS
+    echo_bytes: int = 0
 
 
 class Session:
@@ -53,13 +64,24 @@ class Session:
             self._version = found
         return self._version
 
-    def call(self, method: str, *steps: str, query: str = "", body: Any = None, seconds: float = ASK_SECONDS) -> Called:
-        """Make one signed call; `steps` are the path's segments below `/api/vN`, any text; `query` is encoded."""
+    def call(
+        self,
+        method: str,
+        *steps: str,
+        query: str = "",
+        body: Any = None,
+        seconds: float = ASK_SECONDS,
+        echo_bytes: int = 0,
+    ) -> Called:
+        """Make one signed call; `steps` are the path's segments below `/api/vN`, any text; `query` is encoded.
+
+        `echo_bytes`: how much of what was sent the answer may repeat.
+        """
         version = self.version()
         if not isinstance(version, str):
             return version
         path = _API[version] + "".join(f"/{path_segment(step)}" for step in steps) + query
-        return self._send_signed_in(method, path, body, seconds)
+        return self._send_signed_in(_Request(method, path, body, seconds, echo_bytes))
 
     def health(self) -> answers.TargetProblem | None:
         """Return what is wrong with Airflow, or None: it answers 200 while its database is down, so read the JSON.
@@ -103,36 +125,42 @@ class Session:
         """Close the connections."""
         self._transport.close()
 
-    def _send_signed_in(self, method: str, path: str, body: Any, seconds: float) -> Called:
+    def _send_signed_in(self, request: _Request) -> Called:
         """Send under the sign-in of the target; a token that was refused is replaced, and the call repeated, once."""
         auth = self._target.auth
         way = way_of(auth, self._version)
         if way.headers is not None:
-            return self._send(method, path, Token(way.headers(auth)), body, seconds)
+            return self._send(request, Token(way.headers(auth)))
         token = self._tokens.current()
         if not isinstance(token, Token):
             return token
-        answer = self._send(method, path, token, body, seconds)
+        answer = self._send(request, token)
         if not isinstance(answer, Answer) or not answers.is_token_refused(answer):
             return answer
         token = self._tokens.current(refused=token)
         if not isinstance(token, Token):
             return token
-        return self._send(method, path, token, body, seconds)
+        return self._send(request, token)
 
-    def _send(self, method: str, path: str, token: Token, body: Any, seconds: float) -> Answer | Failure:
-        headers = _HEADERS | dict(token.headers)
-        return self._transport.call(method, path, headers=headers, body=body, seconds=seconds)
+    def _send(self, request: _Request, token: Token) -> Answer | Failure:
+        return self._transport.call(
+            request.method,
+            request.path,
+            headers=_HEADERS | dict(token.headers),
+            body=request.body,
+            seconds=request.seconds,
+            echo_bytes=request.echo_bytes,
+        )
 
     def _ask(self, path: str) -> Answer | answers.TargetProblem:
         """Ask what Airflow answers to anybody; signed where a gateway may want that everywhere."""
         is_signed = way_of(self._target.auth, self._version).is_everywhere
         send = self._send_signed_in if is_signed else self._send_unsigned
-        answer = send("GET", path, None, ASK_SECONDS)
+        answer = send(_Request("GET", path))
         return answers.after_failure(answer) if isinstance(answer, Failure) else answer
 
-    def _send_unsigned(self, method: str, path: str, body: Any, seconds: float) -> Called:
-        return self._send(method, path, Token(()), body, seconds)
+    def _send_unsigned(self, request: _Request) -> Called:
+        return self._send(request, Token(()))
 
     def _sign_in(self) -> SignedIn | answers.TargetProblem:
         auth = self._target.auth

@@ -116,8 +116,6 @@ class Transport:
     def __init__(self, target: AirflowTarget) -> None:
         """Open nothing yet."""
         self._target = target
-        # An answer echoes the conf, and Airflow 2 writes what is not ASCII up to three times as long.
-        self._limit = max(_MEBIBYTE, 4 * target.max_conf_bytes)
         self._headers = {name: value.reveal() for name, value in target.headers.items()}
         configuration = Configuration(host=target.url)
         # Attributes, as the constructor's keywords differ between the client's versions.
@@ -136,16 +134,26 @@ class Transport:
         self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def call(
-        self, method: str, path: str, *, headers: dict[str, str], body: Any = None, seconds: float
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str],
+        body: Any = None,
+        seconds: float,
+        echo_bytes: int = 0,
     ) -> Answer | Failure:
         """Send one request below the base URL; `body` is sent as JSON. Returns within `seconds`, or nearly.
+
+        Of the answer no more is read than 1 MiB and twice what it may repeat (`echo_bytes`).
 
         Nearly: looking up a name and connecting to each of its addresses is bounded by `connect_seconds` alone.
         """
         with _Call(seconds) as call:
             _under_way.call = call
             try:
-                answer = self._send(method, path, headers, body, seconds)
+                response = self._send(method, path, headers, body, seconds)
+                answer = _answer(response, _MEBIBYTE + 2 * echo_bytes)
                 # A body without a length looks whole when its connection is broken at the deadline.
                 return _late(Kind.UNKNOWN, seconds) if call.is_late else answer
             except _CAUGHT as error:
@@ -157,28 +165,36 @@ class Transport:
         """Close the connections that no call uses."""
         self._pools.clear()
 
-    def _send(self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float) -> Answer:
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float
+    ) -> urllib3.BaseHTTPResponse:
         target = self._target
         timeouts = (min(target.connect_seconds, seconds), min(target.read_seconds, seconds))
-        response = self._client.call_api(
+        sent = self._client.call_api(
             method,
             target.url.rstrip("/") + path,
             header_params={"Accept-Encoding": "identity", **self._headers, **headers},
             body=body,
             _request_timeout=timeouts,
-        ).response
-        try:
-            read = _read(response, self._limit)
-        except BaseException:
-            response.close()  # else the connection would be used again with half an answer in it
-            raise
-        is_cut = len(read) > self._limit
-        if is_cut:
-            response.close()
-        response.release_conn()
-        fields = response.headers
-        wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
-        return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
+        )
+        response: urllib3.BaseHTTPResponse = sent.response
+        return response
+
+
+def _answer(response: urllib3.BaseHTTPResponse, limit: int) -> Answer:
+    """Read a whole answer, or what is read of one that is too long."""
+    try:
+        read = _read(response, limit)
+    except BaseException:
+        response.close()  # else the connection would be used again with half an answer in it
+        raise
+    is_cut = len(read) > limit
+    if is_cut:
+        response.close()
+    response.release_conn()
+    fields = response.headers
+    wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
+    return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
 
 
 def _proxy(url: str) -> tuple[str, dict[str, str]]:

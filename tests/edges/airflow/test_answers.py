@@ -85,7 +85,10 @@ def test_answer_to_a_trigger(came: Answer, kind: type, reason: Reason | None) ->
     ("came", "question"),
     [
         (answer(200, b'{"dag_run_id": "ou'), Doubt("200, but its JSON cannot be read", 200)),
-        (answer(200, {"dag_run_id": "ours"}, is_cut=True), Doubt("200, but its JSON cannot be read", 200)),
+        *(
+            (answer(status, b'{"x', is_cut=True), Doubt(f"{status} (application/json, cut after 3 bytes)", status, 5))
+            for status in (200, 201, 400, 404, 409, 422, 429, 500, 503)
+        ),
         (answer(200, b"", ""), Doubt("200, but empty", 200)),
         (answer(408, PAGE, HTML), Doubt("408 (text/html)", 408)),
         (answer(502, PAGE, HTML), Doubt("502 (text/html)", 502)),
@@ -159,6 +162,7 @@ def test_server_error_of_a_healthy_airflow(ailing: Ailing, attempts: int | None)
     ("came", "kind", "reason"),
     [
         (answer(200, {"version": "3.3.2"}), type(None), None),
+        (answer(200, b'{"dags": [', is_cut=True), type(None), None),
         (answer(200, PAGE, HTML), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
         (answer(301, b"", ""), Misconfigured, Reason.AIRFLOW_MISCONFIGURED),
         (answer(401, detail("x")), Misconfigured, Reason.AIRFLOW_UNAUTHORIZED),

@@ -21,6 +21,20 @@ USER = AirflowAuth(Secret("ann"), Secret("word"))
 BASIC = "Basic YW5uOndvcmQ="
 
 
+def _nested(value: Any, depth: int) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+# Each below `max_conf_bytes`, and spelled at more than a mebibyte.
+CONFS: dict[str, dict[str, Any]] = {
+    "deep": {"deep": _nested([1] * 20_000, 29)},
+    "not ASCII": {"rows": _nested(["\u00fc"] * 40_000, 5)},
+    "many short values": {"rows": [{"a": 1, "b": [2, 3]} for _ in range(12_000)]},
+}
+
+
 @dataclass
 class Canned:
     """Answers by method and path; everything else is a 404 in HTML. `seen` holds path, Authorization and body."""
@@ -224,4 +238,36 @@ def test_ids_are_encoded_in_the_path(canned: Canned) -> None:
     paths = [path for path, _, _ in canned.seen if "dagRuns" in path]
     assert paths[1] == "/api/v2/dags/caf%C3%A9/dagRuns/a%2F..%2Fb%3Fc%23d%20%2B%3A~"
     assert paths[3] == "/api/v2/dags/caf%C3%A9/dagRuns/%2E%2E"
+    bridge.close()
+
+
+@pytest.mark.parametrize("conf", CONFS, ids=list(CONFS))
+def test_a_conf_that_airflow_spells_at_length_is_read_back_whole(airflow_2: Canned, conf: str) -> None:
+    """Airflow 2.11 echoes it indented: what was sent bounds what may come back, also when the run is read back."""
+    one = trigger("marts", conf=CONFS[conf])
+    run = {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
+    spelled = json.dumps(run, indent=4).encode()
+    assert len(json.dumps(run, separators=(",", ":"), ensure_ascii=False).encode()) < 262_144
+    assert len(spelled) > 1 << 20
+    airflow_2.answers["POST", "/api/v1/dags/marts/dagRuns"] = (200, "application/json", spelled)
+    airflow_2.answers["GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}"] = (200, "application/json", spelled)
+    bridge = airflow_2.airflow()
+    assert isinstance(bridge.fire(one), Started)
+    airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"title": "Conflict", "detail": "exists"}, 409)
+    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 409)
+    bridge.close()
+
+
+def test_an_answer_that_is_cut_is_doubt(airflow_2: Canned) -> None:
+    """It is neither a run nor a refusal: the run is read back, and without one it is tried a few times."""
+    one = trigger("marts")
+    run = {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
+    airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", run | {"padding": "x" * (1 << 21)})
+    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", run)
+    bridge = airflow_2.airflow()
+    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 200)
+    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"title": "DAGRun not found"}, 404)
+    outcome = bridge.fire(one)
+    assert isinstance(outcome, Later)
+    assert (outcome.reason, outcome.attempts_allowed) == (Reason.ANSWER_LOST, 5)
     bridge.close()
