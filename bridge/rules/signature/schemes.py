@@ -1,6 +1,8 @@
 """Verify signatures over a preset's signed text: HMAC, Ed25519, ECDSA and RSA-PSS, one or several in a header.
 
-The work that a stranger can cause is bounded: 5 keys and 8 signatures, each over at most one body.
+The work that a stranger can cause is bounded: 5 keys and 8 signatures over a text that is hashed once for ECDSA and
+RSA-PSS, and once per key for HMAC. Ed25519 hashes it with each signature and key, so of large bodies fewer signatures
+are tried, but two at least: during a rotation a sender puts two.
 """
 
 import hashlib
@@ -16,16 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
-from bridge.rules.signature.grammar import make_reader
+from bridge.rules.signature.grammar import MAX_SIGNATURES, make_reader
 from bridge.rules.signature.keys import Key
 from bridge.rules.signature.presets import Algorithm, Grammar, Preset, make_signed_text
-from bridge.rules.signature.verifying import check_count, judge
+from bridge.rules.signature.verifying import check_count, judge, tries
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason
 
-# Whether any of these signatures is one over the text.
+# Whether any of these signatures is one over the text, as `_prepare` returns it.
 Check = Callable[[bytes, Sequence[bytes]], bool]
+_ROTATING = 2
 
 SHA256 = Prehashed(hashes.SHA256())
 PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
@@ -48,6 +51,8 @@ class SchemeVerifier:
         if preset.grammar is Grammar.STANDARD and keys[0].public is not None:
             preset, version = replace(preset, algorithm=Algorithm.ED25519), b"v1a"
         self._read = make_reader(preset, version=version)
+        self._algorithm = preset.algorithm
+        self._is_public = keys[0].public is not None
         self._signed_text = make_signed_text(preset)
         self._checks = tuple((key, _make_check(preset, key)) for key in keys)
         self._ticks = 1000 if preset.timestamp_unit == "ms" else 1
@@ -55,12 +60,25 @@ class SchemeVerifier:
     def verify(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, now: float) -> Verified:
         """Verify, as `SignatureCheck` promises."""
         found = self._read(headers)
+        if found.problem and self._is_public:
+            raise Refused(found.problem)
         text = self._signed_text(found.timestamp, body, found.message_id)
-        key = next((key for key, check in self._checks if check(text, found.signatures)), None)
+        text, signatures = self._prepare(text, found.signatures)
+        key = next((key for key, check in self._checks if check(text, signatures)), None)
         if found.problem or key is None:
             raise Refused(found.problem or Reason.SIGNATURE_MISMATCH)
         signed_at = int(found.timestamp) // self._ticks if self.preset.is_timed else None
         return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
+
+    def _prepare(self, text: bytes, signatures: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
+        """Return what every key checks: the text or its digest, and the signatures that may be tried over it."""
+        match self._algorithm:
+            case Algorithm.ECDSA | Algorithm.RSA_PSS:
+                return hashlib.sha256(text).digest(), signatures
+            case Algorithm.ED25519:
+                most = tries(len(text) * len(self.keys), least=_ROTATING, most=MAX_SIGNATURES)
+                return text, signatures[:most]
+        return text, signatures
 
 
 def _make_check(preset: Preset, key: Key) -> Check:
@@ -95,8 +113,7 @@ def _ed25519_check(public: Ed25519PublicKey) -> Check:
 def _ecdsa_check(public: EllipticCurvePublicKey, *, is_raw: bool) -> Check:
     scheme = ec.ECDSA(SHA256)
 
-    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
-        digest = hashlib.sha256(text).digest()
+    def check(digest: bytes, signatures: Sequence[bytes]) -> bool:
         spelled = [_der(signature) for signature in signatures] if is_raw else signatures
         return any(_is_right(public.verify, signature, digest, scheme) for signature in spelled)
 
@@ -104,9 +121,13 @@ def _ecdsa_check(public: EllipticCurvePublicKey, *, is_raw: bool) -> Check:
 
 
 def _rsa_check(public: RSAPublicKey) -> Check:
-    def check(text: bytes, signatures: Sequence[bytes]) -> bool:
-        digest = hashlib.sha256(text).digest()
-        return any(_is_right(public.verify, signature, digest, PSS, SHA256) for signature in signatures)
+    size = (public.key_size + 7) // 8
+
+    def check(digest: bytes, signatures: Sequence[bytes]) -> bool:
+        return any(
+            len(signature) == size and _is_right(public.verify, signature, digest, PSS, SHA256)
+            for signature in signatures
+        )
 
     return check
 

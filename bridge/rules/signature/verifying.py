@@ -1,7 +1,10 @@
 """Verify the HMAC presets with one signature header; `schemes` and `tokens` verify the others.
 
 On the hot path: one pass over the headers, one HMAC per key. Must never parse the body, read a clock, or
-spend much less on one refusal than on another.
+spend much less on one refusal of a secret than on another.
+
+What a stranger's request may cost, for every scheme: what needs no body is looked at first where there is no secret to
+guess; a body is hashed once, where the scheme allows; else the number of tries falls with the body's size (`tries`).
 """
 
 import hmac
@@ -16,6 +19,7 @@ from bridge.words.model import Verified
 from bridge.words.reasons import Reason
 
 _is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
+_HASHED_BYTES = 4_194_304  # about 10 ms
 _NO_HEADER = b""  # no ASGI server passes on a header without a name
 _NO_TIMESTAMP = b"0"
 _NO_SIGNATURE = bytes(32)
@@ -34,9 +38,15 @@ class SignatureCheck(Protocol):
         """Return the body as verified, or raise Refused with a reason of the door.
 
         `headers` as ASGI gives them (lower-cased names), `now` in Unix seconds. Seconds are counted whole, as
-        the sender's are. An old timestamp with a right signature is `is_stale`, not refused. Every refusal has
-        tried every key over the whole body, whatever was wrong.
+        the sender's are. An old timestamp with a right signature is `is_stale`, not refused. With secrets, every
+        refusal has tried every key over the whole body, whatever was wrong. Public keys have nothing to hide: there
+        what is missing or misspelled is refused before the body is looked at.
         """
+
+
+def tries(size: int, *, least: int, most: int) -> int:
+    """Return how many times a text of so many bytes may be hashed for one request, between `least` and `most`."""
+    return max(least, min(most, _HASHED_BYTES // max(size, 1)))
 
 
 def check_count(keys: Sequence[Key]) -> tuple[Key, ...]:

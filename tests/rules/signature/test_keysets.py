@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwt import PyJWS
+from jwt.algorithms import RSAAlgorithm
 
 from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
 from bridge.rules.signature.keysets import MAX_SET_KEYS, KeySet
@@ -81,15 +81,15 @@ def test_the_work_for_a_token_without_kid_is_bounded() -> None:
     """Five full sets cost as many tries as one, and a token with a kid costs one."""
     tried: list[object] = []
 
-    class Counting(PyJWS):
-        def decode_complete(self, *arguments: Any, **options: Any) -> Any:
+    class Counting(RSAAlgorithm):
+        def verify(self, *arguments: Any) -> bool:
             tried.append(arguments)
-            return super().decode_complete(*arguments, **options)
+            return super().verify(*arguments)
 
     public = STRANGER.private.public_key()
     full = KeySet({f"k{number}": (public,) for number in range(MAX_SET_KEYS)})  # type: ignore[dict-item]
     check = verifier(*[full] * 5)
-    check._checks = tuple((key, one, Counting([str(key.algorithm)])) for key, one, _ in check._checks)
+    check._checks = tuple((key, one, Counting(Counting.SHA256)) for key, one, _ in check._checks)
     assert outcome(check, RSA, kid=None).startswith("unknown")
     assert len(tried) == MAX_SET_KEYS
     tried.clear()
@@ -204,10 +204,10 @@ def test_keys_that_share_a_kid_are_both_used() -> None:
 
 
 def test_at_most_32_keys_are_kept() -> None:
-    """Of 40 that fit the first ones count; 10,000 things that do not fit keep nothing out."""
+    """Of 40 that fit the first ones count; 5,000 things that do not fit keep nothing out."""
     found = read_set(document(*[RSA.jwk(kid=f"k{number}") for number in range(40)]), "RS256")
     assert (len(found.keys), len(found.dropped)) == (MAX_SET_KEYS, 8)
-    assert len(read_set(document(*[{}] * 10_000, RSA.jwk()), "RS256").dropped) == 10_000
+    assert len(read_set(document(*[{}] * 5_000, RSA.jwk()), "RS256").dropped) == 5_000
 
 
 @pytest.mark.parametrize(
