@@ -71,7 +71,7 @@ def test_values(text: str, value: Any) -> None:
             "a: &here 1\nb: *here\n",
             [
                 "f.yaml:1:4: an anchor (&name) is not allowed here",
-                "f.yaml:2:4: an alias (*name) is not allowed here; repeat the value",
+                'f.yaml:2:4: an alias (*name) is not allowed here; repeat the value, or quote a glob: "*here"',
             ],
         ),
         ("a: !!str 1\n", ["f.yaml:1:4: a tag (!name) is not allowed here"]),
@@ -194,7 +194,7 @@ class _Outer(BaseModel):
     ("text", "problems"),
     [
         ("", ["1:1: is empty"]),
-        ("[]", ['1:1: "file" must hold keys with values']),
+        ("[]", ["1:1: the file is a list; put `routes:` before it and indent it"]),
         ("{}", ['1:1: the key "routes" is missing']),
         ("routes: []", ['1:1: "routes" is empty']),
         ("routes: 5", ['1:1: "routes" must be a list']),

@@ -172,7 +172,15 @@ class Compiler:
             return {key: self._compiled(item, (*path, key), f"{where}.{key}") for key, item in value.items()}
         if isinstance(value, list):
             return [self._compiled(item, (*path, index), f"{where}[{index}]") for index, item in enumerate(value)]
+        self._check_spelling(value, path, where)
         return value
+
+    def _check_spelling(self, value: Any, path: Path, where: str) -> None:
+        """Refuse a number that would be sent in another spelling: a postal code, a version."""
+        spelled = self._tree.spelled.get(path)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and spelled is not None and spelled != str(value):
+            self._note(path, f'{where}: {spelled} would be sent as {value}; put it in quotes: "{spelled}"')
 
     def _template(self, compile_it: Callable[[str, str], Any], text: str | None, path: Path, where: str) -> Any:
         if text is None:
@@ -180,7 +188,9 @@ class Compiler:
         try:
             return compile_it(text, where)
         except BadTemplate as error:
-            hint = nearest(error.word, error.words) if error.word is not None else ""
+            hint = ""
+            if error.word is not None:
+                hint = nearest(error.word, error.words) or f"; there is {', '.join(error.words)}"
             self._note(path, f"{where}: {error.what}{hint}")
             return None
 

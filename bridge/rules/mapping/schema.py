@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -14,13 +14,20 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_SECONDS = 31_536_000
-# Airflow's own rule for keys, in ASCII; "." and ".." would vanish from the URL that the id becomes a part of.
-_DAG_ID = re.compile(r"[A-Za-z0-9_.-]{1,250}")
-_DAG_ID_SCHEMA = {"type": "string", "maxLength": 250, "pattern": r"^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$"}
+# Airflow's own rule for keys, letters of any script; "." and ".." would vanish from the URL that the id is a part of.
+_DAG_ID = re.compile(r"[\w.-]{1,250}")
+# JSON Schema knows no letters of all scripts, so it refuses what is wrong in ASCII and leaves the rest to `read`.
+_NO_DAG_ID_LETTERS = r"\x00-,/:-@\[-^`{-\x7f"
+_DAG_ID_SCHEMA = {
+    "type": "string",
+    "maxLength": 250,
+    "pattern": rf"^[^{_NO_DAG_ID_LETTERS}]*[^.{_NO_DAG_ID_LETTERS}][^{_NO_DAG_ID_LETTERS}]*$",
+}
 
 StatusWord = Literal["succeeded", "failed", "cancelled", "skipped"]
 
@@ -47,7 +54,7 @@ def _as_list(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, str):
         return [value]
     if isinstance(value, bool | int | float):
-        raise ValueError(f'"{info.field_name}" must be a string or a list of strings; put it in quotes: "{value}"')  # noqa: TRY004 - pydantic wants ValueError
+        raise PydanticCustomError("needs_quotes", f'"{info.field_name}" must be a string or a list of strings')
     if not isinstance(value, list):
         raise ValueError(f'"{info.field_name}" must be a string or a list of strings')  # noqa: TRY004 - pydantic wants ValueError
     return value
@@ -112,6 +119,30 @@ class _Form(BaseModel):
 
 class DefaultsForm(_Form):
     """What routes take over unless they say otherwise; `conf` is merged key by key."""
+
+    # What people write for a key: Airflow's words, Planasonix' words, and what other tools call it.
+    MEANT: ClassVar[dict[str, str]] = {
+        "dag_id": "dag",
+        "dag_ids": "dag",
+        "dags": "dag",
+        "status": "on",
+        "statuses": "on",
+        "pipeline_id": "pipeline",
+        "pipelines": "pipeline",
+        "connection_id": "connection",
+        "event_type": "event",
+        "type": "event",
+        "env": "environment",
+        "condition": "when",
+        "if": "when",
+        "run_id": "dag_run_id",
+        "config": "conf",
+        "params": "conf",
+        "parameters": "conf",
+        "retries": "max_attempts",
+        "description": "note",
+        "timeout": "max_age",
+    }
 
     source: Globs | None = Field(None, description="Only webhooks of these sources; globs.")
     environment: Globs | None = Field(None, description="Only events of these environments; globs.")

@@ -5,6 +5,7 @@ Checked: statements, filters, tests, calls, names, size and depth. Tied: what is
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -19,6 +20,7 @@ _MAX_TEMPLATE = 8_192
 _MAX_NODES = 1_000
 _MAX_NESTING = 40  # CPython refuses 100 levels of indentation or 200 of parentheses in what Jinja generates
 _STATEMENTS = (nodes.Output, nodes.If, nodes.Assign)
+_NEVER_NONE = ("parameters", "metadata", "data")
 # What a template is given, and the fields of each.
 NAMESPACE: Mapping[str, tuple[str, ...]] = {
     "event": EVENT_FIELDS,
@@ -30,6 +32,18 @@ SANDBOX = build()
 _PUBLIC_FILTERS = tuple(sorted(SANDBOX.filters))
 _PUBLIC_TESTS = tuple(sorted(SANDBOX.tests))
 SANDBOX.filters.update(INTERNAL_FILTERS)
+
+
+_expressions = re.compile(r"\{\{(.*?)\}\}", re.DOTALL).findall
+_texts = re.compile(r"'[^']*'|\"[^\"]*\"")
+_OPERATORS = {
+    r"&&": "write `and` instead of `&&`",
+    r"\|\|": "write `or` instead of `||`",
+    r"!(?!=)": "write `not` instead of `!`",
+    r"(?<![=!<>])=(?!=)": "write `==` to compare",
+    r"\?|\bthen\b": "write `a if condition else b`",
+    r"<>": "write `!=`",
+}
 
 
 class BadTemplate(BridgeError):
@@ -51,12 +65,14 @@ def parse(text: str) -> nodes.Template:
         tree = SANDBOX.parse(text)
     except TemplateSyntaxError as error:
         what = one_line(error).replace("end of print statement", "end of the expression").rstrip(".")
-        raise BadTemplate(f"cannot be read: {what}") from None
+        raise BadTemplate(f"cannot be read: {what}{_other_language(text)}") from None
     except (RecursionError, ValueError, OverflowError):
         raise BadTemplate("is nested too deep, or a number is too long") from None
     _check_size(tree)
     for node in tree.find_all(nodes.Node):
         _check(node)
+    for node in tree.find_all(nodes.Filter):
+        _check_default(node)
     _check_names(tree)
     return tree
 
@@ -82,6 +98,16 @@ def one_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return "a key is missing"
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _other_language(text: str) -> str:
+    """Return what Jinja says instead of an operator of another language; nothing if there is none."""
+    for expression in _expressions(text):
+        bare = _texts.sub("''", expression)
+        for operator, instead in _OPERATORS.items():
+            if re.search(operator, bare):
+                return f"; {instead}"
+    return ""
 
 
 def _check_size(tree: nodes.Template) -> None:
@@ -116,6 +142,25 @@ def _check(node: nodes.Node) -> None:
             raise BadTemplate("holds a number too large to be one")  # Jinja would write it as the name `inf`
 
 
+def _check_default(node: nodes.Filter) -> None:
+    """Refuse a `default` that lets none through: a field that the webhook lacks is none, and not undefined."""
+    match node:
+        case nodes.Filter(node=nodes.Getattr(node=nodes.Name(name="event"), attr=field), name="default" | "d") if (
+            field in EVENT_FIELDS and field not in _NEVER_NONE and not _replaces_none(node)
+        ):
+            raise BadTemplate(
+                f"default never applies: event.{field} is none if it is missing; write default(..., true)"
+            )
+
+
+def _replaces_none(node: nodes.Filter) -> bool:
+    """Whether a `default` is also given for none (its second argument is not false), or gives none itself."""
+    if node.args and isinstance(node.args[0], nodes.Const) and node.args[0].value is None:
+        return True
+    second = [*node.args[1:], *(keyword.value for keyword in node.kwargs if keyword.key == "boolean")]
+    return any(not isinstance(each, nodes.Const) or bool(each.value) for each in second)
+
+
 def _has_no_parts(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Const):
         return not isinstance(node.value, str)
@@ -130,6 +175,8 @@ def _check_names(tree: nodes.Template) -> None:
     """Refuse names that no context has: `evnt`, `event.pipline_id`."""
     names = list(tree.find_all(nodes.Name))
     known = (*NAMESPACE, *(name.name for name in names if name.ctx == "store"))
+    for difference in tree.find_all(nodes.Sub):
+        _check_hyphen(difference, known)
     for name in names:
         if name.name not in known:
             raise BadTemplate(f'unknown name "{name.name}"', word=name.name, words=known)
@@ -138,6 +185,14 @@ def _check_names(tree: nodes.Template) -> None:
     for item in tree.find_all(nodes.Getitem):
         if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
             _check_field(item.node, item.arg.value)
+
+
+def _check_hyphen(difference: nodes.Sub, known: tuple[str, ...]) -> None:
+    """Refuse `event.parameters.business-date`, which subtracts."""
+    match difference:
+        case nodes.Sub(left=nodes.Getattr(attr=first), right=nodes.Name(name=second)) if second not in known:
+            key = f"{first}-{second}"
+            raise BadTemplate(f'"{key}" is a subtraction here; write ["{key}"] after the name before it, without a dot')
 
 
 def _check_field(owner: nodes.Node, field: str) -> None:

@@ -20,11 +20,13 @@ _SCHEMA = Draft202012Validator(json_schema())
 _MEANING = {
     "alias", "anchor", "bad_condition", "bad_glob", "bad_glob_in_defaults", "bad_template",
     "bad_template_in_defaults", "condition_always_fails", "condition_always_false", "condition_always_true",
-    "condition_in_braces", "dag_twice", "duplicate_name", "glob_empty_range", "glob_with_a_template",
-    "own_key_in_conf", "own_key_in_conf_of_defaults", "repeated_route", "template_in_a_key_of_conf",
-    "template_in_airflow", "template_with_a_loop", "undefined_field", "undefined_in_dag_run_id", "undefined_in_note",
-    "undefined_in_when", "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults", "unknown_filter",
-    "unknown_method", "unknown_source", "unknown_source_among_known", "unknown_test",
+    "condition_in_braces", "dag_twice", "default_that_lets_none_through", "duplicate_name", "field_far_from_all",
+    "filter_far_from_all", "glob_empty_range", "glob_with_a_template", "hyphen_in_a_key",
+    "number_that_loses_its_spelling", "operators_of_other_languages", "own_key_in_conf",
+    "own_key_in_conf_of_defaults", "repeated_route", "template_in_a_key_of_conf", "template_in_airflow",
+    "template_with_a_loop", "undefined_field", "undefined_in_dag_run_id", "undefined_in_note", "undefined_in_when",
+    "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults", "unknown_filter", "unknown_method",
+    "unknown_source", "unknown_source_among_known", "unknown_test",
 }  # fmt: skip
 
 
@@ -109,7 +111,22 @@ def _forms(draw: st.DrawFn, keys: tuple[str, ...], needed: tuple[str, ...] = ())
 _EACH: dict[str, list[Any]] = {
     "pipeline": ["pl_*", "", "x" * 250, "x" * 251, [], [""], ["a", "b"], ["a", 1]],
     "on": ["succeeded", "failed", "cancelled", "skipped", "done", "", [], ["failed"], ["failed", "x"]],
-    "dag": ["d1", "a b", ".", "..", "a..b", "x" * 250, "x" * 251, "", [], ["d1", "d2"], ["d1", "a/b"]],
+    "dag": [
+        "d1",
+        "täglich",
+        "日次",
+        "a\u0308 b",
+        "a b",
+        ".",
+        "..",
+        "a..b",
+        "x" * 250,
+        "x" * 251,
+        "",
+        [],
+        ["d1", "d2"],
+        ["d1", "a/b"],
+    ],
     "airflow": ["default", ""],
     "conf": [{}, {"a": [1, None, {"b": "c"}]}, [], "a"],
     "note": ["", "x"],
