@@ -142,7 +142,10 @@ def explain(
     pipeline_id: Annotated[str | None, typer.Option("--pipeline-id", help="As if sent to the URL of it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which routes match, why the others do not, and the exact calls; sends nothing. Exit 1: none match."""
+    """Show which routes match, why the others do not, and the exact calls; sends nothing.
+
+    Exit 1: no DAG run would be started, or a route would fail on this event.
+    """
     from bridge.cli import context
     from bridge.rules import views
     from bridge.rules.planning import plan
@@ -163,7 +166,7 @@ def explain(
         print_json(views.plan(made))
     else:
         _print_plan(made)
-    if not made.triggers:
+    if not made.would_start:
         raise typer.Exit(1)
 
 
@@ -212,7 +215,11 @@ def _print_plan(made: "Plan") -> None:
         call = planned.call
         print(f"\n{planned.route.name} -> POST dagRuns of {call.dag_id} at Airflow {call.airflow!r}")
         print(f"dag_run_id: {call.dag_run_id}")
+        if call.note is not None:
+            print(f"note: {call.note}")
         print(f"conf: {json.dumps(call.conf, indent=2, ensure_ascii=False)}")
+        if planned.reason is not None:
+            print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
     if made.wants_lookup:
         say("note: the event names no pipeline; serve asks the Planasonix API for it if the source has `api`")
 

@@ -44,6 +44,12 @@ class Plan:
     triggers: tuple[Planned, ...] = ()
     wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
 
+    @property
+    def would_start(self) -> bool:
+        """Whether a DAG run would be started, and no route fails on this event."""
+        states = {planned.state for planned in self.triggers}
+        return TriggerState.PENDING in states and TriggerState.FAILED not in states
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

@@ -198,6 +198,21 @@ def test_explain_is_1_when_nothing_would_fire(place: Place, content: bytes) -> N
     assert ended.json["state"] in ("invalid", "unrouted")
 
 
+def test_explain_is_1_when_a_route_fails_on_the_event(place: Place) -> None:
+    """A template that errs is no yes: `explain` in CI is red, and says which template."""
+    ended = place.run("explain", "-", stdin=body(event="evt_cli", pipeline="pl_bad"))
+    assert ended.code == 1
+    assert "bad -> load_orders: failed (template) conf.date: " in ended.out
+
+
+def test_explain_shows_the_note(place: Place, payload: str) -> None:
+    """Everything that would be sent."""
+    text = "routes:\n  - {pipeline: pl_8f2a9c1d4e, dag: d1, note: 'of {{ event.job_id }}'}\n"
+    (place.folder / "mapping.yaml").write_text(text)
+    ended = place.run("explain", payload)
+    assert "\nnote: of job_evt_cli\n" in ended.out
+
+
 def test_explain_a_stored_delivery(place: Place, ids: tuple[str, str]) -> None:
     """As it was received."""
     ended = place.run("explain", "--delivery", ids[0], "--json")
