@@ -28,15 +28,16 @@ def erase(
 
     with context.store(context.environment()) as inbox:
         found = look(inbox, source=source, event_id=event_id)
-        say(f"1 delivery, {found.triggers} triggers and {found.attempts} attempts; {found.waiting} still to happen")
+        amount = "1 delivery" if len(found.deliveries) == 1 else f"{len(found.deliveries)} deliveries"
+        say(f"{amount}, {found.triggers} triggers and {found.attempts} attempts; {found.waiting} still to happen")
         if not yes and not _agrees():
             raise typer.Exit(1)
         erasure = Erasure(actor=context.actor(), reason=reason, is_cancelling=cancel)
-        is_clean = carry_out(inbox, found, erasure)
+        found, is_clean = carry_out(inbox, source=source, event_id=event_id, erasure=erasure)
     if as_json:
         print_json(facts(found) | {"is_clean": is_clean})
     else:
-        print_fields({"erased": found.delivery_id, "triggers": found.triggers, "attempts": found.attempts})
+        print_fields({"erased": " ".join(found.deliveries), "triggers": found.triggers, "attempts": found.attempts})
     if not is_clean:
         say("it is erased, but the store's log is still being read; run the same command again to clean the file")
         raise typer.Exit(1)

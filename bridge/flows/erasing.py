@@ -30,25 +30,31 @@ def look(inbox: Inbox, *, source: str, event_id: str) -> Found:
 
 
 def erase(
-    inbox: Inbox, found: Found, erasure: Erasure, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> bool:
-    """Erase what was found, and write it to the audit log; whether the files are clean by now.
+    inbox: Inbox,
+    *,
+    source: str,
+    event_id: str,
+    erasure: Erasure,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> tuple[Found, bool]:
+    """Erase an event, and write it to the audit log; returns what there was, and whether the files are clean by now.
 
     Raises BadFilter without a reason, or while DAG runs are still to be started. Idempotent.
     """
     if not erasure.reason.strip() or len(erasure.reason) > _LONGEST_REASON:
         raise BadFilter(f"say why, in 1 to {_LONGEST_REASON} characters: it goes to the audit log")
-    inbox.write(
+    found = inbox.write(
         erasing.erase,
-        found.delivery_id,
+        source=source,
+        event_id=event_id,
         actor=erasure.actor,
         reason=erasure.reason,
         is_cancelling=erasure.is_cancelling,
         now=clock(),
     )
-    return inbox.scrub()
+    return found, inbox.scrub()
 
 
 def facts(found: Found) -> dict[str, object]:
-    """Return what was found as plain JSON values."""
-    return asdict(found)
+    """Return what was found as plain JSON values; `delivery_id` is the delivery that was not stale, if there is one."""
+    return {"delivery_id": found.deliveries[0]} | asdict(found)

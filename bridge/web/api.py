@@ -165,5 +165,6 @@ class Api:
             return facts(found) | {"erased": False}
         if not isinstance(reason, str):
             raise BadFilter("reason must be text: it goes to the audit log")
-        is_clean = erase(self._inbox, found, Erasure(actor="api", reason=reason, is_cancelling=is_cancelling))
+        erasure = Erasure(actor="api", reason=reason, is_cancelling=is_cancelling)
+        found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
         return facts(found) | {"erased": True, "is_clean": is_clean}

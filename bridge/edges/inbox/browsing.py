@@ -3,16 +3,16 @@
 `after` is the id of the last row of the page before. All read only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
-from bridge.edges.inbox.engine.intake import dedup_key
-from bridge.edges.inbox.engine.statements import a_list, is_shared
+from bridge.edges.inbox.engine.intake import dedup_key, key_ranges
+from bridge.edges.inbox.engine.statements import is_shared
 from bridge.edges.inbox.rows import (
     DELIVERY_COLUMNS,
     TRIGGER_COLUMNS,
@@ -66,11 +66,9 @@ _INDEXED = {
 # What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
 _UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
 # No index on event ids: they are random, and intake would pay for it with every delivery. Their keys have one anyway.
-_OF_KEYS_SHARED = "dedup_key IN :keys"
-_OF_KEYS = (
-    "id IN (SELECT delivery_id FROM dedup WHERE dedup_key IN :keys UNION ALL"
-    " SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND dedup_key IN :keys)"
-)
+_IN_RANGE = "dedup_key BETWEEN :{first} AND :{last}"
+_FOLDED = "SELECT delivery_id FROM dedup WHERE "
+_UNFOLDED = "SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND "
 DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
 TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
 _TABLES = {
@@ -89,13 +87,26 @@ def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[De
 def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
     """Return the statement that asks for a page of deliveries, and its values."""
     where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
-    lists: list[Any] = []
     if wanted.event_id is not None and wanted.among:
-        where += f" AND {_OF_KEYS_SHARED if is_shared(connection) else _OF_KEYS}"
-        values["keys"] = [dedup_key(source, wanted.event_id, b"") for source in wanted.among]
-        lists = [a_list("keys", LargeBinary())]
+        clause, keys = standing_under(connection, [dedup_key(each, wanted.event_id, b"") for each in wanted.among])
+        where, values = f"{where} AND {clause}", values | keys
     page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
-    return page.bindparams(*lists), values | {"limit": limit}
+    return page, values | {"limit": limit}
+
+
+def standing_under(connection: Connection, keys: Sequence[bytes]) -> tuple[str, dict[str, Any]]:
+    """Return the condition, and its values, that a delivery is of an event that has one of these keys.
+
+    Every key that an event can stand under is looked for, that of its stale copies too. The condition alone lets a few
+    others pass: the event's id is to be compared as well.
+    """
+    ranges = [each for key in keys for each in key_ranges(key)]
+    values = {f"{end}{n}": each[at] for n, each in enumerate(ranges) for at, end in enumerate(("first", "last"))}
+    conditions = [_IN_RANGE.format(first=f"first{n}", last=f"last{n}") for n in range(len(ranges))]
+    if is_shared(connection):
+        return f"({' OR '.join(conditions)})", values
+    parts = [_FOLDED + each for each in conditions] + [f"{_UNFOLDED}({' OR '.join(conditions)})"]
+    return f"id IN ({' UNION ALL '.join(parts)})", values
 
 
 def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trigger]:

@@ -1,16 +1,20 @@
 """Statements that erase: what an event said goes, that it came and what it started stays.
 
 Body, look-up, conf, notes and details are overwritten. Ids, states, the DAG run id and the key that tells copies stay,
-so that a copy of the event is still a duplicate; and so does the audit log.
+so that a copy of the event is still a duplicate; and so does the audit log. An event goes as a whole: every delivery
+that can stand for it, its stale copies too.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from bridge.edges.inbox import browsing, deliveries
+from bridge.edges.inbox import browsing
 from bridge.edges.inbox.engine.ids import delivery_text, number
+from bridge.edges.inbox.engine.intake import dedup_key
 from bridge.edges.inbox.engine.statements import is_shared
 from bridge.edges.inbox.replays import audit
 from bridge.edges.inbox.rows import microseconds
@@ -19,6 +23,8 @@ from bridge.words.errors import BadFilter, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 
+_NAMED = text("SELECT event_id, dedup_key FROM deliveries WHERE id = :id")
+_STALE_LAST = "ORDER BY (state = 'stale'), id"
 _STATE = "SELECT state, erased_at FROM deliveries WHERE id = :id"
 _TRIGGERS = "SELECT id, state FROM triggers WHERE delivery_id = :id ORDER BY id"
 _COUNT_ATTEMPTS = text(
@@ -43,9 +49,9 @@ _WAITING = (TriggerState.PENDING, TriggerState.HELD)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the store holds of one event."""
+    """What the store holds of one event: all deliveries of it, the stale ones last."""
 
-    delivery_id: str
+    deliveries: tuple[str, ...]
     triggers: int
     attempts: int
     waiting: int  # what is still to happen: the routing, or triggers that are pending or held
@@ -54,27 +60,55 @@ class Found:
 
 
 def find(connection: Connection, *, source: str, event_id: str) -> Found:
-    """Return what is stored of an event; one without an id is named by its delivery. Raises NotThere."""
-    if event_id.startswith("dlv_"):
-        delivery = deliveries.get(connection, event_id)
-    else:
-        wanted = browsing.Filter(event_id=event_id, source=source, among=(source,))
-        delivery = next(iter(browsing.deliveries(connection, wanted=wanted, limit=1)), None)
-    found = None
-    if delivery is not None and delivery.source == source:
-        found = _look(connection, number(delivery.id, "dlv"))
-    if found is None:
+    """Return what is stored of an event, under every key that it can stand under. Raises NotThere.
+
+    An event without an id is named by one of its deliveries.
+    """
+    rows = _rows(connection, source, event_id)
+    return _look(connection, rows)
+
+
+def _rows(connection: Connection, source: str, event_id: str) -> list[int]:
+    """Return the rows of all deliveries of an event, the stale ones last. Raises NotThere."""
+    key, name = dedup_key(source, event_id, b""), event_id
+    named = _named(connection, event_id)
+    if named is not None:
+        name = named.event_id
+        key = named.dedup_key if name is None else dedup_key(source, name, b"")
+    condition, values = browsing.standing_under(connection, [bytes(key)])
+    of_event = "event_id = :event_id" if name is not None else "event_id IS NULL"
+    statement = f"SELECT id FROM deliveries WHERE source = :source AND {of_event} AND {condition} {_STALE_LAST}"  # noqa: S608
+    rows = [row[0] for row in connection.execute(text(statement), values | {"source": source, "event_id": name})]
+    if not rows:
         raise NotThere(f"no event {event_id[:128]!r} of the source {source!r}")
-    return found
+    return rows
 
 
-def _look(connection: Connection, row: int, lock: str = "") -> Found | None:
-    delivery = connection.execute(text(_STATE + lock), {"id": row}).first()
-    if delivery is None:
+def _named(connection: Connection, event_id: str) -> Row[Any] | None:
+    """Return the delivery that stands in the place of an event's id, if it is one."""
+    try:
+        return connection.execute(_NAMED, {"id": number(event_id, "dlv")}).first()
+    except NotThere:
         return None
+
+
+def _look(connection: Connection, rows: Sequence[int], lock: str = "") -> Found:
+    found = [_look_at(connection, row, lock) for row in sorted(rows)]
+    return Found(
+        deliveries=tuple(delivery_text(row) for row in rows),
+        triggers=sum(each.triggers for each in found),
+        attempts=sum(each.attempts for each in found),
+        waiting=sum(each.waiting for each in found),
+        firing=sum(each.firing for each in found),
+        is_erased=all(each.is_erased for each in found),
+    )
+
+
+def _look_at(connection: Connection, row: int, lock: str) -> Found:
+    delivery = connection.execute(text(_STATE + lock), {"id": row}).one()
     states = [state for _, state in connection.execute(text(_TRIGGERS + lock), {"id": row})]
     return Found(
-        delivery_id=delivery_text(row),
+        deliveries=(delivery_text(row),),
         triggers=len(states),
         attempts=connection.execute(_COUNT_ATTEMPTS, {"id": row}).scalar_one(),
         waiting=sum(state in _WAITING for state in states) + (delivery[0] == DeliveryState.RECEIVED),
@@ -84,9 +118,16 @@ def _look(connection: Connection, row: int, lock: str = "") -> Found | None:
 
 
 def erase(
-    connection: Connection, delivery_id: str, *, actor: str, reason: str, is_cancelling: bool, now: datetime
+    connection: Connection,
+    *,
+    source: str,
+    event_id: str,
+    actor: str,
+    reason: str,
+    is_cancelling: bool,
+    now: datetime,
 ) -> Found:
-    """Erase one delivery with what it started, and write it to the audit log; returns what there was.
+    """Erase all deliveries of one event with what they started, and write it to the audit log; returns what there was.
 
     1. lock its rows, so that nothing is routed, claimed or replayed meanwhile
     2. refuse while something is still to happen, unless that may be cancelled; a call under way is always refused
@@ -94,19 +135,18 @@ def erase(
 
     Raises BadFilter for a refusal and NotThere. Idempotent.
     """
-    row = number(delivery_id, "dlv")
-    found = _look(connection, row, " FOR UPDATE" if is_shared(connection) else "")
-    if found is None:
-        raise NotThere(f"no delivery {delivery_id}")
+    rows = _rows(connection, source, event_id)
+    found = _look(connection, rows, " FOR UPDATE" if is_shared(connection) else "")
     if found.firing:
         raise BadFilter(f"{found.firing} of its triggers are being fired at this moment; try again in a minute")
     if found.waiting and not is_cancelling:
         raise BadFilter("it still has DAG runs to start; wait until they are fired, or cancel them (--cancel)")
-    values = {"id": row, "now": microseconds(now)}
-    connection.execute(_IGNORE, values)
-    connection.execute(_CANCEL, values)
-    _overwrite(connection, row, microseconds(now))
-    audit(connection, at=now, actor=actor, action=str(Reason.ERASED), subject=delivery_id, reason=reason)
+    for row in rows:
+        values = {"id": row, "now": microseconds(now)}
+        connection.execute(_IGNORE, values)
+        connection.execute(_CANCEL, values)
+        _overwrite(connection, row, microseconds(now))
+        audit(connection, at=now, actor=actor, action=str(Reason.ERASED), subject=delivery_text(row), reason=reason)
     return found
 
 

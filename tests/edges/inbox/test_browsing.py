@@ -59,6 +59,18 @@ def test_event_is_found_by_its_key(inbox: Inbox, deliveries: list[str], store: S
             wait_for(lambda: store.one("SELECT COUNT(*) FROM dedup") == 11)
 
 
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_a_search_for_an_event_hides_none_of_its_deliveries(inbox: Inbox, store: Store, is_folded: bool) -> None:
+    """A copy that came too late is shown as well, also where nothing else came."""
+    late, fresh = stored(inbox, "evt_1", is_stale=True), stored(inbox, "evt_1")
+    alone = stored(inbox, "evt_2", is_stale=True)
+    if is_folded:
+        wait_for(store.has_folded)
+    assert found(inbox, event_id="evt_1", among=("planasonix", "gone")) == [fresh, late]
+    assert found(inbox, event_id="evt_2", among=("planasonix",)) == [alone]
+    assert found(inbox, event_id="evt_1", among=("planasonix",), state="stale") == [late]
+
+
 def test_event_is_found_without_reading_every_delivery(inbox: Inbox, deliveries: list[str]) -> None:
     """Neither database plans to look at all of them."""
     wanted = Filter(event_id="evt_4", among=("first", "second"))

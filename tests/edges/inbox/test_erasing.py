@@ -22,7 +22,13 @@ def find(inbox: Inbox, event_id: str = "evt_1", source: str = "planasonix") -> e
 def erase(inbox: Inbox, delivery_id: str, *, is_cancelling: bool = False) -> erasing.Found:
     """Erase as the command line does."""
     return inbox.write(
-        erasing.erase, delivery_id, actor="test", reason="asked to", is_cancelling=is_cancelling, now=NOW + LATER
+        erasing.erase,
+        source="planasonix",
+        event_id=delivery_id,
+        actor="test",
+        reason="asked to",
+        is_cancelling=is_cancelling,
+        now=NOW + LATER,
     )
 
 
@@ -42,7 +48,7 @@ def test_what_it_said_goes_and_that_it_came_stays(inbox: Inbox, store: Store) ->
     """No column holds a value any more; ids, states and the DAG run id do; the audit log says who and why."""
     delivery_id, trigger_id = fired(inbox)
     run_id = store.one("SELECT dag_run_id FROM triggers")
-    assert find(inbox) == erasing.Found(delivery_id, triggers=1, attempts=1, waiting=0, firing=0, is_erased=False)
+    assert find(inbox) == erasing.Found((delivery_id,), triggers=1, attempts=1, waiting=0, firing=0, is_erased=False)
     erase(inbox, delivery_id)
     rows = [row for table in ("deliveries", "triggers", "attempts") for row in store.rows(f"SELECT * FROM {table}")]  # noqa: S608
     assert [row for row in rows if CANARY in repr([bytes(v) if isinstance(v, memoryview) else v for v in row])] == []
@@ -124,11 +130,46 @@ def test_an_event_is_found_by_its_id_and_source(inbox: Inbox, store: Store, is_f
     nameless = stored(inbox, None, body=b"{}")
     if is_folded:
         wait_for(store.has_folded)
-    assert (find(inbox).delivery_id, find(inbox, source="other").delivery_id) == (mine, other)
-    assert find(inbox, nameless).delivery_id == nameless
+    assert (find(inbox).deliveries, find(inbox, source="other").deliveries) == ((mine,), (other,))
+    assert find(inbox, nameless).deliveries == (nameless,)
+    assert find(inbox, mine).deliveries == (mine,)
     for event_id, source in (("evt_2", "planasonix"), ("evt_1", "none"), (nameless, "other")):
         with pytest.raises(NotThere):
             find(inbox, event_id, source)
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+@pytest.mark.parametrize("event_id", ["evt_1", None])
+def test_an_event_goes_with_its_stale_copies(inbox: Inbox, store: Store, event_id: str | None, is_folded: bool) -> None:
+    """Whichever came first, and whichever of its deliveries names it; events beside it stay."""
+    body = f'{{"x":"{CANARY}"}}'.encode()
+    stale = stored(inbox, event_id, body=body, is_stale=True)
+    fresh = stored(inbox, event_id, body=body)
+    beside = stored(inbox, "evt_2", body=body + b" ", is_stale=True)
+    if is_folded:
+        wait_for(store.has_folded)
+    for name in (event_id or stale, fresh, stale):
+        assert find(inbox, name).deliveries == (fresh, stale)
+    erase(inbox, stale, is_cancelling=True)
+    bodies = {id_: (inbox.read(deliveries.get, id_) or pytest.fail("gone")).body for id_ in (fresh, stale, beside)}
+    assert bodies == {fresh: b"", stale: b"", beside: body + b" "}
+    assert store.rows("SELECT subject FROM audit ORDER BY id") == [(fresh,), (stale,)]
+
+
+def test_an_event_that_was_only_ever_stale_is_erased(inbox: Inbox) -> None:
+    """It is found by its id, though nothing fresh of it is stored."""
+    stale = stored(inbox, "evt_1", body=CANARY.encode(), is_stale=True)
+    assert find(inbox).deliveries == (stale,)
+    erase(inbox, "evt_1")
+    found = inbox.read(deliveries.get, stale)
+    assert found is not None
+    assert (found.body, found.state) == (b"", DeliveryState.STALE)
+
+
+def test_an_event_whose_id_looks_like_a_delivery_is_an_event(inbox: Inbox) -> None:
+    """A sender may spell its ids as it likes."""
+    for event_id in ("dlv_", "dlv_0000000000000001", "dlv_orders"):
+        assert find(inbox, event_id=stored(inbox, event_id) and event_id).deliveries
 
 
 def test_the_files_hold_nothing_of_it(path: Path) -> None:

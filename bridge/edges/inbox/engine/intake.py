@@ -38,6 +38,7 @@ class Row(NamedTuple):
     body: bytes
 
 
+_EVENT_BYTES = 8
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
 MOST_IN_MEMORY = 65_536  # keys, about 12 MB; beyond them, folding no longer waits for a quiet moment
 COLUMNS = (
@@ -82,6 +83,16 @@ def stale_key(key: bytes) -> bytes:
     sender's fresh one count as a duplicate.
     """
     return bytes(byte ^ 0xFF for byte in key)
+
+
+def key_ranges(key: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the ranges of keys that an event can stand under, whatever its dedup key was: first and last of each.
+
+    The rule that search and erase rely on: all keys of one event begin with the same eight bytes, and those of its
+    stale copies with the same eight, swapped. Whatever else makes a key its own goes into the other eight.
+    """
+    begins = (key[:_EVENT_BYTES], stale_key(key)[:_EVENT_BYTES])
+    return tuple((begin.ljust(16, b"\x00"), begin.ljust(16, b"\xff")) for begin in begins)
 
 
 def is_stale(row: Row) -> bool:
