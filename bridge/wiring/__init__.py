@@ -170,7 +170,7 @@ class Service:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
-        if self._router.is_looking_up or any(lane.under_way for lane in self._dispatcher.lanes.values()):
+        if self._router.is_looking_up or any(lane.is_busy for lane in self._dispatcher.lanes.values()):
             # A call outlived its limit, and the interpreter would wait for it. Everything is stored by now.
             sys.stderr.flush()
             os._exit(0)

@@ -70,6 +70,7 @@ class Dispatcher:
         self._ended = threading.Event()  # a call was settled
         self._renewed_at = now
         self._swept_at = 0.0
+        self._away: InboxUnavailable | None = None  # what the store said in this step
         self.loop = Loop(
             "firing",
             self.step,
@@ -95,7 +96,7 @@ class Dispatcher:
                 self._renew()
             self._ended.clear()
             self._ended.wait(min(0.2, max(0.0, deadline - time.monotonic())))
-        self._pool.shutdown(wait=not self._under_way(), cancel_futures=True)
+        self._pool.shutdown(wait=not any(lane.is_busy for lane in self.lanes.values()), cancel_futures=True)
         # Looked at afterwards: what a step that was left behind claims from now on, it gives back itself.
         if left := self._under_way():
             _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in left])
@@ -109,16 +110,20 @@ class Dispatcher:
     def step(self) -> float:
         """Do one round; returns how long there is nothing to do unless woken. Raises InboxUnavailable."""
         self._renew()
+        self._away = None
         pauses = [self._guarded(lane) for lane in self.lanes.values()]
+        if self._away is not None:
+            raise self._away
         return 0.0 if self._sweep() else min(pauses, default=_POLL_SECONDS)
 
     def _guarded(self, lane: Lane) -> float:
-        """Dispatch one lane; whatever fails there stops no other lane, and is said once. Raises InboxUnavailable."""
+        """Dispatch one lane; whatever fails there stops no other lane, and is said once."""
         self.loop.beat()
         try:
             pause = self._dispatch(lane)
-        except InboxUnavailable:
-            raise  # the store is away, for every lane
+        except InboxUnavailable as error:
+            self._away = error  # perhaps for this lane's statement alone: the others are asked all the same
+            return _POLL_SECONDS
         except Exception:  # noqa: BLE001 - the guard of one lane
             self._metrics.failures.labels("firing").inc()
             if not lane.is_failing:
@@ -164,11 +169,10 @@ class Dispatcher:
             offer = lane.offer(now)
         if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
-        claims = self._claim(lane, offer.limit, offer.full | offer.after_others)
-        if offer.after_others and len(claims) < offer.limit:
-            claims += self._claim(lane, offer.limit - len(claims), offer.full)
-        self._begin(lane, claims, now)
-        return 0.0 if len(claims) == offer.limit else _POLL_SECONDS
+        claimed = self._begin(lane, self._claim(lane, offer.limit, offer.full | offer.after_others))
+        if offer.after_others and claimed < offer.limit:
+            claimed += self._begin(lane, self._claim(lane, offer.limit - claimed, offer.full))
+        return 0.0 if claimed == offer.limit else _POLL_SECONDS
 
     def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:
         now = self._clock()
@@ -177,13 +181,16 @@ class Dispatcher:
             triggers.claim, airflow=lane.name, now=now, until=now + self._lease, token=token, limit=limit, full=full
         )
 
-    def _begin(self, lane: Lane, claims: list[Claimed], now: float) -> None:
-        """Start calls; what cannot be started is given back, so that no claim is renewed that nobody works on."""
+    def _begin(self, lane: Lane, claims: list[Claimed]) -> int:
+        """Start calls, and return how many claims there were.
+
+        What cannot be started is given back, so that no claim is renewed that nobody works on.
+        """
         waiting: list[Claimed] = []
         unused = claims
         if not self.loop.is_ending:
             with self._lock:
-                waiting, unused = lane.begin(claims, now)
+                waiting, unused = lane.begin(claims, time.monotonic())
         try:
             while waiting:
                 self._pool.submit(self._fire, lane, waiting[0])
@@ -194,6 +201,7 @@ class Dispatcher:
                     lane.end(claimed)
             if waiting or unused:
                 self._inbox.write(triggers.give_back, waiting + unused)
+        return len(claims)
 
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""

@@ -41,6 +41,11 @@ class Lane:
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
         self._places = Places(target.concurrency)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is at work here."""
+        return self.is_probing or bool(self.under_way)
+
     def room(self, now: float) -> int:
         """Return how many more calls may begin now."""
         free = self._concurrency - len(self._calling)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bridge.edges.inbox import Inbox, browsing, triggers
-from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, settle_routing
+from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, renew, settle_routing
 from bridge.words.errors import InboxUnavailable
-from bridge.words.model import Claimed, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import (
     LATER,
@@ -279,6 +279,39 @@ def test_what_is_given_back_is_as_before(inbox: Inbox) -> None:
     inbox.write(triggers.give_back, claim(inbox, now=NOW + LATER))
     found = trigger(inbox, id_)
     assert (found.state, found.attempts, found.due_at) == (TriggerState.PENDING, 0, NOW)
+
+
+def test_what_is_given_back_keeps_its_reason(inbox: Inbox) -> None:
+    """A person goes on seeing what it waited for, and what it has used of its limits stays used."""
+    id_ = add(inbox, stored(inbox))
+    used = Spent(7.5, {Reason.AIRFLOW_ERROR: 2})
+    before = settlement(TriggerState.PENDING, reason=Reason.AIRFLOW_ERROR, detail="500: x", spent=used)
+    inbox.write(triggers.settle, _one_claim(inbox), before, attempt())
+    inbox.write(triggers.give_back, claim(inbox))
+    found = trigger(inbox, id_)
+    assert (found.reason, found.detail, found.attempts) == (Reason.AIRFLOW_ERROR, "500: x", 1)
+    assert (found.spent.seconds, found.spent.causes) == (7.5, {"airflow_error": 2})
+
+
+def test_only_what_waits_for_routing_is_postponed(inbox: Inbox, store: Store) -> None:
+    """A delivery that another replica routed meanwhile keeps its state, reason and due time."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    before = store.rows("SELECT state, reason, due_at, lookups FROM deliveries")
+    inbox.write(postpone, [Postponed(delivery_id, NOW + LATER, Reason.LOOKUP_FAILED, "why", is_lookup=True)])
+    assert store.rows("SELECT state, reason, due_at, lookups FROM deliveries") == before
+
+
+def test_only_a_lookup_under_way_is_renewed(inbox: Inbox, store: Store) -> None:
+    """One that has failed meanwhile waits for its own time, and what is routed is left alone."""
+    failed, routed, asked = (stored(inbox, f"evt_{number}") for number in range(3))
+    inbox.write(postpone, [Postponed(failed, NOW + LATER, Reason.LOOKUP_FAILED, None, is_lookup=True)])
+    inbox.write(postpone, [Postponed(asked, NOW + LATER, None, None, is_lookup=True)])
+    add(inbox, routed)
+    before = dict(store.rows("SELECT event_id, due_at FROM deliveries"))
+    inbox.write(renew, [failed, routed, asked], until=NOW + timedelta(hours=1))
+    after = dict(store.rows("SELECT event_id, due_at FROM deliveries"))
+    assert {event for event, due_at in after.items() if due_at != before[event]} == {"evt_2"}
 
 
 def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
