@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from bridge.chores.retention import Retention
-from bridge.edges.inbox import Inbox
+from bridge.edges.inbox import Inbox, orders
 from bridge.edges.metrics import Metrics
+from bridge.words.orders import Action
 from tests.support.store import Store, accept, stored, wait_for
 
 
@@ -33,6 +34,20 @@ def test_everything_old_goes_whatever_the_batch(inbox: Inbox, store: Store, metr
     round_of(retention_of(inbox, metrics))
     assert store.one("SELECT COUNT(*) FROM deliveries") == 0
     assert "bridge_pruned_total 450.0" in metrics.exposition().decode()
+
+
+def test_old_orders_go_too(inbox: Inbox, store: Store, metrics: Metrics) -> None:
+    """With the keys under which they could be sent again; what is still to be done stays."""
+    ids, now = [stored(inbox)], datetime.now(UTC)
+    for key in ("running", "stopped"):
+        new = orders.NewOrder(Action.REPLAY, "test", "asked", None, key)
+        order = inbox.write(orders.place, new, id_=inbox.new_order_id(), ids=ids, now=now)
+    inbox.write(orders.stop, order.id, actor="test", reason=None, now=now)
+    fold(store)
+    round_of(retention_of(inbox, metrics, days_from_now=29))
+    assert store.one("SELECT COUNT(*) FROM orders") == 2
+    round_of(retention_of(inbox, metrics))
+    assert store.rows("SELECT idempotency_key FROM orders") == [("running",)]
 
 
 def test_nothing_young_goes(inbox: Inbox, store: Store, metrics: Metrics) -> None:
