@@ -8,6 +8,7 @@ import typer
 
 from bridge.cli.output import AsJson, print_fields, print_json, print_table
 from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.runs import RunState
 
 Since = Annotated[str | None, typer.Option(help="From this instant on: 2025-03-27T14:00:00Z, or 90m, 24h, 7d ago.")]
 Until = Annotated[str | None, typer.Option(help="Before this instant.")]
@@ -75,6 +76,7 @@ def deliveries(
 def triggers(
     trigger_id: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
     state: Annotated[TriggerState | None, typer.Option(help="Only in this state.")] = None,
+    run_state: Annotated[RunState | None, typer.Option(help="Only those whose DAG run is in this state.")] = None,
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
     since: Since = None,
@@ -97,9 +99,15 @@ def triggers(
             tries = inbox.read(browsing.attempts, trigger_id)
             _one(views.trigger(item, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
-        wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, since=moment(since), until=moment(until))
+        wanted = browsing.Filter(
+            state=state, run_state=run_state, route=route, dag_id=dag_id, since=moment(since), until=moment(until)
+        )
         found = [views.trigger(item) for item in inbox.read(browsing.triggers, wanted=wanted, limit=limit)]
-    _many(found, ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "reason", "attempts"), as_json)
+    _many(
+        found,
+        ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts"),
+        as_json,
+    )
 
 
 def _one(value: dict[str, object], name: str, parts: Sequence[dict[str, object]], as_json: bool) -> None:

@@ -11,6 +11,7 @@ from bridge.rules.planning import Plan, Planned
 from bridge.words.model import Attempt, Call, Delivery, Trigger
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
+from bridge.words.runs import Run
 
 Json = dict[str, Any]
 
@@ -66,11 +67,21 @@ def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
         "created_at": instant(value.created_at),
         "due_at": instant(value.due_at),
         "settled_at": instant(value.settled_at),
+        **run(value.run),
     }
     if not is_whole:
         return short
     conf = None if value.locked else value.call.conf
     return short | {"conf": conf, "note": value.call.note, "locked": value.locked, "limits": asdict(value.call.limits)}
+
+
+def run(value: Run | None) -> Json:
+    """Return what became of a trigger's DAG run; without one nobody follows it, or there is none yet."""
+    return {
+        "run_state": None if value is None else str(value.state),
+        "run_started_at": None if value is None else instant(value.started_at),
+        "run_ended_at": None if value is None else instant(value.ended_at),
+    }
 
 
 def attempt(value: Attempt) -> Json:
@@ -112,6 +123,7 @@ def route(value: Route) -> Json:
         "matches": {test.key: list(test.wanted) for test in value.tests},
         "has_condition": value.condition is not None,
         "limits": asdict(value.limits),
+        "follow": value.follow,
     }
 
 

@@ -11,7 +11,6 @@ The Airflow client costs about a second to import, so that happens after ready, 
 """
 
 import asyncio
-import gc
 import os
 import sys
 import threading
@@ -47,11 +46,9 @@ from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
 from bridge.web.server import Server, address, listen, server
-from bridge.wiring.preparing import bounds, check_admin, metrics_of, on_signals, warn_of_keys
+from bridge.wiring import preparing
 
 _log = structlog.get_logger("bridge")
-# Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
-_GC_THRESHOLDS = (50_000, 20, 50)
 _FETCH_SECONDS = 3.0  # a key set that came before `ready` spares the sender a 503; one that is late holds up nothing
 
 
@@ -75,15 +72,15 @@ class Service:
         self._admin_token = environment.admin_token
         self._read = read
         self._setting_files = setting_files
-        check_admin(environment)
+        preparing.check_admin(environment)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
         before, after = inboxes.prepare(environment.database_url, password=environment.database_password)
         if before != after:
             _log.info("migrated", before=before, after=after)
-        warn_of_keys(config)
-        self._metrics = metrics_of(config)
+        preparing.warn_of_keys(config)
+        self._metrics = preparing.metrics_of(config)
         self._beats: list[Beat] = []
         self._inbox = Inbox(
             environment.database_url,
@@ -154,6 +151,7 @@ class Service:
             self._dispatcher.loop,
             self._router.loop,
             self._orders.loop,
+            preparing.following_of(environment, inbox, self._airflows, metrics).loop,
             *self._key_sets.loops,
             self._mapping.loop,
             self._secret_files.loop,
@@ -177,7 +175,7 @@ class Service:
 
     async def _serve(self) -> None:
         stopping = asyncio.Event()
-        on_signals(stopping)
+        preparing.on_signals(stopping)
         public, admin = self._servers()
         recovered = await asyncio.to_thread(self._inbox.recover)
         if recovered:
@@ -197,9 +195,7 @@ class Service:
         await self._stop(public, admin, tasks)
 
     def _begin(self) -> None:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        preparing.sweep_rarely()
         self._readiness.begin()
         _log.info(
             "ready",
@@ -265,7 +261,7 @@ class Service:
         steering = OrdersApi(inbox=self._inbox, working=self._orders)
         admin = admin_app(api, steering, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
-        limits = bounds(environment)
+        limits = preparing.bounds(environment)
         return (
             server(public, name="public", bounds=limits, metrics=self._metrics, take=public.take),
             server(admin, name="admin", bounds=limits, metrics=self._metrics),

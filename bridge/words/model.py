@@ -1,6 +1,6 @@
 """The words of the bridge as frozen facts: delivery, event, trigger, attempt.
 
-Floor 0: imports nothing of the bridge but the reasons. Instants are aware UTC datetimes, durations are
+Floor 0: imports nothing of the bridge but reasons and runs. Instants are aware UTC datetimes, durations are
 seconds, ids are text (`dlv_...`, `trg_...`).
 """
 
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from bridge.words.reasons import Reason
+from bridge.words.runs import Run
 
 
 class Status(StrEnum):
@@ -148,6 +149,7 @@ class Call:
     conf: Mapping[str, Any]
     note: str | None
     limits: Limits
+    follow: bool = True  # watch the DAG run to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class Trigger:
     settled_at: datetime | None
     locked: str | None = None  # why conf and note could not be decrypted; they are empty then
     spent: Spent = Spent()
+    run: Run | None = None  # of a fired trigger whose DAG run is followed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
 """What one try of firing ended in: the contract between `airflow` and `firing`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from bridge.words.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Airflow created the DAG run. `is_paused`: its DAG is paused, so the run waits in Airflow."""
+    """Airflow created the DAG run. `is_paused`: its DAG is paused, so the run waits in Airflow.
+
+    `run_after`: when it was made, by Airflow's clock.
+    """
 
     is_paused: bool = False
     http_status: int = 200
+    run_after: datetime | None = field(default=None, compare=False)  # beside the point of what happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class AlreadyThere:
 
     reason: Reason = Reason.ALREADY_THERE
     http_status: int = 409
+    run_after: datetime | None = field(default=None, compare=False)  # beside the point of what happened
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from tests.bench.load import PATH
 
-_GC_THRESHOLDS = (50_000, 20, 50)  # bridge.wiring
+_GC_THRESHOLDS = (50_000, 20, 50)  # bridge.wiring.preparing
 _ANSWER = {"delivery_id": "dlv_0000000000000000", "status": "accepted"}
 
 

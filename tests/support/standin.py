@@ -5,10 +5,10 @@
         ...                                        # give the code under test airflow.url
         assert [run["dag_run_id"] for run in airflow.runs("load_orders")] == [...]
 
-What it knows: sign-in, version, health, DAGs, making a run and refusing one, reading one back. What it does not: roles,
-parsing, execution; those are tested with the real Airflow. airflow_server/test_contract.py holds the two side by
-side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run, `airflow.front`
-before every request with its method and path. They may wait, raise `Broken`, or return another answer.
+What it knows: sign-in, version, health, DAGs, making a run and refusing one, reading one back, listing them. What it
+does not: roles, parsing, execution; those are tested with the real Airflow. airflow_server/test_contract.py holds the
+two side by side. Trouble is asked for: `airflow.before` and `airflow.after` are called around every POST of a run,
+`airflow.front` before every request with its method and path. They may wait, raise `Broken`, or return another answer.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,7 @@ _RUN_KEYS = (
 )
 _BODY_KEYS = {"dag_run_id", "logical_date", "conf", "note", "run_after", "data_interval_start", "data_interval_end"}
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
+_ALL_RUNS = ("~", ["list"])
 Answer = tuple[int, Any]
 
 
@@ -51,6 +53,9 @@ class Standin:
         self.front: Callable[[str, str], Answer | None] = lambda _method, _path: None
         self.before: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.after: Callable[[dict[str, Any]], Answer | None] = _nothing
+        self.before_read: Callable[[dict[str, Any]], Answer | None] = _nothing
+        self.before_list: Callable[[dict[str, Any]], Answer | None] = _nothing
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -72,6 +77,37 @@ class Standin:
         """Return how often a run was asked for."""
         return sum(asked.startswith("POST") and asked.endswith("/dagRuns") for asked in self.asked)
 
+    def lists(self) -> int:
+        """Return how often a list of runs was asked for."""
+        return sum(asked.endswith("/dagRuns/list") for asked in self.asked)
+
+    def move_run(self, state: str, dag_run_id: str, dag_id: str = "load_orders") -> None:
+        """Let a run go on to a state, as the scheduler does."""
+        with self._lock:
+            run, now = self._runs[dag_id][dag_run_id], self.now().isoformat()
+            run["state"], run["start_date"] = state, run["start_date"] or now
+            run["end_date"] = now if state in ("success", "failed") else None
+
+    def delete_run(self, dag_run_id: str, dag_id: str = "load_orders") -> None:
+        """Remove a run, as a person or `airflow db clean` does."""
+        with self._lock:
+            del self._runs[dag_id][dag_run_id]
+
+    def _listed(self, body: dict[str, Any]) -> Answer:
+        """Return the page of runs that a batch request asks for, in the order in which they were made."""
+        if (answer := self.before_list(body)) is not None:
+            return answer
+        since, until = (datetime.fromisoformat(body[f"run_after_{end}"]) for end in ("gte", "lte"))
+        with self._lock:
+            found = [
+                run
+                for dag_id, runs in self._runs.items()
+                if dag_id in body["dag_ids"]
+                for run in runs.values()
+                if since <= datetime.fromisoformat(run["run_after"]) <= until
+            ]
+        return 200, {"dag_runs": found[: body["page_limit"]], "total_entries": len(found)}
+
     def make_run(self, dag_id: str, body: dict[str, Any]) -> Answer:
         """Make a DAG run, or say why not."""
         with self._lock:
@@ -82,6 +118,7 @@ class Standin:
                 return 409, {"detail": {"reason": "Unique constraint violation", "statement": "hidden"}}
             run = {**dict.fromkeys(_RUN_KEYS), **body, "dag_id": dag_id, "state": "queued", "run_type": "manual"}
             run |= {"triggered_by": "rest_api", "dag_versions": [], "dag_display_name": dag_id}
+            run |= {"run_after": run["run_after"] or self.now().isoformat()}
             runs[body["dag_run_id"]] = run
             return 200, run
 
@@ -106,15 +143,10 @@ class Standin:
                 found = (200, {"dags": [], "total_entries": 0})
             case "GET", ["api", "v2", "dags", dag_id, *rest] if not rest or rest == ["details"]:
                 found = self._dag(dag_id)
-            case "POST", ["api", "v2", "dags", dag_id, "dagRuns"]:
-                found = self.before(body) or self._made(dag_id, body)
+            case "POST", ["api", "v2", "dags", dag_id, "dagRuns", *rest] if not rest or (dag_id, rest) == _ALL_RUNS:
+                found = self._listed(body) if rest else self.before(body) or self._made(dag_id, body)
             case "GET", ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
-                run = self._runs.get(dag_id, {}).get(run_id)
-                found = (
-                    (200, run)
-                    if run
-                    else (404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"})
-                )
+                found = self.before_read({"dag_run_id": run_id}) or self._read(dag_id, run_id)
             case _:
                 found = (404, {"detail": "Not Found"})
         return found
@@ -127,6 +159,11 @@ class Standin:
     def _made(self, dag_id: str, body: dict[str, Any]) -> Answer:
         made = _refusal(body, self.dags.get(dag_id)) or self.make_run(dag_id, body)
         return self.after(body) or made
+
+    def _read(self, dag_id: str, run_id: str) -> Answer:
+        if (run := self._runs.get(dag_id, {}).get(run_id)) is not None:
+            return 200, run
+        return 404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"}
 
     def _dag(self, dag_id: str) -> Answer:
         if dag_id not in self.dags:

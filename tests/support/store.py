@@ -153,6 +153,7 @@ def new_trigger(inbox: Inbox, delivery_id: str, **more: Any) -> NewTrigger:
         "conf": {"planasonix": {"trigger_id": id_}},
         "note": None,
         "limits": Limits(),
+        "follow": True,
     }
     call = Call(**usual | {name: more.pop(name) for name in usual if name in more})
     return NewTrigger(id=id_, delivery_id=more.pop("delivery_id", delivery_id), call=call, **more)

@@ -12,17 +12,19 @@ The Airflow client takes about a second and 26 MB to import, so that happens at 
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bridge.edges.airflow import answers, runs
+from bridge.edges.airflow import answers, listing, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.errors import BridgeError
 from bridge.words.model import DagFacts, Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
+from bridge.words.runs import RunPage, RunSeen
 from bridge.words.targets import AirflowTarget
 
 if TYPE_CHECKING:
@@ -92,6 +94,45 @@ class Airflow:
             problem = answers.after_failure(answer) if isinstance(answer, Failure) else answer
         raise BridgeError(f"Airflow {self._target.name!r}: {problem.detail or problem.reason.why}")
 
+    def list_runs(
+        self, dag_ids: Collection[str], since: datetime, until: datetime, *, limit: int
+    ) -> RunPage | answers.TargetProblem:
+        """Return the runs of these DAGs made in a stretch of time, by one request."""
+        session = self._session()
+        version = session.version()
+        if not isinstance(version, str):
+            return version
+        body = listing.question(version, dag_ids=dag_ids, since=since, until=until, limit=limit)
+        answer = session.call("POST", *listing.LIST, body=body)
+        if not isinstance(answer, Answer):
+            return answers.after_failure(answer) if isinstance(answer, Failure) else answer
+        if answer.is_cut and answer.status == 200:
+            return RunPage((), is_whole=False, is_cut=True)
+        problem = answers.after_question(answer)
+        page = None if problem else listing.page(answer, limit=limit)
+        return (
+            page
+            or problem
+            or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, f"{answers.message(answer)}, which lists no DAG runs")
+        )
+
+    def look_at_run(self, dag_id: str, dag_run_id: str) -> RunSeen | answers.TargetProblem | None:
+        """Return one run, None if Airflow says that there is none, or what keeps it from telling."""
+        answer = self._session().call("GET", "dags", dag_id, "dagRuns", dag_run_id)
+        if not isinstance(answer, Answer):
+            return answers.after_failure(answer) if isinstance(answer, Failure) else answer
+        if listing.is_gone(answer):
+            return None
+        problem = None if answer.is_cut else answers.after_question(answer)
+        run = None if problem else listing.seen(answer.object())
+        return (
+            run
+            or problem
+            or Misconfigured(
+                Reason.AIRFLOW_MISCONFIGURED, f"{answers.message(answer)}, which is no DAG run", is_whole_target=False
+            )
+        )
+
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
@@ -124,8 +165,8 @@ class Airflow:
 
     def _resolve(self, trigger: Trigger, verdict: Outcome | Conflict | Doubt | Ailing) -> Outcome:
         match verdict:
-            case Started(http_status=status):
-                return Started(self._is_paused(trigger.call.dag_id), status)
+            case Started():
+                return replace(verdict, is_paused=self._is_paused(trigger.call.dag_id))
             case Conflict():
                 return self._resolve_conflict(trigger, verdict)
             case Doubt():
@@ -149,7 +190,7 @@ class Airflow:
         found = self._read_back(trigger)
         if isinstance(found, dict):
             outcome = runs.judge_existing(found, trigger)
-            return AlreadyThere(outcome.reason, 200) if isinstance(outcome, AlreadyThere) else outcome
+            return replace(outcome, http_status=200) if isinstance(outcome, AlreadyThere) else outcome
         if found is None:
             lost = Later(
                 Reason.ANSWER_LOST,

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.edges.airflow.wire import Answer, Failure, Kind, shown
+from bridge.edges.airflow.wire import Answer, Failure, Kind, made_at, shown
 from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
@@ -125,7 +125,7 @@ def message(answer: Answer) -> str:
 
 def _success(answer: Answer, dag_run_id: str) -> Outcome | Doubt:
     if answer.object().get("dag_run_id") == dag_run_id:
-        return Started(http_status=answer.status)
+        return Started(http_status=answer.status, run_after=made_at(answer.object()))
     if answer.is_json and answer.json() is None:
         return Doubt(f"{answer.status}, but its JSON cannot be read", answer.status)
     if not answer.body and answer.status != 204:

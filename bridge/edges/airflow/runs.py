@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.edges.airflow.wire import shown
+from bridge.edges.airflow.wire import made_at, shown
 from bridge.words.model import DagFacts, Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
 from bridge.words.reasons import Reason
@@ -62,10 +62,10 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
     if not isinstance(theirs, Mapping):
         return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
     if theirs.get("trigger_id") == trigger.id:
-        return AlreadyThere(Reason.ALREADY_THERE)
+        return AlreadyThere(Reason.ALREADY_THERE, run_after=made_at(run))
     ours = trigger.call.conf.get("planasonix")
     if isinstance(ours, Mapping) and _completion(ours) is not None and _completion(ours) == _completion(theirs):
-        return AlreadyThere(Reason.SAME_COMPLETION)
+        return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
     return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
 

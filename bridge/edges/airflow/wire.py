@@ -1,7 +1,9 @@
 """What an HTTP call brought, as small values: an answer, or why there is none. No I/O; the package builds on it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +56,22 @@ class Answer:
         """Return the body's JSON object; empty if it is anything else."""
         value = self.json()
         return value if isinstance(value, dict) else {}
+
+
+def instant(value: Any) -> datetime | None:
+    """Read an instant of Airflow as UTC; None for anything else."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def made_at(run: Mapping[str, Any]) -> datetime | None:
+    """Return when a DAG run was made, by Airflow's clock; Airflow 2 has its logical date, which is the same here."""
+    values = (run.get(name) for name in ("run_after", "logical_date", "execution_date"))
+    return next((at for value in values if (at := instant(value)) is not None), None)
 
 
 def shown(text: str) -> str:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bridge.edges.inbox import deliveries, triggers, vault
+from bridge.edges.inbox import deliveries, duties, triggers, vault
 from bridge.edges.inbox.callers import check_wanted
 from bridge.edges.inbox.engine import engines, ids, intake
 from bridge.edges.inbox.engine.causes import cause
@@ -228,6 +228,7 @@ def _newest(connection: Connection) -> int:
 
 
 def _take_over(connection: Connection) -> int:
+    duties.free_all(connection)
     return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
 
 

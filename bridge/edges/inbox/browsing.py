@@ -26,6 +26,7 @@ from bridge.edges.inbox.vault import ring_of
 from bridge.words.errors import BadFilter
 from bridge.words.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
 from bridge.words.reasons import Reason
+from bridge.words.runs import OPEN, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None
+    run_state: str | None = None
     among: tuple[str, ...] = ()
 
 
@@ -57,12 +59,14 @@ _CONDITIONS = {
     "since": "{id} >= :since",
     "until": "{id} < :until",
     "after": "{id} < :after",
+    "run_state": "run_state = :run_state AND state = 'fired'",
 }
 # The conditions of the partial indexes, word for word: SQLite takes one for nothing less, and not for a parameter.
 _INDEXED = {
     "dlv": ("state = 'received'", "state IN ('unrouted','ignored','invalid','stale')"),
     "trg": ("state = 'firing'", "state IN ('held','failed','cancelled')", "state IN ('pending','held')"),
 }
+_RUNS = ("run_state IN ('failed','deleted','unknown')", "run_due_at IS NOT NULL AND run_state IN ('queued','running')")
 # What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
 _UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
 # No index on event ids: they are random, and intake would pay for it with every delivery. Their keys have one anyway.
@@ -70,7 +74,7 @@ _IN_RANGE = "dedup_key BETWEEN :{first} AND :{last}"
 _FOLDED = "SELECT delivery_id FROM dedup WHERE "
 _UNFOLDED = "SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND "
 DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
-TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after"})
+TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after", "run_state"})
 _TABLES = {
     "deliveries": (DELIVERY_FILTERS, "dlv", delivery_text),
     "triggers": (TRIGGER_FILTERS, "trg", trigger_text),
@@ -234,17 +238,20 @@ def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, d
     what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
     if wanted.state is not None and wanted.state not in set(states):
         raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
+    if wanted.run_state is not None and wanted.run_state not in set(RunState):
+        raise BadFilter(f"no such state of DAG runs: {wanted.run_state}; there is {', '.join(RunState)}")
     if surplus := given.keys() - allowed:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     values = {name: _value(name, value, prefix) for name, value in given.items()}
     clauses = [_CONDITIONS[name].format(id=_id(wanted)) for name in values]
     if wanted.state is not None:
         clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
+    clauses += [indexed for indexed in _RUNS if f"'{wanted.run_state}'" in indexed]
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 
 
 def _id(wanted: Filter) -> str:
-    return "+id" if wanted.state in _UNORDERED else "id"
+    return "+id" if wanted.state in _UNORDERED or wanted.run_state in OPEN else "id"
 
 
 def _value(name: str, value: Any, prefix: str) -> Any:

@@ -17,6 +17,7 @@ from bridge.edges.inbox.engine.statements import a_list
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.triggers import NEVER
 from bridge.rules.ceiling import HOUR_SECONDS
+from bridge.rules.following import LONGEST_PAUSE_SECONDS
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.words.reasons import Reason
 
@@ -28,6 +29,10 @@ _MOVES = (
         " WHERE state IN ('pending','held') AND due_at > :now AND due_at < :never"
     ).bindparams(never=microseconds(NEVER)),
     text("UPDATE triggers SET lease_until = lease_until - :by WHERE state = 'firing' AND lease_until > :now"),
+    text(
+        "UPDATE triggers SET run_due_at = run_due_at - :by"
+        " WHERE state = 'fired' AND run_due_at IS NOT NULL AND run_due_at > :now"
+    ),
 )
 # `reason` as text: NULL is no member of any list, nor of its opposite.
 _PULLED_IN = tuple(
@@ -38,6 +43,9 @@ _PULLED_IN = tuple(
         "UPDATE triggers SET due_at = :now WHERE state IN ('pending','held') AND due_at > :latest AND due_at < :never"
         " AND COALESCE(reason, '') IN :reasons",
     )
+)
+_LOOKS = text(
+    "UPDATE triggers SET run_due_at = :now WHERE state = 'fired' AND run_due_at IS NOT NULL AND run_due_at > :latest"
 )
 _ENDED = text("UPDATE triggers SET lease_until = :now WHERE state = 'firing' AND lease_until > :latest")
 _LATE_QUEUES = text(
@@ -70,6 +78,8 @@ def pull_in(connection: Connection, *, now: datetime, slack: timedelta, longest_
     """
     values = {"now": microseconds(now), "never": microseconds(NEVER)}
     moved = connection.execute(_ENDED, values | {"latest": microseconds(now + longest_lease)}).rowcount
+    look = microseconds(now + slack + timedelta(seconds=LONGEST_PAUSE_SECONDS))
+    moved += connection.execute(_LOOKS, {"now": microseconds(now), "latest": look}).rowcount
     for longest, reasons in _BY_LONGEST.items():
         if longest < math.inf:
             latest = microseconds(now + slack + timedelta(seconds=longest))

@@ -11,9 +11,11 @@ from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
 from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.runs import Run, RunState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_RUN_STATES = frozenset(map(str, RunState))
 
 DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
@@ -21,7 +23,8 @@ DELIVERY_COLUMNS = (
 )
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
-    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent"
+    " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent, follow,"
+    " run_state, run_started_at, run_ended_at"
 )
 
 
@@ -35,8 +38,21 @@ def instant(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
-def _instant_or_none(value: int | None) -> datetime | None:
+def instant_or_none(value: int | None) -> datetime | None:
+    """Return Unix microseconds as an aware UTC datetime, and None as None."""
     return None if value is None else instant(value)
+
+
+def run_state(word: str | None) -> RunState:
+    """Return the state of a run that is followed; a word that a newer release wrote is `unknown`."""
+    return RunState.QUEUED if word is None else RunState(word if word in _RUN_STATES else RunState.UNKNOWN)
+
+
+def _run(row: RowMapping) -> Run | None:
+    if row["state"] != TriggerState.FIRED or row["run_state"] is None:
+        return None
+    started_at, ended_at = instant_or_none(row["run_started_at"]), instant_or_none(row["run_ended_at"])
+    return Run(run_state(row["run_state"]), started_at, ended_at)
 
 
 def _reason(word: str | None) -> Reason | None:
@@ -67,7 +83,7 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
         lookup=None if lookup is None else json.loads(lookup),
         lookups=row["lookups"],
         locked=locked,
-        erased_at=_instant_or_none(row["erased_at"]),
+        erased_at=instant_or_none(row["erased_at"]),
     )
 
 
@@ -90,6 +106,7 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
             conf=json.loads(conf),
             note=note,
             limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+            follow=row["follow"] != 0,
         ),
         state=TriggerState(row["state"]),
         reason=_reason(row["reason"]),
@@ -99,9 +116,10 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
         created_at=instant(row["created_at"]),
         age_from=instant(row["age_from"]),
         due_at=instant(row["due_at"]),
-        settled_at=_instant_or_none(row["settled_at"]),
+        settled_at=instant_or_none(row["settled_at"]),
         locked=locked,
         spent=_spent(row["spent"], row["age_from"]),
+        run=_run(row),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, text
 
-from bridge.edges.inbox.engine.ids import first_id, made_at, number, trigger_text
+from bridge.edges.inbox.engine.ids import made_at, number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list, locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
@@ -20,13 +20,14 @@ from bridge.rules.retrying.settling import Settlement
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Call, Claimed, Trigger, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.runs import RunState
 
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
     " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
-    " sealed_with)"
+    " sealed_with, follow)"
     " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key)"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow)"
     " ON CONFLICT DO NOTHING"
 )
 _HAS = text(
@@ -37,7 +38,8 @@ _HAS = text(
 _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
-    " detail = :detail, sealed_with = :key, attempts = 0, due_at = :due_at, age_from = :now, settled_at = :settled_at"
+    " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
+    " settled_at = :settled_at"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason = 'superseded')"
     " AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
     " AND rival.airflow = :airflow AND rival.dag_id = :dag_id AND rival.dag_run_id = :dag_run_id"
@@ -56,8 +58,11 @@ _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
     " spent = COALESCE(:spent, spent),"
+    " run_state = :run_state, run_due_at = :run_due_at, run_after = :run_after,"
+    " run_started_at = NULL, run_ended_at = NULL,"
     f" {ADD_KEY} WHERE id = :id AND lease_token = :token AND state = 'firing'"
 )
+_NO_RUN = {"run_state": None, "run_due_at": None, "run_after": None}
 _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
@@ -79,11 +84,6 @@ _HOLD_STRAYS = locking(
     a_list("airflows", Text()),
     chosen="SELECT id FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
     " AND airflow NOT IN :airflows",
-)
-# Read once per route and process; ids grow with time, so that history is not read.
-_STARTS = text(
-    "SELECT due_at FROM triggers WHERE id >= :oldest AND route = :route AND state <> 'cancelled' AND state <> 'failed'"
-    " AND due_at > :since AND due_at < :never ORDER BY due_at DESC LIMIT :limit"
 )
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
@@ -127,6 +127,7 @@ def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger
         "max_age_seconds": new.call.limits.max_age_seconds,
         "max_attempts": new.call.limits.max_attempts,
         "concurrency": new.call.limits.concurrency,
+        "follow": int(new.call.follow),
         "state": new.state,
         "reason": new.reason,
         **_sealed(connection, row, new, new.call.conf),
@@ -199,6 +200,7 @@ def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until:
 def settle(connection: Connection, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> bool:
     """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written."""
     is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED)
+    is_followed = settlement.state is TriggerState.FIRED and claimed.trigger.call.follow
     ended_at = microseconds(attempt.started_at) + int(attempt.seconds * 1_000_000)
     ring, row = ring_of(connection), number(claimed.trigger.id, "trg")
     parameters = {
@@ -212,7 +214,11 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "refund": int(settlement.is_refunded),
         "settled_at": ended_at if is_settled else None,
         "spent": None if settlement.spent is None else spent_text(settlement.spent, claimed.trigger.age_from),
+        **_NO_RUN,
     }
+    if is_followed:
+        made_at = microseconds(settlement.run_after) if settlement.run_after else None
+        parameters |= {"run_state": RunState.QUEUED, "run_due_at": ended_at, "run_after": made_at}
     if not connection.execute(_SETTLE, parameters).rowcount:
         return False
     record = {
@@ -246,6 +252,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
             "refund": 1,
             "settled_at": None,
             "spent": None,
+            **_NO_RUN,
         }
         connection.execute(_SETTLE, parameters)
 
@@ -274,20 +281,6 @@ def asked_at(trigger: Trigger) -> datetime:
     """Return when a trigger's webhook came, or when a person last asked for its run."""
     is_first = not trigger.rerun and trigger.age_from == trigger.created_at
     return instant(made_at(trigger.delivery_id)) if is_first else trigger.age_from
-
-
-def recent_starts(
-    connection: Connection, *, route: str, since: datetime, oldest: datetime, limit: int
-) -> list[datetime]:
-    """Return when a route's triggers made after `oldest` started or will, the latest `limit` that are after `since`."""
-    parameters = {
-        "route": route,
-        "since": microseconds(since),
-        "oldest": first_id(microseconds(oldest)),
-        "never": microseconds(NEVER),
-        "limit": limit,
-    }
-    return [instant(row.due_at) for row in connection.execute(_STARTS, parameters)]
 
 
 def get(connection: Connection, trigger_id: str) -> Trigger | None:

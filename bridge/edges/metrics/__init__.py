@@ -24,6 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from bridge import __version__
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making, create
+from bridge.edges.metrics.runs import RunMetrics
 from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
 from bridge.words.reasons import Reason
 
@@ -49,6 +50,7 @@ class Metrics:
         self._backlog()
         self._store()
         self._configuration()
+        self.runs = RunMetrics(making, self._airflows)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 
@@ -268,6 +270,7 @@ class Metrics:
             self.triggers.remove(route, state)
         create(self.triggers, names, labels.TRIGGER_ENDS)
         self._routes = names
+        self.runs.observe_routes(names)
         self.mapping_info.clear()
         self.mapping_info.labels(digest).set(1)
         self.mapping_routes.set(len(routes))

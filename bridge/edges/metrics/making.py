@@ -1,6 +1,6 @@
 """Makes the bridge's metrics: one prefix, one registry, one set of buckets; and their children."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -23,9 +23,9 @@ class Making:
         """Make a gauge."""
         return Gauge(f"bridge_{name}", meaning, labels, registry=self._registry)
 
-    def histogram(self, name: str, meaning: str, *labels: str) -> Histogram:
+    def histogram(self, name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
         """Make a histogram of seconds."""
-        return Histogram(f"bridge_{name}", meaning, labels, buckets=SECONDS, registry=self._registry)
+        return Histogram(f"bridge_{name}", meaning, labels, buckets=buckets, registry=self._registry)
 
 
 def create(metric: Counter | Gauge | Histogram, *words: Iterable[str]) -> None:

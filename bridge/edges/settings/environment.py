@@ -121,6 +121,12 @@ class Environment(BaseModel):
         description="How long a loop may stand still before `/livez` is red; a hanging store takes up to 120.",
     )
     max_hops: int = Field(3, ge=1, description="DAG runs in a row that may start each other before `loop_guard`.")
+    follow_seconds: float = Field(
+        5, ge=0.1, le=60, description="How often an Airflow is asked what became of its DAG runs, at most."
+    )
+    follow_days: float = Field(
+        7, gt=0, le=365, description="After how many days a DAG run that has not ended is `unknown`."
+    )
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="`debug`, `info`, `warning` or `error`."

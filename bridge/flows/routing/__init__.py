@@ -21,7 +21,8 @@ import structlog
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routing
-from bridge.edges.inbox.triggers import NewTrigger, recent_starts
+from bridge.edges.inbox.starts import recent_starts
+from bridge.edges.inbox.triggers import NewTrigger
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job

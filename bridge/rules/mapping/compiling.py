@@ -72,6 +72,7 @@ class Compiler:
                 concurrency=self._pick(form, "concurrency"),
                 max_per_hour=self._pick(form, "max_per_hour"),
             ),
+            follow=self._pick(form, "follow") is not False,
         )
 
     def _pick(self, form: RouteForm, key: str) -> Any:

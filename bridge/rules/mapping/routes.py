@@ -59,6 +59,7 @@ class Route:
     note: Template | None
     dag_run_id: Template | None
     limits: Limits
+    follow: bool = True
 
     @property
     def conf_keys(self) -> tuple[str, ...]:
@@ -103,6 +104,7 @@ class Route:
             conf=conf | {"planasonix": clean(self._carried(event, delivery, trigger_id))},
             note=None if note is None else clean(str(note))[:_MAX_NOTE],
             limits=self.limits,
+            follow=self.follow,
         )
 
     def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any]) -> str:

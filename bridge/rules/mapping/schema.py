@@ -155,6 +155,7 @@ class DefaultsForm(_Form):
     max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
     concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
     max_per_hour: PerHour | None = Field(None, description="DAG runs that one route starts in an hour; more wait.")
+    follow: bool | None = Field(None, description="false: do not watch what becomes of the DAG runs; default true.")
 
 
 class RouteForm(DefaultsForm):

@@ -32,6 +32,7 @@ class Settlement:
     due_at: datetime
     is_refunded: bool = False  # the attempt does not count: the place and not the trigger was the trouble
     spent: Spent | None = None  # what has been used of the limits by now; None: as before
+    run_after: datetime | None = None  # of a DAG run that is there
 
 
 def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float = 0.0) -> Settlement:
@@ -40,10 +41,11 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
     `jitter` is in [0, 1], `seconds` is how long the call took.
     """
     match outcome:
-        case Started(is_paused=is_paused):
-            return Settlement(TriggerState.FIRED, Reason.DAG_PAUSED if is_paused else None, None, now)
-        case AlreadyThere(reason=reason):
-            return Settlement(TriggerState.FIRED, reason, None, now)
+        case Started(is_paused=is_paused, run_after=made_at):
+            reason = Reason.DAG_PAUSED if is_paused else None
+            return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
+        case AlreadyThere(reason=reason, run_after=made_at):
+            return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
         case Never(reason=reason, detail=detail):
             return Settlement(TriggerState.FAILED, reason, detail or None, now)
         case Later():

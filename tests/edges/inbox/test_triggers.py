@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox import Inbox, browsing, starts, triggers
 from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, renew, settle_routing
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
@@ -331,7 +331,7 @@ def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
 
     def recent(**more: Any) -> list[datetime]:
         usual: dict[str, Any] = {"route": "orders", "since": now - hour, "oldest": now - 2 * hour, "limit": 10}
-        return inbox.read(triggers.recent_starts, **usual | more)
+        return inbox.read(starts.recent_starts, **usual | more)
 
     assert recent() == [now + hour, now]
     assert recent(limit=1) == [now + hour]

@@ -65,6 +65,7 @@ _ROWS: dict[str, tuple[str, str, Callable[[Route], Any], Any, Any, Any]] = {
     "max_age": ("2h", "90s", lambda route: _call(route).limits.max_age_seconds, 7200.0, 90.0, 86_400.0),
     "max_attempts": ("7", "9", lambda route: _call(route).limits.max_attempts, 7, 9, None),
     "concurrency": ("2", "3", lambda route: _call(route).limits.concurrency, 2, 3, None),
+    "follow": ("false", "true", lambda route: _call(route).follow, False, True, True),
     "max_per_hour": ("60", "5", lambda route: _call(route).limits.max_per_hour, 60, 5, None),
 }
 

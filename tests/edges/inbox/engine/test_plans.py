@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, moving, triggers
+from bridge.edges.inbox import Inbox, browsing, deliveries, moving, runs, starts, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.engine.ids import first_id
 from bridge.edges.inbox.pruning import prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.runs import OpenRun, Progress, RunState
 from tests.support.store import Store, add, stored
 
 _HISTORY = 5_000
 _NOW = datetime.now(UTC)
 _ODD_DELIVERIES = (DeliveryState.RECEIVED, *(s for s in DeliveryState if s not in ("routed", "received")))
 _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FIRED]
+_RUN = OpenRun("trg_0000000000000001", "dlv_0000000000000001", "r", "d", "r", RunState.QUEUED, *[_NOW] * 4)
+_LOOK = Progress(_RUN, RunState.SUCCESS, _NOW, _NOW, _NOW, None)
 
 # By name: what is asked of the store. `True`: in a transaction that writes.
 WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
@@ -38,9 +41,13 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "hold_strays": (True, triggers.hold_strays, {"airflows": ["default"]}),
     "recent_starts": (
         False,
-        triggers.recent_starts,
+        starts.recent_starts,
         {"route": "orders", "since": _NOW, "oldest": _NOW - timedelta(hours=1), "limit": 10},
     ),
+    "due runs": (False, runs.due, {"airflow": "default", "now": _NOW, "limit": 100}),
+    "named run": (False, runs.named, {"airflow": "default", "dag_id": "d", "dag_run_id": "r"}),
+    "looked at run": (True, runs.store, {"looks": [_LOOK]}),
+    "open runs": (False, runs.count, {}),
     "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
     "pull_in": (True, moving.pull_in, {"now": _NOW, "slack": timedelta(0), "longest_lease": timedelta(minutes=5)}),
     "late_queues": (False, moving.late_queues, {"now": _NOW, "slack": timedelta(0)}),
@@ -60,6 +67,10 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     **{
         f"triggers {state} after": (False, browsing.triggers, {"wanted": Filter(state=state, until=_NOW), "limit": 20})
         for state in _ODD_TRIGGERS
+    },
+    **{
+        f"triggers with run {state}": (False, browsing.triggers, {"wanted": Filter(run_state=state), "limit": 20})
+        for state in ("queued", "failed", "deleted", "unknown")
     },
     **{
         f"count {state}": (False, browsing.count, {"table": "triggers", "wanted": Filter(state=state)})
@@ -137,7 +148,7 @@ def _plan(store: Store, statement: str, parameters: Any) -> str:
 def _scans(plan: str, *, is_postgresql: bool) -> bool:
     if is_postgresql:
         return bool(re.search(r"Seq Scan on (deliveries|triggers)", plan)) or _reads_everything(plan)
-    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|odd|leased)"
+    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|odd|leased|open)"
     scans = re.findall(r"^SCAN (?:deliveries|triggers).*$", plan, re.M)
     by_id = re.search(r"^SEARCH triggers USING INTEGER PRIMARY KEY \(rowid<\?\)", plan, re.M)  # all before a moment
     return by_id is not None or any(not re.search(partial, scan) for scan in scans)

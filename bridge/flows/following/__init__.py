@@ -1,0 +1,156 @@
+"""What became of the DAG runs: watches those that are open until they end, by lists and never one by one.
+
+For each Airflow, once an interval at most:
+
+    1. due      read the open runs that are due for a look; none: nothing is asked, nothing is written
+    2. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
+    3. list     ONE request, for the runs made near to the one that is due longest, whatever their DAGs
+    4. single   ask for a few that the list should hold and does not, longest due first: deleted, or not to be seen
+    5. store    every change guarded by the due time that was read, so that an end counts once
+    6. tell     metrics, and a log line for each end
+
+A run is looked at again after a tenth of its age (an interval at least, five minutes at most); after
+BRIDGE_FOLLOW_DAYS it is `unknown`. All of that is in the store, so a restart or another replica goes on where this one
+stopped. A run that failed is told of and makes no event, so nothing can react to it in a circle.
+
+An Airflow that does not answer is asked more and more rarely; its runs stay open and due.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from bridge.chores.loop import Loop
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox, duties, runs
+from bridge.edges.metrics import Metrics
+from bridge.flows.following.ending import report
+from bridge.flows.following.watch import BATCH, Watch
+from bridge.rules import following
+from bridge.words.errors import InboxUnavailable
+from bridge.words.outcomes import Misconfigured, TargetDown
+from bridge.words.runs import OpenRun, Progress, RunPage, RunSeen
+
+_LEASE_SECONDS = 30.0
+_SINGLES = 5
+_SINGLES_SECONDS = 15.0  # no further one is begun after that: the lease must outlast a look
+_log = structlog.get_logger("bridge.following")
+
+
+class Following:
+    """One loop for all Airflows."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        airflows: Mapping[str, Airflow],
+        metrics: Metrics,
+        interval_seconds: float,
+        give_up: timedelta,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`give_up`: a run that is still open so long after it was fired is `unknown`. `clock` gives aware UTC."""
+        self._inbox = inbox
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._give_up = give_up
+        self._clock = clock
+        self._token = secrets.token_hex(8)  # of this process
+        self._watches = [Watch(name, airflow) for name, airflow in airflows.items()]
+        self.loop = Loop(
+            "following", self.step, every_seconds=interval_seconds, metrics=metrics, on_stopped=self._let_go
+        )
+
+    def step(self) -> None:
+        """Look once at every Airflow that may be asked now. Raises InboxUnavailable."""
+        for watch in self._watches:
+            self.loop.beat()
+            if not self.loop.is_ending and watch.may_ask(time.monotonic()):
+                self._look(watch)
+
+    def _look(self, watch: Watch) -> None:
+        due = self._inbox.read(runs.due, airflow=watch.name, now=self._clock(), limit=BATCH)
+        if not due or not self._is_ours(watch):
+            return
+        asked = following.together(due[: watch.batch], span=watch.span)
+        since, until = following.stretch(asked)
+        self.loop.beat()
+        page = watch.airflow.list_runs({run.dag_id for run in asked}, since, until, limit=watch.page)
+        self._metrics.runs.count_request(watch.name, is_answered=isinstance(page, RunPage))
+        if not isinstance(page, RunPage):
+            self._wait(watch, page, asked=len(asked))
+            self._store([self._leave(run) for run in asked if len(asked) == 1 or self._is_over(run)], watch)
+            return
+        is_too_long = page.is_cut and watch.batch > 1
+        watch.answered(page)
+        if not is_too_long:
+            self._take_in(watch, asked, page)
+
+    def _take_in(self, watch: Watch, asked: Sequence[OpenRun], page: RunPage) -> None:
+        found = {(seen.dag_id, seen.dag_run_id): seen for seen in page.runs}
+        looks = [self._judge(run, found.get((run.dag_id, run.dag_run_id))) for run in asked]
+        missing = [run for run, look in zip(asked, looks, strict=True) if look is None]
+        self._store([look for look in looks if look is not None] + self._ask_singly(watch, missing), watch)
+
+    def _is_ours(self, watch: Watch) -> bool:
+        name = f"following:{watch.name}"
+        return self._inbox.write(duties.take, name, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+
+    def _judge(self, run: OpenRun, seen: RunSeen | None) -> Progress | None:
+        if seen is None:
+            return None
+        return following.progress(
+            run, seen, now=self._clock(), interval_seconds=self._interval_seconds, give_up=self._give_up
+        )
+
+    def _ask_singly(self, watch: Watch, missing: Sequence[OpenRun]) -> list[Progress]:
+        """Ask for a few runs that the list did not show; the others are still due."""
+        looks: list[Progress] = []
+        until = time.monotonic() + _SINGLES_SECONDS
+        for run in missing[:_SINGLES]:
+            if time.monotonic() > until or self.loop.is_ending:
+                break
+            self.loop.beat()
+            seen = watch.airflow.look_at_run(run.dag_id, run.dag_run_id)
+            if seen is None:
+                looks.append(following.gone(run, now=self._clock()))
+            elif isinstance(seen, RunSeen):
+                looks.append(self._judge(run, seen) or self._leave(run))
+            else:
+                looks.append(self._leave(run))  # at once, so that it never holds up the others
+                if isinstance(seen, TargetDown) or seen.is_whole_target:
+                    self._wait(watch, seen, asked=1)
+                    break
+        return looks
+
+    def _leave(self, run: OpenRun) -> Progress:
+        return following.unseen(run, now=self._clock(), interval_seconds=self._interval_seconds, give_up=self._give_up)
+
+    def _is_over(self, run: OpenRun) -> bool:
+        return following.is_over(run, now=self._clock(), give_up=self._give_up)
+
+    def _wait(self, watch: Watch, problem: TargetDown | Misconfigured, *, asked: int) -> None:
+        if watch.failed(problem.reason, time.monotonic(), self._interval_seconds, asked=asked):
+            _log.warning(
+                "runs_not_followed",
+                airflow=watch.name,
+                reason=str(problem.reason),
+                detail=problem.detail,
+                next_step=problem.reason.next_step,
+            )
+
+    def _store(self, looks: Sequence[Progress], watch: Watch) -> None:
+        if looks:
+            self.loop.beat()
+            for look in self._inbox.write(runs.store, looks):
+                report(look, watch.name, self._metrics, self._clock())
+
+    def _let_go(self, _: float) -> None:
+        """Let another replica go on at once."""
+        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
+            self._inbox.write(duties.give_back, token=self._token)

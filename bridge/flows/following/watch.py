@@ -1,0 +1,65 @@
+"""One Airflow as following sees it: whether it may be asked now, and how much at once.
+
+    batch   halved when no answer comes, so that a run that makes every list fail is alone in the end; doubled else
+    page    halved when an answer is too long to be read (it echoes every conf); larger again little by little
+    span    halved when a list has no room for all runs of the time asked for, or is mostly about others; doubled else
+
+No I/O; one thread.
+"""
+
+from datetime import timedelta
+
+from bridge.edges.airflow import Airflow
+from bridge.rules.retrying import backoff
+from bridge.words.reasons import Reason
+from bridge.words.runs import RunPage
+
+BATCH = 200
+_MOST = 10 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
+_ENOUGH = 2 * BATCH
+_LEAST = 2
+_LONGEST_SPAN = timedelta(hours=6)
+_SHORTEST_SPAN = timedelta(seconds=2)
+
+
+class Watch:
+    """The pace and the size of questions to one Airflow."""
+
+    def __init__(self, name: str, airflow: Airflow) -> None:
+        """Nothing was asked yet."""
+        self.name = name
+        self.airflow = airflow
+        self.page = _MOST
+        self.span = _LONGEST_SPAN
+        self._batch = BATCH
+        self._failures = 0  # in a row
+        self._not_before = 0.0
+        self._reason: Reason | None = None
+
+    @property
+    def batch(self) -> int:
+        """How many runs to ask for at once."""
+        return min(self._batch, self.page // 2)
+
+    def may_ask(self, now: float) -> bool:
+        """Whether it may be asked now; `now` in monotonic seconds."""
+        return now >= self._not_before
+
+    def answered(self, page: RunPage) -> None:
+        """Note an answer."""
+        self._failures, self._reason = 0, None
+        self._batch = min(BATCH, self._batch * 2)
+        if page.is_cut:
+            self.page = max(_LEAST, self.page // 2)
+            return
+        self.page = min(_MOST, self.page + 1 + self.page // 16)
+        is_wide = not page.is_whole or len(page.runs) > _ENOUGH
+        self.span = max(_SHORTEST_SPAN, self.span / 2) if is_wide else min(_LONGEST_SPAN, self.span * 2)
+
+    def failed(self, reason: Reason, now: float, interval_seconds: float, *, asked: int) -> bool:
+        """Note that a question about so many runs has no answer, and wait; True if the reason is worth a log line."""
+        self._failures += 1
+        self._batch = max(1, asked // 2)
+        self._not_before = now + backoff.wait(self._failures, 1.0, at_least=interval_seconds)
+        is_news, self._reason = reason is not self._reason, reason
+        return is_news

@@ -1,0 +1,192 @@
+"""Open DAG runs and leases of duties, on both databases."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from bridge.edges.inbox import Inbox, duties, runs, triggers
+from bridge.edges.inbox.moving import move_up, pull_in
+from bridge.edges.inbox.replays import replay
+from bridge.words.model import Trigger, TriggerState
+from bridge.words.runs import OpenRun, Progress, Run, RunState
+from tests.support.store import NOW, ON_POSTGRESQL, ON_SQLITE, Store, add, attempt, claim, settlement, stored
+
+Open = Callable[..., Inbox]
+MINUTE = timedelta(minutes=1)
+ENDED = timedelta(seconds=0.25)  # how long `attempt` took
+
+
+def fired(inbox: Inbox, event: str = "evt_1", *, state: TriggerState = TriggerState.FIRED, **more: object) -> str:
+    """Store a trigger and settle it."""
+    trigger_id = add(inbox, stored(inbox, event), **more)
+    (claimed,) = claim(inbox)
+    inbox.write(triggers.settle, claimed, settlement(state, run_after=NOW), attempt())
+    return trigger_id
+
+
+def due(inbox: Inbox, *, airflow: str = "default", limit: int = 10, after: timedelta = MINUTE) -> list[OpenRun]:
+    """Return the open runs that are due."""
+    return inbox.read(runs.due, airflow=airflow, now=NOW + after, limit=limit)
+
+
+def look(run: OpenRun, state: RunState, *, due_after: timedelta | None = None) -> Progress:
+    """Return a look at a run."""
+    due_at = None if due_after is None else NOW + due_after
+    return Progress(run, state, NOW, NOW, NOW if due_at is None else None, due_at)
+
+
+def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
+    """Return a trigger as it stands."""
+    found = inbox.read(triggers.get, trigger_id)
+    assert found is not None
+    return found
+
+
+def test_a_fired_trigger_has_an_open_run(inbox: Inbox) -> None:
+    """Due at once, with what is needed to find it in Airflow and to tell of it."""
+    trigger_id = fired(inbox)
+    (run,) = due(inbox)
+    assert (run.trigger_id, run.dag_id, run.route, run.state) == (trigger_id, "load_orders", "orders", RunState.QUEUED)
+    assert (run.fired_at, run.due_at, run.run_after) == (NOW + ENDED, NOW + ENDED, NOW)
+    assert trigger(inbox, trigger_id).run == Run(RunState.QUEUED)
+
+
+def test_a_trigger_that_was_not_fired_has_no_run(inbox: Inbox) -> None:
+    """Nor has one whose route does not follow."""
+    failed = fired(inbox, "evt_1", state=TriggerState.FAILED)
+    silent = fired(inbox, "evt_2", follow=False)
+    assert due(inbox) == []
+    assert (trigger(inbox, failed).run, trigger(inbox, silent).run) == (None, None)
+
+
+def test_the_longest_due_come_first_and_each_airflow_has_its_own(inbox: Inbox) -> None:
+    """However many are due elsewhere."""
+    ids = [fired(inbox, f"evt_{number}") for number in range(3)]
+    first, second, third = due(inbox)
+    inbox.write(runs.store, [look(first, RunState.RUNNING, due_after=MINUTE)])
+    assert [run.trigger_id for run in due(inbox, limit=2)] == [second.trigger_id, third.trigger_id]
+    assert {run.trigger_id for run in due(inbox)} == set(ids)
+    assert due(inbox, airflow="other") == []
+    assert len(due(inbox, after=MINUTE / 2)) == 2
+
+
+def test_an_end_is_stored_once(inbox: Inbox) -> None:
+    """Of two replicas that saw it, one counts it."""
+    trigger_id = fired(inbox)
+    (run,) = due(inbox)
+    end = look(run, RunState.FAILED)
+    assert inbox.write(runs.store, [end]) == [end]
+    assert inbox.write(runs.store, [end]) == []
+    assert due(inbox) == []
+    assert trigger(inbox, trigger_id).run == Run(RunState.FAILED, NOW, NOW)
+
+
+def test_an_old_look_overwrites_nothing(inbox: Inbox) -> None:
+    """The due time that was read guards the change: a later look, or a replay, stands."""
+    trigger_id = fired(inbox)
+    (run,) = due(inbox)
+    assert inbox.write(runs.store, [look(run, RunState.RUNNING, due_after=MINUTE)])
+    assert inbox.write(runs.store, [look(run, RunState.FAILED)]) == []
+    assert trigger(inbox, trigger_id).run == Run(RunState.RUNNING, NOW)
+    (run,) = due(inbox)
+    inbox.write(replay, trigger_id, actor="test", reason=None, new_id=None, now=NOW)
+    assert inbox.write(runs.store, [look(run, RunState.FAILED)]) == []
+    assert trigger(inbox, trigger_id).run is None
+
+
+def test_a_run_is_found_by_its_id_while_it_is_open(inbox: Inbox) -> None:
+    """For whoever is told of its end."""
+    fired(inbox, dag_run_id="run-1")
+    names = {"airflow": "default", "dag_id": "load_orders", "dag_run_id": "run-1"}
+    (run,) = inbox.read(runs.named, **names)
+    for wrong in ({"airflow": "other"}, {"dag_id": "other"}, {"dag_run_id": "run-2"}):
+        assert inbox.read(runs.named, **names | wrong) == []
+    inbox.write(runs.store, [look(run, RunState.SUCCESS)])
+    assert inbox.read(runs.named, **names) == []
+
+
+def test_open_runs_are_counted_by_airflow_and_state(inbox: Inbox) -> None:
+    """With the oldest; what has ended does not count."""
+    for number in range(3):
+        fired(inbox, f"evt_{number}")
+    running, ended, _ = due(inbox)
+    inbox.write(runs.store, [look(running, RunState.RUNNING, due_after=MINUTE), look(ended, RunState.SUCCESS)])
+    found = {(item.airflow, item.state): item for item in inbox.read(runs.count)}
+    assert {place: item.amount for place, item in found.items()} == {
+        ("default", RunState.QUEUED): 1,
+        ("default", RunState.RUNNING): 1,
+    }
+    assert found["default", RunState.QUEUED].oldest_at == NOW + ENDED
+
+
+def test_a_run_of_the_release_before_follows_too(inbox: Inbox, store: Store) -> None:
+    """It stores no `follow`: its triggers are followed once this release fires them. A newer word is unknown."""
+    trigger_id = add(inbox, stored(inbox))
+    store.rows("UPDATE triggers SET follow = NULL")
+    (claimed,) = claim(inbox)
+    assert claimed.trigger.call.follow
+    inbox.write(triggers.settle, claimed, settlement(), attempt())
+    assert len(due(inbox)) == 1
+    store.rows("UPDATE triggers SET run_state = 'resting'")
+    assert trigger(inbox, trigger_id).run == Run(RunState.UNKNOWN)
+
+
+def test_a_clock_that_is_set_back_leaves_no_run_stranded(inbox: Inbox) -> None:
+    """Due times of looks move with all others."""
+    fired(inbox)
+    (run,) = due(inbox)
+    inbox.write(runs.store, [look(run, RunState.RUNNING, due_after=timedelta(hours=1))])
+    assert due(inbox) == []
+    assert inbox.write(move_up, now=NOW, by=timedelta(hours=1)) == 1
+    (run,) = due(inbox)
+    inbox.write(runs.store, [replace(look(run, RunState.RUNNING), due_at=NOW + timedelta(days=9))])
+    assert inbox.write(pull_in, now=NOW, slack=MINUTE, longest_lease=MINUTE) == 1
+    assert len(due(inbox)) == 1
+
+
+def take(inbox: Inbox, token: str, *, after: float = 0.0) -> bool:
+    """Take one duty for 30 s, so many seconds later."""
+    return inbox.write(duties.take, "duty", token=token, now=NOW + timedelta(seconds=after), seconds=30)
+
+
+def test_one_at_a_time_has_a_duty(inbox: Inbox) -> None:
+    """Whoever has it keeps it by asking again; the other one gets it when the lease is over."""
+    assert take(inbox, "a")
+    assert not take(inbox, "b", after=29)
+    assert take(inbox, "a", after=29)
+    assert not take(inbox, "b", after=58)
+    assert take(inbox, "b", after=59)
+    assert not take(inbox, "a", after=60)
+
+
+def test_a_duty_that_is_given_back_is_free_at_once(inbox: Inbox) -> None:
+    """And only by the one that has it."""
+    assert take(inbox, "a")
+    inbox.write(duties.give_back, token="b")
+    assert not take(inbox, "b")
+    inbox.write(duties.give_back, token="a")
+    assert take(inbox, "b")
+
+
+def test_a_lease_of_a_clock_far_ahead_holds_nobody_up(inbox: Inbox) -> None:
+    """A replica whose clock was a day ahead is dead: nobody waits for a day. A minute's difference is no such thing."""
+    assert take(inbox, "a", after=86_400)
+    assert take(inbox, "b")
+    assert take(inbox, "b", after=20)
+    assert not take(inbox, "a")
+
+
+@ON_SQLITE
+def test_a_restart_frees_the_duties_of_the_dead_process(inbox: Inbox) -> None:
+    """A file has one process, so no other one can hold any."""
+    assert take(inbox, "a")
+    inbox.recover()
+    assert take(inbox, "b")
+
+
+@ON_POSTGRESQL
+def test_a_restart_leaves_the_duties_of_other_replicas_alone(inbox: Inbox) -> None:
+    """They may well be alive."""
+    assert take(inbox, "a")
+    inbox.recover()
+    assert not take(inbox, "b")

@@ -1,0 +1,113 @@
+"""When an open DAG run is looked at again, which ones one request covers, and what a look means."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.rules import following
+from bridge.words.runs import OpenRun, RunSeen, RunState
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def seconds(amount: float) -> timedelta:
+    """Spell a duration."""
+    return timedelta(seconds=amount)
+
+
+def run(name: str = "r", *, age: float = 0.0, run_after: datetime | None = None) -> OpenRun:
+    """Return an open run that was fired so many seconds ago."""
+    fired_at = NOW - seconds(age)
+    return OpenRun("trg_1", "dlv_1", "orders", "d", name, RunState.QUEUED, fired_at, fired_at, NOW, run_after)
+
+
+def seen(state: str, **more: datetime) -> RunSeen:
+    """Return what Airflow tells of the run."""
+    return RunSeen("d", "r", state, **more)
+
+
+def judged(state: str, *, age: float = 0.0, **more: datetime) -> following.Progress:
+    """Return what a look means."""
+    return following.progress(run(age=age), seen(state, **more), now=NOW, interval_seconds=5.0, give_up=WEEK)
+
+
+@pytest.mark.parametrize(
+    ("age", "pause"), [(0, 5), (10, 5), (100, 10), (1800, 180), (3000, 300), (86_400, 300), (-60, 5)]
+)
+def test_the_older_a_run_the_more_rarely_it_is_looked_at(age: float, pause: float) -> None:
+    """A tenth of its age, between an interval and five minutes; a clock that was set back changes nothing."""
+    assert following.pause_seconds(age, interval_seconds=5.0) == pause
+    assert judged("running", age=age).due_at == NOW + seconds(pause)
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("queued", "queued"), ("running", "running"), ("restarting", "queued"), ("", "queued")]
+)
+def test_an_open_run_is_due_again_and_a_word_that_nobody_knows_changes_nothing(word: str, state: str) -> None:
+    """Airflow may invent states; none of them ends a run."""
+    look = judged(word)
+    assert (look.state, look.ended_at) == (state, None)
+    assert look.due_at is not None
+
+
+@pytest.mark.parametrize("word", ["deleted", "unknown"])
+def test_airflow_cannot_say_the_bridges_own_words(word: str) -> None:
+    """`deleted` and `unknown` are conclusions of the bridge."""
+    assert judged(word).state is RunState.QUEUED
+
+
+@pytest.mark.parametrize("word", ["success", "failed"])
+def test_an_end_is_final_and_has_airflows_instant(word: str) -> None:
+    """Nothing is due any more, also when the run took longer than it would have been watched."""
+    ended_at = NOW - seconds(3)
+    look = judged(word, age=WEEK.total_seconds() + 1, started_at=NOW - seconds(9), ended_at=ended_at)
+    assert (look.state, look.due_at, look.ended_at) == (word, None, ended_at)
+    assert look.started_at == NOW - seconds(9)
+
+
+def test_an_end_without_an_instant_ended_now() -> None:
+    """Better late than never."""
+    assert judged("failed").ended_at == NOW
+
+
+def test_a_run_that_is_still_open_at_the_deadline_is_unknown() -> None:
+    """Exactly then, and not a moment before; also one that Airflow does not tell of."""
+    age = WEEK.total_seconds()
+    assert judged("running", age=age - 1).state is RunState.RUNNING
+    at_last = judged("running", age=age)
+    assert (at_last.state, at_last.due_at) == (RunState.UNKNOWN, None)
+    unseen = following.unseen(run(age=age), now=NOW, interval_seconds=5.0, give_up=WEEK)
+    assert (unseen.state, unseen.due_at) == (RunState.UNKNOWN, None)
+
+
+def test_a_run_that_airflow_does_not_tell_of_is_due_later() -> None:
+    """So that it never stands before the others."""
+    look = following.unseen(run(age=100), now=NOW, interval_seconds=5.0, give_up=WEEK)
+    assert (look.state, look.due_at) == (RunState.QUEUED, NOW + seconds(10))
+
+
+def test_a_run_that_airflow_has_no_more_is_deleted() -> None:
+    """That is an end."""
+    look = following.gone(run(), now=NOW)
+    assert (look.state, look.ended_at, look.due_at) == (RunState.DELETED, NOW, None)
+
+
+def test_one_request_covers_what_was_made_near_to_the_run_that_is_due_longest() -> None:
+    """Whatever else is due comes later, and the first is always among them."""
+    due = [run("first", age=4000), run("near", age=3990), run("far", age=10), run("earlier", age=4009)]
+    chosen = following.together(due, span=seconds(20))
+    assert [one.dag_run_id for one in chosen] == ["first", "near", "earlier"]
+    assert following.together([], span=seconds(20)) == []
+
+
+def test_a_run_that_was_seen_is_asked_for_by_airflows_own_clock() -> None:
+    """Before that, its call may have taken time, and the clocks may differ."""
+    since, until = following.stretch([run(age=50)])
+    assert since <= NOW - seconds(50) - seconds(60)
+    assert until >= NOW - seconds(50) + seconds(30)
+    theirs = NOW + timedelta(days=2)
+    known = replace(run(age=50), run_after=theirs)
+    since, until = following.stretch([known])
+    assert (theirs - since, until - theirs) == (seconds(1), seconds(1))
