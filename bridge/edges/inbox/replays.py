@@ -36,6 +36,8 @@ _SUPERSEDE = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now"
     " WHERE delivery_id = :id AND state IN ('pending','held','failed') AND rerun = 0"
 )
+# What waits for its time, for a look-up or a key; one whose look-up is under way has no reason.
+_HURRY = text("UPDATE deliveries SET due_at = :now WHERE id = :id AND state = 'received' AND reason IS NOT NULL")
 _LAST_RERUN = text(
     "SELECT MAX(rerun) FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
     " AND dag_id = :dag_id"
@@ -111,7 +113,8 @@ def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) 
 def _route_again(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
     if deliveries.get(connection, delivery_id) is None:
         raise NotThere(f"no delivery {delivery_id}")
-    deliveries.reopen(connection, delivery_id, now=now)
+    if not deliveries.reopen(connection, delivery_id, now=now):
+        connection.execute(_HURRY, {"id": number(delivery_id, "dlv"), "now": microseconds(now)})
     return Replayed.ROUTED_AGAIN
 
 

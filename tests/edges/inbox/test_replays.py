@@ -244,6 +244,16 @@ def test_a_delivery_set_aside_is_routed_after_all(inbox: Inbox, store: Store, st
     assert (found.state, found.reason, found.lookup, found.lookups) == (DeliveryState.RECEIVED, None, None, 0)
 
 
+@pytest.mark.parametrize("reason", ["lookup_failed", "key_missing", None])
+def test_a_delivery_that_waits_for_its_time_is_routed_now(inbox: Inbox, store: Store, reason: str | None) -> None:
+    """Whoever replays it has mended what it waits for; a look-up that is under way is not begun twice."""
+    delivery_id = stored(inbox)
+    store.rows("UPDATE deliveries SET due_at = 9000000000000000, reason = ?", reason)
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    waiting = inbox.read(deliveries.due, now=NOW + LATER, limit=9)
+    assert [one.id for one in waiting] == ([] if reason is None else [delivery_id])
+
+
 @pytest.mark.parametrize("id_", ["dlv_0000000000000001", "trg_0000000000000001", "x", ""])
 @pytest.mark.parametrize("run_again", [False, True])
 def test_what_is_not_stored_is_not_there(inbox: Inbox, store: Store, id_: str, run_again: bool) -> None:
