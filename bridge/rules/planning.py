@@ -3,15 +3,17 @@
 The router, `explain` on the command line and the API all call `plan`, so what `explain` shows is what happens.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bridge.rules import completion as completions
 from bridge.rules import event as events
 from bridge.rules import hops as loops
+from bridge.rules.completion import Completion
 from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict
+from bridge.rules.mapping.runs import run_id
 from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
 from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerState
 from bridge.words.reasons import Reason
@@ -21,7 +23,11 @@ _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOUR
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One trigger to be: its call, or why there is none. `state` is pending, held or failed."""
+    """One trigger to be: its call, or why there is none. `state` is pending, held or failed.
+
+    `spare_run_id` is for when another completion has the call's DAG run id; None: the route's own id says what is the
+    same. `former_run_id`: what the release before may have called a run of the same completion, if not the same.
+    """
 
     id: str
     route: Route
@@ -30,6 +36,8 @@ class Planned:
     state: TriggerState
     reason: Reason | None = None
     detail: str | None = None
+    spare_run_id: str | None = None
+    former_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class Plan:
     event: Event | None = None
     verdicts: Sequence[Verdict] = ()
     triggers: tuple[Planned, ...] = ()
+    completion: Completion | None = None  # of an event that routes may see
     wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
 
     @property
@@ -90,20 +99,23 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
         detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
         return Plan(DeliveryState.IGNORED, aside, detail, event)
     hops = loops.hops(event)
-    context = DeliveryContext(
-        id=subject.id, received_at=subject.received_at, fallback_id=_body_id(subject.body), hops=hops
-    )
+    completion = completions.of(event, source=subject.source, delivery_id=subject.id)
+    context = DeliveryContext(subject.id, subject.received_at, subject.source, hops)
     verdicts = mapping.explain(event, subject.source, context)
     triggers = tuple(
-        _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops))
+        _named(
+            _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops)),
+            event,
+            completion,
+        )
         for verdict in verdicts.fitting
         for dag_id in verdict.route.dags
     )
     wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None
     if not triggers:
         detail = None if event.pipeline_id else _NO_PIPELINE
-        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, detail, event, verdicts, wants_lookup=wants_lookup)
-    return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, wants_lookup)
+        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, detail, event, verdicts, (), completion, wants_lookup)
+    return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, completion, wants_lookup)
 
 
 def _planned(
@@ -123,6 +135,14 @@ def _planned(
     return Planned(trigger_id, route, dag_id, call, TriggerState.PENDING)
 
 
-def _body_id(body: bytes) -> str:
-    """Return what identifies an event without any id: its bytes, so that every copy gives the same run."""
-    return "body-" + hashlib.sha256(body).hexdigest()[:24]
+def _named(planned: Planned, event: Event, completion: Completion) -> Planned:
+    """Add what else a run of this completion may be called, unless the route names its runs itself."""
+    call, route = planned.call, planned.route
+    if call is None or route.dag_run_id is not None:
+        return planned
+    former = run_id(completions.default_run_id(completion.id, event.status, route.name))
+    return replace(
+        planned,
+        spare_run_id=run_id(f"{call.dag_run_id}--{completion.digest}"),
+        former_run_id=None if former == call.dag_run_id else former,
+    )

@@ -109,6 +109,11 @@ class Reason(StrEnum):
         "The event has no status, or one that the bridge does not know.",
         "If it should start DAG runs, report the status word; else unsubscribe the event type.",
     )
+    SAME_EVENT = (
+        "same_event",
+        "Its event id and its completion were routed before, with another body; the detail names that delivery.",
+        "Compare the two bodies; `replay --run-again` of that delivery's triggers makes their DAG runs once more.",
+    )
     NO_ROUTE = (
         "no_route",
         "No route of the mapping matches this event.",
@@ -260,8 +265,8 @@ class Reason(StrEnum):
     # --- triggers: cancelled ---------------------------------------------------------------
     DUPLICATE_RUN = (
         "duplicate_run",
-        "Another delivery's trigger already stands for the same DAG run id, so this one starts nothing.",
-        "Nothing to do; use `replay --run-again` if it should run once more.",
+        "Another trigger stands for this DAG run: of the same completion, or under the route's own `dag_run_id`.",
+        "The detail names it. If this should run all the same, use `replay --run-again`.",
     )
     SUPERSEDED = (
         "superseded",

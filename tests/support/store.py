@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from bridge.edges.inbox import Inbox, prepare, triggers
+from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids
-from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, TriggerState, Verified
 from tests.support import service

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.edges.airflow.wire import made_at, shown
+from bridge.rules import completion
 from bridge.words.model import DagFacts, Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
 from bridge.words.reasons import Reason
@@ -14,8 +15,6 @@ _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
 _DAG_ID = re.compile(r"[\w.-]+")  # Airflow's own rule
 _HELD_SECONDS = 300.0
 _INDENT = 4
-# What names a completion, best first: the order in which the default DAG run id takes it.
-_IDENTITIES = ("run_id", "job_id", "backfill_id", "event_id")
 
 
 def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconfigured | None:
@@ -63,19 +62,21 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
         return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
     if theirs.get("trigger_id") == trigger.id:
         return AlreadyThere(Reason.ALREADY_THERE, run_after=made_at(run))
-    ours = trigger.call.conf.get("planasonix")
-    if isinstance(ours, Mapping) and _completion(ours) is not None and _completion(ours) == _completion(theirs):
+    if _is_same_run(trigger, theirs):
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
     return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
 
 
-def _completion(carried: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Return what tells completions apart: the route, the status, and the best id with its kind."""
-    for kind in _IDENTITIES:
-        if (identity := carried.get(kind)) is not None:
-            return carried.get("route"), carried.get("status"), kind, str(identity)
-    return None
+def _is_same_run(trigger: Trigger, theirs: Mapping[str, Any]) -> bool:
+    """Tell whether a run was made for the same completion and route. A backfill's id stands in a default name only."""
+    ours = trigger.call.conf.get("planasonix")
+    if not isinstance(ours, Mapping) or ours.get("route") != theirs.get("route"):
+        return False
+    told = completion.of_conf(ours)
+    is_named = told.id or trigger.call.dag_run_id.startswith(completion.DEFAULT_PREFIX)
+    is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
+    return bool(is_named or is_same_event) and completion.is_same(told, theirs, source=None)
 
 
 def facts(details: Mapping[str, Any]) -> DagFacts:

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, text
 
+from bridge.edges.inbox import completions
+from bridge.edges.inbox.adding import NewTrigger, add_all
+from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import NODES, number
 from bridge.edges.inbox.engine.statements import a_list, announce, unlocked
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
-from bridge.edges.inbox.triggers import NewTrigger, add
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
+from bridge.rules.completion import Completion
 from bridge.rules.sealing import Ring
 from bridge.words.model import Delivery, DeliveryState
 from bridge.words.reasons import Reason
@@ -31,6 +34,9 @@ _ROUTE = text(
     "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup),"  # noqa: S608
     f" {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
+)
+_IGNORE = text(
+    f"UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, {ADD_KEY} WHERE id = :id"  # noqa: S608
 )
 _POSTPONE = text(
     "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked,"  # noqa: S608
@@ -64,6 +70,7 @@ class Routing:
     detail: str | None
     lookup: Mapping[str, Any] | None
     triggers: Sequence[NewTrigger]
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +113,50 @@ def get(connection: Connection, delivery_id: str) -> Delivery | None:
 
 def settle_routing(
     connection: Connection, routings: Sequence[Routing], *, now: datetime, on_each: Callable[[], None] = lambda: None
-) -> dict[str, list[NewTrigger]]:
+) -> dict[str, Routing]:
     """Store what routing decided: the state and its triggers together.
 
-    Guarded by the state, so that a delivery routed by someone else meanwhile is left alone (idempotent). Returns the
-    deliveries that were routed here, each with the triggers that are new, as they are stored. `on_each` is called
-    before each delivery: a slow store may take its time for each of their statements.
+    1. store the states, guarded by the state: a delivery routed by someone else meanwhile is left alone (idempotent)
+    2. take hold of the completions (`completions.tell`)
+    3. add the triggers whose runs nobody owns yet, in the order of the completions, as they were taken hold of
+
+    Returns the deliveries that were routed here, as they are stored, each with the triggers that are new. `on_each` is
+    called before each delivery: a slow store may take its time for each of their statements.
     """
-    routed: dict[str, list[NewTrigger]] = {}
+    routed: dict[str, Routing] = {}
     ring = ring_of(connection)
     free = unlocked(connection, _LOCK, [number(routing.delivery_id, "dlv") for routing in routings])
     for routing in routings:
         on_each()
-        if number(routing.delivery_id, "dlv") not in free:
-            continue
-        if connection.execute(_ROUTE, _parameters(routing, ring)).rowcount:
-            made = [add(connection, trigger, now=now) for trigger in routing.triggers]
-            routed[routing.delivery_id] = [trigger for trigger in made if trigger is not None]
-    if any(routed.values()):
+        if (
+            number(routing.delivery_id, "dlv") in free
+            and connection.execute(_ROUTE, _parameters(routing, ring)).rowcount
+        ):
+            routed[routing.delivery_id] = routing
+    known = completions.tell(connection, {id_: routing.completion for id_, routing in routed.items()})
+    for routing in sorted(routed.values(), key=_order):
+        on_each()
+        routed[routing.delivery_id] = _settle_one(connection, routing, known, now)
+    if any(routing.triggers for routing in routed.values()):
         announce(connection)
     return routed
+
+
+def _order(routing: Routing) -> tuple[str, ...]:
+    return () if routing.completion is None else routing.completion.key
+
+
+def _settle_one(connection: Connection, routing: Routing, known: Known, now: datetime) -> Routing:
+    """Store the triggers of one delivery, whose state is stored; none if it only repeats an event that was routed."""
+    row = number(routing.delivery_id, "dlv")
+    if routing.triggers and (first := completions.same_event(connection, known, row)) is not None:
+        copy = replace(routing, state=DeliveryState.IGNORED, reason=Reason.SAME_EVENT, detail=first, triggers=())
+        connection.execute(_IGNORE, _parameters(copy, ring_of(connection)))
+        settled = copy
+    else:
+        settled = replace(routing, triggers=add_all(connection, routing.triggers, known, now=now))
+    completions.keep(connection, known, row)
+    return settled
 
 
 def _parameters(routing: Routing, ring: Ring) -> dict[str, Any]:

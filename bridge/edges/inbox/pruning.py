@@ -26,6 +26,8 @@ _TRIGGERS = text("DELETE FROM triggers WHERE delivery_id IN :ids").bindparams(_I
 _KEYS = text(
     "DELETE FROM dedup WHERE delivery_id IN :ids AND dedup_key IN (SELECT dedup_key FROM deliveries WHERE id IN :ids)"
 ).bindparams(_IDS)
+_COMPLETIONS = text("DELETE FROM completions WHERE delivery_id IN :ids").bindparams(_IDS)
+_NAMESAKES = text("DELETE FROM namesakes WHERE delivery_id IN :ids").bindparams(_IDS)
 _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 
 
@@ -38,6 +40,6 @@ def prune(connection: Connection, *, before: datetime, limit: int) -> int:
     ids = [row[0] for row in connection.execute(_FOUND.on(connection), values)]
     if ids:
         keys = () if is_shared(connection) else (_KEYS,)
-        for statement in (_ATTEMPTS, _TRIGGERS, *keys, _DELIVERIES):
+        for statement in (_ATTEMPTS, _TRIGGERS, _COMPLETIONS, _NAMESAKES, *keys, _DELIVERIES):
             connection.execute(statement, {"ids": ids})
     return len(ids)

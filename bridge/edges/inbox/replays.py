@@ -1,12 +1,14 @@
 """What a person asks of a delivery or a trigger: the same call once more, a new run, an end; and the audit log."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import deliveries, triggers
+from bridge.edges.inbox import completions, deliveries, triggers
+from bridge.edges.inbox.adding import NewTrigger, add_rerun, owned_conf
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
@@ -20,8 +22,9 @@ _AGAIN = text(
     " age_from = :now, settled_at = NULL WHERE id = :id AND state <> 'firing'"
 )
 _RIVAL = text(
-    "SELECT 1 FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
-    " AND state <> 'cancelled' AND id <> :id"
+    "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
+    " AS is_told FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
+    " AND state <> 'cancelled' AND state <> 'failed' AND id <> :id"
 )
 _CANCEL = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
@@ -134,9 +137,45 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
         "dag_id": found.call.dag_id,
         "dag_run_id": found.call.dag_run_id,
     }
-    if connection.execute(_RIVAL, parameters).first() is not None:
-        return Replayed.DUPLICATE
+    match _rivalry(connection, found, parameters):
+        case _Rivalry.SAME_RUN:
+            return Replayed.DUPLICATE
+        case _Rivalry.UNCLEAR if not found.rerun:
+            return _route_again(connection, found.delivery_id, now=now)
+        case _Rivalry.UNCLEAR:
+            return Replayed.DUPLICATE
     return Replayed.QUEUED if connection.execute(_AGAIN, parameters).rowcount else Replayed.BUSY
+
+
+class _Rivalry(Enum):
+    """Whether another trigger stands in the way of one that is to be fired again."""
+
+    NONE = "none"
+    SAME_RUN = "same run"  # it stands for the same DAG run
+    UNCLEAR = "unclear"  # only routing can say: it needs the mapping, or another DAG run id
+
+
+def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, object]) -> _Rivalry:
+    """Look for another trigger that owns the run of a trigger, or its DAG run id. Holds the completion.
+
+    The other routes that the delivery itself has triggers of are no rivals: each of them has its own run.
+    """
+    tellers = completions.hold(connection, number(found.delivery_id, "dlv"))
+    together = completions.standing(connection, tellers)
+    me = next(one for one in together if one.id == found.id)
+    beside = {one.route for one in together if one.delivery_id == me.delivery_id} - {me.route}
+    if not me.owns and not me.rerun:  # a person asked for a rerun, besides what there is
+        where = (me.airflow, me.dag_id)
+        rivals = [one for one in together if one.owns and (one.airflow, one.dag_id) == where]
+        if any(one.route == me.route for one in rivals):
+            return _Rivalry.SAME_RUN
+        if any(one.route not in beside for one in rivals):
+            return _Rivalry.UNCLEAR
+    holder = connection.execute(_RIVAL, parameters).first()
+    if holder is None:
+        return _Rivalry.NONE
+    is_other = holder.is_told and holder.delivery_id not in tellers
+    return _Rivalry.UNCLEAR if is_other and not me.owns else _Rivalry.SAME_RUN
 
 
 def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
@@ -158,15 +197,15 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
     while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": run_id}).first() is not None:
         rerun += 1
         run_id = rerun_id(found.call.dag_run_id, rerun_of=found.rerun, rerun=rerun)
-    new = triggers.NewTrigger(
+    new = NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
-        call=replace(found.call, dag_run_id=run_id, conf=triggers.owned(found.call.conf, new_id)),
+        call=replace(found.call, dag_run_id=run_id, conf=owned_conf(found.call.conf, new_id)),
         rerun=rerun,
         state=TriggerState.PENDING,
     )
     # Somebody who asks at the same moment, at another replica, may have taken the number.
-    return Replayed.NEW_RUN if triggers.add(connection, new, now=now) is new else Replayed.DUPLICATE
+    return Replayed.NEW_RUN if add_rerun(connection, new, now=now) else Replayed.DUPLICATE
 
 
 def cancel(connection: Connection, trigger_id: str, *, actor: str, reason: str | None, now: datetime) -> Cancelled:

@@ -1,50 +1,23 @@
-"""Statements on triggers: add, claim under a lease, renew, settle, give back, hold, take over.
+"""Statements on triggers: claim under a lease, renew, settle, give back, hold, take over.
 
 Who claims gets a lease and a fresh token; every later write carries the token and reports whether it hit. Zero
 rows mean that someone else owns the trigger by now.
 """
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, Text, text
 
-from bridge.edges.inbox.engine.ids import made_at, number, trigger_text
+from bridge.edges.inbox.engine.ids import made_at, number
 from bridge.edges.inbox.engine.statements import a_list, locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.rules.retrying.settling import Settlement
-from bridge.words.errors import InboxUnavailable
-from bridge.words.model import Attempt, Call, Claimed, Trigger, TriggerState
+from bridge.words.model import Attempt, Claimed, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
-_ADD = text(
-    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
-    " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
-    " sealed_with, follow)"
-    " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow)"
-    " ON CONFLICT DO NOTHING"
-)
-_HAS = text(
-    "SELECT id, state FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
-    " AND dag_id = :dag_id AND rerun = :rerun"
-)
-# Another trigger may stand for the new DAG run id: then the one there is stays as it is.
-_REMAKE = text(
-    "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
-    " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
-    " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
-    " settled_at = :settled_at"
-    " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason = 'superseded')"
-    " AND NOT EXISTS (SELECT 1 FROM triggers AS rival WHERE rival.id <> :id"
-    " AND rival.airflow = :airflow AND rival.dag_id = :dag_id AND rival.dag_run_id = :dag_run_id"
-    " AND rival.state <> 'cancelled')"
-)
 # The literal states let the databases use the partial index `triggers_waiting`.
 _CLAIM = locking(
     "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until"  # noqa: S608
@@ -90,77 +63,6 @@ _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S
 
 # When a trigger is due that waits for a person: a replay makes it due at once.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class NewTrigger:
-    """A trigger as routing makes it: `pending`, or at once `held` or `failed` with a reason."""
-
-    id: str
-    delivery_id: str
-    call: Call
-    rerun: int = 0
-    state: TriggerState = TriggerState.PENDING
-    reason: Reason | None = None
-    detail: str | None = None
-    due_at: datetime | None = None  # at once
-
-
-def add(connection: Connection, new: NewTrigger, *, now: datetime) -> NewTrigger | None:
-    """Store a trigger and return it as it is stored; None when the delivery has it already.
-
-    One that failed, or that a replay took back, is made anew under its own id: only a person sends a delivery through
-    routing again, and they have mended what it waited for or failed of. If another live trigger stands for the same
-    DAG run, this one is kept as `cancelled` with the reason `duplicate_run`, so that a person sees why it started
-    nothing. Raises InboxUnavailable if the id is taken (two processes can make the same one): whoever asked tries
-    again, under another one.
-    """
-    row = number(new.id, "trg")
-    parameters = {
-        "id": row,
-        "delivery_id": number(new.delivery_id, "dlv"),
-        "route": new.call.route,
-        "airflow": new.call.airflow,
-        "dag_id": new.call.dag_id,
-        "dag_run_id": new.call.dag_run_id or None,
-        "rerun": new.rerun,
-        "max_age_seconds": new.call.limits.max_age_seconds,
-        "max_attempts": new.call.limits.max_attempts,
-        "concurrency": new.call.limits.concurrency,
-        "follow": int(new.call.follow),
-        "state": new.state,
-        "reason": new.reason,
-        **_sealed(connection, row, new, new.call.conf),
-        "now": microseconds(now),
-        "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
-        "settled_at": microseconds(now) if new.state is TriggerState.FAILED else None,
-    }
-    if connection.execute(_ADD, parameters).rowcount:
-        return new
-    existing = connection.execute(_HAS, parameters).mappings().first()
-    if existing is not None:
-        own = _sealed(connection, existing["id"], new, owned(new.call.conf, trigger_text(existing["id"])))
-        is_remade = connection.execute(_REMAKE, parameters | {"id": existing["id"]} | own).rowcount
-        return replace(new, id=trigger_text(existing["id"])) if is_remade else None
-    cancelled = {"state": TriggerState.CANCELLED, "reason": Reason.DUPLICATE_RUN, "settled_at": microseconds(now)}
-    if not connection.execute(_ADD, parameters | cancelled).rowcount:
-        raise InboxUnavailable(f"the id {new.id} is taken")
-    return replace(new, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, detail=None)
-
-
-def _sealed(connection: Connection, row: int, new: NewTrigger, conf: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return what a trigger holds of its payload, as it is stored in this row."""
-    ring = ring_of(connection)
-    values = {"conf": json.dumps(conf), "note": new.call.note, "detail": new.detail}
-    return {name: sealed(ring, value, place("triggers", name, row)) for name, value in values.items()} | {
-        "key": ring.current
-    }
-
-
-def owned(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:
-    """Return a conf that says which trigger it is of; that of a trigger without a call is empty."""
-    own = conf.get("planasonix")
-    return dict(conf) if own is None else {**conf, "planasonix": {**own, "trigger_id": trigger_id}}
 
 
 def claim(

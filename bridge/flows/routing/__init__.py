@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,11 +23,11 @@ from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routing
 from bridge.edges.inbox.starts import recent_starts
-from bridge.edges.inbox.triggers import NewTrigger
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
+from bridge.flows.routing.reporting import Reporting
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import Redaction
@@ -78,6 +79,7 @@ class Router:
         self._lookups = Lookups(
             inbox=inbox, ask=self._route_with_lookup, metrics=metrics, lease_seconds=lease_seconds, clock=clock
         )
+        self._reporting = Reporting(metrics)
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
         self.loop = Loop(
@@ -181,40 +183,9 @@ class Router:
             raise
         self._on_routed()
         stored_at = self._clock()
-        for delivery, plan in plans:
-            if delivery.id not in routed:
-                continue  # another replica was quicker, and tells of it
-            self._metrics.routed.labels(delivery.source, plan.state).inc()
-            self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
-            _log.info(
-                "delivery_routed",
-                delivery_id=delivery.id,
-                source=delivery.source,
-                event_id=delivery.event_id,
-                state=str(plan.state),
-                reason=str(plan.reason) if plan.reason else None,
-                triggers=[trigger.id for trigger in routed[delivery.id]],
-            )
-            for trigger in routed[delivery.id]:
-                self._report(trigger)
-
-    def _report(self, trigger: NewTrigger) -> None:
-        """Tell of a trigger that will not be fired; every other one is told of when it is."""
-        self._metrics.count_ended(trigger.call.route, trigger.state, trigger.reason)
-        if trigger.reason is None:
-            return
-        # A copy of what runs already is nothing to look at; what failed or waits for a person is.
-        say = _log.info if trigger.state is TriggerState.CANCELLED else _log.warning
-        say(
-            "trigger_not_fired",
-            trigger_id=trigger.id,
-            delivery_id=trigger.delivery_id,
-            route=trigger.call.route,
-            dag_id=trigger.call.dag_id,
-            state=str(trigger.state),
-            reason=str(trigger.reason),
-            next_step=trigger.reason.next_step,
-        )
+        for delivery, _ in plans:
+            if delivery.id in routed:  # else another replica was quicker, and tells of it
+                self._reporting.report(delivery, routed[delivery.id], stored_at)
 
     def _count_starts(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
         """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
@@ -259,5 +230,5 @@ class Router:
             with_job(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
         )
         if reason is not None and result.state is DeliveryState.UNROUTED:
-            return Plan(result.state, reason, result.detail, result.event, result.verdicts)
+            return replace(result, reason=reason)
         return result

@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
+from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Postponed, Routing
-from bridge.edges.inbox.triggers import NewTrigger
 from bridge.rules.ceiling import Start
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.model import Call, Delivery, Limits, TriggerState
@@ -46,7 +46,7 @@ def postponed(
 def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
     """Return what is stored of a plan; `starts` of triggers whose route has a ceiling, by trigger id."""
     triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in plan.triggers]
-    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers)
+    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers, plan.completion)
 
 
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
@@ -61,4 +61,6 @@ def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> Ne
         reason=Reason.HOURLY_CEILING if later else planned.reason,
         detail=planned.detail,
         due_at=later,
+        spare_run_id=planned.spare_run_id,
+        former_run_id=planned.former_run_id,
     )

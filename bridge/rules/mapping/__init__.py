@@ -22,7 +22,7 @@ from bridge.words.model import Event
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "Verdicts", "event_fields", "json_schema", "read"]
 
-_IMAGINED = DeliveryContext(id="", received_at="", fallback_id="", hops=0)
+_IMAGINED = DeliveryContext(id="", received_at="", source="", hops=0)
 
 
 @dataclass(frozen=True, slots=True)

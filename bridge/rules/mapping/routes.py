@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.rules.completion import default_run_id
 from bridge.rules.event import identity
 from bridge.rules.mapping.runs import clean, run_id
 from bridge.rules.rendering import Condition, Template
@@ -17,11 +18,11 @@ _CARRIED = ("pipeline_id", "pipeline_name", "connection_id", "run_id", "job_id",
 
 @dataclass(frozen=True, slots=True)
 class DeliveryContext:
-    """What templates and conf need of the delivery. `fallback_id` identifies an event without any id of its own."""
+    """What templates and conf need of the delivery; its id also names the runs of an event without any id."""
 
     id: str
     received_at: str
-    fallback_id: str
+    source: str
     hops: int
 
 
@@ -113,12 +114,12 @@ class Route:
             if not wanted.strip():
                 raise TemplateError("dag_run_id: gives no text, so all events would share one DAG run")
             return run_id(wanted)
-        about = identity(event) or delivery.fallback_id
-        return run_id(f"planasonix__{about}__{event.status}__{self.name}")
+        return run_id(default_run_id(identity(event) or delivery.id, event.status, self.name))
 
     def _carried(self, event: Event, delivery: DeliveryContext, trigger_id: str) -> dict[str, Any]:
         return {
             "delivery_id": delivery.id,
+            "source": delivery.source,
             "event_id": event.id,
             "event_type": event.type,
             "status": str(event.status),

@@ -64,7 +64,7 @@ def route(inbox: Inbox, delivery_id: str, **more: object) -> int:
     """Send a delivery that was reopened through routing; returns how many triggers are new or made anew."""
     new = new_trigger(inbox, delivery_id, **more)
     routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])
-    return len(inbox.write(settle_routing, [routing], now=NOW + LATER)[delivery_id])
+    return len(inbox.write(settle_routing, [routing], now=NOW + LATER)[delivery_id].triggers)
 
 
 def test_a_run_is_asked_for_by_its_webhook_and_then_by_whoever_replays(inbox: Inbox) -> None:
@@ -225,13 +225,15 @@ def test_routing_again_leaves_what_fired(inbox: Inbox, store: Store) -> None:
 
 
 def test_a_remade_trigger_takes_nobodys_run(inbox: Inbox) -> None:
-    """If another trigger stands for the new DAG run id, the failed one stays failed."""
+    """If another trigger stands for the new DAG run id, the failed one is a copy of it, and says so."""
     first = stored(inbox, "evt_1")
     id_ = ended(inbox, add(inbox, first, dag_run_id="run"), TriggerState.FAILED, Reason.CONF_REFUSED)
-    add(inbox, stored(inbox, "evt_2"), dag_run_id="taken")
+    owner = add(inbox, stored(inbox, "evt_2"), dag_run_id="taken")
     replay(inbox, id_)
-    assert route(inbox, first, dag_run_id="taken") == 0
-    assert trigger(inbox, id_).state is TriggerState.FAILED
+    assert route(inbox, first, dag_run_id="taken") == 1
+    found = trigger(inbox, id_)
+    assert (found.state, found.reason) == (TriggerState.CANCELLED, Reason.DUPLICATE_RUN)
+    assert owner in (found.detail or "")
 
 
 @pytest.mark.parametrize("state", ["stale", "invalid", "unrouted", "ignored"])

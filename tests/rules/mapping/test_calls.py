@@ -15,7 +15,7 @@ from bridge.words.errors import TemplateError
 from bridge.words.model import Call, Event, Status
 
 _EVENT = Event(id="evt_1", type="job.completed", status=Status.SUCCEEDED, job_id="job_1", pipeline_id="pl_1")
-_DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", fallback_id="body-0f", hops=2)
+_DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", source="planasonix", hops=2)
 # airflow.md's findings by running 2.11 to 3.3: the pattern, what 3.3 refuses, and the length of other databases.
 _is_legal = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}").fullmatch
 _RESERVED = ("scheduled__", "asset_triggered__", "backfill__", "asset_materialization__", "operator_triggered__")
@@ -34,7 +34,7 @@ def _call(route: str = "", *, event: Event = _EVENT, **fields: Any) -> Call:
         ({"run_id": "run_1", "backfill_id": "bf_1"}, "sales", "planasonix__run_1__succeeded__sales"),
         ({"job_id": None, "backfill_id": "bf_1"}, "sales", "planasonix__bf_1__succeeded__sales"),
         ({"job_id": None}, "sales", "planasonix__evt_1__succeeded__sales"),
-        ({"job_id": None, "id": None}, "sales", "planasonix__body-0f__succeeded__sales"),
+        ({"job_id": None, "id": None}, "sales", "planasonix__dlv_1__succeeded__sales"),
         ({"status": Status.FAILED}, "sales", "planasonix__job_1__failed__sales"),
         ({}, "a.b~c:d+e-f", "planasonix__job_1__succeeded__a.b~c:d+e-f"),
     ],
@@ -138,6 +138,7 @@ def test_a_run_id_without_its_value_is_an_error(template: str) -> None:
 
 _CARRIED = {
     "delivery_id": "dlv_1",
+    "source": "planasonix",
     "event_id": "evt_1",
     "event_type": "job.completed",
     "status": "succeeded",

@@ -13,7 +13,7 @@ from bridge.rules.mapping.schema import DefaultsForm
 from bridge.words.model import Call, Event, Status
 
 _EVENT = Event(id="evt_1", status=Status.SUCCEEDED, pipeline_id="pl_1", environment="production", job_id="job_1")
-_DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", fallback_id="body-0f", hops=0)
+_DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", source="planasonix", hops=0)
 
 
 def _route(defaults: str, route: str) -> Route:

@@ -86,7 +86,7 @@ def test_replicas_that_route_the_same_make_one_trigger_each(open_inbox: Open, st
             for n, id_ in enumerate(order)
         ]
         return sum(
-            len(made)
+            len(made.triggers)
             for at in range(0, len(plans), 20)
             for made in inbox.write(settle_routing, plans[at : at + 20], now=NOW).values()
         )

@@ -1,0 +1,234 @@
+"""Statements that make triggers: at most one of a delivery for each place, and one live one for each DAG run.
+
+    1. What the delivery has for the place already stays, unless it owns nothing: then it is made anew.
+    2. If the completion's run is owned, the trigger is kept as `cancelled`, reason `duplicate_run`: it names the owner.
+    3. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
+       none: there the id is the identity, and the trigger is `duplicate_run`.
+
+What the release before has made is not told as completions; it is known by its DAG run id, and judged by its conf.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from bridge.edges.inbox.completions import Known
+from bridge.edges.inbox.engine.ids import delivery_text, number, trigger_text
+from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.triggers import NEVER
+from bridge.edges.inbox.vault import place, ring_of, sealed
+from bridge.rules.completion import Completion, Place, Standing, is_same, owners
+from bridge.words.errors import InboxUnavailable, Locked
+from bridge.words.model import Call, TriggerState
+from bridge.words.reasons import Reason
+
+_ADD = text(
+    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
+    " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
+    " sealed_with, follow)"
+    " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow)"
+    " ON CONFLICT DO NOTHING"
+)
+_REMAKE = text(
+    "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
+    " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
+    " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
+    " settled_at = :settled_at"
+    " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
+)
+# The literal states let the databases use the partial index `triggers_live`.
+_HOLDER = text(
+    "SELECT t.id, t.delivery_id, t.route, t.airflow, t.dag_id, t.rerun, t.state, t.conf, d.source,"
+    " c.delivery_id AS told FROM triggers AS t JOIN deliveries AS d ON d.id = t.delivery_id"
+    " LEFT JOIN completions AS c ON c.delivery_id = t.delivery_id"
+    " WHERE t.airflow = :airflow AND t.dag_id = :dag_id AND t.dag_run_id = :dag_run_id"
+    " AND t.state <> 'cancelled' AND t.state <> 'failed' AND t.id <> :id"
+)
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrigger:
+    """A trigger as routing makes it: `pending`, or at once `held` or `failed` with a reason.
+
+    `spare_run_id` and `former_run_id` as in a plan. Once it is stored, `owner` is the trigger that it is a copy of.
+    """
+
+    id: str
+    delivery_id: str
+    call: Call
+    rerun: int = 0
+    state: TriggerState = TriggerState.PENDING
+    reason: Reason | None = None
+    detail: str | None = None
+    due_at: datetime | None = None  # at once
+    spare_run_id: str | None = None
+    former_run_id: str | None = None
+    owner: Standing | None = None
+
+    @property
+    def place(self) -> Place:
+        """Return what it is made for."""
+        return self.call.route, self.call.airflow, self.call.dag_id
+
+
+def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, now: datetime) -> list[NewTrigger]:
+    """Store the triggers of one delivery; returns those that are new or made anew, as they are stored.
+
+    The completion that they are of is held (`completions.tell`). Raises InboxUnavailable if an id is taken (two
+    processes can make the same one): whoever asked tries again, under another one.
+    """
+    if not new:
+        return []
+    delivery = number(new[0].delivery_id, "dlv")
+    standing, completion = known.standing(delivery), known.telling.get(delivery)
+    # What a replay took back of this very delivery is asked for once more.
+    taken_back = {each.id for each in standing if each.delivery_id == new[0].delivery_id and each.is_superseded}
+    owned = owners([trigger.place for trigger in new], [each for each in standing if each.id not in taken_back])
+    stored: list[NewTrigger] = []
+    for trigger in new:
+        mine = next((each for each in standing if _is_the_same_call(each, trigger)), None)
+        owner = owned.get(trigger.place)
+        if mine is not None and _stays(mine, owner, is_taken_back=mine.id in taken_back):
+            continue
+        wanted = trigger if owner is None else _copy_of(trigger, owner)
+        done = _insert(connection, wanted, completion, now) if mine is None else None
+        if mine is not None:
+            done = _remake(connection, replace(wanted, id=mine.id), completion, now)
+        if done is not None:
+            known.add(_standing(done))
+            stored.append(done)
+    return stored
+
+
+def add_rerun(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
+    """Store a trigger that a person asked for; False when somebody took its number meanwhile."""
+    return bool(connection.execute(_ADD, _values(connection, new, now)).rowcount)
+
+
+def _stays(mine: Standing, owner: Standing | None, *, is_taken_back: bool) -> bool:
+    """Say whether what the delivery has for a place already is left as it is."""
+    if mine.owns and not is_taken_back:
+        return True
+    return owner is not None and mine.is_copy
+
+
+def _is_the_same_call(standing: Standing, new: NewTrigger) -> bool:
+    return (standing.delivery_id, standing.place, standing.rerun) == (new.delivery_id, new.place, new.rerun)
+
+
+def _insert(connection: Connection, new: NewTrigger, completion: Completion | None, now: datetime) -> NewTrigger:
+    """Store a trigger under a DAG run id that is free; nearly always its first one is."""
+    wanted = new
+    for attempt in range(_TRIES):
+        if attempt or (new.former_run_id is not None and new.owner is None):
+            wanted = _named(connection, new, completion)
+        if connection.execute(_ADD, _values(connection, wanted, now)).rowcount:
+            return wanted
+    raise InboxUnavailable(f"the id {new.id} is taken")
+
+
+def _remake(connection: Connection, new: NewTrigger, completion: Completion | None, now: datetime) -> NewTrigger | None:
+    """Make a trigger that owns nothing anew, under its own id: a person sent its delivery through routing again."""
+    named = _named(connection, new, completion)
+    named = replace(named, call=replace(named.call, conf=owned_conf(named.call.conf, named.id)))
+    return named if connection.execute(_REMAKE, _values(connection, named, now)).rowcount else None
+
+
+def _named(connection: Connection, new: NewTrigger, completion: Completion | None) -> NewTrigger:
+    """Return a trigger under a DAG run id that no other live one has, or as a copy of the one that owns its run."""
+    if new.owner is not None or not new.call.dag_run_id:
+        return new
+    if new.former_run_id is not None:
+        former = _holder(connection, new, new.former_run_id, completion)
+        if former is not None and former[1]:
+            return _copy_of(new, former[0])
+    holder = _holder(connection, new, new.call.dag_run_id, completion)
+    if holder is None:
+        return new
+    if holder[1] or new.spare_run_id is None:
+        return _copy_of(new, holder[0])
+    spare = _holder(connection, new, new.spare_run_id, completion)
+    return (
+        replace(new, call=replace(new.call, dag_run_id=new.spare_run_id)) if spare is None else _copy_of(new, spare[0])
+    )
+
+
+def _holder(
+    connection: Connection, new: NewTrigger, run_id: str, completion: Completion | None
+) -> tuple[Standing, bool] | None:
+    """Return the live trigger that has a DAG run id, and whether the release before made it for this completion."""
+    values = {"airflow": new.call.airflow, "dag_id": new.call.dag_id, "dag_run_id": run_id, "id": number(new.id, "trg")}
+    row = connection.execute(_HOLDER, values).mappings().first()
+    if row is None:
+        return None
+    standing = Standing(
+        trigger_text(row["id"]),
+        delivery_text(row["delivery_id"]),
+        row["route"],
+        row["airflow"],
+        row["dag_id"],
+        row["rerun"],
+        TriggerState(row["state"]),
+        None,
+    )
+    if completion is None or row["told"] is not None:
+        return standing, False
+    return standing, is_same(completion, _carried(connection, row), source=row["source"])
+
+
+def _carried(connection: Connection, row: Mapping[Any, Any]) -> Mapping[str, Any] | None:
+    """Return what the conf of a stored trigger says of its event; None when that was erased or cannot be opened."""
+    try:
+        conf = json.loads(ring_of(connection).open_text(row["conf"], place("triggers", "conf", row["id"])))
+    except Locked:
+        return None
+    carried = conf.get("planasonix")
+    return carried if isinstance(carried, dict) else None
+
+
+def _copy_of(new: NewTrigger, owner: Standing) -> NewTrigger:
+    what = f"{owner.id} of {owner.delivery_id} (route {owner.route}, {owner.state}) stands for this DAG run"
+    return replace(new, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, detail=what, owner=owner)
+
+
+def _standing(new: NewTrigger) -> Standing:
+    call = new.call
+    return Standing(new.id, new.delivery_id, call.route, call.airflow, call.dag_id, new.rerun, new.state, new.reason)
+
+
+def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str, Any]:
+    row, ring = number(new.id, "trg"), ring_of(connection)
+    payload = {"conf": json.dumps(new.call.conf), "note": new.call.note, "detail": new.detail}
+    has_ended = new.state in (TriggerState.FAILED, TriggerState.CANCELLED)
+    return {
+        "id": row,
+        "delivery_id": number(new.delivery_id, "dlv"),
+        "route": new.call.route,
+        "airflow": new.call.airflow,
+        "dag_id": new.call.dag_id,
+        "dag_run_id": new.call.dag_run_id or None,
+        "rerun": new.rerun,
+        "max_age_seconds": new.call.limits.max_age_seconds,
+        "max_attempts": new.call.limits.max_attempts,
+        "concurrency": new.call.limits.concurrency,
+        "follow": int(new.call.follow),
+        "state": new.state,
+        "reason": new.reason,
+        **{name: sealed(ring, value, place("triggers", name, row)) for name, value in payload.items()},
+        "key": ring.current,
+        "now": microseconds(now),
+        "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
+        "settled_at": microseconds(now) if has_ended else None,
+    }
+
+
+def owned_conf(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:
+    """Return a conf that says which trigger it is of; that of a trigger without a call is empty."""
+    own = conf.get("planasonix")
+    return dict(conf) if own is None else {**conf, "planasonix": {**own, "trigger_id": trigger_id}}

@@ -1,0 +1,212 @@
+"""Statements on completions: which deliveries tell of the same one, and what they have started.
+
+Two replicas never judge one completion at the same time: whoever routes an event of it holds its row 0 until the end of
+the transaction. For all deliveries of a transaction together (`tell`):
+
+    1. insert a row 0 for each completion that has none, in the order of their keys: who comes second waits
+    2. lock row 0 of the others, in one order (PostgreSQL; SQLite has one writer)
+    3. read the other rows, and the triggers of all their deliveries: by now whatever was judged before is visible
+
+Everybody inserts before he locks, so nobody waits in a circle. Row 0 may be gone (retention): then who comes next makes
+it anew, and finds the other rows all the same.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Connection, Row, Text, text
+
+from bridge.edges.inbox.engine.ids import delivery_text, number, trigger_text
+from bridge.edges.inbox.engine.statements import a_list, is_shared
+from bridge.rules.completion import Completion, Key, Standing, pipelines_agree
+from bridge.words.errors import InboxUnavailable
+from bridge.words.model import TriggerState
+from bridge.words.reasons import Reason
+
+_COLUMNS = "delivery_id, about_id, kind, source, status, pipeline_id, nth"
+_ROWS = f"SELECT {_COLUMNS} FROM completions WHERE "  # noqa: S608 - our own names
+_NAMES = a_list("names", Text())
+_OWN = text(f"{_ROWS} delivery_id IN :ids").bindparams(a_list("ids", BigInteger()))
+_ALL = text(f"{_ROWS} about_id IN :names ORDER BY delivery_id").bindparams(_NAMES)
+_LOCK = text(f"{_ROWS} about_id IN :names AND nth = 0 ORDER BY about_id, kind, source, status FOR UPDATE").bindparams(
+    _NAMES
+)
+_INSERT = text(
+    f"INSERT INTO completions ({_COLUMNS})"  # noqa: S608 - our own names
+    " VALUES (:delivery_id, :about_id, :kind, :source, :status, :pipeline_id, :nth) ON CONFLICT DO NOTHING"
+)
+_FORGET = text("DELETE FROM completions WHERE delivery_id = :id")
+_REFINE = text("UPDATE completions SET pipeline_id = :pipeline_id WHERE delivery_id = :id AND pipeline_id IS NULL")
+_TRIGGERS = text(
+    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason FROM triggers WHERE delivery_id IN :ids"
+    " ORDER BY id"
+).bindparams(a_list("ids", BigInteger()))
+_SAME_EVENT = text(
+    "SELECT other.id FROM deliveries AS mine JOIN deliveries AS other ON other.event_id = mine.event_id"
+    " WHERE mine.id = :id AND other.id IN :ids AND other.state = 'routed' ORDER BY other.id LIMIT 1"
+).bindparams(a_list("ids", BigInteger()))
+_TRIES = 3  # row 0 was there, and retention removed it before it could be locked
+_MOST_ROWS = 16  # of a completion; beyond them, only deliveries that own a run have one
+
+
+class _Told(NamedTuple):
+    """One delivery's row."""
+
+    delivery: int
+    key: Key
+    pipeline_id: str | None
+    nth: int
+
+
+@dataclass(slots=True)
+class Known:
+    """What one transaction knows of its completions; it grows with what the transaction adds."""
+
+    telling: dict[int, Completion] = field(default_factory=dict)  # by delivery
+    rows: dict[Key, list[_Told]] = field(default_factory=dict)
+    triggers: dict[int, list[Standing]] = field(default_factory=dict)  # by delivery
+
+    def siblings(self, delivery: int) -> list[int]:
+        """Return the other deliveries that tell of the same completion."""
+        told = self.telling.get(delivery)
+        if told is None:
+            return []
+        rows = self.rows.get(told.key, ())
+        return [
+            row.delivery
+            for row in rows
+            if row.delivery != delivery and pipelines_agree(row.pipeline_id, told.pipeline_id)
+        ]
+
+    def standing(self, delivery: int) -> list[Standing]:
+        """Return all triggers of the completion that a delivery tells of, its own first."""
+        deliveries = [delivery, *self.siblings(delivery)]
+        return [trigger for each in deliveries for trigger in self.triggers.get(each, ())]
+
+    def add(self, trigger: Standing) -> None:
+        """Take in a trigger that was stored or changed."""
+        own = self.triggers.setdefault(number(trigger.delivery_id, "dlv"), [])
+        own[:] = [*(one for one in own if one.id != trigger.id), trigger]
+
+
+def tell(connection: Connection, telling: Mapping[str, Completion | None]) -> Known:
+    """Take hold of the completions that deliveries tell of, and return what is known of them. See above for the steps.
+
+    Deliveries without a completion are in it with their own triggers only.
+    """
+    ours = {number(id_, "dlv"): completion for id_, completion in telling.items()}
+    known = Known({id_: completion for id_, completion in ours.items() if completion is not None})
+    if known.telling:
+        _forget_outdated(connection, known.telling)
+        _take_first(connection, known.telling)
+        for row in _read(connection, known.telling):
+            known.rows.setdefault(row.key, []).append(row)
+    others = {row.delivery for rows in known.rows.values() for row in rows}
+    for trigger in standing(connection, ours.keys() | others):
+        known.add(trigger)
+    return known
+
+
+def keep(connection: Connection, known: Known, delivery: int) -> None:
+    """Store that a delivery tells of its completion, and the pipeline that others left out."""
+    told = known.telling.get(delivery)
+    if told is None:
+        return
+    rows = known.rows.setdefault(told.key, [])
+    if told.pipeline_id is not None:
+        for place, row in enumerate(rows):
+            if row.pipeline_id is None:
+                connection.execute(_REFINE, {"id": row.delivery, "pipeline_id": told.pipeline_id})
+                rows[place] = row._replace(pipeline_id=told.pipeline_id)
+    owns = any(trigger.owns for trigger in known.triggers.get(delivery, ()))
+    if (owns or len(rows) < _MOST_ROWS) and all(row.delivery != delivery for row in rows):
+        nth = 1 + max((row.nth for row in rows), default=0)
+        connection.execute(_INSERT, _values(delivery, told, nth))
+        rows.append(_Told(delivery, told.key, told.pipeline_id, nth))
+
+
+def same_event(connection: Connection, known: Known, delivery: int) -> str | None:
+    """Return the delivery under the same event id that was routed for the same completion, unless its runs failed."""
+    siblings = [
+        each for each in known.siblings(delivery) if any(trigger.owns for trigger in known.triggers.get(each, ()))
+    ]
+    found = connection.execute(_SAME_EVENT, {"id": delivery, "ids": siblings}).scalar() if siblings else None
+    return None if found is None else delivery_text(found)
+
+
+def standing(connection: Connection, deliveries: Collection[int]) -> list[Standing]:
+    """Return the triggers of these deliveries."""
+    return [
+        Standing(
+            id=trigger_text(row.id),
+            delivery_id=delivery_text(row.delivery_id),
+            route=row.route,
+            airflow=row.airflow,
+            dag_id=row.dag_id,
+            rerun=row.rerun,
+            state=TriggerState(row.state),
+            reason=None if row.reason is None else Reason.of(row.reason),
+        )
+        for row in connection.execute(_TRIGGERS, {"ids": sorted(deliveries)})
+    ]
+
+
+def hold(connection: Connection, delivery: int) -> list[int]:
+    """Take hold of the completion that a delivery told of; returns all that tell of it, itself among them."""
+    own = next(map(_told, connection.execute(_OWN, {"ids": [delivery]})), None)
+    if own is None:
+        return [delivery]
+    names = {"names": [own.key[0]]}
+    if is_shared(connection):
+        connection.execute(_LOCK, names)
+    rows = map(_told, connection.execute(_ALL, names))
+    return [row.delivery for row in rows if row.key == own.key and pipelines_agree(row.pipeline_id, own.pipeline_id)]
+
+
+def _forget_outdated(connection: Connection, telling: dict[int, Completion]) -> None:
+    """Remove what these deliveries told before, unless it is the same; a pipeline that was added to it stays."""
+    for row in map(_told, connection.execute(_OWN, {"ids": sorted(telling)})):
+        now = telling[row.delivery]
+        if row.key == now.key and now.pipeline_id is None and row.pipeline_id is not None:
+            telling[row.delivery] = now = Completion(now.source, now.kind, now.id, now.status, row.pipeline_id)
+        if (row.key, row.pipeline_id, row.nth) != (now.key, now.pipeline_id, 0):
+            connection.execute(_FORGET, {"id": row.delivery})
+
+
+def _take_first(connection: Connection, telling: Mapping[int, Completion]) -> None:
+    """Make sure that each completion has a row 0, held by this transaction."""
+    first: dict[Key, int] = {}
+    for delivery in sorted(telling):
+        first.setdefault(telling[delivery].key, delivery)
+    rows = [_values(first[key], telling[first[key]], 0) for key in sorted(first)]
+    for _ in range(_TRIES):
+        connection.execute(_INSERT, rows)
+        if not is_shared(connection):
+            return
+        locked = connection.execute(_LOCK, {"names": sorted({key[0] for key in first})}).all()
+        if first.keys() <= {_told(row).key for row in locked}:
+            return
+    raise InboxUnavailable("a completion is removed as often as it is made")
+
+
+def _read(connection: Connection, telling: Mapping[int, Completion]) -> list[_Told]:
+    keys = {completion.key for completion in telling.values()}
+    names = sorted({key[0] for key in keys})
+    return [row for row in map(_told, connection.execute(_ALL, {"names": names})) if row.key in keys]
+
+
+def _told(row: Row) -> _Told:  # type: ignore[type-arg]
+    return _Told(row.delivery_id, (row.about_id, row.kind, row.source, row.status), row.pipeline_id, row.nth)
+
+
+def _values(delivery: int, completion: Completion, nth: int) -> dict[str, object]:
+    return {
+        "delivery_id": delivery,
+        "about_id": completion.id,
+        "kind": str(completion.kind),
+        "source": completion.source,
+        "status": completion.status,
+        "pipeline_id": completion.pipeline_id,
+        "nth": nth,
+    }

@@ -1,0 +1,355 @@
+"""One run for each completion and matching route: whatever events tell of it, in whatever order, at any replica.
+
+The rule (bridge/rules/completion.py) hangs on what the event tells of, never on a label, a place of the configuration
+or an id that another source, pipeline or kind may use as well.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
+from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.replays import Replayed
+from bridge.flows.routing import drafts
+from bridge.rules.mapping import Mapping, read
+from bridge.rules.planning import Subject, plan
+from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.reasons import Reason
+from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for
+
+Open = Callable[..., Inbox]
+SOURCES = ["planasonix", "other"]
+
+
+def mapping(*routes: str) -> Mapping:
+    """Return a mapping of these routes, each in YAML's short form."""
+    text = "routes:\n" + "".join(f"  - {{{route}}}\n" for route in routes)
+    return read(text, file="mapping.yaml", airflows=["default"], sources=SOURCES)
+
+
+ORDERS = mapping("name: orders, event: '*', dag: load_orders")
+
+
+def event(inbox: Inbox, id_: str = "evt_1", *, source: str = "planasonix", **fields: Any) -> str:
+    """Store a webhook about a job unless said otherwise; returns its delivery."""
+    body = {"id": id_, "type": "job.succeeded", "job_id": "job_1", "status": "succeeded"} | fields
+    return stored(inbox, id_, source=source, body=json.dumps(body).encode())
+
+
+def delivery(inbox: Inbox, delivery_id: str) -> Delivery:
+    """Return a delivery as it stands."""
+    found = inbox.read(deliveries.get, delivery_id)
+    assert found is not None
+    return found
+
+
+def planned(inbox: Inbox, delivery_id: str, routes: Mapping) -> Routing:
+    """Return what routing stores of a delivery."""
+    found = delivery(inbox, delivery_id)
+    made = plan(Subject.of(found), routes, new_trigger_id=inbox.new_trigger_id, max_hops=3)
+    return drafts.routing(found, made, None, {})
+
+
+def route(inbox: Inbox, delivery_id: str, routes: Mapping = ORDERS) -> list[str]:
+    """Route a delivery; returns the state of each of its triggers, and why it is in it."""
+    inbox.write(settle_routing, [planned(inbox, delivery_id, routes)], now=NOW)
+    return [f"{one.state} {one.reason}" if one.reason else str(one.state) for one in of(inbox, delivery_id)]
+
+
+def of(inbox: Inbox, delivery_id: str) -> list[Trigger]:
+    """Return the triggers of a delivery, oldest first."""
+    return inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=100)[::-1]
+
+
+def fail(inbox: Inbox) -> None:
+    """Let the trigger that is due fail."""
+    (claimed,) = claim(inbox)
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED, reason=Reason.EXPIRED), attempt())
+
+
+def fire(inbox: Inbox) -> None:
+    """Let every trigger that is due start its DAG run."""
+    for claimed in claim(inbox):
+        inbox.write(triggers.settle, claimed, settlement(), attempt())
+
+
+def replay(inbox: Inbox, id_: str) -> Replayed:
+    """Replay as the command line does."""
+    return inbox.write(replays.replay, id_, actor="test", reason=None, new_id=None, now=NOW + LATER)
+
+
+PENDING, FIRED, COPY, TAKEN_BACK = "pending", "fired", "cancelled duplicate_run", "cancelled superseded"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "states"),
+    [
+        # one completion: one run
+        ({"type": "job.succeeded"}, {"type": "job.completed"}, [COPY]),
+        ({"run_id": "run_1"}, {}, [COPY]),
+        ({}, {"run_id": "run_1"}, [COPY]),
+        ({"pipeline_id": "pl_1"}, {}, [COPY]),
+        ({}, {"pipeline_id": "pl_1"}, [COPY]),
+        # another one: another run, although a text of it is the same
+        ({"run_id": "run_1"}, {"run_id": "run_1", "job_id": "job_2"}, [PENDING]),
+        ({"pipeline_id": "pl_1"}, {"pipeline_id": "pl_2"}, [PENDING]),
+        ({"status": "succeeded"}, {"source": "other"}, [PENDING]),
+        (
+            {"type": "load.finished", "job_id": None, "run_id": "42"},
+            {"type": "job.succeeded", "job_id": "42"},
+            [PENDING],
+        ),
+    ],
+)
+def test_two_events_make_one_run_when_and_only_when_they_tell_of_one_completion(
+    inbox: Inbox, first: dict[str, Any], second: dict[str, Any], states: list[str]
+) -> None:
+    """Whichever ids they carry besides, and whoever else uses the same ids."""
+    one, other = event(inbox, "evt_1", **first), event(inbox, "evt_2", **second)
+    assert route(inbox, one) == [PENDING]
+    assert route(inbox, other) == states
+    names = [trigger.call.dag_run_id for id_ in (one, other) for trigger in of(inbox, id_) if trigger.state == PENDING]
+    assert len(set(names)) == len(names)
+
+
+def test_the_same_event_id_of_two_sources_is_two_completions(inbox: Inbox) -> None:
+    """Each source makes its own ids."""
+    nothing = {"type": "load.finished", "job_id": None}
+    one, other = (event(inbox, "evt_1", source=source, **nothing) for source in SOURCES)
+    assert (route(inbox, one), route(inbox, other)) == ([PENDING], [PENDING])
+
+
+def test_a_dag_run_id_stays_as_it_was_and_gets_a_digest_when_another_completion_has_it(inbox: Inbox) -> None:
+    """The DAG run id is a name, not the identity."""
+    one, other = (
+        event(inbox, "evt_1", run_id="42", pipeline_id="a"),
+        event(inbox, "evt_2", run_id="42", pipeline_id="b"),
+    )
+    route(inbox, one), route(inbox, other)
+    names = [of(inbox, id_)[0].call.dag_run_id for id_ in (one, other)]
+    assert names[0] == "planasonix__42__succeeded__orders"
+    assert names[1].startswith(f"{names[0]}--")
+
+
+def test_what_starts_nothing_names_whose_copy_it_is(inbox: Inbox) -> None:
+    """A person sees which trigger stands for the run, and of which delivery."""
+    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, one), route(inbox, other)
+    detail = of(inbox, other)[0].detail or ""
+    assert one in detail
+    assert of(inbox, one)[0].id in detail
+
+
+# --- the mapping changes ---------------------------------------------------------------------------
+
+RENAMED = mapping("name: sales, event: '*', dag: load_orders")
+TWO = mapping("name: orders, event: '*', dag: load_orders", "name: audit, event: '*', dag: load_orders, conf: {a: 1}")
+
+
+@pytest.mark.parametrize("how", ["replay", "another event"])
+def test_a_renamed_route_doubles_nothing(inbox: Inbox, how: str) -> None:
+    """A label is no identity: the run under the old name counts."""
+    one = event(inbox)
+    assert route(inbox, one) == [PENDING]
+    fire(inbox)
+    if how == "replay":
+        assert replay(inbox, one) is Replayed.ROUTED_AGAIN
+        assert route(inbox, one, RENAMED) == [FIRED, COPY]
+    else:
+        assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
+        assert route(inbox, event(inbox, "evt_3"), RENAMED) == [COPY]
+
+
+def test_a_replay_of_what_still_waits_asks_for_one_run_in_its_place(inbox: Inbox) -> None:
+    """The call that was taken back owns the run for other events, and not for its own delivery."""
+    one = event(inbox)
+    route(inbox, one)
+    replay(inbox, one)
+    assert route(inbox, event(inbox, "evt_2")) == [COPY]
+    assert route(inbox, one, RENAMED) == [TAKEN_BACK, PENDING]
+    replay(inbox, one)
+    assert route(inbox, one) == [PENDING, TAKEN_BACK]
+    assert route(inbox, event(inbox, "evt_3")) == [COPY]
+
+
+def test_an_unnamed_route_that_moved_doubles_nothing(inbox: Inbox) -> None:
+    """The names of unnamed routes hang on their order, the runs do not."""
+    first = mapping("event: 'job.*', dag: d", "event: '*', dag: d, conf: {b: 1}")
+    moved = mapping("event: '*', dag: d, conf: {b: 1}", "event: 'job.*', dag: d")
+    one = event(inbox)
+    assert route(inbox, one, first) == [PENDING, PENDING]
+    fire(inbox)
+    replay(inbox, one)
+    assert set(route(inbox, one, moved)) == {FIRED, COPY}
+    assert route(inbox, event(inbox, "evt_2"), moved) == [COPY, COPY]
+
+
+def test_a_second_route_to_the_same_dag_makes_its_own_run(inbox: Inbox) -> None:
+    """At once, and also when it was added to the mapping later."""
+    assert route(inbox, event(inbox, "evt_1"), TWO) == [PENDING, PENDING]
+    one = event(inbox, "evt_2", job_id="job_2")
+    route(inbox, one)
+    fire(inbox)
+    replay(inbox, one)
+    assert route(inbox, one, TWO) == [FIRED, PENDING]
+
+
+def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
+    """A second completion under it starts nothing, and names the owner."""
+    daily = mapping("name: daily, event: '*', dag: d, dag_run_id: 'day-{{ event.parameters.day }}'")
+    one = event(inbox, "evt_1", parameters={"day": "1"})
+    other = event(inbox, "evt_2", job_id="job_2", parameters={"day": "1"})
+    assert (route(inbox, one, daily), route(inbox, other, daily)) == ([PENDING], [COPY])
+    assert one in (of(inbox, other)[0].detail or "")
+
+
+# --- who owns what ---------------------------------------------------------------------------------
+
+
+def test_a_failed_trigger_owns_nothing(inbox: Inbox) -> None:
+    """The next event of the completion runs, under the same DAG run id; then the failed one cannot run besides."""
+    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, one)
+    fail(inbox)
+    assert route(inbox, other) == [PENDING]
+    assert of(inbox, other)[0].call.dag_run_id == of(inbox, one)[0].call.dag_run_id
+    assert replay(inbox, of(inbox, one)[0].id) is Replayed.DUPLICATE
+    replay(inbox, one)
+    assert route(inbox, one) == [COPY]
+
+
+def test_a_failed_trigger_is_not_replayed_beside_a_run_under_another_name(inbox: Inbox) -> None:
+    """The route was renamed and the next event has run: a replay of the failed trigger asks the mapping."""
+    one = event(inbox, "evt_1")
+    route(inbox, one)
+    fail(inbox)
+    assert route(inbox, event(inbox, "evt_2"), RENAMED) == [PENDING]
+    assert replay(inbox, of(inbox, one)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, one, RENAMED) == ["failed expired", COPY]
+
+
+def test_a_failed_trigger_whose_name_another_completion_took_is_made_anew_under_another(inbox: Inbox) -> None:
+    """Nobody's run is lost because somebody else's has its name."""
+    one, other = (
+        event(inbox, "evt_1", run_id="42", pipeline_id="a"),
+        event(inbox, "evt_2", run_id="42", pipeline_id="b"),
+    )
+    route(inbox, one)
+    fail(inbox)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, of(inbox, one)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, one) == [PENDING]
+    assert of(inbox, one)[0].call.dag_run_id != of(inbox, other)[0].call.dag_run_id
+
+
+def test_a_copy_whose_owner_failed_runs_when_it_is_replayed(inbox: Inbox) -> None:
+    """A copy owns nothing, and is blocked by nothing but a live trigger."""
+    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, one)
+    assert route(inbox, other) == [COPY]
+    fail(inbox)
+    replay(inbox, other)
+    assert route(inbox, other) == [PENDING]
+    found = of(inbox, other)[0]
+    assert found.call.conf["planasonix"]["trigger_id"] == found.id
+
+
+def test_what_a_person_cancelled_stays_owned(inbox: Inbox) -> None:
+    """Another event of the completion does not start what somebody stopped."""
+    one = event(inbox, "evt_1")
+    route(inbox, one)
+    inbox.write(replays.cancel, of(inbox, one)[0].id, actor="test", reason=None, now=NOW)
+    assert route(inbox, event(inbox, "evt_2")) == [COPY]
+    assert replay(inbox, of(inbox, one)[0].id) is Replayed.QUEUED
+
+
+def test_age_and_attempts_of_a_trigger_made_anew_start_anew(inbox: Inbox, store: Store) -> None:
+    """A cancelled trigger under the same DAG run id is no obstacle."""
+    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, one), route(inbox, other)
+    fail(inbox)
+    replay(inbox, one)
+    inbox.write(settle_routing, [planned(inbox, one, ORDERS)], now=NOW + 5 * LATER)
+    (found,) = of(inbox, one)
+    assert (found.state, found.attempts, found.age_from) == (TriggerState.PENDING, 0, NOW + 5 * LATER)
+    assert store.one("SELECT COUNT(*) FROM triggers WHERE state = 'cancelled'") == 1
+
+
+# --- retention, replicas, the release before -----------------------------------------------------
+
+
+def test_a_completion_is_known_as_long_as_any_of_its_deliveries(inbox: Inbox, store: Store) -> None:
+    """Retention removes the first one; the second, which owns the run, still stops a third."""
+    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, one)
+    fail(inbox)
+    route(inbox, other)
+    wait_for(store.has_folded)
+    assert inbox.write(prune, before=NOW, limit=100) == 1
+    assert inbox.read(deliveries.get, one) is None
+    assert route(inbox, event(inbox, "evt_3")) == [COPY]
+    assert store.one("SELECT COUNT(*) FROM completions") == 2
+
+
+def test_two_replicas_judge_one_completion_one_after_the_other(open_inbox: Open) -> None:
+    """Many events of the same completions, routed at the same time and in opposite orders: each runs once."""
+    replicas = [open_inbox(), open_inbox()] if "postgresql" in str(open_inbox()._store.reading.url) else [open_inbox()]
+    ids = [[event(replicas[0], f"evt_{job}_{turn}", job_id=f"job_{job}") for job in range(30)] for turn in range(2)]
+    start = threading.Barrier(2)
+
+    def work(turn: int) -> None:
+        inbox = replicas[turn % len(replicas)]
+        plans = [planned(inbox, id_, ORDERS) for id_ in ids[turn][:: 1 - 2 * turn]]
+        start.wait()
+        for at in range(0, len(plans), 7):
+            inbox.write(settle_routing, plans[at : at + 7], now=NOW)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    found = replicas[0].read(browsing.triggers, wanted=browsing.Filter(), limit=100)
+    assert sorted(str(one.state) for one in found) == ["cancelled"] * 30 + ["pending"] * 30
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_the_release_before_started_is_found_by_its_dag_run_id(inbox: Inbox, store: Store, erased: bool) -> None:
+    """It told no completion; its conf says whose run it is, or is gone and leaves the name."""
+    one, other = event(inbox, "evt_1", run_id="run_1", pipeline_id="a"), event(inbox, "evt_2", pipeline_id="a")
+    route(inbox, one)
+    store.rows("DELETE FROM completions")
+    if erased:
+        store.rows("UPDATE triggers SET conf = '{}'")
+    assert route(inbox, event(inbox, "evt_3", run_id="run_1", pipeline_id="a")) == [COPY]
+    if not erased:
+        assert route(inbox, event(inbox, "evt_4", run_id="run_1", pipeline_id="b")) == [PENDING]
+    store.rows("DELETE FROM completions")
+    store.rows(
+        "UPDATE triggers SET dag_run_id = 'planasonix__job_1__succeeded__orders' WHERE dag_run_id NOT LIKE '%--%'"
+    )
+    assert route(inbox, other) == [COPY]
+    assert route(inbox, event(inbox, "evt_5", run_id="run_9", pipeline_id="a")) == [COPY]
+
+
+def test_a_replay_of_what_the_release_before_routed_doubles_nothing(inbox: Inbox, store: Store) -> None:
+    """Not even when the route was renamed with the upgrade."""
+    one = event(inbox)
+    route(inbox, one)
+    fire(inbox)
+    store.rows("DELETE FROM completions")
+    replay(inbox, one)
+    assert route(inbox, one, RENAMED) == [FIRED, COPY]
+
+
+def test_an_event_without_any_id_is_named_after_its_delivery(inbox: Inbox) -> None:
+    """Two of them with the same bytes are two completions; what makes the second a copy is the time between them."""
+    body = b'{"pipeline_id": "pl_x", "status": "success"}'
+    one, other = (stored(inbox, None, source=source, body=body) for source in SOURCES)
+    loads = mapping("name: orders, pipeline: pl_x, dag: load_orders")
+    assert (route(inbox, one, loads), route(inbox, other, loads)) == ([PENDING], [PENDING])
+    assert of(inbox, one)[0].call.dag_run_id == f"planasonix__{one}__succeeded__orders"
+    assert delivery(inbox, one).state is DeliveryState.ROUTED

@@ -1,0 +1,141 @@
+"""What is the same: completions, and who owns which of their DAG runs."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.rules.completion import Completion, Kind, Standing, is_same, of, of_conf, owners
+from bridge.words.model import Event, Status, TriggerState
+from bridge.words.reasons import Reason
+
+FIRED, FAILED, CANCELLED = TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED
+
+
+def told(**fields: Any) -> Completion:
+    """Return what an event tells of."""
+    return of(Event(status=Status.SUCCEEDED, **fields), source="planasonix", delivery_id="dlv_1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "id_"),
+    [
+        ({"type": "job.completed", "job_id": "j", "run_id": "r", "id": "e"}, Kind.JOB, "j"),
+        ({"type": "job.succeeded", "job_id": "j", "id": "e"}, Kind.JOB, "j"),
+        ({"type": "pipeline.run.succeeded", "job_id": "j", "run_id": "r"}, Kind.RUN, "r"),
+        ({"type": "backfill.completed", "job_id": "j", "run_id": "r", "backfill_id": "b"}, Kind.BACKFILL, "b"),
+        ({"type": "load.finished", "job_id": "j", "run_id": "r", "backfill_id": "b"}, Kind.RUN, "r"),
+        ({"type": "load.finished", "job_id": "j", "backfill_id": "b", "id": "e"}, Kind.JOB, "j"),
+        ({"type": "load.finished", "backfill_id": "b", "id": "e"}, Kind.BACKFILL, "b"),
+        ({"type": "load.finished", "id": "e"}, Kind.EVENT, "e"),
+        ({"type": "job.completed", "run_id": "r"}, Kind.RUN, "r"),
+        ({"type": "jobs.completed", "job_id": "j", "run_id": "r"}, Kind.RUN, "r"),
+        ({"job_id": "j"}, Kind.JOB, "j"),
+        ({}, Kind.DELIVERY, "dlv_1"),
+    ],
+)
+def test_what_an_event_tells_of(fields: dict[str, Any], kind: Kind, id_: str) -> None:
+    """Of what its type is about; else of the first of run, job and backfill; else of itself."""
+    found = told(**fields)
+    assert (found.kind, found.id, found.source, found.status) == (kind, id_, "planasonix", "succeeded")
+
+
+def test_each_part_tells_completions_apart() -> None:
+    """Source, kind, id, status and pipeline: another one gives another digest, so another DAG run id."""
+    base = {"source": "s", "kind": Kind.JOB, "id": "1", "status": "succeeded", "pipeline_id": "p"}
+    other = {"source": "t", "kind": Kind.RUN, "id": "2", "status": "failed", "pipeline_id": None}
+    digests = {Completion(**base | {name: value}).digest for name, value in other.items()}  # type: ignore[arg-type]
+    assert len(digests | {Completion(**base).digest}) == 6  # type: ignore[arg-type]
+
+
+def standing(route: str, state: TriggerState = FIRED, reason: Reason | None = None, **more: Any) -> Standing:
+    """Return a trigger of a completion."""
+    usual = {"id": f"trg_{route}", "delivery_id": "dlv_1", "airflow": "default", "dag_id": "d", "rerun": 0}
+    return Standing(route=route, state=state, reason=reason, **usual | more)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "owned"),
+    [
+        ("a", [], ""),
+        ("a", [standing("a")], "a=a"),
+        ("ab", [standing("a"), standing("b")], "a=a b=b"),
+        ("ab", [standing("a")], "a=a"),  # a second route to the DAG has its own run
+        ("b", [standing("a")], "b=a"),  # renamed
+        ("bc", [standing("a")], "b=a"),  # one for one
+        ("cb", [standing("a"), standing("b", CANCELLED, Reason.DUPLICATE_RUN)], "b=a"),  # for whom it counted before
+        ("a", [standing("a", FAILED, Reason.EXPIRED)], ""),
+        ("a", [standing("a", CANCELLED, Reason.DUPLICATE_RUN)], ""),
+        ("a", [standing("a", CANCELLED, Reason.BY_OPERATOR)], "a=a"),
+        ("a", [standing("a", TriggerState.HELD, Reason.LOOP_GUARD)], "a=a"),
+        ("a", [standing("a", FAILED), standing("a", rerun=1)], "a=a"),  # a person had it run again
+        ("b", [standing("a"), standing("a", rerun=1)], "b=a"),
+        ("bc", [standing("a"), standing("a", rerun=1)], "b=a"),  # twice the run of one route counts once
+        ("a", [standing("a", CANCELLED, Reason.SUPERSEDED)], "a=a"),
+        ("b", [standing("a", CANCELLED, Reason.SUPERSEDED)], ""),
+        ("b", [standing("a", dag_id="other")], ""),
+        ("b", [standing("a", airflow="other")], ""),
+    ],
+)
+def test_who_owns_the_runs(wanted: str, known: list[Standing], owned: str) -> None:
+    """One run for each matching route; what matches no longer counts for those that have none, one for one."""
+    found = owners([(route, "default", "d") for route in wanted], known)
+    assert " ".join(f"{place[0]}={one.route}" for place, one in sorted(found.items())) == owned
+
+
+_ROUTES = st.lists(st.sampled_from("abcde"), unique=True, max_size=5)
+_STEP = st.tuples(_ROUTES, st.sampled_from("xy"))  # the routes that match, and the DAG
+
+
+@given(steps=st.lists(_STEP, max_size=8))
+def test_however_routes_are_renamed_no_event_makes_more_runs_than_it_has_routes(steps: list[tuple[Any, str]]) -> None:
+    """After each event of one completion each DAG has as many runs as the most routes that matched at once."""
+    known: list[Standing] = []
+    most: dict[str, int] = {}
+    for number, (routes, dag_id) in enumerate(steps):
+        wanted = [(route, "default", dag_id) for route in routes]
+        owned = owners(wanted, known)
+        for route, _, dag in wanted:
+            is_copy = (route, "default", dag) in owned
+            state, reason = (CANCELLED, Reason.DUPLICATE_RUN) if is_copy else (FIRED, None)
+            delivery = f"dlv_{number}"
+            known.append(standing(route, state, reason, id=f"trg_{len(known)}", dag_id=dag, delivery_id=delivery))
+        most[dag_id] = max(most.get(dag_id, 0), len(routes))
+        assert sum(one.owns and one.dag_id == dag_id for one in known) == most[dag_id]
+        assert len(owners(wanted, known)) == len(wanted)  # the same event once more makes none
+
+
+def conf(**fields: Any) -> dict[str, Any]:
+    """Return the `planasonix` of a conf, as this release writes it."""
+    usual = {"source": "planasonix", "event_type": "job.completed", "status": "succeeded", "pipeline_id": "p"}
+    return {**usual, "run_id": None, "job_id": "j", "event_id": "e", "delivery_id": "dlv_1"} | fields
+
+
+@pytest.mark.parametrize(
+    ("carried", "same"),
+    [
+        (conf(), True),
+        (conf(run_id="r", event_id="e2"), True),
+        (conf(pipeline_id=None), True),
+        (conf(pipeline_id="q"), False),
+        (conf(status="failed"), False),
+        (conf(job_id="k"), False),
+        (conf(source="other"), False),
+        (conf(source=None), True),  # the release before wrote none
+        (conf(event_type="pipeline.run.succeeded", run_id="j"), False),
+        (None, True),  # erased: the DAG run id is all that is left
+    ],
+)
+def test_whose_a_trigger_of_the_release_before_is(carried: dict[str, Any] | None, same: bool) -> None:
+    """Judged by its conf, since no completion is stored for it."""
+    completion = Completion("planasonix", Kind.JOB, "j", "succeeded", "p")
+    assert is_same(completion, carried, source="planasonix") is same
+    assert not is_same(completion, carried, source="other")
+
+
+def test_a_conf_names_the_completion_it_was_made_for() -> None:
+    """So a run that is read back can be judged."""
+    assert of_conf(conf()) == Completion("planasonix", Kind.JOB, "j", "succeeded", "p")
+    assert of_conf(conf(event_type=None, run_id="r")).kind is Kind.RUN
+    assert of_conf(conf(event_type="backfill.completed", job_id=None)).kind is Kind.BACKFILL
