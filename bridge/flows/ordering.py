@@ -70,7 +70,8 @@ def select(inbox: Inbox, wanted: browsing.Filter, action: Action = Action.REPLAY
 
 
 def placed_before(inbox: Inbox, new: NewOrder) -> Order | None:
-    """Return the order that was placed under this key; BadFilter if that asked for something else."""
+    """Return the order that was placed under this key. Raises BadFilter if that asked for something else."""
+    _check_words(new)
     return inbox.read(orders.find, new)
 
 

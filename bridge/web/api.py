@@ -21,7 +21,7 @@ from bridge.flows.firing import Dispatcher
 from bridge.rules import views
 from bridge.rules.planning import Subject, plan
 from bridge.rules.sources import Source
-from bridge.web.queries import MOST, flag, json_object, next_page, page
+from bridge.web.queries import MOST, flag, json_object, next_page, page, words
 from bridge.words.errors import BadFilter, NotThere
 
 
@@ -156,14 +156,14 @@ class Api:
     def erase(self, *, body: bytes, **_: Any) -> views.Json:
         """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
         order = json_object(body, "source", "event_id", "reason", "cancel", "dry_run")
-        source, event_id, reason = (order.get(name) for name in ("source", "event_id", "reason"))
-        if not isinstance(source, str) or not isinstance(event_id, str):
+        source, event_id, reason = (words(order, name) for name in ("source", "event_id", "reason"))
+        if source is None or event_id is None:
             raise BadFilter('send {"source": "...", "event_id": "...", "reason": "..."}')
         is_dry, is_cancelling = flag(order, "dry_run"), flag(order, "cancel")
         found = look(self._inbox, source=source, event_id=event_id)
         if is_dry:
             return facts(found) | {"erased": False}
-        if not isinstance(reason, str):
+        if reason is None:
             raise BadFilter("reason must be text: it goes to the audit log")
         erasure = Erasure(actor="api", reason=reason, is_cancelling=is_cancelling)
         found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)

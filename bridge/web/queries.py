@@ -49,7 +49,7 @@ def page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Fi
 def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
     """Read a filter that has no other conditions than those allowed."""
     _refuse_unknown(given, allowed)
-    values: dict[str, Any] = dict(given)
+    values: dict[str, Any] = {name: _storable(name, value) for name, value in given.items()}
     for name in ("since", "until"):
         if name in values:
             values[name] = _instant(name, values[name])
@@ -72,6 +72,15 @@ def next_page(found: list[Any], limit: int) -> str | None:
 def words(order: Mapping[str, Any], name: str) -> str | None:
     """Return a text of an order, None if it has none."""
     value = order.get(name)
-    if isinstance(value, str) or value is None:
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _storable(name, value)
     raise BadFilter(f"{name} must be text")
+
+
+def _storable(name: str, text: str) -> str:
+    """Refuse what no store can look for: half a surrogate pair, which JSON may spell, and NUL."""
+    if "\0" in text or text != text.encode("utf-8", "replace").decode():
+        raise BadFilter(f"{name} has a character that no stored text has")
+    return text

@@ -129,6 +129,8 @@ def test_words_that_a_store_cannot_keep_are_refused(inbox: Inbox, text: str) -> 
     for wrong in (new(reason=text), new(key=text)):
         with pytest.raises(BadFilter, match="at most 1000 characters"):
             place(inbox, wrong, [id_])
+        with pytest.raises(BadFilter, match="at most 1000 characters"):
+            placed_before(inbox, wrong)
 
 
 def test_what_cannot_be_done_with_an_item_is_an_outcome_of_it(inbox: Inbox, store: Store, ids: list[str]) -> None:

@@ -291,11 +291,24 @@ def test_explain_tells_what_would_happen(client: httpx.Client, ids: dict[str, st
         b'{"ids": [], "run_again": 1}',
         b'{"ids": [], "reason": {"a": 1}}',
         b'{"ids": [], "idempotency_key": 7}',
+        b'{"ids": [], "idempotency_key": "\\ud800"}',
+        b'{"ids": [], "reason": "\\u0000"}',
+        b'{"filter": {"state": "failed", "route": "\\udfff"}}',
     ],
 )
 def test_an_order_that_cannot_be_read_does_nothing(client: httpx.Client, path: str, content: bytes) -> None:
     """400 with what to send; a misspelled `dry_run` replays nothing."""
     answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("wrong", ["source", "event_id", "reason"])
+@pytest.mark.parametrize("text", ["\\ud800", "\\u0000"])
+def test_what_no_store_can_look_for_is_refused(client: httpx.Client, wrong: str, text: str) -> None:
+    """JSON can spell half a surrogate pair; it is no error of the bridge."""
+    order = dict.fromkeys(("source", "event_id", "reason"), "planasonix") | {wrong: "HERE"}
+    content = json.dumps(order).replace("HERE", text)
+    answer = client.post("erase", content=content, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
 
 
