@@ -112,6 +112,21 @@ def _some(fault: Fault) -> Callable[[World, Random], None]:
     return breaks
 
 
+def _poison(world: World, random: Random) -> None:
+    """Something in front of Airflow answers in its place whatever a tenth of the events ask for, again and again."""
+    page = {"Content-Type": "text/html"}
+    answers = (Answer(200, b"<html>", page), Answer(403, b"<html>", page), Answer(302, b"", page), _UNKNOWN, _THROTTLED)
+    tenth = rb'"event_id": ?"evt_[0-9_]*%d"' % random.randrange(10)
+    world.way_to_airflow.fail_next(random.choice(answers), method="POST", path=_RUNS, body=tenth, times=1_000_000)
+
+
+def _end_outage_after_an_hour(world: World) -> None:
+    """The clock says that an hour has passed, longer than `max_age`; and the first calls are lost."""
+    world.clock.set(world.clock.offset_seconds + _HOUR)
+    world.way_to_airflow.fail_next(Reset(), method="POST", path=_RUNS, times=4)
+    world.way_to_airflow.restore()
+
+
 def _heal(world: World) -> None:
     world.way_to_airflow.heal()
 
@@ -170,6 +185,8 @@ FAULTS: dict[str, Breaking] = {
         Breaking("cut_postgresql", _cut_postgres, _restore_postgres, stores=("postgresql",)),
         Breaking("slow_postgresql", _slow_postgres, _restore_postgres, stores=("postgresql",)),
         Breaking("cut_airflow", _cut_airflow, _restore_airflow),
+        Breaking("poisoned_answer", _poison, _heal),
+        Breaking("outage_of_an_hour", _cut_airflow, _end_outage_after_an_hour, sets_clock=True),
         Breaking("slow_airflow", _some(Delay(1.0)), _heal),
         Breaking("late_answer", _some(Delay(4.0, after_acting=True)), _heal),
         Breaking("reset_airflow", _some(Reset()), _heal),

@@ -17,6 +17,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.service import BridgeProcess, wait_for
 
 MAPPING = """\
+defaults: {max_age: 30m}
 routes:
   - {name: one, pipeline: pl_8f2a9c1d4e, dag: load_orders}
 """

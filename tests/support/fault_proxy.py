@@ -78,6 +78,7 @@ class _Planned:
     fault: Fault
     method: str | None
     path: re.Pattern[str]
+    body: re.Pattern[bytes]
     times: int
 
 
@@ -117,10 +118,12 @@ class FaultProxy:
         """Stop to listen and end every connection."""
         self.cut()
 
-    def fail_next(self, fault: Fault, *, method: str | None = None, path: str = "", times: int = 1) -> None:
-        """Use `fault` for the next request of `method` whose path `path` (a regular expression) is found in."""
+    def fail_next(
+        self, fault: Fault, *, method: str | None = None, path: str = "", body: bytes = b"", times: int = 1
+    ) -> None:
+        """Use `fault` for the next request of `method` that `path` and `body` (regular expressions) are found in."""
         with self._lock:
-            self._planned.append(_Planned(fault, method, re.compile(path), times))
+            self._planned.append(_Planned(fault, method, re.compile(path), re.compile(body), times))
 
     def heal(self) -> None:
         """Forget the faults that were not used."""
@@ -224,7 +227,8 @@ class FaultProxy:
     def _take_fault(self, request: _Request) -> Fault | None:
         with self._lock:
             for planned in self._planned:
-                if planned.method in (None, request.method) and planned.path.search(request.path):
+                is_meant = planned.method in (None, request.method) and planned.path.search(request.path)
+                if is_meant and planned.body.search(request.body):
                     planned.times -= 1
                     if planned.times == 0:
                         self._planned.remove(planned)
