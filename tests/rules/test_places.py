@@ -1,7 +1,13 @@
 """Who may begin how many calls: routes by their limit, DAGs by what they leave to others."""
 
+import itertools
+
+import pytest
+
 from bridge.rules.places import Places
 from bridge.words.model import Call, Limits
+
+_keys = itertools.count()
 
 
 def call(route: str = "orders", dag: str = "load_orders", *, limit: int | None = None) -> Call:
@@ -9,32 +15,65 @@ def call(route: str = "orders", dag: str = "load_orders", *, limit: int | None =
     return Call(route, "default", dag, "run", {}, None, Limits(concurrency=limit))
 
 
-def taken(places: Places, amount: int, what: Call, now: float = 0.0) -> int:
-    """Try to take so many places; returns how many could be had."""
-    return sum(places.take(what, now) for _ in range(amount))
+def taken(places: Places, amount: int, what: Call, now: float = 0.0) -> list[int]:
+    """Try to take so many places; returns the keys of those that could be had."""
+    keys = [next(_keys) for _ in range(amount)]
+    return [key for key in keys if places.take(key, what, now)]
 
 
-def test_a_dag_never_holds_the_last_place() -> None:
+def answer(places: Places, what: Call, now: float, *, seconds: float = 0.1, wait: float | None = None) -> None:
+    """Let one call of a DAG begin and end."""
+    places.answered(what, now, seconds=seconds, asked_to_wait=wait)
+
+
+def test_a_dag_that_nobody_knows_leaves_a_place() -> None:
     """Three of four; the fourth is for any other DAG, also for one that comes later."""
     places = Places(4)
-    assert places.at_most(0.0) == 3
-    assert taken(places, 4, call()) == 3
-    assert (places.full_routes(0.0), places.at_most(0.0)) == ({"orders"}, 3)
-    assert places.take(call("marts", "refresh_marts"), 0.0)
+    assert places.room(0.0) == 3
+    assert len(taken(places, 4, call())) == 3
+    assert (places.full_routes(0.0), places.room(0.0)) == ({"orders"}, 1)
+    assert taken(places, 1, call("marts", "refresh_marts"))
+    assert places.room(0.0) == 0
+
+
+def test_a_quick_dag_holds_every_place() -> None:
+    """Nobody waits longer for it than for one call."""
+    places = Places(4)
+    answer(places, call(), 0.0, seconds=1.0)
+    assert len(taken(places, 4, call())) == 4
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(1.0, 4), (1.1, 3)])
+def test_a_dag_whose_call_is_under_way_for_long_is_not_quick(seconds: float, held: int) -> None:
+    """A quick DAG that begins to hang gets no further place than the last but one."""
+    places = Places(4)
+    answer(places, call(), 0.0)
+    taken(places, 3, call(), 10.0)
+    assert 3 + len(taken(places, 1, call(), 10.0 + seconds)) == held
+    assert places.full_routes(10.0 + seconds) == {"orders"}
+
+
+def test_a_dag_whose_last_call_took_long_is_not_quick() -> None:
+    """Until one of its calls is quick again."""
+    places = Places(2)
+    answer(places, call(), 0.0, seconds=20.0)
+    assert len(taken(places, 2, call(), 90.0)) == 1
+    answer(places, call(), 90.0)
+    assert len(taken(places, 1, call(), 90.0)) == 1
 
 
 def test_the_only_place_is_for_any_dag() -> None:
     """With one place there is no other to leave."""
     places = Places(1)
-    assert (places.at_most(0.0), taken(places, 2, call())) == (1, 1)
+    assert (places.room(0.0), len(taken(places, 2, call()))) == (1, 1)
 
 
 def test_what_one_dag_holds_counts_for_all_its_routes() -> None:
     """Two routes of one DAG hold no more than one would, and both are closed together."""
     places = Places(3)
-    assert places.take(call("first"), 0.0)
-    assert places.take(call("second"), 0.0)
-    assert not places.take(call("third"), 0.0)
+    assert taken(places, 1, call("first"))
+    assert taken(places, 1, call("second"))
+    assert not taken(places, 1, call("third"))
     assert places.full_routes(0.0) == {"first", "second", "third"}
 
 
@@ -42,33 +81,34 @@ def test_no_more_is_claimed_than_any_dag_may_hold() -> None:
     """Two of three are held: one more may begin before it is known which DAG it is of."""
     places = Places(4)
     taken(places, 2, call())
-    assert places.at_most(0.0) == 1
+    assert places.room(0.0) == 1
 
 
 def test_a_place_that_is_free_again_may_be_taken() -> None:
-    """By the same DAG and route."""
+    """By the same DAG and route; what is given back twice is free once."""
     places = Places(2)
-    assert taken(places, 2, call(limit=1)) == 1
-    places.free(call(limit=1))
-    assert (places.full_routes(0.0), places.take(call(limit=1), 0.0)) == (set(), True)
+    (key,) = taken(places, 2, call(limit=1))
+    places.free(key)
+    places.free(key)
+    assert (places.full_routes(0.0), len(taken(places, 2, call(limit=1)))) == (set(), 1)
 
 
 def test_a_route_has_the_limit_of_its_newest_trigger() -> None:
     """A limit that was raised or removed in the mapping binds no longer."""
     places = Places(9)
-    assert taken(places, 3, call(limit=1)) == 1
-    assert taken(places, 3, call(limit=2)) == 1
-    assert taken(places, 3, call()) == 3
+    assert len(taken(places, 3, call(limit=1))) == 1
+    assert len(taken(places, 3, call(limit=2))) == 1
+    assert len(taken(places, 3, call())) == 3
     assert places.full_routes(0.0) == set()
 
 
 def test_a_dag_whose_call_took_long_has_its_turn_after_the_others() -> None:
     """For as long as the call took; a quick call costs no turn."""
     places = Places(2)
-    for seconds, after in ((0.9, set()), (20.0, {"orders"})):
-        assert places.take(call(), 100.0)
-        places.free(call())
-        places.answered(call(), 100.0, seconds=seconds, asked_to_wait=None)
+    (key,) = taken(places, 1, call(), 100.0)
+    places.free(key)
+    for seconds, after in ((1.0, set()), (20.0, {"orders"})):
+        answer(places, call(), 100.0, seconds=seconds)
         assert places.routes_after_others(119.0) == after
     assert (places.full_routes(119.0), places.routes_after_others(120.0)) == (set(), set())
 
@@ -76,14 +116,14 @@ def test_a_dag_whose_call_took_long_has_its_turn_after_the_others() -> None:
 def test_a_dag_that_asks_to_wait_is_left_alone_until_then() -> None:
     """Then one call at a time may ask again, ever more rarely, until one is answered otherwise."""
     places = Places(4)
-    assert places.take(call(), 0.0)
-    places.free(call())
-    places.answered(call(), 0.0, seconds=0.1, asked_to_wait=17.0)
+    (key,) = taken(places, 1, call())
+    places.free(key)
+    answer(places, call(), 0.0, wait=17.0)
     assert (places.full_routes(16.9), places.full_routes(17.0)) == ({"orders"}, set())
-    assert taken(places, 3, call(), 17.0) == 1
-    assert places.take(call("marts", "refresh_marts"), 17.0)
-    places.free(call())
-    places.answered(call(), 17.0, seconds=0.1, asked_to_wait=0.0)
+    (key,) = taken(places, 3, call(), 17.0)
+    assert taken(places, 1, call("marts", "refresh_marts"), 17.0)
+    places.free(key)
+    answer(places, call(), 17.0, wait=0.0)
     assert (places.full_routes(18.9), places.full_routes(19.0)) == ({"orders"}, set())
-    places.answered(call(), 19.0, seconds=0.1, asked_to_wait=None)
-    assert taken(places, 4, call(), 19.0) == 3
+    answer(places, call(), 19.0)
+    assert len(taken(places, 3, call(), 19.0)) == 3

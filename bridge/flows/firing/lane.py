@@ -36,10 +36,8 @@ class Lane:
         self.under_way: dict[tuple[str, str], Claimed] = {}
         self.is_probing = False
         self.is_failing = False  # the dispatcher itself fails here, which is said once
-        self._calling: set[tuple[str, str]] = set()  # of those under way, the ones whose call has not ended
-        self._concurrency = target.concurrency
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
-        self._places = Places(target.concurrency)
+        self._places = Places(target.concurrency)  # held until the call has ended
 
     @property
     def is_busy(self) -> bool:
@@ -48,8 +46,7 @@ class Lane:
 
     def room(self, now: float) -> int:
         """Return how many more calls may begin now."""
-        free = self._concurrency - len(self._calling)
-        return max(0, min(free, self._pacer.available(now))) if not self.breaker.is_open else 0
+        return max(0, min(self._places.room(now), self._pacer.available(now))) if not self.breaker.is_open else 0
 
     def offer(self, now: float) -> Offer:
         """Return what may be claimed now."""
@@ -57,18 +54,17 @@ class Lane:
         if not room:
             return Offer(0)
         full, after_others = self._places.full_routes(now), self._places.routes_after_others(now)
-        return Offer(min(room, self._places.at_most(now)), frozenset(full), frozenset(after_others - full))
+        return Offer(room, frozenset(full), frozenset(after_others - full))
 
     def begin(self, claims: list[Claimed], now: float) -> tuple[list[Claimed], list[Claimed]]:
         """Take up claims; returns those to fire, and those to give back since their route or DAG is full."""
         fire: list[Claimed] = []
         surplus: list[Claimed] = []
         for claimed in claims:
-            if not self._places.take(claimed.trigger.call, now):
+            if not self._places.take(_key(claimed), claimed.trigger.call, now):
                 surplus.append(claimed)
                 continue
             self.under_way[_key(claimed)] = claimed
-            self._calling.add(_key(claimed))
             fire.append(claimed)
         self._pacer.take(len(fire), now)
         return fire, surplus
@@ -82,11 +78,11 @@ class Lane:
         is_throttled = isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED
         asked_to_wait = outcome.wait_seconds if isinstance(outcome, Later) and is_throttled else None
         self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait)
-        self._free(claimed)
+        self._places.free(_key(claimed))
 
     def end(self, claimed: Claimed) -> None:
         """Note that a trigger is settled, or given up."""
-        self._free(claimed)
+        self._places.free(_key(claimed))
         self.under_way.pop(_key(claimed), None)
 
     def problem(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
@@ -99,11 +95,6 @@ class Lane:
     def seconds_until_room(self, now: float) -> float:
         """Return how long the pace asks to wait; 0 if it does not."""
         return self._pacer.seconds_until(now)
-
-    def _free(self, claimed: Claimed) -> None:
-        if _key(claimed) in self._calling:
-            self._calling.remove(_key(claimed))
-            self._places.free(claimed.trigger.call)
 
 
 def _key(claimed: Claimed) -> tuple[str, str]:
