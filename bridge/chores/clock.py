@@ -16,7 +16,7 @@ import structlog
 
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.moving import late_queues, move_queues, move_up, pull_in
+from bridge.edges.inbox.moving import end_leases, far_ahead, late_queues, move_queues, move_up, pull_in, pull_in_looks
 from bridge.edges.metrics import Metrics
 
 _EVERY_SECONDS = 1.0
@@ -77,7 +77,11 @@ class ClockCheck:
 
     def _pull_in(self) -> None:
         now = self._clock()
-        moved = self._inbox.write(pull_in, now=now, slack=_SLACK, longest_lease=self._longest_lease)
+        moved = self._inbox.write(end_leases, now=now, latest=now + self._longest_lease)
+        moved += self._inbox.write(pull_in_looks, now=now, slack=_SLACK)
+        while found := self._inbox.read(far_ahead, now=now, slack=_SLACK):
+            self.loop.beat()
+            moved += self._inbox.write(pull_in, now=now, slack=_SLACK, found=found)
         if queues := self._inbox.read(late_queues, now=now, slack=_SLACK):
             moved += self._inbox.write(move_queues, queues.items())
         if moved:

@@ -10,7 +10,7 @@ import structlog
 
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox, orders
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.metrics import Metrics
 
 _BATCH = 200
@@ -35,6 +35,7 @@ class Retention:
         self._retention = retention
         self._metrics = metrics
         self._clock = clock
+        self._seen = 0  # the newest delivery that this round has looked at
         self._removed = 0  # deliveries, in this round
         self._pages = 0  # given back, in this round
         # The first round comes after a minute, off the path to ready.
@@ -54,13 +55,15 @@ class Retention:
         return None
 
     def _prune(self) -> bool:
-        """Remove one batch of what is old enough now; returns whether there may be more."""
+        """Remove what has ended of the next batch that is old enough; returns whether there may be more."""
         before = self._clock() - self._retention
-        removed = self._inbox.write(prune, before=before, limit=_BATCH)
-        if removed:
+        ended, last = self._inbox.read(old, before=before, after=self._seen, limit=_BATCH)
+        if ended:
+            removed = self._inbox.write(prune, ended)
             self._removed += removed
             self._metrics.pruned.inc(removed)
-        return removed == _BATCH or self._inbox.write(orders.prune, before=before, limit=_BATCH) == _BATCH
+        self._seen = last or 0
+        return last is not None or self._inbox.write(orders.prune, before=before, limit=_BATCH) == _BATCH
 
     def _shrink(self) -> bool:
         """Give some disk space back to the volume; returns whether there may be more."""

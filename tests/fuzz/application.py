@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.edges import logs
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.settings import Environment, read_config
 from bridge.rules.signature import PRESETS, Key, sign
 from bridge.wiring import Service
@@ -185,7 +185,8 @@ def _is_answered(protocol: Any, connection: _Connection) -> bool:
 def _forget(connection: Any) -> None:
     connection.exec_driver_sql("DELETE FROM attempts")
     connection.exec_driver_sql("DELETE FROM triggers")
-    prune(connection, before=datetime.now(UTC) + timedelta(days=1), limit=10_000)
+    ended, _ = old(connection, before=datetime.now(UTC) + timedelta(days=1), after=0, limit=10_000)
+    prune(connection, ended)
 
 
 def _request(data: bytes) -> tuple[bytes, bool]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 import pytest
 
-from bridge.edges.inbox import Inbox, prepare, triggers
+from bridge.edges.inbox import Inbox, claiming, prepare
 from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids
@@ -169,8 +169,12 @@ def add(inbox: Inbox, delivery_id: str, *, now: datetime = NOW, **more: Any) -> 
 
 def claim(inbox: Inbox, *, now: datetime = NOW, limit: int = 10, seconds: float = 30, **more: Any) -> list[Claimed]:
     """Claim what is due, under a token that tells the moment."""
-    options: dict[str, Any] = {"airflow": "default", "full": (), "token": f"token-{time.monotonic_ns()}"}
-    return inbox.write(triggers.claim, now=now, until=now + timedelta(seconds=seconds), limit=limit, **options | more)
+    options: dict[str, Any] = {"airflow": "default", "token": f"token-{time.monotonic_ns()}"} | more
+    full, routes = options.pop("full", ()), None
+    if full:
+        routes = inbox.read(claiming.ready_routes, airflow=options["airflow"], now=now, full=full, limit=limit)
+    until = now + timedelta(seconds=seconds)
+    return inbox.write(claiming.claim, now=now, until=until, limit=limit, routes=routes, **options)
 
 
 def attempt(number: int = 1, *, outcome: str = "started") -> Attempt:

@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -229,7 +230,8 @@ def _newest(connection: Connection) -> int:
 
 def _take_over(connection: Connection) -> int:
     duties.free_all(connection)
-    return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection)
+    now = datetime.now(UTC)
+    return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection, now=now)
 
 
 def prepare(url: str, *, password: Password = lambda: None) -> tuple[str | None, str]:

@@ -44,9 +44,11 @@ _POSTPONE = text(
     " WHERE id = :id AND state = 'received'"
 )
 _RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
-# A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`.
+# A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`. What is due
+# already is looked up again anyway.
 _TAKE_OVER_LOOKUPS = text(
-    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND lookups > 0 AND reason IS NULL"
+    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND due_at > :now AND lookups > 0"
+    " AND reason IS NULL"
 )
 # Triggers that have no call, since the route's own templates failed: they are made anew.
 _FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
@@ -194,9 +196,9 @@ def renew(connection: Connection, delivery_ids: Sequence[str], *, until: datetim
         connection.execute(_RENEW, {"id": number(id_, "dlv"), "due_at": microseconds(until)})
 
 
-def take_over_lookups(connection: Connection) -> int:
+def take_over_lookups(connection: Connection, *, now: datetime) -> int:
     """Make due what was being looked up: right only where no other process can be doing so. Returns how many."""
-    return connection.execute(_TAKE_OVER_LOOKUPS).rowcount
+    return connection.execute(_TAKE_OVER_LOOKUPS, {"now": microseconds(now)}).rowcount
 
 
 def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:

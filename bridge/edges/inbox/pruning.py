@@ -1,5 +1,6 @@
 """Statements for retention: forget what has ended long ago, a little at a time."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, text
@@ -8,17 +9,22 @@ from bridge.edges.inbox.engine.ids import first_id
 from bridge.edges.inbox.engine.statements import Pair, a_list, is_shared
 from bridge.edges.inbox.rows import microseconds
 
-# Ids grow with time, so the oldest rows stand at the beginning of the table.
-_OLD = (
-    "SELECT id FROM deliveries WHERE id < :before AND state <> 'received'{folded} AND NOT EXISTS"
+_HAS_ENDED = (
+    "state <> 'received' AND NOT EXISTS"
     " (SELECT 1 FROM triggers WHERE delivery_id = deliveries.id AND state IN ('pending','held','firing'))"
-    " ORDER BY id LIMIT :limit{lock}"
 )
+# Ids grow with time, so the oldest rows stand at the beginning of the table.
+_OLD = f"SELECT id, {_HAS_ENDED} FROM deliveries WHERE id > :after AND id < :before{{folded}} ORDER BY id LIMIT :limit"  # noqa: S608
 _FOUND = Pair(
-    sqlite=text(_OLD.format(folded=" AND id <= (SELECT upto FROM folded)", lock="")),
-    postgresql=text(_OLD.format(folded="", lock=" FOR UPDATE OF deliveries SKIP LOCKED")),
+    sqlite=text(_OLD.format(folded=" AND id <= (SELECT upto FROM folded)")),
+    postgresql=text(_OLD.format(folded="")),
 )
 _IDS = a_list("ids", BigInteger())
+_STILL = f"SELECT id FROM deliveries WHERE id IN :ids AND {_HAS_ENDED}"  # noqa: S608
+_ENDED = Pair(
+    sqlite=text(_STILL).bindparams(_IDS),
+    postgresql=text(f"{_STILL} FOR UPDATE OF deliveries SKIP LOCKED").bindparams(_IDS),
+)
 _ATTEMPTS = text(
     "DELETE FROM attempts WHERE trigger_id IN (SELECT id FROM triggers WHERE delivery_id IN :ids)"
 ).bindparams(_IDS)
@@ -31,15 +37,22 @@ _NAMESAKES = text("DELETE FROM namesakes WHERE delivery_id IN :ids").bindparams(
 _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 
 
-def prune(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Delete up to `limit` deliveries received before an instant, with their triggers and attempts.
+def old(connection: Connection, *, before: datetime, after: int, limit: int) -> tuple[list[int], int | None]:
+    """Look at the next `limit` deliveries received before an instant: which have ended, and the last one seen.
 
-    Whatever still waits stays, however old. Returns how many deliveries went.
+    To be read beside the writer, and from `after` on: whatever still waits stays, however old, and is not read again
+    for each batch. None at the end.
     """
-    values = {"before": first_id(microseconds(before)), "limit": limit}
-    ids = [row[0] for row in connection.execute(_FOUND.on(connection), values)]
-    if ids:
+    values = {"before": first_id(microseconds(before)), "after": after, "limit": limit}
+    rows = connection.execute(_FOUND.on(connection), values).all()
+    return [id_ for id_, has_ended in rows if has_ended], rows[-1][0] if rows else None
+
+
+def prune(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete deliveries with their triggers and attempts, those that have still ended; returns how many."""
+    gone = [row[0] for row in connection.execute(_ENDED.on(connection), {"ids": list(ids)})]
+    if gone:
         keys = () if is_shared(connection) else (_KEYS,)
         for statement in (_ATTEMPTS, _TRIGGERS, _COMPLETIONS, _NAMESAKES, *keys, _DELIVERIES):
-            connection.execute(statement, {"ids": ids})
-    return len(ids)
+            connection.execute(statement, {"ids": gone})
+    return len(gone)

@@ -1,31 +1,22 @@
-"""Statements on triggers: claim under a lease, renew, settle, give back, hold, take over.
+"""Statements on single triggers: renew, settle, give back, take over.
 
-Who claims gets a lease and a fresh token; every later write carries the token and reports whether it hit. Zero
-rows mean that someone else owns the trigger by now.
+Who claims (claiming.py) gets a lease and a fresh token; every later write carries the token and reports whether it
+hit. Zero rows mean that someone else owns the trigger by now.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Text, text
+from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.engine.ids import made_at, number
-from bridge.edges.inbox.engine.statements import a_list, locking
+from bridge.edges.inbox.engine.statements import locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, Trigger, TriggerState
-from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
-# The literal states let the databases use the partial index `triggers_waiting`.
-_CLAIM = locking(
-    "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until"  # noqa: S608
-    f" WHERE id IN {{chosen}} RETURNING {TRIGGER_COLUMNS}",
-    a_list("full", Text()),
-    chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held')"
-    " AND due_at <= :now AND route NOT IN :full ORDER BY due_at LIMIT :limit",
-)
 _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
@@ -47,50 +38,11 @@ _TAKE_OVER = locking(
 _TAKE_OVER_ALL = text(
     "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE state = 'firing'"
 )
-_HOLD = locking(
-    "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN {chosen}",
-    chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state IN ('pending','held') AND state = 'pending'"
-    " LIMIT :limit",
-)
-_HOLD_STRAYS = locking(
-    "UPDATE triggers SET state = 'held', reason = 'unknown_airflow', detail = NULL WHERE id IN {chosen}",
-    a_list("airflows", Text()),
-    chosen="SELECT id FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
-    " AND airflow NOT IN :airflows",
-)
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
 
 # When a trigger is due that waits for a person: a replay makes it due at once.
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-def claim(
-    connection: Connection,
-    *,
-    airflow: str,
-    now: datetime,
-    until: datetime,
-    token: str,
-    limit: int,
-    full: Collection[str],
-) -> list[Claimed]:
-    """Lease up to `limit` due triggers of one Airflow, oldest first, and count the attempt.
-
-    `full` are routes that may start no more now; theirs are left out.
-    """
-    parameters = {
-        "airflow": airflow,
-        "now": microseconds(now),
-        "until": microseconds(until),
-        "token": token,
-        "limit": limit,
-        "full": list(full),
-    }
-    ring = ring_of(connection)
-    rows = connection.execute(_CLAIM.on(connection), parameters).mappings().all()
-    claimed = [Claimed(trigger(row, ring), token) for row in rows]
-    return sorted(claimed, key=lambda item: item.trigger.due_at)  # RETURNING keeps no order
 
 
 def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until: datetime) -> int:
@@ -167,16 +119,6 @@ def take_over(connection: Connection, *, now: datetime) -> int:
 def take_over_all(connection: Connection) -> int:
     """Set free every lease, lapsed or not: right only where no other process can hold one."""
     return connection.execute(_TAKE_OVER_ALL).rowcount
-
-
-def hold(connection: Connection, *, airflow: str, reason: Reason, limit: int) -> int:
-    """Show what waits for an Airflow that is down as `held`; returns how many were moved."""
-    return connection.execute(_HOLD.on(connection), {"airflow": airflow, "reason": reason, "limit": limit}).rowcount
-
-
-def hold_strays(connection: Connection, *, airflows: Collection[str]) -> int:
-    """Show as `held` what waits for an Airflow that this configuration does not have; returns how many."""
-    return connection.execute(_HOLD_STRAYS.on(connection), {"airflows": list(airflows)}).rowcount
 
 
 def asked_at(trigger: Trigger) -> datetime:

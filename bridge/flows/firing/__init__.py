@@ -14,7 +14,6 @@ is down (bridge.edges.airflow). One lane's failure stops no other, and a claim t
 
 import math
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -26,8 +25,9 @@ import structlog
 
 from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
+from bridge.flows.firing.claims import claim_due
 from bridge.flows.firing.lane import Lane
 from bridge.flows.firing.recording import record, report
 from bridge.rules.retrying.settling import Settlement, settle
@@ -145,9 +145,10 @@ class Dispatcher:
         if taken:
             self._metrics.leases_taken_over.inc(taken)
             _log.warning("leases_taken_over", triggers=taken)
-        strays = self._inbox.write(triggers.hold_strays, airflows=self.lanes)
-        if strays:
-            _log.error("unknown_airflow", triggers=strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)
+        for name in self._inbox.read(claiming.airflows_with_pending) - self.lanes.keys():
+            strays = self._inbox.write(claiming.hold, airflow=name, reason=Reason.UNKNOWN_AIRFLOW, limit=_HOLD_BATCH)
+            next_step = Reason.UNKNOWN_AIRFLOW.next_step
+            _log.error("unknown_airflow", airflow=name, triggers=strays, next_step=next_step)
         return taken
 
     def _renew(self) -> None:
@@ -174,13 +175,6 @@ class Dispatcher:
             claimed += self._begin(lane, self._claim(lane, offer.limit - claimed, offer.full))
         return 0.0 if claimed == offer.limit else _POLL_SECONDS
 
-    def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:
-        now = self._clock()
-        token = secrets.token_hex(8)
-        return self._inbox.write(
-            triggers.claim, airflow=lane.name, now=now, until=now + self._lease, token=token, limit=limit, full=full
-        )
-
     def _begin(self, lane: Lane, claims: list[Claimed]) -> int:
         """Start calls, and return how many claims there were.
 
@@ -203,10 +197,14 @@ class Dispatcher:
                 self._inbox.write(triggers.give_back, waiting + unused)
         return len(claims)
 
+    def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:
+        now = self._clock()
+        return claim_due(self._inbox, airflow=lane.name, now=now, lease=self._lease, limit=limit, full=full)
+
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""
         reason = lane.breaker.reason or Reason.AIRFLOW_DOWN
-        self._inbox.write(triggers.hold, airflow=lane.name, reason=reason, limit=_HOLD_BATCH)
+        self._inbox.write(claiming.hold, airflow=lane.name, reason=reason, limit=_HOLD_BATCH)
         if lane.breaker.may_probe(now) and not lane.is_probing:
             lane.is_probing = True
             try:

@@ -204,8 +204,8 @@ def test_the_size_is_that_of_what_is_stored(inbox: Inbox, store: Store) -> None:
     ("statement", "index"),
     [
         *(
-            (str(statement), "_waiting" if number < 2 else "_leased")
-            for number, statement in enumerate(browsing._BACKLOG)
+            (str(statement), index)
+            for statement, index in zip(browsing._BACKLOG, ("_waiting", "_waiting", "_leased"), strict=True)
         ),
         ("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'", "deliveries_waiting"),
         ("SELECT id FROM deliveries WHERE state = 'received' AND due_at <= 1 ORDER BY due_at", "deliveries_waiting"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, triggers
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.words.model import TriggerState
 from tests.support.store import Store, accept, add, attempt, claim, settlement, stored, wait_for
 
@@ -25,7 +25,8 @@ def fold(store: Store) -> None:
 
 def pruned(inbox: Inbox, *, before: timedelta = timedelta(days=1), limit: int = 100) -> int:
     """Remove what was received before an instant, counted from now."""
-    return inbox.write(prune, before=datetime.now(UTC) + before, limit=limit)
+    ended, _ = inbox.read(old, before=datetime.now(UTC) + before, after=0, limit=limit)
+    return inbox.write(prune, ended)
 
 
 def test_what_ended_goes_with_all_that_belongs_to_it(inbox: Inbox, store: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, starts, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, starts, triggers
 from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, renew, settle_routing
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
@@ -42,6 +42,15 @@ def test_what_waits_for_routing_comes_oldest_first(inbox: Inbox) -> None:
     """Routing takes deliveries in the order in which they came."""
     ids = [stored(inbox, f"evt_{number}") for number in range(5)]
     assert [one.id for one in inbox.read(due, now=NOW, limit=3)] == ids[:3]
+
+
+def test_what_is_routed_at_once_is_bounded_in_bytes(inbox: Inbox) -> None:
+    """A hundred bodies of the largest size would be a hundred MiB in memory: they come a few at a time."""
+    mib = 1_048_576
+    ids = [stored(inbox, f"evt_{number}", body=b"x" * mib) for number in range(20)]
+    waiting = inbox.read(due, now=NOW, limit=100)
+    assert 8 * mib <= sum(len(item.body) for item in waiting) <= 9 * mib
+    assert [item.id for item in waiting] == ids[: len(waiting)]
 
 
 def test_routing_twice_makes_one_trigger(inbox: Inbox, store: Store) -> None:
@@ -127,6 +136,15 @@ def test_a_claim_counts_the_attempt_and_takes_the_oldest(inbox: Inbox) -> None:
     assert {(one.trigger.state, one.trigger.attempts) for one in claimed} == {(TriggerState.FIRING, 1)}
 
 
+@pytest.mark.parametrize("full", [(), ("another",)])
+def test_claims_come_in_order_of_due_time_and_not_of_id(inbox: Inbox, full: tuple[str, ...]) -> None:
+    """A trigger that was put off, and is due since longer, comes before those that are older by their id."""
+    dues = [NOW - timedelta(seconds=seconds) for seconds in (1, 3, 2, 5, 4)]
+    ids = [add(inbox, stored(inbox, f"evt_{n}"), route=f"route_{n % 2}", due_at=due) for n, due in enumerate(dues)]
+    assert [item.trigger.id for item in claim(inbox, limit=3, full=full)] == [ids[3], ids[4], ids[1]]
+    assert [item.trigger.id for item in claim(inbox, full=full)] == [ids[2], ids[0]]
+
+
 def test_what_is_claimed_is_claimed_once(open_inbox: Open) -> None:
     """Claims from several processes at the same time never overlap."""
     first, second = open_inbox(), open_inbox()
@@ -149,16 +167,16 @@ def test_only_what_is_due_here_and_not_full_is_claimed(inbox: Inbox) -> None:
 def test_held_triggers_are_claimed_when_due(inbox: Inbox) -> None:
     """What was shown as held while the Airflow was down goes on by itself, with its age kept."""
     id_ = add(inbox, stored(inbox))
-    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 1
+    assert inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 1
     assert (trigger(inbox, id_).state, trigger(inbox, id_).reason) == (TriggerState.HELD, Reason.AIRFLOW_DOWN)
-    assert inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 0
+    assert inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 0
     assert [one.trigger.id for one in claim(inbox)] == [id_]
 
 
 def test_hold_leaves_what_is_held_for_another_reason(inbox: Inbox) -> None:
     """A reason that a person should know is not painted over."""
     id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
-    inbox.write(triggers.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
+    inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
     assert trigger(inbox, id_).reason is Reason.LOOP_GUARD
     assert claim(inbox, now=NOW + timedelta(days=3650)) == []
 
@@ -166,8 +184,9 @@ def test_hold_leaves_what_is_held_for_another_reason(inbox: Inbox) -> None:
 def test_triggers_of_an_airflow_that_is_gone_are_shown(inbox: Inbox) -> None:
     """Nothing would ever claim them, so they say why; back in the configuration they go on."""
     id_ = add(inbox, stored(inbox), airflow="gone")
-    assert inbox.write(triggers.hold_strays, airflows=("default",)) == 1
-    assert inbox.write(triggers.hold_strays, airflows=("default",)) == 0
+    assert inbox.read(claiming.airflows_with_pending) == {"gone"}
+    assert inbox.write(claiming.hold, airflow="gone", reason=Reason.UNKNOWN_AIRFLOW, limit=10) == 1
+    assert inbox.read(claiming.airflows_with_pending) == set()
     assert trigger(inbox, id_).reason is Reason.UNKNOWN_AIRFLOW
     assert [one.trigger.id for one in claim(inbox, airflow="gone")] == [id_]
 

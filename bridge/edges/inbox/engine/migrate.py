@@ -17,7 +17,7 @@ _PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statemen
 
 _MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
-SCHEMA = "0006"  # the newest revision; a test compares it with the folder
+SCHEMA = "0007"  # the newest revision; a test compares it with the folder
 
 
 def current(engine: Engine) -> str | None:

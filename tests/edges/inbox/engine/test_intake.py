@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.engine.intake import FOLD, dedup_key
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.words.errors import InboxUnavailable
 from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
 
@@ -193,7 +193,8 @@ def _prune(inbox: Inbox, store: Store, known: dict[int, str], *, ends_first: boo
     """Let retention run with everything old enough; what waits for routing stays."""
     if ends_first:
         inbox.write(lambda c: c.exec_driver_sql("UPDATE deliveries SET state = 'ignored'"))
-    inbox.write(prune, before=datetime.now(UTC) + timedelta(days=1), limit=100)
+    ended, _ = inbox.read(old, before=datetime.now(UTC) + timedelta(days=1), after=0, limit=100)
+    inbox.write(prune, ended)
     left = {one for (one,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")}
     for event, delivery_id in list(known.items()):
         if delivery_id not in left:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, moving, runs, starts, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, moving, runs, starts, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.engine.ids import first_id
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
@@ -25,20 +25,23 @@ _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FI
 _RUN = OpenRun("trg_0000000000000001", "dlv_0000000000000001", "r", "d", "r", RunState.QUEUED, *[_NOW] * 4)
 _LOOK = Progress(_RUN, RunState.SUCCESS, _NOW, _NOW, _NOW, None)
 
+_CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 10}
 # By name: what is asked of the store. `True`: in a transaction that writes.
 WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "due": (False, deliveries.due, {"now": _NOW, "limit": 100}),
-    "claim": (
-        True,
-        triggers.claim,
-        {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 10, "full": ["busy"]},
+    "claim": (True, claiming.claim, _CLAIM | {"routes": None}),
+    "claim of routes": (True, claiming.claim, _CLAIM | {"routes": ["orders"]}),
+    "ready_routes": (
+        False,
+        claiming.ready_routes,
+        {"airflow": "default", "now": _NOW, "full": ["busy"], "limit": 10},
     ),
     "take_over": (True, triggers.take_over, {"now": _NOW}),
     "take_over_all": (True, triggers.take_over_all, {}),
     "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),
-    "take_over_lookups": (True, deliveries.take_over_lookups, {}),
-    "hold": (True, triggers.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": 100}),
-    "hold_strays": (True, triggers.hold_strays, {"airflows": ["default"]}),
+    "take_over_lookups": (True, deliveries.take_over_lookups, {"now": _NOW}),
+    "hold": (True, claiming.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": 100}),
+    "airflows_with_pending": (False, claiming.airflows_with_pending, {}),
     "recent_starts": (
         False,
         starts.recent_starts,
@@ -49,10 +52,14 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "looked at run": (True, runs.store, {"looks": [_LOOK]}),
     "open runs": (False, runs.count, {}),
     "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
-    "pull_in": (True, moving.pull_in, {"now": _NOW, "slack": timedelta(0), "longest_lease": timedelta(minutes=5)}),
+    "pull_in": (True, moving.pull_in, {"now": _NOW, "slack": timedelta(0), "found": {300.0: [[1], [2]]}}),
+    "end_leases": (True, moving.end_leases, {"now": _NOW, "latest": _NOW}),
+    "pull_in_looks": (True, moving.pull_in_looks, {"now": _NOW, "slack": timedelta(0)}),
+    "far_ahead": (False, moving.far_ahead, {"now": _NOW, "slack": timedelta(0)}),
     "late_queues": (False, moving.late_queues, {"now": _NOW, "slack": timedelta(0)}),
     "move_queues": (True, moving.move_queues, {"queues": [("orders", timedelta(hours=1))]}),
-    "prune": (True, prune, {"before": _NOW - timedelta(days=30), "limit": 200}),
+    "old": (False, old, {"before": _NOW - timedelta(days=30), "after": 0, "limit": 200}),
+    "prune": (True, prune, {"ids": [1, 2]}),
     "waiting": (False, browsing.waiting, {}),
     "backlog": (False, browsing.backlog, {}),
     "odd": (False, browsing.odd, {}),
@@ -148,7 +155,7 @@ def _plan(store: Store, statement: str, parameters: Any) -> str:
 def _scans(plan: str, *, is_postgresql: bool) -> bool:
     if is_postgresql:
         return bool(re.search(r"Seq Scan on (deliveries|triggers)", plan)) or _reads_everything(plan)
-    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|odd|leased|open)"
+    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|pending|held|odd|leased|open)"
     scans = re.findall(r"^SCAN (?:deliveries|triggers).*$", plan, re.M)
     by_id = re.search(r"^SEARCH triggers USING INTEGER PRIMARY KEY \(rowid<\?\)", plan, re.M)  # all before a moment
     return by_id is not None or any(not re.search(partial, scan) for scan in scans)

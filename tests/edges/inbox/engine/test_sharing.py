@@ -10,7 +10,7 @@ import pytest
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import SCHEMA, Inbox, browsing, triggers
 from bridge.edges.inbox.deliveries import Routing, due, settle_routing
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.words.errors import ConfigError, InboxUnavailable
 from bridge.words.model import DeliveryState
 from tests.support.airflow_server import PostgresServer
@@ -106,9 +106,14 @@ def test_retention_of_several_replicas_never_meets(open_inbox: Open, store: Stor
     store.rows("UPDATE deliveries SET state = 'ignored'")
     before = datetime.now(UTC) + timedelta(days=1)
     with ThreadPoolExecutor(4) as pool:
-        removed = sum(pool.map(lambda n: replicas[n % 2].write(prune, before=before, limit=20), range(10)))
-    removed += replicas[0].write(prune, before=before, limit=1000)
+        removed = sum(pool.map(lambda n: _prune(replicas[n % 2], before, 20), range(10)))
+    removed += _prune(replicas[0], before, 1000)
     assert (removed, store.one("SELECT COUNT(*) FROM deliveries")) == (len(EVENTS), 0)
+
+
+def _prune(inbox: Inbox, before: datetime, limit: int) -> int:
+    ended, _ = inbox.read(old, before=before, after=0, limit=limit)
+    return inbox.write(prune, ended)
 
 
 def test_new_triggers_wake_the_other_replicas(open_inbox: Open) -> None:

@@ -1,0 +1,164 @@
+"""No statement in the writer reads more rows than it changes, however much waits.
+
+Whoever reads what waits while holding the writer lets every webhook wait for it. So each of them is run beside little
+and beside much that waits, and what the database itself counts (SQLite: steps of its machine, PostgreSQL: rows read)
+must be the same. What has to look further does so on a reading connection, in bounded pieces; those are here too.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from bridge.edges.inbox import Inbox, claiming, deliveries, moving, triggers
+from bridge.edges.inbox.engine.ids import delivery_text, first_id
+from bridge.edges.inbox.pruning import old, prune
+from bridge.edges.inbox.rows import microseconds
+from bridge.words.errors import InboxUnavailable
+from bridge.words.reasons import Reason
+from tests.support.store import Store, add, stored
+
+_LITTLE, _MUCH = 300, 6_000
+_ROUTES = 20
+_NOW = datetime.now(UTC)
+_PAST, _OLD = microseconds(_NOW - timedelta(hours=1)), _NOW - timedelta(days=40)
+_STEPS = 10  # of SQLite's machine, that count as one
+_PAGE = 50
+
+_CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 4}
+_HOLD: dict[str, Any] = {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": _ROUTES}
+_PULL_IN: dict[str, Any] = {"now": _NOW, "slack": timedelta(0), "found": {300.0: [[1], [2]]}}
+_FIRST, _SECOND = (delivery_text(first_id(microseconds(_OLD)) + n) for n in (1, 2))
+_LATER = deliveries.Postponed(_FIRST, _NOW, Reason.LOOKUP_FAILED, "slow", is_lookup=True)
+WRITTEN: dict[str, Callable[[Connection], Any]] = {
+    "hold": lambda c: claiming.hold(c, **_HOLD),
+    "hold of an Airflow that is gone": lambda c: claiming.hold(c, **_HOLD | {"airflow": "gone"}),
+    "claim": lambda c: claiming.claim(c, **_CLAIM, routes=None),
+    "claim beside a full route": lambda c: claiming.claim(c, **_CLAIM, routes=["orders", "route_1"]),
+    "take over": lambda c: triggers.take_over(c, now=_NOW),
+    "take over everything": triggers.take_over_all,
+    "take over look-ups": lambda c: deliveries.take_over_lookups(c, now=_NOW),
+    "move up": lambda c: moving.move_up(c, now=_NOW, by=timedelta(hours=1)),
+    "pull in": lambda c: moving.pull_in(c, **_PULL_IN),
+    "pull in looks": lambda c: moving.pull_in_looks(c, now=_NOW, slack=timedelta(0)),
+    "end leases": lambda c: moving.end_leases(c, now=_NOW, latest=_NOW),
+    "move queues": lambda c: moving.move_queues(c, [("orders", timedelta(hours=1))]),
+    "prune": lambda c: prune(c, [first_id(microseconds(_OLD)) + n for n in range(1, _PAGE)]),
+    "postpone": lambda c: deliveries.postpone(c, [_LATER]),
+    "renew": lambda c: deliveries.renew(c, [_FIRST, _SECOND], until=_NOW),
+    "reopen": lambda c: deliveries.reopen(c, _FIRST, now=_NOW),
+}
+READ: dict[str, Callable[[Connection], Any]] = {
+    "ready routes": lambda c: claiming.ready_routes(c, airflow="default", now=_NOW, full=["full"], limit=4),
+    "Airflows with something pending": claiming.airflows_with_pending,
+    "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
+    "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
+    "due": lambda c: deliveries.due(c, now=_NOW, limit=_PAGE),
+}
+_DELIVERY = (
+    "INSERT INTO deliveries (id, dedup_key, source, state, received_at, due_at, key_id, headers, body)"
+    " SELECT {id}, {key}, 's', 'received', 0, {past}, 'k', '{{}}', {body} FROM {series}"
+)
+_TRIGGER = (
+    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"
+    " reason, created_at, due_at, age_from) SELECT {id} * 2 + {odd}, {id}, {route}, 'default', 'd', CAST({id} AS TEXT)"
+    " || {route}, '{{}}', 1, {state}, 'airflow_down', 0, {past}, 0 FROM {series}"
+)
+
+
+@pytest.fixture
+def inbox_with_little(inbox: Inbox) -> Inbox:
+    """Some routes with something pending, and something for an Airflow that is gone; `fill` adds what waits."""
+    for number in range(_ROUTES):
+        add(inbox, stored(inbox, f"evt_{number}"), route=f"route_{number}", now=_NOW)
+    add(inbox, stored(inbox, "evt_orders"), now=_NOW)
+    add(inbox, stored(inbox, "evt_gone"), airflow="gone", now=_NOW)
+    return inbox
+
+
+def fill(store: Store, first: int, last: int) -> None:
+    """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route."""
+    numbers = f"WITH RECURSIVE c(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM c WHERE n < {last}) SELECT n FROM c"  # noqa: S608
+    words: dict[str, Any] = {
+        "id": f"({first_id(microseconds(_OLD))} + n)",
+        "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(16)",
+        "body": "'x'::bytea" if store.is_postgresql else "x'78'",
+        "series": f"({numbers}) AS many",
+        "past": _PAST,
+    }
+    store.rows(_DELIVERY.format(**words))
+    store.rows(_TRIGGER.format(**words, odd=0, route="'full'", state="'pending'"))
+    store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'"))
+    if store.is_postgresql:
+        store.rows("VACUUM ANALYZE")  # as autovacuum does; on SQLite nobody does
+    else:
+        store.rows("UPDATE folded SET upto = ?", first_id(microseconds(_NOW)))
+
+
+def reads(work: Callable[[Connection], Any]) -> Callable[[Connection], int]:
+    """Return a function that does the work, counts what it reads, and undoes it."""
+
+    def on_sqlite(connection: Connection) -> int:
+        driver: Any = connection.connection.driver_connection
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        driver.set_progress_handler(step, _STEPS)
+        try:
+            work(connection)
+        finally:
+            driver.set_progress_handler(None, _STEPS)
+        return steps
+
+    def on_postgresql(connection: Connection) -> int:
+        before = _rows_read(connection)
+        work(connection)
+        return _rows_read(connection) - before
+
+    return lambda connection: (on_postgresql if connection.dialect.name == "postgresql" else on_sqlite)(connection)
+
+
+def _rows_read(connection: Connection) -> int:
+    counted = "SELECT COALESCE(SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0)), 0) FROM pg_stat_xact_user_tables"
+    return int(connection.execute(text(counted)).scalar_one())
+
+
+def in_the_writer(inbox: Inbox, work: Callable[[Connection], Any]) -> int:
+    """Count in a transaction that is undone, so that it can be done twice."""
+    seen: list[int] = []
+
+    def counted(connection: Connection) -> None:
+        seen.append(reads(work)(connection))
+        raise InboxUnavailable("undone")
+
+    with pytest.raises(InboxUnavailable, match="undone"):
+        inbox.write(counted)
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_the_writer_reads_no_more_the_more_waits(name: str, inbox_with_little: Inbox, store: Store) -> None:
+    """Twenty times as much that is held, full, or old and waiting costs no further row."""
+    inbox = inbox_with_little
+    fill(store, 1, _LITTLE)
+    before = in_the_writer(inbox, WRITTEN[name])
+    fill(store, _LITTLE + 1, _MUCH)
+    assert in_the_writer(inbox, WRITTEN[name]) <= before * 1.3 + 10
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_looked_for_beside_it_is_looked_for_in_small_pieces(
+    name: str, inbox_with_little: Inbox, store: Store
+) -> None:
+    """A look of the background costs as much beside a backlog as without one."""
+    inbox = inbox_with_little
+    fill(store, 1, _LITTLE)
+    before = inbox.read(reads(READ[name]))
+    fill(store, _LITTLE + 1, _MUCH)
+    assert inbox.read(reads(READ[name])) <= before * 1.3 + 10
