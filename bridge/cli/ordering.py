@@ -10,6 +10,7 @@ import typer
 
 from bridge.cli.browse import Limit, Since, Until, moment
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
+from bridge.words.errors import InboxUnavailable
 from bridge.words.orders import Action, Order, OrderState
 
 if TYPE_CHECKING:
@@ -159,6 +160,9 @@ def _work(inbox: "Inbox", order: Order) -> Order:
     try:
         with _progress(order) as on_progress:
             return ordering.carry_out(inbox, order, on_progress=on_progress)
+    except InboxUnavailable:
+        say(f"{order.id} is stored, and the service goes on with it; `orders {order.id}` shows how far it is")
+        raise
     except KeyboardInterrupt:
         order = ordering.stop(inbox, order.id, actor=context.actor())
         say(f"stopped: {order.done} of {order.count} were done")

@@ -63,3 +63,14 @@ def test_a_command_that_was_killed_leaves_its_order_to_others(place: Place, stor
     assert carry_out(inbox, order, rest=lambda _: None).outcomes == {"routed_again": _MANY}
     inbox.close()
     assert store.rows("SELECT COUNT(*), COUNT(DISTINCT subject) FROM audit") == [(_MANY, _MANY)]
+
+
+def test_a_store_that_is_away_keeps_the_order(place: Place, store: Store) -> None:
+    """The command says which one it is, and that nothing has to be sent again."""
+    process = _end(place, store, signal.SIGCONT)  # which changes nothing
+    store.rows("BEGIN IMMEDIATE")
+    out, err = process.communicate(timeout=120)
+    store.rows("ROLLBACK")
+    (listed,) = place.run("orders", "--json").json
+    assert (process.returncode, out, listed["state"]) == (1, b"", "running")
+    assert f"{listed['id']} is stored" in err.decode()
