@@ -136,4 +136,6 @@ class MappingFile:
     def _observe(self) -> None:
         mapping = self.state.mapping
         names = [route.name for route in mapping.routes]
+        for warning in mapping.warnings:
+            _log.warning("mapping_doubtful", problem=str(warning), next_step="`planasonix-bridge check` shows them all")
         self._metrics.observe_mapping(digest=mapping.digest, routes=names, loaded_at=self.state.loaded_at)

@@ -67,6 +67,7 @@ class Api:
                 "routes": len(state.mapping.routes),
                 "loaded_at": views.instant(state.loaded_at),
                 "problems": [str(problem) for problem in state.problems],
+                "warnings": [str(warning) for warning in state.mapping.warnings],
             },
             "secrets": {
                 "loaded_at": views.instant(self._secrets().loaded_at),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.rules.mapping.compiling import Compiler
+from bridge.rules.mapping.doubts import Written, doubts
 from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.rules.mapping.schema import MappingForm, json_schema, readable_part
 from bridge.rules.mapping.verdicts import Index, Verdicts
@@ -32,6 +33,7 @@ class Mapping:
     routes: tuple[Route, ...]
     digest: str
     index: Index
+    warnings: tuple[Problem, ...] = ()  # what is valid and yet hardly meant
 
     def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> Verdicts:
         """Return what each route says to an event, in the file's order."""
@@ -55,10 +57,10 @@ class Mapping:
         return Verdicts(self.routes, candidates, judge)
 
 
-def read(text: str, *, file: str, airflows: Collection[str], sources: Collection[str]) -> Mapping:
+def read(text: str, *, file: str, airflows: Collection[str] | None, sources: Collection[str] | None) -> Mapping:
     """Read mapping.yaml. Raises ConfigError with every mistake: `file:line:column: what, and the nearest word`.
 
-    `airflows` and `sources` are the names that bridge.yaml defines.
+    `airflows` and `sources` are the names that bridge.yaml defines; with None any name will do.
     """
     tree = parse(text, file=file)
     problems: list[Problem] = []
@@ -67,8 +69,12 @@ def read(text: str, *, file: str, airflows: Collection[str], sources: Collection
     except ConfigError as error:
         problems = error.problems
     defaults, routes = readable_part(tree.value)
-    compiler = Compiler(defaults, tree, list(airflows), list(sources))
+    compiler = Compiler(defaults, tree, airflows, sources)
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])
-    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12], Index(compiled))
+    written = [
+        Written(route, ("routes", index), form.form.when)
+        for route, (index, form) in zip(compiled, routes.items(), strict=True)
+    ]
+    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12], Index(compiled), doubts(written, tree))

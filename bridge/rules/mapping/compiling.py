@@ -6,7 +6,7 @@ Collects every problem of every route; whoever called raises them together.
 import fnmatch
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from bridge.rules.mapping.globs import matcher, mistake
@@ -18,6 +18,7 @@ from bridge.words.errors import Problem
 from bridge.words.model import Limits
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
+_IDS = ("source", "event", "pipeline", "connection")
 _OWN_KEY = "planasonix"
 _DEFAULT_AGE_SECONDS = 86_400.0
 _MAX_NAME = 100
@@ -27,16 +28,20 @@ class Compiler:
     """Compiles the routes of one file, one after the other; what is wrong with them is in `problems`."""
 
     def __init__(
-        self, readable: Readable[DefaultsForm], tree: Tree, airflows: Sequence[str], sources: Sequence[str]
+        self,
+        readable: Readable[DefaultsForm],
+        tree: Tree,
+        airflows: Collection[str] | None,
+        sources: Collection[str] | None,
     ) -> None:
-        """`airflows` and `sources` are the names that bridge.yaml defines."""
+        """`airflows` and `sources` are the names that bridge.yaml defines, None if they are not known."""
         defaults = readable.form
         self.problems: list[Problem] = []
         self._defaults = defaults
         self._defaults_left_out = readable.left_out
         self._tree = tree
-        self._airflows = airflows
-        self._sources = sources
+        self._airflows = None if airflows is None else list(airflows)
+        self._sources = None if sources is None else list(sources)
         self._lines: dict[str, int] = {}  # by route name
         # The defaults are compiled even if no route uses them, so that their mistakes are told at once.
         self._default_tests = self._tests(defaults, ("defaults",))
@@ -97,14 +102,14 @@ class Compiler:
 
     def _matcher(self, patterns: Sequence[str], path: Path) -> Callable[[str], object]:
         for index, pattern in enumerate(patterns):
-            if what := mistake(pattern):
+            if what := mistake(pattern, of_an_id=path[-1] in _IDS):
                 self._note((*path, index), what)
         return matcher(patterns)
 
     def _check_sources(self, wanted: Sequence[str], path: Path) -> None:
         for index, pattern in enumerate(wanted):
-            if not any(fnmatch.fnmatchcase(source, pattern) for source in self._sources):
-                hint = nearest(pattern, list(self._sources)) or f"; there is {', '.join(self._sources)}"
+            if self._sources is not None and not any(fnmatch.fnmatchcase(name, pattern) for name in self._sources):
+                hint = nearest(pattern, self._sources) or f"; there is {', '.join(self._sources)}"
                 self._note((*path, index), f'can never match: no source "{pattern}"{hint}')
 
     def _name(self, readable: Readable[RouteForm], tests: Sequence[Test], path: Path) -> str:
@@ -144,6 +149,8 @@ class Compiler:
             return form.airflow
         if self._defaults.airflow is not None:
             return self._defaults.airflow
+        if self._airflows is None:
+            return "default"
         if len(self._airflows) == 1:
             return self._airflows[0]
         if "default" not in self._airflows:
@@ -151,8 +158,8 @@ class Compiler:
         return "default"
 
     def _check_airflow(self, name: str, path: Path) -> None:
-        if name not in self._airflows:
-            hint = nearest(name, list(self._airflows)) or f"; there is {', '.join(self._airflows)}"
+        if self._airflows is not None and name not in self._airflows:
+            hint = nearest(name, self._airflows) or f"; there is {', '.join(self._airflows)}"
             self._note(path, f'unknown Airflow "{name}"{hint}')
 
     def _conf(self, form: DefaultsForm, path: Path) -> dict[str, Any]:

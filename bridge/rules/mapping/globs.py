@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 _is_open = re.compile(r"[*?[]")
 
 
-def mistake(pattern: str) -> str | None:
-    """Return what is wrong with a glob, None if nothing is."""
+_no_id = re.compile(r"[\s,{}^$\\|()]").search  # letters that no id and no type of event has
+_names_regex = re.compile(r"[\^$\\|()]").search
+
+
+def mistake(pattern: str, *, of_an_id: bool = False) -> str | None:
+    """Return what is wrong with a glob, None if nothing is. `of_an_id`: also if no id can match it."""
     if "{{" in pattern or "{%" in pattern:
         return f'"{pattern}" is a glob, not a template'
+    if of_an_id and _no_id(pattern):
+        return f'"{pattern}" can never match: {_instead(pattern)}'
     start = pattern.find("[")
     while start != -1:
         first = start + 2 if pattern[start + 1 : start + 2] == "!" else start + 1
@@ -21,6 +27,19 @@ def mistake(pattern: str) -> str | None:
             return f'bad glob "{pattern}": the range "{backward}" is empty'
         start = pattern.find("[", end + 1)
     return None
+
+
+def _instead(pattern: str) -> str:
+    """Return what to write instead of a text that no id can match."""
+    if pattern != pattern.strip():
+        return "it begins or ends with a blank"
+    if _names_regex(pattern):
+        return "it is a glob (* ? [...]) and no regular expression"
+    if "{" in pattern or "}" in pattern:
+        return "a glob knows no {a,b}; write a list, one for each"
+    if "," in pattern:
+        return f"it is one text; write a list: [{', '.join(part.strip() for part in pattern.split(','))}]"
+    return "no id holds a blank"
 
 
 def _backward_range(members: str) -> str | None:

@@ -24,9 +24,9 @@ _MEANING = {
     "filter_far_from_all", "glob_empty_range", "glob_with_a_template", "hyphen_in_a_key",
     "number_that_loses_its_spelling", "operators_of_other_languages", "own_key_in_conf",
     "own_key_in_conf_of_defaults", "repeated_route", "template_in_a_key_of_conf", "template_in_airflow",
-    "template_with_a_loop", "undefined_field", "undefined_in_dag_run_id", "undefined_in_note", "undefined_in_when",
-    "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults", "unknown_filter", "unknown_method",
-    "unknown_source", "unknown_source_among_known", "unknown_test",
+    "template_with_a_loop", "text_that_no_id_matches", "undefined_field", "undefined_in_dag_run_id",
+    "undefined_in_note", "undefined_in_when", "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults",
+    "unknown_filter", "unknown_method", "unknown_source", "unknown_source_among_known", "unknown_test",
 }  # fmt: skip
 
 

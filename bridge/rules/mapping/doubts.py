@@ -1,0 +1,108 @@
+"""What is valid in a mapping and yet hardly meant: each a warning with its place. Pure.
+
+Rule: a text that no id can match is an error (`globs`); what can match but never will, or starts more than one would
+think, is a warning. Nothing is said that is not certain: of two routes whose events may differ, nothing is.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+from bridge.rules.mapping.globs import is_literal
+from bridge.rules.mapping.routes import Route, Test
+from bridge.rules.yamltree import Path, Tree
+from bridge.words.errors import Problem
+
+_MAX_WARNINGS = 100
+_MAX_PAIRS = 100_000  # of routes that are compared; a file with more of them at one DAG is not read for this
+_ENDINGS = ("succeeded", "failed", "cancelled", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A route, where it stands, and its `when` as written."""
+
+    route: Route
+    path: Path
+    when: str | None
+
+
+def doubts(written: Sequence[Written], tree: Tree) -> tuple[Problem, ...]:
+    """Return the warnings about a file without mistakes, in its order."""
+    if not written:
+        return (tree.problem(("routes",), "there is no route, so no event starts anything"),)
+    if not any(item.route.enabled for item in written):
+        return (tree.problem(("routes",), "no route is enabled, so no event starts anything"),)
+    enabled = [item for item in written if item.route.enabled]
+    found = [tree.problem(item.path, what) for item in enabled for what in _of_one(item)]
+    found += (tree.problem(second.path, what) for first, second in _pairs(enabled) if (what := _of_two(first, second)))
+    return tuple(sorted(set(found))[:_MAX_WARNINGS])
+
+
+def _of_one(item: Written) -> Iterator[str]:
+    tests = {test.key: test for test in item.route.tests}
+    if set(tests) <= {"on", "source"} and item.when is None:
+        yield f"has no condition: every event that is {' or '.join(tests['on'].wanted)} starts it"
+    endings = {text.rpartition(".")[2] for text in tests["event"].wanted} if "event" in tests else set()
+    if endings and endings <= set(_ENDINGS) and not endings & set(tests["on"].wanted):
+        statuses = ", ".join(tests["on"].wanted)
+        yield f"can never match: its `event` is {' or '.join(sorted(endings))}, and `on` is {statuses}"
+    for key in ("pipeline_name", "environment"):
+        for text in tests[key].wanted if key in tests else ():
+            if text != text.strip():
+                yield f'{key}: "{text}" begins or ends with a blank'
+
+
+def _pairs(written: Sequence[Written]) -> Iterator[tuple[Written, Written]]:
+    """Return the pairs that start the same DAG and may do so for one pipeline."""
+    groups: dict[tuple[str, str, str | None], list[Written]] = {}
+    open_ones: dict[tuple[str, str], list[Written]] = {}
+    for item in written:
+        pipelines = next((test.wanted for test in item.route.tests if test.key == "pipeline"), ())
+        for dag in item.route.dags:
+            place = (item.route.airflow, dag)
+            if pipelines and all(map(is_literal, pipelines)):
+                for text in pipelines:
+                    groups.setdefault((*place, text), []).append(item)
+            else:
+                open_ones.setdefault(place, []).append(item)
+    spelled = (pair for group in groups.values() for pair in combinations(group, 2))
+    yield from islice(spelled, _MAX_PAIRS)
+    among = (pair for group in open_ones.values() for pair in combinations(group, 2))
+    yield from islice(among, _MAX_PAIRS)
+    mixed = (
+        (first, second) if first.path < second.path else (second, first)
+        for (airflow, dag, _), group in groups.items()
+        for first in group
+        for second in open_ones.get((airflow, dag), ())
+    )
+    yield from islice(mixed, _MAX_PAIRS)
+
+
+def _of_two(first: Written, second: Written) -> str | None:
+    if first.when != second.when or not _certainly_meet(first.route, second.route):
+        return None
+    dags = ", ".join(dag for dag in first.route.dags if dag in second.route.dags)
+    return (
+        f"starts {dags} for events of the route of line {first.route.line} too: two runs for each, told apart by "
+        "conf.planasonix.route"
+    )
+
+
+def _certainly_meet(first: Route, second: Route) -> bool:
+    """Whether some event is sure to match both: none asks for a field that the other does not look at."""
+    tests, others = ({test.key: test for test in route.tests} for route in (first, second))
+    if not (tests.keys() <= others.keys() or others.keys() <= tests.keys()):
+        return False
+    return all(_meet(tests[key], others[key]) for key in tests.keys() & others.keys())
+
+
+def _meet(first: Test, second: Test) -> bool:
+    if "*" in first.wanted or "*" in second.wanted or set(first.wanted) & set(second.wanted):
+        return True
+    return any(
+        test.accepts(text)
+        for test, other in ((first, second), (second, first))
+        for text in other.wanted
+        if is_literal(text)
+    )

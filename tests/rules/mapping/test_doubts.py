@@ -1,0 +1,63 @@
+"""Warnings: what is valid in a mapping and yet hardly meant, and nothing that is not certain."""
+
+import pytest
+
+from bridge.rules.mapping import read
+
+_SHARED = "starts d for events of the route of line 2 too: two runs for each, told apart by conf.planasonix.route"
+
+
+def _warnings(*routes: str) -> list[str]:
+    text = "routes:\n" + "".join(f"  - {{name: r{number}, {route}}}\n" for number, route in enumerate(routes))
+    mapping = read(text, file="m", airflows=["default", "eu"], sources=["planasonix"])
+    return [f"{warning.line}: {warning.what}" for warning in mapping.warnings]
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        (["dag: d, pipeline: p"], []),
+        (["dag: d"], ["2: has no condition: every event that is succeeded starts it"]),
+        (
+            ["dag: d, source: planasonix, on: [failed, skipped]"],
+            ["2: has no condition: every event that is failed or skipped starts it"],
+        ),
+        (["dag: d, when: event.id"], []),
+        (["dag: d, event: job.failed"], ["2: can never match: its `event` is failed, and `on` is succeeded"]),
+        (["dag: d, event: [job.failed, job.succeeded]"], []),
+        (["dag: d, event: job.failed, on: failed"], []),
+        (["dag: d, event: job.*"], []),
+        (["dag: d, event: job.completed"], []),
+        (["dag: d, environment: 'prod '"], ['2: environment: "prod " begins or ends with a blank']),
+        (["dag: d, pipeline: p, enabled: false"], ["1: no route is enabled, so no event starts anything"]),
+        (["dag: d, pipeline: p", "dag: d, pipeline: p"], [f"3: {_SHARED}"]),
+        (["dag: d, pipeline: p, when: event.id", "dag: d, pipeline: p, when: event.id"], [f"3: {_SHARED}"]),
+        (["dag: d, pipeline: p", "dag: d, pipeline: 'p*'"], [f"3: {_SHARED}"]),
+        (["dag: d, pipeline: p", "dag: [x, d], pipeline: [q, p], connection: c"], [f"3: {_SHARED}"]),
+        (["dag: d, pipeline: 'p*'", "dag: d, pipeline: '*'"], [f"3: {_SHARED}"]),
+        (["dag: d, pipeline: p", "dag: d, pipeline: q"], []),
+        (["dag: d, pipeline: p", "dag: e, pipeline: p"], []),
+        (["dag: d, pipeline: p", "dag: d, pipeline: p, airflow: eu"], []),
+        (["dag: d, pipeline: p", "dag: d, pipeline: p, on: failed"], []),
+        (["dag: d, pipeline: p", "dag: d, pipeline: p, when: event.id"], []),
+        (["dag: d, pipeline: p", "dag: d, pipeline: p, enabled: false"], []),
+        (["dag: d, pipeline: p", "dag: d, connection: c"], []),
+        (["dag: d, pipeline: 'p*'", "dag: d, pipeline: '*q'"], []),
+    ],
+)
+def test_what_is_hardly_meant_is_said(routes: list[str], expected: list[str]) -> None:
+    """A dead route, one that everything starts, and two that start one DAG twice; but no guess."""
+    assert _warnings(*routes) == expected
+
+
+def test_no_route_is_said() -> None:
+    """An empty mapping is valid, and starts nothing."""
+    mapping = read("routes: []", file="m", airflows=["default"], sources=["planasonix"])
+    assert [warning.what for warning in mapping.warnings] == ["there is no route, so no event starts anything"]
+
+
+def test_warnings_of_a_large_file_are_bounded() -> None:
+    """Thousands of routes at one DAG neither take minutes nor fill a log."""
+    routes = "".join(f"  - {{name: r{number}, dag: d, pipeline: 'p*'}}\n" for number in range(2000))
+    mapping = read(f"routes:\n{routes}", file="m", airflows=["default"], sources=["planasonix"])
+    assert len(mapping.warnings) == 100
