@@ -11,7 +11,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bridge.edges.settings.fields import Entry, Name, ReadableFile, Seconds, SecretField, Url, looking_at
+from bridge.edges.settings.fields import (
+    AirflowUrl,
+    Entry,
+    Lacking,
+    Name,
+    ReadableFile,
+    Seconds,
+    SecretField,
+    Url,
+    looking_at,
+)
 from bridge.edges.settings.origins import (
     PROXIES,
     CertificateField,
@@ -26,6 +36,7 @@ from bridge.rules import yamltree
 from bridge.rules.event import Redaction
 from bridge.rules.origin import Proxies
 from bridge.rules.sources import Source
+from bridge.words.errors import ConfigError
 from bridge.words.targets import AirflowAuth, AirflowTarget, PlanasonixApi
 
 
@@ -37,6 +48,15 @@ class Config:
     airflows: dict[str, AirflowTarget]
     proxies: Proxies
     files: tuple[Path, ...] = ()  # every other file that was opened for it
+    absent: tuple[str, ...] = ()  # secrets that are not there, if it was read without; nothing can be served with it
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that a mapping may use."""
+
+    sources: tuple[str, ...]
+    airflows: tuple[str, ...]
 
 
 def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
@@ -44,8 +64,42 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
 
     Raises ConfigError with every mistake and its place in the file.
     """
+    return _read(text, file, environ, base_dir, None)
+
+
+def read_config_to_check(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
+    """Return the same also where no secret is there at all, as in CI, for commands that need none; `absent` names them.
+
+    Where some are there, one that is not is a mistake as it is for `read_config`.
+    """
+    lacking = Lacking()
+    try:
+        config = _read(text, file, environ, base_dir, lacking)
+    except ConfigError:
+        if not lacking.some_are_there:
+            raise
+    else:
+        if not lacking.some_are_there or not lacking.names:
+            return config
+    return read_config(text, file=file, environ=environ, base_dir=base_dir)
+
+
+def read_names(text: str, *, file: str) -> Names | None:
+    """Return the names alone, of a file that may have any mistake; None if not even they can be read."""
+    try:
+        value = yamltree.parse(text, file=file).value
+    except ConfigError:
+        return None
+    top = value if isinstance(value, dict) else {}
+    sources, airflows = top.get("sources"), top.get("airflow")
+    if not isinstance(sources, dict) or not isinstance(airflows, dict):
+        return None
+    return Names(tuple(sources), tuple(airflows))
+
+
+def _read(text: str, file: str, environ: Mapping[str, str], base_dir: Path, lacking: Lacking | None) -> Config:
     tree = yamltree.parse(text, file=file)
-    with looking_at(environ, base_dir) as files:
+    with looking_at(environ, base_dir, lacking=lacking) as files:
         context = {PROXIES: isinstance(tree.value, dict) and PROXIES in tree.value}
         written = yamltree.validate(_File, tree, context=context)
     return Config(
@@ -53,6 +107,7 @@ def read_config(text: str, *, file: str, environ: Mapping[str, str], base_dir: P
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
         proxies=written.proxies.build() if written.proxies else Proxies(),
         files=tuple(dict.fromkeys(files)),
+        absent=tuple(dict.fromkeys(lacking.names if lacking else ())),
     )
 
 
@@ -99,7 +154,7 @@ def _as_text(version: object) -> object:
 class _Airflow(Entry):
     """One Airflow; `AirflowTarget` has the same fields, and holds the defaults."""
 
-    url: Url
+    url: AirflowUrl
     auth: AuthForm | None = None
     version: Annotated[Literal["auto", "2", "3"], BeforeValidator(_as_text)] = "auto"
     concurrency: int = Field(_AIRFLOW.concurrency, ge=1, le=256)

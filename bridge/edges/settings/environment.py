@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bridge.edges.settings.secrets import read_file, read_variable
+from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
 from bridge.rules.signature import check_secret
 from bridge.words.errors import ConfigError, Problem
@@ -34,21 +34,43 @@ def _lower(value: object) -> object:
 
 
 def _database_url(value: object) -> object:
-    if isinstance(value, str) and not _DATABASES.match(value):
+    """Look at the URL itself, since what a library says of a wrong one may hold the password."""
+    if not isinstance(value, str):
+        return value
+    if what := slip(value):
+        raise ValueError(what)
+    if not _DATABASES.match(value):
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    scheme, _, rest = value.partition("://")
+    server = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not scheme.startswith("sqlite") and (rest.count("@") > 1 or ("@" in rest and "@" not in server)):
+        raise ValueError("has a password or user with one of `@ / ? #` in it; write them as %40 %2F %3F %23")
+    if not scheme.startswith("sqlite") and not _is_port(server.rpartition("@")[2]):
+        raise ValueError("has a port that is no number; a `:` in a password is written %3A")
     return value
+
+
+def _is_port(server: str) -> bool:
+    host, colon, port = server.rpartition(":")
+    return not colon or port.isdecimal() or (host.startswith("[") and server.endswith("]")) or "," in server
 
 
 def _admin_token(value: object) -> object:
     if isinstance(value, str):
         if problem := check_secret(value):
             raise ValueError(problem)
+        if what := slip(value):
+            raise ValueError(what)
         return Secret(value)
     return value
 
 
 def _encryption_keys(value: object) -> object:
-    return read_keys(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        if what := slip(value.strip()):
+            raise ValueError(what)
+        return read_keys(value)
+    return value
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -141,7 +163,12 @@ class Environment(BaseModel):
 
     def database_password(self) -> str | None:
         """Return the password as its file has it now, None without a file; ValueError if it cannot be read."""
-        return None if self.database_password_file is None else read_file(self.database_password_file)
+        if self.database_password_file is None:
+            return None
+        password = read_file(self.database_password_file)
+        if what := slip(password):
+            raise ValueError(f"what the file {self.database_password_file} holds {what}")
+        return password
 
 
 @dataclass(frozen=True, slots=True)

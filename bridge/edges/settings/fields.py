@@ -4,11 +4,12 @@ References lead to an environment and a folder, which `looking_at` sets while on
 secret is reported like any other mistake, with its place, and all of them at once.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +17,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bridge.edges.settings.secrets import read_file, read_variable
+from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.words.targets import Secret
 
 _HOW = "give {env: NAME} or {file: PATH}"
 LITERAL = f"a secret is never written in this file; {_HOW}"
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
+_ends_in_api = re.compile(r"/api(/v[12](/.*)?)?/?$")
 _is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
 
 
@@ -36,15 +38,31 @@ class _Outside:
     environ: Mapping[str, str]
     base_dir: Path
     files: list[Path]
+    lacking: "Lacking | None"  # None: a secret that is not there is a mistake
+
+
+@dataclass(slots=True)
+class Lacking:
+    """Which secrets are not there, and whether any is."""
+
+    names: list[str] = field(default_factory=list)
+    some_are_there: bool = False
+
+
+class Absent(Secret):
+    """Stands for a secret that is not there, where none is needed; no sender knows it, and nothing is sent."""
 
 
 _outside: ContextVar[_Outside] = ContextVar("outside")
 
 
 @contextmanager
-def looking_at(environ: Mapping[str, str], base_dir: Path) -> Iterator[list[Path]]:
-    """Let references lead to this environment and this folder; gives the files that are opened meanwhile."""
-    outside = _Outside(environ, base_dir, [])
+def looking_at(environ: Mapping[str, str], base_dir: Path, *, lacking: Lacking | None = None) -> Iterator[list[Path]]:
+    """Let references lead to this environment and this folder; gives the files that are opened meanwhile.
+
+    With `lacking`, a secret that is not there is no mistake: it is named there, and `Absent` stands for it.
+    """
+    outside = _Outside(environ, base_dir, [], lacking)
     token = _outside.set(outside)
     try:
         yield outside.files
@@ -58,15 +76,43 @@ def resolve(reference: object) -> Secret:
     given = reference if isinstance(reference, dict) else {}
     match {name: value for name, value in given.items() if value is not None}:
         case {"env": str(name), **rest} if not rest:
+            if _is_lacking(name, name in outside.environ):
+                return _stand_in(name)
             return Secret(read_variable(outside.environ, name))
         case {"file": str(path), **rest} if not rest:
             outside.files.append(outside.base_dir / path)
+            if _is_lacking(path, outside.files[-1].exists()):
+                return _stand_in(path)
             return Secret(read_file(outside.files[-1]))
     raise ValueError(_HOW if given else LITERAL)
 
 
+def _is_lacking(name: str, is_there: bool) -> bool:
+    lacking = _outside.get().lacking
+    if lacking is None:
+        return False
+    if is_there:
+        lacking.some_are_there = True
+    else:
+        lacking.names.append(name)
+    return not is_there
+
+
+def _stand_in(name: str) -> Absent:
+    return Absent(hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def _credential(reference: object) -> Secret:
+    """Resolve, and refuse what no credential is, where it stands; Airflow's 401 would be blamed on Airflow."""
+    secret = resolve(reference)
+    if not isinstance(secret, Absent) and (what := slip(secret.reveal())):
+        kind, name = next(iter(reference.items())) if isinstance(reference, dict) else ("", "")
+        raise ValueError(f"what the {'file' if kind == 'file' else 'environment variable'} {name} holds {what}")
+    return secret
+
+
 def _public_or_secret(given: object) -> Secret:
-    return Secret(given) if isinstance(given, str) and given else resolve(given)
+    return Secret(given) if isinstance(given, str) and given else _credential(given)
 
 
 def _url(text: str) -> str:
@@ -83,6 +129,13 @@ def _url(text: str) -> str:
     if parts.query or parts.fragment or " " in text or not _is_host(parts.netloc):
         raise ValueError("must be scheme, host, port and path only")
     return text.rstrip("/")
+
+
+def _airflow_url(text: str) -> str:
+    """Check an Airflow's URL: the bridge adds the path of the API itself."""
+    if found := _ends_in_api.search(text):
+        raise ValueError(f"ends in {found[0].rstrip('/')}, which the bridge adds itself; write {text[: found.start()]}")
+    return text
 
 
 def _jwks_url(text: str) -> str:
@@ -119,9 +172,10 @@ def _name(text: str) -> str:
     return text
 
 
-SecretField = Annotated[Secret, BeforeValidator(resolve)]
+SecretField = Annotated[Secret, BeforeValidator(_credential)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(_url)]
+AirflowUrl = Annotated[Url, AfterValidator(_airflow_url)]
 ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
 JwksUrlText = Annotated[str, AfterValidator(_jwks_url)]
 Name = Annotated[str, AfterValidator(_name)]

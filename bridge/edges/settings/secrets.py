@@ -3,6 +3,7 @@
 Raises ValueError with a sentence that names the place and never what was found there.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,3 +38,26 @@ def read_file(path: Path) -> str:
     if not text.strip():
         raise ValueError(f"the file {path} is empty")
     return text
+
+
+_PREFIXES = re.compile(r"(bearer|basic) +\S+", re.IGNORECASE)
+_NEVER_FILLED_IN = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|<[^<>]*>")
+
+
+def slip(text: str) -> str | None:
+    """Return what is wrong with a credential, whichever kind it is, without showing any of it; None if nothing is.
+
+    Rule: each is looked at when it is loaded, so that a slip of whoever wrote the file is blamed on the file, and not
+    on an Airflow that refuses it, or on senders.
+    """
+    if text != text.strip():
+        return "begins or ends with a blank"
+    if not text.isprintable():
+        return "holds a control character, an invisible letter or a line break"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
+        return "has quotes around the value; take them away (env files and `kubectl --from-env-file` keep them)"
+    if _PREFIXES.fullmatch(text):
+        return f"begins with `{text.split(maxsplit=1)[0]} `; give what follows it alone"
+    if _NEVER_FILLED_IN.fullmatch(text):
+        return "is a placeholder that nothing has filled in"
+    return None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bridge.edges.settings.fields import LITERAL, Entry, PublicField, Seconds, SecretField
+from bridge.edges.settings.fields import LITERAL, Absent, Entry, PublicField, Seconds, SecretField
 from bridge.words.targets import AirflowAuth, Secret
 
 _is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
@@ -41,7 +41,7 @@ def _no_password(given: object) -> object:
 
 
 def _proxy(url: Secret) -> Secret:
-    if not _is_proxy(url.reveal()):
+    if not isinstance(url, Absent) and not _is_proxy(url.reveal()):
         raise ValueError("must be http:// or https://, host and port, with `user:password@` before them if needed")
     return url
 

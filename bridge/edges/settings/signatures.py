@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.edges.settings.fields import Entry, JwksUrlText, Name, ReadableFile, resolve
+from bridge.edges.settings.fields import Absent, Entry, JwksUrlText, Name, ReadableFile, resolve
+from bridge.edges.settings.secrets import slip
 from bridge.rules.signature import (
     KIND_OF_JWS,
     MAX_KEYS,
@@ -39,6 +40,7 @@ from bridge.rules.signature import (
 from bridge.words.targets import JwksUrl
 
 _MIN_HS256_BYTES = 32
+_STAND_IN = "planasonix"
 _OPTIONS = sorted(set().union(*(preset.options for preset in PRESETS.values())))
 _is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
 # What the protocol itself is made of, or what proxies set.
@@ -82,6 +84,7 @@ class KeyForm(Entry):
     not_before: Instant = None
     not_after: Instant = None
     _text: str = PrivateAttr(default="")
+    _is_absent: bool = PrivateAttr(default=False)
     _key: Key | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
@@ -97,7 +100,8 @@ class KeyForm(Entry):
     @model_validator(mode="after")
     def _read(self) -> Self:
         if self.jwks is None:
-            self._text = resolve({"env": self.env, "file": self.file}).reveal()
+            found = resolve({"env": self.env, "file": self.file})
+            self._text, self._is_absent = found.reveal(), isinstance(found, Absent)
         elif self.env is not None or self.file is not None:
             raise ValueError("give jwks, env or file, one of them")
         if self.ca_file is not None and not (self.jwks or "").startswith("https:"):
@@ -116,6 +120,9 @@ class KeyForm(Entry):
                 raise ValueError(f"jwks is for preset jwt, under `public_keys`, with one of {', '.join(KIND_OF_JWS)}")
             self._key = replace(key, jwks=JwksUrl(self.jwks, self.ca_file))
             return
+        if self._is_absent:
+            self._key = replace(key, secret=self._text.encode())
+            return
         if is_secret:
             self._key = replace(key, secret=self._secret(preset))
             return
@@ -131,11 +138,18 @@ class KeyForm(Entry):
             raise ValueError(f"{self.algorithm} needs a public key: list it under `public_keys`")
         if problem := check_secret(self._text):
             raise ValueError(problem)
+        if what := slip(self._text):
+            raise ValueError(f"The secret {what}.")
         if self.algorithm == "HS256" and len(self._text.encode()) < _MIN_HS256_BYTES:
             raise ValueError(f"a secret for HS256 has at least {_MIN_HS256_BYTES} bytes")
         if preset.algorithm is Algorithm.BEARER and not self._text.isascii():
             raise ValueError("a bearer token is ASCII, since it travels in a header")
         return read_whsec(self._text) if preset.grammar is Grammar.STANDARD else self._text.encode()
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the key is not there, where none is needed."""
+        return self._is_absent
 
     def build(self) -> Key:
         """Return the key that was read."""
@@ -241,10 +255,13 @@ class SignatureForm(Entry):
         return replace(preset, **{name: it for name, it in given.items() if it is not None or name in may_be_none})
 
     def build(self) -> SignatureCheck:
-        """Return the check of this source."""
+        """Return the check of this source; where a key is absent, one that nobody's signature passes."""
+        forms = (*self.secrets, *self.public_keys)
+        if any(form.is_absent for form in forms):
+            return make_verifier(PRESETS[_STAND_IN], [form.build() for form in forms if form.is_absent])
         return make_verifier(
             self._own_preset(),
-            [form.build() for form in (*self.secrets, *self.public_keys)],
+            [form.build() for form in forms],
             past_seconds=self.past_seconds,
             future_seconds=self.future_seconds,
             prefix=self.prefix if PRESETS[self.preset].prefixes != ("none",) else None,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.edges.settings import Config, read_config
+from bridge.edges.settings import Config, Names, read_config, read_config_to_check, read_names
 from bridge.rules.origin import Origin, Proxies
 from bridge.rules.pacing import Quota
 from bridge.words.errors import ConfigError
@@ -422,3 +422,82 @@ def test_a_wrong_redaction_is_told_with_its_place(written: str, message: str) ->
     (told,) = _problems(f"{_SOURCES}    redact: {written}\n{_AIRFLOW}")
     assert told.startswith("bridge.yaml:7:")
     assert message in told
+
+
+# --- credentials, and doing without -----------------------------------------------------------------
+
+_SLIPS = {
+    '"whsec_01jq8secretxxxxxxxxxxxxxxxx"': "has quotes around the value",
+    "'whsec_01jq8secretxxxxxxxxxxxxxxxx'": "has quotes around the value",
+    "Bearer 01jq8secretxxxxxxxxxxxxxxxx": "begins with `Bearer `",
+    "basic 01jq8secretxxxxxxxxxxxxxxxxx": "begins with `basic `",
+    "${PLANASONIX_WEBHOOK_SECRET_OF_US}": "is a placeholder that nothing has filled in",
+    "<paste the secret of the webhook here>": "is a placeholder that nothing has filled in",
+}
+_CREDENTIALS = {
+    "a webhook's secret": _SOURCES.replace("PLANASONIX_WEBHOOK_SECRET", "SLIP") + _AIRFLOW,
+    "an API key": _SOURCES + "    api: {url: https://a.example, key: {env: SLIP}}\n" + _AIRFLOW,
+    "a token": _SOURCES + _AIRFLOW + "    auth: {token: {env: SLIP}}\n",
+    "a password": _SOURCES + _AIRFLOW + "    auth: {username: u, password: {env: SLIP}}\n",
+    "a user": _SOURCES + _AIRFLOW + "    auth: {username: {env: SLIP}, password: {env: AIRFLOW_PASSWORD}}\n",
+}
+
+
+@pytest.mark.parametrize("text", _CREDENTIALS.values(), ids=_CREDENTIALS)
+@pytest.mark.parametrize("slip", _SLIPS)
+def test_every_credential_is_looked_at_when_it_is_loaded(text: str, slip: str) -> None:
+    """A slip is blamed on the credential, at its place, and neither on Airflow nor on senders; it is never shown."""
+    with pytest.raises(ConfigError) as wrong:
+        read_config(text, file="bridge.yaml", environ={**_ENVIRON, "SLIP": slip}, base_dir=Path("/nowhere"))
+    (problem,) = wrong.value.problems
+    assert _SLIPS[slip] in problem.what
+    assert problem.line > 1
+    assert "01jq8secret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "written", ["http://localhost:8080/api/v2", "http://localhost:8080/api/v1/", "http://localhost:8080/api"]
+)
+def test_the_path_of_the_api_is_no_part_of_an_airflows_url(written: str) -> None:
+    """The message says what to write, since the bridge adds the path itself."""
+    text = _SOURCES + _AIRFLOW.replace("http://localhost:8080", written)
+    assert any("write http://localhost:8080" in problem for problem in _problems(text))
+
+
+_NEEDY = (
+    _CREDENTIALS["a password"].replace("SLIP", "AIRFLOW_PASSWORD").replace("username: u", "username: {env: USER_NAME}")
+    + "    proxy: {env: PROXY_URL}\n    headers: {X-Key: {file: key}}\n"
+)
+
+
+def test_what_needs_no_secret_does_without(tmp_path: Path) -> None:
+    """Where none is there, each is named once and the rest is read; `serve` still refuses."""
+    config = read_config_to_check(_NEEDY, file="bridge.yaml", environ={}, base_dir=tmp_path)
+    assert config.absent == ("PLANASONIX_WEBHOOK_SECRET", "USER_NAME", "AIRFLOW_PASSWORD", "PROXY_URL", "key")
+    assert (list(config.sources), list(config.airflows)) == (["planasonix"], ["default"])
+    with pytest.raises(ConfigError):
+        read_config(_NEEDY, file="bridge.yaml", environ={}, base_dir=tmp_path)
+
+
+def test_some_secrets_and_not_all_are_a_mistake(tmp_path: Path) -> None:
+    """Then this is a place where they should be, and the one that is missing was forgotten."""
+    environ = {"AIRFLOW_PASSWORD": "canary-password"}
+    with pytest.raises(ConfigError, match="PLANASONIX_WEBHOOK_SECRET is not set"):
+        read_config_to_check(_NEEDY, file="bridge.yaml", environ=environ, base_dir=tmp_path)
+
+
+def test_every_preset_can_be_read_without_its_keys(tmp_path: Path) -> None:
+    """Also public keys, whose form cannot be guessed."""
+    for preset in ("planasonix", "standard-webhooks", "jwt"):
+        more = ", algorithm: RS256" if preset == "jwt" else ""
+        kind = "public_keys" if preset == "jwt" else "secrets"
+        text = f"sources:\n  s: {{signature: {{preset: {preset}, {kind}: [{{id: k, env: NO_KEY{more}}}]}}}}\n{_AIRFLOW}"
+        config = read_config_to_check(text, file="bridge.yaml", environ={}, base_dir=tmp_path)
+        assert config.absent == ("NO_KEY",)
+
+
+def test_names_are_read_whatever_else_is_wrong() -> None:
+    """A mapping can be checked beside a bridge.yaml with mistakes, or without one."""
+    assert read_names(_SOURCES + _AIRFLOW + "    nonsense: 1\n", file="b") == Names(("planasonix",), ("default",))
+    assert read_names("sources: [", file="b") is None
+    assert read_names("sources: {}\n", file="b") is None

@@ -209,3 +209,56 @@ def test_every_file_that_settings_are_read_from_is_known() -> None:
         "AIRFLOW_TOKEN_FILE": "/run/other",
     }
     assert setting_files(environ) == (Path("/run/admin"), Path("/run/level"))
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ('"postgresql://bridge:canary@db/bridge"', "has quotes around the value"),
+        ("postgresql://bridge:can@ry@db/bridge", "has a password or user with one of"),
+        ("postgresql://bridge:can/ary@db/bridge", "has a password or user with one of"),
+        ("postgresql://bridge:can#ary@db/bridge", "has a password or user with one of"),
+        ("postgresql://bridge:canary@db:port/bridge", "has a port that is no number"),
+        (" postgresql://bridge:canary@db/bridge", "begins or ends with a blank"),
+    ],
+)
+def test_a_wrong_database_url_is_blamed_on_itself(url: str, message: str) -> None:
+    """It is looked at before any library is, whose message could hold the password."""
+    (problem,) = _problems({"BRIDGE_DATABASE_URL": url})
+    assert message in problem
+    assert "canary" not in problem
+    assert "ary@" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/bridge@home/bridge.db",
+        "postgresql://db/bridge",
+        "postgresql://bridge:p%40ss@db:5432/bridge?sslmode=require",
+        "postgresql+psycopg://bridge@[::1]:5432/bridge",
+        "postgresql://bridge@/bridge?host=/run/postgresql",
+        "postgresql://u:p@one:1,two:2/bridge",
+    ],
+)
+def test_a_right_database_url_is_taken(url: str) -> None:
+    """Whatever SQLAlchemy and psycopg take."""
+    assert read_environment({"BRIDGE_DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize("variable", ["BRIDGE_ADMIN_TOKEN", "BRIDGE_ENCRYPTION_KEYS"])
+def test_quotes_around_a_secret_setting_are_refused(variable: str) -> None:
+    """Env files keep them."""
+    (problem,) = _problems({variable: f'"{_TOKEN}"'})
+    assert "has quotes around the value" in problem
+
+
+def test_a_database_password_is_looked_at(tmp_path: Path) -> None:
+    """Each time that it is read."""
+    file = tmp_path / "password"
+    settings = read_environment({"BRIDGE_DATABASE_PASSWORD_FILE": str(file)})
+    file.write_text("'canary'\n")
+    with pytest.raises(ValueError, match="has quotes around the value"):
+        settings.database_password()
+    file.write_text("can ary\n")
+    assert settings.database_password() == "can ary"
