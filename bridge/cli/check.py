@@ -1,6 +1,7 @@
 """check, explain and schema: what the configuration means, before anything is sent."""
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -28,29 +29,78 @@ def register(app: typer.Typer) -> None:
 def check(
     airflow: Annotated[bool, typer.Option("--airflow", help="Ask every Airflow about every DAG.")] = False,
     planasonix: Annotated[bool, typer.Option("--planasonix", help="Ask the Planasonix API of every source.")] = False,
+    mapping: Annotated[Path | None, typer.Option("--mapping", help="Check this mapping file and nothing else.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if there is a warning.")] = False,
 ) -> None:
-    """Check the configuration and the mapping; with options, also what they name outside."""
+    """Check the configuration and the mapping; with options, also what they name outside.
+
+    Needs no secret: if none of them is there, that is a note. Exit 2: a mistake.
+    """
     from bridge.cli import context
-    from bridge.rules.signature import advise
+
+    if mapping is not None:
+        used = Path(os.environ.get("BRIDGE_CONFIG", "config/bridge.yaml"))
+        found = context.mapping(mapping, context.names(used))
+        typer.echo(f"ok: {len(found.routes)} route(s), mapping {found.digest}")
+        warnings = _warn(found)
+    else:
+        config, found = _configured(needs_secrets=airflow or planasonix)
+        warnings = _warn(found) + _warn_of_keys(config)
+        troubles = (_check_airflows(config, found) if airflow else 0) + (_check_planasonix(config) if planasonix else 0)
+        if troubles:
+            raise typer.Exit(1)
+    if strict and warnings:
+        raise typer.Exit(1)
+
+
+def _configured(*, needs_secrets: bool) -> "tuple[Config, Mapping]":
+    """Read everything, and say that it is well; raises ConfigError with the mistakes of all files at once."""
+    from bridge.cli import context
+    from bridge.words.errors import ConfigError, Problem
 
     environment = context.environment()
-    config = context.configuration(environment)
-    mapping = context.mapping(environment, config)
+    problems: list[Problem] = []
+    config: Config | None = None
+    try:
+        config = (context.configuration if needs_secrets else context.configuration_to_check)(environment)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        found = context.mapping(environment.mapping, config or context.names(environment.config))
+    except ConfigError as error:
+        problems += error.problems
+    if problems or config is None:
+        raise ConfigError(problems)
     typer.echo(
-        f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {len(mapping.routes)} route(s),"
-        f" mapping {mapping.digest}"
+        f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {len(found.routes)} route(s),"
+        f" mapping {found.digest}"
     )
-    for name, configured in config.sources.items():
-        for said in advise(configured.verifier, time.time()):
-            say(f"warning: source {name}: {said}")
+    _say_absent(config)
+    return config, found
+
+
+def _say_absent(config: "Config") -> None:
+    if config.absent:
+        say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
+
+
+def _warn(mapping: "Mapping") -> int:
+    """Say what is valid and yet hardly meant; returns how much that is."""
+    for warning in mapping.warnings:
+        say(f"warning: {warning}")
+    return len(mapping.warnings)
+
+
+def _warn_of_keys(config: "Config") -> int:
+    from bridge.rules.signature import advise
+
+    if config.absent:
+        return 0
+    warnings = [(name, said) for name, each in config.sources.items() for said in advise(each.verifier, time.time())]
+    for name, said in warnings:
+        say(f"warning: source {name}: {said}")
     _check_key_sets(config)
-    troubles = 0
-    if airflow:
-        troubles += _check_airflows(config, mapping)
-    if planasonix:
-        troubles += _check_planasonix(config)
-    if troubles:
-        raise typer.Exit(1)
+    return len(warnings)
 
 
 def _check_key_sets(config: "Config") -> None:
@@ -153,8 +203,9 @@ def explain(
     if (payload is None) == (delivery is None):
         raise typer.BadParameter("give a payload file, or --delivery ID")
     environment = context.environment()
-    config = context.configuration(environment)
-    mapping = context.mapping(environment, config)
+    config = context.configuration_to_check(environment)
+    mapping = context.mapping(environment.mapping, config)
+    _say_absent(config)
     if delivery is not None:
         about = _stored(environment, delivery)
     else:

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.settings import Config, Environment, read_config, read_environment
+from bridge.edges.settings import (
+    Config,
+    Environment,
+    Names,
+    read_config,
+    read_config_to_check,
+    read_environment,
+    read_names,
+)
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
@@ -24,6 +32,20 @@ def configuration(settings: Environment) -> Config:
     return read_config(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
 
+def configuration_to_check(settings: Environment) -> Config:
+    """Read bridge.yaml for a command that needs no secret: `absent` names those that are not there. ConfigError."""
+    path = settings.config
+    return read_config_to_check(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+
+
+def names(path: Path) -> Names | None:
+    """Return the names of a bridge.yaml with any mistake; None if it is not there, or no YAML."""
+    try:
+        return read_names(_text(path), file=str(path))
+    except ConfigError:
+        return None
+
+
 def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
     """Return what reads the settings, and the configuration of today's bridge.yaml with the secrets of that moment.
 
@@ -36,10 +58,10 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
     )
 
 
-def mapping(settings: Environment, config: Config) -> Mapping:
-    """Read the mapping file; raises ConfigError."""
-    path = settings.mapping
-    return read(_text(path), file=str(path), airflows=config.airflows, sources=config.sources)
+def mapping(path: Path, names: Config | Names | None) -> Mapping:
+    """Read the mapping file; raises ConfigError. `names`: what it may name, None for anything."""
+    airflows, sources = (None, None) if names is None else (names.airflows, names.sources)
+    return read(_text(path), file=str(path), airflows=airflows, sources=sources)
 
 
 def _text(path: Path) -> str:

@@ -150,6 +150,50 @@ def test_check_tells_every_mistake(place: Place) -> None:
     assert "mapping.yaml:5:5: " in ended.err
 
 
+_NO_SECRET = {"PLANASONIX_WEBHOOK_SECRET": None, "AIRFLOW_USERNAME": None, "AIRFLOW_PASSWORD": None}
+
+
+def test_check_explain_and_schema_need_no_secret(place: Place, payload: str) -> None:
+    """With none set that is one note; what they say is the same, and `serve` still refuses."""
+    for words in (("check",), ("explain", payload), ("schema",)):
+        ended = place.run(*words, **_NO_SECRET)
+        assert (ended.code, ended.err.count("\n")) == (0, int(words != ("schema",)))
+        assert words == ("schema",) or "note: no secret is set, and `serve` needs PLANASONIX_WEBHOOK" in ended.err
+        assert ended.out
+    assert place.run("serve", **_NO_SECRET).code == 2
+
+
+def test_check_shows_the_mistakes_of_all_files_at_once(place: Place) -> None:
+    """Also those of a mapping beside a bridge.yaml that is wrong, without any secret."""
+    (place.folder / "mapping.yaml").write_text("routes:\n  - pipline: x\n    dag: a\n    airflow: nowhere\n")
+    config = place.folder / "bridge.yaml"
+    config.write_text(config.read_text() + "    nonsense: 1\n")
+    ended = place.run("check", **_NO_SECRET)
+    assert (ended.code, ended.out) == (2, "")
+    for part in ('unknown key "nonsense"', "mapping.yaml:2:5: ", "mapping.yaml:4:5: unknown Airflow"):
+        assert part in ended.err
+
+
+def test_check_of_a_mapping_alone_reads_nothing_but_names(place: Place) -> None:
+    """No secret, no other mapping and no other setting; without bridge.yaml any name will do."""
+    other = place.folder / "other.yaml"
+    other.write_text("routes: [{dag: a, pipeline: p, airflow: eu}]\n")
+    broken = {**_NO_SECRET, "BRIDGE_LOG_LEVEL": "loud", "BRIDGE_MAPPING": "nowhere.yaml"}
+    ended = place.run("check", "--mapping", str(other), **broken)
+    assert (ended.code, "unknown Airflow" in ended.err) == (2, True)
+    ended = place.run("check", "--mapping", str(other), **broken, BRIDGE_CONFIG="nowhere.yaml")
+    assert (ended.code, ended.out[:14], ended.err) == (0, "ok: 1 route(s)", "")
+
+
+def test_check_warns_and_strict_fails(place: Place) -> None:
+    """What is valid and yet hardly meant is a warning on stderr, and exit 1 with --strict."""
+    (place.folder / "mapping.yaml").write_text("routes:\n  - dag: a\n")
+    ended = place.run("check")
+    assert (ended.code, ended.out[:3]) == (0, "ok:")
+    assert "mapping.yaml:2:5: has no condition" in ended.err
+    assert place.run("check", "--strict").code == 1
+
+
 def test_check_airflow(place: Place) -> None:
     """0 when every DAG is there; 1 with the fact beside it when one is not, or when nobody answers."""
     with Standin() as airflow:
