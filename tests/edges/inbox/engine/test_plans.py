@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, moving, runs, starts, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, erasing, moving, orders, runs, starts, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.engine.ids import first_id
 from bridge.edges.inbox.pruning import old, prune
@@ -79,6 +79,17 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         f"triggers with run {state}": (False, browsing.triggers, {"wanted": Filter(run_state=state), "limit": 20})
         for state in ("queued", "failed", "deleted", "unknown")
     },
+    **{
+        f"ids {state}": (False, browsing.ids, {"table": "triggers", "wanted": Filter(state=state), "limit": 500})
+        for state in _ODD_TRIGGERS
+    },
+    "an event": (
+        False,
+        browsing.deliveries,
+        {"wanted": Filter(event_id="evt_waits", among=("planasonix", "other")), "limit": 20},
+    ),
+    "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
+    "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),
     **{
         f"count {state}": (False, browsing.count, {"table": "triggers", "wanted": Filter(state=state)})
         for state in _ODD_TRIGGERS
