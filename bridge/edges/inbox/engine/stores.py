@@ -22,12 +22,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bridge.edges.inbox.engine import engines
 from bridge.edges.inbox.engine.batches import SqliteBatches
 from bridge.edges.inbox.engine.causes import cause
-from bridge.edges.inbox.engine.intake import Seal
+from bridge.edges.inbox.engine.intake import COLUMNS, Seal
 from bridge.edges.inbox.engine.writer import SqliteWriter, Writer
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 T = TypeVar("T")
 Password = Callable[[], str | None]
+# The hot insert without a row: it needs the same locks and rights.
+_NO_WEBHOOK = text(f"INSERT INTO deliveries ({COLUMNS}) SELECT {COLUMNS} FROM deliveries WHERE 1 = 0")  # noqa: S608
 _TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 # Written to the log and flushed as any row is, but without a row that replicas would fight over.
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
@@ -63,7 +65,7 @@ class Store(Protocol):
         """Run a function in a transaction; InboxUnavailable when it cannot be committed."""
 
     def probe(self, connection: Connection) -> None:
-        """Write something that changes nothing."""
+        """Write as intake does, but nothing: what would make a webhook wait or fail does so here."""
 
     def size(self, connection: Connection) -> int:
         """Return how many bytes the store takes."""
@@ -107,7 +109,8 @@ class SqliteStore:
             yield SqliteBatches(connection, new_id, seal)
 
     def probe(self, connection: Connection) -> None:
-        """Write the version of the schema as it is."""
+        """Insert no webhook, and write the version of the schema as it is."""
+        connection.execute(_NO_WEBHOOK)
         connection.execute(_TOUCH)
 
     def scrub(self) -> bool:
@@ -190,7 +193,8 @@ class PostgresStore:
         raise AssertionError("unreachable")
 
     def probe(self, connection: Connection) -> None:
-        """Write an empty message to the log."""
+        """Insert no webhook, and write an empty message to the log."""
+        connection.execute(_NO_WEBHOOK)
         connection.execute(_LOG)
 
     def listen(self, on_news: Callable[[], None], beat_of: Callable[[str], Callable[[], None]]) -> None:
