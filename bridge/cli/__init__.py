@@ -12,7 +12,7 @@ import typer
 
 from bridge import __version__
 from bridge.cli import browse, check, erase, keys, ordering, send, serve
-from bridge.cli.output import say
+from bridge.cli.output import escape_unprintable, say
 from bridge.edges import logs
 from bridge.words.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
@@ -47,6 +47,7 @@ def _root(
 def main() -> NoReturn:
     """Run a command and exit as this module's docstring tells."""
     logs.configure("warning", "console", sys.stderr)  # `serve` has its own way
+    escape_unprintable()
     os.umask(0o077)  # the store holds payloads: its files are for this user alone
     try:
         app()

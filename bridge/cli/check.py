@@ -1,6 +1,5 @@
 """check, explain and schema: what the configuration means, before anything is sent."""
 
-import json
 import os
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.output import AsJson, print_json, print_table, say
+from bridge.cli.output import AsJson, print_json, print_table, say, spell_json
 
 if TYPE_CHECKING:
     from bridge.edges.airflow import Airflow
@@ -268,7 +267,7 @@ def _print_plan(made: "Plan") -> None:
         print(f"dag_run_id: {call.dag_run_id}")
         if call.note is not None:
             print(f"note: {call.note}")
-        print(f"conf: {json.dumps(call.conf, indent=2, ensure_ascii=False)}")
+        print(f"conf: {spell_json(call.conf, indent=2)}")
         if planned.reason is not None:
             print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
     if made.wants_lookup:

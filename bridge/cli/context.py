@@ -91,8 +91,11 @@ def sources(settings: Environment) -> tuple[str, ...]:
 
 
 def actor() -> str:
-    """Return who asks, as the audit log names them."""
-    return f"cli:{getpass.getuser()}"
+    """Return who asks, as the audit log names them; a container's user has only a number."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"cli:uid {os.getuid()}"
 
 
 @contextmanager

@@ -1,5 +1,10 @@
-"""How answers are printed: a table for people, JSON for programs; talk goes to stderr."""
+"""How answers are printed: a table for people, JSON for programs; talk goes to stderr.
 
+What the terminal's encoding cannot spell is escaped: in JSON as JSON does it, elsewhere with a backslash. So a word of
+a sender's never ends a command.
+"""
+
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +17,18 @@ from bridge.rules import views
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def escape_unprintable() -> None:
+    """Have stdout escape what its encoding lacks, as stderr does by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def spell_json(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON that stdout can print."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
+
+
 def say(text: str) -> None:
     """Talk to the person, beside the answer."""
     print(text, file=sys.stderr, flush=True)
@@ -19,7 +36,7 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON value."""
-    print(json.dumps(json.loads(views.dump(value)), indent=2, ensure_ascii=False))
+    print(spell_json(json.loads(views.dump(value)), indent=2))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
@@ -34,7 +51,7 @@ def print_fields(value: views.Json) -> None:
     """Print one thing, a field a line; a structure as JSON."""
     width = max(len(name) for name in value)
     for name, field in value.items():
-        shown = json.dumps(field, ensure_ascii=False) if isinstance(field, dict | list) else field
+        shown = spell_json(field) if isinstance(field, dict | list) else field
         print(f"{name.ljust(width)}  {'-' if shown is None else _visible(str(shown))}")
 
 

@@ -71,6 +71,36 @@ sys.exit(tried != {path: path == "/data" for path in tried})
 '
 echo "signed webhook $(inside planasonix-bridge send /etc/bridge/config/event.json)"
 echo "sent again     $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+# Every verb as the image's user, who has no name and no home. A test compares them with the code.
+delivery=$(inside planasonix-bridge deliveries --json | sed -n 's/.*"id": "\(dlv_[0-9a-f]*\)".*/\1/p' | head -n 1)
+until trigger=$(inside planasonix-bridge triggers --json | grep -o 'trg_[0-9a-f]*' | head -n 1) && [ -n "$trigger" ]; do
+    [ $(($(now) - began)) -lt 120000 ] || { echo "no trigger was made" >&2 && exit 1; }
+    sleep 0.2
+done
+verb() { # EXIT-CODES WORDS...: run one, and say what went wrong
+    local wanted=$1 got=0
+    shift
+    inside planasonix-bridge "$@" >"$place/said" 2>&1 || got=$?
+    [[ $got =~ ^[$wanted]$ ]] && ! grep -Eq 'Traceback|run with --debug' "$place/said" || {
+        echo "planasonix-bridge $* ended with $got, not $wanted:" >&2
+        cat "$place/said" >&2
+        exit 1
+    }
+}
+verb 0 --version
+verb 0 check
+verb 0 schema
+verb 0 keys show
+verb 0 explain /etc/bridge/config/event.json
+verb 0 deliveries "$delivery"
+verb 0 triggers "$trigger"
+verb 0 replay "$delivery" --reason "a try of the image"
+verb 0 orders
+verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
+verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
+verb 0 migrate
+verb 2 serve # the store is served already
+echo "verbs          each answered as user $(inside python3 -c 'import os; print(os.getuid())')"
 check=$("${engine[@]}" image inspect --format '{{json .HealthCheck}}{{json .Config.Healthcheck}}' "$image" 2>/dev/null ||
     "${engine[@]}" image inspect --format '{{json .Config.Healthcheck}}' "$image")
 case $check in *livez*) ;; *) echo "the image has no HEALTHCHECK" >&2 && exit 1 ;; esac
