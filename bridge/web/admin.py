@@ -54,7 +54,9 @@ class Guard:
         if token is None:
             host = headers.get(b"host", b"").decode("latin-1")
             return host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
-        return hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + token.encode())
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        # The scheme is written in any case (RFC 9110, 11.1), and several blanks may follow it.
+        return hmac.compare_digest(given.lstrip(b" "), token.encode()) and scheme.lower() == b"bearer"
 
 
 def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:

@@ -94,3 +94,24 @@ def test_the_table_of_addresses_is_bounded() -> None:
         quotas.take_refusal(f"once {number}", 0.0)
         assert quotas.take_refusal("often", 0.0)
     assert len(quotas._refusals) == 100
+
+
+def test_a_newcomer_is_limited_however_many_addresses_came_before() -> None:
+    """The table is full: the address that was silent the longest makes room, never the one that came just now."""
+    quotas = Quotas(Quota(refusals_per_minute=1), limit=64)
+    for number in range(64):
+        assert quotas.take_refusal(f"old {number}", 0.0) == 0.0
+    assert quotas.take_refusal("new", 0.0) == 0.0
+    assert quotas.take_refusal("new", 0.0) > 0
+    assert quotas.take_refusal("old 63", 0.0) > 0
+    assert quotas.take_refusal("old 0", 0.0) == 0.0
+
+
+def test_4096_addresses_are_remembered_unless_told_otherwise() -> None:
+    """Fewer would be pushed out by few strangers."""
+    quotas = Quotas(Quota(refusals_per_minute=1))
+    for number in range(4096):
+        quotas.take_refusal(str(number), 0.0)
+    assert quotas.take_refusal("0", 0.0) > 0
+    quotas.take_refusal("one more", 0.0)
+    assert quotas.take_refusal("1", 0.0) == 0.0
