@@ -59,7 +59,7 @@ def deliveries(
             if item is None:
                 raise NotThere(f"no delivery {delivery_id}")
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=1000)
-            _one(views.delivery(item, is_whole=True), "triggers", [views.trigger(t) for t in mine], as_json)
+            _one(views.delivery(item), "triggers", [views.trigger(t) for t in mine], as_json)
             return
         wanted = browsing.Filter(
             state=state,
@@ -69,7 +69,7 @@ def deliveries(
             until=moment(until),
             among=(source,) if source else context.sources(settings) if event_id else (),
         )
-        found = [views.delivery(item) for item in inbox.read(browsing.deliveries, wanted=wanted, limit=limit)]
+        found = [views.delivery_entry(item) for item in inbox.read(browsing.deliveries, wanted=wanted, limit=limit)]
     _many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
 
 

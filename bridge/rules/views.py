@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
-from bridge.words.model import Attempt, Call, Delivery, Trigger
+from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
@@ -28,9 +28,9 @@ def reason(value: Reason | None, detail: str | None) -> Json:
     return {"reason": str(value), "detail": detail, "why": value.why, "next_step": value.next_step}
 
 
-def delivery(value: Delivery, *, is_whole: bool = False) -> Json:
-    """Return a delivery; whole with body, headers and look-up."""
-    short: Json = {
+def delivery_entry(value: Delivery | DeliveryEntry) -> Json:
+    """Return a delivery as a list shows it."""
+    return {
         "id": value.id,
         "source": value.source,
         "event_id": value.event_id,
@@ -38,9 +38,11 @@ def delivery(value: Delivery, *, is_whole: bool = False) -> Json:
         **reason(value.reason, value.detail),
         "received_at": instant(value.received_at),
     }
-    if not is_whole:
-        return short
-    return short | {
+
+
+def delivery(value: Delivery) -> Json:
+    """Return a delivery whole, with body, headers and look-up."""
+    return delivery_entry(value) | {
         "key_id": value.key_id,
         "signed_at": instant(value.signed_at),
         "path_pipeline_id": value.path_pipeline_id,

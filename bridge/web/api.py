@@ -98,7 +98,7 @@ class Api:
         wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
         found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
-        return {"deliveries": [views.delivery(item) for item in found], "next": next_page(found, limit)}
+        return {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
 
     def delivery(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one delivery with its triggers."""
@@ -106,7 +106,7 @@ class Api:
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
-        return views.delivery(found, is_whole=True) | {"triggers": [views.trigger(item) for item in mine]}
+        return views.delivery(found) | {"triggers": [views.trigger(item) for item in mine]}
 
     def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""

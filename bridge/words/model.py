@@ -129,6 +129,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryEntry:
+    """A delivery as a list shows it: nothing of what its payload says but why it is in its state."""
+
+    id: str
+    source: str
+    event_id: str | None
+    state: DeliveryState
+    reason: Reason | None
+    detail: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How long and how often a route's triggers are tried."""
 

@@ -14,17 +14,17 @@ from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigg
 from bridge.edges.inbox.engine.intake import dedup_key, key_ranges
 from bridge.edges.inbox.engine.statements import is_shared
 from bridge.edges.inbox.rows import (
-    DELIVERY_COLUMNS,
+    ENTRY_COLUMNS,
     TRIGGER_COLUMNS,
     attempt,
-    delivery,
+    entry,
     instant,
     microseconds,
     trigger,
 )
 from bridge.edges.inbox.vault import ring_of
 from bridge.words.errors import BadFilter
-from bridge.words.model import Attempt, Delivery, DeliveryState, Trigger, TriggerState, Waiting
+from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, Trigger, TriggerState, Waiting
 from bridge.words.reasons import Reason
 from bridge.words.runs import OPEN, RunState
 
@@ -81,11 +81,11 @@ _TABLES = {
 }
 
 
-def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[Delivery]:
-    """Return a page of deliveries, newest first."""
+def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[DeliveryEntry]:
+    """Return a page of deliveries, newest first; their payloads are not read."""
     question, values = statement(connection, wanted=wanted, limit=limit)
     ring = ring_of(connection)
-    return [delivery(row, ring) for row in connection.execute(question, values).mappings()]
+    return [entry(row, ring) for row in connection.execute(question, values).mappings()]
 
 
 def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
@@ -94,7 +94,7 @@ def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[Te
     if wanted.event_id is not None and wanted.among:
         clause, keys = standing_under(connection, [dedup_key(each, wanted.event_id, b"") for each in wanted.among])
         where, values = f"{where} AND {clause}", values | keys
-    page = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
+    page = text(f"SELECT {ENTRY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
     return page, values | {"limit": limit}
 
 

@@ -9,7 +9,17 @@ from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
-from bridge.words.model import Attempt, Call, Delivery, DeliveryState, Limits, Spent, Trigger, TriggerState
+from bridge.words.model import (
+    Attempt,
+    Call,
+    Delivery,
+    DeliveryEntry,
+    DeliveryState,
+    Limits,
+    Spent,
+    Trigger,
+    TriggerState,
+)
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
 
@@ -21,6 +31,8 @@ DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
     " headers, body, lookup, lookups, erased_at"
 )
+# A list reads no payload: a page of the largest bodies would be hundreds of MB. All of these stand before the body.
+ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at"
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
     " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent, follow,"
@@ -84,6 +96,19 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
         lookups=row["lookups"],
         locked=locked,
         erased_at=instant_or_none(row["erased_at"]),
+    )
+
+
+def entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
+    """Make an entry of a list of a row of ENTRY_COLUMNS."""
+    return DeliveryEntry(
+        id=delivery_text(row["id"]),
+        source=row["source"],
+        event_id=row["event_id"],
+        state=DeliveryState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=readable(ring, row["detail"], place("deliveries", "detail", row["id"])),
+        received_at=instant(row["received_at"]),
     )
 
 

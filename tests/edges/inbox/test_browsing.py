@@ -1,6 +1,7 @@
 """Pages for people: newest first, every filter alone and together, page after page without gap or repeat."""
 
 import random
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,20 @@ def test_newest_come_first_and_pages_join(inbox: Inbox, deliveries: list[str]) -
         pages += page
         after = page[-1]
     assert pages == deliveries[::-1]
+
+
+def test_a_list_reads_no_bodies(inbox: Inbox) -> None:
+    """A page of the largest bodies costs no more memory than one of small ones."""
+    mib = 1_048_576
+    for number in range(30):
+        stored(inbox, f"evt_{number}", body=b"x" * mib)
+    tracemalloc.start()
+    try:
+        assert len(inbox.read(browsing.deliveries, wanted=Filter(), limit=30)) == 30
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * mib
 
 
 def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None:
