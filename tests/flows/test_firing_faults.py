@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, triggers
@@ -58,15 +59,18 @@ def test_a_probe_that_no_thread_can_be_had_for_comes_later(make: Make, standin: 
 
 
 def test_one_lane_that_fails_stops_no_other(inbox: Inbox, store: Store, metrics: Metrics, standin: Standin) -> None:
-    """A row that cannot be read looks like a store that cannot commit, in its own lane; the one after it goes on."""
+    """The store refuses every claim for the first Airflow; the one after it goes on."""
     lanes = {}
     for name in ("broken", "default"):
         target = AirflowTarget(name, standin.url, AUTH, rate=1000.0)
         lanes[name] = (target, Airflow(target))
-    add(inbox, stored(inbox, "evt_1"), airflow="broken")
-    store.rows("UPDATE triggers SET created_at = 'broken'")
+    add(inbox, stored(inbox, "evt_1"), airflow="broken", due_at=datetime.now(UTC))
+    store.rows(
+        "CREATE TRIGGER refuses BEFORE UPDATE ON triggers WHEN OLD.airflow = 'broken'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
     good = add(inbox, stored(inbox, "evt_2"))
-    store.rows("UPDATE triggers SET due_at = 0")
+    store.rows("UPDATE triggers SET due_at = 0 WHERE airflow = 'default'")
     dispatcher = Dispatcher(inbox=inbox, airflows=lanes, metrics=metrics, lease_seconds=30)
     dispatcher.loop.start()
     try:
@@ -75,6 +79,22 @@ def test_one_lane_that_fails_stops_no_other(inbox: Inbox, store: Store, metrics:
         dispatcher.loop.stop(60)
         for _, airflow in lanes.values():
             airflow.close()
+
+
+def test_a_row_that_cannot_be_read_stops_no_other(make: Make, store: Store) -> None:
+    """It is held with a reason, and looked at again later, without using an attempt; what is behind it is fired."""
+    firing = make(concurrency=1)
+    bad = firing.add("evt_bad")
+    store.rows("UPDATE triggers SET conf = '{'")
+    good = firing.add("evt_good")
+    firing.start()
+    firing.wait(good)
+    assert store.rows("SELECT state, reason, attempts, lease_token FROM triggers WHERE conf = '{'") == [
+        ("held", "internal_error", 0, None)
+    ]
+    store.rows("UPDATE triggers SET conf = '{}', due_at = 0 WHERE conf = '{'")
+    firing.dispatcher.wake()
+    firing.wait(bad)
 
 
 def test_what_is_claimed_while_the_loop_ends_is_given_back(make: Make, standin: Standin) -> None:

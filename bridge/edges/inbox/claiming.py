@@ -7,14 +7,17 @@ in an index; the writer then takes the rows of those names, and looks at their s
 
 import json
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Text, text
+import structlog
+from sqlalchemy import Connection, RowMapping, Text, text
 
+from bridge.edges.inbox.engine.ids import trigger_text
 from bridge.edges.inbox.engine.statements import Pair, a_list, locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, microseconds, trigger
 from bridge.edges.inbox.vault import ring_of
-from bridge.words.model import Claimed
+from bridge.rules.sealing import Ring
+from bridge.words.model import Claimed, Trigger
 from bridge.words.reasons import Reason
 
 # The literal states let the databases use the partial indexes.
@@ -81,6 +84,12 @@ _WITH_PENDING = text(
     f"{AIRFLOWS} SELECT name FROM airflows"  # noqa: S608
     " WHERE EXISTS (SELECT 1 FROM triggers WHERE airflow = airflows.name AND state = 'pending')"
 )
+_SET_ASIDE = text(
+    "UPDATE triggers SET state = 'held', reason = 'internal_error', detail = NULL, attempts = attempts - 1,"
+    " due_at = :due_at, lease_token = NULL, lease_until = NULL WHERE id = :id"
+)
+_ASIDE = timedelta(seconds=300)
+_log = structlog.get_logger("bridge.inbox")
 _HOLD = locking(
     "UPDATE triggers SET state = 'held', reason = :reason, detail = NULL WHERE id IN {chosen}",
     chosen="SELECT id FROM triggers WHERE airflow = :airflow AND state = 'pending' LIMIT :limit",
@@ -111,7 +120,7 @@ def claim(
 ) -> list[Claimed]:
     """Lease up to `limit` due triggers of one Airflow, oldest first, and count the attempt.
 
-    `routes` are those of `ready_routes`; None: any.
+    `routes` are those of `ready_routes`; None: any. A row that cannot be read is held, and stops no other.
     """
     values = {
         "airflow": airflow,
@@ -125,8 +134,19 @@ def claim(
         statement, values["routes"] = _CLAIM_OF_ROUTES, json.dumps(list(routes))
     ring = ring_of(connection)
     rows = connection.execute(statement.on(connection), values).mappings().all()
-    claimed = [Claimed(trigger(row, ring), token) for row in rows]
-    return sorted(claimed, key=lambda item: item.trigger.due_at)  # RETURNING keeps no order
+    found = [one for row in rows if (one := _readable(connection, row, ring, now)) is not None]
+    return sorted(
+        (Claimed(one, token) for one in found), key=lambda item: item.trigger.due_at
+    )  # RETURNING has no order
+
+
+def _readable(connection: Connection, row: RowMapping, ring: Ring, now: datetime) -> Trigger | None:
+    try:
+        return trigger(row, ring)
+    except (ValueError, TypeError, KeyError) as error:
+        _log.error("trigger_unreadable", trigger_id=trigger_text(row["id"]), error=type(error).__name__)
+        connection.execute(_SET_ASIDE, {"id": row["id"], "due_at": microseconds(now + _ASIDE)})
+        return None
 
 
 def airflows_with_pending(connection: Connection) -> set[str]:
