@@ -164,6 +164,12 @@ def hold(connection: Connection, delivery: int) -> list[int]:
     return [row.delivery for row in rows if row.key == own.key and pipelines_agree(row.pipeline_id, own.pipeline_id)]
 
 
+def hold_all(connection: Connection, deliveries: Collection[int]) -> None:
+    """Take hold of all the completions that these deliveries told of, in one order (PostgreSQL)."""
+    names = {row.about_id for row in connection.execute(_OWN, {"ids": sorted(deliveries)})}
+    connection.execute(_LOCK, {"names": sorted(names)})
+
+
 def _forget_outdated(connection: Connection, telling: dict[int, Completion]) -> None:
     """Remove what these deliveries told before, unless it is the same; a pipeline that was added to it stays."""
     for row in map(_told, connection.execute(_OWN, {"ids": sorted(telling)})):

@@ -19,9 +19,9 @@ import structlog
 from sqlalchemy import BigInteger, Connection, RowMapping, text
 from sqlalchemy.exc import DBAPIError
 
-from bridge.edges.inbox import replays
+from bridge.edges.inbox import completions, replays
 from bridge.edges.inbox.engine.ids import first_id, number, order_text
-from bridge.edges.inbox.engine.statements import Pair, a_list, announce
+from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
 from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.errors import BadFilter, InboxUnavailable, Locked, NotThere
 from bridge.words.orders import Action, Order, OrderState
@@ -68,6 +68,9 @@ _THERE = {
     prefix: text(f"SELECT id FROM {table} WHERE id IN :ids").bindparams(a_list("ids", BigInteger()))  # noqa: S608
     for prefix, table in (("dlv", "deliveries"), ("trg", "triggers"))
 }
+_IDS = a_list("ids", BigInteger())
+_DELIVERIES_OF = text("SELECT delivery_id FROM triggers WHERE id IN :ids").bindparams(_IDS)
+_LOCK_DELIVERIES = text("SELECT id FROM deliveries WHERE id IN :ids ORDER BY id FOR UPDATE").bindparams(_IDS)
 NOT_THERE, LOCKED, FAILED = "not_there", "locked", "failed"  # outcomes that any action may have
 
 
@@ -158,6 +161,8 @@ def work(connection: Connection, order_id: str, *, new_trigger_id: Callable[[], 
     if found is None:
         return None
     order, position, ids = found
+    if is_shared(connection):
+        _hold(connection, ids)
     outcomes: Counter[str] = Counter()
     for id_ in ids:
         act = partial(_carry_out, connection, order, id_, new_trigger_id, now)
@@ -172,6 +177,18 @@ def _take(connection: Connection, order_id: str) -> tuple[Order, int, list[str]]
         return None
     position, ids = connection.execute(_PART, {"id": row}).one()
     return _order(found), position, ids.split(" ")
+
+
+def _hold(connection: Connection, ids: Sequence[str]) -> None:
+    """Lock what the items of a slice will lock, all of it before the first: deliveries, then completions.
+
+    Routing takes them in the same order, so neither waits for the other in a circle.
+    """
+    rows = {row for id_ in ids if (row := _number(id_, "dlv")) is not None}
+    triggers = [row for id_ in ids if (row := _number(id_, "trg")) is not None]
+    rows |= {row[0] for row in connection.execute(_DELIVERIES_OF, {"ids": triggers})}
+    connection.execute(_LOCK_DELIVERIES, {"ids": sorted(rows)})
+    completions.hold_all(connection, rows)
 
 
 def _guarded(connection: Connection, order: Order, id_: str, act: Callable[[], str]) -> str:

@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, orders
+from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.orders import SLICE, NewOrder
+from bridge.rules.completion import Completion, Kind
 from bridge.words.errors import InboxUnavailable
+from bridge.words.model import DeliveryState
 from bridge.words.orders import Action, Order, OrderState
-from tests.support.store import NOW, ON_POSTGRESQL, Store, accept, add, stored
+from tests.support.store import NOW, ON_POSTGRESQL, Store, accept, add, new_trigger, stored, wait_for
 
 Open = Callable[..., Inbox]
 
@@ -71,6 +74,31 @@ def test_one_replica_at_a_time_works_on_an_order(inbox: Inbox, open_inbox: Open,
     assert done is not None
     assert (done.state, done.outcomes) == (OrderState.DONE, {"queued": SLICE + 1})
     assert store.one("SELECT COUNT(*) FROM audit") == SLICE + 1
+
+
+@ON_POSTGRESQL
+def test_a_slice_takes_all_that_it_locks_in_the_order_of_routing(inbox: Inbox, store: Store) -> None:
+    """Deliveries, then completions, before the first item: so a slice and routing never wait in a circle."""
+    ids = []
+    for name in ("1", "2"):
+        delivery_id = stored(inbox, f"evt_{name}")
+        told = Completion("planasonix", Kind.JOB, f"job_{name}", "succeeded", "pl_1")
+        new = new_trigger(inbox, delivery_id)
+        routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new], told)
+        inbox.write(settle_routing, [routing], now=NOW)
+        ids.append(new.id)
+    order = place(inbox, ids)
+    store.rows("BEGIN")
+    store.rows("SELECT id FROM deliveries WHERE event_id = 'evt_2' FOR UPDATE")
+    thread = threading.Thread(target=work, args=(inbox, order))
+    thread.start()
+    waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    wait_for(lambda: store.one(waiting) == 1)
+    free = store.rows("SELECT about_id FROM completions WHERE nth = 0 ORDER BY about_id FOR UPDATE SKIP LOCKED")
+    store.rows("COMMIT")
+    thread.join()
+    assert free == [("job_1",), ("job_2",)]
+    assert inbox.read(orders.get, order.id).outcomes == {"queued": 2}  # type: ignore[union-attr]
 
 
 def test_a_key_is_used_once_whoever_is_first(inbox: Inbox, open_inbox: Open, store: Store, url: str) -> None:
