@@ -5,6 +5,7 @@ A traceback is shown only with --debug. Each command imports what it needs when 
 """
 
 import os
+import re
 import sys
 from typing import Annotated, NoReturn
 
@@ -14,8 +15,10 @@ from bridge import __version__
 from bridge.cli import browse, check, erase, keys, ordering, send, serve
 from bridge.cli.output import escape_unprintable, say
 from bridge.edges import logs
+from bridge.rules.scrubbing import scrub
 from bridge.words.errors import BadFilter, BridgeError, ConfigError, InboxInUse
 
+_is_secret = re.compile("SECRET|TOKEN|PASSWORD|KEY|CREDENTIAL|_URL").search
 app = typer.Typer(
     name="planasonix-bridge",
     help="Receives signed Planasonix webhooks and starts exactly the Airflow DAG runs that a mapping asks for.",
@@ -73,5 +76,6 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename:
         say(f"error: {error.filename}: {error.strerror}")
         return 2
-    say(f"error: {type(error).__name__}: {error} (run with --debug for the traceback)")
+    said = scrub(str(error), (value for name, value in os.environ.items() if _is_secret(name)))
+    say(f"error: {type(error).__name__}: {said} (run with --debug for the traceback)")
     return 1

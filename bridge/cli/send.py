@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from bridge.cli.output import AsJson, print_json, say
+from bridge.rules.scrubbing import scrub
 
 if TYPE_CHECKING:
     from bridge.rules.signature import SignatureCheck
@@ -120,7 +121,7 @@ class _Link:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            return {"http_status": 0, "error": f"{type(error).__name__}: {error}"}
+            return {"http_status": 0, "error": f"{type(error).__name__}: {scrub(str(error))}"}
         try:
             return {"http_status": response.status, **json.loads(content)}
         except (ValueError, TypeError):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from bridge import __version__
 from bridge.edges.http import Deadline
+from bridge.rules.scrubbing import scrub
 from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
 from bridge.words.targets import JwksUrl
@@ -57,7 +58,7 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
             _check_status(answer.status_code)
             document = _read(answer.iter_raw())
     except httpx.ConnectError as error:
-        raise KeysUnavailable(f"the URL cannot be reached: {error}") from None
+        raise KeysUnavailable(f"the URL cannot be reached: {scrub(str(error))}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
         late = f"no whole answer within {seconds:g} s" if deadline.is_late else type(error).__name__
         raise KeysUnavailable(f"the URL cannot be read: {late}") from None
