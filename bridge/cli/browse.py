@@ -97,7 +97,9 @@ def triggers(
             if item is None:
                 raise NotThere(f"no trigger {trigger_id}")
             tries = inbox.read(browsing.attempts, trigger_id)
-            _one(views.trigger(item, is_whole=True), "attempt_log", [views.attempt(t) for t in tries], as_json)
+            mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=item.delivery_id), limit=1000)
+            shown = views.trigger(item, is_whole=True) | views.rivals(item, mine)
+            _one(shown, "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
         wanted = browsing.Filter(
             state=state, run_state=run_state, route=route, dag_id=dag_id, since=moment(since), until=moment(until)

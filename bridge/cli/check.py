@@ -268,6 +268,8 @@ def _print_plan(made: "Plan") -> None:
         if call.note is not None:
             print(f"note: {call.note}")
         print(f"conf: {spell_json(call.conf, indent=2)}")
+        if rivals := made.rivals(planned):
+            print(f"also started by {', '.join(rivals)}; conf.planasonix.route tells the runs apart")
         if planned.reason is not None:
             print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
     if made.wants_lookup:

@@ -59,6 +59,12 @@ class Plan:
         states = {planned.state for planned in self.triggers}
         return TriggerState.PENDING in states and TriggerState.FAILED not in states
 
+    def rivals(self, planned: Planned) -> tuple[str, ...]:
+        """Return the other routes that start the same DAG for this event: two runs that look alike in Airflow."""
+        place = (planned.route.airflow, planned.dag_id)
+        names = {item.route.name for item in self.triggers if (item.route.airflow, item.dag_id) == place}
+        return tuple(sorted(names - {planned.route.name}))
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

@@ -1,14 +1,14 @@
 """Facts as plain JSON values: one form for the API, the command line's --json and the pages. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
-from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger
+from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerState
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
@@ -114,6 +114,14 @@ def order(value: Order) -> Json:
     }
 
 
+def rivals(value: Trigger, of_its_delivery: Iterable[Trigger]) -> Json:
+    """Return the other routes that start the same DAG for the same delivery: two runs that look alike in Airflow."""
+    place = (value.call.airflow, value.call.dag_id)
+    others = (item for item in of_its_delivery if (item.call.airflow, item.call.dag_id) == place)
+    names = {item.call.route for item in others if item.state is not TriggerState.CANCELLED}
+    return {"also_started_by": sorted(names - {value.call.route})}
+
+
 def route(value: Route) -> Json:
     """Return a route of the mapping in use."""
     return {
@@ -147,7 +155,7 @@ def plan(value: Plan) -> Json:
         **reason(value.reason, value.detail),
         "event": None if value.event is None else event_fields(value.event),
         "routes": [_verdict(verdict) for verdict in value.verdicts],
-        "triggers": [_planned(planned) for planned in value.triggers],
+        "triggers": [_planned(planned, value) for planned in value.triggers],
         "wants_lookup": value.wants_lookup,
     }
 
@@ -157,13 +165,14 @@ def _verdict(verdict: Verdict) -> Json:
     return {"route": verdict.route.name, "matches": verdict.matches, "why_not": verdict.why_not, "error": error}
 
 
-def _planned(planned: Planned) -> Json:
+def _planned(planned: Planned, among: Plan) -> Json:
     return {
         "route": planned.route.name,
         "airflow": planned.route.airflow,
         "dag_id": planned.dag_id,
         "state": str(planned.state),
         **reason(planned.reason, planned.detail),
+        "also_started_by": list(among.rivals(planned)),
         "call": None if planned.call is None else call(planned.call),
     }
 

@@ -120,7 +120,9 @@ class Api:
         if found is None:
             raise NotThere(f"no trigger {path['id']}")
         tries = self._inbox.read(browsing.attempts, found.id)
-        return views.trigger(found, is_whole=True) | {"attempt_log": [views.attempt(item) for item in tries]}
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
+        shown = views.trigger(found, is_whole=True) | views.rivals(found, mine)
+        return shown | {"attempt_log": [views.attempt(item) for item in tries]}
 
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""

@@ -8,6 +8,7 @@
     |-- TooMany              more webhooks, or refusals, than the source's limits allow just now
     |-- Unreadable           authentic, but the body cannot be read (stored as `invalid`)
     |-- TemplateError        a route's conf, note or dag_run_id failed on an event
+    |   `-- ConfTooLarge     ... because one value is too long
     |-- ConditionError       a route's `when` failed on an event
     |-- LookupUnavailable    the Planasonix API cannot answer now
     |-- LookupNotFound       the Planasonix API does not know the job
@@ -102,6 +103,12 @@ class TemplateError(BridgeError):
     """A template of the route failed on this event; the detail names the template."""
 
     reason = Reason.TEMPLATE
+
+
+class ConfTooLarge(TemplateError):
+    """One value of conf, note or dag_run_id is longer than a value may be on this event."""
+
+    reason = Reason.CONF_TOO_LARGE
 
 
 class ConditionError(BridgeError):

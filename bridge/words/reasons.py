@@ -31,17 +31,17 @@ class Reason(StrEnum):
     SIGNATURE_MISSING = (
         "signature_missing",
         "The request carries no signature or no timestamp header.",
-        "Check that the webhook in Planasonix signs, and that the source's preset is the tenant's scheme.",
+        "Check that the webhook in Planasonix signs, that the preset is its scheme, that no proxy drops a header.",
     )
     SIGNATURE_MALFORMED = (
         "signature_malformed",
         "A signature or timestamp header is repeated, or not spelled as the preset demands.",
-        "Compare the header with the preset in bridge.yaml; a proxy may have changed it.",
+        "Compare the header with the preset; a proxy may have changed it. A timestamp of 13 digits is in milliseconds.",
     )
     SIGNATURE_MISMATCH = (
         "signature_mismatch",
         "No configured secret makes this signature over these bytes.",
-        "Compare the secret with the one Planasonix shows; after a rotation configure both for a while.",
+        "Compare the secret with the one Planasonix shows, both after a rotation; a proxy may have changed the body.",
     )
     TIMESTAMP_IN_FUTURE = (
         "timestamp_in_future",

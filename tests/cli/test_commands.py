@@ -257,6 +257,16 @@ def test_explain_shows_the_note(place: Place, payload: str) -> None:
     assert "\nnote: of job_evt_cli\n" in ended.out
 
 
+def test_explain_says_when_two_routes_start_one_dag(place: Place, payload: str) -> None:
+    """Two runs of one DAG look alike in Airflow: what tells them apart is said beside each call."""
+    route = "pipeline: pl_8f2a9c1d4e, dag: d1"
+    (place.folder / "mapping.yaml").write_text(f"routes:\n  - {{name: a, {route}}}\n  - {{name: b, {route}}}\n")
+    ended = place.run("explain", payload)
+    assert ended.code == 0
+    for other in ("a", "b"):
+        assert f"also started by {other}; conf.planasonix.route tells the runs apart" in ended.out
+
+
 def test_explain_a_stored_delivery(place: Place, ids: tuple[str, str]) -> None:
     """As it was received."""
     ended = place.run("explain", "--delivery", ids[0], "--json")

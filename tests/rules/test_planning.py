@@ -154,3 +154,31 @@ def test_planning_never_raises_for_bytes(body: bytes, path: str | None, lookup: 
     """Nor for anything else that a sender or the API can put there."""
     told = lookup if isinstance(lookup, dict) else None
     assert planned(body, path_pipeline_id=path, lookup=told).state in set(DeliveryState)
+
+
+def test_a_value_that_is_too_long_is_no_mistake_of_the_template() -> None:
+    """The reason says that the conf is too large, and the detail which value is."""
+    body = {"id": "evt_1", "type": "bad.template", "status": "succeeded", "parameters": {"size": "x" * 70_000}}
+    failed = next(item for item in planned(body).triggers if item.route.name == "template")
+    assert (failed.state, failed.reason) == (TriggerState.FAILED, Reason.CONF_TOO_LARGE)
+    assert failed.detail == "conf.x: the result is longer than 65536 bytes, which one value may have"
+
+
+def test_two_routes_that_start_one_dag_are_named() -> None:
+    """Each trigger names the other; what is at another Airflow, or another DAG, is none."""
+    text = """
+routes:
+  - {name: a, dag: [d1, d2]}
+  - {name: b, dag: d1}
+  - {name: c, dag: d2, airflow: eu}
+"""
+    mapping = read(text, file="mapping.yaml", airflows=["default", "eu"], sources=["planasonix"])
+    body = (EVENTS / "04_job_full.json").read_bytes()
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", body)
+    made = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    assert [(item.route.name, item.dag_id, made.rivals(item)) for item in made.triggers] == [
+        ("a", "d1", ("b",)),
+        ("a", "d2", ()),
+        ("b", "d1", ("a",)),
+        ("c", "d2", ()),
+    ]

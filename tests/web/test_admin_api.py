@@ -190,6 +190,7 @@ def test_a_trigger_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> 
     assert found["why"]
     assert found["next_step"]
     assert found["attempt_log"] == []
+    assert found["also_started_by"] == []
     assert client.get(f"triggers/{ids['trigger']}").json()["conf"]["planasonix"]["delivery_id"] == ids["good"]
 
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import StrictUndefined, nodes
-from jinja2.exceptions import SecurityError
 from jinja2.exceptions import TemplateError as JinjaError
 
 from bridge.rules.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
-from bridge.rules.rendering.sandbox import MAX_BYTES, weigh
-from bridge.words.errors import ConditionError, TemplateError
+from bridge.rules.rendering.sandbox import MAX_BYTES, TooLong, weigh
+from bridge.words.errors import ConditionError, ConfTooLarge, TemplateError
 
 __all__ = ["NAMESPACE", "BadTemplate", "Condition", "Template", "compile_condition", "compile_id", "compile_text"]
 
@@ -44,7 +43,9 @@ class Template:
             value = self.evaluate(context)
             weigh(value, MAX_BYTES)
             if len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) > MAX_BYTES:
-                raise SecurityError(f"the result is longer than {MAX_BYTES}")
+                raise TooLong(f"the result is longer than {MAX_BYTES}")
+        except TooLong as error:
+            raise ConfTooLarge(f"{self.where}: {one_line(error)} bytes, which one value may have") from None
         except _FAILURES as error:
             raise TemplateError(f"{self.where}: {one_line(error)}") from None
         return value
@@ -135,7 +136,7 @@ def _text(tree: nodes.Template) -> Evaluate:
         for piece in template.root_render_func(template.new_context(dict(context))):
             length += len(piece)
             if length > MAX_BYTES:
-                raise SecurityError(f"the result is longer than {MAX_BYTES}")
+                raise TooLong(f"the result is longer than {MAX_BYTES}")
             pieces.append(piece)
         return "".join(pieces)
 

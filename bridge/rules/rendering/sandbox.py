@@ -36,6 +36,10 @@ _TESTS = frozenset({
 # fmt: on
 
 
+class TooLong(SecurityError):
+    """A value is longer than one value of conf may be."""
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, narrowed: items instead of attributes, listed methods only, bounded arithmetic."""
 
@@ -104,7 +108,7 @@ def weigh(value: Any, limit: int) -> None:
         else:
             _require_scalar(item)
         if size + len(waiting) > limit:
-            raise SecurityError(f"the result is longer than {limit}")
+            raise TooLong(f"the result is longer than {limit}")
 
 
 def _require_scalar(value: Any) -> None:
@@ -124,7 +128,7 @@ def _is_number(value: Any) -> bool:
 
 def _bounded(text: str) -> str:
     if len(text) > MAX_BYTES:
-        raise SecurityError(f"the result is longer than {MAX_BYTES}")
+        raise TooLong(f"the result is longer than {MAX_BYTES}")
     return text
 
 
@@ -152,7 +156,7 @@ def _replace(text: str, old: str, new: str) -> str:
     if not all(isinstance(part, str) for part in (text, old, new)) or not old:
         raise SecurityError("replace takes three texts, the second not empty")
     if len(text) + text.count(old) * (len(new) - len(old)) > MAX_BYTES:
-        raise SecurityError(f"the result is longer than {MAX_BYTES}")
+        raise TooLong(f"the result is longer than {MAX_BYTES}")
     return text.replace(old, new)
 
 
@@ -162,7 +166,7 @@ def _join(items: Any, separator: str = "") -> str:
         raise SecurityError("join takes a list and a text")
     weigh(items, MAX_BYTES)
     if len(separator) * max(len(items) - 1, 0) > MAX_BYTES:
-        raise SecurityError(f"the result is longer than {MAX_BYTES}")
+        raise TooLong(f"the result is longer than {MAX_BYTES}")
     return _bounded(separator.join(map(str, items)))
 
 
