@@ -13,7 +13,8 @@ from bridge.words.targets import PlanasonixApi
 class Source:
     """One place webhooks come from. `keeps_stale`: an authentic but old webhook is kept as `stale`, not rejected.
 
-    `redaction`: what is removed from every body before it is stored.
+    `redaction`: what is removed from every body before it is stored. `same_body_seconds`: for so long the same body
+    without any id is a copy.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Source:
     origin: Origin | None = None
     quota: Quota = NO_QUOTA
     redaction: Redaction | None = None
+    same_body_seconds: float = 600.0
 
     def kept(self, body: bytes) -> bytes:
         """Return what may be stored and shown of a body."""

@@ -236,6 +236,7 @@ class Service:
             airflow.close()
         for api in self._apis.values():
             api.close()
+        self._receiving.close()
         self._inbox.close()
         self._lock.release()
 

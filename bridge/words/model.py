@@ -52,6 +52,7 @@ class Verified(NamedTuple):
     key_id: str
     signed_at: int | None  # Unix seconds, as signed; None for schemes without a timestamp
     is_stale: bool
+    message_id: str | None = None  # of schemes that sign one beside the body
 
 
 @dataclass(frozen=True, slots=True)

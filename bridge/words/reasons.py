@@ -114,6 +114,16 @@ class Reason(StrEnum):
         "Its event id and its completion were routed before, with another body; the detail names that delivery.",
         "Compare the two bodies; `replay --run-again` of that delivery's triggers makes their DAG runs once more.",
     )
+    URL_CONFLICT = (
+        "url_conflict",
+        "The same body was sent to the URL of another pipeline before, so this copy starts nothing.",
+        "The URL is not signed. Let the body name its pipeline or have an id; `replay --run-again` runs it once more.",
+    )
+    SAME_BODY = (
+        "same_body",
+        "A body without any id was sent within `same_body_for` of the same bytes, and signed at another time.",
+        "If it was another event, use `replay --run-again`, and give the body an id or lower `same_body_for`.",
+    )
     NO_ROUTE = (
         "no_route",
         "No route of the mapping matches this event.",

@@ -106,18 +106,21 @@ class Inbox:
         path_pipeline_id: str | None,
         headers: str,
         then: Callable[[Stored | Exception], None],
+        is_beside: bool = False,
+        after: int = 0,
     ) -> None:
         """Store one webhook, or find the stored one of the same event; it is durable once `then` runs.
 
         `kept` is what is stored as the body, and `headers` a JSON object of those worth keeping. Copies are told by
         the body as it was sent. `then` runs once, on this event loop, with the number of the delivery and
         whether this webhook made it, or InboxUnavailable when the store cannot commit. Raises InboxUnavailable when
-        too many wait. Either way nothing is stored.
+        too many wait. Either way nothing is stored. `is_beside`: another body stands under its event id, so it stands
+        beside. `after`: deliveries up to this number are no copies of it.
         """
         now = time.time_ns() // 1000
-        key = intake.dedup_key(source, event_id, verified.body)
+        key, akin = intake.keys(source, event_id, verified, is_beside=is_beside)
         row = intake.Row(
-            intake.stale_key(key) if verified.is_stale else key,
+            key,
             source,
             event_id,
             _STALE if verified.is_stale else _RECEIVED,
@@ -129,6 +132,8 @@ class Inbox:
             path_pipeline_id,
             headers,
             kept if not kept.startswith(MARK) or self._ring.current else self._ring.seal(kept, ""),
+            akin,
+            after,
         )
         self._writer.insert(row, asyncio.get_running_loop(), then)
 

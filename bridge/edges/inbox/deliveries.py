@@ -12,6 +12,7 @@ from bridge.edges.inbox import completions
 from bridge.edges.inbox.adding import NewTrigger, add_all
 from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import NODES, number
+from bridge.edges.inbox.engine.intake import dedup_key, stale_key
 from bridge.edges.inbox.engine.statements import a_list, announce, unlocked
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
@@ -56,7 +57,12 @@ _REOPEN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
     " due_at = :now WHERE id = :id AND state <> 'received'"
 )
-
+# For the same webhook sent again: nobody but routing decides about any other state.
+_ROUTE_AGAIN = text(
+    "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
+    " due_at = :now WHERE id = :id AND state IN ('unrouted','invalid')"
+)
+_KEY = text("SELECT dedup_key FROM deliveries WHERE id = :id")
 
 _ROWS_AT_ONCE = 10
 _MOST_BODIES = 8_388_608  # bytes of bodies in memory at once
@@ -209,3 +215,19 @@ def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
     parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
     connection.execute(_FORGET_UNPLANNED, parameters)
     return bool(connection.execute(_REOPEN, parameters).rowcount)
+
+
+def route_again(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
+    """Route what nothing matched, or what could not be read, once more: the same webhook was sent again."""
+    parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    is_routed = bool(connection.execute(_ROUTE_AGAIN, parameters).rowcount)
+    if is_routed:
+        announce(connection)
+    return is_routed
+
+
+def has_message_id(connection: Connection, row: int, *, source: str, message_id: str) -> bool:
+    """Say whether a delivery stands under this signed message id."""
+    key = dedup_key(source, None, b"", message_id)
+    stored = connection.execute(_KEY, {"id": row}).scalar()
+    return stored is not None and bytes(stored) in (key, stale_key(key))

@@ -63,6 +63,7 @@ class Metrics:
             "Receipt of the newest authentic webhook; 0 if none is known.",
             "source",
         )
+        self.copies = self._counter("copies_total", "Webhooks under a taken key, by what they were.", "source", "kind")
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
         self.connections = self._gauge("connections", "Connections that are open.", "listener")
         self.connections_ended = self._counter(
@@ -71,9 +72,7 @@ class Metrics:
             "listener",
             "reason",
         )
-        self.verified = self._counter(
-            "signatures_verified_total", "Signatures by the key that made them.", "source", "key"
-        )
+        self.verified = self._counter("signatures_verified_total", "Signatures by their key.", "source", "key")
         self.key_old_in_use = self._gauge(
             "key_old_in_use", "1 while a key that is to be given up still signs webhooks.", "source", "key"
         )
@@ -176,6 +175,7 @@ class Metrics:
             create(self.refusals, [source], [*labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN])
             create(self.verified, [source], keys)
             create(self.routed, [source], labels.ROUTED)
+            create(self.copies, [source], labels.COPIES)
             for key in keys:
                 self.key_old_in_use.labels(source, key)
                 self.key_expires.labels(source, key).set(math.inf)

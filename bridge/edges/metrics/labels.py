@@ -22,6 +22,8 @@ LIMITS = ("delivery_limit", "refusal_limit")
 # What is wrong with a request before its signature is looked at.
 BROKEN = ("wrong_method", "too_large", "not_json", "encoded", "broken", "too_slow", "unavailable")
 ACCEPTED = ("accepted", "duplicate", "stale")
+# What a webhook under a key that is taken turns out to be.
+COPIES = ("copy", "routed_again", Reason.URL_CONFLICT, Reason.SAME_BODY, "another_body", "same_body_again")
 # Why the bridge ends a connection before there is a request to refuse.
 CONNECTION_ENDS = (
     "malformed",
@@ -41,7 +43,7 @@ LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
 # Parts of the bridge that count their own errors, beside the loops: each of those adds its name when it is built.
-PARTS = ("planning", "lookup", "firing", "settling", "probe")
+PARTS = ("copies", "planning", "lookup", "firing", "settling", "probe")
 # What a call to Airflow can end in (a test reads bridge.edges.airflow for more), and so what a trigger can fail of.
 _WHOLE = (Reason.AIRFLOW_DOWN, Reason.THROTTLED, Reason.INTERNAL_ERROR)
 _WRONG = (Reason.AIRFLOW_UNAUTHORIZED, Reason.AIRFLOW_MISCONFIGURED)

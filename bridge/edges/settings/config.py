@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bridge.edges.settings.fields import (
     AirflowUrl,
+    Duration,
     Entry,
     Lacking,
     Name,
@@ -130,6 +131,7 @@ class _Source(Entry):
     allow_addresses: Networks | None = None
     client_certificate: CertificateField = None
     limits: LimitsForm = LimitsForm()
+    same_body_for: Duration = 600.0
     redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
 
     def build(self, name: str) -> Source:
@@ -141,6 +143,7 @@ class _Source(Entry):
             build_origin(self.allow_addresses, self.client_certificate),
             self.limits.build(),
             self.redact,
+            self.same_body_for,
         )
 
 

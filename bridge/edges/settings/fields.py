@@ -24,6 +24,8 @@ _HOW = "give {env: NAME} or {file: PATH}"
 LITERAL = f"a secret is never written in this file; {_HOW}"
 _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
 _ends_in_api = re.compile(r"/api(/v[12](/.*)?)?/?$")
+_is_duration = re.compile(r"([0-9]{1,9})(s|m|h|d)").fullmatch
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _is_host = re.compile(r"[A-Za-z0-9._\-:\[\]%]+").fullmatch
 
 
@@ -172,6 +174,17 @@ def _name(text: str) -> str:
     return text
 
 
+def _duration(given: object) -> object:
+    """Read 90, "90s", "10m", "24h", "7d" as seconds."""
+    if not isinstance(given, str):
+        return given
+    found = _is_duration(given)
+    if found is None:
+        raise ValueError("is not a duration; write seconds, or 90s, 10m, 24h, 7d")
+    return int(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=31_536_000)]
 SecretField = Annotated[Secret, BeforeValidator(_credential)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(_url)]

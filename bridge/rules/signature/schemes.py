@@ -68,7 +68,10 @@ class SchemeVerifier:
         if found.problem or key is None:
             raise Refused(found.problem or Reason.SIGNATURE_MISMATCH)
         signed_at = int(found.timestamp) // self._ticks if self.preset.is_timed else None
-        return judge(body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds)
+        message_id = found.message_id.decode("latin-1") or None
+        return judge(
+            body, key, signed_at, now, past=self.past_seconds, future=self.future_seconds, message_id=message_id
+        )
 
     def _prepare(self, text: bytes, signatures: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
         """Return what every key checks: the text or its digest, and the signatures that may be tried over it."""

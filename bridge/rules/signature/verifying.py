@@ -56,16 +56,28 @@ def check_count(keys: Sequence[Key]) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def judge(body: bytes, key: Key, signed_at: int | None, now: float, *, past: int, future: int) -> Verified:
-    """Return what a right signature of this key means at `now`: the only maker of a verified delivery."""
+def judge(
+    body: bytes,
+    key: Key,
+    signed_at: int | None,
+    now: float,
+    *,
+    past: int,
+    future: int,
+    message_id: str | None = None,
+) -> Verified:
+    """Return what a right signature of this key means at `now`: the only maker of a verified delivery.
+
+    `message_id` is one that the signature covers.
+    """
     if not key.is_valid_at(now):
         raise Refused(Reason.KEY_OUT_OF_TIME)
     if signed_at is None:
-        return Verified(body, key.id, None, False)
+        return Verified(body, key.id, None, False, message_id)
     age = int(now) - signed_at
     if age < -future:
         raise Refused(Reason.TIMESTAMP_IN_FUTURE)
-    return Verified(body, key.id, signed_at, age > past)
+    return Verified(body, key.id, signed_at, age > past, message_id)
 
 
 def prefix_bytes(preset: Preset, prefix: str | None) -> bytes:

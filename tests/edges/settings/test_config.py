@@ -501,3 +501,22 @@ def test_names_are_read_whatever_else_is_wrong() -> None:
     assert read_names(_SOURCES + _AIRFLOW + "    nonsense: 1\n", file="b") == Names(("planasonix",), ("default",))
     assert read_names("sources: [", file="b") is None
     assert read_names("sources: {}\n", file="b") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("10m", 600), ("90s", 90), ("0", None), ("1h", 3600), (0, 0), (45, 45), ("7d", 604_800)]
+)
+def test_how_long_the_same_body_is_a_copy(given: object, seconds: float | None) -> None:
+    """Seconds, or a number with its unit; ten minutes unless said otherwise."""
+    text = _SHIPPED.read_text()
+    spelled = f'"{given}"' if isinstance(given, str) else str(given)
+    changed = text.replace("    # same_body_for: 10m ", f"    same_body_for: {spelled} ")
+    assert changed != text
+    if seconds is None:
+        with pytest.raises(ConfigError, match="is not a duration"):
+            _read(changed)
+    else:
+        (source,) = _read(changed).sources.values()
+        assert source.same_body_seconds == seconds
+    (usual,) = _read(text).sources.values()
+    assert usual.same_body_seconds == 600

@@ -37,7 +37,8 @@ def test_what_the_sender_signs_verifies(case: Case, body: bytes) -> None:
     """Any body, also the empty one, verifies; the result names the key and the signed second."""
     verified = make_verifier(case[0], [case[1]]).verify(signed(case, body), body, NOW + 0.5)
 
-    assert verified == Verified(body, case[1].id, NOW if case[0].is_timed else None, False)
+    message_id = "msg_1" if case[0].id_header else None
+    assert verified == Verified(body, case[1].id, NOW if case[0].is_timed else None, False, message_id)
 
 
 @pytest.mark.parametrize("case", _BOUND)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from bridge.words.model import DeliveryState
+from bridge.words.model import Verified
 
 Stored = tuple[int, bool]  # delivery id, whether this row made it
 Seal = Callable[[int, bytes], tuple[bytes, str]]  # (delivery id, body) -> stored body, id of the key
@@ -36,9 +36,13 @@ class Row(NamedTuple):
     path_pipeline_id: str | None
     headers: str
     body: bytes
+    # From here on not stored.
+    akin: tuple[bytes, ...] = ()  # other keys under which a copy of it may stand
+    after: int = 0  # deliveries up to this id are no copies of it, although they have its key
 
 
 _EVENT_BYTES = 8
+WIDTH = Row._fields.index("akin")
 FOLD = 1024  # keys folded in one transaction: a few milliseconds, whatever the size of the table
 MOST_IN_MEMORY = 65_536  # keys, about 12 MB; beyond them, folding no longer waits for a quiet moment
 COLUMNS = (
@@ -66,14 +70,23 @@ def _find(keys: int) -> str:
     return f"SELECT dedup_key, delivery_id FROM dedup WHERE dedup_key IN ({marks})"  # noqa: S608
 
 
-def dedup_key(source: str, event_id: str | None, body: bytes) -> bytes:
+def dedup_key(source: str, event_id: str | None, body: bytes, message_id: str | None = None) -> bytes:
     """Return the 16 bytes that are unique per event of a source.
 
-    From the event id inside the signed body; a body without one is its own identity. Only signed values
-    take part, never an unsigned header or the signature itself (docs/security.md, "Signed values only").
+    From the event id inside the signed body; else from the message id that is signed with it; else a body is its own
+    identity. Only signed values take part, never an unsigned header or the signature itself
+    (docs/security.md, "Signed values only").
     """
-    name = source.encode() + (b"\0event\0" + event_id.encode() if event_id else b"\0body\0" + body)
-    return hashlib.sha256(name).digest()[:16]
+    if event_id:
+        name = b"\0event\0" + event_id.encode()
+    else:
+        name = b"\0body\0" + body if message_id is None else b"\0message\0" + message_id.encode()
+    return hashlib.sha256(source.encode() + name).digest()[:16]
+
+
+def key_beside(key: bytes, body: bytes) -> bytes:
+    """Return the key of a delivery whose event id is taken by another body; it begins as `key_ranges` promises."""
+    return key[:_EVENT_BYTES] + hashlib.sha256(body).digest()[:_EVENT_BYTES]
 
 
 def stale_key(key: bytes) -> bytes:
@@ -95,14 +108,23 @@ def key_ranges(key: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((begin.ljust(16, b"\x00"), begin.ljust(16, b"\xff")) for begin in begins)
 
 
-def is_stale(row: Row) -> bool:
-    """Whether a row holds a webhook that came too late."""
-    return row.state == DeliveryState.STALE
+def keys(
+    source: str, event_id: str | None, verified: Verified, *, is_beside: bool = False
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the key of a webhook, and those under which a copy of it may stand besides.
+
+    The release before took no notice of message ids: there the body was the identity.
+    """
+    key = dedup_key(source, event_id, verified.body, verified.message_id)
+    former = () if event_id or verified.message_id is None else (dedup_key(source, None, verified.body),)
+    if is_beside:
+        key, former = key_beside(key, verified.body), ()
+    return (stale_key(key), (key, *former)) if verified.is_stale else (key, former)
 
 
 def sealed_row(seal: Seal, number: int, row: Row) -> tuple[Any, ...]:
     """Return the values of SEALED for a row whose id is known by now: the body is bound to it."""
-    return number, *row[:-1], *seal(number, row.body)
+    return number, *row[: WIDTH - 1], *seal(number, row.body)
 
 
 class Intake:
@@ -126,20 +148,19 @@ class Intake:
 
         `committed` must follow the COMMIT, `rolled_back` anything else.
         """
-        stale = [stale_key(row.dedup_key) for row in rows if is_stale(row)]
-        known = self._known([row.dedup_key for row in rows] + stale)
+        known = self._known([row.dedup_key for row in rows] + [key for row in rows for key in row.akin])
         outcome: list[Stored] = []
         fresh: list[tuple[Any, ...]] = []
         for row in rows:
             key = row.dedup_key
             stored = known.get(key)
-            if stored is None and stale and is_stale(row):
-                stored = known.get(stale_key(key))
-            if stored is not None:
+            if row.akin and stored is None:
+                stored = next((known[other] for other in row.akin if known.get(other, 0) > row.after), None)
+            if stored is not None and stored > row.after:
                 outcome.append((stored, False))
                 continue
             number = known[key] = self._uncommitted[key] = self._new_id()
-            fresh.append((number, *row) if self._seal is None else sealed_row(self._seal, number, row))
+            fresh.append((number, *row[:WIDTH]) if self._seal is None else sealed_row(self._seal, number, row))
             outcome.append((number, True))
         if fresh:
             columns = COLUMNS if self._seal is None else SEALED
@@ -147,7 +168,9 @@ class Intake:
         return outcome
 
     def committed(self) -> None:
-        """Remember what was inserted."""
+        """Remember what was inserted; last, as its ids are the greatest, also under a key that was there already."""
+        for key in self._uncommitted.keys() & self._recent.keys():
+            del self._recent[key]
         self._recent.update(self._uncommitted)
         self._uncommitted.clear()
 

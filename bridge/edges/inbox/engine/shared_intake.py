@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from bridge.edges.inbox.engine.causes import cause
-from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, Row, Seal, Stored, is_stale, sealed_row, stale_key
+from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, WIDTH, Row, Seal, Stored, sealed_row
 from bridge.words.errors import InboxUnavailable
 
 # Of COLUMNS, in their order.
@@ -44,6 +44,12 @@ def _insert(columns: str, types: Sequence[str]) -> str:
 _INSERT = _insert(COLUMNS, _TYPES)
 _INSERT_SEALED = _insert(SEALED, (*_TYPES, "text"))
 _FIND = "SELECT dedup_key, id FROM deliveries WHERE dedup_key = ANY(%b::bytea[])"
+# Whoever comes next under the key is new; only the newest delivery keeps it.
+_SET_ASIDE = (
+    "UPDATE deliveries SET dedup_key ="
+    " substring(dedup_key FROM 1 FOR 8) || substring(sha256(dedup_key || int8send(id)) FROM 1 FOR 8)"
+    " WHERE dedup_key = %b AND id <= %b"
+)
 _POISON = (psycopg.DataError, psycopg.IntegrityError)  # about the row, so that the others can be stored without it
 _TRIES = 3  # a conflict whose other row is gone again: retention removed it, or an id was taken
 
@@ -117,7 +123,10 @@ class SharedBatches:
         # Reversed, so that of copies in one batch the first one counts.
         ids = {row.dedup_key: number for row, number in zip(reversed(rows), reversed(numbers), strict=True)}
         by_key = {row.dedup_key: row for row in reversed(rows)}
-        known = self._find_fresh([key for key, row in by_key.items() if is_stale(row)])
+        for row in by_key.values():
+            if row.after:
+                self._driver().execute(_SET_ASIDE, (row.dedup_key, row.after))
+        known = self._find_akin([row for row in by_key.values() if row.akin])
         for _ in range(_TRIES):
             missing = sorted(by_key.keys() - known.keys())
             known |= self._insert_new([self._whole(ids[key], by_key[key]) for key in missing])
@@ -128,14 +137,15 @@ class SharedBatches:
                 return [_outcome(row.dedup_key, known, ids) for row in rows]
         raise InboxUnavailable("the store neither takes the webhook nor has it")
 
-    def _find_fresh(self, stale: Sequence[bytes]) -> dict[bytes, int]:
-        """Return those of the keys of stale copies whose event is stored, with its delivery's id."""
-        fresh = [stale_key(key) for key in stale]
-        found = self._driver().execute(_FIND, [fresh], prepare=True).fetchall() if fresh else ()
-        return {stale_key(key): number for key, number in found}
+    def _find_akin(self, rows: Sequence[Row]) -> dict[bytes, int]:
+        """Return those of the keys of rows of which a copy stands under another key, with its delivery's id."""
+        others = [key for row in rows for key in row.akin]
+        found = dict(self._driver().execute(_FIND, [others], prepare=True).fetchall()) if others else {}
+        pairs = ((row, found.get(key, 0)) for row in rows for key in reversed(row.akin))
+        return {row.dedup_key: number for row, number in pairs if number > row.after}
 
     def _whole(self, number: int, row: Row) -> tuple[Any, ...]:
-        return (number, *row) if self._seal is None else sealed_row(self._seal, number, row)
+        return (number, *row[:WIDTH]) if self._seal is None else sealed_row(self._seal, number, row)
 
     def _insert_new(self, rows: Sequence[tuple[Any, ...]]) -> dict[bytes, int]:
         """Return the ids of those that were not there, by key."""

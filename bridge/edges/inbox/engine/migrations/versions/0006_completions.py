@@ -1,6 +1,6 @@
-"""What each event tells of, which deliveries share an event id, and which triggers own a DAG run id.
+"""What each event tells of, and which triggers own a DAG run id.
 
-Code of the release before knows neither table; it never relies on more than the index that replaces `triggers_run`.
+Code of the release before knows the table not; it never relies on more than the index that replaces `triggers_run`.
 """
 
 import sqlalchemy as sa
@@ -14,9 +14,8 @@ _LIVE = "state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
 
 
 def upgrade() -> None:
-    """Add two tables, and let go of the DAG run ids of failed triggers; no row is rewritten."""
+    """Add the table, and let go of the DAG run ids of failed triggers; no row is rewritten."""
     _completions()
-    _namesakes()
     # One live trigger per DAG run. A failed one owns nothing: the next event of its completion may run.
     live = sa.text(_LIVE)
     columns = ["airflow", "dag_id", "dag_run_id"]
@@ -40,13 +39,3 @@ def _completions() -> None:
     # the id of a job, run or backfill to its deliveries.
     columns = ["about_id", "kind", "source", "status", "nth"]
     op.create_index("completions_once", "completions", columns, unique=True)
-
-
-def _namesakes() -> None:
-    """Deliveries whose event id stands under another delivery's key, with another body. Few, so not in the intake."""
-    op.create_table(
-        "namesakes",
-        sa.Column("dedup_key", sa.LargeBinary, primary_key=True),
-        sa.Column("delivery_id", _ID, primary_key=True, autoincrement=False),
-    )
-    op.create_index("namesakes_delivery", "namesakes", ["delivery_id"])

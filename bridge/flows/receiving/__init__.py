@@ -8,15 +8,16 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import structlog
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.engine.ids import delivery_text
+from bridge.edges.inbox.engine.ids import number as delivery_number
 from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.metrics import Metrics
 from bridge.edges.metrics.labels import ACCEPTED
+from bridge.flows.receiving.copies import Copies, Receipt, Webhook
 from bridge.rules import event
 from bridge.rules.origin import NO_PROXIES, Proxies, limited_address
 from bridge.rules.pacing import Quotas
@@ -31,11 +32,7 @@ _HEADER_LENGTH = 200
 _QUIET_SECONDS = 10.0
 
 
-class Receipt(NamedTuple):
-    """The answer to an authentic webhook: `status` is `accepted` or `duplicate`."""
-
-    delivery_id: str
-    status: str
+__all__ = ["Receipt", "Receiving"]
 
 
 class Receiving:
@@ -64,6 +61,7 @@ class Receiving:
         self._metrics = metrics
         self._on_accepted = on_accepted
         self._clock = clock
+        self._copies = Copies(inbox=inbox, metrics=metrics, on_accepted=on_accepted)
         # Looked up once: finding a metric by its labels costs more than counting.
         self._counted = {(name, o): metrics.deliveries.labels(name, o) for name in sources for o in ACCEPTED}
         self._verified = {
@@ -95,40 +93,62 @@ class Receiving:
         """Store one webhook; it is durable when `then` is told so, on this event loop.
 
         `headers` as ASGI gives them (lower-cased names); `peer` is the address at the other end of the connection.
-        Raises Refused when it is not authentic, KeysUnavailable when nobody knows yet, TooMany when the source's
-        limits are reached, and InboxUnavailable when too many wait; `then` is told InboxUnavailable when it cannot be
-        stored. In all of these nothing is stored.
+        Raises Refused when it is not authentic, KeysUnavailable when nobody knows yet, TooMany at the source's limits,
+        and InboxUnavailable when too many wait; `then` is told InboxUnavailable when it cannot be stored. In all of
+        these nothing is stored.
         """
         verified = self._verify(source, headers, body, peer)
         if wait := self._quotas[source].take_delivery(time.monotonic()):
             self._metrics.refusals.labels(source, "delivery_limit").inc()
             raise TooMany("delivery_limit", wait)
+        configured = self._sources[source]
+        event_id, kept, kept_headers = event.peek_id(body), configured.kept(body), _kept(headers)
 
         def on_stored(stored: Stored | Exception) -> None:
-            then(stored if isinstance(stored, Exception) else self._count(source, verified, *stored))
+            if isinstance(stored, Exception) or stored[1]:
+                then(stored if isinstance(stored, Exception) else self._count(source, verified, stored[0]))
+            else:
+                where = (path_pipeline_id, kept_headers, time.time(), configured.same_body_seconds, stored[0])
+                self._look(Webhook(source, event_id, verified, kept, *where), then)
 
         self._inbox.accept(
             source=source,
-            event_id=event.peek_id(body),
+            event_id=event_id,
             verified=verified,
-            kept=self._sources[source].kept(body),
+            kept=kept,
             path_pipeline_id=path_pipeline_id,
-            headers=_kept(headers),
+            headers=kept_headers,
             then=on_stored,
         )
 
-    def _count(self, source: str, verified: Verified, number: int, is_new: bool) -> Receipt:
+    def _look(self, webhook: Webhook, then: Callable[[Receipt | Exception], None]) -> None:
+        """Find out what a webhook under a taken key is."""
+
+        def on_receipt(receipt: Receipt | Exception) -> None:
+            if isinstance(receipt, Exception):
+                then(receipt)
+            elif receipt.status == "accepted":
+                then(self._count(webhook.source, webhook.verified, delivery_number(receipt.delivery_id, "dlv")))
+            else:
+                self._metrics.last_deliveries[webhook.source] = self._clock()
+                self._counted[webhook.source, "duplicate"].inc()
+                then(receipt)
+
+        self._copies.look(webhook, on_receipt)
+
+    def close(self) -> None:
+        """Let go of the threads that look at copies."""
+        self._copies.close()
+
+    def _count(self, source: str, verified: Verified, number: int) -> Receipt:
         """Count what was stored, and wake routing."""
         self._metrics.last_deliveries[source] = self._clock()
-        delivery_id = delivery_text(number)
-        if not is_new:
-            self._counted[source, "duplicate"].inc()
-            return Receipt(delivery_id, "duplicate")
+        receipt = Receipt(delivery_text(number), "accepted")
         if verified.is_stale:
-            self._report_stale(source, delivery_id)
+            self._report_stale(source, receipt.delivery_id)
         self._counted[source, "stale" if verified.is_stale else "accepted"].inc()
         self._on_accepted()
-        return Receipt(delivery_id, "accepted")
+        return receipt
 
     def _report_stale(self, source: str, delivery_id: str) -> None:
         """Tell of one that is kept aside: routing, which tells of every other one, will not see it."""
