@@ -8,11 +8,10 @@ that can stand for it, its stale copies too.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import browsing
+from bridge.edges.inbox import browsing, deliveries
 from bridge.edges.inbox.engine.ids import delivery_text, number
 from bridge.edges.inbox.engine.intake import dedup_key
 from bridge.edges.inbox.engine.statements import is_shared
@@ -20,10 +19,10 @@ from bridge.edges.inbox.replays import audit
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.vault import place, ring_of
 from bridge.words.errors import BadFilter, NotThere
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 
-_NAMED = text("SELECT event_id, dedup_key FROM deliveries WHERE id = :id")
+_KEY = text("SELECT dedup_key FROM deliveries WHERE id = :id")
 _STALE_LAST = "ORDER BY (state = 'stale'), id"
 _STATE = "SELECT state, erased_at FROM deliveries WHERE id = :id"
 _TRIGGERS = "SELECT id, state FROM triggers WHERE delivery_id = :id ORDER BY id"
@@ -62,34 +61,57 @@ class Found:
 def find(connection: Connection, *, source: str, event_id: str) -> Found:
     """Return what is stored of an event, under every key that it can stand under. Raises NotThere.
 
-    An event without an id is named by one of its deliveries.
+    An event without an id is named by its delivery.
     """
-    rows = _rows(connection, source, event_id)
-    return _look(connection, rows)
+    return _look(connection, _rows(connection, source, event_id))
 
 
 def _rows(connection: Connection, source: str, event_id: str) -> list[int]:
     """Return the rows of all deliveries of an event, the stale ones last. Raises NotThere."""
-    key, name = dedup_key(source, event_id, b""), event_id
     named = _named(connection, event_id)
-    if named is not None:
-        name = named.event_id
-        key = named.dedup_key if name is None else dedup_key(source, name, b"")
-    condition, values = browsing.standing_under(connection, [bytes(key)])
-    of_event = "event_id = :event_id" if name is not None else "event_id IS NULL"
-    statement = f"SELECT id FROM deliveries WHERE source = :source AND {of_event} AND {condition} {_STALE_LAST}"  # noqa: S608
-    rows = [row[0] for row in connection.execute(text(statement), values | {"source": source, "event_id": name})]
+    name = event_id if named is None else named.event_id
+    if named is None or name is not None:
+        rows = _standing(connection, source, name, dedup_key(source, name, b""))
+    elif named.source == source:
+        rows = _nameless(connection, named)
+    else:
+        rows = []
     if not rows:
         raise NotThere(f"no event {event_id[:128]!r} of the source {source!r}")
     return rows
 
 
-def _named(connection: Connection, event_id: str) -> Row[Any] | None:
+def _named(connection: Connection, event_id: str) -> Delivery | None:
     """Return the delivery that stands in the place of an event's id, if it is one."""
     try:
-        return connection.execute(_NAMED, {"id": number(event_id, "dlv")}).first()
+        return deliveries.get(connection, event_id)
     except NotThere:
         return None
+
+
+def _standing(connection: Connection, source: str, name: str | None, key: bytes) -> list[int]:
+    condition, values = browsing.standing_under(connection, [key])
+    of_event = "event_id = :event_id" if name is not None else "event_id IS NULL"
+    statement = f"SELECT id FROM deliveries WHERE source = :source AND {of_event} AND {condition} {_STALE_LAST}"  # noqa: S608
+    return [row[0] for row in connection.execute(text(statement), values | {"source": source, "event_id": name})]
+
+
+def _nameless(connection: Connection, named: Delivery) -> list[int]:
+    """Return the rows of an event without an id: its delivery, stale copies, and other bodies of its signed message.
+
+    A later webhook with the same bytes is another event, although its key begins alike.
+    """
+    row = number(named.id, "dlv")
+    key = bytes(connection.execute(_KEY, {"id": row}).scalar_one())
+    beside = [each for each in _standing(connection, named.source, None, key) if each != row]
+    others = [each for id_ in beside if (each := deliveries.get(connection, delivery_text(id_))) is not None]
+    found = [named, *(each for each in others if each.state is DeliveryState.STALE or _has_another_body(each, named))]
+    return [number(each.id, "dlv") for each in sorted(found, key=lambda each: each.state is DeliveryState.STALE)]
+
+
+def _has_another_body(one: Delivery, other: Delivery) -> bool:
+    """Say whether two bodies are known to differ: then one signed message id led to both."""
+    return one.body != other.body and not (one.locked or other.locked or one.erased_at or other.erased_at)
 
 
 def _look(connection: Connection, rows: Sequence[int], lock: str = "") -> Found:
