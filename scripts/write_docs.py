@@ -22,6 +22,7 @@ from bridge.rules.event import statuses
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.orders import OrdersApi
+from bridge.web.outcomes import OutcomesApi
 from bridge.words.reasons import Reason
 from scripts.webhook_fields import spelled
 
@@ -130,7 +131,8 @@ def _command(name: str, command: object) -> Iterator[str]:
 
 
 def _api() -> str:
-    application = admin_app(Api.__new__(Api), OrdersApi.__new__(OrdersApi), token=lambda: None, metrics_open=False)
+    faces = (Api.__new__(Api), OrdersApi.__new__(OrdersApi), OutcomesApi.__new__(OutcomesApi))
+    application = admin_app(*faces, token=lambda _: None, metrics_open=False)
     rows = []
     for route in application.routes:
         for one in getattr(route, "routes", None) or [route]:

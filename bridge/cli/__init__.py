@@ -1,7 +1,7 @@
 """The command line. stdout is the answer, stderr is talk; exit 0 yes, 1 no, 2 wrong usage or configuration.
 
-A traceback is shown only with --debug. Each command imports what it needs when it runs, so that `--help` and
-`explain` do not pay for the server.
+`wait` has one more: 3 when the time is up. A traceback is shown only with --debug. Each command imports what it needs
+when it runs, so that `--help` and `explain` do not pay for the server.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bridge import __version__
-from bridge.cli import browse, check, erase, keys, ordering, send, serve
+from bridge.cli import browse, check, erase, keys, ordering, send, serve, wait
 from bridge.cli.output import escape_unprintable, say
 from bridge.edges import logs
 from bridge.rules.scrubbing import scrub
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (serve, check, send, browse, ordering, erase, keys):
+for module in (serve, check, send, browse, wait, ordering, erase, keys):
     module.register(app)
 
 

@@ -20,6 +20,7 @@ from bridge.rules import views
 from bridge.web.api import Api
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
+from bridge.web.outcomes import PATH, OutcomesApi
 from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
 
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
@@ -31,8 +32,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 class Guard:
     """Lets a request through only with the token; compares in constant time and reads no URL."""
 
-    def __init__(self, app: ASGIApp, *, token: Callable[[], str | None], metrics_open: bool) -> None:
-        """`token` returns the one of this moment; `metrics_open`: /metrics needs none."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: Callable[[str], str | None],
+        metrics_open: bool,
+    ) -> None:
+        """`token` returns the one of this moment, by its name; `metrics_open`: /metrics needs none."""
         self._app = app
         self._token = token
         self._metrics_open = metrics_open
@@ -40,7 +47,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or pass on."""
         if scope["type"] == "http" and not self._allows(scope):
-            next_step = _NEED_TOKEN if self._token() else _NEED_LOOPBACK
+            next_step = _NEED_TOKEN if self._token("admin") else _NEED_LOOPBACK
             response = _json({"error": "unauthorized", "next_step": next_step}, 401)
             await response(scope, receive, send)
             return
@@ -50,16 +57,19 @@ class Guard:
         if self._metrics_open and scope["path"] == "/metrics":
             return True
         headers = dict(scope["headers"])
-        token = self._token()
-        if token is None:
+        token, own = self._token("admin"), self._token("outcomes") if scope["path"] == PATH else None
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if token is None and own is None:
             host = headers.get(b"host", b"").decode("latin-1")
             return host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
         # The scheme is written in any case (RFC 9110, 11.1), and several blanks may follow it.
-        return hmac.compare_digest(given.lstrip(b" "), token.encode()) and scheme.lower() == b"bearer"
+        is_one = [hmac.compare_digest(given.lstrip(b" "), one.encode()) for one in (token, own) if one is not None]
+        return any(is_one) and scheme.lower() == b"bearer"
 
 
-def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], metrics_open: bool) -> Starlette:
+def admin_app(
+    api: Api, orders: OrdersApi, outcomes: OutcomesApi, *, token: Callable[[str], str | None], metrics_open: bool
+) -> Starlette:
     """Build the admin application."""
     looks, changes, scrapes = Calls("look", LOOKS), Calls("change", CHANGES), Calls("scrape", 1)
 
@@ -88,6 +98,7 @@ def admin_app(api: Api, orders: OrdersApi, *, token: Callable[[], str | None], m
                 Route("/orders/{id}", _answers(orders.order, looks)),
                 Route("/orders/{id}/stop", _answers(orders.stop, changes), methods=["POST"]),
                 Route("/erase", _answers(api.erase, changes), methods=["POST"]),
+                Route("/outcomes", _answers(outcomes.outcomes, changes), methods=["POST"]),
             ],
         ),
     ]

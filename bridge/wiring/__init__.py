@@ -45,6 +45,7 @@ from bridge.web.api import Api
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
+from bridge.web.outcomes import OutcomesApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
 
@@ -69,7 +70,7 @@ class Service:
         `setting_files`: the files in which variables say that settings stand.
         """
         self._environment = environment
-        self._admin_token = environment.admin_token
+        self._tokens = {"admin": environment.admin_token, "outcomes": environment.outcomes_token}
         self._read = read
         self._setting_files = setting_files
         preparing.check_admin(environment)
@@ -117,6 +118,7 @@ class Service:
             lease_seconds=environment.lease_seconds,
         )
         self._orders = Orders(inbox=self._inbox, metrics=self._metrics, on_worked=self._wake_all)
+        self._following = preparing.following_of(environment, self._inbox, self._airflows, self._metrics)
         self._encryption = Encryption(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
         self._sources = config.sources
         self._build_faces(environment, config)
@@ -151,7 +153,7 @@ class Service:
             self._dispatcher.loop,
             self._router.loop,
             self._orders.loop,
-            preparing.following_of(environment, inbox, self._airflows, metrics).loop,
+            self._following.loop,
             *self._key_sets.loops,
             self._mapping.loop,
             self._secret_files.loop,
@@ -260,7 +262,8 @@ class Service:
             key_sets=self._key_sets.states,
         )
         steering = OrdersApi(inbox=self._inbox, working=self._orders)
-        admin = admin_app(api, steering, token=self._token, metrics_open=environment.metrics_open)
+        outcomes = OutcomesApi(following=self._following, airflows=self._airflows)
+        admin = admin_app(api, steering, outcomes, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
         return (
@@ -268,13 +271,14 @@ class Service:
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
         )
 
-    def _token(self) -> str | None:
-        return self._admin_token.reveal() if self._admin_token else None
+    def _token(self, name: str) -> str | None:
+        secret = self._tokens[name]
+        return secret.reveal() if secret else None
 
     def _take_over(self, read: tuple[Environment, Config]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
-        self._admin_token = environment.admin_token
+        self._tokens = {"admin": environment.admin_token, "outcomes": environment.outcomes_token}
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         for name, (_, airflow) in self._airflows.items():

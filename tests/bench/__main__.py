@@ -13,6 +13,7 @@ from tests.bench import (
     costs,
     drain,
     end_to_end,
+    following,
     history,
     load,
     machine,
@@ -77,6 +78,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "drain": _drain,
     "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),
     "history": _history,
+    "following": lambda options: following.measure(
+        open_runs=100 if options.quick else 1_000, seconds=5 if options.quick else 30
+    ),
     "matching": lambda _: matching.measure(),
     "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),
 }

@@ -4,14 +4,16 @@ A run is open while `run_due_at` is set. Every change is guarded by the `run_due
 at all, so a replay or another replica is never overwritten and an end is stored once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, made_at, number, trigger_text
-from bridge.edges.inbox.rows import instant, instant_or_none, microseconds, run_state
-from bridge.words.runs import OpenRun, OpenRuns, Progress
+from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, instant_or_none, microseconds, run_state, trigger
+from bridge.edges.inbox.vault import ring_of
+from bridge.words.model import Trigger
+from bridge.words.runs import OpenRun, OpenRuns, Progress, RunSeen
 
 _COLUMNS = (
     "id, delivery_id, route, dag_id, dag_run_id, rerun, created_at, age_from, settled_at, run_state, run_after,"
@@ -26,6 +28,10 @@ _DUE = text(
 _NAMED = text(
     f"SELECT {_COLUMNS} FROM triggers WHERE {_OPEN} AND airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
     " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND dag_run_id IS NOT NULL"
+)
+_STANDING = text(
+    f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
+    " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND dag_run_id IS NOT NULL ORDER BY id LIMIT 1"
 )
 _PROGRESS = text(
     "UPDATE triggers SET run_state = :state, run_after = :run_after, run_started_at = :started_at,"  # noqa: S608
@@ -51,6 +57,24 @@ def named(connection: Connection, *, airflow: str, dag_id: str, dag_run_id: str)
 def store(connection: Connection, looks: Sequence[Progress]) -> list[Progress]:
     """Store what looks showed; returns those that counted, since nobody was quicker. Idempotent."""
     return [look for look in looks if connection.execute(_PROGRESS, _values(look)).rowcount]
+
+
+def standing(connection: Connection, *, airflow: str, dag_id: str, dag_run_id: str) -> Trigger | None:
+    """Return the trigger that stands for a DAG run."""
+    values = {"airflow": airflow, "dag_id": dag_id, "dag_run_id": dag_run_id}
+    row = connection.execute(_STANDING, values).mappings().first()
+    return None if row is None else trigger(row, ring_of(connection))
+
+
+def take_in(
+    connection: Connection, *, airflow: str, seen: Sequence[RunSeen], judge: Callable[[OpenRun, RunSeen], Progress]
+) -> list[Progress]:
+    """Store what is reported of runs, as far as they are open; returns what counted. Idempotent."""
+    looks: list[Progress] = []
+    for item in seen:
+        found = named(connection, airflow=airflow, dag_id=item.dag_id, dag_run_id=item.dag_run_id)
+        looks += store(connection, [judge(run, item) for run in found])
+    return looks
 
 
 def count(connection: Connection) -> list[OpenRuns]:

@@ -103,6 +103,9 @@ class Environment(BaseModel):
     admin_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
         None, description="Bearer token of the admin listener, 24 bytes or more; without it, only loopback is served."
     )
+    outcomes_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
+        None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."
+    )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
     mapping: Path = Field(Path("config/mapping.yaml"), description="Routes; reloaded while running.")
     retention_days: int = Field(30, ge=1, le=36_500, description="After how many days settled deliveries are deleted.")

@@ -36,6 +36,7 @@ from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.runs import OpenRun, Progress, RunPage, RunSeen
 
 _LEASE_SECONDS = 30.0
+_STORED_AT_ONCE = 100  # a few milliseconds of the writer's time, between which webhooks pass
 _SINGLES = 5
 _SINGLES_SECONDS = 15.0  # no further one is begun after that: the lease must outlast a look
 _log = structlog.get_logger("bridge.following")
@@ -73,6 +74,16 @@ class Following:
             if not self.loop.is_ending and watch.may_ask(time.monotonic()):
                 self._look(watch)
 
+    def take_in(self, airflow: str, seen: Sequence[RunSeen]) -> int:
+        """Apply what an Airflow reports by itself; returns how many open runs it was news for.
+
+        Idempotent: an end closes a run, and a closed one takes no report. Thread-safe. Raises InboxUnavailable.
+        """
+        looks = self._inbox.write(runs.take_in, airflow=airflow, seen=seen, judge=self._judged)
+        for look in looks:
+            report(look, airflow, self._metrics, self._clock())
+        return len(looks)
+
     def _look(self, watch: Watch) -> None:
         due = self._inbox.read(runs.due, airflow=watch.name, now=self._clock(), limit=BATCH)
         if not due or not self._is_ours(watch):
@@ -102,8 +113,9 @@ class Following:
         return self._inbox.write(duties.take, name, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
 
     def _judge(self, run: OpenRun, seen: RunSeen | None) -> Progress | None:
-        if seen is None:
-            return None
+        return None if seen is None else self._judged(run, seen)
+
+    def _judged(self, run: OpenRun, seen: RunSeen) -> Progress:
         return following.progress(
             run, seen, now=self._clock(), interval_seconds=self._interval_seconds, give_up=self._give_up
         )
@@ -145,9 +157,9 @@ class Following:
             )
 
     def _store(self, looks: Sequence[Progress], watch: Watch) -> None:
-        if looks:
+        for begin in range(0, len(looks), _STORED_AT_ONCE):
             self.loop.beat()
-            for look in self._inbox.write(runs.store, looks):
+            for look in self._inbox.write(runs.store, looks[begin : begin + _STORED_AT_ONCE]):
                 report(look, watch.name, self._metrics, self._clock())
 
     def _let_go(self, _: float) -> None:

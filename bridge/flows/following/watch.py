@@ -14,8 +14,8 @@ from bridge.rules.retrying import backoff
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage
 
-BATCH = 200
-_MOST = 10 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
+BATCH = 500
+_MOST = 4 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
 _ENOUGH = 2 * BATCH
 _LEAST = 2
 _LONGEST_SPAN = timedelta(hours=6)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bridge.edges.inbox import Inbox, duties, runs, triggers
-from bridge.edges.inbox.moving import move_up, pull_in
+from bridge.edges.inbox.moving import move_up, pull_in_looks
 from bridge.edges.inbox.replays import replay
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.runs import OpenRun, Progress, Run, RunState
@@ -140,7 +140,7 @@ def test_a_clock_that_is_set_back_leaves_no_run_stranded(inbox: Inbox) -> None:
     assert inbox.write(move_up, now=NOW, by=timedelta(hours=1)) == 1
     (run,) = due(inbox)
     inbox.write(runs.store, [replace(look(run, RunState.RUNNING), due_at=NOW + timedelta(days=9))])
-    assert inbox.write(pull_in, now=NOW, slack=MINUTE, longest_lease=MINUTE) == 1
+    assert inbox.write(pull_in_looks, now=NOW, slack=MINUTE) == 1
     assert len(due(inbox)) == 1
 
 

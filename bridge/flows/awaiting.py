@@ -1,0 +1,80 @@
+"""Wait for what a delivery, or a job, was to start: look at the store again and again until it has ended.
+
+A job is found in the bodies of the deliveries of a time: each is read once, so a look costs what is new.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from bridge.edges.inbox import Inbox, browsing, deliveries, runs
+from bridge.rules import event as events
+from bridge.rules.awaiting import Judgement, judge, judge_job
+from bridge.words.errors import NotThere, Unreadable
+from bridge.words.model import Delivery, Trigger, TriggerState
+from bridge.words.reasons import Reason
+
+_PAGE = 500
+_MOST_TRIGGERS = 1000
+
+
+def of_delivery(inbox: Inbox, delivery_id: str) -> Callable[[], Judgement]:
+    """Return what looks how a delivery stands. The look raises NotThere and InboxUnavailable."""
+
+    def look() -> Judgement:
+        found = inbox.read(deliveries.get, delivery_id)
+        if found is None:
+            raise NotThere(f"no delivery {delivery_id}")
+        return judge(found, _triggers(inbox, found.id))
+
+    return look
+
+
+def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgement]:
+    """Return what looks how a job stands, by the deliveries since a moment; it may not have come yet."""
+    seen: dict[str, bool] = {}  # by delivery: whether it tells of the job
+
+    def look() -> Judgement:
+        for id_ in _ids(inbox, since, seen):
+            found = inbox.read(deliveries.get, id_)
+            seen[id_] = found is not None and _job_of(found) == job_id
+        mine = [inbox.read(deliveries.get, id_) for id_, is_mine in seen.items() if is_mine]
+        return judge_job([(item, _triggers(inbox, item.id)) for item in mine if item is not None])
+
+    return look
+
+
+def _ids(inbox: Inbox, since: datetime, seen: Collection[str]) -> list[str]:
+    """Return the deliveries since a moment that were not seen, newest first.
+
+    Ends where a whole page was seen: replicas store their deliveries in nearly the order of ids, not quite.
+    """
+    found: list[str] = []
+    after: str | None = None
+    while True:
+        wanted = browsing.Filter(since=since, after=after)
+        page = inbox.read(browsing.ids, table="deliveries", wanted=wanted, limit=_PAGE)
+        found += [id_ for id_ in page if id_ not in seen]
+        if len(page) < _PAGE or all(id_ in seen for id_ in page):
+            return found
+        after = page[-1]
+
+
+def _job_of(delivery: Delivery) -> str | None:
+    try:
+        return events.read(delivery.body, path_pipeline_id=delivery.path_pipeline_id).job_id
+    except Unreadable:
+        return None
+
+
+def _triggers(inbox: Inbox, delivery_id: str) -> list[Trigger]:
+    """Return a delivery's triggers; for one that stands back for another one's run, that other one."""
+    wanted = browsing.Filter(delivery_id=delivery_id)
+    mine = inbox.read(browsing.triggers, wanted=wanted, limit=_MOST_TRIGGERS)
+    return [_standing(inbox, item) or item for item in mine]
+
+
+def _standing(inbox: Inbox, trigger: Trigger) -> Trigger | None:
+    if trigger.state is not TriggerState.CANCELLED or trigger.reason is not Reason.DUPLICATE_RUN:
+        return None
+    call = trigger.call
+    return inbox.read(runs.standing, airflow=call.airflow, dag_id=call.dag_id, dag_run_id=call.dag_run_id)

@@ -1,0 +1,77 @@
+"""Whether what was asked of a webhook has come true: every DAG run that it started has succeeded. Pure.
+
+failed    one of its triggers or runs did not succeed, or it starts nothing at all; at once, whatever is still open
+open      something may still happen by itself
+success   all of its runs succeeded; one that nobody follows counts as soon as it is started
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.runs import OPEN, RunState
+
+
+class Outcome(StrEnum):
+    """How a wait stands, or ended."""
+
+    OPEN = "open"
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How it stands, and what that rests on."""
+
+    outcome: Outcome
+    why: str
+
+
+def judge(delivery: Delivery, triggers: Sequence[Trigger]) -> Judgement:
+    """Return how a delivery with its triggers stands; of a run that was started again the newest counts."""
+    if delivery.state is DeliveryState.RECEIVED:
+        return Judgement(Outcome.OPEN, f"{delivery.id} waits to be routed")
+    if delivery.state is not DeliveryState.ROUTED:
+        reason = f" ({delivery.reason})" if delivery.reason else ""
+        return Judgement(Outcome.FAILED, f"{delivery.id} is {delivery.state}{reason}: it starts nothing")
+    newest: dict[tuple[str, str, str], Trigger] = {}
+    for trigger in sorted(triggers, key=lambda item: item.rerun):
+        newest[trigger.call.route, trigger.call.airflow, trigger.call.dag_id] = trigger
+    return worst([_of_trigger(trigger) for trigger in newest.values()])
+
+
+def worst(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the one that decides for all; without any, nothing has happened yet."""
+    for outcome in (Outcome.FAILED, Outcome.OPEN, Outcome.SUCCESS):
+        for judgement in judgements:
+            if judgement.outcome is outcome:
+                return judgement
+    return Judgement(Outcome.OPEN, "nothing has arrived yet")
+
+
+def judge_job(deliveries: Sequence[tuple[Delivery, Sequence[Trigger]]]) -> Judgement:
+    """Return how a job stands of which several events may tell.
+
+    Those that say that it runs do not count. Where one was routed, those that no route wants do not count either.
+    """
+    telling = [pair for pair in deliveries if pair[0].state is not DeliveryState.IGNORED]
+    routed = [pair for pair in telling if pair[0].state in (DeliveryState.ROUTED, DeliveryState.RECEIVED)]
+    return worst([judge(delivery, triggers) for delivery, triggers in routed or telling])
+
+
+def _of_trigger(trigger: Trigger) -> Judgement:
+    what = f"{trigger.id} of route {trigger.call.route}"
+    reason = f" ({trigger.reason})" if trigger.reason else ""
+    if trigger.state in (TriggerState.FAILED, TriggerState.CANCELLED):
+        return Judgement(Outcome.FAILED, f"{what} is {trigger.state}{reason}")
+    if trigger.state is not TriggerState.FIRED:
+        return Judgement(Outcome.OPEN, f"{what} is {trigger.state}{reason}")
+    if trigger.run is None:
+        return Judgement(Outcome.SUCCESS, f"{what} is started, and nobody follows its run")
+    run = f"the DAG run {trigger.call.dag_run_id} of {trigger.call.dag_id} is {trigger.run.state}"
+    if trigger.run.state in OPEN:
+        return Judgement(Outcome.OPEN, run)
+    return Judgement(Outcome.SUCCESS if trigger.run.state is RunState.SUCCESS else Outcome.FAILED, run)

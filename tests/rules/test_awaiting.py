@@ -1,0 +1,95 @@
+"""What a wait says of deliveries and triggers in every state."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bridge.rules.awaiting import Outcome, judge, judge_job
+from bridge.words.model import Call, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.runs import Run, RunState
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+DELIVERY = Delivery(
+    "dlv_1", "planasonix", "evt", DeliveryState.ROUTED, None, None, NOW, "k", None, None, {}, b"", None, 0
+)
+CALL = Call("orders", "default", "d", "r", {}, None, Limits())
+FIRED = Trigger("trg_1", "dlv_1", CALL, TriggerState.FIRED, None, None, 1, 0, NOW, NOW, NOW, NOW)
+
+
+def run(state: RunState | None, *, rerun: int = 0, route: str = "orders", **more: Any) -> Trigger:
+    """Return a fired trigger whose run is in a state."""
+    call = replace(CALL, route=route)
+    return replace(FIRED, call=call, rerun=rerun, run=None if state is None else Run(state), **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        (DeliveryState.RECEIVED, "open"),
+        *((state, "failed") for state in DeliveryState if state not in ("received", "routed")),
+    ],
+)
+def test_a_delivery_that_starts_nothing_has_failed(state: DeliveryState, outcome: str) -> None:
+    """One that waits for routing may still start something."""
+    assert judge(replace(DELIVERY, state=state), []).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [("pending", "open"), ("held", "open"), ("firing", "open"), ("failed", "failed"), ("cancelled", "failed")],
+)
+def test_a_trigger_that_is_not_fired_has_not_succeeded(state: str, outcome: str) -> None:
+    """What may still be fired by itself, or by a person, is open; a dead letter is not."""
+    found = judge(DELIVERY, [replace(FIRED, state=TriggerState(state), reason=Reason.DAG_NOT_FOUND)])
+    assert found.outcome == outcome
+    assert "dag_not_found" in found.why
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        (None, "success"),
+        ("queued", "open"),
+        ("running", "open"),
+        ("success", "success"),
+        ("failed", "failed"),
+        ("deleted", "failed"),
+        ("unknown", "failed"),
+    ],
+)
+def test_the_run_decides(state: str | None, outcome: str) -> None:
+    """One that nobody follows counts as soon as it is started."""
+    assert judge(DELIVERY, [run(None if state is None else RunState(state))]).outcome == outcome
+
+
+def test_the_worst_of_several_decides() -> None:
+    """A failure at once, also while others are open; success when all have succeeded."""
+    good, open_, bad = (run(RunState(word), route=word) for word in ("success", "running", "failed"))
+    assert judge(DELIVERY, [good, open_, bad]).outcome is Outcome.FAILED
+    assert judge(DELIVERY, [good, open_]).outcome is Outcome.OPEN
+    assert judge(DELIVERY, [good]).outcome is Outcome.SUCCESS
+
+
+def test_of_a_run_that_was_started_again_the_newest_counts() -> None:
+    """A person has mended what failed."""
+    again = [run(RunState.FAILED), run(RunState.SUCCESS, rerun=1), run(RunState.FAILED, route="other")]
+    assert judge(DELIVERY, again[:2]).outcome is Outcome.SUCCESS
+    assert judge(DELIVERY, again).outcome is Outcome.FAILED
+
+
+def test_a_job_is_open_until_something_of_it_arrives() -> None:
+    """Also while its events only say that it runs."""
+    running = replace(DELIVERY, state=DeliveryState.IGNORED, reason=Reason.STATUS_RUNNING)
+    assert judge_job([]).outcome is Outcome.OPEN
+    assert judge_job([(running, [])]).outcome is Outcome.OPEN
+
+
+def test_an_event_that_no_route_wants_does_not_decide_for_a_job_that_another_one_started() -> None:
+    """Alone it does: nothing starts."""
+    unrouted = replace(DELIVERY, id="dlv_2", state=DeliveryState.UNROUTED)
+    assert judge_job([(unrouted, [])]).outcome is Outcome.FAILED
+    assert judge_job([(unrouted, []), (DELIVERY, [run(RunState.SUCCESS)])]).outcome is Outcome.SUCCESS
+    assert judge_job([(unrouted, []), (DELIVERY, [run(RunState.RUNNING)])]).outcome is Outcome.OPEN
