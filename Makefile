@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all quick check demo bench crash fuzz image plain docs lock schema sbom clean
+.PHONY: help setup test test-all quick check demo bench crash fuzz mutants image plain docs lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,10 @@ setup: .venv/.ready .venv-airflow/.ready .venv-airflow2/.ready .venv-chart/.read
 
 .venv-chart/.ready: requirements/chart.txt requirements/kubectl.txt scripts/install.sh | .venv/.synced
 	@scripts/install.sh chart
+	@touch $@
+
+.venv-mutants/.ready: requirements/mutants.txt scripts/install.sh | .venv/.synced
+	@scripts/install.sh mutants
 	@touch $@
 
 check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT=1: fails where nobody could be asked)
@@ -68,6 +72,9 @@ crash: .venv/.ready ## break things, and compare what was answered, stored and r
 fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each target)
 	@exec $(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
+mutants: .venv/.ready .venv-mutants/.ready ## make careless edits and see that a test notices each (SECONDS=1800 SEED=1 MODULES=bridge/rules/pacing.py)
+	@exec $(BIN)/python -m tests.mutants --seconds $(or $(SECONDS),1800) --seed $(or $(SEED),1) $(MODULES)
+
 image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag
 	@deploy/image/build.sh $(TAG)
 
@@ -89,5 +96,5 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IM
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow* .venv-chart .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow* .venv-chart .venv-mutants .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

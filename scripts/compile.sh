@@ -27,6 +27,7 @@ compile airflow2.txt requirements/airflow2.in
 compile airflow30.txt --exclude-newer 2025-09-05 requirements/airflow30.in
 compile airflow31.txt --exclude-newer 2026-03-20 requirements/airflow31.in
 compile chart.txt "$@" requirements/chart.in
+compile mutants.txt "$@" requirements/mutants.in
 compile kubectl.txt --no-deps "$@" requirements/kubectl.in
 compile peers.txt --no-deps "$@" requirements/peers.in
 compile build.txt "$@" --constraint requirements/dev.txt requirements/build.in

@@ -6,6 +6,7 @@
 #   install.sh airflow    .venv-airflow holds requirements/airflow.txt
 #   install.sh airflowN   .venv-airflowN holds requirements/airflowN.txt, for N = 2, 30 and 31: other releases
 #   install.sh chart      .venv-chart holds requirements/chart.txt; .cache/kube holds helm and kubectl
+#   install.sh mutants    .venv-mutants holds requirements/mutants.txt
 #
 # In this order: `tools` brings uv, and removes from .venv what its lock does not name, the project too.
 #
@@ -24,9 +25,9 @@ case ${1:-} in
 tools | bridge) venv=.venv ;;
 airflow) venv=.venv-airflow ;;
 airflow2 | airflow30 | airflow31) venv=.venv-$1 ;;
-chart) venv=.venv-chart ;;
+chart | mutants) venv=.venv-$1 ;;
 *)
-    echo "usage: install.sh tools|bridge|airflow|airflow2|airflow30|airflow31|chart" >&2
+    echo "usage: install.sh tools|bridge|airflow|airflow2|airflow30|airflow31|chart|mutants" >&2
     exit 2
     ;;
 esac
@@ -77,6 +78,10 @@ airflow)
 airflow2 | airflow30 | airflow31)
     echo "==> $venv: installing another release of Apache Airflow"
     sync "requirements/$1.txt"
+    ;;
+mutants)
+    echo "==> $venv: installing what makes careless edits"
+    sync requirements/mutants.txt
     ;;
 chart)
     echo "==> $venv: installing what checks the image and the chart"

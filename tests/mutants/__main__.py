@@ -1,0 +1,172 @@
+"""`make mutants`: careless edits made on purpose, one at a time; a test must notice each.
+
+The edits come from cosmic-ray (`edits`). Each is made in a copy of the repository, where only the tests run that
+concern the module. What no test notices is printed with its line; `survivors.txt` lists those that are right to
+survive, each with the reason. Exit 0 if 9 of 10 were noticed.
+
+A child process per edit, forked after the libraries are imported: a start of pytest costs more than most of the tests.
+"""
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+TREE = REPOSITORY / ".cache" / "mutants"
+SAID = REPOSITORY / ".cache" / "mutants.log"  # what the tests said last
+KNOWN = Path(__file__).with_name("survivors.txt")
+_LIBRARIES = (
+    "pytest",
+    "hypothesis.strategies",
+    "sqlalchemy",
+    "msgspec",
+    "jinja2.sandbox",
+    "ruamel.yaml",
+    "cryptography",
+)
+_ENOUGH = 0.9
+_PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
+# The tests that concern a module; the first pattern that fits counts.
+TESTS: dict[str, tuple[str, ...]] = {
+    "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
+    "bridge/rules/mapping/*.py": ("tests/rules/mapping", "tests/rules/test_planning.py"),
+    "bridge/rules/rendering/*.py": ("tests/rules/test_rendering.py", "tests/rules/test_rendering_bounds.py"),
+    "bridge/rules/retrying/*.py": ("tests/rules/retrying",),
+    "bridge/rules/signature/*.py": ("tests/rules/signature",),
+    "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
+    "bridge/rules/sources.py": ("tests/rules/event",),
+    "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
+    "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
+    "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
+}
+SKIPPED = ("__init__.py", "views.py")
+
+
+def concerning(module: Path) -> tuple[str, ...]:
+    """Return which tests concern a module."""
+    for pattern, tests in TESTS.items():
+        if module.match(pattern):
+            return tuple(test.format(stem=module.stem) for test in tests)
+    raise SystemExit(f"no tests are named for {module}: add them to TESTS in tests/mutants/__main__.py")
+
+
+def _modules(given: Sequence[str]) -> list[Path]:
+    if given:
+        return [Path(one) for one in given]
+    found = sorted(path for pattern in TESTS for path in REPOSITORY.glob(pattern) if path.name not in SKIPPED)
+    return list(dict.fromkeys(path.relative_to(REPOSITORY) for path in found))
+
+
+def _copy() -> None:
+    shutil.rmtree(TREE, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
+    for name in listed.stdout.decode().split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, TREE / name)
+    for name in (".venv", ".venv-airflow"):
+        if (REPOSITORY / name).exists():
+            (TREE / name).symlink_to(REPOSITORY / name)
+
+
+def _edits(modules: Sequence[Path], seed: int) -> Iterator[dict[str, Any]]:
+    python = REPOSITORY / ".venv-mutants" / "bin" / "python"
+    command = [python, REPOSITORY / "tests" / "mutants" / "edits.py", str(seed), *modules]
+    made = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return map(json.loads, made.stdout.splitlines())
+
+
+def _run(tests: Sequence[str]) -> None:
+    """Run in the child: tests, in the copy and on its code."""
+    os.setsid()
+    os.chdir(TREE)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("bridge", "tests", "deploy")]:
+        del sys.modules[name]
+    sys.path[:] = [str(TREE), *(place for place in sys.path if place not in ("", str(REPOSITORY)))]
+    said = os.open(SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    without = [word for plugin in ("cacheprovider", "randomly", "xdist") for word in ("-p", f"no:{plugin}")]
+    options = ["-x", "-q", "-k", "not postgresql", "-W", "ignore::pytest.PytestAssertRewriteWarning", *without]
+    os._exit(int(importlib.import_module("pytest").main([*options, *tests])))
+
+
+def _ends(tests: Sequence[str], limit_seconds: float | None) -> int | None:
+    """Return how the tests ended, None if they did not."""
+    child = multiprocessing.get_context("fork").Process(target=_run, args=(tests,))
+    child.start()
+    child.join(limit_seconds)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
+        return None
+    return child.exitcode
+
+
+def _baseline(tests: Sequence[str]) -> float:
+    began = time.monotonic()
+    if _ends(tests, None) != 0:
+        raise SystemExit(f"without any edit these tests fail already: {' '.join(tests)} (see {SAID})")
+    return time.monotonic() - began
+
+
+def _is_noticed(edit: dict[str, Any], tests: Sequence[str], limit_seconds: float) -> bool:
+    place = TREE / edit["module"]
+    right = place.read_text("utf-8")
+    place.write_text(edit["source"], "utf-8")
+    try:
+        return _ends(tests, limit_seconds) != 0
+    finally:
+        place.write_text(right, "utf-8")
+
+
+def _known() -> set[tuple[str, str]]:
+    lines = [line for line in KNOWN.read_text("utf-8").splitlines() if line and not line.startswith(("#", " "))]
+    return {(module, after) for module, _, after in (line.partition(": ") for line in lines)}
+
+
+def main() -> int:
+    """Make edits until the time is up, and say which went unnoticed."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
+    parser.add_argument("modules", nargs="*", help="bridge/rules/pacing.py ...; without any, all that TESTS names")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="how long edits are tried")
+    parser.add_argument("--seed", type=int, default=1, help="fixes their order")
+    given = parser.parse_args()
+    sys.dont_write_bytecode = True
+    _copy()
+    for library in _LIBRARIES:
+        importlib.import_module(library)
+    known, tried, noticed = _known(), Counter[str](), Counter[str]()
+    limits: dict[tuple[str, ...], float] = {}
+    end = time.monotonic() + given.seconds
+    for edit in _edits(_modules(given.modules), given.seed):
+        if time.monotonic() > end:
+            break
+        module, tests = edit["module"], concerning(Path(edit["module"]))
+        if (module, edit["after"]) in known:
+            continue
+        if tests not in limits:
+            limits[tests] = _PATIENCE * _baseline(tests) + 10
+        tried[module] += 1
+        if _is_noticed(edit, tests, limits[tests]):
+            noticed[module] += 1
+        else:
+            print(f"{module}:{edit['line']}: {edit['edit']}\n  - {edit['before']}\n  + {edit['after']}", flush=True)
+    for module in sorted(tried):
+        print(f"{noticed[module]:5} of {tried[module]:5}  {module}")
+    print(f"{noticed.total()} of {tried.total()} careless edits were noticed")
+    return 0 if noticed.total() >= _ENOUGH * tried.total() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
