@@ -13,7 +13,7 @@ from bridge.words.errors import Unreadable
 from bridge.words.model import Event
 
 _SAMPLES: tuple[Any, ...] = ("x1", "2026-01-02T03:04:05Z", "failed", 7, {"a": 1}, True)
-_WRONG: Any = [[]]  # of no type that any field has
+_WRONG: Any = [[1]]  # of no type that any field has
 _NOTHING = Event()
 
 
@@ -45,16 +45,12 @@ def _changed(body: dict[str, Any]) -> set[str]:
         event = read(json.dumps(body).encode())
     except Unreadable:
         return set()
-    names = {field.name for field in fields(Event)} - {"data"}
+    names = {field.name for field in fields(Event)} - {"data", "unreadable"}
     return {name for name in names if getattr(event, name) != getattr(_NOTHING, name)}
 
 
-def _is_refused(path: str, *, is_inside: bool) -> bool:
-    try:
-        read(json.dumps(_body(path, _WRONG, is_inside=is_inside)).encode())
-    except Unreadable:
-        return True
-    return False
+def _is_noted(path: str, *, is_inside: bool) -> bool:
+    return bool(read(json.dumps(_body(path, _WRONG, is_inside=is_inside)).encode()).unreadable)
 
 
 def _found(field: str, words: Iterable[str], *, is_inside: bool) -> list[str]:
@@ -66,17 +62,18 @@ def _found(field: str, words: Iterable[str], *, is_inside: bool) -> list[str]:
 
 
 def spelled() -> list[tuple[str, str, str, str]]:
-    """Return a row for each field: its spellings, where they may stand, and what an unreadable value leads to."""
+    """Return a row for each field: its spellings, where they may stand, and whether an unreadable value is noted."""
     words = _words()
     rows = []
     for field in fields(Event):
-        if field.name in {"data", "status_word", "is_running"}:  # what is sent as it is, and two faces of `status`
+        # What is sent as it is, two faces of `status`, and the notes.
+        if field.name in {"data", "status_word", "is_running", "unreadable"}:
             continue
         at_top = _found(field.name, words, is_inside=False)
         inside = _found(field.name, words, is_inside=True)
         where = "`data`, top" if at_top and inside else "top" if at_top else "`data`"
         found = list(dict.fromkeys([*at_top, *inside]))
-        is_refused = any(_is_refused(word, is_inside=not at_top) for word in found)
+        is_noted = any(_is_noted(word, is_inside=not at_top) for word in found)
         spellings = ", ".join(f"`{word}`" for word in found)
-        rows.append((f"`{field.name}`", spellings, where, "`invalid`" if is_refused else "left out"))
+        rows.append((f"`{field.name}`", spellings, where, "a note" if is_noted else "left out"))
     return rows

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import structlog
 
@@ -15,6 +16,9 @@ from deploy.demo import processes
 from tests.support.airflow_server import AirflowServer, PostgresServer
 from tests.support.fault_proxy import FaultProxy
 
+# How long an example takes depends on the machine.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 _NUMBERS = itertools.count(1)
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 

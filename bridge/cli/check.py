@@ -13,9 +13,10 @@ from bridge.cli.output import AsJson, print_json, print_table, say, spell_json
 
 if TYPE_CHECKING:
     from bridge.edges.airflow import Airflow
-    from bridge.edges.settings import Config
+    from bridge.edges.settings import Config, Environment
     from bridge.rules.mapping import Mapping, Route
     from bridge.rules.planning import Plan, Subject
+    from bridge.rules.sources import Source
 
 
 def register(app: typer.Typer) -> None:
@@ -206,11 +207,11 @@ def explain(
     mapping = context.mapping(environment.mapping, config)
     _say_absent(config)
     if delivery is not None:
-        about = _stored(environment, delivery)
+        about = _stored(environment, config, delivery)
     else:
         body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
         sender = context.source(config, source)
-        about = _imagined(sender.kept(body), sender.name, pipeline_id)
+        about = _imagined(sender, body, pipeline_id)
     made = plan(about, mapping, new_trigger_id=lambda: "trg_0000000000000000", max_hops=environment.max_hops)
     if as_json:
         print_json(views.plan(made))
@@ -220,25 +221,26 @@ def explain(
         raise typer.Exit(1)
 
 
-def _stored(environment: object, delivery_id: str) -> "Subject":
+def _stored(environment: "Environment", config: "Config", delivery_id: str) -> "Subject":
     from bridge.cli import context
     from bridge.edges.inbox import deliveries
     from bridge.rules.planning import Subject
     from bridge.words.errors import NotThere
 
-    with context.store(environment) as inbox:  # type: ignore[arg-type]
+    with context.store(environment) as inbox:
         found = inbox.read(deliveries.get, delivery_id)
     if found is None:
         raise NotThere(f"no delivery {delivery_id}")
-    return Subject.of(found)
+    source = config.sources.get(found.source)
+    return Subject.of(found, zone=source.zone if source else None)
 
 
-def _imagined(body: bytes, source: str, pipeline_id: str | None) -> "Subject":
+def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subject":
     from bridge.rules.planning import Subject
     from bridge.rules.views import instant
 
     now = instant(datetime.now(UTC)) or ""
-    return Subject("dlv_0000000000000000", source, now, body, pipeline_id)
+    return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, zone=source.zone)
 
 
 def _print_plan(made: "Plan") -> None:

@@ -5,7 +5,12 @@ The router, `explain` on the command line and the API all call `plan`, so what `
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
+<<<<<<< HEAD
 from dataclasses import dataclass, replace
+=======
+from dataclasses import dataclass
+from datetime import tzinfo
+>>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
 from typing import Any
 
 from bridge.rules import completion as completions
@@ -76,10 +81,11 @@ class Subject:
     body: bytes
     path_pipeline_id: str | None = None
     lookup: AnyMapping[str, Any] | None = None
+    zone: tzinfo | None = None  # of instants without an offset
 
     @classmethod
-    def of(cls, delivery: Delivery) -> "Subject":
-        """Return what planning has to know of a stored delivery. Raises Locked."""
+    def of(cls, delivery: Delivery, *, zone: tzinfo | None = None) -> "Subject":
+        """Return what planning has to know of a stored delivery; `zone` is its source's. Raises Locked."""
         if delivery.locked is not None:
             raise Locked(f"{delivery.id}: {delivery.locked}")
         return cls(
@@ -89,21 +95,24 @@ class Subject:
             body=delivery.body,
             path_pipeline_id=delivery.path_pipeline_id,
             lookup=delivery.lookup,
+            zone=zone,
         )
 
 
 def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:
     """Return what the mapping makes of a delivery. Never raises for anything that a body can hold."""
     try:
-        event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id)
+        event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, zone=subject.zone)
         if subject.lookup is not None:
-            event = events.merge(event, subject.lookup)
+            event = events.merge(event, subject.lookup, zone=subject.zone)
     except Unreadable as unreadable:
         return Plan(DeliveryState.INVALID, unreadable.reason, unreadable.detail)
     aside = events.set_aside(event)
+    may_look_up = subject.lookup is None and event.job_id is not None
     if aside is not None:
         detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
-        return Plan(DeliveryState.IGNORED, aside, detail, event)
+        wants_lookup = may_look_up and aside is Reason.STATUS_UNKNOWN and events.lacks_status(event)
+        return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
     hops = loops.hops(event)
     completion = completions.of(event, source=subject.source, delivery_id=subject.id)
     context = DeliveryContext(subject.id, subject.received_at, subject.source, hops)
@@ -117,11 +126,26 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
         for verdict in verdicts.fitting
         for dag_id in verdict.route.dags
     )
+<<<<<<< HEAD
     wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None
     if not triggers:
         detail = None if event.pipeline_id else _NO_PIPELINE
         return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, detail, event, verdicts, (), completion, wants_lookup)
     return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, completion, wants_lookup)
+=======
+    wants_lookup = may_look_up and event.pipeline_id is None
+    if triggers:
+        return Plan(DeliveryState.ROUTED, None, _detail(None, event), event, verdicts, triggers, wants_lookup)
+    state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
+    if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
+        state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
+    return Plan(state, reason, _detail(detail, event), event, verdicts, wants_lookup=wants_lookup)
+
+
+def _detail(detail: str | None, event: Event) -> str | None:
+    """Return the detail with the notes of fields that could not be read, None if there is nothing to say."""
+    return "; ".join((*([detail] if detail else []), *event.notes)) or None
+>>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
 
 
 def _planned(

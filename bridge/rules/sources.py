@@ -1,6 +1,7 @@
 """A source: one place that webhooks come from, and what they must fulfil."""
 
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from bridge.rules.event import Redaction
 from bridge.rules.origin import Origin
@@ -14,7 +15,7 @@ class Source:
     """One place webhooks come from. `keeps_stale`: an authentic but old webhook is kept as `stale`, not rejected.
 
     `redaction`: what is removed from every body before it is stored. `same_body_seconds`: for so long the same body
-    without any id is a copy.
+    without any id is a copy. `zone`: of instants without an offset.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Source:
     quota: Quota = NO_QUOTA
     redaction: Redaction | None = None
     same_body_seconds: float = 600.0
+    zone: tzinfo | None = None
 
     def kept(self, body: bytes) -> bytes:
         """Return what may be stored and shown of a body."""

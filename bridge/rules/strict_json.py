@@ -5,6 +5,9 @@ no lone surrogate, bounded depth, keys and digits, an object at the top. Message
 
 It runs where webhooks are answered, so no step of it may cost much more for one byte than for another: nothing is
 called for each number, and numbers are looked at in the text. 1 MB of any JSON takes about as long as `json.loads`.
+
+`parse` is for tokens and key sets. `parse_body` is for webhooks: there a byte order mark, and a text that was cut in
+the middle of a character, are read, since refusing them would lose a completion.
 """
 
 import json
@@ -17,6 +20,7 @@ from bridge.words.reasons import Reason
 MAX_DEPTH = 32
 MAX_KEYS = 10_000
 MAX_DIGITS = 64
+BOM = b"\xef\xbb\xbf"
 
 _BOXES = (dict, list)
 _NUMBER = r"[-+.0-9eE]"
@@ -69,6 +73,18 @@ def _check_depth(value: dict[str, Any]) -> None:
 
 def parse(body: bytes) -> dict[str, Any]:
     """Return the object that these bytes spell, or raise Unreadable (UNREADABLE_JSON)."""
+    text, value = _parse(body)
+    if _has_surrogate_escape(text):
+        _check_surrogates(value)
+    return value
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """Return the object of a webhook's body, or raise Unreadable; a text in it may hold half of a surrogate pair."""
+    return _parse(body.removeprefix(BOM))[1]
+
+
+def _parse(body: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = body.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_KeyCounter(), parse_constant=_constant)
@@ -85,9 +101,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise _refuse("The top is not an object.")
     _check_depth(value)
     _check_numbers(text, value)
-    if _has_surrogate_escape(text):
-        _check_surrogates(value)
-    return value
+    return text, value
 
 
 def _check_numbers(text: str, value: dict[str, Any]) -> None:

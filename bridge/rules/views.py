@@ -154,6 +154,7 @@ def plan(value: Plan) -> Json:
         "state": str(value.state),
         **reason(value.reason, value.detail),
         "event": None if value.event is None else event_fields(value.event),
+        "notes": [] if value.event is None else list(value.event.notes),
         "routes": [_verdict(verdict) for verdict in value.verdicts],
         "triggers": [_planned(planned, value) for planned in value.triggers],
         "wants_lookup": value.wants_lookup,

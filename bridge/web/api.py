@@ -135,7 +135,8 @@ class Api:
             found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
             if found is None:
                 raise NotThere(f"no delivery {order['delivery_id']}")
-            about = Subject.of(found)
+            known = self._sources.get(found.source)
+            about = Subject.of(found, zone=known.zone if known else None)
         else:
             about = self._imagined(order)
         planned = plan(
@@ -154,6 +155,7 @@ class Api:
             source=source,
             received_at=views.instant(datetime.now(UTC)) or "",
             body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
+            zone=self._sources[source].zone,
         )
 
     def erase(self, *, body: bytes, **_: Any) -> views.Json:

@@ -111,7 +111,7 @@ class Service:
             inbox=self._inbox,
             mapping=self._mapping.current,
             apis=self._apis,
-            redactions={name: s.redaction for name, s in config.sources.items() if s.redaction is not None},
+            sources=config.sources,
             metrics=self._metrics,
             on_routed=self._dispatcher.wake,
             max_hops=environment.max_hops,

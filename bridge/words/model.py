@@ -81,6 +81,13 @@ class Event:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     error: Any = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    # What is there and cannot be read: by field, why. Such a field is None (or empty), and asking for it is an error.
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of fields that could not be read; without values."""
+        return tuple(f"{name} {why}" for name, why in self.unreadable.items())
 
 
 # What templates may read of an event (docs/mapping.md, "Templates").

@@ -1,5 +1,6 @@
 """Keys from a JWKS URL: a real bridge, and a provider on loopback that rotates, goes away and is abused."""
 
+import math
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bridge.chores.key_sets import ASKED_SECONDS
 from tests.support.jwks_server import JwksServer, Pair
 from tests.support.service import COMMAND, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
@@ -191,7 +193,7 @@ def test_provider_that_goes_away_or_goes_wrong_changes_nothing(start: Start, pro
 def test_strangers_cause_one_fetch_a_minute_and_nothing_else(start: Start, provider: JwksServer) -> None:
     """300 tokens of random kids: one fetch, 401 for all that came after it, 202 for every honest one between them."""
     bridge = start()
-    before = provider.fetches
+    before, began = provider.fetches, time.monotonic()
     honest = Sender(bridge, OLD, "honest")
     try:
         strangers = Counter(
@@ -200,7 +202,8 @@ def test_strangers_cause_one_fetch_a_minute_and_nothing_else(start: Start, provi
         wait_for(lambda: honest.statuses[202] > 50, seconds=20, what="honest webhooks")
     finally:
         honest.end()
-    assert provider.fetches == before + 1
+    minutes = math.ceil((time.monotonic() - began) / ASKED_SECONDS)  # on a slow machine it takes longer than one
+    assert before < provider.fetches <= before + minutes
     assert set(strangers) <= {401, 503}
     assert strangers[401] > 250
     assert set(honest.statuses) == {202}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject, plan
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.reasons import Reason
 
 EVENTS = Path(__file__).parents[1] / "data" / "events"
@@ -117,7 +117,9 @@ def test_a_circle_is_held_at_the_limit(hops: int, is_held: bool) -> None:
 def test_copies_of_one_completion_have_one_run_id() -> None:
     """`job.completed` after `job.succeeded`, and the same bytes without any id, give the same run."""
     first = planned({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "pipeline_id": "pl_1"})
-    second = planned({"id": "evt_2", "type": "job.completed", "job_id": "job_1", "pipeline_id": "pl_1"})
+    second = planned(
+        {"id": "evt_2", "type": "job.completed", "status": "success", "job_id": "job_1", "pipeline_id": "pl_1"}
+    )
     assert first.triggers[0].call is not None
     assert second.triggers[0].call is not None
     assert first.triggers[0].call.dag_run_id == second.triggers[0].call.dag_run_id
@@ -125,6 +127,90 @@ def test_copies_of_one_completion_have_one_run_id() -> None:
     assert nameless[0] is not None
     assert nameless[1] is not None
     assert nameless[0].dag_run_id == nameless[1].dag_run_id
+
+
+def planned_by(route: str, **fields: Any) -> Plan:
+    """Plan an event of pipeline pl_1 by one route."""
+    mapping = read(f"routes:\n  - {route}\n", file="mapping.yaml", airflows=["default"], sources=["planasonix"])
+    usual = {"id": "evt_1", "job_id": "job_1", "status": "succeeded", "pipeline_id": "pl_1"}
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", json.dumps(usual | fields).encode())
+    return plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+
+
+UNREADABLE = {
+    "connection_id": "two words",
+    "environment": ["x"],
+    "parameters": "a=b",
+    "finished_at": "2025-03-27T14:26:20",
+    "rows_loaded": "12,000",
+}
+
+
+def test_field_that_no_route_looks_at_stops_nothing() -> None:
+    """The DAG run is started, and the delivery says what could not be read."""
+    made = planned_by("{pipeline: pl_1, dag: load}", **UNREADABLE)
+    assert (made.state, [item.state for item in made.triggers]) == (DeliveryState.ROUTED, [TriggerState.PENDING])
+    assert all(f"{name} " in str(made.detail) for name in UNREADABLE)
+    assert "two words" not in str(made.detail)
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ event.finished_at }}", "finished_at is not an instant: it has no offset from UTC"),
+        ("{{ event['finished_at'] | default('never') }}", "finished_at is not an instant"),
+        ("{{ event.finished_at or 'never' }}", "finished_at is not an instant"),
+        ("since {{ event.finished_at }}", "finished_at is not an instant"),
+        ("{{ event.rows_loaded }}", "rows_loaded is not a number"),
+        ("{{ event.parameters.size }}", "parameters is not an object"),
+        ("{{ event }}", " is not "),
+    ],
+)
+def test_template_that_asks_for_what_cannot_be_read_fails(template: str, why: str) -> None:
+    """A watermark that is null would be a full reload: it is an error of that trigger, with the reason."""
+    made = planned_by(f'{{pipeline: pl_1, dag: load, conf: {{x: "{template}"}}}}', **UNREADABLE)
+    (trigger,) = made.triggers
+    assert (trigger.state, trigger.reason) == (TriggerState.FAILED, Reason.TEMPLATE)
+    assert why in str(trigger.detail)
+
+
+@pytest.mark.parametrize(
+    ("route", "why"),
+    [
+        ("{pipeline: pl_1, environment: production, dag: load}", "environment: the event's one is not a text"),
+        ("{pipeline: pl_1, connection: 'conn_*', dag: load}", "connection: the event's one is not an id"),
+        ("{pipeline: pl_1, when: event.rows_loaded > 0, dag: load}", "rows_loaded is not a number"),
+    ],
+)
+def test_route_that_tests_what_cannot_be_read_fails(route: str, why: str) -> None:
+    """It might have fired, so it is no silent no."""
+    (trigger,) = planned_by(route, **UNREADABLE).triggers
+    assert (trigger.state, trigger.reason) == (TriggerState.FAILED, Reason.CONDITION)
+    assert why in str(trigger.detail)
+
+
+def test_other_tests_of_the_route_decide_first() -> None:
+    """A route that is for another pipeline is not asked about the environment."""
+    made = planned_by("{pipeline: pl_2, environment: production, dag: load}", **UNREADABLE)
+    assert (made.state, made.triggers) == (DeliveryState.UNROUTED, ())
+
+
+def test_pipeline_that_cannot_be_read_makes_the_delivery_invalid() -> None:
+    """Nobody knows which routes it is for; a route for every pipeline fires all the same."""
+    made = planned_by("{pipeline: 'pl_*', dag: load}", pipeline_id="pl 1")
+    assert (made.state, made.reason) == (DeliveryState.INVALID, Reason.UNREADABLE_FIELD)
+    assert "pipeline_id is not an id" in str(made.detail)
+    assert planned_by("{connection: c1, dag: load}", pipeline_id="pl 1", connection_id="c1").triggers
+
+
+def test_completion_without_a_status_is_looked_up() -> None:
+    """`job.completed` does not say how the job ended; an error in it starts no success DAG."""
+    event = {"id": "evt_1", "type": "job.completed", "job_id": "job_1", "pipeline_id": "pl_1", "error": {"code": "X"}}
+    made = planned(event)
+    assert (made.state, made.reason, made.wants_lookup) == (DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, True)
+    asked = planned(event, lookup={"status": "failed"})
+    assert asked.event is not None
+    assert (asked.state, asked.event.status) == (DeliveryState.ROUTED, Status.FAILED)
 
 
 _JSON = st.recursive(

@@ -424,3 +424,22 @@ def test_any_condition_is_an_answer_or_a_named_error(text: str) -> None:
         assert compile_condition(text, "when").holds(_CONTEXT) in (True, False)
     except (BadTemplate, ConditionError):
         return
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("12", 12), (" 12 ", 12), ("-3", -3), (12.7, 12), ("12.7", 12), (True, 1), (5, 5)]
+)
+def test_int_of_a_number(value: Any, number: int) -> None:
+    """As Jinja's: also from its digits, cut at the full stop."""
+    context = {**_CONTEXT, "event": _EVENT | {"rows_loaded": value}}
+    assert compile_text("{{ event.rows_loaded | int }}", "conf.a").render(context) == number
+
+
+@pytest.mark.parametrize("value", ["12,000", "", "many", None, [], {}, "1_0x", "nan", "inf", "1e999"])
+@pytest.mark.parametrize("name", ["int", "float"])
+def test_number_of_what_is_none_is_an_error_unless_a_default_is_given(name: str, value: Any) -> None:
+    """`when: event.parameters.rows | int > 0` must not be a silent no for 12,000."""
+    context = {**_CONTEXT, "event": _EVENT | {"rows_loaded": value}}
+    with pytest.raises(ConditionError, match=f"{name}: the value is not a number"):
+        compile_condition(f"event.rows_loaded | {name} > 0", "when").holds(context)
+    assert compile_condition(f"event.rows_loaded | {name}(7) == 7", "when").holds(context)

@@ -66,12 +66,8 @@ class Metrics:
         self.copies = self._counter("copies_total", "Webhooks under a taken key, by what they were.", "source", "kind")
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
         self.connections = self._gauge("connections", "Connections that are open.", "listener")
-        self.connections_ended = self._counter(
-            "connections_ended_total",
-            "Connections that the bridge ended: broken, slow, or crowded out.",
-            "listener",
-            "reason",
-        )
+        meaning = "Connections that the bridge ended: broken, slow, or crowded out."
+        self.connections_ended = self._counter("connections_ended_total", meaning, "listener", "reason")
         self.verified = self._counter("signatures_verified_total", "Signatures by their key.", "source", "key")
         self.key_old_in_use = self._gauge(
             "key_old_in_use", "1 while a key that is to be given up still signs webhooks.", "source", "key"
@@ -92,6 +88,11 @@ class Metrics:
 
     def _work(self) -> None:
         self.routed = self._counter("routed_total", "Deliveries by where routing left them.", "source", "state")
+        self.status_unknown = self._counter(
+            "status_unknown_total",
+            "Events of a run, job or backfill whose status nobody knows, or that have none.",
+            "source",
+        )
         self.routed_seconds = self._histogram("routed_seconds", "From a webhook's receipt to its triggers.")
         self.triggers = self._counter(
             "triggers_total",
@@ -176,6 +177,7 @@ class Metrics:
             create(self.verified, [source], keys)
             create(self.routed, [source], labels.ROUTED)
             create(self.copies, [source], labels.COPIES)
+            self.status_unknown.labels(source)
             for key in keys:
                 self.key_old_in_use.labels(source, key)
                 self.key_expires.labels(source, key).set(math.inf)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -124,6 +125,13 @@ def _redaction(pointers: object) -> object:
     return Redaction.of(pointers)
 
 
+def _zone(name: object) -> object:
+    try:
+        return ZoneInfo(str(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is not a time zone; give a name such as Europe/Berlin (IANA time zone database)") from None
+
+
 class _Source(Entry):
     signature: SignatureForm
     stale: Literal["keep", "reject"] = "keep"
@@ -133,6 +141,7 @@ class _Source(Entry):
     limits: LimitsForm = LimitsForm()
     same_body_for: Duration = 600.0
     redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
+    timezone: Annotated[ZoneInfo | None, BeforeValidator(_zone)] = None
 
     def build(self, name: str) -> Source:
         return Source(
@@ -144,6 +153,7 @@ class _Source(Entry):
             self.limits.build(),
             self.redact,
             self.same_body_for,
+            self.timezone,
         )
 
 

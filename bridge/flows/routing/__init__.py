@@ -30,10 +30,10 @@ from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
-from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
+from bridge.rules.sources import Source
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
@@ -56,7 +56,7 @@ class Router:
         *,
         inbox: Inbox,
         mapping: Callable[[], RouteMap],
-        redactions: Mapping[str, Redaction],
+        sources: Mapping[str, Source],
         apis: Mapping[str, PlanasonixClient],
         metrics: Metrics,
         on_routed: Callable[[], None],
@@ -64,14 +64,15 @@ class Router:
         lease_seconds: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`mapping` returns the one in use; `apis` and `redactions` by source; `on_routed` wakes firing.
+        """`mapping` returns the one in use; `apis` and `sources` by source; `on_routed` wakes firing.
 
         `lease_seconds`: what is being looked up is left to this process for so long.
         """
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
-        self._redactions = redactions
+        self._redactions = {name: source.redaction for name, source in sources.items() if source.redaction}
+        self._zones = {name: source.zone for name, source in sources.items()}
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
@@ -124,7 +125,7 @@ class Router:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
             return planning.plan(
-                Subject.of(delivery),
+                Subject.of(delivery, zone=self._zones.get(delivery.source)),
                 self._mapping(),
                 new_trigger_id=self._inbox.new_trigger_id,
                 max_hops=self._max_hops,
@@ -183,9 +184,9 @@ class Router:
             raise
         self._on_routed()
         stored_at = self._clock()
-        for delivery, _ in plans:
-            if delivery.id in routed:  # else another replica was quicker, and tells of it
-                self._reporting.report(delivery, routed[delivery.id], stored_at)
+        for delivery, plan in plans:
+            if delivery.id in routed:  # else another replica was quicker, and reports it
+                self._reporting.report(delivery, plan.event, routed[delivery.id], stored_at)
 
     def _count_starts(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
         """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
@@ -227,7 +228,10 @@ class Router:
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API answered; if still nothing matches, say that the look-up is why."""
         result = planning.plan(
-            with_job(delivery, job), self._mapping(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
+            with_job(delivery, job, self._zones.get(delivery.source)),
+            self._mapping(),
+            new_trigger_id=self._inbox.new_trigger_id,
+            max_hops=self._max_hops,
         )
         if reason is not None and result.state is DeliveryState.UNROUTED:
             return replace(result, reason=reason)

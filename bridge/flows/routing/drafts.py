@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
@@ -25,9 +25,9 @@ def locked(delivery: Delivery, now: datetime) -> Postponed:
     return postponed(delivery, now, FAILED_SECONDS, Reason.KEY_MISSING, detail=delivery.locked)
 
 
-def with_job(delivery: Delivery, job: Mapping[str, Any]) -> Subject:
+def with_job(delivery: Delivery, job: Mapping[str, Any], zone: tzinfo | None) -> Subject:
     """Return what planning has to know of a delivery once the API has described the job."""
-    return replace(Subject.of(delivery), lookup=job)
+    return replace(Subject.of(delivery, zone=zone), lookup=job)
 
 
 def postponed(

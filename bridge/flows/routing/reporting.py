@@ -13,7 +13,8 @@ from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing
 from bridge.edges.metrics import Metrics
 from bridge.rules.completion import Completion, Kind
-from bridge.words.model import Delivery
+from bridge.rules.event import tells_of_a_completion
+from bridge.words.model import Delivery, Event
 from bridge.words.reasons import Reason
 
 _MOST_SEEN = 10_000
@@ -29,13 +30,17 @@ class Reporting:
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], set[Kind]] = {}  # by route and pipeline
 
-    def report(self, delivery: Delivery, stored: Routing, stored_at: datetime) -> None:
-        """Tell of a delivery that was routed."""
+    def report(self, delivery: Delivery, event: Event | None, stored: Routing, stored_at: datetime) -> None:
+        """Report a delivery that was routed."""
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
         is_copy = stored.reason is Reason.SAME_EVENT
         more = {"same_as": stored.detail, "next_step": Reason.SAME_EVENT.next_step} if is_copy else {}
-        say = _log.warning if is_copy else _log.info
+        is_unknown = event is not None and stored.reason is Reason.STATUS_UNKNOWN and tells_of_a_completion(event)
+        notes = [] if event is None else list(event.notes)
+        if is_unknown:
+            self._metrics.status_unknown.labels(delivery.source).inc()
+        say = _log.warning if is_copy or is_unknown or notes else _log.info
         say(
             "delivery_routed",
             delivery_id=delivery.id,
@@ -44,6 +49,7 @@ class Reporting:
             state=str(stored.state),
             reason=str(stored.reason) if stored.reason else None,
             triggers=[trigger.id for trigger in stored.triggers],
+            notes=notes,
             **more,
         )
         for trigger in stored.triggers:

@@ -7,6 +7,15 @@ from bridge.rules.event.merging import merge
 from bridge.rules.event.peeking import peek_id
 from bridge.rules.event.reading import read
 from bridge.rules.event.redacting import Redaction
-from bridge.rules.event.statuses import identity, set_aside
+from bridge.rules.event.statuses import identity, lacks_status, set_aside, tells_of_a_completion
 
-__all__ = ["Redaction", "identity", "merge", "peek_id", "read", "set_aside"]
+__all__ = [
+    "Redaction",
+    "identity",
+    "lacks_status",
+    "merge",
+    "peek_id",
+    "read",
+    "set_aside",
+    "tells_of_a_completion",
+]

@@ -1,73 +1,140 @@
 """The spellings that are accepted: ids, names, instants, numbers.
 
-Ids and names that routes match on must be right (UNREADABLE_FIELD); an instant or a number that nobody
-routes on is None when it is not what it should be, and stays readable under `data`.
+Each function returns the value in its one normal form, None for what says nothing (null, "", blanks), and raises Misfit
+for the rest. What is oddly spelled is mended where it can mean one thing only: a number where an id belongs is that
+number as text, digits in quotes are a number. What can mean two things is a Misfit and never a guess.
 """
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from bridge.words.errors import Unreadable
-from bridge.words.reasons import Reason
-
 _is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}").fullmatch
-_is_rfc3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+_MAX_INTEGER = 2**63 - 1  # a larger number is an id for no one; both JSON readers agree below it
+_is_instant = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})([.,][0-9]{1,9})?"
+    r"(?: ?([Zz]|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}))?",
+    re.ASCII,
 ).fullmatch
+_is_digits = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?", re.ASCII).fullmatch
+_is_number = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _is_name = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}").fullmatch  # no control character: it would break a column
+# Unix time: seconds have 10 digits from 2001 to 2286, milliseconds 13.
+_SECONDS = range(10**9, 10**10)
+_MILLISECONDS = range(10**12, 10**13)
+_NO_OFFSET = "is not an instant: it has no offset from UTC; send one, or set `timezone` of the source"
+_AMBIGUOUS = "is not an instant: the clock changes then in the source's `timezone`, so it is two instants or none"
 
 
-def is_id(value: object) -> bool:
-    """Say whether this is text in the grammar of Planasonix ids."""
-    return isinstance(value, str) and _is_id(value) is not None
+class Misfit(ValueError):
+    """A value that is there and cannot be read; the text goes on after the field's name, and holds no value."""
 
 
-def as_id(value: object, field: str) -> str:
-    """Return the id, or raise Unreadable naming the field."""
-    if isinstance(value, str) and _is_id(value):
-        return value
-    raise Unreadable(Reason.UNREADABLE_FIELD, f"`{field}` is not an id: letters, digits and `_.:-`, at most 128.")
+def id_text(value: object) -> str | None:
+    """Return an id as text, None for anything else. Shared by the way to the commit and the reading after it."""
+    if isinstance(value, str):
+        text = value.strip()
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INTEGER:
+        text = str(value)
+    else:
+        return None
+    return text if _is_id(text) else None
 
 
-def as_name(value: object, field: str) -> str:
-    """Return a name or word, or raise Unreadable naming the field."""
-    if isinstance(value, str) and _is_name(value):
-        return value
-    raise Unreadable(Reason.UNREADABLE_FIELD, f"`{field}` is not a text of 1 to 256 characters, none of control.")
+def as_id(value: object) -> str | None:
+    """Return the id."""
+    if _is_empty(value):
+        return None
+    text = id_text(value)
+    if text is None:
+        raise Misfit("is not an id: letters, digits and `_.:-`, at most 128")
+    return text
 
 
-def as_object(value: object, field: str) -> dict[str, Any]:
-    """Return the JSON object, or raise Unreadable naming the field."""
-    if isinstance(value, dict):
-        return value
-    raise Unreadable(Reason.UNREADABLE_FIELD, f"`{field}` is not an object.")
+def as_name(value: object) -> str | None:
+    """Return a name or word."""
+    if _is_empty(value):
+        return None
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _is_name(text):
+        raise Misfit("is not a text of 1 to 256 characters without control characters")
+    return text
 
 
-def as_instant(value: object) -> str | None:
-    """Return RFC 3339 text in UTC (`...Z`, no needless zeros), or None.
+def as_object(value: object) -> dict[str, Any] | None:
+    """Return the JSON object; an empty list is how some senders spell an empty one."""
+    if _is_empty(value) or value == []:
+        return None
+    if not isinstance(value, dict):
+        raise Misfit("is not an object")
+    return value
 
-    Without an offset it is None: taking such a time for UTC could move a watermark by hours, unseen.
+
+def as_instant(value: object, zone: tzinfo | None = None) -> str | None:
+    """Return RFC 3339 text in UTC (`...Z`, no needless zeros).
+
+    Read are RFC 3339, also with a blank or with an offset without colon, and Unix time in seconds or milliseconds. An
+    instant without an offset needs `zone`: taking it for UTC could move a watermark by hours, unseen.
     """
-    if not isinstance(value, str) or not _is_rfc3339(value):
+    if _is_empty(value):
         return None
     try:
-        instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    text = instant.replace(tzinfo=None).isoformat()
+        instant = _unix(value) if _is_digits(str(value)) and not isinstance(value, bool) else _written(value, zone)
+        text = instant.astimezone(UTC).replace(tzinfo=None).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, Misfit) else _no_instant() from None
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
 
 
 def as_number(value: object) -> float | int | None:
-    """Return the number as it is (an int stays one), or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """Return the number as it is (an int stays one); also from its digits in quotes."""
+    if _is_empty(value):
         return None
-    return value if math.isfinite(value) else None
+    if isinstance(value, str) and (text := value.strip()) and _is_number(text):
+        value = float(text) if "." in text else int(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Misfit("is not a number: digits, and a full stop before decimals")
+    return value
 
 
 def as_count(value: object) -> int | None:
-    """Return a whole number as an int, or None."""
+    """Return a whole number as an int; also from its digits in quotes."""
     number = as_number(value)
-    return int(number) if number is not None and number == int(number) else None
+    if number is not None and number != int(number):
+        raise Misfit("is not a whole number")
+    return None if number is None else int(number)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _no_instant() -> Misfit:
+    return Misfit("is not an instant: RFC 3339, or Unix time in seconds or milliseconds")
+
+
+def _unix(value: object) -> datetime:
+    seconds = float(str(value))
+    if int(seconds) in _MILLISECONDS:
+        seconds /= 1000
+    elif int(seconds) not in _SECONDS:
+        raise _no_instant()
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _written(value: object, zone: tzinfo | None) -> datetime:
+    found = _is_instant(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise _no_instant()
+    date, time, fraction, offset = found.groups(default="")
+    local = datetime.fromisoformat(f"{date}T{time}{fraction.replace(',', '.')[:7]}")
+    if offset:
+        spelled = "+00:00" if offset.upper() in ("Z", "UTC", "GMT") else offset
+        return datetime.fromisoformat(f"{local.isoformat()}{spelled}")
+    if zone is None:
+        raise Misfit(_NO_OFFSET)
+    earlier, later = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    if earlier.utcoffset() != later.utcoffset():
+        raise Misfit(_AMBIGUOUS)
+    return earlier

@@ -80,14 +80,15 @@ class Redaction:
         In a body without an event id the marker carries a digest of the whole, so that two events stay two.
         """
         try:
-            whole = strict_json.parse(body)
+            whole = strict_json.parse_body(body)
         except Unreadable:
             digest = hashlib.sha256(body).hexdigest()
             return WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
         marker = MARKER if peek_id(body) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
         if not sum(_take_out(whole, path, marker) for path in self.paths):
             return body
-        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+        # Half of a surrogate pair is written as its escape again.
+        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
     def answer(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Return what may be kept of the Planasonix API's answer: flat, so `/data/x` means its `x` too."""

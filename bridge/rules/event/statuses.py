@@ -26,17 +26,17 @@ WORDS: dict[str, Status | Progress] = {
     "cancelling": Progress.RUNNING,
     "cancel_requested": Progress.RUNNING,
 }
-# As the end of a type these say that something ended, not how: any status in the body agrees with them.
+# As the end of a type these say that something ended, not how.
 _NEUTRAL_IN_TYPE = frozenset({"completed", "finished"})
 
 
-def meaning(word: str | None) -> Status | Progress | None:
-    """Return what a status word means, exactly as documented (lower case); None if it is unknown."""
-    return WORDS.get(word) if word is not None else None
+def meaning(word: str) -> Status | Progress | None:
+    """Return what a status word means, whatever its case; None if it is unknown."""
+    return WORDS.get(word.lower())
 
 
 def _suffix(event_type: str | None) -> str:
-    return event_type.rpartition(".")[2] if event_type else ""
+    return event_type.rpartition(".")[2].lower() if event_type else ""
 
 
 def is_neutral(event_type: str | None) -> bool:
@@ -47,18 +47,18 @@ def is_neutral(event_type: str | None) -> bool:
 def settle(words: list[str], event_type: str | None) -> Status | Progress | None:
     """Return the one meaning of the body's status words and of the type's last word.
 
-    Words in the body count more: an unknown one makes the whole unknown, whatever the type says. The type
-    alone counts when the body has none. Two known meanings, or two different words of which one is
-    unknown, raise Unreadable (CONTRADICTION).
+    Words in the body count more: an unknown one makes the whole unknown, whatever the type says. The type alone counts
+    when the body has none; a neutral type says nothing about success. Two known meanings, or two different words of
+    which one is unknown, raise Unreadable (CONTRADICTION).
     """
     meanings = {meaning(word) for word in words}
     if len(meanings) > 1:
         raise Unreadable(Reason.CONTRADICTION, "`status` appears twice with different meanings.")
-    from_type = WORDS.get(_suffix(event_type))
+    from_type = None if is_neutral(event_type) else WORDS.get(_suffix(event_type))
     if not words:
         return from_type
     from_body = meanings.pop()
-    if from_body and from_type and from_body is not from_type and not is_neutral(event_type):
+    if from_body and from_type and from_body is not from_type:
         raise Unreadable(Reason.CONTRADICTION, "`type` and `status` say different things.")
     return from_body
 
@@ -70,6 +70,17 @@ def set_aside(event: Event) -> Reason | None:
     if event.is_running:
         return Reason.STATUS_RUNNING
     return Reason.STATUS_UNKNOWN if event.status is None else None
+
+
+def lacks_status(event: Event) -> bool:
+    """Whether the event only says that a job ended, so that the API may say how."""
+    says_nothing = event.status is None and event.status_word is None and "status" not in event.unreadable
+    return says_nothing and not event.is_running and is_neutral(event.type)
+
+
+def tells_of_a_completion(event: Event) -> bool:
+    """Whether the event is about a pipeline's work at all: it names a pipeline, run, job or backfill."""
+    return any((event.pipeline_id, event.run_id, event.job_id, event.backfill_id))
 
 
 def identity(event: Event) -> str | None:

@@ -23,7 +23,19 @@ from bridge.words.model import Event
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "Verdicts", "event_fields", "json_schema", "read"]
 
+<<<<<<< HEAD
 _IMAGINED = DeliveryContext(id="", received_at="", source="", hops=0)
+=======
+# The fields of the event that routes test, by the key of the test.
+_FIELDS = {
+    "event": "type",
+    "pipeline": "pipeline_id",
+    "pipeline_name": "pipeline_name",
+    "connection": "connection_id",
+    "environment": "environment",
+}
+_IMAGINED = DeliveryContext(id="", received_at="", fallback_id="", hops=0)
+>>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +62,10 @@ class Mapping:
         def context(route: Route) -> Any:
             return namespace(route, event, delivery)
 
+        unreadable = {key: event.unreadable[name] for key, name in _FIELDS.items() if name in event.unreadable}
+
         def judge(route: Route) -> Verdict:
-            return route.judge(facts, context)
+            return route.judge(facts, context, unreadable)
 
         candidates = {position: judge(self.routes[position]) for position in self.index.positions(facts)}
         return Verdicts(self.routes, candidates, judge)

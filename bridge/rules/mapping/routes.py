@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from bridge.rules.completion import default_run_id
 from bridge.rules.event import identity
 from bridge.rules.mapping.runs import clean, run_id
-from bridge.rules.rendering import Condition, Template
+from bridge.rules.rendering import Condition, Template, Unread
 from bridge.words.errors import ConditionError, TemplateError
 from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 
 _MAX_NOTE = 1000
+_NONE: Mapping[str, str] = MappingProxyType({})
 # Keys of conf["planasonix"] that are fields of the event (docs/mapping.md, "What the DAG gets").
 _CARRIED = ("pipeline_id", "pipeline_name", "connection_id", "run_id", "job_id", "environment", "occurred_at")
 
@@ -67,11 +69,24 @@ class Route:
         """The top-level keys of conf that this route sends."""
         return (*self.conf, "planasonix")
 
-    def judge(self, facts: Mapping[str, str | None], context: Callable[["Route"], Mapping[str, Any]]) -> Verdict:
-        """Return whether it matches; `facts` are the event's values by mapping key."""
-        why_not = self._why_not(facts)
+    def judge(
+        self,
+        facts: Mapping[str, str | None],
+        context: Callable[["Route"], Mapping[str, Any]],
+        unreadable: Mapping[str, str] = _NONE,
+    ) -> Verdict:
+        """Return whether it matches; `facts` are the event's values by mapping key, `unreadable` why one is missing.
+
+        A test of a field that cannot be read is an error and never a no, if all other tests fit. For the pipeline it is
+        a no: every route names one, and the delivery as a whole says that nobody knows which.
+        """
+        why_not = self._why_not(facts, unreadable)
         if why_not is not None:
             return Verdict(self, matches=False, why_not=why_not)
+        for test in self.tests:
+            if test.key in unreadable:
+                error = ConditionError(f"{test.key}: the event's one {unreadable[test.key]}")
+                return Verdict(self, matches=False, error=error)
         if self.condition is None:
             return Verdict(self, matches=True)
         try:
@@ -80,12 +95,16 @@ class Route:
             return Verdict(self, matches=False, error=error)
         return Verdict(self, matches=is_so, why_not=None if is_so else "when: is false for this event")
 
-    def _why_not(self, facts: Mapping[str, str | None]) -> str | None:
+    def _why_not(self, facts: Mapping[str, str | None], unreadable: Mapping[str, str]) -> str | None:
         """Return the first thing that does not fit, None if all of it does."""
         if not self.enabled:
             return "the route is not enabled"
         for test in self.tests:
             given = facts[test.key]
+            if given is None and test.key in unreadable:
+                if test.key == "pipeline":
+                    return f"pipeline: the event's one {unreadable[test.key]}"
+                continue
             if given is None:
                 return f"{test.key}: the event has none"
             if not test.accepts(given):
@@ -137,8 +156,9 @@ def _quoted(word: str) -> str:
 
 def namespace(route: Route, event: Event, delivery: DeliveryContext) -> Mapping[str, Any]:
     """Return what templates see (docs/mapping.md, "Templates")."""
+    unread = {name: Unread(f"{name} {why}") for name, why in event.unreadable.items() if name in EVENT_FIELDS}
     return {
-        "event": event_fields(event),
+        "event": event_fields(event) | unread,
         "delivery": {"id": delivery.id, "received_at": delivery.received_at},
         "route": {"name": route.name},
     }

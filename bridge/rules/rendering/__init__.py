@@ -18,10 +18,19 @@ from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 
 from bridge.rules.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
-from bridge.rules.rendering.sandbox import MAX_BYTES, TooLong, weigh
+from bridge.rules.rendering.sandbox import MAX_BYTES, TooLong, Unread, weigh
 from bridge.words.errors import ConditionError, ConfTooLarge, TemplateError
 
-__all__ = ["NAMESPACE", "BadTemplate", "Condition", "Template", "compile_condition", "compile_id", "compile_text"]
+__all__ = [
+    "NAMESPACE",
+    "BadTemplate",
+    "Condition",
+    "Template",
+    "Unread",
+    "compile_condition",
+    "compile_id",
+    "compile_text",
+]
 
 _RESULT = "result"
 # Whatever an expression can raise on values of unexpected types; the tests' fuzzing keeps this list true.

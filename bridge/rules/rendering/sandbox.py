@@ -9,9 +9,11 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import StrictUndefined
+from jinja2 import filters as jinja_filters
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -20,13 +22,14 @@ _MAX_INPUT = 1_048_576  # of what a filter or `set` takes in: an event is no lar
 _MAX_NUMBER = 10**64  # an event's numbers have at most 64 digits
 _MAX_POWER = 64
 _MAX_DIGITS = 15
+_NO_DEFAULT: Any = object()
 # fmt: off
 METHODS = frozenset({
     "startswith", "endswith", "lower", "upper", "strip", "lstrip", "rstrip", "split", "rsplit", "removeprefix",
     "removesuffix", "title", "capitalize", "isdigit", "isdecimal", "isalpha", "isalnum",
 })
 _FILTERS = frozenset({
-    "abs", "default", "d", "first", "last", "length", "count", "int", "float", "string", "lower", "upper", "title",
+    "abs", "default", "d", "first", "last", "length", "count", "string", "lower", "upper", "title",
     "capitalize", "trim", "list", "unique", "sort", "reverse", "min", "max",
 })
 _TESTS = frozenset({
@@ -40,6 +43,13 @@ class TooLong(SecurityError):
     """A value is longer than one value of conf may be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Stands for a value that is there and could not be read: asking for it is an error, never null or a default."""
+
+    why: str
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, narrowed: items instead of attributes, listed methods only, bounded arithmetic."""
 
@@ -50,7 +60,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, StrictUndefined):
             return obj  # the first name that is missing is the one to tell
         if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
+            return _readable(obj[attribute])
         if isinstance(obj, str) and attribute in METHODS:
             return getattr(obj, attribute)
         return self.undefined(hint=f'{"none has" if obj is None else "there is"} no "{attribute}"')
@@ -61,7 +71,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return obj
         try:
             if isinstance(obj, Mapping | list | tuple | str):
-                return obj[argument]
+                return _readable(obj[argument])
         except (LookupError, TypeError):
             pass
         return self.undefined(hint="there is no such key or item")  # which one may be the event's, so it is not told
@@ -92,6 +102,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return result
 
 
+def _readable(value: Any) -> Any:
+    if isinstance(value, Unread):
+        raise SecurityError(value.why)
+    return value
+
+
 def weigh(value: Any, limit: int) -> None:
     """Raise unless a value is JSON and not larger than `limit`; the work is bounded by `limit`, not by the value."""
     waiting, size = [value], 0
@@ -114,6 +130,7 @@ def weigh(value: Any, limit: int) -> None:
 def _require_scalar(value: Any) -> None:
     if isinstance(value, StrictUndefined):
         value._fail_with_undefined_error()
+    _readable(value)
     if callable(value):
         raise SecurityError("a method stands where a value should; call it with ()")
     if isinstance(value, float) and not math.isfinite(value):
@@ -189,6 +206,26 @@ def _tojson(value: Any) -> str:
     return _bounded(json.dumps(value, allow_nan=False))
 
 
+def _int(value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
+    """Return a whole number as Jinja's filter does; what is no number is an error unless a default is given."""
+    return _or_fail(jinja_filters.do_int(value, _NO_DEFAULT, base), default, "int")
+
+
+def _float(value: Any, default: Any = _NO_DEFAULT) -> Any:
+    """Return a number as Jinja's filter does; what is no number is an error unless a default is given."""
+    number = jinja_filters.do_float(value, _NO_DEFAULT)
+    is_finite = not isinstance(number, float) or math.isfinite(number)
+    return _or_fail(number if is_finite else _NO_DEFAULT, default, "float")
+
+
+def _or_fail(number: Any, default: Any, name: str) -> Any:
+    if number is not _NO_DEFAULT:
+        return number
+    if default is _NO_DEFAULT:
+        raise SecurityError(f"{name}: the value is not a number; `{name}(0)` would take 0 for it")
+    return default
+
+
 def _is_even(value: Any) -> bool:
     if not isinstance(value, int):
         raise SecurityError("even and odd take a whole number")
@@ -230,6 +267,8 @@ def build() -> Sandbox:
     """
     environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False)
     environment.filters = {name: _guarded(environment.filters[name]) for name in _FILTERS} | {
+        "int": _guarded(_int),
+        "float": _guarded(_float),
         "replace": _replace,
         "join": _join,
         "round": _round,
