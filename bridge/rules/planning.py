@@ -5,12 +5,8 @@ The router, `explain` on the command line and the API all call `plan`, so what `
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
-<<<<<<< HEAD
 from dataclasses import dataclass, replace
-=======
-from dataclasses import dataclass
 from datetime import tzinfo
->>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
 from typing import Any
 
 from bridge.rules import completion as completions
@@ -126,26 +122,19 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
         for verdict in verdicts.fitting
         for dag_id in verdict.route.dags
     )
-<<<<<<< HEAD
-    wants_lookup = subject.lookup is None and event.pipeline_id is None and event.job_id is not None
-    if not triggers:
-        detail = None if event.pipeline_id else _NO_PIPELINE
-        return Plan(DeliveryState.UNROUTED, Reason.NO_ROUTE, detail, event, verdicts, (), completion, wants_lookup)
-    return Plan(DeliveryState.ROUTED, None, None, event, verdicts, triggers, completion, wants_lookup)
-=======
     wants_lookup = may_look_up and event.pipeline_id is None
     if triggers:
-        return Plan(DeliveryState.ROUTED, None, _detail(None, event), event, verdicts, triggers, wants_lookup)
+        detail = _detail(None, event)
+        return Plan(DeliveryState.ROUTED, None, detail, event, verdicts, triggers, completion, wants_lookup)
     state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
-    return Plan(state, reason, _detail(detail, event), event, verdicts, wants_lookup=wants_lookup)
+    return Plan(state, reason, _detail(detail, event), event, verdicts, (), completion, wants_lookup)
 
 
 def _detail(detail: str | None, event: Event) -> str | None:
     """Return the detail with the notes of fields that could not be read, None if there is nothing to say."""
     return "; ".join((*([detail] if detail else []), *event.notes)) or None
->>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
 
 
 def _planned(

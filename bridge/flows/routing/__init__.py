@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import structlog
@@ -71,8 +71,7 @@ class Router:
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
-        self._redactions = {name: source.redaction for name, source in sources.items() if source.redaction}
-        self._zones = {name: source.zone for name, source in sources.items()}
+        self._sources = sources
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
@@ -125,7 +124,7 @@ class Router:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
             return planning.plan(
-                Subject.of(delivery, zone=self._zones.get(delivery.source)),
+                Subject.of(delivery, zone=self._zone(delivery)),
                 self._mapping(),
                 new_trigger_id=self._inbox.new_trigger_id,
                 max_hops=self._max_hops,
@@ -135,6 +134,10 @@ class Router:
             _log.exception("planning_failed", delivery_id=delivery.id)
             self._metrics.failures.labels("planning").inc()
             return None
+
+    def _zone(self, delivery: Delivery) -> tzinfo | None:
+        source = self._sources.get(delivery.source)
+        return None if source is None else source.zone
 
     def _route(self, plans: Sequence[tuple[Delivery, Plan | None]]) -> None:
         """Store what was planned, send what has to be looked up on its way, put the rest off."""
@@ -221,14 +224,14 @@ class Router:
             later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
             self._inbox.write(postpone, [later])
         else:
-            redaction = self._redactions.get(delivery.source)
-            kept = job if redaction is None else redaction.answer(job)
+            source = self._sources.get(delivery.source)
+            kept = source.redaction.answer(job) if source is not None and source.redaction is not None else job
             self._settle([(delivery, self._plan_with(delivery, kept, None))], now, kept)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API answered; if still nothing matches, say that the look-up is why."""
         result = planning.plan(
-            with_job(delivery, job, self._zones.get(delivery.source)),
+            with_job(delivery, job, self._zone(delivery)),
             self._mapping(),
             new_trigger_id=self._inbox.new_trigger_id,
             max_hops=self._max_hops,

@@ -23,9 +23,6 @@ from bridge.words.model import Event
 
 __all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "Verdicts", "event_fields", "json_schema", "read"]
 
-<<<<<<< HEAD
-_IMAGINED = DeliveryContext(id="", received_at="", source="", hops=0)
-=======
 # The fields of the event that routes test, by the key of the test.
 _FIELDS = {
     "event": "type",
@@ -34,8 +31,7 @@ _FIELDS = {
     "connection": "connection_id",
     "environment": "environment",
 }
-_IMAGINED = DeliveryContext(id="", received_at="", fallback_id="", hops=0)
->>>>>>> ba96ba1 (event: what cannot be read stops only what needs it, and nothing is guessed)
+_IMAGINED = DeliveryContext(id="", received_at="", source="", hops=0)
 
 
 @dataclass(frozen=True, slots=True)
