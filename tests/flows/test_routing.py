@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, replays
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing import BATCH, Router
@@ -567,13 +567,13 @@ def test_a_delivery_that_is_being_fired_is_left_alone(inbox: Inbox, store: Store
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
     routing.route()
     claimed = inbox.write(
-        triggers.claim,
+        claiming.claim,
         airflow="default",
         now=routing.now,
         until=routing.now + timedelta(seconds=9),
         token="t",
         limit=1,
-        full=(),
+        routes=None,
     )
     before = store.rows("SELECT id, state, reason FROM triggers ORDER BY id")
     assert (len(claimed), len(before)) == (1, 3)
