@@ -103,9 +103,12 @@ async def _accept_one(
     is_stale: bool = False,
     key_id: str = "current",
     headers: str = "{}",
+    message_id: str | None = None,
+    is_beside: bool = False,
+    after: int = 0,
 ) -> Accepted:
     content = f'{{"id":"{event_id}"}}'.encode() if body is None else body
-    verified = Verified(content, key_id, 1_700_000_000, is_stale)
+    verified = Verified(content, key_id, 1_700_000_000, is_stale, message_id)
     told: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
     inbox.accept(
         source=source,
@@ -115,6 +118,8 @@ async def _accept_one(
         path_pipeline_id=None,
         headers=headers,
         then=lambda outcome: settle(told, outcome),
+        is_beside=is_beside,
+        after=after,
     )
     number, is_new = await told
     return Accepted(ids.delivery_text(number), is_new)

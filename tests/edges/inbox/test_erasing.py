@@ -1,6 +1,7 @@
 """Erasing removes what an event said and keeps that it came; nothing that is still to happen is lost by mistake."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,19 +158,50 @@ def test_an_event_goes_with_its_stale_copies(inbox: Inbox, store: Store, event_i
     assert store.rows("SELECT subject FROM audit ORDER BY id") == [(fresh,), (stale,)]
 
 
-def test_a_later_webhook_with_the_same_bytes_is_another_event(inbox: Inbox, store: Store) -> None:
-    """Its key begins alike. With another body one signed message led to both, and they go together."""
-    mine, other = stored(inbox, None, body=b"{}"), stored(inbox, None, body=b"{ }")
-    wait_for(store.has_folded)
-    key = bytes(store.one("SELECT dedup_key FROM deliveries WHERE id = ?", number(mine, "dlv")))[:8] + b"\1" * 8
-    store.rows("UPDATE deliveries SET dedup_key = ? WHERE id = ?", key, number(other, "dlv"))
-    if not store.is_postgresql:
-        store.rows("UPDATE dedup SET dedup_key = ? WHERE delivery_id = ?", key, number(other, "dlv"))
-    assert find(inbox, mine).deliveries == (mine, other)
-    assert find(inbox, other).deliveries == (other, mine)
-    store.rows("UPDATE deliveries SET body = ?", b"{}")
-    assert find(inbox, mine).deliveries == (mine,)
-    assert find(inbox, other).deliveries == (other,)
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_an_event_goes_with_the_other_bodies_under_its_id(inbox: Inbox, store: Store, is_folded: bool) -> None:
+    """Also with a stale copy of one of them."""
+    mine = stored(inbox, body=b'{"status":"running"}')
+    beside = stored(inbox, body=CANARY.encode(), is_beside=True)
+    late = stored(inbox, body=b'{"status":"late"}', is_beside=True, is_stale=True)
+    if is_folded:
+        wait_for(store.has_folded)
+    for name in ("evt_1", mine, beside, late):
+        assert find(inbox, name).deliveries == (mine, beside, late)
+    assert [each.id for each in _shown(inbox, "evt_1")] == [late, beside, mine]
+    erase(inbox, "evt_1", is_cancelling=True)
+    assert {bytes(row[0]) for row in store.rows("SELECT body FROM deliveries")} == {b""}
+
+
+def _shown(inbox: Inbox, event_id: str) -> list[Any]:
+    wanted = browsing.Filter(event_id=event_id, among=("planasonix",))
+    return list(inbox.read(browsing.deliveries, wanted=wanted, limit=9))
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_a_later_webhook_with_the_same_bytes_is_another_event(inbox: Inbox, store: Store, is_folded: bool) -> None:
+    """Without an id nothing else tells them apart; each goes alone."""
+    first = stored(inbox, None, body=b"{}")
+    if is_folded:
+        wait_for(store.has_folded)
+    second = stored(inbox, None, body=b"{}", after=number(first, "dlv"))
+    assert first != second
+    for one in (first, second):
+        assert find(inbox, one).deliveries == (one,)
+    erase(inbox, first, is_cancelling=True)
+    for one in (first, second):
+        assert find(inbox, one).deliveries == (one,)
+    assert [find(inbox, one).is_erased for one in (first, second)] == [True, False]
+
+
+def test_a_signed_message_without_an_event_goes_with_its_other_bodies(inbox: Inbox) -> None:
+    """Its id is the message's; whichever of its deliveries names it."""
+    mine, beside = (
+        stored(inbox, None, body=body, message_id="msg_1", is_beside=is_beside)
+        for body, is_beside in ((b"{}", False), (CANARY.encode(), True))
+    )
+    assert find(inbox, mine).deliveries == (mine, beside)
+    assert find(inbox, beside).deliveries == (beside, mine)
 
 
 def test_an_event_that_was_only_ever_stale_is_erased(inbox: Inbox) -> None:
