@@ -117,6 +117,17 @@ def _public_or_secret(given: object) -> Secret:
     return Secret(given) if isinstance(given, str) and given else _credential(given)
 
 
+def _header_text(given: object) -> Secret:
+    """Take a whole header's value, which may begin with `Basic `; the rest is looked at as a credential."""
+    if isinstance(given, str) and given:
+        return Secret(given)
+    secret = resolve(given)
+    scheme, _, rest = secret.reveal().partition(" ")
+    if not isinstance(secret, Absent) and (what := slip(rest or scheme)):
+        raise ValueError(f"the header's value {what}")
+    return secret
+
+
 def _url(text: str) -> str:
     """Check an http(s) URL without user, query or fragment; return it without a final slash."""
     try:
@@ -185,6 +196,7 @@ def _duration(given: object) -> object:
 
 
 Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=31_536_000)]
+HeaderText = Annotated[Secret, BeforeValidator(_header_text)]
 SecretField = Annotated[Secret, BeforeValidator(_credential)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(_url)]

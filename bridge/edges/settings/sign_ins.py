@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bridge.edges.settings.fields import LITERAL, Absent, Entry, PublicField, Seconds, SecretField
+from bridge.edges.settings.fields import LITERAL, Absent, Entry, HeaderText, PublicField, Seconds, SecretField
 from bridge.words.targets import AirflowAuth, Secret
 
 _is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
@@ -58,7 +58,7 @@ def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
 
 
 ProxyUrl = Annotated[PublicField, BeforeValidator(_no_password), AfterValidator(_proxy)]
-HeadersField = Annotated[dict[str, PublicField], AfterValidator(_headers)]
+HeadersField = Annotated[dict[str, HeaderText], AfterValidator(_headers)]
 
 
 class AuthForm(Entry):

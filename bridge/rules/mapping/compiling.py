@@ -18,7 +18,7 @@ from bridge.words.errors import Problem
 from bridge.words.model import Limits
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
-_IDS = ("source", "event", "pipeline", "connection")
+_IDS = ("source", "pipeline", "connection")  # the type of an event may be any text that a Webhook Action sends
 _OWN_KEY = "planasonix"
 _DEFAULT_AGE_SECONDS = 86_400.0
 _MAX_NAME = 100

@@ -47,7 +47,7 @@ def _of_one(item: Written) -> Iterator[str]:
     if endings and endings <= set(_ENDINGS) and not endings & set(tests["on"].wanted):
         statuses = ", ".join(tests["on"].wanted)
         yield f"can never match: its `event` is {' or '.join(sorted(endings))}, and `on` is {statuses}"
-    for key in ("pipeline_name", "environment"):
+    for key in ("event", "pipeline_name", "environment"):
         for text in tests[key].wanted if key in tests else ():
             if text != text.strip():
                 yield f'{key}: "{text}" begins or ends with a blank'

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 _is_open = re.compile(r"[*?[]")
 
 
-_no_id = re.compile(r"[\s,{}^$\\|()]").search  # letters that no id and no type of event has
+_no_id = re.compile(r"[\s,{}^$\\|()]").search  # letters that no id has
 _names_regex = re.compile(r"[\^$\\|()]").search
 
 

@@ -520,3 +520,14 @@ def test_how_long_the_same_body_is_a_copy(given: object, seconds: float | None) 
         assert source.same_body_seconds == seconds
     (usual,) = _read(text).sources.values()
     assert usual.same_body_seconds == 600
+
+
+def test_a_header_may_begin_with_a_scheme_and_is_looked_at() -> None:
+    """Its value is all that is sent; quotes around it are a slip as everywhere."""
+    text = _SOURCES + _AIRFLOW + "    headers: {X-Gateway: {env: GATEWAY}}\n"
+    environ = {**_ENVIRON, "GATEWAY": "Basic canary-of-a-gateway"}
+    (airflow,) = read_config(text, file="b", environ=environ, base_dir=Path("/nowhere")).airflows.values()
+    assert airflow.headers["X-Gateway"].reveal() == "Basic canary-of-a-gateway"
+    environ["GATEWAY"] = "'canary'"
+    with pytest.raises(ConfigError, match="has quotes around the value"):
+        read_config(text, file="b", environ=environ, base_dir=Path("/nowhere"))
