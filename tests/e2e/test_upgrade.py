@@ -233,6 +233,38 @@ def test_old_and_new_beside_each_other(postgres: str, release: Path, standin: St
             one.close()
 
 
+def test_two_events_of_one_job_make_one_run_at_two_releases(
+    postgres: str, release: Path, standin: Standin, tmp_path: Path
+) -> None:
+    """Whichever release takes in the first: each finds what the other has started, by the DAG run id."""
+    assert prepare(postgres) == (None, SCHEMA)
+    replicas = []
+    for name, folder in (("old", release), ("new", None)):
+        (tmp_path / name).mkdir()
+        settings = {"BRIDGE_DATABASE_URL": postgres}
+        replicas.append(
+            BridgeProcess(
+                tmp_path / name, airflow_url=standin.url, mapping=MAPPING, settings=settings, more="    rate: 200"
+            )
+        )
+        replicas[-1].use_release(folder)
+    try:
+        for one in replicas:
+            one.start()
+        for job in range(20):
+            for turn in range(2):
+                sent = body(event=f"evt_{job}_{turn}", job=f"job_{job}")
+                assert replicas[(job + turn) % 2].send(sent).status_code == 202
+        done = {"fired": 20, "cancelled": 20}
+        wait_for(
+            lambda: states(postgres, "triggers") == done, seconds=40, what=lambda: str(states(postgres, "triggers"))
+        )
+        assert standin.posts() == len(standin.runs()) == 20
+    finally:
+        for one in replicas:
+            one.close()
+
+
 @pytest.mark.parametrize("attempt", range(3))
 def test_two_that_start_at_once_on_an_empty_store(
     url: str, attempt: int, make_bridge: Callable[..., BridgeProcess]

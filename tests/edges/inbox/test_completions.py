@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import prune
 from bridge.edges.inbox.replays import Replayed
 from bridge.flows.routing import drafts
@@ -353,3 +355,45 @@ def test_an_event_without_any_id_is_named_after_its_delivery(inbox: Inbox) -> No
     assert (route(inbox, one, loads), route(inbox, other, loads)) == ([PENDING], [PENDING])
     assert of(inbox, one)[0].call.dag_run_id == f"planasonix__{one}__succeeded__orders"
     assert delivery(inbox, one).state is DeliveryState.ROUTED
+
+
+# --- the same event id, with another body ---------------------------------------------------------
+
+
+def test_the_same_event_and_completion_with_another_body_is_ignored_and_names_the_first(inbox: Inbox) -> None:
+    """Another body tells of what was routed already: it starts nothing, not even at a route that is new."""
+    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
+    inbox.write(rename, other, "evt_1")
+    assert route(inbox, one) == [PENDING]
+    assert route(inbox, other, TWO) == []
+    found = delivery(inbox, other)
+    assert (found.state, found.reason, found.detail) == (DeliveryState.IGNORED, Reason.SAME_EVENT, one)
+
+
+@pytest.mark.parametrize("more", [{"job_id": "job_2"}, {"status": "failed", "type": "job.failed"}])
+def test_the_same_event_id_of_another_completion_is_routed(inbox: Inbox, more: dict[str, Any]) -> None:
+    """An id that a Webhook Action uses for `failed` and then for `succeeded` says nothing against the second."""
+    both = mapping("name: orders, event: '*', dag: load_orders, 'on': [succeeded, failed]")
+    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside(**{"status": "succeeded"} | more))
+    inbox.write(rename, other, "evt_1")
+    assert (route(inbox, one, both), route(inbox, other, both)) == ([PENDING], [PENDING])
+
+
+def test_the_same_event_runs_when_what_was_routed_first_has_failed(inbox: Inbox) -> None:
+    """A failed trigger owns nothing, so a corrected body is no copy."""
+    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
+    inbox.write(rename, other, "evt_1")
+    route(inbox, one)
+    fail(inbox)
+    assert route(inbox, other) == [PENDING]
+
+
+def beside(status: str, **fields: Any) -> bytes:
+    """Return a body of the event `evt_1` that differs from the usual one."""
+    return json.dumps({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "status": status} | fields).encode()
+
+
+def rename(connection: Connection, delivery_id: str, event_id: str) -> None:
+    """Give a delivery the event id of another, as one that is stored beside it has."""
+    values = {"event_id": event_id, "id": number(delivery_id, "dlv")}
+    connection.execute(text("UPDATE deliveries SET event_id = :event_id WHERE id = :id"), values)

@@ -1,5 +1,6 @@
 """PostgreSQL under several replicas: one store, no double work that counts, and nobody waits for the dead."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,9 @@ import pytest
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import SCHEMA, Inbox, browsing, triggers
 from bridge.edges.inbox.deliveries import Routing, due, settle_routing
+from bridge.edges.inbox.engine.intake import Row, dedup_key
+from bridge.edges.inbox.engine.shared_intake import shared_batches
+from bridge.edges.inbox.engine.stores import PostgresStore
 from bridge.edges.inbox.pruning import old, prune
 from bridge.words.errors import ConfigError, InboxUnavailable
 from bridge.words.model import DeliveryState
@@ -41,6 +45,35 @@ def test_an_event_is_new_for_one_replica_only(open_inbox: Open, store: Store) ->
     assert len(new) == len(set(new)) == len(EVENTS) == store.one("SELECT COUNT(*) FROM deliveries")
     by_event = [dict(zip(order, outcome, strict=True)) for order, outcome in zip(orders, outcomes, strict=True)]
     assert all(len({one[event].delivery_id for one in by_event}) == 1 for event in EVENTS)
+
+
+def test_rows_of_a_batch_go_in_in_the_order_of_their_keys(inbox: Inbox, store: Store) -> None:
+    """Each row waits for whoever inserts the same key: in one order, two replicas with the same events never wait in a
+    circle.
+    """
+    assert isinstance(inbox._store, PostgresStore)
+    rows = [
+        Row(
+            dedup_key("planasonix", event, b""),
+            "planasonix",
+            event,
+            "received",
+            None,
+            1,
+            1,
+            "k",
+            None,
+            None,
+            "{}",
+            b"{}",
+        )
+        for event in EVENTS
+    ]
+    numbers = itertools.count(1)
+    with shared_batches(inbox._store._single, lambda: next(numbers)) as batches:
+        assert all(outcome == (number, True) for number, outcome in enumerate(batches.write(rows), start=1))
+    keys = [bytes(key) for (key,) in store.rows("SELECT dedup_key FROM deliveries ORDER BY ctid")]
+    assert keys == sorted(keys)
 
 
 def test_replicas_that_start_together_migrate_once(url: str, postgres: str) -> None:
