@@ -101,11 +101,9 @@ class Service:
         )
         self._airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self._apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
+        seconds = environment.lease_seconds
         self._dispatcher = Dispatcher(
-            inbox=self._inbox,
-            airflows=self._airflows,
-            metrics=self._metrics,
-            lease_seconds=environment.lease_seconds,
+            inbox=self._inbox, airflows=self._airflows, metrics=self._metrics, lease_seconds=seconds
         )
         self._router = Router(
             inbox=self._inbox,
@@ -115,7 +113,7 @@ class Service:
             metrics=self._metrics,
             on_routed=self._dispatcher.wake,
             max_hops=environment.max_hops,
-            lease_seconds=environment.lease_seconds,
+            lease_seconds=seconds,
         )
         self._orders = Orders(inbox=self._inbox, metrics=self._metrics, on_worked=self._wake_all)
         self._following = preparing.following_of(environment, self._inbox, self._airflows, self._metrics)

@@ -18,6 +18,8 @@ from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Subject
 from bridge.rules.sealing import Ring
+from bridge.rules.signature import PRESETS, Key, make_verifier
+from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
@@ -490,7 +492,9 @@ def test_what_the_api_tells_is_redacted(inbox: Inbox, make: Make, api: JobsApi) 
     """The answer is stored without the value that the source's redaction names, and templates do not see it."""
     api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1", "parameters": {"email": "canary-7f3a"}}
     routing = make(api=api)
-    routing.router._redactions = {"planasonix": Redaction.of(["/data/parameters/email"])}
+    redaction = Redaction.of(["/data/parameters/email"])
+    verifier = make_verifier(PRESETS["planasonix"], [Key("a", b"whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4")])
+    routing.router._sources = {"planasonix": Source("planasonix", verifier, redaction=redaction)}
     delivery_id = stored(inbox, "evt_1", body=body("evt_1"))
     routing.route(after=3)
     found = routing.settled(delivery_id)

@@ -14,7 +14,6 @@ from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -42,6 +41,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         making = Making(self._registry)
         self._counter, self._gauge, self._histogram = making.counter, making.gauge, making.histogram
+        self._amounts = making.amounts
         self._sources, self._airflows = tuple(keys_by_source), tuple(airflows)
         self._routes: frozenset[str] = frozenset()
         self.last_deliveries = dict.fromkeys(self._sources, 0.0)  # Unix seconds; receiving writes, a scrape reads
@@ -79,12 +79,7 @@ class Metrics:
             "committed_seconds", "From a webhook's receipt to its commit, before the answer."
         )
         self.commit_seconds = self._histogram("commit_seconds", "Time of one transaction that stored webhooks.")
-        self.commit_rows = Histogram(
-            "bridge_commit_rows",
-            "Webhooks that shared one transaction.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
-            registry=self._registry,
-        )
+        self.commit_rows = self._amounts("commit_rows", "Webhooks that shared one transaction.")
 
     def _work(self) -> None:
         self.routed = self._counter("routed_total", "Deliveries by where routing left them.", "source", "state")

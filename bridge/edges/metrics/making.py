@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 
+AMOUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
+
 
 class Making:
     """What is made belongs to one registry."""
@@ -26,6 +28,10 @@ class Making:
     def histogram(self, name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
         """Make a histogram of seconds."""
         return Histogram(f"bridge_{name}", meaning, labels, buckets=buckets, registry=self._registry)
+
+    def amounts(self, name: str, meaning: str) -> Histogram:
+        """Make a histogram of small whole numbers."""
+        return Histogram(f"bridge_{name}", meaning, buckets=AMOUNTS, registry=self._registry)
 
 
 def create(metric: Counter | Gauge | Histogram, *words: Iterable[str]) -> None:
