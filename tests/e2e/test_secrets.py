@@ -134,4 +134,4 @@ def test_change_beside_a_file_that_cannot_be_read_is_not_lost(bridge: BridgeProc
     mounted.swap(old=_NEW, new=_NEW[::-1], admin=_ADMIN[0])
     wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=20, what="the new secret is known")
     assert _send(bridge, "evt_old", _OLD) == 401
-    assert _status(bridge, _ADMIN[0]).json()["secrets"]["problems"] == []
+    wait_for(lambda: not _status(bridge, _ADMIN[0]).json()["secrets"]["problems"], seconds=20, what="all is well")
