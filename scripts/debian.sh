@@ -6,6 +6,7 @@
 #   debian.sh libfaketime   a library that sets a process's clock, for the crash rounds
 #   debian.sh wrk           the load generator of the benchmarks
 #   debian.sh webhook       a receiver of webhooks that the benchmarks compare the bridge with
+#   debian.sh pgbouncer     a pooler in front of PostgreSQL, for the tests of the store
 #
 # Takes what is installed, else unpacks the package: nothing is installed, no root is needed, apt checks the package
 # against the distribution's signature. Repeating it changes nothing.
@@ -24,8 +25,13 @@ wrk)
     library=libluajit-5.1-2
     ;;
 webhook) package=webhook pattern='./usr/bin/webhook' installed=$(command -v webhook || true) ;;
+pgbouncer)
+    package=pgbouncer pattern='./usr/sbin/pgbouncer'
+    installed=$(command -v pgbouncer || ls /usr/sbin/pgbouncer 2>/dev/null || true)
+    library="libc-ares2 libevent-2.1-7"
+    ;;
 *)
-    echo "usage: debian.sh promtool|libfaketime|wrk|webhook" >&2
+    echo "usage: debian.sh promtool|libfaketime|wrk|webhook|pgbouncer" >&2
     exit 2
     ;;
 esac
@@ -65,7 +71,7 @@ if [ -z "$library" ]; then
     exit 0
 fi
 
-unpack "$library" './usr/lib/*/*.so*'
+for name in $library; do unpack "$name" './usr/lib/*/*.so*'; done
 rm -rf "$file.files"
 mkdir "$file.files"
 mv "$own"/usr/lib/*/*.so* "$own"/${pattern#./} "$file.files"

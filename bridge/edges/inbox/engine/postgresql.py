@@ -1,16 +1,19 @@
 """Connections to PostgreSQL, the store that any number of replicas share.
 
+Behind a pooler that gives each transaction another connection of the server (PgBouncer), nothing may be kept on a
+connection: no statement is prepared, and each transaction says its own settings.
+
 Nothing may hang: connecting, a statement, waiting for a lock, an idle transaction and a dead network all have a
 limit. A lost connection is a failed call; the pool opens another one for the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import errors
 from psycopg.types.string import StrBinaryDumper, StrDumperUnknown
-from sqlalchemy import URL, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
 Password = Callable[[], str | None]
@@ -32,11 +35,12 @@ _DEFAULTS: dict[str, Any] = {
 # An idle transaction holds back VACUUM: claims fell from 4.5 k to 0.6 k/s beside one that was forgotten.
 # A commit is on the disk before it returns, also where the server's default is less; a stricter default stays.
 _SETTINGS = f"""\
-SELECT set_config('statement_timeout', '{_STATEMENT_SECONDS}s', false),
-       set_config('lock_timeout', '5s', false),
-       set_config('idle_in_transaction_session_timeout', '10s', false),
+SELECT set_config('statement_timeout', '{_STATEMENT_SECONDS}s', {{is_local}}),
+       set_config('lock_timeout', '5s', {{is_local}}),
+       set_config('idle_in_transaction_session_timeout', '10s', {{is_local}}),
        set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply')
-                  THEN current_setting('synchronous_commit') ELSE 'on' END, false)"""
+                  THEN current_setting('synchronous_commit') ELSE 'on' END, {{is_local}})"""
+_FOR_SESSION, _FOR_TRANSACTION = (_SETTINGS.format(is_local=word) for word in ("false", "true"))
 # The server is there, but is (or became) one that cannot write: after a failover, look for the other one.
 _WRONG_SERVER = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CannotConnectNow)
 
@@ -51,6 +55,7 @@ def open_pool(url: URL, *, password: Password, limit: int, is_read_only: bool = 
     arguments = _arguments(url)
     engine = create_engine(url, pool_size=4, max_overflow=limit - 4, pool_timeout=POOL_SECONDS, connect_args=arguments)
     _prepare(engine, password, is_read_only=is_read_only)
+    event.listen(engine, "begin", _set_for_transaction)
     return engine
 
 
@@ -84,7 +89,9 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
     def prepare(connection: Any, _record: Any) -> None:
         connection.adapters.register_dumper(str, _BinaryText)
         connection.adapters.register_dumper(str, _Text)  # the one that is taken where a statement does not say
-        connection.execute(_SETTINGS)
+        connection.notice_pooler()
+        if not connection.is_pooled:
+            connection.execute(_FOR_SESSION)
         connection.commit()
         connection.read_only = is_read_only
 
@@ -98,10 +105,35 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
         event.listen(engine, "handle_error", look)
 
 
+def _set_for_transaction(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if driver.is_pooled:
+        connection.exec_driver_sql(_FOR_TRANSACTION)
+
+
+def execute(driver: Any, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run one statement of the hot insert on a connection in autocommit, and return its rows."""
+    if not driver.is_pooled:
+        cursor = driver.execute(statement, values, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+    with driver.transaction():
+        driver.execute(_FOR_TRANSACTION)
+        cursor = driver.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+
 class _Connection(psycopg.Connection[Any]):
     """A connection that gives up on a server that stopped answering while its kernel still does."""
 
     answer_seconds = ANSWER_SECONDS
+    is_pooled = False  # whether somebody in between may give each transaction another connection of the server
+
+    def notice_pooler(self) -> None:
+        """Find out whether this connection is the server's own: a pooler greets with a process id that is not its."""
+        row = self.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+        self.is_pooled = row is None or row[0] != self.info.backend_pid
+        if self.is_pooled:
+            self.prepare_threshold = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for one answer; psycopg itself would wait for ever."""

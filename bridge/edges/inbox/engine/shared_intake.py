@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, WIDTH, Row, Seal, Stored, sealed_row
+from bridge.edges.inbox.engine.postgresql import execute
 from bridge.words.errors import InboxUnavailable
 
 # Of COLUMNS, in their order.
@@ -125,13 +126,13 @@ class SharedBatches:
         by_key = {row.dedup_key: row for row in reversed(rows)}
         for row in by_key.values():
             if row.after:
-                self._driver().execute(_SET_ASIDE, (row.dedup_key, row.after))
+                execute(self._driver(), _SET_ASIDE, (row.dedup_key, row.after))
         known = self._find_akin([row for row in by_key.values() if row.akin])
         for _ in range(_TRIES):
             missing = sorted(by_key.keys() - known.keys())
             known |= self._insert_new([self._whole(ids[key], by_key[key]) for key in missing])
             if absent := [key for key in missing if key not in known]:
-                known |= dict(self._driver().execute(_FIND, [absent], prepare=True).fetchall())
+                known |= dict(execute(self._driver(), _FIND, [absent]))
                 ids |= {key: self._new_id() for key in absent if key not in known}
             if len(known) == len(by_key):
                 return [_outcome(row.dedup_key, known, ids) for row in rows]
@@ -140,7 +141,7 @@ class SharedBatches:
     def _find_akin(self, rows: Sequence[Row]) -> dict[bytes, int]:
         """Return those of the keys of rows of which a copy stands under another key, with its delivery's id."""
         others = [key for row in rows for key in row.akin]
-        found = dict(self._driver().execute(_FIND, [others], prepare=True).fetchall()) if others else {}
+        found = dict(execute(self._driver(), _FIND, [others])) if others else {}
         pairs = ((row, found.get(key, 0)) for row in rows for key in reversed(row.akin))
         return {row.dedup_key: number for row, number in pairs if number > row.after}
 
@@ -152,7 +153,7 @@ class SharedBatches:
         if not rows:
             return {}
         columns = [list(column) for column in zip(*rows, strict=True)]
-        inserted = {row[0] for row in self._driver().execute(self._insert_statement, columns, prepare=True)}
+        inserted = {row[0] for row in execute(self._driver(), self._insert_statement, columns)}
         return {row[1]: row[0] for row in rows if row[0] in inserted}
 
 
