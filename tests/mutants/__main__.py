@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-TREE = REPOSITORY / ".cache" / "mutants"
-SAID = REPOSITORY / ".cache" / "mutants.log"  # what the tests said last
+TREE = REPOSITORY / ".cache" / f"mutants-{os.getpid()}"  # two may run beside each other
+SAID = TREE.with_suffix(".log")  # what the tests said last
 KNOWN = Path(__file__).with_name("survivors.txt")
 _LIBRARIES = (
     "pytest",
@@ -36,6 +36,7 @@ _LIBRARIES = (
 )
 _ENOUGH = 0.9
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
+_OWN_TESTS = ("browsing", "completions", "erasing", "orders", "pruning", "replays", "runs", "triggers", "vault")
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
@@ -47,6 +48,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/sources.py": ("tests/rules/event",),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
+    **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }
 SKIPPED = ("__init__.py", "views.py")
@@ -68,7 +70,6 @@ def _modules(given: Sequence[str]) -> list[Path]:
 
 
 def _copy() -> None:
-    shutil.rmtree(TREE, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
     for name in listed.stdout.decode().split("\0"):
         if name and (REPOSITORY / name).is_file():
@@ -135,21 +136,11 @@ def _known() -> set[tuple[str, str]]:
     return {(module, after) for module, _, after in (line.partition(": ") for line in lines)}
 
 
-def main() -> int:
-    """Make edits until the time is up, and say which went unnoticed."""
-    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
-    parser.add_argument("modules", nargs="*", help="bridge/rules/pacing.py ...; without any, all that TESTS names")
-    parser.add_argument("--seconds", type=float, default=1800.0, help="how long edits are tried")
-    parser.add_argument("--seed", type=int, default=1, help="fixes their order")
-    given = parser.parse_args()
-    sys.dont_write_bytecode = True
-    _copy()
-    for library in _LIBRARIES:
-        importlib.import_module(library)
+def _try_all(edits: Iterator[dict[str, Any]], end: float) -> int:
+    """Try edits until the time is up, say which went unnoticed, and return the exit code."""
     known, tried, noticed = _known(), Counter[str](), Counter[str]()
     limits: dict[tuple[str, ...], float] = {}
-    end = time.monotonic() + given.seconds
-    for edit in _edits(_modules(given.modules), given.seed):
+    for edit in edits:
         if time.monotonic() > end:
             break
         module, tests = edit["module"], concerning(Path(edit["module"]))
@@ -166,6 +157,23 @@ def main() -> int:
         print(f"{noticed[module]:5} of {tried[module]:5}  {module}")
     print(f"{noticed.total()} of {tried.total()} careless edits were noticed")
     return 0 if noticed.total() >= _ENOUGH * tried.total() else 1
+
+
+def main() -> int:
+    """Read the command line, and leave no copy behind."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.partition("\n")[0])
+    parser.add_argument("modules", nargs="*", help="bridge/rules/pacing.py ...; without any, all that TESTS names")
+    parser.add_argument("--seconds", type=float, default=1800.0, help="how long edits are tried")
+    parser.add_argument("--seed", type=int, default=1, help="fixes their order")
+    given = parser.parse_args()
+    sys.dont_write_bytecode = True
+    try:
+        _copy()
+        for library in _LIBRARIES:
+            importlib.import_module(library)
+        return _try_all(_edits(_modules(given.modules), given.seed), time.monotonic() + given.seconds)
+    finally:
+        shutil.rmtree(TREE, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ _OURS = "planasonix__job_1__succeeded__sales"
         ({"hops": "\N{ARABIC-INDIC DIGIT TWO}"}, 0),
         ({"hops": "9" * 5000}, 0),
         ({"hops": 10**30}, 0),
+        ({"hops": 1_000_000}, 1_000_000),
+        ({"hops": 1_000_001}, 0),
         ({"hops": [1]}, 0),
     ],
 )

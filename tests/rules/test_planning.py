@@ -71,6 +71,46 @@ def test_every_route_gives_a_verdict() -> None:
     assert all(one.matches or one.why_not for one in made.verdicts)
 
 
+@pytest.mark.parametrize(("pipeline", "is_said"), [({"pipeline_id": "pl_1"}, False), ({}, True)])
+def test_an_event_without_a_pipeline_that_starts_nothing_says_so(pipeline: dict[str, str], is_said: bool) -> None:
+    """And only such a one: elsewhere the sentence would lead astray."""
+    mapping = read("routes: [{pipeline: pl_other, dag: never}]", file="m", airflows=["default"], sources=["planasonix"])
+    content = json.dumps({"id": "evt_1", "type": "job.succeeded", "status": "succeeded"} | pipeline).encode()
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", content)
+    made = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    assert (made.state, made.reason) == (DeliveryState.UNROUTED, Reason.NO_ROUTE)
+    assert ("names no pipeline" in (made.detail or "")) is is_said
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        ({"job_id": "job_1"}, ("planasonix__job_1__succeeded__all", None)),
+        ({"job_id": "job_1", "run_id": "r"}, ("planasonix__r__succeeded__all", "planasonix__job_1__succeeded__all")),
+    ],
+)
+def test_a_run_has_a_spare_name_and_its_former_one_where_that_differs(
+    ids: dict[str, str], names: tuple[str, str | None]
+) -> None:
+    """The id that the release before gave is looked for too; the spare one ends with the completion's digest."""
+    (found,) = planned({"id": "evt_1", "type": "job.succeeded", "status": "succeeded"} | ids).triggers
+    assert found.call is not None
+    assert (found.call.dag_run_id, found.former_run_id) == names
+    assert found.spare_run_id is not None
+    assert found.spare_run_id.startswith(f"{names[0]}--")
+
+
+def test_a_route_that_names_its_runs_has_no_other_name() -> None:
+    """Its `dag_run_id` is the identity of its runs."""
+    text = 'routes: [{name: own, event: "*", dag: d, dag_run_id: "own-{{ event.job_id }}"}]'
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    content = b'{"id": "evt_1", "type": "job.succeeded", "status": "succeeded", "job_id": "job_1", "run_id": "r"}'
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", content)
+    (found,) = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3).triggers
+    assert found.call is not None
+    assert (found.call.dag_run_id, found.spare_run_id, found.former_run_id) == ("own-job_1", None, None)
+
+
 def test_a_lookup_fills_in_what_the_event_leaves_out() -> None:
     """What was looked up counts as if the event had said it, and nobody asks again."""
     body = (EVENTS / "01_documented.json").read_bytes()
