@@ -43,7 +43,9 @@ def _database_url(value: object) -> object:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     scheme, _, rest = value.partition("://")
     server = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if not scheme.startswith("sqlite") and (rest.count("@") > 1 or ("@" in rest and "@" not in server)):
+    before, _, _ = rest.partition("?")
+    place = before if "/" in before else rest  # a query may well hold an @, as in user=bridge@tenant
+    if not scheme.startswith("sqlite") and (place.count("@") > 1 or ("@" in place and "@" not in server)):
         raise ValueError("has a password or user with one of `@ / ? #` in it; write them as %40 %2F %3F %23")
     if not scheme.startswith("sqlite") and not _is_port(server.rpartition("@")[2]):
         raise ValueError("has a port that is no number; a `:` in a password is written %3A")

@@ -217,6 +217,7 @@ def test_every_file_that_settings_are_read_from_is_known() -> None:
         ('"postgresql://bridge:canary@db/bridge"', "has quotes around the value"),
         ("postgresql://bridge:can@ry@db/bridge", "has a password or user with one of"),
         ("postgresql://bridge:can/ary@db/bridge", "has a password or user with one of"),
+        ("postgresql://bridge:can?ary@db/bridge", "has a password or user with one of"),
         ("postgresql://bridge:can#ary@db/bridge", "has a password or user with one of"),
         ("postgresql://bridge:canary@db:port/bridge", "has a port that is no number"),
         (" postgresql://bridge:canary@db/bridge", "begins or ends with a blank"),
@@ -238,6 +239,8 @@ def test_a_wrong_database_url_is_blamed_on_itself(url: str, message: str) -> Non
         "postgresql://bridge:p%40ss@db:5432/bridge?sslmode=require",
         "postgresql+psycopg://bridge@[::1]:5432/bridge",
         "postgresql://bridge@/bridge?host=/run/postgresql",
+        "postgresql://db/bridge?user=bridge@tenant",
+        "postgresql://u:p@db/bridge?options=a@b",
         "postgresql://u:p@one:1,two:2/bridge",
     ],
 )
