@@ -6,14 +6,29 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event, text
 
-from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, erasing, moving, orders, runs, starts, triggers
+from bridge.edges.inbox import (
+    Inbox,
+    browsing,
+    claiming,
+    completions,
+    deliveries,
+    erasing,
+    moving,
+    orders,
+    runs,
+    starts,
+    triggers,
+)
+from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.browsing import Filter
-from bridge.edges.inbox.engine.ids import first_id
+from bridge.edges.inbox.deliveries import Routing
+from bridge.edges.inbox.engine.ids import delivery_text, first_id
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.rules.completion import Completion, Kind
+from bridge.words.model import Call, DeliveryState, Limits, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import OpenRun, Progress, RunState
 from tests.support.store import Store, add, stored
@@ -26,6 +41,27 @@ _RUN = OpenRun("trg_0000000000000001", "dlv_0000000000000001", "r", "d", "r", Ru
 _LOOK = Progress(_RUN, RunState.SUCCESS, _NOW, _NOW, _NOW, None)
 
 _CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 10}
+_JOB = Completion("s", Kind.JOB, "job_1", "succeeded")
+
+
+def _hold(connection: Connection) -> None:
+    completions.tell(connection, {"dlv_0000000000000001": _JOB})
+    completions.hold(connection, 1)
+
+
+def _route(connection: Connection) -> None:
+    """Route the one that waits, under a DAG run id that another completion has and one that was another before."""
+    waiting = connection.execute(text("SELECT MAX(id) FROM deliveries")).scalar_one()
+    connection.execute(text("UPDATE deliveries SET state = 'received' WHERE id = :id"), {"id": waiting})
+    taken = connection.execute(
+        text("SELECT dag_run_id FROM triggers WHERE id = (SELECT MIN(id) FROM triggers)")
+    ).scalar()
+    call = Call("orders", "default", "d", str(taken), {}, None, Limits())
+    new = NewTrigger("trg_0000000000000001", delivery_text(waiting), call, spare_run_id="spare", former_run_id="former")
+    plan = Routing(new.delivery_id, DeliveryState.ROUTED, None, None, None, [new], _JOB)
+    deliveries.settle_routing(connection, [plan], now=_NOW)
+
+
 # By name: what is asked of the store. `True`: in a transaction that writes.
 WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "due": (False, deliveries.due, {"now": _NOW, "limit": 100}),
@@ -63,6 +99,9 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "waiting": (False, browsing.waiting, {}),
     "backlog": (False, browsing.backlog, {}),
     "odd": (False, browsing.odd, {}),
+    "tell": (True, completions.tell, {"telling": {"dlv_0000000000000001": _JOB, "dlv_0000000000000002": None}}),
+    "hold a completion": (True, _hold, {}),
+    "routing": (True, _route, {}),
     **{
         f"deliveries {state}": (False, browsing.deliveries, {"wanted": Filter(state=state), "limit": 20})
         for state in _ODD_DELIVERIES
