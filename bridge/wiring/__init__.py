@@ -92,6 +92,7 @@ class Service:
             on_access=self._metrics.observe_store,
             beat_of=self._beat_of,
         )
+        preparing.check_clock(self._inbox, environment)
         self._build_flows(environment, config)
         self._readiness = Readiness(self._inbox)
 

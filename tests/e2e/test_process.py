@@ -32,6 +32,26 @@ def test_sigterm_ends_with_exit_code_0(bridge: BridgeProcess) -> None:
     assert '"event":"stopped"' in bridge.log.replace(" ", "")
 
 
+def test_a_clock_far_behind_the_store_is_refused_unless_allowed(bridge: BridgeProcess) -> None:
+    """Its ids would go on from that time for ever; whoever knows that the clock is right says so."""
+    assert bridge.send(body(event="evt_2080")).status_code == 202
+    assert bridge.stop() == 0
+    far = (60 * 365 * 86_400_000) << 22  # 2080, as ids count
+    with bridge.database() as store:
+        columns = "dedup_key, source, state, received_at, due_at, key_id, headers, body"
+        store.execute(
+            f"INSERT INTO deliveries (id, {columns}) SELECT ?, randomblob(16), source, 'ignored', received_at, due_at,"  # noqa: S608 - our own names
+            " key_id, headers, body FROM deliveries LIMIT 1",
+            (far,),
+        )
+        store.commit()
+    with pytest.raises(Exception, match="BRIDGE_ALLOW_CLOCK_BEHIND"):
+        bridge.start()
+    bridge.set_variable("BRIDGE_ALLOW_CLOCK_BEHIND", "true")
+    bridge.start()
+    assert bridge.send(body(event="evt_after")).status_code == 202
+
+
 def test_sigterm_under_load_loses_no_answered_webhook(bridge: BridgeProcess) -> None:
     """Every webhook that got a 2xx while the process stopped is in the store after the restart."""
     answered: list[str] = []

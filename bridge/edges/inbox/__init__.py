@@ -29,6 +29,7 @@ from bridge.edges.inbox import deliveries, duties, triggers, vault
 from bridge.edges.inbox.callers import check_wanted
 from bridge.edges.inbox.engine import engines, ids, intake
 from bridge.edges.inbox.engine.causes import cause
+from bridge.edges.inbox.engine.ids import delivery_text, made_at
 from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.inbox.engine.migrate import SCHEMA, current, migrate
 from bridge.edges.inbox.engine.stores import (
@@ -40,6 +41,7 @@ from bridge.edges.inbox.engine.stores import (
     open_for_migration,
     open_store,
 )
+from bridge.edges.inbox.rows import instant
 from bridge.rules.sealing import MARK, Ring
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 from bridge.words.model import DeliveryState, Verified
@@ -88,10 +90,10 @@ class Inbox:
         for engine in (self._store.writing, self._store.reading):
             engine.update_execution_options(**vault.options(ring))
         self._ring, seal = ring, vault.body_sealer(ring)
+        newest = self.read(_newest)
+        self.newest_at = instant(made_at(delivery_text(newest))) if newest else None  # when this process started
         self.node = secrets.randbelow(ids.NODES)  # this process's mark in the ids that it makes
-        self._new_id = ids.IdMaker(
-            node=self.node, microseconds=lambda: time.time_ns() // 1000, after=self.read(_newest)
-        )
+        self._new_id = ids.IdMaker(node=self.node, microseconds=lambda: time.time_ns() // 1000, after=newest)
         on_fold = partial(on_access, "fold")
         hooks = Hooks(intake_limit, on_intake, on_fold, beat=beat_of("inbox-writer"))
         self._writer = self._store.start_writer(self._new_id, seal, hooks)

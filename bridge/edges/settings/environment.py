@@ -141,6 +141,10 @@ class Environment(BaseModel):
     shutdown_seconds: float = Field(
         20, ge=0, le=3600, description="How long everything under way may take to end after that, in total."
     )
+    allow_clock_behind: bool = Field(
+        False,
+        description="Start although the store's newest webhook lies more than a day ahead of this machine's clock.",
+    )
     stall_seconds: float = Field(
         300,
         ge=10,

@@ -87,20 +87,29 @@ def _prepare_reader(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 class FileLock:
-    """Holds the right to serve one SQLite file; the kernel gives it back when the process dies."""
+    """Holds the right to serve one SQLite file; the kernel gives it back when the process dies.
+
+    Two locks, as a file may have several names. One is on the database file itself: links of any kind share it, and
+    SQLite's own locks, which are of another sort, never meet it. The other is on a file beside it: the release before
+    takes that one alone.
+    """
 
     def __init__(self, url: URL) -> None:
-        """Take the lock beside the database file, or raise InboxInUse."""
-        path = f"{url.database}.lock"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise InboxInUse(
-                f"another planasonix-bridge already serves {url.database}; stop it, or give this one its own file"
-            ) from None
+        """Take both locks, or raise InboxInUse. Makes the files if they are not there."""
+        path = Path(str(url.database)).resolve()
+        self._files: list[int] = []
+        for name in (path, path.with_name(f"{path.name}.lock")):
+            self._files.append(os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            try:
+                fcntl.flock(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.release()
+                raise InboxInUse(
+                    f"another planasonix-bridge already serves {url.database}; stop it, or give this one its own file"
+                ) from None
 
     def release(self) -> None:
-        """Give the lock back."""
-        os.close(self._file)
+        """Give the locks back; to be called when the store is closed, since SQLite's locks on the file end too."""
+        for file in self._files:
+            os.close(file)
+        self._files.clear()

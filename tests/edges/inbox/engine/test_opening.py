@@ -129,3 +129,15 @@ def test_a_killed_process_leaves_no_lock(path: Path) -> None:
     code = f"import os; from bridge.edges import inbox; inbox.lock({url!r}); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     inboxes.lock(url).release()
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_one_process_serves_a_file_by_whatever_name(path: Path, link: str) -> None:
+    """A link of either kind is the same file: the second service would answer for what the first one holds."""
+    other = path.parent / "other.db"
+    getattr(other, link)(path)
+    first = inboxes.lock(f"sqlite:///{path}")
+    with pytest.raises(InboxInUse, match=re.escape(str(other))):
+        inboxes.lock(f"sqlite:///{other}")
+    first.release()
+    inboxes.lock(f"sqlite:///{other}").release()
