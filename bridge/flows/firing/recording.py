@@ -9,6 +9,7 @@ from bridge.edges.metrics import Metrics
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, TriggerState
 from bridge.words.outcomes import Outcome, Started
+from bridge.words.reasons import Reason
 
 _log = structlog.get_logger("bridge.firing")
 
@@ -39,7 +40,8 @@ def report(
     metrics.count_ended(trigger.call.route, settlement.state, settlement.reason)
     if settlement.state is TriggerState.FIRED:
         metrics.observe_fired(asked_at(trigger), now)
-    say = _log.warning if settlement.state is TriggerState.FAILED else _log.info
+    needs_a_look = settlement.state is TriggerState.FAILED or settlement.reason is Reason.CALL_BLOCKED
+    say = _log.warning if needs_a_look else _log.info
     say(
         "attempt_ended",
         trigger_id=trigger.id,
