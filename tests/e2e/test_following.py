@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.airflow_server import AirflowServer
 from tests.support.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
@@ -23,6 +24,11 @@ routes:
     pipeline: pl_silent
     dag: load_orders
     follow: false
+"""
+REAL = """\
+routes:
+  - {pipeline: pl_good, dag: refresh_sales_marts}
+  - {pipeline: pl_bad, dag: fails_on_demand, conf: {fail: true}}
 """
 SETTINGS = {"BRIDGE_OUTCOMES_TOKEN": OUTCOMES, "BRIDGE_FOLLOW_SECONDS": "0.2"}
 Report = Callable[..., httpx.Response]
@@ -227,3 +233,19 @@ def test_wait_has_an_end(bridge: BridgeProcess) -> None:
             [str(COMMAND), "wait", *options], env=bridge.environment, capture_output=True, check=False
         )
         assert done.returncode == code, done.stderr
+
+
+@pytest.mark.airflow
+@pytest.mark.timeout(300)
+def test_a_real_airflow_tells_how_its_runs_end(tmp_path: Path, executing_airflow: AirflowServer) -> None:
+    """One that succeeds and one that fails, executed by its scheduler, with its own instants."""
+    bridge = BridgeProcess(tmp_path, airflow_url=executing_airflow.url, mapping=REAL, settings=SETTINGS)
+    try:
+        bridge.start()
+        good, bad = fired(bridge, "evt_1", pipeline="pl_good"), fired(bridge, "evt_2", pipeline="pl_bad")
+        found = reaches(bridge, good["id"], "success")
+        assert found["created_at"] < found["run_started_at"] <= found["run_ended_at"]
+        reaches(bridge, bad["id"], "failed")
+        assert 'bridge_data_ready_seconds_count{route="refresh_sales_marts"} 1.0' in bridge.metrics()
+    finally:
+        bridge.close()

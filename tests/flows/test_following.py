@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,7 +50,7 @@ class Watching:
         """Fire a trigger now; its DAG run is there, and `is_told`: Airflow's answer said when it was made."""
         delivery_id = stored(self.inbox, name)
         trigger_id = add(self.inbox, delivery_id, now=self.now, dag_run_id=name, dag_id=dag_id, **more)
-        (claimed,) = claim(self.inbox, now=self.now)
+        (claimed,) = claim(self.inbox, now=self.now, airflow=more.get("airflow", "default"))
         run_after = None
         if is_made:
             self.standin.dags.setdefault(dag_id, {"is_paused": False})
@@ -305,6 +305,31 @@ def test_a_restart_goes_on_where_the_last_process_stopped(make: Make, standin: S
     second = make()
     second.step(later=5)
     assert second.state(trigger_id) is RunState.SUCCESS
+
+
+def test_an_airflow_that_makes_a_step_fail_does_not_stop_the_others(
+    inbox: Inbox, metrics: Metrics, standin: Standin
+) -> None:
+    """An error of the bridge's own at one of two: the other one has its turn in the next step."""
+    watching = Watching(inbox, metrics, standin)
+    watching.fire("run-1", airflow="broken")
+    trigger_id = watching.fire("run-2")
+    standin.move_run("success", "run-2")
+    broken = Airflow(AirflowTarget("broken", cast("str", None), AUTH))  # whatever else may go wrong
+    watching.following = Following(
+        inbox=inbox,
+        airflows={"broken": broken, "default": watching.airflow},
+        metrics=metrics,
+        interval_seconds=5.0,
+        give_up=timedelta(days=7),
+        clock=lambda: watching.now,
+    )
+    watching.now += timedelta(seconds=1)
+    for _ in range(2):
+        watching.following.loop.turn()
+    assert watching.state(trigger_id) is RunState.SUCCESS
+    watching.airflow.close()
+    broken.close()
 
 
 def test_two_replicas_do_not_double_the_requests(make: Make, standin: Standin) -> None:

@@ -120,7 +120,7 @@ class Transport:
         configuration = Configuration(host=target.url)
         # Attributes, as the constructor's keywords differ between the client's versions.
         configuration.retries = False
-        configuration.connection_pool_maxsize = target.concurrency + 1  # and a probe
+        configuration.connection_pool_maxsize = target.concurrency + 2  # a probe, and a list of runs
         configuration.verify_ssl = target.verify_tls
         configuration.ssl_ca_cert = target.ca_file
         configuration.cert_file = target.client_cert_file

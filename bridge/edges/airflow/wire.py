@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 _DETAIL_LIMIT = 300
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _BOM = "\ufeff"
 
 
@@ -59,13 +60,14 @@ class Answer:
 
 
 def instant(value: Any) -> datetime | None:
-    """Read an instant of Airflow as UTC; None for anything else."""
+    """Read an instant of Airflow as UTC; None for anything else, and for years with which nobody can reckon."""
     if not isinstance(value, str) or not value:
         return None
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        at = datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return at if _FIRST_YEAR <= at.year <= _LAST_YEAR else None
 
 
 def made_at(run: Mapping[str, Any]) -> datetime | None:

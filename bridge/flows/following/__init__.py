@@ -18,6 +18,7 @@ An Airflow that does not answer is asked more and more rarely; its runs stay ope
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -62,15 +63,20 @@ class Following:
         self._give_up = give_up
         self._clock = clock
         self._token = secrets.token_hex(8)  # of this process
-        self._watches = [Watch(name, airflow) for name, airflow in airflows.items()]
+        self._watches = deque(Watch(name, airflow) for name, airflow in airflows.items())
         self.loop = Loop(
             "following", self.step, every_seconds=interval_seconds, metrics=metrics, on_stopped=self._let_go
         )
 
     def step(self) -> None:
-        """Look once at every Airflow that may be asked now. Raises InboxUnavailable."""
-        for watch in self._watches:
+        """Look once at every Airflow that may be asked now. Raises InboxUnavailable.
+
+        Each step begins where the last one ended, so an Airflow that makes it fail does not stop the others.
+        """
+        for _ in self._watches.copy():
             self.loop.beat()
+            watch = self._watches.popleft()
+            self._watches.append(watch)
             if not self.loop.is_ending and watch.may_ask(time.monotonic()):
                 self._look(watch)
 
