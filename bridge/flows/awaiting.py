@@ -38,7 +38,7 @@ def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgem
             found = inbox.read(deliveries.get, id_)
             seen[id_] = found is not None and _job_of(found) == job_id
         mine = [inbox.read(deliveries.get, id_) for id_, is_mine in seen.items() if is_mine]
-        return judge_job([(item, _triggers(inbox, item.id)) for item in mine if item is not None])
+        return judge_job([(item, _own(_triggers(inbox, item.id))) for item in mine if item is not None])
 
     return look
 
@@ -73,8 +73,17 @@ def _triggers(inbox: Inbox, delivery_id: str) -> list[Trigger]:
     return [_standing(inbox, item) or item for item in mine]
 
 
+def _own(triggers: list[Trigger]) -> list[Trigger]:
+    """Leave out what stands back for another trigger of the same job: that one decides."""
+    return [item for item in triggers if not _stands_back(item)]
+
+
+def _stands_back(trigger: Trigger) -> bool:
+    return trigger.state is TriggerState.CANCELLED and trigger.reason is Reason.DUPLICATE_RUN
+
+
 def _standing(inbox: Inbox, trigger: Trigger) -> Trigger | None:
-    if trigger.state is not TriggerState.CANCELLED or trigger.reason is not Reason.DUPLICATE_RUN:
+    if not _stands_back(trigger):
         return None
     call = trigger.call
     return inbox.read(runs.standing, airflow=call.airflow, dag_id=call.dag_id, dag_run_id=call.dag_run_id)

@@ -19,7 +19,7 @@ _COLUMNS = (
     "id, delivery_id, route, dag_id, dag_run_id, rerun, created_at, age_from, settled_at, run_state, run_after,"
     " run_started_at, run_due_at"
 )
-# The literal conditions let the databases use the partial indexes `triggers_open` and `triggers_run`.
+# The literal conditions let the databases use the partial indexes `triggers_open` and `triggers_live`.
 _OPEN = "state = 'fired' AND run_due_at IS NOT NULL"
 _DUE = text(
     f"SELECT {_COLUMNS} FROM triggers WHERE {_OPEN} AND airflow = :airflow AND run_due_at <= :now"  # noqa: S608
@@ -27,11 +27,12 @@ _DUE = text(
 )
 _NAMED = text(
     f"SELECT {_COLUMNS} FROM triggers WHERE {_OPEN} AND airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
-    " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND dag_run_id IS NOT NULL"
+    " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
 )
 _STANDING = text(
     f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
-    " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND dag_run_id IS NOT NULL ORDER BY id LIMIT 1"
+    " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
+    " ORDER BY id LIMIT 1"
 )
 _PROGRESS = text(
     "UPDATE triggers SET run_state = :state, run_after = :run_after, run_started_at = :started_at,"  # noqa: S608

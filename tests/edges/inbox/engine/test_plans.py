@@ -85,6 +85,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     ),
     "due runs": (False, runs.due, {"airflow": "default", "now": _NOW, "limit": 100}),
     "named run": (False, runs.named, {"airflow": "default", "dag_id": "d", "dag_run_id": "r"}),
+    "standing for a run": (False, runs.standing, {"airflow": "default", "dag_id": "d", "dag_run_id": "r"}),
     "looked at run": (True, runs.store, {"looks": [_LOOK]}),
     "open runs": (False, runs.count, {}),
     "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
