@@ -36,7 +36,7 @@ class Reported:
         made = plan(Subject.of(found), self.mapping, new_trigger_id=self.inbox.new_trigger_id, max_hops=3)
         routed = self.inbox.write(settle_routing, [drafts.routing(found, made, None, {})], now=NOW)
         with capture_logs() as lines:
-            self.reporting.report(found, routed[delivery_id], NOW)
+            self.reporting.report(found, made.event, routed[delivery_id], NOW)
         return lines
 
 
