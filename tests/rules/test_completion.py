@@ -139,3 +139,25 @@ def test_a_conf_names_the_completion_it_was_made_for() -> None:
     assert of_conf(conf()) == Completion("planasonix", Kind.JOB, "j", "succeeded", "p")
     assert of_conf(conf(event_type=None, run_id="r")).kind is Kind.RUN
     assert of_conf(conf(event_type="backfill.completed", job_id=None)).kind is Kind.BACKFILL
+
+
+def test_the_digest_in_a_run_id_keeps_its_length() -> None:
+    """Runs that exist are found under it: another length would start them once more after an upgrade."""
+    assert told(type="job.completed", job_id="j").digest == "60eaa0f1739e"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "is_superseded"),
+    [
+        (CANCELLED, Reason.SUPERSEDED, True),
+        (CANCELLED, Reason.BY_OPERATOR, False),
+        (CANCELLED, Reason.DUPLICATE_RUN, False),
+        (FIRED, None, False),
+    ],
+)
+def test_only_what_was_taken_back_is_superseded(
+    state: TriggerState, reason: Reason | None, is_superseded: bool
+) -> None:
+    """What a person cancelled, or a copy, is not made anew."""
+    found = Standing("trg_1", "dlv_1", "orders", "default", "load_orders", 0, state, reason)
+    assert found.is_superseded is is_superseded
