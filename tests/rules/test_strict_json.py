@@ -232,7 +232,7 @@ def test_peek_never_raises(body: bytes) -> None:
         (b'{"id":"evt_1","event_id":"evt_2"}', "evt_1"),
         (b'{"event_id":"orders-2025-03-27"}', "orders-2025-03-27"),
         (b'{"eventId":"evt_3"}', "evt_3"),
-        (b'{"id":7,"event_id":"evt_2"}', "7"),
+        (b'{"id":7,"event_id":"evt_2"}', "evt_2"),
         (b'{"id":7.0,"event_id":"evt_2"}', "evt_2"),
         (b'{"id":true,"event_id":"evt_2"}', "evt_2"),
         (b'{"id":9223372036854775807}', "9223372036854775807"),

@@ -10,6 +10,8 @@ from bridge.rules.event.reading import Reader
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 
+# What each try of a job has of its own.
+_OUTCOME = ("started_at", "finished_at", "duration_seconds", "rows_loaded", "error")
 _ANOTHER_JOB = "adds nothing: the Planasonix API answered for another job"
 
 
@@ -17,7 +19,8 @@ def merge(event: Event, job: Mapping[str, Any], *, zone: tzinfo | None = None) -
     """Return the event with what it left out taken from `job` (the API's flat object, either casing).
 
     What is signed is right about its moment, and the API's answer about a later one: a job that failed may have been
-    tried again since. So nothing that the event said is changed, or contradicted, by the answer. Never raises.
+    tried again since. So nothing that the event said is changed, or contradicted, by the answer, and nothing of another
+    try's outcome is added. Never raises.
     """
     reader = Reader((job,), zone)
     found = reader.facts()
@@ -27,6 +30,8 @@ def merge(event: Event, job: Mapping[str, Any], *, zone: tzinfo | None = None) -
     found["job_id"] = job_id
     if event.status is None and event.status_word is None and not event.is_running:
         found |= _status(reader)
+    elif _is_of_another_try(event, reader):
+        found = {name: value for name, value in found.items() if name not in _OUTCOME}
     added = {
         name: value
         for name, value in found.items()
@@ -38,6 +43,14 @@ def merge(event: Event, job: Mapping[str, Any], *, zone: tzinfo | None = None) -
         if name in added and name not in event.unreadable
     }
     return replace(event, **added, unreadable={**event.unreadable, **unread})
+
+
+def _is_of_another_try(event: Event, reader: Reader) -> bool:
+    try:
+        status = statuses.settle(reader.status_words(), None)
+    except Unreadable:  # two different ones: then it is of one try no more than of the other
+        return True
+    return status is not None and status is not event.status
 
 
 def _status(reader: Reader) -> dict[str, Any]:

@@ -26,12 +26,13 @@ _has_surrogate_escape = re.compile(rb"\\u[dD][89a-fA-F]").search
 
 
 def event_id(id_: object, event_id_: object, event_id_camel: object) -> str | None:
-    """Return the first one that is an id; shared with `read`, so that both agree."""
-    for candidate in (id_, event_id_, event_id_camel):
-        text = id_text(candidate)
-        if text is not None:
-            return text
-    return None
+    """Return the first text that is an id, else the first number; shared with `read`, so that both agree.
+
+    A text counts more, as it did when a number counted for nothing: no key of a stored delivery changes.
+    """
+    candidates = (id_, event_id_, event_id_camel)
+    texts = (candidate for candidate in candidates if isinstance(candidate, str))
+    return next((text for text in map(id_text, (*texts, *candidates)) if text is not None), None)
 
 
 def peek_id(body: bytes) -> str | None:

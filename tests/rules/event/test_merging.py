@@ -147,3 +147,15 @@ def test_any_answer_merges(job: dict[str, Any]) -> None:
     merged = merge(_EVENT, job)
     assert merged.id == _EVENT.id
     assert merged.status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("word", ["succeeded", "running"])
+def test_the_outcome_of_another_try_is_not_added(word: str) -> None:
+    """A failure keeps its moment: end and rows of the try that followed would be taken for its own."""
+    failed = Event(type="job.failed", status=Status.FAILED, status_word="failed", job_id="job_xyz789")
+
+    merged = merge(failed, _JOB | {"status": word})
+
+    assert (merged.status, merged.pipeline_id) == (Status.FAILED, "pl_1")
+    assert (merged.started_at, merged.finished_at, merged.duration_seconds, merged.rows_loaded) == (None,) * 4
+    assert merge(failed, _JOB | {"status": "failed"}).finished_at == "2024-01-15T10:30:00Z"
