@@ -24,6 +24,7 @@ from tests.bench import (
     servers,
     startup,
     tricks,
+    waiting,
 )
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -78,6 +79,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "drain": _drain,
     "backlog": lambda options: backlog.measure(waiting=2_000 if options.quick else 72_000),
     "history": _history,
+    "waiting": lambda options: waiting.measure(
+        waiting=20_000 if options.quick else 1_000_000, rounds=min(3, options.rounds)
+    ),
     "following": lambda options: following.measure(
         open_runs=100 if options.quick else 1_000, seconds=5 if options.quick else 30
     ),

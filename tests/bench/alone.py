@@ -21,7 +21,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from bridge.edges import inbox
-from bridge.edges.inbox.engine import batches, engines
+from bridge.edges.inbox.engine import batches, engines, intake
 from bridge.edges.inbox.engine.ids import IdMaker
 from bridge.edges.metrics import Metrics
 from bridge.flows.receiving import Receiving
@@ -142,7 +142,7 @@ def _sqlite(keys: int) -> float:
 def _row() -> Any:
     now = time.time_ns() // 1000
     key, event = secrets.token_bytes(16), f"evt_{secrets.token_hex(10)}"
-    return key, "planasonix", event, "received", None, now, now, "current", now, None, "{}", b"x" * 800
+    return intake.Row(key, "planasonix", event, "received", None, now, now, "current", now, None, "{}", b"x" * 800)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ crowd pays for one fsync. Every caller is answered only after COMMIT.
 
 `Writer` stores webhooks (the hot insert, bound by hand through the driver) and is enough for PostgreSQL, where every
 other write has a connection of its own. `SqliteWriter` also runs jobs (any function of a connection: claim, settle,
-route) in the same transaction, and folds keys.
+route) in the same transaction, and folds keys: with 2 million of them a webhook costs 39.7 microseconds of processor
+time so, and 45.2 if its key is inserted in its own transaction (tests/bench/RESULTS.md).
 
 A webhook or job that fails is refused alone (batches, shared_intake). A failed COMMIT fails its batch. If it took over
 a second, fail the queue too: each further batch would time out as well, and senders give up first.
