@@ -440,6 +440,19 @@ def test_an_answer_that_cannot_be_read(
     assert note in str(found.detail)
 
 
+def test_a_job_whose_end_the_api_does_not_know_yet_is_asked_for_again(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """`job.completed` says that it ended and not how; an answer from before the end loses nothing."""
+    api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1", "status": "running"}
+    routing = make(api=api)
+    id_ = stored(inbox, body=b'{"id": "evt_1", "type": "job.completed", "job_id": "job_1"}')
+    routing.route()
+    wait_for(lambda: routing.delivery(id_).reason is Reason.LOOKUP_FAILED and not routing.router._lookups._asked)
+    assert routing.delivery(id_).state is DeliveryState.RECEIVED
+    api.jobs["job_1"]["status"] = "succeeded"
+    routing.route(after=3600)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+
+
 def test_the_thread_routes_what_comes(inbox: Inbox, make: Make) -> None:
     """Woken by an accepted webhook it routes it; stopped it ends."""
     routing = make()

@@ -443,3 +443,11 @@ def test_number_of_what_is_none_is_an_error_unless_a_default_is_given(name: str,
     with pytest.raises(ConditionError, match=f"{name}: the value is not a number"):
         compile_condition(f"event.rows_loaded | {name} > 0", "when").holds(context)
     assert compile_condition(f"event.rows_loaded | {name}(7) == 7", "when").holds(context)
+
+
+@pytest.mark.parametrize("name", ["lower", "upper", "title", "capitalize", "trim", "string"])
+def test_text_of_nothing_is_an_error(name: str) -> None:
+    """Jinja would make the text `None` of it, and `environment | lower == 'prod'` a silent no."""
+    with pytest.raises(ConditionError, match=f"{name} takes a text, and the value is none"):
+        compile_condition(f"event.environment | {name} == 'prod'", "when").holds(_CONTEXT)
+    assert compile_condition(f"event.environment | default('x', true) | {name} != ''", "when").holds(_CONTEXT)

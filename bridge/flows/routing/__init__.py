@@ -30,6 +30,7 @@ from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
+from bridge.rules.event import lacks_status
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
@@ -212,7 +213,7 @@ class Router:
             return
         now = self._clock()
         try:
-            job = self._apis[delivery.source].job(first.event.job_id)
+            self._settle_with(delivery, self._apis[delivery.source].job(first.event.job_id), now)
         except LookupNotFound:
             self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
         except LookupUnavailable as unavailable:
@@ -223,19 +224,25 @@ class Router:
             wait = backoff.wait_held(delivery.lookups + 1, jitter, at_least=unavailable.retry_after_seconds or 0.0)
             later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
             self._inbox.write(postpone, [later])
-        else:
-            source = self._sources.get(delivery.source)
-            kept = source.redaction.answer(job) if source is not None and source.redaction is not None else job
-            self._settle([(delivery, self._plan_with(delivery, kept, None))], now, kept)
+
+    def _settle_with(self, delivery: Delivery, job: Mapping[str, Any], now: datetime) -> None:
+        """Route with what the API answered. Raises LookupUnavailable if it does not know yet how the job ended."""
+        source = self._sources.get(delivery.source)
+        kept = source.redaction.answer(job) if source is not None and source.redaction is not None else job
+        plan = self._plan_with(delivery, kept, None)
+        if plan.event is not None and lacks_status(plan.event):
+            raise LookupUnavailable("the Planasonix API does not say yet how the job ended")
+        self._settle([(delivery, plan)], now, kept)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
-        """Plan again with what the API answered; if still nothing matches, say that the look-up is why."""
+        """Plan again with what the API answered; if nothing matches or the end is open, say that the look-up is why."""
         result = planning.plan(
             with_job(delivery, job, self._zone(delivery)),
             self._mapping(),
             new_trigger_id=self._inbox.new_trigger_id,
             max_hops=self._max_hops,
         )
-        if reason is not None and result.state is DeliveryState.UNROUTED:
+        is_open = result.event is not None and lacks_status(result.event)
+        if reason is not None and (is_open or result.state is DeliveryState.UNROUTED):
             return replace(result, reason=reason)
         return result

@@ -1,4 +1,4 @@
-"""The spellings that are accepted: ids, names, instants, numbers.
+"""The spellings that are accepted: ids, names, numbers; instants have a module of their own.
 
 Each function returns the value in its one normal form, None for what says nothing (null, "", blanks), and raises Misfit
 for the rest. What is oddly spelled is mended where it can mean one thing only: a number where an id belongs is that
@@ -7,24 +7,12 @@ number as text, digits in quotes are a number. What can mean two things is a Mis
 
 import math
 import re
-from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 _is_id = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}").fullmatch
 _MAX_INTEGER = 2**63 - 1  # a larger number is an id for no one; both JSON readers agree below it
-_is_instant = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})([.,][0-9]{1,9})?"
-    r"(?: ?([Zz]|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}))?",
-    re.ASCII,
-).fullmatch
-_is_digits = re.compile(r"[0-9]{1,16}(\.[0-9]{1,9})?", re.ASCII).fullmatch
 _is_number = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _is_name = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}").fullmatch  # no control character: it would break a column
-# Unix time: seconds have 10 digits from 2001 to 2286, milliseconds 13.
-_SECONDS = range(10**9, 10**10)
-_MILLISECONDS = range(10**12, 10**13)
-_NO_OFFSET = "is not an instant: it has no offset from UTC; send one, or set `timezone` of the source"
-_AMBIGUOUS = "is not an instant: the clock changes then in the source's `timezone`, so it is two instants or none"
 
 
 class Misfit(ValueError):
@@ -44,7 +32,7 @@ def id_text(value: object) -> str | None:
 
 def as_id(value: object) -> str | None:
     """Return the id."""
-    if _is_empty(value):
+    if is_empty(value):
         return None
     text = id_text(value)
     if text is None:
@@ -54,7 +42,7 @@ def as_id(value: object) -> str | None:
 
 def as_name(value: object) -> str | None:
     """Return a name or word."""
-    if _is_empty(value):
+    if is_empty(value):
         return None
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _is_name(text):
@@ -64,32 +52,16 @@ def as_name(value: object) -> str | None:
 
 def as_object(value: object) -> dict[str, Any] | None:
     """Return the JSON object; an empty list is how some senders spell an empty one."""
-    if _is_empty(value) or value == []:
+    if is_empty(value) or value == []:
         return None
     if not isinstance(value, dict):
         raise Misfit("is not an object")
     return value
 
 
-def as_instant(value: object, zone: tzinfo | None = None) -> str | None:
-    """Return RFC 3339 text in UTC (`...Z`, no needless zeros).
-
-    Read are RFC 3339, also with a blank or with an offset without colon, and Unix time in seconds or milliseconds. An
-    instant without an offset needs `zone`: taking it for UTC could move a watermark by hours, unseen.
-    """
-    if _is_empty(value):
-        return None
-    try:
-        instant = _unix(value) if _is_digits(str(value)) and not isinstance(value, bool) else _written(value, zone)
-        text = instant.astimezone(UTC).replace(tzinfo=None).isoformat()
-    except (ValueError, OverflowError) as error:
-        raise error if isinstance(error, Misfit) else _no_instant() from None
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "Z"
-
-
 def as_number(value: object) -> float | int | None:
     """Return the number as it is (an int stays one); also from its digits in quotes."""
-    if _is_empty(value):
+    if is_empty(value):
         return None
     if isinstance(value, str) and (text := value.strip()) and _is_number(text):
         value = float(text) if "." in text else int(text)
@@ -106,35 +78,6 @@ def as_count(value: object) -> int | None:
     return None if number is None else int(number)
 
 
-def _is_empty(value: object) -> bool:
+def is_empty(value: object) -> bool:
+    """Say whether a value says nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _no_instant() -> Misfit:
-    return Misfit("is not an instant: RFC 3339, or Unix time in seconds or milliseconds")
-
-
-def _unix(value: object) -> datetime:
-    seconds = float(str(value))
-    if int(seconds) in _MILLISECONDS:
-        seconds /= 1000
-    elif int(seconds) not in _SECONDS:
-        raise _no_instant()
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _written(value: object, zone: tzinfo | None) -> datetime:
-    found = _is_instant(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        raise _no_instant()
-    date, time, fraction, offset = found.groups(default="")
-    local = datetime.fromisoformat(f"{date}T{time}{fraction.replace(',', '.')[:7]}")
-    if offset:
-        spelled = "+00:00" if offset.upper() in ("Z", "UTC", "GMT") else offset
-        return datetime.fromisoformat(f"{local.isoformat()}{spelled}")
-    if zone is None:
-        raise Misfit(_NO_OFFSET)
-    earlier, later = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if earlier.utcoffset() != later.utcoffset():
-        raise Misfit(_AMBIGUOUS)
-    return earlier

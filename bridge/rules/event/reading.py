@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from bridge.rules import strict_json
 from bridge.rules.event import grammar, statuses
 from bridge.rules.event.grammar import Misfit
+from bridge.rules.event.instants import as_instant
 from bridge.rules.event.peeking import event_id
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
@@ -61,7 +62,7 @@ class Reader:
         """`parts`: where to look, best first; `zone`: of instants without an offset."""
         self.parts = parts
         self.unreadable: dict[str, str] = {}
-        self.instant = partial(grammar.as_instant, zone=zone)
+        self.instant = partial(as_instant, zone=zone)
 
     def facts(self) -> dict[str, Any]:
         """Return the `Event` fields that a webhook body and an answer of the API spell in the same way."""

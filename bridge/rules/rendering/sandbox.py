@@ -29,9 +29,10 @@ METHODS = frozenset({
     "removesuffix", "title", "capitalize", "isdigit", "isdecimal", "isalpha", "isalnum",
 })
 _FILTERS = frozenset({
-    "abs", "default", "d", "first", "last", "length", "count", "string", "lower", "upper", "title",
-    "capitalize", "trim", "list", "unique", "sort", "reverse", "min", "max",
+    "abs", "default", "d", "first", "last", "length", "count", "list", "unique", "sort", "reverse", "min", "max",
 })
+# Jinja's make the text `None` of a missing value: `event.environment | lower == 'prod'` would be a silent no.
+_TEXT_FILTERS = frozenset({"string", "lower", "upper", "title", "capitalize", "trim"})
 _TESTS = frozenset({
     "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "true", "false", "mapping",
     "sequence", "in", "eq", "ne", "lt", "le", "gt", "ge", "equalto",
@@ -226,6 +227,20 @@ def _or_fail(number: Any, default: Any, name: str) -> Any:
     return default
 
 
+def _of_text(jinja_filter: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return one of Jinja's text filters that makes no text `None` of a value that is missing."""
+    guarded = _guarded(jinja_filter)
+    position = 1 if hasattr(jinja_filter, "jinja_pass_arg") else 0
+
+    @functools.wraps(jinja_filter)
+    def of_text(*args: Any, **kwargs: Any) -> Any:
+        if args[position] is None:
+            raise SecurityError(f"{name} takes a text, and the value is none")
+        return guarded(*args, **kwargs)
+
+    return of_text
+
+
 def _is_even(value: Any) -> bool:
     if not isinstance(value, int):
         raise SecurityError("even and odd take a whole number")
@@ -267,6 +282,7 @@ def build() -> Sandbox:
     """
     environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False)
     environment.filters = {name: _guarded(environment.filters[name]) for name in _FILTERS} | {
+        **{name: _of_text(environment.filters[name], name) for name in _TEXT_FILTERS},
         "int": _guarded(_int),
         "float": _guarded(_float),
         "replace": _replace,

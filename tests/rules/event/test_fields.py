@@ -361,7 +361,6 @@ def test_test_events(fields: dict[str, Any], is_test: bool) -> None:
         ("2025-03-27T14:26:20", None),
         ("2025-03-27 14:26:20", None),
         ("2025-03-27", None),
-        (1743085580123456, None),
         (20250327, None),
         (True, None),
         (0, None),
@@ -390,8 +389,8 @@ def test_instants_are_utc_or_none(sent: object, expected: str | None) -> None:
         ("2025-03-27T14:26:20", "2025-03-27T13:26:20Z", None),
         ("2025-07-27 14:26:20.5", "2025-07-27T12:26:20.5Z", None),
         ("2025-07-27 14:26:20+0000", "2025-07-27T14:26:20Z", None),
-        ("2025-10-26T02:30:00", None, "two instants or none"),
-        ("2025-03-30T02:30:00", None, "two instants or none"),
+        ("2025-10-26T02:30:00", None, "skip or repeat"),
+        ("2025-03-30T02:30:00", None, "skip or repeat"),
     ],
 )
 def test_instants_of_a_source_with_a_time_zone(sent: str, expected: str | None, why: str | None) -> None:
