@@ -4,13 +4,15 @@ The differences are one small table (`session._API`, `_HEALTH`, `runs.body`); wh
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bridge.edges.airflow import Airflow
-from bridge.words.model import AlreadyThere, Later, Misconfigured, Never, Started
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started
 from bridge.words.reasons import Reason
+from bridge.words.runs import RunPage, RunSeen
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.edges.airflow.support import MARTS, RUN_ID, carried, trigger
 from tests.support.airflow_server.legacy import PASSWORDS, LegacyAirflowServer
@@ -148,3 +150,20 @@ def test_facts_of_dags(connect: Connect) -> None:
     facts = bridge.look_at("needs_params")
     assert (facts.exists, facts.is_paused, facts.is_stale) == (True, False, False)
     assert facts.required == ("city",)
+
+
+def test_runs_of_any_dag_are_listed_at_once(connect: Connect, airflow_2: LegacyAirflowServer) -> None:
+    """Airflow 2 spells the stretch of time in its own way; a run that is gone is told apart from a wrong URL."""
+    since = datetime.now(UTC) - timedelta(hours=1)
+    bridge = connect()
+    bridge.fire(trigger())
+    bridge.fire(trigger("paused_dag"))
+    page = bridge.list_runs([MARTS, "paused_dag"], since, datetime.now(UTC) + timedelta(hours=1), limit=10)
+    assert isinstance(page, RunPage)
+    assert page.is_whole
+    assert sorted((run.dag_id, run.dag_run_id, run.state) for run in page.runs) == [
+        ("paused_dag", RUN_ID, "queued"),
+        (MARTS, RUN_ID, "queued"),
+    ]
+    assert isinstance(bridge.look_at_run(MARTS, RUN_ID), RunSeen)
+    assert bridge.look_at_run(MARTS, "never_made") is None
