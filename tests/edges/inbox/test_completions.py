@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
-from bridge.edges.inbox.pruning import prune
+from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.replays import Replayed
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping, read
@@ -293,7 +293,8 @@ def test_a_completion_is_known_as_long_as_any_of_its_deliveries(inbox: Inbox, st
     fail(inbox)
     route(inbox, other)
     wait_for(store.has_folded)
-    assert inbox.write(prune, before=NOW, limit=100) == 1
+    ended, _ = inbox.read(old, before=NOW, after=0, limit=100)
+    assert inbox.write(prune, ended) == 1
     assert inbox.read(deliveries.get, one) is None
     assert route(inbox, event(inbox, "evt_3")) == [COPY]
     assert store.one("SELECT COUNT(*) FROM completions") == 2
