@@ -60,7 +60,7 @@ def line(result: Result) -> str:
     faults = " + ".join(one.name for one in made.faults)
     said = "passed" if not result.wrong else "FAILED"
     return (
-        f"{made.seed:>8} {made.store:<10} {made.replicas} {faults:<36} {result.acknowledged:>4} acknowledged "
+        f"{made.seed:>8} {made.store:<10} {made.replicas} {faults:<46} {result.acknowledged:>4} acknowledged "
         f"{result.runs:>4} runs {result.refused:>4} refused {result.recovery_seconds:>6.1f} s  {said}"
         + (f"\n         again: {made.again}" if result.wrong else "")
     )

@@ -4,6 +4,7 @@
 about (runs that were made, a clock that was set).
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -11,15 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+import psycopg
+
 from tests.crash.world import LEASE_SECONDS, START_SECONDS, WIDER_MAPPING, World
 from tests.support.fault_proxy import BAD_GATEWAY, Answer, Delay, DropAnswer, Fault, HalfAnswer, Reset
+from tests.support.reader import reader, write_next_release
 from tests.support.service import BridgeProcess, wait_for
 
 _HOUR = 3600
 _UNKNOWN = Answer(200, b'{"it": "is something else"}', {"Content-Type": "application/json"})
 _THROTTLED = Answer(429, b'{"detail": "slow down"}', {"Content-Type": "application/json", "Retry-After": "1"})
 _RUNS = "/dagRuns"
-_REFUSED_CONFIGURATION = 2  # how a process ends that cannot use its configuration
+_CANNOT_START = (1, 2)  # how a process ends whose store is away, or that cannot use its configuration
 _STORES = ("sqlite", "postgresql")
 
 
@@ -40,7 +44,7 @@ def _nothing(_: World) -> None:
 
 
 def _kill_bridge(world: World, random: Random) -> None:
-    random.choice(world.bridges).kill()
+    random.choice(world.bridges).process.kill()
 
 
 def _start_bridges(world: World) -> None:
@@ -175,6 +179,25 @@ def _half_write_mapping(world: World, random: Random) -> None:
             (bridge.folder / "mapping.yaml").write_text(WIDER_MAPPING[:length])
 
 
+def _hold_readers_lock(world: World, _: Random) -> None:
+    """Read the store as a dump does, in a transaction that stays open; a server that is away has no readers."""
+    with contextlib.suppress(psycopg.OperationalError):
+        world.readers.enter_context(reader(world.store_url))
+
+
+def _upgrade_beside_reader(world: World, random: Random) -> None:
+    """Kill a bridge and start it as the next release, which has a migration to make, while somebody reads."""
+    _hold_readers_lock(world, random)
+    bridge = random.choice(world.bridges)
+    bridge.process.kill()
+    bridge.use_release(write_next_release(world.folder / "next-release"))
+    bridge.process.start()
+
+
+def _end_readers(world: World) -> None:
+    world.readers.close()
+
+
 FAULTS: dict[str, Breaking] = {
     one.name: one
     for one in (
@@ -201,6 +224,8 @@ FAULTS: dict[str, Breaking] = {
         Breaking("clock_back", _set_clock(-_HOUR), _nothing, sets_clock=True),
         Breaking("mapping_changed", lambda world, _: _write_mapping(world), _nothing),
         Breaking("mapping_half_written", _half_write_mapping, _write_mapping),
+        Breaking("readers_lock", _hold_readers_lock, _end_readers, seconds=(1.5, 4.0)),
+        Breaking("readers_lock_at_upgrade", _upgrade_beside_reader, _end_readers, seconds=(4.0, 10.0)),
     )
 }
 
@@ -216,7 +241,10 @@ def all_well(world: World) -> None:
 
 
 def _is_ready(bridge: BridgeProcess) -> bool:
-    """Start a bridge again, as whoever supervises it does, that met a half-written mapping when it began."""
-    if bridge.process.exit_code == _REFUSED_CONFIGURATION:
+    """Start a bridge again that met a half-written mapping or no store when it began, as whoever supervises it does.
+
+    One that ended by a mistake of its own stays as it is: it ends with 1 as well, and offers its traceback.
+    """
+    if bridge.process.exit_code in _CANNOT_START and "for the traceback" not in bridge.log:
         bridge.process.start()
     return bridge.is_ready()

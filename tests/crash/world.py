@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.demo.airflow import REPOSITORY
@@ -56,6 +56,8 @@ class World:
     postgres: PostgresServer | None = None
     way_to_postgres: Relay | None = None
     disk: Path | None = None  # of the SQLite store, small enough to be filled
+    store_url: str = ""  # the direct way, which no fault cuts
+    readers: ExitStack = field(default_factory=ExitStack)  # other programs that hold a reading lock on the store
 
     @property
     def is_shared(self) -> bool:
@@ -92,11 +94,12 @@ def world(
         settings = {"BRIDGE_LEASE_SECONDS": str(LEASE_SECONDS), **clock.variables}
         if postgres is None:
             made.disk = left.enter_context(small_disk(folder))
-            settings["BRIDGE_DATABASE_URL"] = f"sqlite:///{(made.disk or folder) / 'bridge.db'}"
+            made.store_url = settings["BRIDGE_DATABASE_URL"] = f"sqlite:///{(made.disk or folder) / 'bridge.db'}"
         else:
-            url = postgres.create_database(database)
+            made.store_url = url = postgres.create_database(database)
             made.way_to_postgres = left.enter_context(Relay(postgres.port))
             settings["BRIDGE_DATABASE_URL"] = url.replace(f":{postgres.port}/", f":{made.way_to_postgres.port}/")
+        left.enter_context(made.readers)
         for number in range(replicas):
             home = folder / f"bridge-{number}"
             home.mkdir()
