@@ -1,5 +1,6 @@
 """replay, cancel and orders: what is done with many deliveries or triggers, and how far it is."""
 
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -158,7 +159,12 @@ def _work(inbox: "Inbox", order: Order) -> Order:
     from bridge.flows import ordering
 
     try:
-        with _progress(order) as on_progress:
+        with _progress(order) as show, _interruptible() as raise_if_interrupted:
+
+            def on_progress(item: Order) -> None:
+                show(item)
+                raise_if_interrupted()
+
             return ordering.carry_out(inbox, order, on_progress=on_progress)
     except InboxUnavailable:
         say(f"{order.id} is stored, and the service goes on with it; `orders {order.id}` shows how far it is")
@@ -167,6 +173,25 @@ def _work(inbox: "Inbox", order: Order) -> Order:
         order = ordering.stop(inbox, order.id, actor=context.actor())
         say(f"stopped: {order.done} of {order.count} were done")
         return order
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Give a function that raises KeyboardInterrupt if Ctrl-C was pressed: between slices, and nowhere else.
+
+    Raised in the midst of one, it could be lost in code that ignores exceptions, or hide what has been committed.
+    """
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+
+    def raise_if_interrupted() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    try:
+        yield raise_if_interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
