@@ -1,12 +1,24 @@
 """The wall clock of the bridges, which a fault may set forward or back while they run (libfaketime).
 
-The monotonic clock goes on as it is, as on a machine whose clock is set.
+The monotonic clock goes on as it is, as on a machine whose clock is set. libfaketime then makes `clock_nanosleep`, and
+with it `time.sleep`, fail with EINVAL. So processes under it sleep by waiting for a lock, which it leaves alone.
 """
 
 import time
 from pathlib import Path
 
 _LIBRARY = Path(__file__).parents[2] / ".cache" / "debian" / "libfaketime"
+_SLEEP = """\
+import threading
+import time
+
+
+def sleep(seconds):
+    threading.Event().wait(seconds)
+
+
+time.sleep = sleep
+"""
 
 
 def library() -> Path | None:
@@ -24,7 +36,11 @@ class Clock:
         self.variables: dict[str, str] = {}
         if is_faked:
             self.set(0)
+            site = file.with_suffix(".site")
+            site.mkdir()
+            (site / "sitecustomize.py").write_text(_SLEEP)
             self.variables = {
+                "PYTHONPATH": str(site),
                 "LD_PRELOAD": str(library()),
                 "FAKETIME_TIMESTAMP_FILE": str(file),
                 "FAKETIME_NO_CACHE": "1",

@@ -206,7 +206,8 @@ class BridgeProcess:
     def _process(self) -> Process:
         command, env = self._command, self._env
         if self._release is not None:  # -P: the folder that the tests run in holds today's code
-            command, env = (str(PYTHON), "-P", "-m", "bridge", "serve"), {**env, "PYTHONPATH": str(self._release)}
+            path = os.pathsep.join([str(self._release), *filter(None, [env.get("PYTHONPATH")])])
+            command, env = (str(PYTHON), "-P", "-m", "bridge", "serve"), {**env, "PYTHONPATH": path}
         return Process("the bridge", [*command], env=env, log=self.folder / "bridge.log")
 
     def is_ready(self) -> bool:
