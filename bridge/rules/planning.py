@@ -132,6 +132,14 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
     return Plan(state, reason, _detail(detail, event), event, verdicts, (), completion, wants_lookup)
 
 
+def job_id(subject: Subject) -> str | None:
+    """Return the job that a delivery's own body names, to be looked up; None if it names none."""
+    try:
+        return events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, zone=subject.zone).job_id
+    except Unreadable:
+        return None
+
+
 def _detail(detail: str | None, event: Event) -> str | None:
     """Return the detail with the notes of fields that could not be read, None if there is nothing to say."""
     return "; ".join((*([detail] if detail else []), *event.notes)) or None

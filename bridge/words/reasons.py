@@ -134,6 +134,11 @@ class Reason(StrEnum):
         "The Planasonix API did not say which pipeline the job belongs to.",
         "It is asked again by itself; check the API key and `api.url` of the source if this stays.",
     )
+    LOOKUP_QUEUED = (
+        "lookup_queued",
+        "It waits for its turn to be looked up at the Planasonix API, which is slow, or many wait.",
+        "Nothing to do; if it stays, check that the API at `api.url` of the source answers.",
+    )
     LOOKUP_NOT_FOUND = (
         "lookup_not_found",
         "The Planasonix API does not know the job that the event names.",
@@ -283,11 +288,7 @@ class Reason(StrEnum):
         "A person replayed its delivery, so what had not started was taken back and planned anew.",
         "Nothing to do; the delivery's other triggers are what the mapping asks for now.",
     )
-    BY_OPERATOR = (
-        "by_operator",
-        "A person cancelled it.",
-        "Replay it if it should run after all.",
-    )
+    BY_OPERATOR = ("by_operator", "A person cancelled it.", "Replay it if it should run after all.")
     # --- any state -------------------------------------------------------------------------
     UNKNOWN_REASON = (
         "unknown_reason",

@@ -58,12 +58,13 @@ class Routing:
         self.inbox = inbox
         self.mapping: Mapping | None = mapping
         self.woken = 0
+        self.plans = 0
         self.now = datetime.now(UTC) + timedelta(seconds=1)
         self.client = api and PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
         self.router = Router(
             sources={},
             inbox=inbox,
-            mapping=lambda: self.mapping,  # type: ignore[arg-type, return-value]
+            mapping=self._mapping,
             apis={"planasonix": self.client} if self.client else {},
             metrics=metrics,
             on_routed=self._wake,
@@ -71,6 +72,10 @@ class Routing:
             lease_seconds=30,
             clock=lambda: self.now,
         )
+
+    def _mapping(self) -> Mapping:
+        self.plans += 1  # each plan asks for the mapping once
+        return self.mapping  # type: ignore[return-value]
 
     def _wake(self) -> None:
         self.woken += 1
@@ -358,6 +363,81 @@ def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, a
         wait_for(lambda: not routing.router._lookups._asked)
         routing.route(after=2)
     assert {routing.settled(one).state for one in waiting} == {DeliveryState.ROUTED}
+
+
+def test_what_waits_for_a_look_up_is_planned_once_and_again_with_the_answer(
+    inbox: Inbox, make: Make, api: JobsApi
+) -> None:
+    """However long the API hangs and however often its time comes, no other plan is made; all are looked up at last."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.gate.clear()
+    routing = make(api=api)
+    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(BATCH + 20)], body=body())]
+    for seconds in (1, 1, 1, 60, 3700, 3700):
+        routing.route(after=seconds)
+        routing.route()
+    assert routing.plans == len(ids)
+    assert {routing.delivery(id_).state for id_ in ids} == {DeliveryState.RECEIVED}
+    api.gate.set()
+    _until_routed(routing, ids)
+    assert routing.plans == 2 * len(ids)
+
+
+def _until_routed(routing: Routing, ids: list[str]) -> None:
+    """Route until nothing waits; never beside a look-up that is just ending, so that plans can be counted."""
+    for _ in ids:
+        wait_for(lambda: not routing.router._lookups._asked)
+        routing.route(after=20)
+    wait_for(lambda: not routing.router._lookups._asked)
+    assert {routing.delivery(id_).state for id_ in ids} == {DeliveryState.ROUTED}
+
+
+def test_an_api_that_refuses_costs_no_plan_either(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """Each failed look-up is followed by the next one, without a plan between them."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.status = 503
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    for _ in range(5):
+        routing.route(after=300)
+        wait_for(lambda: not routing.router._lookups._asked)
+    assert (routing.delivery(id_).lookups, routing.plans) == (5, 1)
+    api.status = 200
+    routing.route(after=300)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+
+
+def test_what_waits_for_a_place_is_drawn_by_whoever_has_one(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """A crash loses none: the next process draws them at once, those that waited longest first, and plans none anew."""
+    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+    api.gate.clear()
+    first, second = make(api=api), make(api=api)
+    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(40)], body=body())]
+    first.route()
+    queued = [id_ for id_ in ids if first.delivery(id_).reason is Reason.LOOKUP_QUEUED]
+    assert len(queued) == 24
+    assert second.route() == 16
+    assert [id_ for id_ in queued if second.delivery(id_).reason is None] == queued[:16]
+    assert second.plans == 0
+    api.gate.set()
+    _until_routed(second, ids)
+
+
+def test_a_free_place_wakes_the_router(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """What waits for a place does not wait for the next look of the clock."""
+    routing = make(api=api)
+    stored(inbox, body=body())
+    routing.route()
+    wait_for(routing.router.loop._wake.is_set)
+
+
+def test_without_its_api_a_delivery_waits_for_no_look_up(inbox: Inbox, store: Store, make: Make) -> None:
+    """A source that has lost its `api` while it waited is routed by what the bodies say."""
+    id_ = stored(inbox, body=body())
+    store.rows("UPDATE deliveries SET reason = 'lookup_queued', due_at = 9000000000000000")
+    routing = make()
+    assert routing.route() == 1
+    assert routing.delivery(id_).state is DeliveryState.UNROUTED
 
 
 def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -13,7 +13,7 @@ from bridge.edges.inbox.adding import NewTrigger, add_all
 from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import NODES, number
 from bridge.edges.inbox.engine.intake import dedup_key, stale_key
-from bridge.edges.inbox.engine.statements import a_list, announce, unlocked
+from bridge.edges.inbox.engine.statements import Pair, a_list, announce, unlocked
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.rules.completion import Completion
@@ -45,6 +45,17 @@ _POSTPONE = text(
     " WHERE id = :id AND state = 'received'"
 )
 _RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
+# By the partial index `deliveries_queued`; asking for the state too would let PostgreSQL read past all that waits.
+_QUEUED = text("SELECT id FROM deliveries WHERE reason = 'lookup_queued' ORDER BY due_at LIMIT :limit")
+# COALESCE: else SQLite reads all that is queued instead of these ids.
+_QUEUED_OF = (
+    f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id IN :ids AND state = 'received'"  # noqa: S608
+    " AND COALESCE(reason, '') = 'lookup_queued'"
+)
+_DRAW = Pair(
+    sqlite=text(_QUEUED_OF).bindparams(a_list("ids", BigInteger())),
+    postgresql=text(f"{_QUEUED_OF} FOR UPDATE SKIP LOCKED").bindparams(a_list("ids", BigInteger())),
+)
 # A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`. What is due
 # already is looked up again anyway.
 _TAKE_OVER_LOOKUPS = text(
@@ -194,6 +205,23 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
             "asked": int(item.is_lookup),
         }
         connection.execute(_POSTPONE, parameters)
+
+
+def queued(connection: Connection, *, limit: int) -> list[int]:
+    """Return the rows of what waits for its turn to be looked up, in the order of waiting. Read beside the writer."""
+    return [row[0] for row in connection.execute(_QUEUED, {"limit": limit})]
+
+
+def draw(connection: Connection, rows: Sequence[int], *, until: datetime) -> list[Delivery]:
+    """Take those that still wait for a look-up's turn, and leave them to the caller until then, as looked up once more.
+
+    Of two replicas that draw the same one, the second gets nothing. Returned as they stood before.
+    """
+    ring = ring_of(connection)
+    found = connection.execute(_DRAW.on(connection), {"ids": list(rows)}).mappings()
+    drawn = [delivery(row, ring) for row in found]
+    postpone(connection, [Postponed(item.id, until, None, None, is_lookup=True) for item in drawn])
+    return drawn
 
 
 def renew(connection: Connection, delivery_ids: Sequence[str], *, until: datetime) -> None:

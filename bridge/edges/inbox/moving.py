@@ -92,8 +92,8 @@ def move_up(connection: Connection, *, now: datetime, by: timedelta) -> int:
 def far_ahead(connection: Connection, *, now: datetime, slack: timedelta) -> FarAhead:
     """Return some of what would wait longer than its reason allows: ids of deliveries and triggers by longest wait.
 
-    To be read beside the writer, since a queue behind a ceiling has to be looked through. `slack` is by how much the
-    clocks of replicas may differ.
+    To be read beside the writer, since a queue (behind a ceiling, or for a look-up) has to be looked through. `slack`
+    is by how much the clocks of replicas may differ.
     """
     found: FarAhead = {}
     for longest, reasons in _BY_LONGEST.items():

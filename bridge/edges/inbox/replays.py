@@ -39,8 +39,9 @@ _SUPERSEDE = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now"
     " WHERE delivery_id = :id AND state IN ('pending','held','failed') AND rerun = 0"
 )
-# What waits for its time, for a look-up or a key; one whose look-up is under way has no reason.
-_HURRY = text("UPDATE deliveries SET due_at = :now WHERE id = :id AND state = 'received' AND reason IS NOT NULL")
+# What waits for its time, after a failed look-up or for a key. One whose look-up is under way has no reason, and one
+# that waits for its turn to be looked up keeps its place.
+_HURRY = text("UPDATE deliveries SET due_at = :now WHERE id = :id AND state = 'received' AND reason <> 'lookup_queued'")
 _LAST_RERUN = text(
     "SELECT MAX(rerun) FROM triggers WHERE delivery_id = :delivery_id AND route = :route AND airflow = :airflow"
     " AND dag_id = :dag_id"

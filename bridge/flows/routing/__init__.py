@@ -4,6 +4,10 @@ One thread reads what is due, plans it (bridge.rules.planning) and stores state 
 transaction. Routing a delivery twice makes no second trigger, so nothing here needs a lease. A delivery that
 cannot be routed now first moves its own due time forward; it never blocks the others.
 
+Rule: plan once. A delivery is planned when it comes, and again only with the answer of a look-up or when a person asks.
+Whether it needs a look-up follows from its body alone, so the store remembers that (`lookup_queued`, or how often the
+API was asked), and no plan is made while it waits, however long the API hangs.
+
 While webhooks crowd, intake comes first: after each batch the thread rests 19 times as long as the batch took, so
 that it takes a twentieth of one core. A backlog that they left behind is routed without a rest.
 """
@@ -77,9 +81,7 @@ class Router:
         self._on_routed = on_routed
         self._max_hops = max_hops
         self._clock = clock
-        self._lookups = Lookups(
-            inbox=inbox, ask=self._route_with_lookup, metrics=metrics, lease_seconds=lease_seconds, clock=clock
-        )
+        self._lookups = self._make_lookups(lease_seconds)
         self._reporting = Reporting(metrics)
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
@@ -91,6 +93,16 @@ class Router:
             slowest_seconds=_POLL_SECONDS,
             stop_seconds=math.inf,
             on_stopped=self._lookups.stop,
+        )
+
+    def _make_lookups(self, lease_seconds: float) -> Lookups:
+        return Lookups(
+            inbox=self._inbox,
+            ask=self._route_with_lookup,
+            on_room=self.wake,
+            metrics=self._metrics,
+            lease_seconds=lease_seconds,
+            clock=self._clock,
         )
 
     def wake(self) -> None:
@@ -116,10 +128,26 @@ class Router:
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""
         self._lookups.renew()
+        drawn = self._draw()
         waiting = self._inbox.read(due, now=self._clock(), limit=BATCH, node=self._inbox.node)
         if waiting:
-            self._route([(delivery, None if delivery.locked else self._plan(delivery)) for delivery in waiting])
-        return len(waiting)
+            self._route(waiting)
+        return drawn + len(waiting)
+
+    def _draw(self) -> int:
+        """Begin the look-ups that there is room for, of those that waited; returns how many deliveries were drawn."""
+        drawn = self._lookups.draw()
+        others = [delivery for delivery in drawn if not self._is_to_ask(delivery)]
+        self._lookups.begin([delivery for delivery in drawn if self._is_to_ask(delivery)])
+        if others:  # their key is missing, or their source has no API any more
+            self._route(others)
+        return len(drawn)
+
+    def _is_to_ask(self, delivery: Delivery) -> bool:
+        """Whether the delivery was planned before and waits for the API."""
+        wants_lookup = delivery.reason is Reason.LOOKUP_QUEUED or delivery.lookups > 0
+        is_readable = delivery.locked is None and not self._lookups.holds(delivery.id)
+        return wants_lookup and is_readable and delivery.source in self._apis
 
     def _plan(self, delivery: Delivery) -> Plan | None:
         """Plan one delivery; None when the bridge itself failed on it."""
@@ -140,34 +168,34 @@ class Router:
         source = self._sources.get(delivery.source)
         return None if source is None else source.zone
 
-    def _route(self, plans: Sequence[tuple[Delivery, Plan | None]]) -> None:
-        """Store what was planned, send what has to be looked up on its way, put the rest off."""
+    def _route(self, waiting: Sequence[Delivery]) -> None:
+        """Plan and store; send what has to be looked up on its way; put the rest off."""
         now = self._clock()
         ready: list[tuple[Delivery, Plan]] = []
         asking: list[Delivery] = []
         later: list[Postponed] = []
-        for delivery, plan in plans:
+        for delivery in waiting:
             if delivery.locked is not None:
                 later.append(locked(delivery, now))
-            elif plan is None:
-                later.append(postponed(delivery, now, FAILED_SECONDS, Reason.INTERNAL_ERROR))
-            elif not self._asks(delivery, plan):
-                ready.append((delivery, plan))
             elif self._lookups.holds(delivery.id):  # its lease lapsed while the store was away
                 later.append(self._lookups.leased(delivery, now, is_new=False))
-            elif self._lookups.has_room(len(asking)):
+            elif self._is_to_ask(delivery):
                 asking.append(delivery)
-                later.append(self._lookups.leased(delivery, now, is_new=True))
+            elif (plan := self._plan(delivery)) is None:
+                later.append(postponed(delivery, now, FAILED_SECONDS, Reason.INTERNAL_ERROR))
+            elif plan.wants_lookup and delivery.source in self._apis:
+                asking.append(delivery)
             else:
-                later.append(postponed(delivery, now, _POLL_SECONDS, None))
+                ready.append((delivery, plan))
+        room = self._lookups.room
+        begun, queued = asking[:room], asking[room:]
+        later += [self._lookups.leased(delivery, now, is_new=True) for delivery in begun]
+        later += [self._lookups.queued(delivery, now) for delivery in queued]
         if later:
             self._inbox.write(postpone, later)
-        self._lookups.begin(asking)
+        self._lookups.begin(begun)
         if ready:
             self._settle(ready, now, on_each=self.loop.beat)
-
-    def _asks(self, delivery: Delivery, plan: Plan) -> bool:
-        return plan.wants_lookup and delivery.source in self._apis
 
     def _settle(
         self,
@@ -208,12 +236,13 @@ class Router:
 
     def _route_with_lookup(self, delivery: Delivery) -> None:
         """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
-        first = self._plan(delivery)
-        if first is None or first.event is None or first.event.job_id is None:
-            return
         now = self._clock()
+        job_id = planning.job_id(Subject.of(delivery, zone=self._zone(delivery)))
+        if job_id is None:  # the release before read another one in this body
+            self._settle([(delivery, self._plan_with(delivery, {}, None))], now, {})
+            return
         try:
-            self._settle_with(delivery, self._apis[delivery.source].job(first.event.job_id), now)
+            self._settle_with(delivery, self._apis[delivery.source].job(job_id), now)
         except LookupNotFound:
             self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
         except LookupUnavailable as unavailable:

@@ -1,8 +1,12 @@
-"""The look-ups that wait or are under way: a few threads, a bounded queue, and a lease for each delivery.
+"""The look-ups that wait or are under way: a few threads, a few places, and a lease for each delivery in one of them.
 
 Whatever leaves for a look-up is put off by a lease first, and again as long as it is under way here. So neither a
 slow API nor a crash can make it block the others, and what a dead replica was asking is due for the others when its
 lease lapses. Asking twice is harmless: a delivery is routed once.
+
+What finds no free place waits in the store, with the reason `lookup_queued`, and costs nothing there. Whichever replica
+has a free place draws the one that has waited longest. Its due time is far off (`QUEUED_SECONDS`), and only there so
+that a release that does not know this queue finds it too.
 """
 
 import threading
@@ -15,14 +19,17 @@ from datetime import datetime, timedelta
 import structlog
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.deliveries import Postponed, postpone, renew
+from bridge.edges.inbox.deliveries import Postponed, draw, postpone, queued, renew
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing.drafts import postponed
+from bridge.rules.retrying.backoff import QUEUED_SECONDS
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery
+from bridge.words.reasons import Reason
 
 _AT_ONCE = 4
-_QUEUED = 16
+_PLACES = 16
+_FEW = _PLACES // 2  # taken places at which it is time to draw more: enough for the threads meanwhile
 _RENEWALS = 3  # in the time of one lease
 _TICK_SECONDS = 0.02
 _log = structlog.get_logger("bridge.routing")
@@ -36,13 +43,15 @@ class Lookups:
         *,
         inbox: Inbox,
         ask: Callable[[Delivery], None],
+        on_room: Callable[[], None],
         metrics: Metrics,
         lease_seconds: float,
         clock: Callable[[], datetime],
     ) -> None:
-        """`ask` looks one delivery up and stores what follows."""
+        """`ask` looks one delivery up and stores what follows; `on_room` wakes whoever draws."""
         self._inbox = inbox
         self._ask = ask
+        self._on_room = on_room
         self._metrics = metrics
         self._lease_seconds = lease_seconds
         self._clock = clock
@@ -61,9 +70,20 @@ class Lookups:
         """Whether this delivery waits for its look-up already."""
         return delivery_id in self._asked
 
-    def has_room(self, more: int) -> bool:
-        """Whether another one may be begun, besides so many."""
-        return len(self._asked) + more < _QUEUED
+    @property
+    def room(self) -> int:
+        """How many more may be begun."""
+        return _PLACES - len(self._asked)
+
+    def draw(self) -> list[Delivery]:
+        """Return those that have waited longest for a free place, leased; to be begun. Raises InboxUnavailable."""
+        rows = self._inbox.read(queued, limit=self.room) if self.room > 0 else []
+        until = self._clock() + timedelta(seconds=self._lease_seconds)
+        return self._inbox.write(draw, rows, until=until) if rows else []
+
+    def queued(self, delivery: Delivery, now: datetime) -> Postponed:
+        """Return what lets a delivery wait until it is drawn."""
+        return postponed(delivery, now, QUEUED_SECONDS, Reason.LOOKUP_QUEUED)
 
     def leased(self, delivery: Delivery, now: datetime, *, is_new: bool) -> Postponed:
         """Return what puts a delivery off for the time of a lease."""
@@ -108,3 +128,6 @@ class Lookups:
         finally:
             with self._lock:
                 del self._asked[delivery.id]
+                is_time_to_draw = len(self._asked) <= _FEW
+            if is_time_to_draw:
+                self._on_room()

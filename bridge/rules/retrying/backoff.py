@@ -34,6 +34,8 @@ def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
 
 
+# A place in the queue for look-ups, which is drawn before that; so long does a release wait that knows no such queue.
+QUEUED_SECONDS = 3600.0
 # Who answered may have asked for so long (`Retry-After`).
 _ASKED = (Reason.THROTTLED, Reason.LOOKUP_FAILED)
 _ASKED_SECONDS = 3600.0
@@ -45,6 +47,8 @@ def longest_wait(reason: Reason | None) -> float:
     """Return the longest wait that may be chosen for this reason; whoever sees a longer one looks at a wrong clock."""
     if reason in _UNBOUNDED:
         return math.inf
+    if reason is Reason.LOOKUP_QUEUED:
+        return QUEUED_SECONDS
     return _ASKED_SECONDS if reason in _ASKED else _HELD_CAP_SECONDS
 
 

@@ -256,6 +256,14 @@ def test_a_delivery_that_waits_for_its_time_is_routed_now(inbox: Inbox, store: S
     assert [one.id for one in waiting] == ([] if reason is None else [delivery_id])
 
 
+def test_a_replay_costs_no_delivery_its_turn_to_be_looked_up(inbox: Inbox, store: Store) -> None:
+    """It waits for a place and not for its due time, so it stays where it stands in the queue."""
+    delivery_id = stored(inbox)
+    store.rows("UPDATE deliveries SET due_at = 9000000000000000, reason = 'lookup_queued'")
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    assert store.one("SELECT due_at FROM deliveries") == 9000000000000000
+
+
 @pytest.mark.parametrize("id_", ["dlv_0000000000000001", "trg_0000000000000001", "x", ""])
 @pytest.mark.parametrize("run_again", [False, True])
 def test_what_is_not_stored_is_not_there(inbox: Inbox, store: Store, id_: str, run_again: bool) -> None:

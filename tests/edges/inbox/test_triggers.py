@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, browsing, claiming, starts, triggers
-from bridge.edges.inbox.deliveries import Postponed, Routing, due, postpone, renew, settle_routing
+from bridge.edges.inbox.deliveries import Postponed, Routing, draw, due, postpone, queued, renew, settle_routing
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import (
     LATER,
     NOW,
+    ON_POSTGRESQL,
     ON_SQLITE,
     Store,
     add,
@@ -280,6 +282,34 @@ def test_a_lookup_that_died_with_its_process_is_due_after_a_restart(open_inbox: 
     second = open_inbox()
     assert second.recover() == 1
     assert [one.id for one in second.read(due, now=NOW, limit=9)] == [asked]
+
+
+def test_a_turn_to_be_looked_up_is_given_once_and_in_the_order_of_waiting(inbox: Inbox, store: Store) -> None:
+    """Whoever draws gets those that have waited longest, leased; whoever read the same ones gets nothing."""
+    ids = [stored(inbox, f"evt_{number}") for number in range(3)]
+    waiting = [Postponed(id_, NOW + LATER * n, Reason.LOOKUP_QUEUED, None, False) for n, id_ in enumerate(ids[::-1], 1)]
+    inbox.write(postpone, waiting)
+    rows = inbox.read(queued, limit=2)
+    drawn = inbox.write(draw, rows, until=NOW + LATER)
+    assert {(one.id, one.lookups, one.reason) for one in drawn} == {(id_, 0, Reason.LOOKUP_QUEUED) for id_ in ids[1:]}
+    assert inbox.write(draw, rows, until=NOW + LATER) == []
+    assert len(inbox.read(queued, limit=9)) == 1
+    leased = inbox.read(due, now=NOW + LATER, limit=9)
+    assert {(one.id, one.lookups, one.reason) for one in leased} == {(id_, 1, None) for id_ in ids[1:]}
+
+
+@ON_POSTGRESQL
+def test_two_replicas_that_draw_at_once_do_not_draw_the_same(open_inbox: Open) -> None:
+    """The second neither waits for the first nor looks up what the first does."""
+    first, second = open_inbox(), open_inbox()
+    first.write(postpone, [Postponed(stored(first), NOW + LATER, Reason.LOOKUP_QUEUED, None, False)])
+    rows = first.read(queued, limit=9)
+
+    def both(connection: Connection) -> tuple[int, int]:
+        drawn = draw(connection, rows, until=NOW + LATER)
+        return len(drawn), len(second.write(draw, rows, until=NOW + LATER))
+
+    assert first.write(both) == (1, 0)
 
 
 def test_a_reason_of_a_newer_release_is_read(inbox: Inbox, store: Store) -> None:

@@ -75,6 +75,8 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "take_over": (True, triggers.take_over, {"now": _NOW}),
     "take_over_all": (True, triggers.take_over_all, {}),
     "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),
+    "queued for a look-up": (False, deliveries.queued, {"limit": 16}),
+    "draw": (True, deliveries.draw, {"rows": [1], "until": _NOW}),
     "take_over_lookups": (True, deliveries.take_over_lookups, {"now": _NOW}),
     "hold": (True, claiming.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": 100}),
     "airflows_with_pending": (False, claiming.airflows_with_pending, {}),
@@ -206,7 +208,7 @@ def _plan(store: Store, statement: str, parameters: Any) -> str:
 def _scans(plan: str, *, is_postgresql: bool) -> bool:
     if is_postgresql:
         return bool(re.search(r"Seq Scan on (deliveries|triggers)", plan)) or _reads_everything(plan)
-    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|pending|held|odd|leased|open)"
+    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|queued|pending|held|odd|leased|open)"
     scans = re.findall(r"^SCAN (?:deliveries|triggers).*$", plan, re.M)
     by_id = re.search(r"^SEARCH triggers USING INTEGER PRIMARY KEY \(rowid<\?\)", plan, re.M)  # all before a moment
     return by_id is not None or any(not re.search(partial, scan) for scan in scans)

@@ -31,6 +31,7 @@ _CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "tok
 _HOLD: dict[str, Any] = {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": _ROUTES}
 _PULL_IN: dict[str, Any] = {"now": _NOW, "slack": timedelta(0), "found": {300.0: [[1], [2]]}}
 _FIRST, _SECOND = (delivery_text(first_id(microseconds(_OLD)) + n) for n in (1, 2))
+_QUEUED = first_id(microseconds(_OLD + timedelta(days=1)))
 _LATER = deliveries.Postponed(_FIRST, _NOW, Reason.LOOKUP_FAILED, "slow", is_lookup=True)
 WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "hold": lambda c: claiming.hold(c, **_HOLD),
@@ -47,6 +48,7 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "move queues": lambda c: moving.move_queues(c, [("orders", timedelta(hours=1))]),
     "prune": lambda c: prune(c, [first_id(microseconds(_OLD)) + n for n in range(1, _PAGE)]),
     "postpone": lambda c: deliveries.postpone(c, [_LATER]),
+    "draw": lambda c: deliveries.draw(c, [_QUEUED + n for n in range(1, 17)], until=_NOW),
     "renew": lambda c: deliveries.renew(c, [_FIRST, _SECOND], until=_NOW),
     "reopen": lambda c: deliveries.reopen(c, _FIRST, now=_NOW),
 }
@@ -55,11 +57,12 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "Airflows with something pending": claiming.airflows_with_pending,
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
+    "queued for a look-up": lambda c: deliveries.queued(c, limit=16),
     "due": lambda c: deliveries.due(c, now=_NOW, limit=_PAGE),
 }
 _DELIVERY = (
-    "INSERT INTO deliveries (id, dedup_key, source, state, received_at, due_at, key_id, headers, body)"
-    " SELECT {id}, {key}, 's', 'received', 0, {past}, 'k', '{{}}', {body} FROM {series}"
+    "INSERT INTO deliveries (id, dedup_key, source, state, reason, received_at, due_at, key_id, headers, body)"
+    " SELECT {id}, {key}, 's', 'received', {reason}, 0, {due}, 'k', '{{}}', {body} FROM {series}"
 )
 _TRIGGER = (
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"
@@ -79,7 +82,10 @@ def inbox_with_little(inbox: Inbox) -> Inbox:
 
 
 def fill(store: Store, first: int, last: int) -> None:
-    """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route."""
+    """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route.
+
+    As many wait for their turn to be looked up.
+    """
     numbers = f"WITH RECURSIVE c(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM c WHERE n < {last}) SELECT n FROM c"  # noqa: S608
     words: dict[str, Any] = {
         "id": f"({first_id(microseconds(_OLD))} + n)",
@@ -88,7 +94,9 @@ def fill(store: Store, first: int, last: int) -> None:
         "series": f"({numbers}) AS many",
         "past": _PAST,
     }
-    store.rows(_DELIVERY.format(**words))
+    store.rows(_DELIVERY.format(**words, reason="NULL", due=_PAST))
+    other = {"id": f"({_QUEUED} + n)", "key": words["key"].replace("(n:", "((-n):")}
+    store.rows(_DELIVERY.format(**words | other, reason="'lookup_queued'", due=f"{_PAST} + n"))
     store.rows(_TRIGGER.format(**words, odd=0, route="'full'", state="'pending'"))
     store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'"))
     if store.is_postgresql:
