@@ -96,6 +96,7 @@ verb 0 deliveries "$delivery"
 verb 0 triggers "$trigger"
 verb 0 replay "$delivery" --reason "a try of the image"
 verb 0 orders
+verb 13 wait --delivery "$delivery" --timeout 1s # 3: no Airflow answers here, 1: it was cancelled
 verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
 verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
 verb 0 migrate

@@ -29,6 +29,7 @@ def test_a_webhook_becomes_a_run_with_its_conf(start_bridge: Start, airflow: Air
         "rows": 44802,
         "planasonix": {
             "delivery_id": answer.json()["delivery_id"],
+            "source": "planasonix",
             "event_id": "evt_1",
             "event_type": "job.succeeded",
             "status": "succeeded",

@@ -57,7 +57,7 @@ routes:
     dag: big
     conf:
       n: "{{ event.rows_loaded }}"
-      t: "{{ event.type }}-{{ event.pipeline_name | default('x') }}"
+      t: "{{ event.type }}-{{ event.pipeline_name | default('x', true) }}"
       p: "{{ event.parameters.size }}"
       d: "{{ event.data.summary }}"
 """
