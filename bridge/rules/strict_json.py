@@ -27,6 +27,7 @@ _NUMBER = r"[-+.0-9eE]"
 _has_long_number = re.compile(rf"(?<!{_NUMBER}){_NUMBER}{{{MAX_DIGITS + 1}}}").search  # in a string it is none
 _has_large_exponent = re.compile(r"[0-9][eE]\+?[0-9]{3}").search
 _strings = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+_half_of_a_pair = re.compile("[\ud800-\udfff]")
 _has_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 
 _LONG_NUMBER = f"A number has more than {MAX_DIGITS} characters, or is too large."
@@ -80,8 +81,19 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """Return the object of a webhook's body, or raise Unreadable; a text in it may hold half of a surrogate pair."""
-    return _parse(body.removeprefix(BOM))[1]
+    """Return the object of a webhook's body, or raise Unreadable; half of a surrogate pair is read as U+FFFD."""
+    text, value = _parse(body.removeprefix(BOM))
+    mended: dict[str, Any] = _mend(value) if _has_surrogate_escape(text) else value
+    return mended
+
+
+def _mend(value: Any) -> Any:
+    """Replace halves of pairs; whole ones are one character by now. The depth is bounded."""
+    if isinstance(value, str):
+        return _half_of_a_pair.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    return [_mend(item) for item in value] if isinstance(value, list) else value
 
 
 def _parse(body: bytes) -> tuple[str, dict[str, Any]]:

@@ -63,14 +63,13 @@ def test_whatever_is_authentic_is_taken(ask: Ask, payload: bytes) -> None:
     assert ask(request(payload)).status in (200, 202)
 
 
-def test_a_byte_order_mark_makes_it_invalid_and_not_lost(ask: Ask, bridge: BridgeProcess) -> None:
-    """It is stored, and a person sees why it starts nothing."""
+def test_a_byte_order_mark_is_read(ask: Ask, bridge: BridgeProcess) -> None:
+    """Some senders write one; it can mean one thing only."""
     answer = ask(request(b"\xef\xbb\xbf" + body(event="evt_bom")))
-    wait_for(
-        lambda: bridge.api(f"deliveries/{answer.json['delivery_id']}")["reason"] == "unreadable_json",
-        seconds=10,
-        what="invalid",
-    )
+    path = f"deliveries/{answer.json['delivery_id']}"
+    wait_for(lambda: bridge.api(path)["state"] != "received", seconds=10, what="routed")
+    found = bridge.api(path)
+    assert (found["event_id"], found["state"]) == ("evt_bom", "routed")
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"])
