@@ -12,12 +12,11 @@ flow".
 """
 
 import argparse
+import http.client
 import json
 import os
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,23 +37,26 @@ def main() -> None:
     }
     host = os.environ.get("AZURE_AUTHORITY_HOST", _HOST).rstrip("/")
     url = f"{host}/{urllib.parse.quote(_needed('AZURE_TENANT_ID'), safe='')}/oauth2/v2.0/token"
-    granted = _post(url, urllib.parse.urlencode(form).encode())
+    granted = _post(url, urllib.parse.urlencode(form))
     expires = datetime.now(UTC) + timedelta(seconds=float(granted["expires_in"]))
     status = {"token": granted["access_token"], "expirationTimestamp": expires.isoformat(timespec="seconds")}
     print(json.dumps({"status": status}))
 
 
-def _post(url: str, form: bytes) -> dict[str, str]:
+def _post(url: str, form: str) -> dict[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=_SECONDS)
+    connection.request("POST", parts.path, form, {"Content-Type": "application/x-www-form-urlencoded"})
+    answer = connection.getresponse()
     try:
-        with urllib.request.urlopen(url, form, timeout=_SECONDS) as answer:  # noqa: S310 - the authority of the environment
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
+        found = json.load(answer)
+    except ValueError:
+        found = {}
+    if answer.status != http.client.OK:
         # `error` is a code such as invalid_client; the description may quote what was sent.
-        try:
-            code = json.load(error).get("error")
-        except ValueError:
-            code = None
-        sys.exit(f"Entra answers {error.code}: {code or 'no reason given'}")
+        sys.exit(f"Entra answers {answer.status}: {found.get('error') or 'no reason given'}")
+    return found
 
 
 def _secret() -> str:
