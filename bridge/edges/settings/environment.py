@@ -69,7 +69,7 @@ def _admin_token(value: object) -> object:
 
 def _encryption_keys(value: object) -> object:
     if isinstance(value, str):
-        if what := slip(value.strip()):
+        if what := slip(" ".join(value.split())):  # one entry a line is fine
             raise ValueError(what)
         return read_keys(value)
     return value
