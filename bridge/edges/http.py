@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,11 @@ from typing import Self
 from urllib.parse import quote
 
 _MAX_WAIT_SECONDS = 3600.0
+is_header_name = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
+# Headers that belong to the call itself: whoever adds others may not set these.
+CALL_HEADERS = frozenset(
+    {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
+)
 
 
 def path_segment(text: str) -> str:

@@ -11,7 +11,6 @@ is shown when it fails, so it must not write a secret there.
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -21,14 +20,12 @@ from typing import Any
 
 from bridge.edges.airflow.tokens import Headers, SignedIn, life_seconds
 from bridge.edges.airflow.wire import shown
+from bridge.edges.http import CALL_HEADERS, is_header_name
 from bridge.words.outcomes import Misconfigured
 from bridge.words.reasons import Reason
 
 _MAX_OUTPUT = 65_536
 _KILLED_SECONDS = 1.0
-_is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
-# These belong to the call itself.
-_RESERVED = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"})
 
 
 class _Unusable(Exception):
@@ -103,7 +100,7 @@ def _headers(given: object) -> Headers:
     if not isinstance(given, Mapping) or not given:
         raise _Unusable("printed no JSON object with `token` or `headers`")
     for name, value in given.items():
-        if not _is_header(name) or name.lower() in _RESERVED or not _is_text(value):
+        if not is_header_name(name) or name.lower() in CALL_HEADERS or not _is_text(value):
             raise _Unusable(f"printed a header that cannot be sent: {shown(name)!r}")
     return tuple(given.items())
 

@@ -5,26 +5,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from bridge.edges.http import CALL_HEADERS, is_header_name
 from bridge.edges.settings.fields import LITERAL, Absent, Entry, HeaderText, PublicField, Seconds, SecretField
 from bridge.words.targets import AirflowAuth, Secret
 
-_is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
 _is_path = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
 _is_proxy = re.compile(r"https?://(?:[^@/?#\s]+@)?[A-Za-z0-9._\-:\[\]]+/?").fullmatch
 # What belongs to the call, or to `auth`.
-_RESERVED = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-        "user-agent",
-    }
-)
+_RESERVED = CALL_HEADERS | {"accept", "authorization", "user-agent"}
 _ONE_WAY = "give one of: username and password; token; client_id and client_secret; exec"
 
 
@@ -48,7 +36,7 @@ def _proxy(url: Secret) -> Secret:
 
 def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
     for name, value in given.items():
-        if not _is_header(name):
+        if not is_header_name(name):
             raise ValueError(f"{name[:64]!r} is not the name of a header")
         if name.lower() in _RESERVED:
             raise ValueError(f"the header {name} cannot be set here; `auth` sets Authorization")

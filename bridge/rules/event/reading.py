@@ -30,6 +30,7 @@ _TEST_TYPES = frozenset({"test", "ping", "webhook.test"})
 _NOT_A_TEST = frozenset({"", "false", "no", "0"})
 _INNER_IDS = (("job.", "job_id"), ("pipeline.run.", "run_id"), ("backfill.", "backfill_id"))
 _DECISIVE = frozenset({"pipeline_id", "run_id", "job_id", "backfill_id"})
+_TWICE = "stands twice, with different values"
 _WORD_CHARACTERS = 100
 _unfit_for_text = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ROWS = (
@@ -86,7 +87,7 @@ class Reader:
         """Return the one value of a field that routes use; two different ones are not guessed between."""
         found, why = self._typed(values(self.parts, name), as_type)
         if len(set(found)) > 1:
-            why, found = "stands twice, with different values", []
+            why, found = _TWICE, []
         if not found and why is not None:
             self.unreadable[name] = why
         return found[0] if found else None
@@ -160,8 +161,8 @@ def _take_path(reader: Reader, found: dict[str, Any], path_pipeline_id: str | No
 
 def _refuse_contradictions(unreadable: Mapping[str, str]) -> None:
     for name in sorted(_DECISIVE & unreadable.keys()):
-        if unreadable[name].startswith("stands twice"):
-            raise Unreadable(Reason.CONTRADICTION, f"`{name}` {unreadable[name]}.")
+        if unreadable[name] == _TWICE:
+            raise Unreadable(Reason.CONTRADICTION, f"`{name}` {_TWICE}.")
 
 
 def read(body: bytes, *, path_pipeline_id: str | None = None, zone: tzinfo | None = None) -> Event:
