@@ -98,10 +98,10 @@ class Dispatcher:
             self._ended.wait(min(0.2, max(0.0, deadline - time.monotonic())))
         self._pool.shutdown(wait=not any(lane.is_busy for lane in self.lanes.values()), cancel_futures=True)
         # Looked at afterwards: what a step that was left behind claims from now on, it gives back itself.
-        if left := self._under_way():
-            _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in left])
+        if unfinished := self._under_way():
+            _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in unfinished])
             with suppress(InboxUnavailable):
-                self._inbox.write(triggers.give_back, left)
+                self._inbox.write(triggers.give_back, unfinished)
 
     def _under_way(self) -> list[Claimed]:
         with self._lock:
@@ -284,12 +284,12 @@ class Dispatcher:
 
     def _settle(self, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> None:
         """Store the end of an attempt; if the store stays unavailable the lease lapses and the trigger is retried."""
-        for left in reversed(range(_SETTLE_TRIES)):
+        for tries_left in reversed(range(_SETTLE_TRIES)):
             try:
                 is_ours = self._inbox.write(triggers.settle, claimed, settlement, attempt)
                 break
             except InboxUnavailable:
-                if not left or self.loop.is_ending:
+                if not tries_left or self.loop.is_ending:
                     _log.error("settle_postponed", trigger_id=claimed.trigger.id)
                     return
                 time.sleep(1.0)

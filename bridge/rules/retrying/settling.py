@@ -73,11 +73,11 @@ def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float, se
     count = spent.causes.get(outcome.reason, 0)
     is_over = outcome.attempts_allowed is not None and count >= outcome.attempts_allowed
     is_over |= limits.max_attempts is not None and trigger.attempts >= limits.max_attempts and not outcome.is_free
-    left = limits.max_age_seconds - spent.seconds - seconds
-    if is_over or left <= 0:
+    remaining = limits.max_age_seconds - spent.seconds - seconds
+    if is_over or remaining <= 0:
         last = f"last: {outcome.reason} {outcome.detail}".strip()
         return Settlement(TriggerState.FAILED, Reason.TOO_MANY_ATTEMPTS if is_over else Reason.EXPIRED, last, now)
-    wait = min(left, _wait(trigger, outcome, count, jitter))  # the last try comes when the age ends
+    wait = min(remaining, _wait(trigger, outcome, count, jitter))  # the last try comes when the age ends
     return Settlement(
         TriggerState.HELD if outcome.is_hold else TriggerState.PENDING,
         outcome.reason,
