@@ -58,9 +58,9 @@ class Gauges:
 
     def look(self) -> None:
         """Read what waits, and once a minute the size. Raises InboxUnavailable; then the last values stay."""
-        self._metrics.observe_backlog(self._inbox.read(browsing.backlog), self._clock())
+        self._metrics.store.observe_backlog(self._inbox.read(browsing.backlog), self._clock())
         self._metrics.runs.observe_open(self._inbox.read(runs.count), self._clock())
         now = time.monotonic()
         if self._sized_at is None or now - self._sized_at >= _SIZE_SECONDS:
-            self._metrics.observe_size(*self._inbox.size())
+            self._metrics.store.observe_size(*self._inbox.size())
             self._sized_at = now

@@ -13,7 +13,6 @@ The Airflow client costs about a second to import, so that happens after ready, 
 import asyncio
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -22,23 +21,16 @@ from pathlib import Path
 import structlog
 
 from bridge.chores.clock import ClockCheck
-from bridge.chores.encryption import Encryption
 from bridge.chores.gauges import Gauges
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
 from bridge.chores.loop import Beat, Loop
-from bridge.chores.mapping_file import MappingFile
 from bridge.chores.retention import Retention
 from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
-from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
-from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
-from bridge.flows.firing import Dispatcher
-from bridge.flows.ordering import Orders
 from bridge.flows.receiving import Receiving
-from bridge.flows.routing import Router
 from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
@@ -48,6 +40,7 @@ from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
+from bridge.wiring.work import Work
 
 _log = structlog.get_logger("bridge")
 _FETCH_SECONDS = 3.0  # a key set that came before `ready` spares the sender a 503; one that is late holds up nothing
@@ -93,43 +86,19 @@ class Service:
             beat_of=self._beat_of,
         )
         preparing.check_clock(self._inbox, environment)
-        self._build_flows(environment, config)
+        self._work = Work(environment, config, self._inbox, self._metrics)
+        self._build_faces(environment, config)
         self._readiness = Readiness(self._inbox)
 
-    def _build_flows(self, environment: Environment, config: Config) -> None:
-        self._mapping = MappingFile(
-            environment.mapping, airflows=config.airflows, sources=config.sources, metrics=self._metrics
-        )
-        self._airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
-        self._apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
-        seconds = environment.lease_seconds
-        self._dispatcher = Dispatcher(
-            inbox=self._inbox, airflows=self._airflows, metrics=self._metrics, lease_seconds=seconds
-        )
-        self._router = Router(
-            inbox=self._inbox,
-            mapping=self._mapping.current,
-            apis=self._apis,
-            sources=config.sources,
-            metrics=self._metrics,
-            on_routed=self._dispatcher.wake,
-            max_hops=environment.max_hops,
-            lease_seconds=seconds,
-        )
-        self._orders = Orders(inbox=self._inbox, metrics=self._metrics, on_worked=self._wake_all)
-        self._following = preparing.following_of(environment, self._inbox, self._airflows, self._metrics)
-        self._encryption = Encryption(inbox=self._inbox, key=environment.ring().current, metrics=self._metrics)
-        self._sources = config.sources
-        self._build_faces(environment, config)
-
     def _build_faces(self, environment: Environment, config: Config) -> None:
+        self._sources = config.sources
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
         self._receiving = Receiving(
             sources=config.sources,
             inbox=self._inbox,
             metrics=self._metrics,
-            on_accepted=self._router.wake,
+            on_accepted=self._work.router.wake,
             is_expected=self._key_sets.is_expected,
             proxies=config.proxies,
         )
@@ -143,24 +112,21 @@ class Service:
         self._beats += [loop.beat for loop in self._loops]
 
     def _list_loops(self, environment: Environment, verifiers: Mapping[str, SignatureCheck]) -> list[Loop]:
-        """Return every background loop, in the order of starting; a new chore is added here."""
+        """Return every loop in the order of starting. A new chore is added here, a new flow in wiring/work.py."""
         inbox, metrics = self._inbox, self._metrics
         lease_seconds, retention = environment.lease_seconds, timedelta(days=environment.retention_days)
         gauges = Gauges(inbox=inbox, metrics=metrics)
         gauges.recall()
         return [
-            self._dispatcher.loop,
-            self._router.loop,
-            self._orders.loop,
-            self._following.loop,
+            *self._work.loops,
             *self._key_sets.loops,
-            self._mapping.loop,
+            self._work.mapping.loop,
             self._secret_files.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
-            self._encryption.loop,
-            ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._wake_all).loop,
+            self._work.encryption.loop,
+            ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._work.wake).loop,
         ]
 
     def run(self) -> None:
@@ -169,7 +135,7 @@ class Service:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve())
-        if self._router.is_looking_up or any(lane.is_busy for lane in self._dispatcher.lanes.values()):
+        if self._work.is_hanging:
             # A call outlived its limit, and the interpreter would wait for it. Everything is stored by now.
             sys.stderr.flush()
             os._exit(0)
@@ -181,7 +147,7 @@ class Service:
         recovered = await asyncio.to_thread(self._inbox.recover)
         if recovered:
             _log.info("recovered", under_way=recovered)
-        self._inbox.listen(self._wake_all)
+        self._inbox.listen(self._work.wake)
         for loop in self._loops:
             loop.start()
         await asyncio.to_thread(self._key_sets.wait, _FETCH_SECONDS)
@@ -203,11 +169,10 @@ class Service:
             public=address(self.public_socket),
             admin=address(self.admin_socket),
             sources=list(self._sources),
-            airflows=list(self._airflows),
-            routes=len(self._mapping.current().routes),
+            airflows=list(self._work.airflows),
+            routes=len(self._work.mapping.current().routes),
         )
-        for _, airflow in self._airflows.values():
-            threading.Thread(target=airflow.warm_up, name="warm-up", daemon=True).start()
+        self._work.warm_up()
 
     async def _stop(self, public: Server, admin: Server, tasks: list[asyncio.Task[None]]) -> None:
         """Stop in the order that this module's docstring tells, all of it by one deadline."""
@@ -227,16 +192,13 @@ class Service:
 
     def _stop_loops(self, deadline: float) -> None:
         for loop in self._loops:
-            if loop is not self._dispatcher.loop:  # which renews the leases of running calls meanwhile
+            if loop is not self._work.dispatcher.loop:  # which renews the leases of running calls meanwhile
                 loop.end()  # at once, so that one whose step hangs does not hold up the others
         for loop in reversed(self._loops):
             loop.stop(deadline - time.monotonic())
 
     def _close(self) -> None:
-        for _, airflow in self._airflows.values():
-            airflow.close()
-        for api in self._apis.values():
-            api.close()
+        self._work.close()
         self._receiving.close()
         self._inbox.close()
         self._lock.release()
@@ -251,17 +213,17 @@ class Service:
         )
         api = Api(
             inbox=self._inbox,
-            mapping=self._mapping,
-            dispatcher=self._dispatcher,
+            mapping=self._work.mapping,
+            dispatcher=self._work.dispatcher,
             metrics=self._metrics,
             sources=self._sources,
-            encryption=self._encryption,
+            encryption=self._work.encryption,
             max_hops=environment.max_hops,
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
         )
-        steering = OrdersApi(inbox=self._inbox, working=self._orders)
-        outcomes = OutcomesApi(following=self._following, airflows=self._airflows)
+        steering = OrdersApi(inbox=self._inbox, working=self._work.orders)
+        outcomes = OutcomesApi(following=self._work.following, airflows=self._work.airflows)
         admin = admin_app(api, steering, outcomes, token=self._token, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
@@ -280,11 +242,7 @@ class Service:
         self._tokens = {"admin": environment.admin_token, "outcomes": environment.outcomes_token}
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
-        for name, (_, airflow) in self._airflows.items():
-            airflow.take_over(config.airflows[name])
-        for name, client in self._apis.items():
-            if (api := config.sources[name].api) is not None:
-                client.take_over(api)
+        self._work.take_over(config)
 
     def _beat_of(self, name: str) -> Beat:
         self._beats.append(Beat(name))
@@ -294,7 +252,3 @@ class Service:
         """Return the names of the loops that have stopped turning."""
         limit = self._environment.stall_seconds
         return [beat.name for beat in self._beats if beat.age_seconds > limit]
-
-    def _wake_all(self) -> None:
-        self._router.wake()
-        self._dispatcher.wake()

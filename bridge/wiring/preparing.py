@@ -7,21 +7,17 @@ import ipaddress
 import os
 import signal
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
-from bridge.flows.following import Following
 from bridge.rules.signature import advise
 from bridge.web.admin import MOST_BYTES
 from bridge.web.server import Bounds
 from bridge.words.errors import ConfigError, Problem
-from bridge.words.targets import AirflowTarget
 
 _log = structlog.get_logger("bridge")
 # All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
@@ -100,19 +96,6 @@ def warn_of_keys(config: Config) -> None:
     for name, source in config.sources.items():
         for said in advise(source.verifier, time.time()):
             _log.warning("keys", source=name, detail=said)
-
-
-def following_of(
-    environment: Environment, inbox: Inbox, airflows: Mapping[str, tuple[AirflowTarget, Airflow]], metrics: Metrics
-) -> Following:
-    """Return what watches the DAG runs of every Airflow."""
-    return Following(
-        inbox=inbox,
-        airflows={name: airflow for name, (_, airflow) in airflows.items()},
-        metrics=metrics,
-        interval_seconds=environment.follow_seconds,
-        give_up=timedelta(days=environment.follow_days),
-    )
 
 
 def metrics_of(config: Config) -> Metrics:

@@ -60,7 +60,7 @@ def test_nothing_that_can_be_counted_makes_a_new_series(metrics: Metrics) -> Non
         metrics.observe_airflow("default", problem)
     held = [Waiting(TriggerState.HELD, 1, NOW, airflow="default", reason=reason) for reason in labels.HELD]
     strangers = [Waiting(DeliveryState.RECEIVED, 2, NOW, source="gone"), Waiting(TriggerState.PENDING, 3, NOW)]
-    metrics.observe_backlog([*held, *strangers[1:]], NOW)
+    metrics.store.observe_backlog([*held, *strangers[1:]], NOW)
     metrics.observe_commit([0.1], 0.1)
     metrics.observe_store("write", 0.1, is_done=False)
     metrics.observe_store("read", 0.1, is_done=True)
@@ -121,7 +121,7 @@ def test_a_route_that_leaves_the_mapping_loses_its_series(metrics: Metrics) -> N
 def test_what_waits_is_told_by_place_and_forgotten_when_it_is_gone(metrics: Metrics) -> None:
     """Reasons of one place add up, its oldest counts; what is no longer configured has no name; gone is zero."""
     hour, minute = NOW - timedelta(hours=1), NOW - timedelta(minutes=1)
-    metrics.observe_backlog(
+    metrics.store.observe_backlog(
         [
             Waiting(DeliveryState.RECEIVED, 4, minute, source="first"),
             Waiting(TriggerState.HELD, 2, minute, airflow="other", reason=Reason.DAG_NOT_FOUND),
@@ -138,7 +138,7 @@ def test_what_waits_is_told_by_place_and_forgotten_when_it_is_gone(metrics: Metr
     assert value(metrics, "oldest_waiting_seconds", state="received", source="first", airflow="") == 60
     assert value(metrics, "held", reason="dag_not_found") == 2
     assert value(metrics, "store_read_timestamp_seconds") == NOW.timestamp()
-    metrics.observe_backlog([], NOW)
+    metrics.store.observe_backlog([], NOW)
     told = samples(metrics)
     waiting = ("bridge_waiting", "bridge_oldest_waiting_seconds", "bridge_held")
     assert {amount for (name, _), amount in told.items() if name in waiting} == {0}
@@ -161,9 +161,9 @@ def test_what_is_not_known_is_not_zero(metrics: Metrics) -> None:
     text = metrics.exposition().decode()
     assert "bridge_store_disk_free_bytes NaN" in text
     assert value(metrics, "key_expires_timestamp_seconds", source="first", key="old") == float("inf")
-    metrics.observe_size(1000, None)
+    metrics.store.observe_size(1000, None)
     assert "bridge_store_disk_free_bytes NaN" in metrics.exposition().decode()
-    metrics.observe_size(1000, (10, 100))
+    metrics.store.observe_size(1000, (10, 100))
     metrics.observe_key("first", "old", expires_at=1_800_000_000, is_old_in_use=True)
     assert (value(metrics, "store_bytes"), value(metrics, "store_disk_free_bytes")) == (1000, 10)
     assert value(metrics, "key_expires_timestamp_seconds", source="first", key="old") == 1_800_000_000

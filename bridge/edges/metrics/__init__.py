@@ -24,10 +24,9 @@ from bridge import __version__
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.runs import RunMetrics
-from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
+from bridge.edges.metrics.store import StoreMetrics
+from bridge.words.model import Attempt, TriggerState
 from bridge.words.reasons import Reason
-
-_OF_THE_STORE = " Of the store."
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -47,9 +46,10 @@ class Metrics:
         self.last_deliveries = dict.fromkeys(self._sources, 0.0)  # Unix seconds; receiving writes, a scrape reads
         self._intake()
         self._work()
-        self._backlog()
+        self._airflow()
         self._store()
         self._configuration()
+        self.store = StoreMetrics(making, self._sources, self._airflows)
         self.runs = RunMetrics(making, self._airflows)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
@@ -110,13 +110,7 @@ class Metrics:
         self.locked_rows = self._gauge("locked_rows", "Rows that no configured encryption key opened at start.")
         self.failures = self._counter("internal_errors_total", "Errors of the bridge itself, by part.", "part")
 
-    def _backlog(self) -> None:
-        where = ("state", "source", "airflow")
-        self.waiting = self._gauge("waiting", "Deliveries and triggers that wait." + _OF_THE_STORE, *where)
-        self.oldest_seconds = self._gauge(
-            "oldest_waiting_seconds", "Age of the oldest that waits." + _OF_THE_STORE, *where
-        )
-        self.held = self._gauge("held", "Triggers that wait for a cause to pass." + _OF_THE_STORE, "reason")
+    def _airflow(self) -> None:
         self.airflow_unavailable = self._gauge(
             "airflow_unavailable", "1 while nothing is fired at this Airflow.", "airflow"
         )
@@ -131,18 +125,6 @@ class Metrics:
             "operation",
         )
         self.store_failures = self._counter("store_failures_total", "Transactions that failed.", "operation")
-        self.store_read_at = self._gauge(
-            "store_read_timestamp_seconds", "When what waits was last read from the store."
-        )
-        self.store_bytes = self._gauge("store_bytes", "Size of the store." + _OF_THE_STORE)
-        self.disk_free = self._gauge(
-            "store_disk_free_bytes", "Room left on a SQLite store's volume; NaN for PostgreSQL." + _OF_THE_STORE
-        )
-        self.disk_size = self._gauge(
-            "store_disk_size_bytes", "Size of a SQLite store's volume; NaN for PostgreSQL." + _OF_THE_STORE
-        )
-        for unknown in (self.store_bytes, self.disk_free, self.disk_size):
-            unknown.set(math.nan)
 
     def _configuration(self) -> None:
         self.mapping_broken = self._gauge("mapping_broken", "1 while the mapping file cannot be used.")
@@ -194,7 +176,6 @@ class Metrics:
         create(self.connections_ended, labels.LISTENERS, labels.CONNECTION_ENDS)
         create(self.store_seconds, labels.STORE_OPERATIONS)
         create(self.triggers, [""], labels.TRIGGER_ENDS)
-        self._observe_waiting([])
 
     def observe_commit(self, waited: Collection[float], seconds: float) -> None:
         """Count one transaction that stored webhooks, each with its time since receipt."""
@@ -208,41 +189,6 @@ class Metrics:
         self.store_seconds.labels(operation).observe(seconds)
         if not is_done:
             self.store_failures.labels(operation).inc()
-
-    def observe_backlog(self, waiting: Iterable[Waiting], now: datetime) -> None:
-        """Take over what the store says of what waits."""
-        self._observe_waiting(waiting, now)
-        self.store_read_at.set(now.timestamp())
-
-    def _observe_waiting(self, waiting: Iterable[Waiting], now: datetime | None = None) -> None:
-        received = product([DeliveryState.RECEIVED], self._sources, [""])
-        states = (TriggerState.PENDING, TriggerState.HELD, TriggerState.FIRING)
-        amounts: dict[tuple[str, str, str], int] = dict.fromkeys(
-            [*received, *product(states, [""], ["", *self._airflows])], 0
-        )
-        ages = dict.fromkeys(amounts, 0.0)
-        held = dict.fromkeys(map(str, labels.HELD), 0)
-        for item in waiting:
-            # A name that is no longer configured becomes the empty label: labels stay a closed set.
-            source = item.source if item.source in self._sources else ""
-            place = (str(item.state), source, item.airflow if item.airflow in self._airflows else "")
-            amounts[place] = amounts.get(place, 0) + item.amount
-            if now is not None:
-                ages[place] = max(ages.get(place, 0.0), (now - item.oldest_at).total_seconds())
-            if item.state is TriggerState.HELD and item.reason:
-                held[str(item.reason)] = held.get(str(item.reason), 0) + item.amount
-        for place, amount in amounts.items():
-            self.waiting.labels(*place).set(amount)
-            self.oldest_seconds.labels(*place).set(ages[place])
-        for reason, amount in held.items():
-            self.held.labels(reason).set(amount)
-
-    def observe_size(self, size: int, disk: tuple[int, int] | None) -> None:
-        """Take over how large the store is; `disk` is what its volume has free and in all, None if nobody knows."""
-        self.store_bytes.set(size)
-        if disk is not None:
-            self.disk_free.set(disk[0])
-            self.disk_size.set(disk[1])
 
     def observe_key(self, source: str, key: str, *, expires_at: float | None, is_old_in_use: bool = False) -> None:
         """Set until when a key is accepted (Unix seconds), and whether it is still used although it should be gone."""

@@ -1,0 +1,88 @@
+"""Builds what works behind the intake: the mapping, the Airflows, the flows that follow an accepted webhook.
+
+`Work` holds each of them once. A new flow is built in `__init__` and its loop added to `loops`.
+"""
+
+import threading
+from datetime import timedelta
+
+from bridge.chores.encryption import Encryption
+from bridge.chores.loop import Loop
+from bridge.chores.mapping_file import MappingFile
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.settings import Config, Environment
+from bridge.flows.firing import Dispatcher
+from bridge.flows.following import Following
+from bridge.flows.ordering import Orders
+from bridge.flows.routing import Router
+
+
+class Work:
+    """Everything that a webhook meets after its 202."""
+
+    def __init__(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
+        """Build it; raises ConfigError for a mapping that cannot be used. Nothing runs yet."""
+        self.mapping = MappingFile(
+            environment.mapping, airflows=config.airflows, sources=config.sources, metrics=metrics
+        )
+        self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
+        self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
+        seconds = environment.lease_seconds
+        self.dispatcher = Dispatcher(inbox=inbox, airflows=self.airflows, metrics=metrics, lease_seconds=seconds)
+        self.router = Router(
+            inbox=inbox,
+            mapping=self.mapping.current,
+            apis=self.apis,
+            sources=config.sources,
+            metrics=metrics,
+            on_routed=self.dispatcher.wake,
+            max_hops=environment.max_hops,
+            lease_seconds=seconds,
+        )
+        self.orders = Orders(inbox=inbox, metrics=metrics, on_worked=self.wake)
+        self.following = Following(
+            inbox=inbox,
+            airflows={name: airflow for name, (_, airflow) in self.airflows.items()},
+            metrics=metrics,
+            interval_seconds=environment.follow_seconds,
+            give_up=timedelta(days=environment.follow_days),
+        )
+        self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
+
+    @property
+    def loops(self) -> list[Loop]:
+        """What turns here, in the order of starting; the dispatcher's comes first and stops last."""
+        return [self.dispatcher.loop, self.router.loop, self.orders.loop, self.following.loop]
+
+    @property
+    def is_hanging(self) -> bool:
+        """Whether a call has outlived its limit."""
+        return self.router.is_looking_up or any(lane.is_busy for lane in self.dispatcher.lanes.values())
+
+    def wake(self) -> None:
+        """Look into the store at once."""
+        self.router.wake()
+        self.dispatcher.wake()
+
+    def take_over(self, config: Config) -> None:
+        """Put other secrets to use; everything else stays as it was at the start."""
+        for name, (_, airflow) in self.airflows.items():
+            airflow.take_over(config.airflows[name])
+        for name, client in self.apis.items():
+            if (api := config.sources[name].api) is not None:
+                client.take_over(api)
+
+    def warm_up(self) -> None:
+        """Import the Airflow client, which costs about a second, in threads."""
+        for _, airflow in self.airflows.values():
+            threading.Thread(target=airflow.warm_up, name="warm-up", daemon=True).start()
+
+    def close(self) -> None:
+        """Close every connection to an Airflow and to Planasonix; the loops have ended."""
+        for _, airflow in self.airflows.values():
+            airflow.close()
+        for api in self.apis.values():
+            api.close()
