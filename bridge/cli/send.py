@@ -4,6 +4,7 @@ import http.client
 import json
 import secrets
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def send(
-    payload: Annotated[Path, typer.Argument(help="A JSON file with a webhook's body.")],
+    payload: Annotated[str, typer.Argument(help="A JSON file with a webhook's body, or - for stdin.")],
     url: Annotated[str | None, typer.Option(help="Where to; default: the bridge on this machine.")] = None,
     count: Annotated[int, typer.Option(min=1, help="How many; from the second on, ids get a suffix.")] = 1,
     rate: Annotated[float, typer.Option(min=0.0, help="Webhooks per second; 0: as fast as it goes.")] = 0.0,
@@ -43,7 +44,7 @@ def send(
     environment = context.environment()
     chosen = context.source(context.configuration(environment), source)
     address = url or f"http://127.0.0.1:{environment.port}/hooks/{chosen.name}"
-    body = payload.read_bytes()
+    body = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
     sign = _signer(chosen.verifier, private_key)
     answers: list[dict[str, Any]] = []
     link = _Link(address)
@@ -135,18 +136,15 @@ def _wait_until(moment: float) -> None:
 
 def _with_suffix(body: bytes, number: int) -> bytes:
     """Return the payload as another event: its ids get a suffix, so that it is no duplicate."""
+    from bridge.rules import samples
+
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise typer.BadParameter("--count needs a payload that is a JSON object: each one gets ids of its own")
-    places = [value, value["data"]] if isinstance(value.get("data"), dict) else [value]
-    for place in places:
-        for key in ("id", "event_id", "job_id", "run_id"):
-            if isinstance(place.get(key), str):
-                place[key] = f"{place[key]}-{number}"
-    return json.dumps(value, separators=(",", ":")).encode()
+    return samples.compact(samples.renamed(value, f"-{number}"))
 
 
 def _progress(count: int) -> Any:

@@ -113,7 +113,7 @@ class Demo:
 
     def show_one_webhook(self) -> None:
         """Send a webhook, follow its DAG run, send it again. Raises NotShown."""
-        payload, event_id = write_payload("sales_succeeded.json")
+        payload, event_id = write_payload("sales", pipeline_id=PIPELINE, business_date="2025-03-27")
         show.headline(f"Planasonix says: pipeline {PIPELINE} has succeeded")
         self._send(payload)
         run = self._follow(event_id)
@@ -195,7 +195,9 @@ class Demo:
         time.sleep(0.2)
 
     def _print_links(self) -> None:
-        failing, _ = write_payload("fails_on_demand.json")
+        failing, _ = write_payload(
+            "fails_on_demand", pipeline_id="pl_fails_on_demand", business_date="2025-03-27", fail=True
+        )
         token = self._secrets.admin_token
         show.headline("Where to look")
         show.say(f"  Airflow         {self._airflow.url}   user admin, password {self._secrets.passwords['admin']}")

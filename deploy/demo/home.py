@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from bridge.rules import samples
 from deploy.demo.airflow import REPOSITORY, ROLES, Airflow
 from deploy.demo.processes import free_port
 
@@ -89,16 +90,15 @@ def note_migrated() -> None:
     (HOME / "airflow" / "migrated-for").write_text(_installed())
 
 
-def write_payload(name: str) -> tuple[Path, str]:
-    """Copy a payload with ids that no earlier demo used and with today's time; return its path and event id."""
-    event = json.loads((DEMO / "payloads" / name).read_text())
+def write_payload(name: str, *, pipeline_id: str, **parameters: object) -> tuple[Path, str]:
+    """Write the event of a job, with ids that no earlier demo used and today's time; return its path and event id."""
     now = datetime.now(UTC)
-    suffix = f"_{now:%Y%m%d%H%M%S}"
-    event["id"] += suffix
-    event["job_id"] += suffix
-    event["data"]["id"] += suffix
-    event["timestamp"] = event["data"]["finished_at"] = f"{now:%Y-%m-%dT%H:%M:%SZ}"
-    path = HOME / name
+    instant = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+    ids = {"id": f"evt_demo_{name}", "job_id": f"job_demo_{name}", "pipeline_id": pipeline_id}
+    more = {"parameters": parameters, "metadata": {"triggered_by": "demo"}, "connection_id": "conn_sf_demo"}
+    about = {**ids, **more, "occurred_at": instant, "finished_at": instant}
+    event = samples.renamed(samples.changed("job.succeeded", about), f"_{now:%Y%m%d%H%M%S}")
+    path = HOME / f"{name}.json"
     path.write_text(json.dumps(event, indent=2) + "\n")
     return path, event["id"]
 

@@ -93,7 +93,7 @@ def _connections(waiting: Any, amount: int) -> list[Any]:
 
 
 def _request() -> bytes:
-    body = json.dumps(json.loads(TEMPLATE.read_bytes()), separators=(",", ":")).encode()
+    body = json.dumps(json.loads(TEMPLATE), separators=(",", ":")).encode()
     signed = sign(PRESETS["planasonix"], _KEY, body, int(time.time()))
     headers = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body)), **signed}
     head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())

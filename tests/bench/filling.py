@@ -61,7 +61,7 @@ def _begin(amount: int) -> tuple[int, int]:
 
 def _fill_sqlite(path: Path, amount: int) -> None:
     start, step = _begin(amount)
-    values = {"start": start, "step": step, "last": amount - 1, "body": TEMPLATE.read_bytes()[:700], "head": _HEADERS}
+    values = {"start": start, "step": step, "last": amount - 1, "body": TEMPLATE[:700], "head": _HEADERS}
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
@@ -114,7 +114,7 @@ def _fill_postgresql(url: str, amount: int) -> None:
             " decode(md5(random()::text), 'hex'),"
             f" 'planasonix', 'evt_' || left(md5(random()::text), 20), 'routed', {at} * 1000, {at} * 1000, 'current',"
             f" {at} / 1000, %(head)s, %(body)s FROM generate_series(0, {amount - 1}) AS i".encode(),
-            {"head": _HEADERS, "body": TEMPLATE.read_bytes()[:700]},
+            {"head": _HEADERS, "body": TEMPLATE[:700]},
         )
         connection.execute(
             f"INSERT INTO triggers ({_NAMES[1]}) SELECT id + 1024, id, 'orders', 'default', 'load_orders',"  # noqa: S608

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.rules import samples
 from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from tests.support.service import SECRET
@@ -22,7 +23,7 @@ PATH = "/hooks/planasonix"
 _ANSWER_SECONDS = 20  # wrk counts a slower answer as broken; its default of 2 is reached on a busy machine
 _WRK = REPOSITORY / ".cache" / "debian" / "wrk"
 _SCRIPT = Path(__file__).with_name("load.lua")
-TEMPLATE = Path(__file__).parents[1] / "data" / "events" / "04_job_full.json"
+TEMPLATE = samples.compact(samples.changed("job.succeeded", {}))
 _RESULT = re.compile(r"^RESULT (.*)$", re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ class Requests:
         self.path = path
         self.amount = amount
         key, scheme, now = Key("current", secret.encode()), PRESETS[preset], int(time.time())
-        template = json.loads(TEMPLATE.read_bytes())
+        template = json.loads(TEMPLATE)
         template["id"], template["job_id"], template["data"]["id"] = "evt_ID", "job_ID", "job_ID"
         pieces = json.dumps(template, separators=(",", ":")).encode().split(b"ID")
         with path.open("wb") as file:

@@ -17,6 +17,7 @@ COMMANDS = (
     "serve",
     "check",
     "explain",
+    "sample",
     "send",
     "deliveries",
     "triggers",

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject, plan
+from bridge.rules.samples import SHAPES, compact
 from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.reasons import Reason
 
-EVENTS = Path(__file__).parents[1] / "data" / "events"
 ROUTES = """
 routes:
   - {name: all, dag: everything, "on": [succeeded, failed, cancelled, skipped]}
@@ -37,30 +36,30 @@ def planned(body: bytes | dict[str, Any], **more: Any) -> Plan:
 @pytest.mark.parametrize(
     ("name", "state", "reason", "routes", "wants_lookup"),
     [
-        ("01_documented", DeliveryState.ROUTED, None, ["all"], True),
-        ("02_job_succeeded", DeliveryState.ROUTED, None, ["all"], True),
-        ("03_job_failed", DeliveryState.ROUTED, None, ["all"], True),
-        ("04_job_full", DeliveryState.ROUTED, None, ["all", "rows"], False),
-        ("05_backfill_completed", DeliveryState.ROUTED, None, ["all"], False),
-        ("06_pipeline_run_succeeded", DeliveryState.ROUTED, None, ["all"], False),
-        ("07_job_cancelled", DeliveryState.ROUTED, None, ["all"], True),
-        ("08_test_event", DeliveryState.IGNORED, Reason.TEST_EVENT, [], False),
-        ("09_governance", DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, [], False),
-        ("10_webhook_action", DeliveryState.ROUTED, None, ["all", "stock+shelves", "stock+shelves"], False),
+        ("job.completed", DeliveryState.ROUTED, None, ["all"], True),
+        ("job.succeeded.short", DeliveryState.ROUTED, None, ["all"], True),
+        ("job.failed", DeliveryState.ROUTED, None, ["all"], True),
+        ("job.succeeded", DeliveryState.ROUTED, None, ["all", "rows"], False),
+        ("backfill.completed", DeliveryState.ROUTED, None, ["all"], False),
+        ("pipeline.run.succeeded", DeliveryState.ROUTED, None, ["all"], False),
+        ("job.cancelled", DeliveryState.ROUTED, None, ["all"], True),
+        ("test", DeliveryState.IGNORED, Reason.TEST_EVENT, [], False),
+        ("governance.contract_violation", DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, [], False),
+        ("webhook_action", DeliveryState.ROUTED, None, ["all", "stock+shelves", "stock+shelves"], False),
     ],
 )
 def test_where_each_documented_body_goes(
     name: str, state: DeliveryState, reason: Reason | None, routes: list[str], wants_lookup: bool
 ) -> None:
     """State, reason, routes, and whether the API has to be asked."""
-    made = planned((EVENTS / f"{name}.json").read_bytes())
+    made = planned(compact(SHAPES[name].body))
     assert (made.state, made.reason, made.wants_lookup) == (state, reason, wants_lookup)
     assert [one.route.name for one in made.triggers] == routes
 
 
 def test_every_route_gives_a_verdict() -> None:
     """Also those that do not match say why."""
-    made = planned((EVENTS / "04_job_full.json").read_bytes())
+    made = planned(compact(SHAPES["job.succeeded"].body))
     assert [(one.route.name, one.matches) for one in made.verdicts] == [
         ("all", True),
         ("stock+shelves", False),
@@ -113,7 +112,7 @@ def test_a_route_that_names_its_runs_has_no_other_name() -> None:
 
 def test_a_lookup_fills_in_what_the_event_leaves_out() -> None:
     """What was looked up counts as if the event had said it, and nobody asks again."""
-    body = (EVENTS / "01_documented.json").read_bytes()
+    body = compact(SHAPES["job.completed"].body)
     made = planned(body, lookup={"pipeline_id": "pl_01hqxyz", "metrics": {"rows_loaded": 5000}})
     assert [one.route.name for one in made.triggers] == ["all", "rows"]
     assert not made.wants_lookup
@@ -299,7 +298,7 @@ routes:
   - {name: c, dag: d2, airflow: eu}
 """
     mapping = read(text, file="mapping.yaml", airflows=["default", "eu"], sources=["planasonix"])
-    body = (EVENTS / "04_job_full.json").read_bytes()
+    body = compact(SHAPES["job.succeeded"].body)
     subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", body)
     made = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
     assert [(item.route.name, item.dag_id, made.rivals(item)) for item in made.triggers] == [

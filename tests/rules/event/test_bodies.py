@@ -2,16 +2,15 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.rules.event import identity, peek_id, read, set_aside
+from bridge.rules.samples import SHAPES, compact
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
 
-_EVENTS = Path(__file__).parents[2] / "data" / "events"
 _METADATA = {
     "triggered_by": "airflow_dag_nightly_sales",
     "dag_id": "nightly_sales_to_warehouse",
@@ -19,7 +18,7 @@ _METADATA = {
 }
 
 _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
-    "01_documented": (
+    "job.completed": (
         Event(
             id="evt_abc123",
             type="job.completed",
@@ -33,7 +32,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "job_xyz789",
     ),
-    "02_job_succeeded": (
+    "job.succeeded.short": (
         Event(
             id="evt_01jq8aa01",
             type="job.succeeded",
@@ -47,7 +46,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "job_01jq8syncabc",
     ),
-    "03_job_failed": (
+    "job.failed": (
         Event(
             id="evt_01jq8aa02",
             type="job.failed",
@@ -62,7 +61,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "job_01jq8fail01",
     ),
-    "04_job_full": (
+    "job.succeeded": (
         Event(
             id="evt_01jq8aa03",
             type="job.succeeded",
@@ -83,7 +82,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "job_01jq8syncabc",
     ),
-    "05_backfill_completed": (
+    "backfill.completed": (
         Event(
             id="evt_01jq8aa04",
             type="backfill.completed",
@@ -97,7 +96,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "bf_01jq8bfill01",
     ),
-    "06_pipeline_run_succeeded": (
+    "pipeline.run.succeeded": (
         Event(
             id="evt_01jq8aa05",
             type="pipeline.run.succeeded",
@@ -115,7 +114,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "run_01j8k2m4",
     ),
-    "07_job_cancelled": (
+    "job.cancelled": (
         Event(
             id="evt_01jq8aa06",
             type="job.cancelled",
@@ -127,7 +126,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         None,
         "job_01jq8syncabc",
     ),
-    "08_test_event": (
+    "test": (
         Event(
             id="evt_test_01",
             type="job.succeeded",
@@ -140,7 +139,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         Reason.TEST_EVENT,
         "job_test",
     ),
-    "09_governance": (
+    "governance.contract_violation": (
         Event(
             id="evt_01jq8aa07",
             type="governance.contract_violation",
@@ -150,7 +149,7 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
         Reason.STATUS_UNKNOWN,
         "evt_01jq8aa07",
     ),
-    "10_webhook_action": (
+    "webhook_action": (
         Event(
             id="orders-2025-03-27",
             type="load.finished",
@@ -167,14 +166,14 @@ _EXPECTED: dict[str, tuple[Event, Reason | None, str]] = {
 
 def test_every_body_is_expected() -> None:
     """No published body is without its expectation."""
-    assert {path.stem for path in _EVENTS.glob("*.json")} == set(_EXPECTED)
+    assert set(SHAPES) == set(_EXPECTED)
     assert len(_EXPECTED) == 10
 
 
 @pytest.mark.parametrize("name", _EXPECTED)
 def test_published_body_becomes_this_event(name: str) -> None:
     """Each body gives exactly this event, fate, identity and peeked id."""
-    body = (_EVENTS / f"{name}.json").read_bytes()
+    body = compact(SHAPES[name].body)
     expected, fate, same = _EXPECTED[name]
     sent = json.loads(body)
 
@@ -204,17 +203,17 @@ def _camel(value: Any) -> Any:
 @pytest.mark.parametrize("name", _EXPECTED)
 def test_camel_case_says_the_same(name: str) -> None:
     """The same body in camelCase becomes the same event, but for the raw `data`."""
-    sent = json.loads((_EVENTS / f"{name}.json").read_bytes())
+    sent = json.loads(compact(SHAPES[name].body))
 
     event = read(json.dumps(_camel(sent)).encode())
 
     assert {**asdict(event), "data": None} == {**asdict(_EXPECTED[name][0]), "data": None}
 
 
-@pytest.mark.parametrize("name", ["01_documented", "02_job_succeeded", "03_job_failed", "07_job_cancelled"])
+@pytest.mark.parametrize("name", ["job.completed", "job.succeeded.short", "job.failed", "job.cancelled"])
 def test_flat_says_the_same(name: str) -> None:
     """The fields of `data` at the top instead say the same."""
-    sent = json.loads((_EVENTS / f"{name}.json").read_bytes())
+    sent = json.loads(compact(SHAPES[name].body))
     flat = {**sent.pop("data"), **sent}
 
     event = read(json.dumps(flat).encode())
