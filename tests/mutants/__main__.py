@@ -36,7 +36,7 @@ _LIBRARIES = (
 )
 _ENOUGH = 0.9
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
-_OWN_TESTS = ("browsing", "completions", "erasing", "orders", "pruning", "replays", "runs", "triggers", "vault")
+_OWN_TESTS = ("browsing", "completions", "erasing", "orders", "pruning", "replays", "runs", "vault")
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
@@ -48,6 +48,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/sources.py": ("tests/rules/event",),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
+    "bridge/edges/inbox/triggers.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_runs.py"),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }

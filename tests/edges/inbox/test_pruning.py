@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
+from bridge.edges.inbox.replays import replay
 from bridge.words.model import TriggerState
-from tests.support.store import Store, accept, add, attempt, claim, settlement, stored, wait_for
+from tests.support.store import NOW, Store, accept, add, attempt, claim, settlement, stored, wait_for
 
 TABLES = ("deliveries", "triggers", "attempts")
 
@@ -78,6 +80,32 @@ def test_it_goes_in_small_batches_oldest_first(inbox: Inbox, store: Store) -> No
     assert [pruned(inbox, limit=3) for _ in range(2)] == [3, 3]
     assert store.rows("SELECT id FROM deliveries") == [(newest,)]
     assert [pruned(inbox, limit=3) for _ in range(2)] == [1, 0]
+
+
+def test_a_round_reads_each_delivery_once_whatever_waits(inbox: Inbox, store: Store) -> None:
+    """Each batch begins where the one before ended, so that old ones that still wait do not stop the others."""
+    ids = [number(one.delivery_id, "dlv") for one in accept(inbox, *[f"evt_{n}" for n in range(7)])]
+    store.rows("UPDATE deliveries SET state = 'ignored' WHERE event_id NOT IN ('evt_0','evt_1','evt_4')")
+    fold(store)
+    before, at, pages = datetime.now(UTC) + timedelta(days=1), 0, []
+    while at is not None:
+        ended, at = inbox.read(old, before=before, after=at, limit=3)
+        pages.append((ended, at))
+    assert pages == [([ids[2]], ids[2]), ([ids[3], ids[5]], ids[5]), ([ids[6]], ids[6]), ([], None)]
+
+
+@pytest.mark.parametrize("what", ["delivery", "trigger"])
+def test_what_is_asked_for_again_meanwhile_stays(inbox: Inbox, store: Store, what: str) -> None:
+    """A person may replay what a batch has just been chosen to remove: it is looked at once more, and left."""
+    delivery_id = stored(inbox)
+    ids = {"delivery": delivery_id, "trigger": add(inbox, delivery_id)}
+    store.rows("UPDATE triggers SET state = 'fired'")
+    fold(store)
+    ended, _ = inbox.read(old, before=datetime.now(UTC) + timedelta(days=1), after=0, limit=9)
+    assert len(ended) == 1
+    inbox.write(replay, ids[what], actor="test", reason=None, new_id=None, now=NOW)
+    assert inbox.write(prune, ended) == 0
+    assert store.one("SELECT COUNT(*) FROM deliveries") == store.one("SELECT COUNT(*) FROM triggers") == 1
 
 
 def test_a_removed_event_is_new_again(inbox: Inbox, store: Store) -> None:

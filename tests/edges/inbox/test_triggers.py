@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from bridge.edges.inbox import Inbox, browsing, claiming, starts, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, replays, runs, starts, triggers
 from bridge.edges.inbox.deliveries import Postponed, Routing, draw, due, postpone, queued, renew, settle_routing
+from bridge.edges.inbox.engine.ids import made_at
+from bridge.edges.inbox.rows import instant
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.runs import Progress, Run, RunState
 from tests.support.store import (
     LATER,
     NOW,
@@ -210,6 +214,68 @@ def test_settling_moves_the_state_and_keeps_the_attempt(inbox: Inbox) -> None:
     assert (found.state, found.reason, found.attempts) == (TriggerState.FIRED, Reason.DAG_PAUSED, 1)
     assert found.settled_at == NOW + timedelta(seconds=0.25)
     assert inbox.read(browsing.attempts, id_) == [attempt()]
+
+
+@pytest.mark.parametrize("state", [TriggerState.PENDING, TriggerState.HELD])
+def test_what_is_to_be_tried_again_is_due_when_it_was_put_off_to(inbox: Inbox, state: TriggerState) -> None:
+    """An Airflow that asked to wait a minute is not called before; then it is."""
+    add(inbox, stored(inbox))
+    later = NOW + timedelta(minutes=1)
+    inbox.write(triggers.settle, _one_claim(inbox), settlement(state, due_at=later), attempt(outcome="later"))
+    assert claim(inbox, now=later - LATER) == []
+    assert len(claim(inbox, now=later)) == 1
+
+
+def test_an_attempt_ends_when_it_ended(inbox: Inbox) -> None:
+    """Start and seconds make the end, to the microsecond: metrics and people reckon with it."""
+    id_ = add(inbox, stored(inbox))
+    inbox.write(triggers.settle, _one_claim(inbox), settlement(), replace(attempt(), seconds=1800.0))
+    assert trigger(inbox, id_).settled_at == NOW + timedelta(minutes=30)
+
+
+def test_a_run_that_is_started_once_more_begins_anew(inbox: Inbox) -> None:
+    """Nothing of the run before is shown as the new one's: neither its state nor when it started and ended."""
+    id_ = add(inbox, stored(inbox))
+    inbox.write(triggers.settle, _one_claim(inbox), settlement(run_after=NOW), attempt())
+    (run,) = inbox.read(runs.due, airflow="default", now=NOW + LATER, limit=9)
+    inbox.write(runs.store, [Progress(run, RunState.FAILED, NOW, NOW, NOW, None)])
+    assert trigger(inbox, id_).run == Run(RunState.FAILED, NOW, NOW)
+    inbox.write(replays.replay, id_, actor="test", reason=None, new_id=None, now=NOW)
+    inbox.write(triggers.settle, _one_claim(inbox), settlement(run_after=NOW), attempt(2))
+    assert trigger(inbox, id_).run == Run(RunState.QUEUED)
+
+
+def test_a_trigger_is_counted_from_its_webhook_or_from_whoever_asked_last(inbox: Inbox) -> None:
+    """The seconds from webhook to DAG run begin when the webhook came, and anew when a person asks again."""
+    id_ = add(inbox, stored(inbox))
+    found = trigger(inbox, id_)
+    assert triggers.asked_at(found) == instant(made_at(found.delivery_id))
+    new_id = inbox.new_trigger_id()
+    inbox.write(replays.replay, id_, actor="test", reason=None, new_id=new_id, now=NOW + LATER)
+    assert triggers.asked_at(trigger(inbox, new_id)) == NOW + LATER
+    inbox.write(replays.replay, id_, actor="test", reason=None, new_id=None, now=NOW + 2 * LATER)
+    assert triggers.asked_at(trigger(inbox, id_)) == NOW + 2 * LATER
+
+
+def _settle(inbox: Inbox) -> None:
+    inbox.write(triggers.settle, _one_claim(inbox, seconds=0.0), settlement(), attempt())
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        _settle,
+        lambda inbox: inbox.write(triggers.give_back, claim(inbox)),
+        lambda inbox: claim(inbox, seconds=0.0) and inbox.write(triggers.take_over, now=NOW),
+        lambda inbox: claim(inbox) and inbox.write(triggers.take_over_all),
+    ],
+    ids=["settled", "given back", "lapsed", "restart"],
+)
+def test_only_what_is_being_fired_has_a_lease(inbox: Inbox, store: Store, end: Callable[[Inbox], Any]) -> None:
+    """However its time ends, nothing remains of it: a token that is stored is always that of a call under way."""
+    add(inbox, stored(inbox))
+    end(inbox)
+    assert store.rows("SELECT lease_token, lease_until FROM triggers WHERE state <> 'firing'") == [(None, None)]
 
 
 def test_a_refunded_attempt_does_not_count(inbox: Inbox) -> None:
