@@ -59,7 +59,7 @@ def deliveries(
             if item is None:
                 raise NotThere(f"no delivery {delivery_id}")
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=1000)
-            _one(views.delivery(item), "triggers", [views.trigger(t) for t in mine], as_json)
+            _one(views.delivery(item), "triggers", [views.trigger_entry(t) for t in mine], as_json)
             return
         wanted = browsing.Filter(
             state=state,
@@ -98,13 +98,13 @@ def triggers(
                 raise NotThere(f"no trigger {trigger_id}")
             tries = inbox.read(browsing.attempts, trigger_id)
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=item.delivery_id), limit=1000)
-            shown = views.trigger(item, is_whole=True) | views.rivals(item, mine)
+            shown = views.trigger(item) | views.rivals(item.entry, mine)
             _one(shown, "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
         wanted = browsing.Filter(
             state=state, run_state=run_state, route=route, dag_id=dag_id, since=moment(since), until=moment(until)
         )
-        found = [views.trigger(item) for item in inbox.read(browsing.triggers, wanted=wanted, limit=limit)]
+        found = [views.trigger_entry(item) for item in inbox.read(browsing.triggers, wanted=wanted, limit=limit)]
     _many(
         found,
         ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts"),

@@ -10,7 +10,7 @@ from bridge.edges.inbox import Inbox, browsing, deliveries, runs
 from bridge.rules import event as events
 from bridge.rules.awaiting import Judgement, judge, judge_job
 from bridge.words.errors import NotThere, Unreadable
-from bridge.words.model import Delivery, Trigger, TriggerState
+from bridge.words.model import Delivery, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 
 _PAGE = 500
@@ -66,24 +66,24 @@ def _job_of(delivery: Delivery) -> str | None:
         return None
 
 
-def _triggers(inbox: Inbox, delivery_id: str) -> list[Trigger]:
+def _triggers(inbox: Inbox, delivery_id: str) -> list[TriggerEntry]:
     """Return a delivery's triggers; for one that stands back for another one's run, that other one."""
     wanted = browsing.Filter(delivery_id=delivery_id)
     mine = inbox.read(browsing.triggers, wanted=wanted, limit=_MOST_TRIGGERS)
     return [_standing(inbox, item) or item for item in mine]
 
 
-def _own(triggers: list[Trigger]) -> list[Trigger]:
+def _own(triggers: list[TriggerEntry]) -> list[TriggerEntry]:
     """Leave out what stands back for another trigger of the same job: that one decides."""
     return [item for item in triggers if not _stands_back(item)]
 
 
-def _stands_back(trigger: Trigger) -> bool:
+def _stands_back(trigger: TriggerEntry) -> bool:
     return trigger.state is TriggerState.CANCELLED and trigger.reason is Reason.DUPLICATE_RUN
 
 
-def _standing(inbox: Inbox, trigger: Trigger) -> Trigger | None:
+def _standing(inbox: Inbox, trigger: TriggerEntry) -> TriggerEntry | None:
     if not _stands_back(trigger):
         return None
-    call = trigger.call
-    return inbox.read(runs.standing, airflow=call.airflow, dag_id=call.dag_id, dag_run_id=call.dag_run_id)
+    place = {"airflow": trigger.airflow, "dag_id": trigger.dag_id}
+    return inbox.read(runs.standing, **place, dag_run_id=trigger.dag_run_id)

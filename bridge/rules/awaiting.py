@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.model import Delivery, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.runs import OPEN, RunState
 
 
@@ -30,16 +30,16 @@ class Judgement:
     why: str
 
 
-def judge(delivery: Delivery, triggers: Sequence[Trigger]) -> Judgement:
+def judge(delivery: Delivery, triggers: Sequence[TriggerEntry]) -> Judgement:
     """Return how a delivery with its triggers stands; of a run that was started again the newest counts."""
     if delivery.state is DeliveryState.RECEIVED:
         return Judgement(Outcome.OPEN, f"{delivery.id} waits to be routed")
     if delivery.state is not DeliveryState.ROUTED:
         reason = f" ({delivery.reason})" if delivery.reason else ""
         return Judgement(Outcome.FAILED, f"{delivery.id} is {delivery.state}{reason}: it starts nothing")
-    newest: dict[tuple[str, str, str], Trigger] = {}
+    newest: dict[tuple[str, str, str], TriggerEntry] = {}
     for trigger in sorted(triggers, key=lambda item: item.rerun):
-        newest[trigger.call.route, trigger.call.airflow, trigger.call.dag_id] = trigger
+        newest[trigger.route, trigger.airflow, trigger.dag_id] = trigger
     return worst([_of_trigger(trigger) for trigger in newest.values()])
 
 
@@ -52,7 +52,7 @@ def worst(judgements: Sequence[Judgement]) -> Judgement:
     return Judgement(Outcome.OPEN, "nothing has arrived yet")
 
 
-def judge_job(deliveries: Sequence[tuple[Delivery, Sequence[Trigger]]]) -> Judgement:
+def judge_job(deliveries: Sequence[tuple[Delivery, Sequence[TriggerEntry]]]) -> Judgement:
     """Return how a job stands of which several events may tell.
 
     Those that say that it runs do not count. Where one was routed, those that no route wants do not count either.
@@ -62,8 +62,8 @@ def judge_job(deliveries: Sequence[tuple[Delivery, Sequence[Trigger]]]) -> Judge
     return worst([judge(delivery, triggers) for delivery, triggers in routed or telling])
 
 
-def _of_trigger(trigger: Trigger) -> Judgement:
-    what = f"{trigger.id} of route {trigger.call.route}"
+def _of_trigger(trigger: TriggerEntry) -> Judgement:
+    what = f"{trigger.id} of route {trigger.route}"
     reason = f" ({trigger.reason})" if trigger.reason else ""
     if trigger.state in (TriggerState.FAILED, TriggerState.CANCELLED):
         return Judgement(Outcome.FAILED, f"{what} is {trigger.state}{reason}")
@@ -71,7 +71,7 @@ def _of_trigger(trigger: Trigger) -> Judgement:
         return Judgement(Outcome.OPEN, f"{what} is {trigger.state}{reason}")
     if trigger.run is None:
         return Judgement(Outcome.SUCCESS, f"{what} is started, and nobody follows its run")
-    run = f"the DAG run {trigger.call.dag_run_id} of {trigger.call.dag_id} is {trigger.run.state}"
+    run = f"the DAG run {trigger.dag_run_id} of {trigger.dag_id} is {trigger.run.state}"
     if trigger.run.state in OPEN:
         return Judgement(Outcome.OPEN, run)
     return Judgement(Outcome.SUCCESS if trigger.run.state is RunState.SUCCESS else Outcome.FAILED, run)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
-from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerState
+from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
@@ -54,15 +54,15 @@ def delivery(value: Delivery) -> Json:
     }
 
 
-def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
-    """Return a trigger; whole with conf, note and limits."""
-    short: Json = {
+def trigger_entry(value: TriggerEntry) -> Json:
+    """Return a trigger as a list shows it."""
+    return {
         "id": value.id,
         "delivery_id": value.delivery_id,
-        "route": value.call.route,
-        "airflow": value.call.airflow,
-        "dag_id": value.call.dag_id,
-        "dag_run_id": value.call.dag_run_id or None,
+        "route": value.route,
+        "airflow": value.airflow,
+        "dag_id": value.dag_id,
+        "dag_run_id": value.dag_run_id or None,
         "state": str(value.state),
         **reason(value.reason, value.detail),
         "attempts": value.attempts,
@@ -71,10 +71,16 @@ def trigger(value: Trigger, *, is_whole: bool = False) -> Json:
         "settled_at": instant(value.settled_at),
         **run(value.run),
     }
-    if not is_whole:
-        return short
-    conf = None if value.locked else value.call.conf
-    return short | {"conf": conf, "note": value.call.note, "locked": value.locked, "limits": asdict(value.call.limits)}
+
+
+def trigger(value: Trigger) -> Json:
+    """Return a trigger whole, with conf, note and limits."""
+    return trigger_entry(value.entry) | {
+        "conf": None if value.locked else value.call.conf,
+        "note": value.call.note,
+        "locked": value.locked,
+        "limits": asdict(value.call.limits),
+    }
 
 
 def run(value: Run | None) -> Json:
@@ -114,12 +120,12 @@ def order(value: Order) -> Json:
     }
 
 
-def rivals(value: Trigger, of_its_delivery: Iterable[Trigger]) -> Json:
+def rivals(value: TriggerEntry, of_its_delivery: Iterable[TriggerEntry]) -> Json:
     """Return the other routes that start the same DAG for the same delivery: two runs that look alike in Airflow."""
-    place = (value.call.airflow, value.call.dag_id)
-    others = (item for item in of_its_delivery if (item.call.airflow, item.call.dag_id) == place)
-    names = {item.call.route for item in others if item.state is not TriggerState.CANCELLED}
-    return {"also_started_by": sorted(names - {value.call.route})}
+    place = (value.airflow, value.dag_id)
+    others = (item for item in of_its_delivery if (item.airflow, item.dag_id) == place)
+    names = {item.route for item in others if item.state is not TriggerState.CANCELLED}
+    return {"also_started_by": sorted(names - {value.route})}
 
 
 def route(value: Route) -> Json:

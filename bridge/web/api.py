@@ -106,13 +106,13 @@ class Api:
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
-        return views.delivery(found) | {"triggers": [views.trigger(item) for item in mine]}
+        return views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]}
 
     def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.TRIGGER_FILTERS)
         found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        return {"triggers": [views.trigger(item) for item in found], "next": next_page(found, limit)}
+        return {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
 
     def trigger(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
         """Return one trigger with its attempts."""
@@ -121,7 +121,7 @@ class Api:
             raise NotThere(f"no trigger {path['id']}")
         tries = self._inbox.read(browsing.attempts, found.id)
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
-        shown = views.trigger(found, is_whole=True) | views.rivals(found, mine)
+        shown = views.trigger(found) | views.rivals(found.entry, mine)
         return shown | {"attempt_log": [views.attempt(item) for item in tries]}
 
     def routes(self, **_: Any) -> views.Json:

@@ -185,6 +185,27 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerEntry:
+    """A trigger as a list shows it: nothing of what its call sends."""
+
+    id: str
+    delivery_id: str
+    route: str
+    airflow: str
+    dag_id: str
+    dag_run_id: str  # empty as in its call
+    state: TriggerState
+    reason: Reason | None
+    detail: str | None
+    attempts: int
+    rerun: int
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """One route's call for one delivery; becomes one DAG run."""
 
@@ -203,6 +224,27 @@ class Trigger:
     locked: str | None = None  # why conf and note could not be decrypted; they are empty then
     spent: Spent = Spent()
     run: Run | None = None  # of a fired trigger whose DAG run is followed
+
+    @property
+    def entry(self) -> TriggerEntry:
+        """Return what a list shows of it."""
+        return TriggerEntry(
+            id=self.id,
+            delivery_id=self.delivery_id,
+            route=self.call.route,
+            airflow=self.call.airflow,
+            dag_id=self.call.dag_id,
+            dag_run_id=self.call.dag_run_id,
+            state=self.state,
+            reason=self.reason,
+            detail=self.detail,
+            attempts=self.attempts,
+            rerun=self.rerun,
+            created_at=self.created_at,
+            due_at=self.due_at,
+            settled_at=self.settled_at,
+            run=self.run,
+        )
 
 
 @dataclass(frozen=True, slots=True)

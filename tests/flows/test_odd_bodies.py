@@ -2,13 +2,13 @@
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, deliveries
+from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing import Router
 from bridge.rules.mapping import read
 from bridge.words.model import DeliveryState
 from tests.flows.test_copies import inbox, url
-from tests.flows.test_routing import stored
+from tests.flows.test_routing import stored, whole
 
 __all__ = ["inbox", "url"]  # fixtures
 
@@ -49,6 +49,6 @@ def test_odd_characters_survive_every_store(inbox: Inbox, metrics: Metrics, body
     found = inbox.read(deliveries.get, delivery_id)
     assert found is not None
     assert found.state is state
-    triggers = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=9)
+    triggers = whole(inbox, delivery_id)
     assert len(triggers) == (state is DeliveryState.ROUTED)
     assert all(trigger.call.conf["planasonix"]["event_id"] == "evt_1" for trigger in triggers)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, replays
+from bridge.edges.inbox import Inbox, claiming, deliveries, replays
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing import BATCH, Router
@@ -25,7 +25,7 @@ from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.targets import PlanasonixApi, Secret
 from tests.support.jobs_api import JobsApi, body
-from tests.support.store import Store, accept, stored, wait_for
+from tests.support.store import Store, accept, stored, wait_for, whole
 
 ROUTES = """
 routes:
@@ -93,8 +93,7 @@ class Routing:
 
     def triggers(self, delivery_id: str) -> list[Trigger]:
         """Return the triggers of a delivery, oldest first."""
-        wanted = browsing.Filter(delivery_id=delivery_id)
-        return self.inbox.read(browsing.triggers, wanted=wanted, limit=100)[::-1]
+        return whole(self.inbox, delivery_id)
 
     def settled(self, delivery_id: str) -> Delivery:
         """Wait until a delivery does not wait for routing any more."""

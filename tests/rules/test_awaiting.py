@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.rules.awaiting import Outcome, judge, judge_job
-from bridge.words.model import Call, Delivery, DeliveryState, Limits, Trigger, TriggerState
+from bridge.words.model import Delivery, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
 
@@ -15,14 +15,14 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DELIVERY = Delivery(
     "dlv_1", "planasonix", "evt", DeliveryState.ROUTED, None, None, NOW, "k", None, None, {}, b"", None, 0
 )
-CALL = Call("orders", "default", "d", "r", {}, None, Limits())
-FIRED = Trigger("trg_1", "dlv_1", CALL, TriggerState.FIRED, None, None, 1, 0, NOW, NOW, NOW, NOW)
+FIRED = TriggerEntry(
+    "trg_1", "dlv_1", "orders", "default", "d", "r", TriggerState.FIRED, None, None, 1, 0, NOW, NOW, NOW
+)
 
 
-def run(state: RunState | None, *, rerun: int = 0, route: str = "orders", **more: Any) -> Trigger:
+def run(state: RunState | None, *, rerun: int = 0, route: str = "orders", **more: Any) -> TriggerEntry:
     """Return a fired trigger whose run is in a state."""
-    call = replace(CALL, route=route)
-    return replace(FIRED, call=call, rerun=rerun, run=None if state is None else Run(state), **more)
+    return replace(FIRED, route=route, rerun=rerun, run=None if state is None else Run(state), **more)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 import pytest
 
-from bridge.edges.inbox import Inbox, claiming, prepare
+from bridge.edges.inbox import Inbox, browsing, claiming, prepare, triggers
 from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids
 from bridge.rules.retrying.settling import Settlement
-from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, TriggerState, Verified
+from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, Trigger, TriggerState, Verified
 from tests.support import service
 
 T = TypeVar("T")
@@ -170,6 +170,12 @@ def add(inbox: Inbox, delivery_id: str, *, now: datetime = NOW, **more: Any) -> 
     routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new])
     inbox.write(settle_routing, [routing], now=now)
     return new.id
+
+
+def whole(inbox: Inbox, delivery_id: str) -> list[Trigger]:
+    """Return the triggers of a delivery with all that their calls send, oldest first."""
+    ids = inbox.read(browsing.ids, table="triggers", wanted=browsing.Filter(delivery_id=delivery_id), limit=100)
+    return [found for id_ in reversed(ids) if (found := inbox.read(triggers.get, id_)) is not None]
 
 
 def claim(inbox: Inbox, *, now: datetime = NOW, limit: int = 10, seconds: float = 30, **more: Any) -> list[Claimed]:

@@ -165,13 +165,13 @@ def test_a_form_of_another_site_changes_nothing(ask: Ask, open_bridge: BridgePro
 
 def test_status_tells_where_everything_stands(client: httpx.Client, ids: dict[str, str]) -> None:
     """Mapping, Airflows, what waits and what ended oddly."""
-    wait_for(lambda: not client.get("status").json()["airflows"][0]["is_available"], seconds=10, what="down")
+    wait_for(lambda: client.get("status").json()["waiting"]["held"]["count"] >= 1, seconds=10, what="down")
     status = client.get("status").json()
     assert status["mapping"]["routes"] == 2
     assert status["mapping"]["problems"] == []
     assert status["airflows"][0]["reason"] == "airflow_down"
     assert status["airflows"][0]["next_step"]
-    assert status["waiting"]["held"]["count"] >= 1
+    assert not status["airflows"][0]["is_available"]
     assert status["ended"]["failed"] >= 1
 
 

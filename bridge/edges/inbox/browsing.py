@@ -14,17 +14,17 @@ from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigg
 from bridge.edges.inbox.engine.intake import dedup_key, key_ranges
 from bridge.edges.inbox.engine.statements import is_shared
 from bridge.edges.inbox.rows import (
-    ENTRY_COLUMNS,
-    TRIGGER_COLUMNS,
+    DELIVERY_ENTRY_COLUMNS,
+    TRIGGER_ENTRY_COLUMNS,
     attempt,
-    entry,
+    delivery_entry,
     instant,
     microseconds,
-    trigger,
+    trigger_entry,
 )
 from bridge.edges.inbox.vault import ring_of
 from bridge.words.errors import BadFilter
-from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, Trigger, TriggerState, Waiting
+from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState, Waiting
 from bridge.words.reasons import Reason
 from bridge.words.runs import OPEN, RunState
 
@@ -85,7 +85,7 @@ def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[De
     """Return a page of deliveries, newest first; their payloads are not read."""
     question, values = statement(connection, wanted=wanted, limit=limit)
     ring = ring_of(connection)
-    return [entry(row, ring) for row in connection.execute(question, values).mappings()]
+    return [delivery_entry(row, ring) for row in connection.execute(question, values).mappings()]
 
 
 def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
@@ -94,7 +94,7 @@ def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[Te
     if wanted.event_id is not None and wanted.among:
         clause, keys = standing_under(connection, [dedup_key(each, wanted.event_id, b"") for each in wanted.among])
         where, values = f"{where} AND {clause}", values | keys
-    page = text(f"SELECT {ENTRY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
+    page = text(f"SELECT {DELIVERY_ENTRY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
     return page, values | {"limit": limit}
 
 
@@ -113,12 +113,12 @@ def standing_under(connection: Connection, keys: Sequence[bytes]) -> tuple[str, 
     return f"id IN ({' UNION ALL '.join(parts)})", values
 
 
-def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trigger]:
-    """Return a page of triggers, newest first."""
+def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[TriggerEntry]:
+    """Return a page of triggers, newest first; what their calls send is not read."""
     where, values = _where(wanted, TRIGGER_FILTERS, "trg")
-    statement = f"SELECT {TRIGGER_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :limit"  # noqa: S608
+    page = text(f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
     ring = ring_of(connection)
-    return [trigger(row, ring) for row in connection.execute(text(statement), values | {"limit": limit}).mappings()]
+    return [trigger_entry(row, ring) for row in connection.execute(page, values | {"limit": limit}).mappings()]
 
 
 def ids(connection: Connection, *, table: str, wanted: Filter, limit: int) -> list[str]:

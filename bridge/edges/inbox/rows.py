@@ -18,6 +18,7 @@ from bridge.words.model import (
     Limits,
     Spent,
     Trigger,
+    TriggerEntry,
     TriggerState,
 )
 from bridge.words.reasons import Reason
@@ -31,8 +32,12 @@ DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
     " headers, body, lookup, lookups, erased_at"
 )
-# A list reads no payload: a page of the largest bodies would be hundreds of MB. All of these stand before the body.
-ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at"
+# A list reads no payload: a page of the largest ones would be hundreds of MB. All of these stand before a body.
+DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at"
+TRIGGER_ENTRY_COLUMNS = (
+    "id, delivery_id, route, airflow, dag_id, dag_run_id, state, reason, detail, attempts, rerun, created_at, due_at,"
+    " settled_at, run_state, run_started_at, run_ended_at"
+)
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
     " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent, follow,"
@@ -99,8 +104,8 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
     )
 
 
-def entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
-    """Make an entry of a list of a row of ENTRY_COLUMNS."""
+def delivery_entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
+    """Make an entry of a list of a row of DELIVERY_ENTRY_COLUMNS."""
     return DeliveryEntry(
         id=delivery_text(row["id"]),
         source=row["source"],
@@ -109,6 +114,27 @@ def entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
         reason=_reason(row["reason"]),
         detail=readable(ring, row["detail"], place("deliveries", "detail", row["id"])),
         received_at=instant(row["received_at"]),
+    )
+
+
+def trigger_entry(row: RowMapping, ring: Ring) -> TriggerEntry:
+    """Make an entry of a list of a row of TRIGGER_ENTRY_COLUMNS."""
+    return TriggerEntry(
+        id=trigger_text(row["id"]),
+        delivery_id=delivery_text(row["delivery_id"]),
+        route=row["route"],
+        airflow=row["airflow"],
+        dag_id=row["dag_id"],
+        dag_run_id=row["dag_run_id"] or "",
+        state=TriggerState(row["state"]),
+        reason=_reason(row["reason"]),
+        detail=readable(ring, row["detail"], place("triggers", "detail", row["id"])),
+        attempts=row["attempts"],
+        rerun=row["rerun"],
+        created_at=instant(row["created_at"]),
+        due_at=instant(row["due_at"]),
+        settled_at=instant_or_none(row["settled_at"]),
+        run=_run(row),
     )
 
 

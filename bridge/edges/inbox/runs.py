@@ -10,9 +10,16 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, made_at, number, trigger_text
-from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, instant_or_none, microseconds, run_state, trigger
+from bridge.edges.inbox.rows import (
+    TRIGGER_ENTRY_COLUMNS,
+    instant,
+    instant_or_none,
+    microseconds,
+    run_state,
+    trigger_entry,
+)
 from bridge.edges.inbox.vault import ring_of
-from bridge.words.model import Trigger
+from bridge.words.model import TriggerEntry
 from bridge.words.runs import OpenRun, OpenRuns, Progress, RunSeen
 
 _COLUMNS = (
@@ -30,7 +37,7 @@ _NAMED = text(
     " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
 )
 _STANDING = text(
-    f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
+    f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id"  # noqa: S608
     " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
     " ORDER BY id LIMIT 1"
 )
@@ -60,11 +67,11 @@ def store(connection: Connection, looks: Sequence[Progress]) -> list[Progress]:
     return [look for look in looks if connection.execute(_PROGRESS, _values(look)).rowcount]
 
 
-def standing(connection: Connection, *, airflow: str, dag_id: str, dag_run_id: str) -> Trigger | None:
+def standing(connection: Connection, *, airflow: str, dag_id: str, dag_run_id: str) -> TriggerEntry | None:
     """Return the trigger that stands for a DAG run."""
     values = {"airflow": airflow, "dag_id": dag_id, "dag_run_id": dag_run_id}
     row = connection.execute(_STANDING, values).mappings().first()
-    return None if row is None else trigger(row, ring_of(connection))
+    return None if row is None else trigger_entry(row, ring_of(connection))
 
 
 def take_in(

@@ -2,13 +2,14 @@
 
 import random
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, browsing
+from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
@@ -39,18 +40,36 @@ def test_newest_come_first_and_pages_join(inbox: Inbox, deliveries: list[str]) -
     assert pages == deliveries[::-1]
 
 
-def test_a_list_reads_no_bodies(inbox: Inbox) -> None:
-    """A page of the largest bodies costs no more memory than one of small ones."""
+@pytest.mark.parametrize("read", [browsing.deliveries, browsing.triggers])
+def test_a_list_reads_no_payloads(inbox: Inbox, read: Callable[..., list[Any]]) -> None:
+    """A page of the largest bodies, or calls, costs no more memory than one of small ones."""
     mib = 1_048_576
     for number in range(30):
-        stored(inbox, f"evt_{number}", body=b"x" * mib)
+        large = "x" * mib
+        add(inbox, stored(inbox, f"evt_{number}", body=large.encode()), conf={"all": large}, note=large)
     tracemalloc.start()
     try:
-        assert len(inbox.read(browsing.deliveries, wanted=Filter(), limit=30)) == 30
+        assert len(inbox.read(read, wanted=Filter(), limit=30)) == 30
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 2 * mib
+
+
+def test_a_list_shows_of_a_trigger_what_it_shows_alone(inbox: Inbox, store: Store) -> None:
+    """Whichever way a trigger is read, what both ways tell is the same."""
+    add(inbox, stored(inbox, "evt_1"), note="why", rerun=2)
+    failed: dict[str, Any] = {"state": TriggerState.FAILED, "reason": Reason.TEMPLATE, "detail": "conf.x"}
+    add(inbox, stored(inbox, "evt_2"), dag_run_id="", **failed)
+    fired = add(inbox, stored(inbox, "evt_3"))
+    store.rows(
+        "UPDATE triggers SET state = 'fired', attempts = 3, settled_at = 1, run_state = 'success', run_started_at = 2,"
+        " run_ended_at = 3 WHERE id = (SELECT MAX(id) FROM triggers)"
+    )
+    listed = inbox.read(browsing.triggers, wanted=Filter(), limit=9)
+    assert listed[0].id == fired
+    alone = [inbox.read(triggers.get, entry.id) for entry in listed]
+    assert listed == [item.entry for item in alone if item is not None]
 
 
 def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None:

@@ -23,7 +23,7 @@ from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Subject, plan
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
-from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for
+from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for, whole
 
 Open = Callable[..., Inbox]
 SOURCES = ["planasonix", "other"]
@@ -66,7 +66,7 @@ def route(inbox: Inbox, delivery_id: str, routes: Mapping = ORDERS) -> list[str]
 
 def of(inbox: Inbox, delivery_id: str) -> list[Trigger]:
     """Return the triggers of a delivery, oldest first."""
-    return inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=delivery_id), limit=100)[::-1]
+    return whole(inbox, delivery_id)
 
 
 def fail(inbox: Inbox) -> None:
