@@ -21,6 +21,11 @@ class Pacer:
         self._level = float(burst)
         self._at = now
 
+    def refill_at(self, rate: float, now: float) -> None:
+        """Refill at another rate from now on."""
+        self._refill(now)
+        self._rate = rate
+
     def available(self, now: float) -> int:
         """Return how many calls may go now."""
         self._refill(now)

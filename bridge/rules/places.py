@@ -3,6 +3,8 @@
 - A route holds what its `concurrency` allows.
 - A DAG holds the last place only if it is quick: its last call ended within a second, and none under way takes longer.
   So one whose calls hang leaves a place to the others, unless there is only one.
+- While fewer places are open than there are, and one DAG holds all of them with calls that take longer than that, one
+  more is open for the others.
 - A DAG whose call took longer has its next turn after the others, for as long again.
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
   time until it is answered otherwise.
@@ -25,8 +27,9 @@ class Places:
     """The places of one Airflow and who holds them."""
 
     def __init__(self, concurrency: int) -> None:
-        """All free."""
+        """All free, and all open."""
         self._concurrency = concurrency
+        self._open = concurrency
         self._held: dict[Hashable, tuple[Call, float]] = {}  # and since when
         self._limits: dict[str, int] = {}
         self._routes_of: defaultdict[str, set[str]] = defaultdict(set)
@@ -34,11 +37,27 @@ class Places:
         self._asked_to_wait: dict[str, Breaker] = {}
         self._waits_its_turn: dict[str, float] = {}
 
+    def open(self, amount: int) -> None:
+        """Let so many be held from now on, at least one and at most all; what is held stays."""
+        self._open = max(1, min(self._concurrency, amount))
+
+    @property
+    def held(self) -> int:
+        """How many are held."""
+        return len(self._held)
+
     def room(self, now: float) -> int:
         """Return how many calls may begin now, whichever DAGs they are of, before any DAG holds too many."""
         rooms = [self._room_of(dag, now) for dag in {call.dag_id for call, _ in self._held.values()}]
         of_any = min((room for room in rooms if room > 0), default=self._share)
-        return min(self._concurrency - len(self._held), of_any)
+        return min(self._open + self._spare(now) - len(self._held), of_any)
+
+    def _spare(self, now: float) -> int:
+        """Return how many places more are open since one DAG keeps all that are."""
+        dags = {call.dag_id for call, _ in self._held.values()}
+        are_long = all(now - began > _LONG_SECONDS for _, began in self._held.values())
+        is_full = len(self._held) >= self._open
+        return 1 if self._open < self._concurrency and is_full and len(dags) == 1 and are_long else 0
 
     def full_routes(self, now: float) -> set[str]:
         """Return the routes that may begin no more calls now."""
@@ -84,7 +103,7 @@ class Places:
     @property
     def _share(self) -> int:
         """What a DAG may hold that is not quick, or that nobody knows yet."""
-        return max(1, self._concurrency - 1)
+        return max(1, self._open - 1)
 
     def _of_route(self, route: str) -> int:
         return sum(call.route == route for call, _ in self._held.values())
@@ -95,4 +114,4 @@ class Places:
         if breaker is not None:
             return (1 if breaker.may_probe(now) else 0) - len(since)
         is_quick = dag in self._quick and all(now - began <= _LONG_SECONDS for began in since)
-        return (self._concurrency if is_quick else self._share) - len(since)
+        return (self._open if is_quick else self._share) - len(since)

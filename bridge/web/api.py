@@ -4,6 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -85,12 +86,13 @@ class Api:
 
     def _airflow(self, name: str) -> views.Json:
         lane = self._dispatcher.lanes[name]
-        breaker = lane.breaker
+        breaker, now = lane.breaker, time.monotonic()
         return {
             "name": name,
             "is_available": not breaker.is_open,
             **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
             "calls_under_way": len(lane.under_way),
+            "pace": lane.easing.facts(now),
         }
 
     def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:

@@ -50,7 +50,10 @@ class AirflowAuth:
 
 @dataclass(frozen=True, slots=True)
 class AirflowTarget:
-    """One Airflow. `rate` is DAG runs per second, `concurrency` calls under way at once."""
+    """One Airflow. `rate` is DAG runs per second, `concurrency` calls under way at once.
+
+    `adaptive`: call it more slowly than that while it is under strain.
+    """
 
     name: str
     url: str
@@ -58,6 +61,7 @@ class AirflowTarget:
     version: str = "auto"  # auto | 2 | 3
     concurrency: int = 4
     rate: float = 10.0
+    adaptive: bool = True
     connect_seconds: float = 3.0
     read_seconds: float = 15.0
     deadline_seconds: float = 20.0

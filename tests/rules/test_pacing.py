@@ -28,6 +28,16 @@ def test_rate_below_one_per_second() -> None:
     assert pacer.available(60.0) == 1
 
 
+def test_another_rate_counts_from_then_on() -> None:
+    """What was refilled before stays."""
+    pacer = Pacer(rate=10.0, burst=4, now=0.0)
+    pacer.take(4, 0.0)
+    pacer.refill_at(1.0, 0.2)
+    assert pacer.available(0.2) == 2
+    pacer.take(2, 0.2)
+    assert pacer.seconds_until(0.2) == pytest.approx(1.0)
+
+
 def test_taking_more_than_there_is_makes_the_next_wait() -> None:
     """A debt is paid off before anything else goes."""
     pacer = Pacer(rate=1.0, burst=1, now=0.0)

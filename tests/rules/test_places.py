@@ -127,3 +127,34 @@ def test_a_dag_that_asks_to_wait_is_left_alone_until_then() -> None:
     assert (places.full_routes(18.9), places.full_routes(19.0)) == ({"orders"}, set())
     answer(places, call(), 19.0)
     assert len(taken(places, 3, call(), 19.0)) == 3
+
+
+def test_fewer_places_are_open_and_what_is_held_stays() -> None:
+    """A pace that was lowered; it comes back as places are opened again."""
+    places = Places(4)
+    answer(places, call(), 0.0)
+    keys = taken(places, 4, call(), 0.0)
+    places.open(2)
+    assert (places.room(0.0), places.held) == (-2, 4)
+    for key in keys[:3]:
+        places.free(key)
+    assert places.room(0.0) == 1
+    places.open(9)
+    assert places.room(0.0) == 3
+
+
+@pytest.mark.parametrize("amount", [1, 2])
+def test_a_dag_that_hangs_leaves_a_place_also_where_few_are_open(amount: int) -> None:
+    """Once all that it holds take long, one more is open, for one call of another DAG. A setting of 1 stays 1."""
+    places = Places(4)
+    places.open(amount)
+    answer(places, call(), 0.0)
+    assert len(taken(places, amount, call(), 0.0)) == amount
+    assert places.room(1.0) == 0
+    assert places.room(1.1) == 1
+    assert places.full_routes(1.1) == {"orders"}
+    assert taken(places, 1, call("marts", "refresh_marts"), 1.1)
+    assert places.room(9.0) <= 0
+    only = Places(1)
+    taken(only, 1, call(), 0.0)
+    assert only.room(9.0) == 0

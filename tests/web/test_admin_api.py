@@ -172,6 +172,7 @@ def test_status_tells_where_everything_stands(client: httpx.Client, ids: dict[st
     assert status["airflows"][0]["reason"] == "airflow_down"
     assert status["airflows"][0]["next_step"]
     assert not status["airflows"][0]["is_available"]
+    assert status["airflows"][0]["pace"] == {"concurrency": 4, "rate": 10.0, "is_eased": False, "strain": None}
     assert status["ended"]["failed"] >= 1
 
 

@@ -23,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from bridge import __version__
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making, create
+from bridge.edges.metrics.pace import PaceMetrics
 from bridge.edges.metrics.runs import RunMetrics
 from bridge.edges.metrics.store import StoreMetrics
 from bridge.words.model import Attempt, TriggerState
@@ -51,6 +52,7 @@ class Metrics:
         self._configuration()
         self.store = StoreMetrics(making, self._sources, self._airflows)
         self.runs = RunMetrics(making, self._airflows)
+        self.pace = PaceMetrics(making)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -172,6 +172,7 @@ class _Airflow(Entry):
     version: Annotated[Literal["auto", "2", "3"], BeforeValidator(_as_text)] = "auto"
     concurrency: int = Field(_AIRFLOW.concurrency, ge=1, le=256)
     rate: float = Field(_AIRFLOW.rate, gt=0, le=1000)
+    adaptive: bool = _AIRFLOW.adaptive
     connect_seconds: Seconds = _AIRFLOW.connect_seconds
     read_seconds: Seconds = _AIRFLOW.read_seconds
     deadline_seconds: Seconds = _AIRFLOW.deadline_seconds

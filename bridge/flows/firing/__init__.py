@@ -29,7 +29,7 @@ from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing.claims import claim_due
 from bridge.flows.firing.lane import Lane
-from bridge.flows.firing.recording import record, report
+from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed
@@ -63,6 +63,7 @@ class Dispatcher:
         self._clock = clock
         now = time.monotonic()
         self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
+        show_pace(self.lanes.values(), metrics)
         # Calls, as many again that are being settled, and a probe.
         threads = sum(2 * target.concurrency + 1 for target, _ in airflows.values())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
@@ -255,8 +256,10 @@ class Dispatcher:
             outcome = self._call(lane, claimed)
             seconds = time.monotonic() - began
             with self._lock:
-                lane.called(claimed, outcome, time.monotonic(), seconds=seconds)
+                is_lowered = lane.called(claimed, outcome, time.monotonic(), seconds=seconds)
             self.wake()
+            if is_lowered:
+                report_pace(lane, time.monotonic())
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
             settlement = settle(claimed.trigger, outcome, now=self._clock(), jitter=jitter, seconds=seconds)
             self._settle(claimed, settlement, record(claimed, outcome, started_at, seconds))

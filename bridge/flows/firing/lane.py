@@ -6,6 +6,7 @@ Everything here belongs to the dispatcher's lock; nothing is thread-safe by itse
 from dataclasses import dataclass
 
 from bridge.edges.airflow import Airflow
+from bridge.rules.easing import Easing, Ended, strain_of
 from bridge.rules.pacing import Pacer
 from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
@@ -36,6 +37,8 @@ class Lane:
         self.under_way: dict[tuple[str, str], Claimed] = {}
         self.is_probing = False
         self.is_failing = False  # the dispatcher itself fails here, which is said once
+        self.easing = Easing(target.concurrency, target.rate, is_on=target.adaptive)
+        self._at_once: dict[tuple[str, str], int] = {}  # how many calls were under way when one began
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
         self._places = Places(target.concurrency)  # held until the call has ended
 
@@ -46,6 +49,8 @@ class Lane:
 
     def room(self, now: float) -> int:
         """Return how many more calls may begin now."""
+        self._places.open(self.easing.concurrency(now))
+        self._pacer.refill_at(self.easing.rate(now), now)
         return max(0, min(self._places.room(now), self._pacer.available(now))) if not self.breaker.is_open else 0
 
     def offer(self, now: float) -> Offer:
@@ -67,23 +72,31 @@ class Lane:
             self.under_way[_key(claimed)] = claimed
             fire.append(claimed)
         self._pacer.take(len(fire), now)
+        self._at_once |= dict.fromkeys(map(_key, fire), self._places.held)
         return fire, surplus
 
     def is_under_way(self, claimed: Claimed) -> bool:
         """Tell whether a claim was taken up and has not ended."""
         return _key(claimed) in self.under_way
 
-    def called(self, claimed: Claimed, outcome: Outcome, now: float, *, seconds: float) -> None:
-        """Note what a call ended in, so that the next one may begin while this one is settled."""
+    def called(self, claimed: Claimed, outcome: Outcome, now: float, *, seconds: float) -> bool:
+        """Note what a call ended in, so that the next one may begin while this one is settled.
+
+        True if the pace was lowered for it (worth a log line).
+        """
         is_throttled = isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED
         asked_to_wait = outcome.wait_seconds if isinstance(outcome, Later) and is_throttled else None
         self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait)
+        at_once = max(self._places.held, self._at_once.get(_key(claimed), 1), 1)
         self._places.free(_key(claimed))
+        call = Ended(claimed.trigger.id, claimed.trigger.call.dag_id, seconds, at_once, strain_of(outcome))
+        return self.easing.ended(call, now)
 
     def end(self, claimed: Claimed) -> None:
         """Note that a trigger is settled, or given up."""
         self._places.free(_key(claimed))
         self.under_way.pop(_key(claimed), None)
+        self._at_once.pop(_key(claimed), None)
 
     def problem(self, outcome: TargetDown | Misconfigured, now: float) -> bool:
         """Open the breaker; True if it was closed before or opens for another reason (worth a log line)."""

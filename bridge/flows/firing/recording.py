@@ -1,11 +1,15 @@
 """An attempt as people will read it: when, how long, how it ended; stored, counted and logged."""
 
+import time
+from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from bridge.edges.inbox.triggers import asked_at
 from bridge.edges.metrics import Metrics
+from bridge.flows.firing.lane import Lane
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, TriggerState
 from bridge.words.outcomes import Outcome, Started
@@ -58,6 +62,32 @@ def report(
         detail=settlement.detail,
         seconds=round(attempt.seconds, 4),
     )
+
+
+def report_pace(lane: Lane, now: float) -> None:
+    """Log that an Airflow is called more slowly from now on; `now` in monotonic seconds."""
+    _log.warning(
+        "pace_lowered",
+        airflow=lane.name,
+        strain=str(lane.easing.strain),
+        concurrency=lane.easing.concurrency(now),
+        rate=round(lane.easing.rate(now), 2),
+        next_step="Nothing to do: it comes back by itself. If it stays low, Airflow needs more, or lower settings.",
+    )
+
+
+def show_pace(lanes: Iterable[Lane], metrics: Metrics) -> None:
+    """Let each scrape read the pace of the moment."""
+    for lane in lanes:
+        metrics.pace.watch(lane.name, partial(_concurrency_of, lane), partial(_rate_of, lane))
+
+
+def _concurrency_of(lane: Lane) -> float:
+    return float(lane.easing.concurrency(time.monotonic()))
+
+
+def _rate_of(lane: Lane) -> float:
+    return lane.easing.rate(time.monotonic())
 
 
 _WORDS = {
