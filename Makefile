@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all quick check demo bench crash fuzz mutants image plain docs lock schema sbom clean
+.PHONY: help setup test test-all quick check demo bench crash fuzz mutants image provider plain docs lock schema sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -79,6 +79,11 @@ mutants: .venv/.ready .venv-mutants/.ready ## make careless edits and see that a
 image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag
 	@deploy/image/build.sh $(TAG)
 
+provider: .venv/.ready ## build the wheel that is installed into Airflow (dist/)
+	@rm -rf deploy/airflow/build # setuptools would put yesterday's modules into the wheel
+	@$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist deploy/airflow
+	@ls dist/airflow_provider_planasonix_bridge-*.whl
+
 plain: .venv/.ready .venv-chart/.ready ## write deploy/plain, and the chart's copies of deploy/observability
 	@$(BIN)/python -m deploy.plain.write
 
@@ -97,5 +102,5 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IM
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 clean: ## remove what was installed, cached or left behind
-	rm -rf .venv .venv-airflow* .venv-chart .venv-mutants .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-airflow* .venv-chart .venv-mutants .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info deploy/airflow/build deploy/airflow/*.egg-info
 	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ exec scripts/keep_going.sh \
     "ruff check ." \
     "ruff format --check ." \
     "mypy" \
+    "mypy --config-file deploy/airflow/pyproject.toml" \
     "lint-imports --no-logo" \
     "bandit --quiet --configfile pyproject.toml --recursive bridge deploy scripts" \
     "python scripts/audit.py"

@@ -24,6 +24,8 @@ def body(event: str = "evt_1", **more: Any) -> bytes:
 class JobsApi:
     """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`."""
 
+    handler: type[BaseHTTPRequestHandler]
+
     def __init__(self) -> None:
         """Know no job yet."""
         self.jobs: dict[str, Any] = {}
@@ -32,7 +34,7 @@ class JobsApi:
         self.asked: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), self.handler)
         self._server.api = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
@@ -83,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+JobsApi.handler = _Handler
 
 
 def received(
