@@ -93,10 +93,9 @@ docs: .venv/.ready ## write the tables of docs/ from the code
 lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newest versions)
 	@scripts/compile.sh $(if $(filter-out 0,$(UPGRADE)),--upgrade)
 
-schema: .venv/.ready ## write config/mapping.schema.json from the mapping's model
+schema: .venv/.ready ## write config/*.schema.json from the models of the files
 	@mkdir -p .cache
-	@$(BIN)/python -m bridge schema > .cache/mapping.schema.json
-	@mv .cache/mapping.schema.json config/mapping.schema.json
+	@for of in mapping tests; do $(BIN)/python -m bridge schema $$of > .cache/$$of.schema.json && mv .cache/$$of.schema.json config/ || exit 1; done
 
 sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IMAGE=name:tag: the image's Debian packages too)
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))

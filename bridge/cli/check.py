@@ -1,4 +1,4 @@
-"""check, explain and schema: what the configuration means, before anything is sent."""
+"""check and explain: what the configuration means, before anything is sent."""
 
 import os
 import sys
@@ -23,7 +23,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(check)
     app.command()(explain)
-    app.command()(schema)
 
 
 def check(
@@ -190,11 +189,15 @@ def explain(
     delivery: Annotated[str | None, typer.Option("--delivery", help="Use a stored delivery instead.")] = None,
     source: Annotated[str | None, typer.Option("--source", help="Which source sent it.")] = None,
     pipeline_id: Annotated[str | None, typer.Option("--pipeline-id", help="As if sent to the URL of it.")] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="DAG,DAG", help="Exit 1 unless exactly these DAGs would be started."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which routes match, why the others do not, and the exact calls; sends nothing.
 
-    Exit 1: no DAG run would be started, or a route would fail on this event.
+    Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
     """
     from bridge.cli import context
     from bridge.rules import views
@@ -217,8 +220,19 @@ def explain(
         print_json(views.plan(made))
     else:
         _print_plan(made)
-    if not made.would_start:
+    if not (made.would_start if expect is None else _is_as_expected(made, expect)):
         raise typer.Exit(1)
+
+
+def _is_as_expected(made: "Plan", expect: str) -> bool:
+    """Say which DAGs differ from `dag_a,dag_b`; an empty text expects none. A route that fails is never expected."""
+    from bridge.words.model import TriggerState
+
+    wanted = sorted(filter(None, map(str.strip, expect.split(","))))
+    started = sorted(planned.dag_id for planned in made.triggers if planned.state is TriggerState.PENDING)
+    if started != wanted:
+        say(f"expected: {', '.join(wanted) or 'nothing'}; would be started: {', '.join(started) or 'nothing'}")
+    return started == wanted and len(started) == len(made.triggers)
 
 
 def _stored(environment: "Environment", config: "Config", delivery_id: str) -> "Subject":
@@ -276,10 +290,3 @@ def _print_plan(made: "Plan") -> None:
             print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
     if made.wants_lookup:
         say("note: the event names no pipeline; serve asks the Planasonix API for it if the source has `api`")
-
-
-def schema() -> None:
-    """Print the JSON Schema of the mapping file, for editors."""
-    from bridge.rules.mapping import json_schema
-
-    print_json(json_schema())

@@ -13,6 +13,7 @@ from bridge.edges.settings import (
     Names,
     read_config,
     read_config_to_check,
+    read_config_without_secrets,
     read_environment,
     read_names,
 )
@@ -29,19 +30,27 @@ def environment() -> Environment:
 def configuration(settings: Environment) -> Config:
     """Read bridge.yaml; raises ConfigError."""
     path = settings.config
-    return read_config(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+    return read_config(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
 
 def configuration_to_check(settings: Environment) -> Config:
     """Read bridge.yaml for a command that needs no secret: `absent` names those that are not there. ConfigError."""
     path = settings.config
-    return read_config_to_check(_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+    return read_config_to_check(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+
+
+def configuration_if_there(settings: Environment) -> Config | None:
+    """Read bridge.yaml for what needs no secret at all; None if there is no such file. ConfigError."""
+    path = settings.config
+    if not path.exists():
+        return None
+    return read_config_without_secrets(file_text(path), file=str(path), base_dir=path.parent)
 
 
 def names(path: Path) -> Names | None:
     """Return the names of a bridge.yaml with any mistake; None if it is not there, or no YAML."""
     try:
-        return read_names(_text(path), file=str(path))
+        return read_names(file_text(path), file=str(path))
     except ConfigError:
         return None
 
@@ -51,7 +60,7 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
 
     Raises ConfigError, and so does what it returns.
     """
-    text, path = _text(settings.config), settings.config
+    text, path = file_text(settings.config), settings.config
     return lambda: (
         read_environment(os.environ),
         read_config(text, file=str(path), environ=os.environ, base_dir=path.parent),
@@ -61,10 +70,11 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
 def mapping(path: Path, names: Config | Names | None) -> Mapping:
     """Read the mapping file; raises ConfigError. `names`: what it may name, None for anything."""
     airflows, sources = (None, None) if names is None else (names.airflows, names.sources)
-    return read(_text(path), file=str(path), airflows=airflows, sources=sources)
+    return read(file_text(path), file=str(path), airflows=airflows, sources=sources)
 
 
-def _text(path: Path) -> str:
+def file_text(path: Path) -> str:
+    """Return the text of a file; raises ConfigError."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -41,7 +41,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
     """Print a table: aligned columns, nothing cut, so that ids can be copied."""
-    cells = [[_visible(cell or "-") for cell in row] for row in rows]
+    cells = [[visible(cell or "-") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
     for row in [[name.upper() for name in head], *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -52,9 +52,9 @@ def print_fields(value: views.Json) -> None:
     width = max(len(name) for name in value)
     for name, field in value.items():
         shown = spell_json(field) if isinstance(field, dict | list) else field
-        print(f"{name.ljust(width)}  {'-' if shown is None else _visible(str(shown))}")
+        print(f"{name.ljust(width)}  {'-' if shown is None else visible(str(shown))}")
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Escape what a terminal would obey: bodies and status words are a sender's, not ours."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

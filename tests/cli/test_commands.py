@@ -18,6 +18,7 @@ COMMANDS = (
     "check",
     "explain",
     "sample",
+    "test",
     "send",
     "deliveries",
     "triggers",

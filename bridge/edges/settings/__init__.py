@@ -4,7 +4,14 @@ An edge: it reads secret files. Everything is checked at start, all mistakes at 
 repr or error ever holds a secret.
 """
 
-from bridge.edges.settings.config import Config, Names, read_config, read_config_to_check, read_names
+from bridge.edges.settings.config import (
+    Config,
+    Names,
+    read_config,
+    read_config_to_check,
+    read_config_without_secrets,
+    read_names,
+)
 from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment, setting_files
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "list_settings",
     "read_config",
     "read_config_to_check",
+    "read_config_without_secrets",
     "read_environment",
     "read_names",
     "setting_files",

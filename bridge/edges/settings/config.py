@@ -86,6 +86,11 @@ def read_config_to_check(text: str, *, file: str, environ: Mapping[str, str], ba
     return read_config(text, file=file, environ=environ, base_dir=base_dir)
 
 
+def read_config_without_secrets(text: str, *, file: str, base_dir: Path) -> Config:
+    """Return what it says of bodies and names, whichever secrets there are: no environment is asked. ConfigError."""
+    return _read(text, file, {}, base_dir, Lacking())
+
+
 def read_names(text: str, *, file: str) -> Names | None:
     """Return the names alone, of a file that may have any mistake; None if not even they can be read."""
     try:

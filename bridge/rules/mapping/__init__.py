@@ -15,13 +15,24 @@ from typing import Any
 from bridge.rules.mapping.compiling import Compiler
 from bridge.rules.mapping.doubts import Written, doubts
 from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
-from bridge.rules.mapping.schema import MappingForm, json_schema, readable_part
+from bridge.rules.mapping.schema import MappingForm, json_schema, published_schema, readable_part
 from bridge.rules.mapping.verdicts import Index, Verdicts
 from bridge.rules.yamltree import config_error, parse, validate
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.model import Event
 
-__all__ = ["DeliveryContext", "Mapping", "Route", "Test", "Verdict", "Verdicts", "event_fields", "json_schema", "read"]
+__all__ = [
+    "DeliveryContext",
+    "Mapping",
+    "Route",
+    "Test",
+    "Verdict",
+    "Verdicts",
+    "event_fields",
+    "json_schema",
+    "published_schema",
+    "read",
+]
 
 # The fields of the event that routes test, by the key of the test.
 _FIELDS = {

@@ -212,10 +212,16 @@ def _readable(form: type[F], value: Any, needed: dict[str, Any]) -> Readable[F]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (Draft 2020-12) of mapping.yaml."""
-    schema = _without_null(MappingForm.model_json_schema(by_alias=True))
+    return published_schema(MappingForm, name="mapping", title="Mapping of the Planasonix to Airflow bridge")
+
+
+def published_schema(form: type[BaseModel], *, name: str, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a file's form, as editors take it: with an id, and without null."""
+    schema = _without_null(form.model_json_schema(by_alias=True))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Mapping of the Planasonix to Airflow bridge",
+        "$id": f"urn:planasonix-bridge:{name}",
+        "title": title,
         **{key: value for key, value in schema.items() if key != "title"},
     }
 
