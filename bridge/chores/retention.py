@@ -63,7 +63,14 @@ class Retention:
             self._removed += removed
             self._metrics.pruned.inc(removed)
         self._seen = last or 0
-        return last is not None or self._inbox.write(orders.prune, before=before, limit=_BATCH) == _BATCH
+        return last is not None or self._forget_orders(before)
+
+    def _forget_orders(self, before: datetime) -> bool:
+        """Forget the next batch of old orders that have ended; returns whether there may be more."""
+        ended = self._inbox.read(orders.ended, before=before, limit=_BATCH)
+        if ended:
+            self._inbox.write(orders.prune, ended)
+        return len(ended) == _BATCH
 
     def _shrink(self) -> bool:
         """Give some disk space back to the volume; returns whether there may be more."""

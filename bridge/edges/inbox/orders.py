@@ -60,15 +60,13 @@ _SAVE, _UNDO, _RELEASE = (
     text(statement) for statement in ("SAVEPOINT item", "ROLLBACK TO SAVEPOINT item", "RELEASE SAVEPOINT item")
 )
 _STOP = text("UPDATE orders SET state = 'stopped', ended_at = :now WHERE id = :id AND state = 'running'")
-_FORGET = text(
-    "DELETE FROM orders WHERE id IN"
-    " (SELECT id FROM orders WHERE id < :before AND state <> 'running' ORDER BY id LIMIT :limit)"
-)
+_ENDED = text("SELECT id FROM orders WHERE id < :before AND state <> 'running' ORDER BY id LIMIT :limit")
 _THERE = {
     prefix: text(f"SELECT id FROM {table} WHERE id IN :ids").bindparams(a_list("ids", BigInteger()))  # noqa: S608
     for prefix, table in (("dlv", "deliveries"), ("trg", "triggers"))
 }
 _IDS = a_list("ids", BigInteger())
+_FORGET = text("DELETE FROM orders WHERE id IN :ids AND state <> 'running'").bindparams(_IDS)
 _DELIVERIES_OF = text("SELECT delivery_id FROM triggers WHERE id IN :ids").bindparams(_IDS)
 _LOCK_DELIVERIES = text("SELECT id FROM deliveries WHERE id IN :ids ORDER BY id FOR UPDATE").bindparams(_IDS)
 NOT_THERE, LOCKED, FAILED = "not_there", "locked", "failed"  # outcomes that any action may have
@@ -262,10 +260,15 @@ def newest(connection: Connection, *, limit: int, after: str | None = None) -> l
     return [_order(row) for row in connection.execute(_NEWEST, {"before": before, "limit": limit}).mappings()]
 
 
-def prune(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Forget up to `limit` orders that have ended and were placed before an instant, with their keys."""
+def ended(connection: Connection, *, before: datetime, limit: int) -> list[int]:
+    """Return up to `limit` orders that have ended and were placed before an instant; to be read beside the writer."""
     values = {"before": first_id(microseconds(before)), "limit": limit}
-    return connection.execute(_FORGET, values).rowcount
+    return list(connection.execute(_ENDED, values).scalars())
+
+
+def prune(connection: Connection, ids: Sequence[int]) -> int:
+    """Forget orders that have ended, with their keys; returns how many."""
+    return connection.execute(_FORGET, {"ids": list(ids)}).rowcount
 
 
 def _existing(connection: Connection, order_id: str) -> Order:

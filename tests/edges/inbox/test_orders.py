@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, orders
 from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.orders import SLICE, NewOrder
 from bridge.rules.completion import Completion, Kind
 from bridge.words.errors import InboxUnavailable
@@ -141,8 +142,10 @@ def test_what_ended_long_ago_is_forgotten(inbox: Inbox, store: Store) -> None:
     running, stopped, done = place(inbox, ids), place(inbox, ids), place(inbox, ids)
     inbox.write(orders.stop, stopped.id, actor="test", reason=None, now=NOW)
     work(inbox, done)
-    assert inbox.write(orders.prune, before=datetime.now(UTC) - timedelta(hours=1), limit=9) == 0
-    assert inbox.write(orders.prune, before=datetime.now(UTC) + timedelta(hours=1), limit=1) == 1
-    assert inbox.write(orders.prune, before=datetime.now(UTC) + timedelta(hours=1), limit=9) == 1
+    now = datetime.now(UTC)
+    assert inbox.read(orders.ended, before=now - timedelta(hours=1), limit=9) == []
+    assert len(inbox.read(orders.ended, before=now + timedelta(hours=1), limit=1)) == 1
+    ended = inbox.read(orders.ended, before=now + timedelta(hours=1), limit=9)
+    assert inbox.write(orders.prune, [*ended, number(running.id, "ord")]) == 2
     assert [order.id for order in inbox.read(orders.newest, limit=9)] == [running.id]
     assert store.one("SELECT COUNT(*) FROM order_parts") == 1
