@@ -172,6 +172,19 @@ def is_same(completion: Completion, carried: Mapping[str, Any] | None, *, source
     return carried is None or (_agree(completion, carried) and _is_of(completion, carried))
 
 
+def is_same_run(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, run_id: str) -> bool:
+    """Say whether two confs' `planasonix` are of the same completion and route. Ours has the name `run_id`.
+
+    A backfill's id stands in a default name only.
+    """
+    if ours.get("route") != theirs.get("route"):
+        return False
+    told = of_conf(ours)
+    is_named = told.id or run_id.startswith(DEFAULT_PREFIX)
+    is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
+    return bool(is_named or is_same_event) and is_same(told, theirs, source=None)
+
+
 def _agree(completion: Completion, carried: Mapping[str, Any]) -> bool:
     from_source = carried.get("source") or completion.source
     return (

@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
+from bridge.rules.verifying import Report, Result
 from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
@@ -164,6 +165,21 @@ def plan(value: Plan) -> Json:
         "routes": [_verdict(verdict) for verdict in value.verdicts],
         "triggers": [_planned(planned, value) for planned in value.triggers],
         "wants_lookup": value.wants_lookup,
+    }
+
+
+def report(value: Report) -> Json:
+    """Return what was compared with Airflow, and all that is off."""
+    return {
+        "since": instant(value.since),
+        "until": instant(value.until),
+        "is_well": value.is_well,
+        "deliveries": dict(value.deliveries),
+        "results": {str(result): value.results[result] for result in Result},
+        "waiting": dict(value.waiting),
+        "findings": [asdict(finding) for finding in value.findings],
+        "unasked": dict(value.unasked),
+        "requests": value.requests,
     }
 
 

@@ -5,9 +5,11 @@ deleted                                   Airflow has no such run any more
 unknown                                   nobody knows: the time for watching it was over
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class RunState(StrEnum):
@@ -36,7 +38,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunSeen:
-    """One DAG run as Airflow tells of it. `state` is Airflow's own word, `run_after` when it was made to run."""
+    """One DAG run as Airflow tells of it. `state` is Airflow's own word, `run_after` when it was made to run.
+
+    `triggered_by` is Airflow's word for what started it; Airflow 2 has none. The conf is payload: it is never shown.
+    """
 
     dag_id: str
     dag_run_id: str
@@ -44,15 +49,22 @@ class RunSeen:
     run_after: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    conf: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    triggered_by: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A list of DAG runs. `is_whole`: nothing is missing from it; `is_cut`: it is too long to be read, so empty."""
+    """A list of DAG runs. `is_whole`: nothing is missing from it; `is_cut`: it is too long to be read, so empty.
+
+    `listed`: how many entries it has, also those that are no runs; `total`: how many there are in all, as Airflow says.
+    """
 
     runs: tuple[RunSeen, ...]
     is_whole: bool
     is_cut: bool = False
+    listed: int = field(default=0, compare=False)
+    total: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class Standin:
                 for run in runs.values()
                 if since <= datetime.fromisoformat(run["run_after"]) <= until
             ]
-        return 200, {"dag_runs": found[: body["page_limit"]], "total_entries": len(found)}
+        begin = body.get("page_offset", 0)
+        return 200, {"dag_runs": found[begin : begin + body["page_limit"]], "total_entries": len(found)}
 
     def make_run(self, dag_id: str, body: dict[str, Any]) -> Answer:
         """Make a DAG run, or say why not."""

@@ -95,15 +95,25 @@ class Airflow:
         raise BridgeError(f"Airflow {self._target.name!r}: {problem.detail or problem.reason.why}")
 
     def list_runs(
-        self, dag_ids: Collection[str], since: datetime, until: datetime, *, limit: int
+        self,
+        dag_ids: Collection[str],
+        since: datetime,
+        until: datetime,
+        *,
+        limit: int,
+        offset: int = 0,
+        echo_bytes: int = 0,
     ) -> RunPage | answers.TargetProblem:
-        """Return the runs of these DAGs made in a stretch of time, by one request."""
+        """Return the runs of these DAGs made in a stretch of time, by one request.
+
+        `offset` of them are left out; `echo_bytes`: how much of what was once sent the list may repeat.
+        """
         session = self._session()
         version = session.version()
         if not isinstance(version, str):
             return version
-        body = listing.question(version, dag_ids=dag_ids, since=since, until=until, limit=limit)
-        answer = session.call("POST", *listing.LIST, body=body)
+        body = listing.question(version, dag_ids=dag_ids, since=since, until=until, limit=limit, offset=offset)
+        answer = session.call("POST", *listing.LIST, body=body, echo_bytes=echo_bytes)
         if not isinstance(answer, Answer):
             return answers.after_failure(answer) if isinstance(answer, Failure) else answer
         if answer.is_cut and answer.status == 200:
@@ -116,9 +126,11 @@ class Airflow:
             or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, f"{answers.message(answer)}, which lists no DAG runs")
         )
 
-    def look_at_run(self, dag_id: str, dag_run_id: str) -> RunSeen | answers.TargetProblem | None:
+    def look_at_run(
+        self, dag_id: str, dag_run_id: str, *, echo_bytes: int = 0
+    ) -> RunSeen | answers.TargetProblem | None:
         """Return one run, None if Airflow says that there is none, or what keeps it from telling."""
-        answer = self._session().call("GET", "dags", dag_id, "dagRuns", dag_run_id)
+        answer = self._session().call("GET", "dags", dag_id, "dagRuns", dag_run_id, echo_bytes=echo_bytes)
         if not isinstance(answer, Answer):
             return answers.after_failure(answer) if isinstance(answer, Failure) else answer
         if listing.is_gone(answer):

@@ -19,10 +19,15 @@ _MADE = {"2": "execution_date", "3": "run_after"}
 _NO_RUN = re.compile(r"dag.?run\b.*not found", re.IGNORECASE | re.DOTALL)
 
 
-def question(version: str, *, dag_ids: Collection[str], since: datetime, until: datetime, limit: int) -> dict[str, Any]:
-    """Return the body that asks for the runs of these DAGs made from `since` to `until`, both included."""
+def question(
+    version: str, *, dag_ids: Collection[str], since: datetime, until: datetime, limit: int, offset: int = 0
+) -> dict[str, Any]:
+    """Return the body that asks for the runs of these DAGs made from `since` to `until`, both included.
+
+    `offset`: how many of them, in the order in which they were made, are left out.
+    """
     made = _MADE[version]
-    return {
+    return ({"page_offset": offset} if offset else {}) | {
         "dag_ids": sorted(dag_ids),
         f"{made}_gte": since.isoformat(),
         f"{made}_lte": until.isoformat(),
@@ -37,9 +42,10 @@ def page(answer: Answer, *, limit: int) -> RunPage | None:
     if not isinstance(listed, list):
         return None
     runs = tuple(run for item in listed if (run := seen(item)) is not None)
-    total = answer.object().get("total_entries")
-    is_whole = len(listed) < limit and not (isinstance(total, int) and total > len(listed))
-    return RunPage(runs, is_whole)
+    told = answer.object().get("total_entries")
+    total = told if isinstance(told, int) else None
+    is_whole = len(listed) < limit and not (total is not None and total > len(listed))
+    return RunPage(runs, is_whole, listed=len(listed), total=total)
 
 
 def seen(item: Any) -> RunSeen | None:
@@ -56,6 +62,8 @@ def seen(item: Any) -> RunSeen | None:
         run_after=made_at(item),
         started_at=instant(item.get("start_date")),
         ended_at=instant(item.get("end_date")),
+        conf=conf if isinstance(conf := item.get("conf"), Mapping) else {},
+        triggered_by=by if isinstance(by := item.get("triggered_by"), str) else None,
     )
 
 

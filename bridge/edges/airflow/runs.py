@@ -62,21 +62,11 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
         return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
     if theirs.get("trigger_id") == trigger.id:
         return AlreadyThere(Reason.ALREADY_THERE, run_after=made_at(run))
-    if _is_same_run(trigger, theirs):
+    ours = trigger.call.conf.get("planasonix")
+    if isinstance(ours, Mapping) and completion.is_same_run(ours, theirs, run_id=trigger.call.dag_run_id):
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
     return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
-
-
-def _is_same_run(trigger: Trigger, theirs: Mapping[str, Any]) -> bool:
-    """Tell whether a run was made for the same completion and route. A backfill's id stands in a default name only."""
-    ours = trigger.call.conf.get("planasonix")
-    if not isinstance(ours, Mapping) or ours.get("route") != theirs.get("route"):
-        return False
-    told = completion.of_conf(ours)
-    is_named = told.id or trigger.call.dag_run_id.startswith(completion.DEFAULT_PREFIX)
-    is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
-    return bool(is_named or is_same_event) and completion.is_same(told, theirs, source=None)
 
 
 def facts(details: Mapping[str, Any]) -> DagFacts:

@@ -135,10 +135,23 @@ def test_the_real_airflow_lists_runs_of_any_dag(connect: Connect, airflow: Airfl
     assert "run_0" in [run.dag_run_id for run in exact.runs]
     short = bridge.list_runs(dags, before, before + timedelta(hours=1), limit=10)
     assert isinstance(short, RunPage)
-    assert (len(short.runs), short.is_whole) == (10, False)
+    assert (len(short.runs), short.is_whole, short.listed, short.total) == (10, False, 10, 106)
+    rest = bridge.list_runs(dags, before, before + timedelta(hours=1), limit=100, offset=100)
+    assert isinstance(rest, RunPage)
+    assert (len(rest.runs), rest.total) == (6, 106)
+    assert [run.conf for run in rest.runs if run.dag_id == "open_incident"] == [{"planasonix": {}}]
     assert bridge.look_at_run(MARTS, "run_0") == first
     assert bridge.look_at_run(MARTS, "run_that_is_not_there") is None
     assert bridge.look_at_run("dag_that_is_not_there", "run_0") is None
+
+
+def test_a_listed_run_has_its_conf_and_what_started_it() -> None:
+    """Neither makes it another run, and its conf is never shown."""
+    run = listing.seen(_AIRFLOW_2 | {"conf": {"secret": 1}, "triggered_by": "ui"})
+    assert run is not None
+    assert (run.conf, run.triggered_by) == ({"secret": 1}, "ui")
+    assert run == listing.seen(_AIRFLOW_2)
+    assert "secret" not in repr(run)
 
 
 @pytest.mark.airflow

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, event, text
 
 from bridge.edges.inbox import (
     Inbox,
+    asked,
     browsing,
     claiming,
     completions,
@@ -131,6 +132,8 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"wanted": Filter(event_id="evt_waits", among=("planasonix", "other")), "limit": 20},
     ),
     "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
+    "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
+    "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
     "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),
     **{
         f"count {state}": (False, browsing.count, {"table": "triggers", "wanted": Filter(state=state)})
