@@ -132,15 +132,15 @@ def _command(name: str, command: object) -> Iterator[str]:
 
 def _api() -> str:
     faces = (Api.__new__(Api), OrdersApi.__new__(OrdersApi), OutcomesApi.__new__(OutcomesApi))
-    application = admin_app(*faces, token=lambda _: None, metrics_open=False)
+    application = admin_app(*faces, tokens=dict, metrics_open=False)
     rows = []
     for route in application.routes:
         for one in getattr(route, "routes", None) or [route]:
             (method,) = one.methods - {"HEAD"}
             path = one.path if one is route else route.path + one.path
             text = " ".join((one.endpoint.__doc__ or "").split("\n\n")[0].split())
-            rows.append((f"`{method} {path}`", text))
-    return table(("request", "what it does"), rows)
+            rows.append((f"`{method} {path}`", f"`{one.endpoint.role}`", text))
+    return table(("request", "role", "what it does"), rows)
 
 
 def _filters() -> str:

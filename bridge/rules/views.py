@@ -84,6 +84,26 @@ def trigger(value: Trigger) -> Json:
     }
 
 
+_PAYLOADS = frozenset({"body", "conf", "detail", "headers", "lookup", "note"})  # whose values a sender can choose
+_WITHHELD = "payloads and details are shown to operators"
+
+
+def without_payloads(shown: Json) -> Json:
+    """Return what is shown of deliveries, triggers and attempts without any value that a stored payload has.
+
+    Ids, names and states stay. Details go, too: some quote a value.
+    """
+    return {name: _withheld(name, value) for name, value in shown.items()} | {"withheld": _WITHHELD}
+
+
+def _withheld(name: str, value: Any) -> Any:
+    if name in _PAYLOADS:
+        return None
+    if isinstance(value, Mapping):
+        return {inner: _withheld(inner, each) for inner, each in value.items()}
+    return [_withheld("", each) for each in value] if isinstance(value, list) else value
+
+
 def run(value: Run | None) -> Json:
     """Return what became of a trigger's DAG run; without one nobody follows it, or there is none yet."""
     return {

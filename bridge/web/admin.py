@@ -1,77 +1,41 @@
-"""The admin listener: the JSON API under /api/v1 and /metrics, behind the token.
+"""The admin listener: the JSON API under /api/v1 and /metrics, behind sign-in (sign_in).
 
-Every handler reads or writes the store in a thread (calls). Without a token the listener is bound to loopback only
-(wiring refuses anything else), and then only requests that name a loopback host are answered, so that a web page
-in somebody's browser cannot reach it under another name.
+Every handler reads or writes the store in a thread (calls). Every path names the role that it needs; a caller with a
+lesser one gets 403.
 """
 
-import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.api import Api
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
-from bridge.web.outcomes import PATH, OutcomesApi
-from bridge.words.errors import BadFilter, BridgeError, InboxUnavailable, NotThere
+from bridge.web.outcomes import OutcomesApi
+from bridge.web.sign_in import Guard, caller_of
+from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
+from bridge.words.roles import Role
+from bridge.words.targets import Secret
 
-_NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>"  # noqa: S105 - no token
-_NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"
 _LEFT = Response(status_code=503)  # which nobody reads
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
-
-
-class Guard:
-    """Lets a request through only with the token; compares in constant time and reads no URL."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        token: Callable[[str], str | None],
-        metrics_open: bool,
-    ) -> None:
-        """`token` returns the one of this moment, by its name; `metrics_open`: /metrics needs none."""
-        self._app = app
-        self._token = token
-        self._metrics_open = metrics_open
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or pass on."""
-        if scope["type"] == "http" and not self._allows(scope):
-            next_step = _NEED_TOKEN if self._token("admin") else _NEED_LOOPBACK
-            response = _json({"error": "unauthorized", "next_step": next_step}, 401)
-            await response(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _allows(self, scope: Scope) -> bool:
-        if self._metrics_open and scope["path"] == "/metrics":
-            return True
-        headers = dict(scope["headers"])
-        token, own = self._token("admin"), self._token("outcomes") if scope["path"] == PATH else None
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if token is None and own is None:
-            host = headers.get(b"host", b"").decode("latin-1")
-            return host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
-        # The scheme is written in any case (RFC 9110, 11.1), and several blanks may follow it.
-        is_one = [hmac.compare_digest(given.lstrip(b" "), one.encode()) for one in (token, own) if one is not None]
-        return any(is_one) and scheme.lower() == b"bearer"
 
 
 def admin_app(
-    api: Api, orders: OrdersApi, outcomes: OutcomesApi, *, token: Callable[[str], str | None], metrics_open: bool
+    api: Api,
+    orders: OrdersApi,
+    outcomes: OutcomesApi,
+    *,
+    tokens: Callable[[], Mapping[Role, Secret]],
+    metrics_open: bool,
 ) -> Starlette:
-    """Build the admin application."""
-    looks, changes, scrapes = Calls("look", LOOKS), Calls("change", CHANGES), Calls("scrape", 1)
+    """Build the admin application; `tokens` returns those of this moment, `metrics_open`: /metrics needs none."""
+    scrapes = Calls("scrape", 1)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
@@ -81,41 +45,66 @@ def admin_app(
             return _LEFT
 
     routes = [
-        Route("/metrics", metrics),
-        Mount(
-            "/api/v1",
-            routes=[
-                Route("/status", _answers(api.status, looks)),
-                Route("/deliveries", _answers(api.deliveries, looks)),
-                Route("/deliveries/{id}", _answers(api.delivery, looks)),
-                Route("/triggers", _answers(api.triggers, looks)),
-                Route("/triggers/{id}", _answers(api.trigger, looks)),
-                Route("/routes", _answers(api.routes, looks)),
-                Route("/explain", _answers(api.explain, looks), methods=["POST"]),
-                Route("/replay", _answers(orders.replay, changes), methods=["POST"]),
-                Route("/cancel", _answers(orders.cancel, changes), methods=["POST"]),
-                Route("/orders", _answers(orders.orders, looks)),
-                Route("/orders/{id}", _answers(orders.order, looks)),
-                Route("/orders/{id}/stop", _answers(orders.stop, changes), methods=["POST"]),
-                Route("/erase", _answers(api.erase, changes), methods=["POST"]),
-                Route("/outcomes", _answers(outcomes.outcomes, changes), methods=["POST"]),
-            ],
-        ),
+        Route("/metrics", _needs(Role.METRICS, metrics)),
+        Mount("/api/v1", routes=_api_routes(api, orders, outcomes)),
     ]
-    guard = Middleware(Guard, token=token, metrics_open=metrics_open)
-    return Starlette(routes=routes, middleware=[guard])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, tokens=tokens, metrics_open=metrics_open)])
 
 
-def _answers(method: Callable[..., views.Json], calls: Calls) -> Callable[[Request], Awaitable[Response]]:
+def _api_routes(api: Api, orders: OrdersApi, outcomes: OutcomesApi) -> list[Route]:
+    """Return every path of the API, each with its pool of threads and the least role that may use it."""
+    looks, changes = Calls("look", LOOKS), Calls("change", CHANGES)
+    return [
+        Route("/status", _answers(api.status, looks, Role.VIEWER)),
+        Route("/deliveries", _answers(api.deliveries, looks, Role.VIEWER)),
+        Route("/deliveries/{id}", _answers(api.delivery, looks, Role.VIEWER)),
+        Route("/triggers", _answers(api.triggers, looks, Role.VIEWER)),
+        Route("/triggers/{id}", _answers(api.trigger, looks, Role.VIEWER)),
+        Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
+        Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
+        Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/cancel", _answers(orders.cancel, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/orders", _answers(orders.orders, looks, Role.VIEWER)),
+        Route("/orders/{id}", _answers(orders.order, looks, Role.VIEWER)),
+        Route("/orders/{id}/stop", _answers(orders.stop, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/erase", _answers(api.erase, changes, Role.ADMIN), methods=["POST"]),
+        Route("/outcomes", _answers(outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),
+    ]
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _needs(role: Role, endpoint: Endpoint) -> Endpoint:
+    """Answer 403 to a caller that may not do what needs this role."""
+
+    async def guarded(request: Request) -> Response:
+        if not caller_of(request.scope).may(role):
+            return _forbidden(request, role)
+        return await endpoint(request)
+
+    guarded.__doc__ = endpoint.__doc__  # docs/reference/api.md prints it
+    guarded.role = role  # type: ignore[attr-defined]  # and the role, too
+    return guarded
+
+
+def _forbidden(request: Request, needed: Role) -> Response:
+    next_step = f"this needs the role {needed}, and {caller_of(request.scope).name} has another one"
+    return _json({"error": "forbidden", "next_step": next_step}, 403)
+
+
+def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> Endpoint:
     """Run a method of the API in a thread and turn its result or its error into JSON, there as well."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            body = await _body(request)
-            query = dict(request.query_params)
+            caller, query, body = caller_of(request.scope), dict(request.query_params), await _body(request)
             return await calls.run(
-                request.receive, lambda: _result(method(path=request.path_params, query=query, body=body))
+                request.receive,
+                lambda: _result(method(path=request.path_params, query=query, body=body, caller=caller)),
             )
+        except Forbidden as error:
+            return _forbidden(request, error.needed)
         except NotThere as error:
             return _json({"error": "not_found", "detail": str(error)}, 404)
         except InboxUnavailable as error:
@@ -125,8 +114,8 @@ def _answers(method: Callable[..., views.Json], calls: Calls) -> Callable[[Reque
         except ClientLeft:
             return _LEFT
 
-    endpoint.__doc__ = method.__doc__  # docs/reference/api.md prints it
-    return endpoint
+    endpoint.__doc__ = method.__doc__
+    return _needs(role, endpoint)
 
 
 MOST_BYTES = 2_097_152

@@ -23,7 +23,8 @@ from bridge.rules import views
 from bridge.rules.planning import Subject, plan
 from bridge.rules.sources import Source
 from bridge.web.queries import MOST, flag, json_object, next_page, page, words
-from bridge.words.errors import BadFilter, NotThere
+from bridge.words.errors import BadFilter, Forbidden, NotThere
+from bridge.words.roles import Caller, Role
 
 
 class Api:
@@ -95,28 +96,30 @@ class Api:
             "pace": lane.easing.facts(now),
         }
 
-    def deliveries(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+    def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
         found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
-        return {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
+        shown = {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
+        return _for(caller, shown)
 
-    def delivery(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
+    def delivery(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return one delivery with its triggers."""
         found = self._inbox.read(deliveries.get, path["id"])
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
-        return views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]}
+        return _for(caller, views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]})
 
-    def triggers(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+    def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.TRIGGER_FILTERS)
         found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        return {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
+        shown = {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
+        return _for(caller, shown)
 
-    def trigger(self, *, path: Mapping[str, str], **_: Any) -> views.Json:
+    def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return one trigger with its attempts."""
         found = self._inbox.read(triggers.get, path["id"])
         if found is None:
@@ -124,16 +127,18 @@ class Api:
         tries = self._inbox.read(browsing.attempts, found.id)
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
         shown = views.trigger(found) | views.rivals(found.entry, mine)
-        return shown | {"attempt_log": [views.attempt(item) for item in tries]}
+        return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
 
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
         return {"routes": [views.route(item) for item in self._mapping.current().routes]}
 
-    def explain(self, *, body: bytes, **_: Any) -> views.Json:
+    def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
         order = json_object(body, "payload", "source", "delivery_id")
         if "delivery_id" in order:
+            if not caller.sees_payloads:
+                raise Forbidden(Role.OPERATOR)
             found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
             if found is None:
                 raise NotThere(f"no delivery {order['delivery_id']}")
@@ -160,7 +165,7 @@ class Api:
             zone=self._sources[source].zone,
         )
 
-    def erase(self, *, body: bytes, **_: Any) -> views.Json:
+    def erase(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
         order = json_object(body, "source", "event_id", "reason", "cancel", "dry_run")
         source, event_id, reason = (words(order, name) for name in ("source", "event_id", "reason"))
@@ -172,6 +177,11 @@ class Api:
             return facts(found) | {"erased": False}
         if reason is None:
             raise BadFilter("reason must be text: it goes to the audit log")
-        erasure = Erasure(actor="api", reason=reason, is_cancelling=is_cancelling)
+        erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
         found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
         return facts(found) | {"erased": True, "is_clean": is_clean}
+
+
+def _for(caller: Caller, shown: views.Json) -> views.Json:
+    """Return what a caller may see of what is stored."""
+    return shown if caller.sees_payloads else views.without_payloads(shown)

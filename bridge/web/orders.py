@@ -15,8 +15,8 @@ from bridge.rules import views
 from bridge.web.queries import filter_of, flag, json_object, next_page, page, words
 from bridge.words.errors import BadFilter
 from bridge.words.orders import Action, Order, OrderState
+from bridge.words.roles import Caller
 
-_ACTOR = "api"
 _WAIT_SECONDS = 2.0
 _FILTERS = {
     Action.REPLAY: browsing.DELIVERY_FILTERS | browsing.TRIGGER_FILTERS,
@@ -37,15 +37,16 @@ class OrdersApi:
         self._inbox = inbox
         self._working = working
 
-    def replay(self, *, body: bytes, **_: Any) -> views.Json:
+    def replay(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
         asked = json_object(body, "ids", "filter", "dry_run", "run_again", "reason", "idempotency_key")
-        return self._order(asked, Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY, "replayed")
+        action = Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY
+        return self._order(asked, action, "replayed", caller)
 
-    def cancel(self, *, body: bytes, **_: Any) -> views.Json:
+    def cancel(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed."""
         asked = json_object(body, "ids", "filter", "dry_run", "reason", "idempotency_key")
-        return self._order(asked, Action.CANCEL, "cancelled")
+        return self._order(asked, Action.CANCEL, "cancelled", caller)
 
     def orders(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of orders, newest first; `next` is the `after` of the following page."""
@@ -57,16 +58,16 @@ class OrdersApi:
         """Return one order: what was asked for, how far it is, what became of its items."""
         return views.order(ordering.look(self._inbox, path["id"]))
 
-    def stop(self, *, path: Mapping[str, str], body: bytes, **_: Any) -> views.Json:
+    def stop(self, *, path: Mapping[str, str], body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Let an order do nothing more; `{"reason": ...}` goes to the audit log."""
         reason = words(json_object(body, "reason"), "reason")
-        return views.order(ordering.stop(self._inbox, path["id"], actor=_ACTOR, reason=reason))
+        return views.order(ordering.stop(self._inbox, path["id"], actor=caller.name, reason=reason))
 
-    def _order(self, asked: Mapping[str, Any], action: Action, name: str) -> views.Json:
+    def _order(self, asked: Mapping[str, Any], action: Action, name: str, caller: Caller) -> views.Json:
         is_dry = flag(asked, "dry_run")
         new = NewOrder(
             action=action,
-            actor=_ACTOR,
+            actor=caller.name,
             asked=json.dumps([asked.get("ids"), asked.get("filter")], sort_keys=True),
             reason=words(asked, "reason"),
             key=words(asked, "idempotency_key"),

@@ -14,7 +14,6 @@ from bridge.web.queries import json_object
 from bridge.words.errors import BadFilter
 from bridge.words.runs import RunSeen, RunState
 
-PATH = "/api/v1/outcomes"
 _MOST = 100
 _MOST_TEXT = 250  # Airflow's limit for ids
 _STATES = (RunState.RUNNING, RunState.SUCCESS, RunState.FAILED)

@@ -63,7 +63,7 @@ class Service:
         `setting_files`: the files in which variables say that settings stand.
         """
         self._environment = environment
-        self._tokens = {"admin": environment.admin_token, "outcomes": environment.outcomes_token}
+        self._tokens = environment.tokens
         self._read = read
         self._setting_files = setting_files
         preparing.check_admin(environment)
@@ -224,7 +224,7 @@ class Service:
         )
         steering = OrdersApi(inbox=self._inbox, working=self._work.orders)
         outcomes = OutcomesApi(following=self._work.following, airflows=self._work.airflows)
-        admin = admin_app(api, steering, outcomes, token=self._token, metrics_open=environment.metrics_open)
+        admin = admin_app(api, steering, outcomes, tokens=lambda: self._tokens, metrics_open=environment.metrics_open)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
         return (
@@ -232,14 +232,10 @@ class Service:
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
         )
 
-    def _token(self, name: str) -> str | None:
-        secret = self._tokens[name]
-        return secret.reveal() if secret else None
-
     def _take_over(self, read: tuple[Environment, Config]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
-        self._tokens = {"admin": environment.admin_token, "outcomes": environment.outcomes_token}
+        self._tokens = environment.tokens
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         self._work.take_over(config)

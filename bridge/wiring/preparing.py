@@ -18,6 +18,7 @@ from bridge.rules.signature import advise
 from bridge.web.admin import MOST_BYTES
 from bridge.web.server import Bounds
 from bridge.words.errors import ConfigError, Problem
+from bridge.words.roles import SIGN_INS
 
 _log = structlog.get_logger("bridge")
 # All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
@@ -44,8 +45,8 @@ def bounds(environment: Environment) -> Bounds:
 
 
 def check_admin(environment: Environment) -> None:
-    """Without a token the admin listener serves loopback only."""
-    if environment.admin_token is not None or environment.admin_host == "localhost":
+    """Without a token of a role the admin listener serves loopback only."""
+    if not environment.tokens.keys().isdisjoint(SIGN_INS) or environment.admin_host == "localhost":
         return
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(environment.admin_host).is_loopback:

@@ -16,6 +16,7 @@
     |-- Locked               a stored value is encrypted, and no configured key opens it
     |-- InboxInUse           another process already serves this SQLite file
     |-- BadFilter            a request names a state, condition or order that does not exist
+    |-- Forbidden            the caller's role may not do this
     `-- NotThere             a delivery or trigger id that the store does not hold
 
 `reason` is the word from the closed list that labels metrics and columns.
@@ -24,6 +25,7 @@
 from dataclasses import dataclass
 
 from bridge.words.reasons import Reason
+from bridge.words.roles import Role
 
 
 class BridgeError(Exception):
@@ -150,6 +152,15 @@ class InboxInUse(BridgeError):
 
 class BadFilter(BridgeError):
     """What was asked for cannot be answered: it names a state, condition or key that does not exist, or too little."""
+
+
+class Forbidden(BridgeError):
+    """The caller's role may not do this."""
+
+    def __init__(self, needed: Role) -> None:
+        """`needed` is the least role that may."""
+        self.needed = needed
+        super().__init__(f"this needs the role {needed}")
 
 
 class NotThere(BridgeError):

@@ -53,6 +53,9 @@ MATRIX: dict[str, Manifest] = {
     },
     "monitored": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "operatorToken": {"secret": "bridge-people"},
+        "viewerToken": {"secret": "bridge-people"},
+        "metricsToken": {"secret": "bridge-metrics"},
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },

@@ -160,6 +160,29 @@ def test_variables_are_settings_and_hold_no_secret(values: Manifest) -> None:
                     assert variable["value"].rpartition("/")[0] in mounted
 
 
+def test_each_role_has_a_token_where_one_is_named() -> None:
+    """None by default but the admin's; Prometheus is given the one that reads metrics alone."""
+
+    def given(values: Manifest) -> dict[str, str]:
+        (_, pod) = next(pods(render(values)))
+        return {one["name"]: one["value"] for one in containers(pod)[0]["env"] if "_TOKEN_FILE" in one["name"]}
+
+    mounted = "/etc/bridge/secrets"
+    admin = {"BRIDGE_ADMIN_TOKEN_FILE": f"{mounted}/planasonix-bridge/admin-token"}
+    assert given({}) == admin
+    assert given(MATRIX["monitored"]) == admin | {
+        "BRIDGE_OPERATOR_TOKEN_FILE": f"{mounted}/bridge-people/operator-token",
+        "BRIDGE_VIEWER_TOKEN_FILE": f"{mounted}/bridge-people/viewer-token",
+        "BRIDGE_METRICS_TOKEN_FILE": f"{mounted}/bridge-metrics/metrics-token",
+    }
+    for values, wanted in (
+        (MATRIX["monitored"], {"name": "bridge-metrics", "key": "metrics-token"}),
+        ({"serviceMonitor": {"enabled": True}}, {"name": "planasonix-bridge", "key": "admin-token"}),
+    ):
+        (monitor,) = of_kind(render(values), "ServiceMonitor")
+        assert monitor["spec"]["endpoints"][0]["authorization"]["credentials"] == wanted
+
+
 @each
 def test_the_grace_period_outlasts_the_stop(values: Manifest) -> None:
     """preStop, drain, the last requests and the last calls fit between SIGTERM's eve and SIGKILL."""

@@ -136,6 +136,6 @@ def test_an_erased_value_is_in_no_file(tmp_path: Path, standin: Standin) -> None
             audited = connection.execute("SELECT actor, action, reason FROM audit ORDER BY id").fetchall()
         connection.close()
         assert [(action, reason) for _, action, reason in audited] == [("erased", "ticket 4711")] * 2
-        assert audited[0][0] == "api"
+        assert audited[0][0] == "token:admin"
     finally:
         bridge.close()

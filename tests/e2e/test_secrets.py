@@ -16,6 +16,7 @@ from tests.support.standin import Standin
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 _OLD, _NEW = "whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4", "whsec_00c1d2e3f405162738495a6b7c8d9eaf"
 _ADMIN = ("admin-token-4f7d1c0b9a8e7d6c", "admin-token-a39281706f5e4d3c")
+_VIEWER = ("viewer-token-5c6d7e8f9a0b1c2d", "viewer-token-d2c1b0a9f8e7d6c5")
 
 
 class Mounted:
@@ -51,14 +52,14 @@ def standin() -> Iterator[Standin]:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Mounted:
-    """The secrets of a source (old and new), and the admin token."""
-    return Mounted(tmp_path / "secrets", old=_OLD, new=_OLD[::-1], admin=_ADMIN[0])
+    """The secrets of a source (old and new), the admin's token and the viewer's."""
+    return Mounted(tmp_path / "secrets", old=_OLD, new=_OLD[::-1], admin=_ADMIN[0], viewer=_VIEWER[0])
 
 
 @pytest.fixture
 def bridge(tmp_path: Path, standin: Standin, mounted: Mounted) -> Iterator[BridgeProcess]:
     """A bridge whose secrets are these files."""
-    settings = {"BRIDGE_ADMIN_TOKEN_FILE": str(mounted.folder / "admin")}
+    settings = {f"BRIDGE_{role.upper()}_TOKEN_FILE": str(mounted.folder / role) for role in ("admin", "viewer")}
     (tmp_path / "bridge").mkdir()
     one = BridgeProcess(
         tmp_path / "bridge", airflow_url=standin.url, mapping=MAPPING, settings=settings, more="    rate: 500"
@@ -100,25 +101,25 @@ def test_rotation_refuses_nothing(bridge: BridgeProcess, mounted: Mounted, stand
     sending = threading.Thread(target=sender)
     sending.start()
     try:
-        mounted.swap(old=_OLD, new=_NEW, admin=_ADMIN[0])
+        mounted.swap(old=_OLD, new=_NEW, admin=_ADMIN[0], viewer=_VIEWER[0])
         wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=10, what="the new secret is known")
         secret[0] = _NEW
         time.sleep(0.5)
-        mounted.swap(old=_OLD[::-1], new=_NEW, admin=_ADMIN[1])
+        mounted.swap(old=_OLD[::-1], new=_NEW, admin=_ADMIN[1], viewer=_VIEWER[1])
         wait_for(lambda: _send(bridge, "evt_old", _OLD) == 401, seconds=10, what="the old secret is forgotten")
         wait_for(lambda: _status(bridge, _ADMIN[1]).status_code == 200, seconds=10, what="the admin token is new")
     finally:
         is_over.set()
         sending.join()
     assert set(answers) == {202}
-    assert _status(bridge, _ADMIN[0]).status_code == 401
+    assert [_status(bridge, token).status_code for token in (_ADMIN[0], *_VIEWER)] == [401, 401, 200]
     assert (bridge.process.pid, bridge.process.is_running) == (pid, True)
     wait_for(lambda: len(standin.runs()) > answers[202], seconds=30, what="all fired")
 
 
 def test_broken_secret_is_told_and_refuses_nothing(bridge: BridgeProcess, mounted: Mounted) -> None:
     """Too short, and a placeholder: the last good ones stay in use, and `status` says which file is to be mended."""
-    mounted.swap(old="short", new="changeme-changeme-changeme", admin=_ADMIN[1])
+    mounted.swap(old="short", new="changeme-changeme-changeme", admin=_ADMIN[1], viewer=_VIEWER[0])
     wait_for(lambda: bool(_status(bridge, _ADMIN[0]).json()["secrets"]["problems"]), seconds=10, what="it is told")
     problems = _status(bridge, _ADMIN[0]).json()["secrets"]["problems"]
     assert any("shorter than 24 bytes" in problem for problem in problems)
@@ -129,9 +130,9 @@ def test_broken_secret_is_told_and_refuses_nothing(bridge: BridgeProcess, mounte
 
 def test_change_beside_a_file_that_cannot_be_read_is_not_lost(bridge: BridgeProcess, mounted: Mounted) -> None:
     """The new secret counts as soon as every file can be read again, and the withdrawn one no more."""
-    mounted.swap(old=_NEW, new=_NEW[::-1])  # the admin token is gone for a while
+    mounted.swap(old=_NEW, new=_NEW[::-1], viewer=_VIEWER[0])  # the admin token is gone for a while
     wait_for(lambda: bool(_status(bridge, _ADMIN[0]).json()["secrets"]["problems"]), seconds=20, what="it is told")
-    mounted.swap(old=_NEW, new=_NEW[::-1], admin=_ADMIN[0])
+    mounted.swap(old=_NEW, new=_NEW[::-1], admin=_ADMIN[0], viewer=_VIEWER[0])
     wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=20, what="the new secret is known")
     assert _send(bridge, "evt_old", _OLD) == 401
     wait_for(lambda: not _status(bridge, _ADMIN[0]).json()["secrets"]["problems"], seconds=20, what="all is well")

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bridge.words.roles import Role
 from deploy.demo.processes import free_port
-from tests.support.service import BridgeProcess
+from tests.support.service import TOKEN, BridgeProcess
 from tests.web.support import Answer, read_answer
 
 MAPPING = """\
@@ -20,14 +21,18 @@ routes:
 """
 
 
+TOKENS = {role: f"{role}-token-of-the-tests-0001" for role in Role} | {Role.ADMIN: TOKEN}
+
+
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
-    """The bridge, with a small limit for bodies and for the time they take."""
+    """The bridge, with a token for every role, a small limit for bodies and for the time they take."""
+    limits = {"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_BODY_SECONDS": "1", "BRIDGE_HEAD_SECONDS": "3"}
     one = BridgeProcess(
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
-        settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_BODY_SECONDS": "1", "BRIDGE_HEAD_SECONDS": "3"},
+        settings=limits | {f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
     )
     one.start()
     yield one

@@ -14,10 +14,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from bridge.edges.settings.database_url import check_database_url
 from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
 from bridge.rules.signature import check_secret
 from bridge.words.errors import ConfigError, Problem
+from bridge.words.roles import Role
 from bridge.words.targets import Secret
 
 PREFIX = "BRIDGE_"
@@ -26,38 +28,13 @@ _is_service_link = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT\w*)|PORT_[0-9]+_(TCP|
 _SERVICE_LINK = (
     "comes from a Kubernetes Service named `bridge`: set `enableServiceLinks: false` in the pod, or rename the Service"
 )
-_DATABASES = re.compile(r"(sqlite|postgresql|postgres)(\+[a-z0-9_]+)?://")
 
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _database_url(value: object) -> object:
-    """Look at the URL itself, since what a library says of a wrong one may hold the password."""
-    if not isinstance(value, str):
-        return value
-    if what := slip(value):
-        raise ValueError(what)
-    if not _DATABASES.match(value):
-        raise ValueError("must begin with sqlite:/// or postgresql://")
-    scheme, _, rest = value.partition("://")
-    server = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    before, _, _ = rest.partition("?")
-    place = before if "/" in before else rest  # a query may well hold an @, as in user=bridge@tenant
-    if not scheme.startswith("sqlite") and (place.count("@") > 1 or ("@" in place and "@" not in server)):
-        raise ValueError("has a password or user with one of `@ / ? #` in it; write them as %40 %2F %3F %23")
-    if not scheme.startswith("sqlite") and not _is_port(server.rpartition("@")[2]):
-        raise ValueError("has a port that is no number; a `:` in a password is written %3A")
-    return value
-
-
-def _is_port(server: str) -> bool:
-    host, colon, port = server.rpartition(":")
-    return not colon or port.isdecimal() or (host.startswith("[") and server.endswith("]")) or "," in server
-
-
-def _admin_token(value: object) -> object:
+def _token(value: object) -> object:
     if isinstance(value, str):
         if problem := check_secret(value):
             raise ValueError(problem)
@@ -84,7 +61,7 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
-    database_url: Annotated[str, BeforeValidator(_database_url)] = Field(
+    database_url: Annotated[str, BeforeValidator(check_database_url)] = Field(
         "sqlite:///./bridge.db",
         repr=False,
         description="Where deliveries and triggers are stored: `sqlite:///path`, or `postgresql://user@host/database`.",
@@ -102,10 +79,20 @@ class Environment(BaseModel):
     port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
     admin_host: str = Field("127.0.0.1", min_length=1, description="Address of the admin listener.")
     admin_port: Port = Field(8081, description="Port of the admin listener (API, metrics); 0 as above.")
-    admin_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
-        None, description="Bearer token of the admin listener, 24 bytes or more; without it, only loopback is served."
+    admin_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
+        None,
+        description="Bearer token of the role `admin`, 24 bytes or more; without any role's, only loopback is served.",
     )
-    outcomes_token: Annotated[Secret | None, BeforeValidator(_admin_token)] = Field(
+    operator_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
+        None, description="Bearer token of the role `operator`: everything but erasing and the audit log."
+    )
+    viewer_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
+        None, description="Bearer token of the role `viewer`: states, reasons and ids, but no stored payload."
+    )
+    metrics_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
+        None, description="Bearer token for `GET /metrics` alone, for Prometheus."
+    )
+    outcomes_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."
     )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
@@ -166,6 +153,11 @@ class Environment(BaseModel):
         "auto", description="`json`, `console`, or `auto`: JSON unless the log goes to a terminal."
     )
 
+    @property
+    def tokens(self) -> dict[Role, Secret]:
+        """Return the token of every role that has one."""
+        return {role: token for role in Role if (token := getattr(self, f"{role}_token")) is not None}
+
     def ring(self) -> Ring:
         """Return the keys for stored payloads."""
         return Ring(self.encryption_keys or {}, secrets.token_bytes)
@@ -211,6 +203,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
             problems.append(f"{variable}: {error}")
     try:
         settings = Environment.model_validate(given)
+        problems += _shared(settings.tokens)
     except ValidationError as error:
         problems += [
             f"{_variable(str(fault['loc'][0]))}: {_sentence(fault['msg'])}"
@@ -219,6 +212,17 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
     if problems:
         raise ConfigError([Problem("environment", 0, 0, problem) for problem in problems])
     return settings
+
+
+def _shared(tokens: Mapping[Role, Secret]) -> list[str]:
+    """Say which roles have one token: whoever was given it for the lesser one could do everything."""
+    roles = list(tokens)
+    return [
+        f"{_variable(f'{one}_token')}: is the same token as {_variable(f'{other}_token')}; give each role its own"
+        for place, one in enumerate(roles)
+        for other in roles[place + 1 :]
+        if tokens[one].reveal() == tokens[other].reveal()
+    ]
 
 
 def setting_files(environ: Mapping[str, str]) -> tuple[Path, ...]:

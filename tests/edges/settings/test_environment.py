@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.edges.settings import Environment, list_settings, read_environment, setting_files
 from bridge.words.errors import ConfigError
+from bridge.words.roles import Role
 
 _TOKEN = "a-token-that-4-people-know"
 
@@ -85,6 +86,20 @@ def test_admin_token_is_masked_everywhere(tmp_path: Path) -> None:
         assert settings.admin_token.reveal() == _TOKEN
         assert _TOKEN not in repr(settings) + str(settings)
         assert "canary" not in repr(settings) + str(settings)
+
+
+def test_every_role_has_a_token_of_its_own(tmp_path: Path) -> None:
+    """Two roles with one token would make the lesser one the greater; in a file or not, and the value is not shown."""
+    (tmp_path / "viewer").write_text(_TOKEN + "\n")
+    environ = {"BRIDGE_VIEWER_TOKEN_FILE": str(tmp_path / "viewer"), "BRIDGE_METRICS_TOKEN": _TOKEN[::-1]}
+    assert {role: token.reveal() for role, token in read_environment(environ).tokens.items()} == {
+        Role.VIEWER: _TOKEN,
+        Role.METRICS: _TOKEN[::-1],
+    }
+    with pytest.raises(ConfigError) as raised:
+        read_environment(environ | {"BRIDGE_ADMIN_TOKEN": _TOKEN})
+    assert "BRIDGE_VIEWER_TOKEN: is the same token as BRIDGE_ADMIN_TOKEN; give each role its own" in str(raised.value)
+    assert _TOKEN not in str(raised.value)
 
 
 @pytest.mark.parametrize(

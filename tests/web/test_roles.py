@@ -1,0 +1,187 @@
+"""Who may what on the admin listener: every role at every path and method, and what each may see."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from bridge.web.admin import admin_app
+from bridge.web.api import Api
+from bridge.web.orders import OrdersApi
+from bridge.web.outcomes import OutcomesApi
+from bridge.words.roles import Caller, Role
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.web.conftest import TOKENS
+from tests.web.support import Answer, request
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+# The least role that each path needs; what is more than these may do it, too.
+NEEDS = {
+    "GET /metrics": Role.METRICS,
+    "GET /api/v1/status": Role.VIEWER,
+    "GET /api/v1/deliveries": Role.VIEWER,
+    "GET /api/v1/deliveries/{id}": Role.VIEWER,
+    "GET /api/v1/triggers": Role.VIEWER,
+    "GET /api/v1/triggers/{id}": Role.VIEWER,
+    "GET /api/v1/routes": Role.VIEWER,
+    "POST /api/v1/explain": Role.VIEWER,
+    "GET /api/v1/orders": Role.VIEWER,
+    "GET /api/v1/orders/{id}": Role.VIEWER,
+    "POST /api/v1/replay": Role.OPERATOR,
+    "POST /api/v1/cancel": Role.OPERATOR,
+    "POST /api/v1/orders/{id}/stop": Role.OPERATOR,
+    "POST /api/v1/outcomes": Role.OUTCOMES,
+    "POST /api/v1/erase": Role.ADMIN,
+}
+MAY = {
+    Role.METRICS: {Role.METRICS},
+    Role.OUTCOMES: {Role.OUTCOMES},
+    Role.VIEWER: {Role.METRICS, Role.VIEWER},
+    Role.OPERATOR: {Role.METRICS, Role.OUTCOMES, Role.VIEWER, Role.OPERATOR},
+    Role.ADMIN: {Role.METRICS, Role.OUTCOMES, Role.VIEWER, Role.OPERATOR, Role.ADMIN},
+}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+CANARY = "canary-of-a-payload"
+
+
+def routes() -> dict[str, Role | None]:
+    """Return method and path of everything that the application offers, with the role that it asks for."""
+    faces = (Api.__new__(Api), OrdersApi.__new__(OrdersApi), OutcomesApi.__new__(OutcomesApi))
+    found: dict[str, Role | None] = {}
+    for mount in admin_app(*faces, tokens=dict, metrics_open=False).routes:
+        for one in getattr(mount, "routes", None) or [mount]:
+            assert isinstance(one, Route)
+            path = one.path if one is mount else f"{mount.path}{one.path}"  # type: ignore[attr-defined]
+            for method in (one.methods or set()) - {"HEAD"}:
+                found[f"{method} {path}"] = getattr(one.endpoint, "role", None)
+    return found
+
+
+@pytest.fixture(scope="module")
+def clients(bridge: BridgeProcess) -> Iterator[dict[Role | None, httpx.Client]]:
+    """A client with the token of each role, and one without any."""
+    url = f"http://127.0.0.1:{bridge.admin_port}"
+    made = {
+        role: httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {TOKENS[role]}"} if role else {},
+            trust_env=False,
+            timeout=30,
+        )
+        for role in (None, *Role)
+    }
+    yield made
+    for one in made.values():
+        one.close()
+
+
+def test_every_path_names_its_role() -> None:
+    """A new path without one, or that is not in the table above, fails here."""
+    assert routes() == NEEDS
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_may_what_the_lesser_ones_may(role: Role) -> None:
+    """A table of literals; the tokens of one path open nothing else."""
+    assert {needed for needed in Role if Caller("x", role).may(needed)} == MAY[role]
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+@pytest.mark.parametrize("path", sorted({key.split()[1] for key in NEEDS}))
+def test_every_role_at_every_path_and_method(
+    clients: dict[Role | None, httpx.Client], role: Role | None, path: str
+) -> None:
+    """401 without a token, 403 with too little, 405 for a method that is not there; never kept by a cache."""
+    for method in METHODS:
+        answer = clients[role].request(method, path.replace("{id}", "x"), json={})
+        needed = NEEDS.get(f"{'GET' if method == 'HEAD' else method} {path}")
+        if role is None:
+            assert answer.status_code == 401, method
+        elif needed is None:
+            assert answer.status_code == 405, method
+        elif needed in MAY[role]:
+            assert answer.status_code in (200, 400, 404), method
+        else:
+            assert answer.status_code == 403, method
+            if method != "HEAD":
+                assert answer.json() == {
+                    "error": "forbidden",
+                    "next_step": f"this needs the role {needed}, and token:{role} has another one",
+                }
+        assert answer.headers["cache-control"] == "no-store", method
+
+
+@pytest.fixture(scope="module")
+def stored(bridge: BridgeProcess) -> dict[str, str]:
+    """A delivery with a payload of which a trigger failed, and one that waits; an order about them."""
+    bad = bridge.send(body(event="evt_seen", pipeline="pl_bad", secret=CANARY)).json()["delivery_id"]
+    good = bridge.send(body(event="evt_good", secret=CANARY)).json()["delivery_id"]
+    for id_ in (bad, good):
+        wait_for(lambda one=id_: bridge.api(f"deliveries/{one}")["triggers"], seconds=10, what="a trigger")
+    order = bridge.api("replay", post={"ids": [good]})
+    assert order["count"] == 1
+    return {
+        "deliveries": good,
+        "triggers": bridge.api(f"deliveries/{good}")["triggers"][0]["id"],
+        "failed": bridge.api(f"deliveries/{bad}")["triggers"][0]["id"],
+        "orders": bridge.api("orders")["orders"][0]["id"],
+    }
+
+
+def test_a_viewer_sees_no_value_of_a_stored_payload(
+    clients: dict[Role | None, httpx.Client], stored: dict[str, str]
+) -> None:
+    """Whatever can be read with its token: states and reasons, but no body, no conf and no detail."""
+    viewer, operator = clients[Role.VIEWER], clients[Role.OPERATOR]
+    paths = [key.split()[1] for key, role in NEEDS.items() if key.startswith("GET") and role is Role.VIEWER]
+    for path in paths:
+        kind = path.split("/")[3]
+        answer = viewer.get(path.replace("{id}", stored.get(kind, "x")))
+        assert answer.status_code == 200, path
+        assert CANARY not in answer.text, path
+    failed = viewer.get(f"/api/v1/triggers/{stored['failed']}").json()
+    assert (failed["reason"], failed["detail"], failed["conf"]) == ("template", None, None)
+    assert failed["withheld"]
+    assert failed["next_step"]
+    for path in (f"/api/v1/deliveries/{stored['deliveries']}", f"/api/v1/triggers/{stored['triggers']}"):
+        assert CANARY in operator.get(path).text
+        assert "withheld" not in operator.get(path).json()
+
+
+def test_a_viewer_tries_what_was_pasted_and_nothing_that_is_stored(
+    clients: dict[Role | None, httpx.Client], stored: dict[str, str]
+) -> None:
+    """The pasted body is the viewer's own; a stored one would show its values."""
+    viewer, operator = clients[Role.VIEWER], clients[Role.OPERATOR]
+    pasted = {"payload": {"type": "job.succeeded", "data": {"pipeline_id": "pl_8f2a9c1d4e", "status": "succeeded"}}}
+    assert viewer.post("/api/v1/explain", json=pasted).json()["triggers"][0]["call"]["dag_id"] == "refresh_sales_marts"
+    asked = {"delivery_id": stored["deliveries"]}
+    assert viewer.post("/api/v1/explain", json=asked).status_code == 403
+    assert CANARY in operator.post("/api/v1/explain", json=asked).text
+
+
+def test_the_audit_log_names_the_token(
+    clients: dict[Role | None, httpx.Client], bridge: BridgeProcess, stored: dict[str, str]
+) -> None:
+    """Who replayed, cancelled or erased: the token's name."""
+    order = {"ids": [stored["triggers"]], "reason": "by hand"}
+    assert clients[Role.OPERATOR].post("/api/v1/cancel", json=order).status_code == 200
+    with bridge.database() as database:
+        found = database.execute("SELECT actor, subject FROM audit WHERE reason = 'by hand'").fetchall()
+    assert found == [("token:operator", stored["triggers"])]
+
+
+def test_a_token_is_no_other_tokens_beginning_or_end(ask: Callable[..., Answer], bridge: BridgeProcess) -> None:
+    """Tokens are compared whole."""
+    for token in (TOKENS[Role.VIEWER][:-1], TOKENS[Role.VIEWER] + "x", TOKENS[Role.VIEWER].upper()):
+        wanted = request(
+            method="GET", path="/api/v1/status", headers={"Authorization": f"Bearer {token}"}, length=False
+        )
+        assert ask(wanted, port=bridge.admin_port).status == 401
+
+
+def test_a_role_is_one_word() -> None:
+    """It stands in names of settings, in the audit log and in the documentation."""
+    assert all(re.fullmatch("[a-z]+", role) for role in Role)
