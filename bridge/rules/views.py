@@ -9,6 +9,7 @@ from typing import Any
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
 from bridge.rules.verifying import Report, Result
+from bridge.words.dags import DagParams, KnownDag
 from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
 from bridge.words.reasons import Reason
@@ -147,6 +148,31 @@ def rivals(value: TriggerEntry, of_its_delivery: Iterable[TriggerEntry]) -> Json
     others = (item for item in of_its_delivery if (item.airflow, item.dag_id) == place)
     names = {item.route for item in others if item.state is not TriggerState.CANCELLED}
     return {"also_started_by": sorted(names - {value.route})}
+
+
+def dag(value: KnownDag, params: DagParams | None = None, routes: Iterable[Route] = ()) -> Json:
+    """Return what Airflow says about a DAG; `lacks_params`: what routes leave out that it wants in conf."""
+    shown = {
+        "airflow": value.airflow,
+        "dag_id": value.dag_id,
+        "state": str(value.state),
+        "since": instant(value.since),
+        "read_at": instant(value.read_at),
+    }
+    if params is None:
+        return shown
+    mine = [item for item in routes if item.airflow == value.airflow and value.dag_id in item.dags and item.enabled]
+    lacking = {item.name: sorted(set(params.required) - set(item.conf_keys)) for item in mine}
+    return shown | {
+        "params": dict(params.schemas),
+        "required_params": list(params.required),
+        "lacks_params": {name: names for name, names in lacking.items() if names},
+    }
+
+
+def of_dag(value: KnownDag | None) -> Json:
+    """Return what is known of a trigger's DAG, beside the trigger."""
+    return {"dag": None if value is None else dag(value)}
 
 
 def route(value: Route) -> Json:

@@ -15,7 +15,7 @@ from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
 from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, browsing, deliveries, triggers
+from bridge.edges.inbox import Inbox, browsing, dags, deliveries, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
@@ -77,6 +77,7 @@ class Api:
             },
             "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
+            "dags": [dag for name in self._dispatcher.lanes for dag in self._dags(name)],
             "waiting": {
                 str(name): {"count": count, "oldest": views.instant(oldest)}
                 for name, (count, oldest) in waiting.items()
@@ -95,6 +96,12 @@ class Api:
             "calls_under_way": len(lane.under_way),
             "pace": lane.easing.facts(now),
         }
+
+    def _dags(self, airflow: str) -> list[views.Json]:
+        """Return what an Airflow says of the DAGs that the mapping names, as it was last asked."""
+        known, params = self._inbox.read(dags.known, airflow=airflow), self._inbox.read(dags.params, airflow=airflow)
+        routes = self._mapping.current().routes
+        return [views.dag(item, params.get(item.dag_id), routes) for item in sorted(known, key=lambda dag: dag.dag_id)]
 
     def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
@@ -126,7 +133,8 @@ class Api:
             raise NotThere(f"no trigger {path['id']}")
         tries = self._inbox.read(browsing.attempts, found.id)
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
-        shown = views.trigger(found) | views.rivals(found.entry, mine)
+        known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
+        shown = views.trigger(found) | views.rivals(found.entry, mine) | views.of_dag(known)
         return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
 
     def routes(self, **_: Any) -> views.Json:

@@ -16,6 +16,7 @@ from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
 from bridge.flows.following import Following
+from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
 from bridge.flows.routing import Router
 
@@ -50,12 +51,19 @@ class Work:
             interval_seconds=environment.follow_seconds,
             give_up=timedelta(days=environment.follow_days),
         )
+        self.holding = Holding(
+            inbox=inbox,
+            airflows={name: airflow for name, (_, airflow) in self.airflows.items()},
+            mapping=self.mapping.current,
+            metrics=metrics,
+            interval_seconds=environment.dags_seconds,
+        )
         self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
 
     @property
     def loops(self) -> list[Loop]:
         """What turns here, in the order of starting; the dispatcher's comes first and stops last."""
-        return [self.dispatcher.loop, self.router.loop, self.orders.loop, self.following.loop]
+        return [self.dispatcher.loop, self.router.loop, self.orders.loop, self.following.loop, self.holding.loop]
 
     @property
     def is_hanging(self) -> bool:

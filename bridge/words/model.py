@@ -278,15 +278,3 @@ class Attempt:
     reason: Reason | None
     detail: str | None
     http_status: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DagFacts:
-    """What Airflow says about one DAG; `params` is its JSON schema by param name, `required` those without a value."""
-
-    exists: bool
-    is_paused: bool = False
-    is_stale: bool = False
-    has_import_errors: bool = False
-    params: Mapping[str, Any] = field(default_factory=dict)
-    required: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 TOKEN = "token-of-the-stand-in"
 _RUN_KEYS = (
@@ -123,7 +123,19 @@ class Standin:
             runs[body["dag_run_id"]] = run
             return 200, run
 
-    def answer(self, method: str, path: str, body: dict[str, Any], *, authorization: str | None) -> Answer:
+    def _dags(self, query: dict[str, str]) -> Answer:
+        """Return a page of DAGs by id, at most 100; those that are stale only if they are asked for."""
+        with self._lock:
+            found = sorted(self.dags)
+            if query.get("exclude_stale", "true") == "true":
+                found = [dag_id for dag_id in found if not self.dags[dag_id].get("is_stale")]
+            begin, most = int(query.get("offset", "0")), min(100, int(query.get("limit", "50")))
+            page = [self._dag(dag_id)[1] for dag_id in found[begin : begin + most]]
+            return 200, {"dags": page, "total_entries": len(found)}
+
+    def answer(
+        self, method: str, path: str, body: dict[str, Any], *, authorization: str | None, query: dict[str, str]
+    ) -> Answer:
         """Answer one request."""
         with self._lock:
             self.asked.append(f"{method} {path}")
@@ -141,7 +153,7 @@ class Standin:
                 others = ("scheduler", "triggerer", "dag_processor")
                 found = (200, {one: {"status": status} for one in ("metadatabase", *others)})
             case "GET", ["api", "v2", "dags"]:
-                found = (200, {"dags": [], "total_entries": 0})
+                found = self._dags(query)
             case "GET", ["api", "v2", "dags", dag_id, *rest] if not rest or rest == ["details"]:
                 found = self._dag(dag_id)
             case "POST", ["api", "v2", "dags", dag_id, "dagRuns", *rest] if not rest or (dag_id, rest) == _ALL_RUNS:
@@ -169,7 +181,8 @@ class Standin:
     def _dag(self, dag_id: str) -> Answer:
         if dag_id not in self.dags:
             return 404, {"detail": f"The Dag with ID: `{dag_id}` was not found"}
-        return 200, {"dag_id": dag_id, "is_stale": False, "params": {}, **self.dags[dag_id]}
+        usual = {"is_paused": False, "is_stale": False, "has_import_errors": False, "params": {}}
+        return 200, {"dag_id": dag_id, **usual, **self.dags[dag_id]}
 
     def __enter__(self) -> Self:
         """Answer from now on."""
@@ -241,8 +254,13 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
         try:
+            path, _, query = self.path.partition("?")
             status, value = self.server.standin.answer(
-                method, unquote(self.path.partition("?")[0]), body, authorization=self.headers.get("Authorization")
+                method,
+                unquote(path),
+                body,
+                authorization=self.headers.get("Authorization"),
+                query=dict(parse_qsl(query)),
             )
         except Broken:
             self.close_connection = True

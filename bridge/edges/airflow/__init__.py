@@ -17,11 +17,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bridge.edges.airflow import answers, listing, runs
+from bridge.edges.airflow import answers, dags, listing, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.wire import Answer, Failure, Kind
+from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
-from bridge.words.model import DagFacts, Trigger
+from bridge.words.model import Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
@@ -83,16 +84,18 @@ class Airflow:
 
     def look_at(self, dag_id: str) -> DagFacts:
         """Return what Airflow tells of a DAG; raises BridgeError if it does not tell."""
-        answer = self._session().call("GET", "dags", dag_id, "details")
-        if isinstance(answer, Answer):
-            if answer.status == 404 and answer.is_json:
-                return DagFacts(exists=False)
-            problem = answers.after_question(answer)
-            if problem is None:
-                return runs.facts(answer.object())
-        else:
-            problem = answers.after_failure(answer) if isinstance(answer, Failure) else answer
-        raise BridgeError(f"Airflow {self._target.name!r}: {problem.detail or problem.reason.why}")
+        found = dags.single(self._session(), dag_id, "details")
+        if isinstance(found, DagFacts):
+            return found
+        raise BridgeError(f"Airflow {self._target.name!r}: {found.detail or found.reason.why}")
+
+    def list_dags(self, offset: int) -> DagPage | answers.TargetProblem:
+        """Return a page of DAGs from the `offset`th on, by one request."""
+        return dags.page(self._session(), offset)
+
+    def look_at_dag(self, dag_id: str) -> DagFacts | answers.TargetProblem:
+        """Return one DAG without its params, or what keeps Airflow from telling."""
+        return dags.single(self._session(), dag_id)
 
     def list_runs(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.edges.airflow.wire import made_at, shown
 from bridge.rules import completion
-from bridge.words.model import DagFacts, Trigger
+from bridge.words.model import Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
 from bridge.words.reasons import Reason
 
@@ -67,31 +67,3 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
     return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
-
-
-def facts(details: Mapping[str, Any]) -> DagFacts:
-    """Read what Airflow tells of a DAG; Airflow 2 says `is_active` where 3 says `is_stale`."""
-    params = details.get("params")
-    schemas = {str(name): _schema(param) for name, param in params.items()} if isinstance(params, Mapping) else {}
-    required = [name for name, param in params.items() if _is_required(param)] if isinstance(params, Mapping) else []
-    return DagFacts(
-        exists=True,
-        is_paused=details.get("is_paused") is True,
-        is_stale=details.get("is_stale") is True or details.get("is_active") is False,
-        has_import_errors=details.get("has_import_errors") is True,
-        params=schemas,
-        required=tuple(required),
-    )
-
-
-def _schema(param: Any) -> Mapping[str, Any]:
-    schema = param.get("schema") if isinstance(param, Mapping) else None
-    return schema if isinstance(schema, Mapping) else {}
-
-
-def _is_required(param: Any) -> bool:
-    """Tell whether a param has neither a value nor the leave to be null."""
-    if not isinstance(param, Mapping) or param.get("value") is not None:
-        return False
-    types = _schema(param).get("type", "null")
-    return "null" not in (types if isinstance(types, list) else [types])

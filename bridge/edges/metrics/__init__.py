@@ -22,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
 from bridge.edges.metrics import labels
+from bridge.edges.metrics.dags import DagMetrics
 from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.pace import PaceMetrics
 from bridge.edges.metrics.runs import RunMetrics
@@ -53,6 +54,7 @@ class Metrics:
         self.store = StoreMetrics(making, self._sources, self._airflows)
         self.runs = RunMetrics(making, self._airflows)
         self.pace = PaceMetrics(making)
+        self.dags = DagMetrics(making, self._airflows)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -145,6 +145,12 @@ class Environment(BaseModel):
     follow_days: float = Field(
         7, gt=0, le=365, description="After how many days a DAG run that has not ended is `unknown`."
     )
+    dags_seconds: float = Field(
+        60,
+        ge=0.6,
+        le=3600,
+        description="How often a DAG is looked at; six times as often if something waits for it.",
+    )
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="`debug`, `info`, `warning` or `error`."

@@ -11,6 +11,9 @@ from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.edges.airflow.support import Behaviour, RawServer, Serve
 from tests.support.airflow_server import AirflowServer
+from tests.support.fixtures import standin
+
+__all__ = ["standin"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bridge.words.dags import DagFacts, DagPage, DagState
 from bridge.words.errors import BridgeError
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started
 from bridge.words.reasons import Reason
@@ -186,6 +187,20 @@ def test_facts_of_dags(connect: Connect) -> None:
     assert (facts.exists, facts.is_paused, facts.is_stale, facts.has_import_errors) == (True, False, False, False)
     assert facts.required == ("city",)
     assert facts.params["limit"] == {"type": "integer", "minimum": 1}
+
+
+def test_the_list_of_dags_says_of_each_whether_it_can_run(connect: Connect) -> None:
+    """As a look at each of them does."""
+    bridge = connect()
+    page = bridge.list_dags(0)
+    assert isinstance(page, DagPage)
+    assert page.total == len(page.dags) >= 4
+    states = {dag_id: facts.state for dag_id, facts in page.dags.items()}
+    assert states["paused_dag"] is DagState.PAUSED
+    assert states[MARTS] is DagState.OK
+    for dag_id in (MARTS, "paused_dag"):
+        assert bridge.look_at_dag(dag_id) == page.dags[dag_id]
+    assert bridge.look_at_dag("there_is_no_such_dag") == DagFacts(exists=False)
 
 
 def test_version_is_found_once(connect: Connect, airflow: AirflowServer, fault_proxy: Proxy) -> None:

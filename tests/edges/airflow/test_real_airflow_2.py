@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow import Airflow
+from bridge.words.dags import DagFacts, DagPage, DagState
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
@@ -150,6 +151,18 @@ def test_facts_of_dags(connect: Connect) -> None:
     facts = bridge.look_at("needs_params")
     assert (facts.exists, facts.is_paused, facts.is_stale) == (True, False, False)
     assert facts.required == ("city",)
+
+
+def test_the_list_of_dags_says_of_each_whether_it_can_run(connect: Connect) -> None:
+    """As a look at each of them does."""
+    bridge = connect()
+    page = bridge.list_dags(0)
+    assert isinstance(page, DagPage)
+    assert page.total == len(page.dags) >= 4
+    assert page.dags["paused_dag"].state is DagState.PAUSED
+    for dag_id in (MARTS, "paused_dag"):
+        assert bridge.look_at_dag(dag_id) == page.dags[dag_id]
+    assert bridge.look_at_dag("there_is_no_such_dag") == DagFacts(exists=False)
 
 
 def test_runs_of_any_dag_are_listed_at_once(connect: Connect, airflow_2: LegacyAirflowServer) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow import runs
-from bridge.words.model import DagFacts
 from bridge.words.outcomes import AlreadyThere, Later, Never
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger
@@ -91,33 +90,3 @@ def test_events_without_any_identity_are_never_the_same() -> None:
         runs.judge_existing({"conf": {"planasonix": carried("trg_9", **nothing)}}, ours).reason
         is Reason.RUN_ID_CONFLICT
     )
-
-
-@pytest.mark.parametrize(
-    ("details", "facts"),
-    [
-        ({}, DagFacts(exists=True)),
-        ({"is_paused": True, "is_stale": True}, DagFacts(exists=True, is_paused=True, is_stale=True)),
-        ({"is_active": False}, DagFacts(exists=True, is_stale=True)),
-        ({"has_import_errors": True}, DagFacts(exists=True, has_import_errors=True)),
-        ({"params": "?"}, DagFacts(exists=True)),
-    ],
-)
-def test_facts_of_a_dag(details: dict[str, Any], facts: DagFacts) -> None:
-    """Airflow 2's words and 3's, and whatever else may stand there."""
-    assert runs.facts(details) == facts
-
-
-def test_required_params_are_those_without_a_value_or_leave_to_be_null() -> None:
-    """`Param(type="string")` must be given; a default, a null type or no type at all need not."""
-    params = {
-        "must": {"value": None, "schema": {"type": "string"}},
-        "must_be_one_of": {"value": None, "schema": {"type": ["string", "integer"]}},
-        "may_be_null": {"value": None, "schema": {"type": ["null", "string"]}},
-        "any": {"value": None, "schema": {}},
-        "default": {"value": 10, "schema": {"type": "integer"}},
-        "strange": 7,
-    }
-    made = runs.facts({"params": params})
-    assert made.required == ("must", "must_be_one_of")
-    assert made.params["default"] == {"type": "integer"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow import Airflow
-from bridge.words.model import DagFacts
+from bridge.words.dags import DagFacts
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret

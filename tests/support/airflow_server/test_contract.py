@@ -86,6 +86,20 @@ def test_dags(signed_in: httpx.Client) -> None:
         assert told(signed_in.get(path)) == (404, "The Dag with ID: `nowhere` was not found")
 
 
+def test_pages_of_dags(signed_in: httpx.Client) -> None:
+    """By id, from an offset on, each with what the bridge reads of it, and how many there are in all."""
+    ids: list[str] = []
+    for offset in (0, 1, 2):
+        query = f"?limit=1&offset={offset}&order_by=dag_id&exclude_stale=false"
+        answer = signed_in.get(f"/api/v2/dags{query}").json()
+        (dag,) = answer["dags"]
+        assert {"is_paused", "is_stale", "has_import_errors"} <= dag.keys()
+        ids.append(dag["dag_id"])
+        assert answer["total_entries"] >= 4
+    assert ids == sorted(ids)
+    assert signed_in.get("/api/v2/dags?limit=100&offset=1000").json()["dags"] == []
+
+
 def test_a_run_is_made_once_and_read_back(signed_in: httpx.Client) -> None:
     """200 with the run, 409 for its id ever after, and reading it back gives the same."""
     made = signed_in.post(RUNS, json=BODY)

@@ -1,0 +1,43 @@
+"""What Airflow says about DAGs, in numbers."""
+
+from collections.abc import Collection, Iterable
+
+from bridge.edges.metrics.making import Making, create
+from bridge.words.dags import KnownDag
+
+_OF_THE_STORE = " Of the store."
+ASKED = ("answered", "failed")
+
+
+class DagMetrics:
+    """The metrics of looking at DAGs."""
+
+    def __init__(self, making: Making, airflows: Collection[str]) -> None:
+        """Create every child that the configuration determines."""
+        self._airflows = frozenset(airflows)
+        self._shown: frozenset[tuple[str, str, str]] = frozenset()
+        self.state = making.gauge(
+            "dag_state",
+            "1 for the state of a DAG that the mapping names or something is held for." + _OF_THE_STORE,
+            "airflow",
+            "dag",
+            "state",
+        )
+        self.requests = making.counter(
+            "dag_requests_total", "Requests to Airflow about DAGs, apart from those of firing.", "airflow", "outcome"
+        )
+        create(self.requests, self._airflows, ASKED)
+
+    def observe(self, found: Iterable[KnownDag]) -> None:
+        """Take over what the store says; a state that a DAG is no longer in has no series."""
+        known = (dag for dag in found if dag.airflow in self._airflows)
+        now = frozenset((dag.airflow, dag.dag_id, str(dag.state)) for dag in known)
+        for labels in self._shown - now:
+            self.state.remove(*labels)
+        for labels in now - self._shown:
+            self.state.labels(*labels).set(1)
+        self._shown = now
+
+    def count_request(self, airflow: str, *, is_answered: bool) -> None:
+        """Count one request."""
+        self.requests.labels(airflow, ASKED[0] if is_answered else ASKED[1]).inc()

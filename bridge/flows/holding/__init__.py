@@ -1,0 +1,168 @@
+"""What a DAG is, and what is held for it: looks at the DAGs off the hot path, and keeps what Airflow says in the store.
+
+For each Airflow, once an interval at most:
+
+    1. due      the DAGs that the mapping names and something is held for, as far as they are due for a look
+    2. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
+    3. look     in few requests, however many DAGs there are (place.py)
+    4. store    guarded by the look before, so that a DAG that is back counts once
+    5. params   of a few DAGs, longest unread first; they seldom change
+
+All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
+An Airflow that does not answer is asked more and more rarely.
+"""
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from bridge.chores.loop import Loop
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox, dags, duties
+from bridge.edges.metrics import Metrics
+from bridge.flows.holding.place import Place
+from bridge.rules import holding
+from bridge.rules.mapping import Mapping as RouteMap
+from bridge.words.dags import DagFacts, DagState, KnownDag
+from bridge.words.errors import BridgeError, InboxUnavailable
+
+_LEASE_SECONDS = 60.0
+_RENEWED_SECONDS = 15.0
+_STORED_AT_ONCE = 100  # a few milliseconds of the writer's time, between which webhooks pass
+_PARAMS_AT_ONCE = 5
+_PARAMS_AGE = timedelta(hours=1)
+_log = structlog.get_logger("bridge.holding")
+
+
+class Holding:
+    """One loop for all Airflows."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        airflows: Mapping[str, Airflow],
+        mapping: Callable[[], RouteMap],
+        metrics: Metrics,
+        interval_seconds: float,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`interval_seconds`: how often a DAG is looked at; one that something waits for more often."""
+        self._inbox = inbox
+        self._mapping = mapping
+        self._metrics = metrics
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._token = secrets.token_hex(8)  # of this process
+        self._taken_at = 0.0
+        self._places = deque(Place(name, each, before_each=self._go_on) for name, each in airflows.items())
+        self._duty = ""
+        self.loop = Loop(
+            "holding",
+            self.step,
+            every_seconds=interval_seconds / holding.KEEN_PART,
+            metrics=metrics,
+            on_stopped=self._let_go,
+        )
+
+    def step(self) -> None:
+        """Look once at every Airflow that may be asked now. Raises InboxUnavailable.
+
+        Each step begins where the last one ended, so an Airflow that makes it fail does not stop the others.
+        """
+        for _ in self._places.copy():
+            self.loop.beat()
+            place = self._places.popleft()
+            self._places.append(place)
+            if not self.loop.is_ending and place.may_ask(time.monotonic()):
+                self._look(place)
+        self._metrics.dags.observe(self._inbox.read(dags.known))
+
+    def _look(self, place: Place) -> None:
+        known = {dag.dag_id: dag for dag in self._inbox.read(dags.known, airflow=place.name)}
+        names = self._named(place.name)
+        due = holding.due(names, (), known, now=self._clock(), seconds=self._interval_seconds)
+        due = place.open(due, time.monotonic())
+        if not due or not self._is_ours(place):
+            return
+        found = place.ask(due, pause_seconds=self._interval_seconds)
+        self._metrics.dags.count_request(place.name, is_answered=place.problem is None)
+        self._store(place, found, known)
+        self._forget(place, known.keys() - names)
+        if place.problem is not None:
+            self._wait(place)
+            return
+        place.answered()
+        self._read_params(place)
+
+    def _named(self, airflow: str) -> set[str]:
+        """Return the DAGs that the mapping names at an Airflow."""
+        routes = (route for route in self._mapping().routes if route.enabled and route.airflow == airflow)
+        return {dag_id for route in routes for dag_id in route.dags}
+
+    def _is_ours(self, place: Place) -> bool:
+        self._duty, self._taken_at = f"holding:{place.name}", time.monotonic()
+        return self._inbox.write(duties.take, self._duty, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+
+    def _go_on(self) -> None:
+        """Keep the lease while a look takes long."""
+        self.loop.beat()
+        if time.monotonic() - self._taken_at > _RENEWED_SECONDS:
+            self._taken_at = time.monotonic()
+            self._inbox.write(duties.take, self._duty, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+
+    def _store(self, place: Place, found: Mapping[str, DagFacts], known: Mapping[str, KnownDag]) -> None:
+        now, every = self._clock(), self._interval_seconds
+        looks = [
+            (holding.seen(place.name, dag_id, facts.state, before, now=now, seconds=every), before)
+            for dag_id, facts in found.items()
+            for before in (known.get(dag_id),)
+        ]
+        for begin in range(0, len(looks), _STORED_AT_ONCE):
+            self.loop.beat()
+            for look in self._inbox.write(dags.store, looks[begin : begin + _STORED_AT_ONCE]):
+                _report(look, known.get(look.dag_id))
+
+    def _forget(self, place: Place, unnamed: set[str]) -> None:
+        if unnamed:
+            self._inbox.write(dags.forget, airflow=place.name, dag_ids=unnamed)
+
+    def _read_params(self, place: Place) -> None:
+        before = self._clock() - _PARAMS_AGE
+        for dag_id in self._inbox.read(dags.without_params, airflow=place.name, before=before, limit=_PARAMS_AT_ONCE):
+            self._go_on()
+            try:
+                facts: DagFacts | None = place.airflow.look_at(dag_id)
+            except BridgeError:
+                facts = None  # what was read before stays for another while
+            self._inbox.write(dags.set_params, airflow=place.name, dag_id=dag_id, found=facts, now=self._clock())
+
+    def _wait(self, place: Place) -> None:
+        problem = place.problem
+        if problem is not None and place.failed(problem.reason, time.monotonic(), self._interval_seconds):
+            _log.warning(
+                "dags_not_read",
+                airflow=place.name,
+                reason=str(problem.reason),
+                detail=problem.detail,
+                next_step=problem.reason.next_step,
+            )
+
+    def _let_go(self, _: float) -> None:
+        """Let another replica go on at once."""
+        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
+            self._inbox.write(duties.give_back, token=self._token)
+
+
+def _report(look: KnownDag, before: KnownDag | None) -> None:
+    """Say that a DAG is in another state than before, or not well from the start."""
+    if look.state is (DagState.OK if before is None else before.state):
+        return
+    say = _log.info if look.state is DagState.OK else _log.warning
+    was = None if before is None else str(before.state)
+    say("dag_changed", airflow=look.airflow, dag_id=look.dag_id, state=str(look.state), was=was)

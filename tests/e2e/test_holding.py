@@ -1,0 +1,55 @@
+"""A whole bridge knows what its DAGs are, against a stand-in for Airflow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.support.standin import Standin
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+MAPPING = """\
+routes:
+  - {name: orders, pipeline: pl_8f2a9c1d4e, dag: load_orders}
+  - {name: sales, pipeline: pl_sales, dag: load_sales}
+"""
+SETTINGS = {"BRIDGE_DAGS_SECONDS": "1.2"}
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    """A stand-in for Airflow, listening."""
+    with Standin() as one:
+        yield one
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, standin: Standin) -> Iterator[BridgeProcess]:
+    """A bridge in front of the stand-in that looks at DAGs every second."""
+    one = BridgeProcess(tmp_path, airflow_url=standin.url, mapping=MAPPING, settings=SETTINGS)
+    one.start()
+    yield one
+    one.close()
+
+
+def dag(bridge: BridgeProcess, name: str = "load_orders") -> dict[str, Any]:
+    """Return what the API says of a DAG; nothing while it was not looked at."""
+    return next((dag for dag in bridge.api("status")["dags"] if dag["dag_id"] == name), {})
+
+
+def test_every_face_tells_what_a_dag_is(bridge: BridgeProcess, standin: Standin) -> None:
+    """The status with the params that routes leave out, a trigger, the command line and the metrics."""
+    standin.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
+    wait_for(lambda: dag(bridge).get("lacks_params") == {"orders": ["day"]}, seconds=30, what="params")
+    assert (dag(bridge)["state"], dag(bridge)["params"]) == ("ok", {"day": {"type": "string"}})
+    wait_for(lambda: dag(bridge, "load_sales").get("state") == "missing", seconds=30, what="missing")
+    standin.dags["load_orders"]["is_paused"] = True
+    wait_for(lambda: dag(bridge)["state"] == "paused", seconds=30, what="paused")
+    delivery_id = bridge.send(body()).json()["delivery_id"]
+    wait_for(lambda: len(bridge.triggers(delivery_id=delivery_id, state="fired")) == 1, seconds=30, what="fired")
+    (trigger,) = bridge.triggers(delivery_id=delivery_id)
+    shown = bridge.api(f"triggers/{trigger['id']}")
+    assert (shown["reason"], shown["dag"]["state"]) == ("dag_paused", "paused")
+    assert 'bridge_dag_state{airflow="default",dag="load_orders",state="paused"} 1.0' in bridge.metrics()

@@ -1,0 +1,182 @@
+"""DAGs are looked at off the hot path, in few requests, against a stand-in for Airflow."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.edges.inbox import Inbox, dags
+from bridge.edges.metrics import Metrics
+from bridge.rules.mapping import Mapping
+from tests.support.holding import Looking, MakeLooking
+from tests.support.standin import Standin
+
+ReadMapping = Callable[..., Mapping]
+LIST = "GET /api/v2/dags"
+
+
+def named(*dag_ids: str) -> str:
+    """Return a mapping that names these DAGs."""
+    return "routes:\n" + "".join(f"  - {{dag: {dag_id}, pipeline: p}}\n" for dag_id in dag_ids)
+
+
+@pytest.fixture
+def make(inbox: Inbox, metrics: Metrics, standin: Standin, mapping: ReadMapping) -> Iterator[MakeLooking]:
+    """Make a replica that looks at the DAGs of a mapping."""
+    made: list[Looking] = []
+
+    def build(text: str = named("load_orders")) -> Looking:
+        made.append(Looking(inbox, metrics, standin, mapping(text)))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.airflow.close()
+
+
+def value(metrics: Metrics, name: str, *labels: str) -> float | None:
+    """Return a sample of the exposition, None without one."""
+    for line in metrics.exposition().decode().splitlines():
+        if line.partition("{")[0] == name and all(label in line for label in labels):
+            return float(line.rpartition(" ")[2])
+    return None
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "fine": {},
+    "resting": {"is_paused": True},
+    "left": {"is_stale": True},
+    "wrong": {"has_import_errors": True, "is_stale": True},
+}
+
+
+def test_each_dag_of_the_mapping_is_known_by_one_word(make: MakeLooking, standin: Standin, metrics: Metrics) -> None:
+    """In the store and in the metrics; a DAG that no route names is not looked at."""
+    standin.dags = STATES | {"stranger": {}}
+    looking = make(named(*STATES, "nowhere"))
+    looking.step()
+    wanted = {"fine": "ok", "resting": "paused", "left": "stale", "wrong": "broken", "nowhere": "missing"}
+    assert looking.states() == wanted
+    for dag_id, state in wanted.items():
+        labels = ('airflow="default"', f'dag="{dag_id}"', f'state="{state}"')
+        assert value(metrics, "bridge_dag_state", *labels) == 1
+
+
+def test_a_thousand_dags_are_few_requests(make: MakeLooking, standin: Standin) -> None:
+    """Ten pages of the list, and the params of five; not one for each DAG."""
+    standin.dags = {f"dag_{number}": {"is_paused": number % 2 == 1} for number in range(1000)}
+    looking = make(named(*standin.dags))
+    asked = looking.step()
+    assert asked.count(LIST) == 10
+    assert len(asked) == 15
+    assert len(looking.states()) == 1000
+
+
+def test_a_few_dags_among_thousands_are_asked_for_by_themselves(make: MakeLooking, standin: Standin) -> None:
+    """Turning the pages would take longer; with more of them than that, the first page tells."""
+    standin.dags = {f"dag_{number}": {} for number in range(3000)}
+    assert make(named("dag_1", "dag_2", "dag_3")).step().count(LIST) == 0
+    looking = make(named(*(f"dag_{number}" for number in range(20))))
+    asked = looking.step(later=60)
+    assert asked.count(LIST) == 1
+    assert len(looking.states()) == 20
+
+
+def test_missing_dags_are_asked_for_a_few_at_a_time(make: MakeLooking, standin: Standin) -> None:
+    """A list may lack one that is there; in the end each is known."""
+    standin.dags = {}
+    looking = make(named(*(f"dag_{number}" for number in range(50))))
+    assert [len(looking.step(later=10)) for _ in range(3)] == [21, 21, 11]
+    assert set(looking.states().values()) == {"missing"}
+    assert len(looking.states()) == 50
+
+
+def test_nothing_is_asked_before_its_time(make: MakeLooking, standin: Standin) -> None:
+    """Once a minute; params once an hour."""
+    looking = make()
+    assert looking.step() == [f"{LIST}/load_orders", f"{LIST}/load_orders/details"]
+    assert looking.step(later=30) == []
+    assert looking.step(later=30) == [f"{LIST}/load_orders"]
+
+
+def test_two_replicas_ask_as_one(make: MakeLooking, standin: Standin) -> None:
+    """They share what is known, and when it was asked; both show it."""
+    first, second = make(), make()
+    first.step()
+    for _ in range(6):
+        first.step(later=10)
+        second.now = first.now
+        assert second.step() == []
+    assert standin.asked.count(f"{LIST}/load_orders") == 2
+
+
+def test_a_replica_that_is_gone_is_replaced(make: MakeLooking, standin: Standin) -> None:
+    """At once if it stopped in order."""
+    first = make()
+    first.step()
+    first.holding.loop.stop(1)
+    second = make()
+    assert second.step(later=61) == [f"{LIST}/load_orders"]
+
+
+def test_a_change_is_said_once_and_shown(make: MakeLooking, standin: Standin, metrics: Metrics) -> None:
+    """In the log with what it was, and the state before has no series any more."""
+    looking = make()
+    looking.step()
+    standin.dags["load_orders"]["is_paused"] = True
+    with capture_logs() as logs:
+        for _ in range(3):
+            looking.step(later=60)
+    told = [line for line in logs if line["event"] == "dag_changed"]
+    assert [(line["log_level"], line["was"], line["state"]) for line in told] == [("warning", "ok", "paused")]
+    assert value(metrics, "bridge_dag_state", 'state="paused"') == 1
+    assert value(metrics, "bridge_dag_state", 'state="ok"') is None
+
+
+def test_a_dag_that_no_route_names_any_more_is_forgotten(
+    make: MakeLooking, standin: Standin, mapping: ReadMapping
+) -> None:
+    """The table is as long as the mapping."""
+    standin.dags = {"a": {}, "b": {}}
+    looking = make(named("a", "b"))
+    looking.step()
+    looking.mapping = mapping(named("b"))
+    looking.step(later=60)
+    assert looking.states() == {"b": "ok"}
+
+
+def test_params_are_kept(make: MakeLooking, standin: Standin) -> None:
+    """With those that conf must have."""
+    standin.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
+    looking = make()
+    looking.step()
+    found = looking.inbox.read(dags.params, airflow="default")["load_orders"]
+    assert (found.schemas, found.required) == ({"day": {"type": "string"}}, ("day",))
+
+
+@pytest.mark.parametrize("answer", [(503, {"detail": "down"}), (401, {"detail": "no"}), (200, {"hello": 1})])
+def test_an_airflow_that_does_not_tell_changes_nothing_that_is_known(
+    make: MakeLooking, standin: Standin, answer: tuple[int, Any]
+) -> None:
+    """It is asked more rarely, said once, and counted."""
+    looking = make(named("load_orders", *(f"dag_{number}" for number in range(9))))
+    looking.step()
+    before = looking.states()
+    standin.front = lambda _, path: answer if "/dags" in path else None
+    with capture_logs() as logs:
+        looking.step(later=60)
+        assert looking.step(later=1) == []
+    assert looking.states() == before
+    assert [line["event"] for line in logs if line["event"] == "dags_not_read"] == ["dags_not_read"]
+    assert value(looking.metrics, "bridge_dag_requests_total", 'outcome="failed"') == 1
+
+
+def test_one_dag_that_may_not_be_seen_does_not_hold_up_the_others(make: MakeLooking, standin: Standin) -> None:
+    """It is left alone for a while."""
+    standin.dags = {"secret": {}, "open": {}}
+    looking = make(named("secret", "open"))
+    standin.front = lambda _, path: (403, {"detail": "Forbidden"}) if path.endswith("/secret") else None
+    looking.step()
+    assert looking.states() == {"open": "ok"}
+    assert looking.step(later=10) == []
