@@ -20,8 +20,9 @@ SETTINGS = {"BRIDGE_DAGS_SECONDS": "1.2"}
 
 @pytest.fixture
 def standin() -> Iterator[Standin]:
-    """A stand-in for Airflow, listening."""
+    """A stand-in for Airflow, listening, with a DAG that wants a param."""
     with Standin() as one:
+        one.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
         yield one
 
 
@@ -41,13 +42,12 @@ def dag(bridge: BridgeProcess, name: str = "load_orders") -> dict[str, Any]:
 
 def test_every_face_tells_what_a_dag_is(bridge: BridgeProcess, standin: Standin) -> None:
     """The status with the params that routes leave out, a trigger, the command line and the metrics."""
-    standin.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
     wait_for(lambda: dag(bridge).get("lacks_params") == {"orders": ["day"]}, seconds=30, what="params")
     assert (dag(bridge)["state"], dag(bridge)["params"]) == ("ok", {"day": {"type": "string"}})
     wait_for(lambda: dag(bridge, "load_sales").get("state") == "missing", seconds=30, what="missing")
     standin.dags["load_orders"]["is_paused"] = True
     wait_for(lambda: dag(bridge)["state"] == "paused", seconds=30, what="paused")
-    delivery_id = bridge.send(body()).json()["delivery_id"]
+    delivery_id = bridge.send(body(event="evt_1")).json()["delivery_id"]
     wait_for(lambda: len(bridge.triggers(delivery_id=delivery_id, state="fired")) == 1, seconds=30, what="fired")
     (trigger,) = bridge.triggers(delivery_id=delivery_id)
     shown = bridge.api(f"triggers/{trigger['id']}")
