@@ -89,8 +89,8 @@ def read(text: str, *, file: str, airflows: Collection[str] | None, sources: Col
         validate(MappingForm, tree)
     except ConfigError as error:
         problems = error.problems
-    defaults, routes = readable_part(tree.value)
-    compiler = Compiler(defaults, tree, airflows, sources)
+    constants, defaults, routes = readable_part(tree.value)
+    compiler = Compiler(constants, defaults, tree, airflows, sources)
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])

@@ -6,7 +6,7 @@ Collects every problem of every route; whoever called raises them together.
 import fnmatch
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from bridge.rules.mapping.globs import matcher, mistake
@@ -29,12 +29,17 @@ class Compiler:
 
     def __init__(
         self,
+        constants: Mapping[str, Any],
         readable: Readable[DefaultsForm],
         tree: Tree,
         airflows: Collection[str] | None,
         sources: Collection[str] | None,
     ) -> None:
-        """`airflows` and `sources` are the names that bridge.yaml defines, None if they are not known."""
+        """`airflows` and `sources` are the names that bridge.yaml defines, None if they are not known.
+
+        `constants` are the file's `vars`.
+        """
+        self._constants = constants
         defaults = readable.form
         self.problems: list[Problem] = []
         self._defaults = defaults
@@ -43,6 +48,7 @@ class Compiler:
         self._airflows = None if airflows is None else list(airflows)
         self._sources = None if sources is None else list(sources)
         self._lines: dict[str, int] = {}  # by route name
+        self._check_constants(constants, ("vars",))
         # The defaults are compiled even if no route uses them, so that their mistakes are told at once.
         self._default_tests = self._tests(defaults, ("defaults",))
         self._default_conf = self._conf(defaults, ("defaults",))
@@ -190,11 +196,23 @@ class Compiler:
         if is_number and spelled is not None and spelled != str(value):
             self._note(path, f'{where}: {spelled} would be sent as {value}; put it in quotes: "{spelled}"')
 
-    def _template(self, compile_it: Callable[[str, str], Any], text: str | None, path: Path, where: str) -> Any:
+    def _check_constants(self, value: Any, path: Path) -> None:
+        """Look at every value of `vars`: nothing in it is rendered, and a number is sent as it is spelled."""
+        if isinstance(value, str) and ("{{" in value or "{%" in value):
+            self._note(path, "`vars` hold plain values; write the template where the value is used")
+        for key, item in (
+            value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
+        ):
+            self._check_constants(item, (*path, key))
+        self._check_spelling(value, path, ".".join(map(str, path)))
+
+    def _template(
+        self, compile_it: Callable[[str, str, Mapping[str, Any]], Any], text: str | None, path: Path, where: str
+    ) -> Any:
         if text is None:
             return None
         try:
-            return compile_it(text, where)
+            return compile_it(text, where, self._constants)
         except BadTemplate as error:
             hint = ""
             if error.word is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -33,6 +34,8 @@ StatusWord = Literal["succeeded", "failed", "cancelled", "skipped"]
 
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9_.~:+ -]{1,100}")
 _ROUTE_NAME_SCHEMA = {"type": "string", "maxLength": 100, "pattern": r"^[A-Za-z0-9_.~:+ -]+$"}
+
+_CONSTANT_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 def _seconds(value: Any) -> Any:
@@ -78,6 +81,13 @@ def _route_name(value: Any) -> Any:
     return value
 
 
+def _constants(given: dict[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if re.fullmatch(_CONSTANT_NAME, name) is None:
+            raise ValueError(f'"{name[:60]}" is no name that a template can read: letters, digits and "_", at most 64')
+    return given
+
+
 def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
 
@@ -102,6 +112,11 @@ RouteName = Annotated[str, BeforeValidator(_route_name), WithJsonSchema(_ROUTE_N
 Attempts = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
 Concurrency = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]
 PerHour = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+Constants = Annotated[
+    dict[str, Any],
+    AfterValidator(_constants),
+    WithJsonSchema({"type": "object", "propertyNames": {"pattern": _CONSTANT_NAME}}),
+]
 AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
 
 
@@ -174,6 +189,11 @@ class RouteForm(DefaultsForm):
 class MappingForm(_Form):
     """Which Planasonix events start which Airflow DAGs."""
 
+    vars: Constants = Field(
+        default_factory=dict,
+        description="Values that repeat: `vars.NAME` in a template of this file. Plain values, no templates.",
+        examples=[{"tz": "Europe/Berlin", "team": {"name": "data-platform", "channel": "#loads"}}],
+    )
     defaults: DefaultsForm = Field(
         default_factory=lambda: DefaultsForm.model_validate({}), description="What every route takes over."
     )
@@ -188,12 +208,14 @@ class Readable(Generic[F]):
     left_out: frozenset[str] = frozenset()
 
 
-def readable_part(value: Any) -> tuple[Readable[DefaultsForm], dict[int, Readable[RouteForm]]]:
+def readable_part(value: Any) -> tuple[dict[str, Any], Readable[DefaultsForm], dict[int, Readable[RouteForm]]]:
     """Return what can be read of a file with mistakes, so that those of the rest are told at the same time."""
     top = value if isinstance(value, dict) else {}
     listed = top.get("routes")
     routes = enumerate(listed if isinstance(listed, list) else [])
+    constants = top.get("vars")
     return (
+        constants if isinstance(constants, dict) else {},
         _readable(DefaultsForm, top.get("defaults", {}), {}),
         {index: _readable(RouteForm, item, {"dag": "unreadable"}) for index, item in routes if isinstance(item, dict)},
     )

@@ -12,6 +12,7 @@ other template gives text. A name that does not exist is an error at load, a mis
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import StrictUndefined, nodes
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _RESULT = "result"
+_NO_VARS: Mapping[str, Any] = MappingProxyType({})
 # Whatever an expression can raise on values of unexpected types; the tests' fuzzing keeps this list true.
 _FAILURES = (JinjaError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
 
@@ -75,27 +77,27 @@ class Condition:
             raise ConditionError(f"{self.where}: {one_line(error)}") from None
 
 
-def compile_text(text: str, where: str) -> Template:
-    """Compile one text of the mapping. `where` names it in errors. Raises BadTemplate."""
+def compile_text(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Template:
+    """Compile one text of the mapping. `where` names it in errors, `constants` are its `vars`. Raises BadTemplate."""
     if not _is_template(text):
         return Template(where, lambda _: text)
-    tree = parse(text)
+    tree = parse(text, constants)
     expression = single_expression(tree)
     return Template(where, _text(tie(tree)) if expression is None else _native(expression))
 
 
-def compile_id(text: str, where: str) -> Template:
+def compile_id(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Template:
     """Compile the text of an id: always text, and none or nothing inside it is an error. Raises BadTemplate."""
     if not _is_template(text):
         return Template(where, lambda _: text)
-    return Template(where, _text(tie(parse(text), printing="~id")))
+    return Template(where, _text(tie(parse(text, constants), printing="~id")))
 
 
-def compile_condition(text: str, where: str) -> Condition:
+def compile_condition(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Condition:
     """Compile a `when`. Raises BadTemplate, also for one that is always the same."""
     if "{{" in text or "{%" in text:
         raise BadTemplate("write the bare expression, without {{ }}")
-    tree = parse("{{ " + text + " }}")
+    tree = parse("{{ " + text + " }}", constants)
     expression = single_expression(tree)
     if expression is None:
         raise BadTemplate("must be one expression")

@@ -7,11 +7,13 @@ Checked: statements, filters, tests, calls, names, size and depth. Tied: what is
 import math
 import re
 from collections.abc import Mapping
-from typing import NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
+from bridge.rules.rendering import moments, wording
 from bridge.rules.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
 from bridge.words.errors import BridgeError
 from bridge.words.model import EVENT_FIELDS
@@ -27,6 +29,10 @@ NAMESPACE: Mapping[str, tuple[str, ...]] = {
     "delivery": ("id", "received_at"),
     "route": ("name",),
 }
+
+VARS = "vars"  # what a file calls its constants, and a template too
+_NO_VARS: Mapping[str, Any] = MappingProxyType({})
+_CHECKS = {**moments.CHECKS, **wording.CHECKS}
 
 SANDBOX = build()
 _PUBLIC_FILTERS = tuple(sorted(SANDBOX.filters))
@@ -57,8 +63,8 @@ class BadTemplate(BridgeError):
         super().__init__(what)
 
 
-def parse(text: str) -> nodes.Template:
-    """Parse, and refuse what a template may not do. Raises BadTemplate."""
+def parse(text: str, constants: Mapping[str, Any] = _NO_VARS) -> nodes.Template:
+    """Parse, put the file's `vars` in, and refuse what a template may not do. Raises BadTemplate."""
     if len(text) > _MAX_TEMPLATE:
         raise BadTemplate(f"is longer than {_MAX_TEMPLATE} characters")
     try:
@@ -69,10 +75,13 @@ def parse(text: str) -> nodes.Template:
     except (RecursionError, ValueError, OverflowError):
         raise BadTemplate("is nested too deep, or a number is too long") from None
     _check_size(tree)
+    _Vars(constants).visit(tree)
     for node in tree.find_all(nodes.Node):
         _check(node)
     for node in tree.find_all(nodes.Filter):
         _check_default(node)
+        if node.name in _CHECKS:
+            _check_arguments(node)
     _check_names(tree)
     return tree
 
@@ -122,7 +131,7 @@ def _check_size(tree: nodes.Template) -> None:
 
 def _check(node: nodes.Node) -> None:
     match node:
-        case nodes.Assign(target=target) if not isinstance(target, nodes.Name) or target.name in NAMESPACE:
+        case nodes.Assign(target=target) if not isinstance(target, nodes.Name) or target.name in (*NAMESPACE, VARS):
             raise BadTemplate("{% set %} takes one new name, not one that is given")
         case nodes.Stmt() if not isinstance(node, _STATEMENTS):
             word = type(node).__name__.lower()
@@ -153,6 +162,20 @@ def _check_default(node: nodes.Filter) -> None:
             )
 
 
+def _check_arguments(node: nodes.Filter) -> None:
+    """Refuse what a filter of instants or texts can never use: an event chooses no zone, no format and no pattern."""
+    given = [*node.args, *(keyword.value for keyword in node.kwargs)]
+    if node.dyn_args or node.dyn_kwargs or not all(isinstance(each, nodes.Const) for each in given):
+        raise BadTemplate(f"{node.name}: its arguments are written here or in `vars`, an event never chooses them")
+    named = {str(keyword.key): keyword.value.as_const() for keyword in node.kwargs}
+    try:
+        _CHECKS[node.name](None, *(each.as_const() for each in node.args), **named)
+    except TypeError as error:
+        raise BadTemplate(f"{node.name}: {one_line(error).partition('() ')[2]}") from None
+    except ValueError as error:
+        raise BadTemplate(f"{node.name}: {error}") from None
+
+
 def _replaces_none(node: nodes.Filter) -> bool:
     """Whether a `default` is also given for none (its second argument is not false), or gives none itself."""
     if node.args and isinstance(node.args[0], nodes.Const) and node.args[0].value is None:
@@ -163,7 +186,7 @@ def _replaces_none(node: nodes.Filter) -> bool:
 
 def _has_no_parts(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Const):
-        return not isinstance(node.value, str)
+        return not isinstance(node.value, str | list)
     return isinstance(node, nodes.UnaryExpr | nodes.Sub | nodes.Div | nodes.FloorDiv)
 
 
@@ -174,7 +197,7 @@ def _refuse_call() -> NoReturn:
 def _check_names(tree: nodes.Template) -> None:
     """Refuse names that no context has: `evnt`, `event.pipline_id`."""
     names = list(tree.find_all(nodes.Name))
-    known = (*NAMESPACE, *(name.name for name in names if name.ctx == "store"))
+    known = (*NAMESPACE, VARS, *(name.name for name in names if name.ctx == "store"))
     for difference in tree.find_all(nodes.Sub):
         _check_hyphen(difference, known)
     for name in names:
@@ -202,6 +225,32 @@ def _check_field(owner: nodes.Node, field: str) -> None:
 
 def _is_blank(node: nodes.Node) -> bool:
     return isinstance(node, nodes.TemplateData) and not node.data.strip()
+
+
+class _Vars(NodeTransformer):
+    """Puts the constants of the file in the place of `vars` and what is read of them."""
+
+    def __init__(self, constants: Mapping[str, Any]) -> None:
+        self._constants = dict(constants)
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        return nodes.Const(self._constants, lineno=node.lineno) if (node.name, node.ctx) == (VARS, "load") else node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        return self._read(node, node.attr)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        return self._read(node, node.arg.value if isinstance(node.arg, nodes.Const) else None)
+
+    def _read(self, node: nodes.Getattr | nodes.Getitem, key: Any) -> nodes.Node:
+        whole = node.node.value if isinstance(node.node, nodes.Const) else None
+        if not isinstance(whole, dict) or not isinstance(key, str):
+            return node
+        if key not in whole:
+            raise BadTemplate(f'`vars` has no "{key}"', word=key, words=tuple(whole) or ("no `vars` in this file",))
+        return nodes.Const(whole[key], lineno=node.lineno)
 
 
 class _Tie(NodeTransformer):

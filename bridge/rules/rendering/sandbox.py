@@ -17,7 +17,9 @@ from jinja2 import filters as jinja_filters
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MAX_BYTES = 65_536  # of one rendered value
+from bridge.rules.rendering import moments, wording
+
+MAX_BYTES = wording.MAX_BYTES  # of one rendered value
 _MAX_INPUT = 1_048_576  # of what a filter or `set` takes in: an event is no larger
 _MAX_NUMBER = 10**64  # an event's numbers have at most 64 digits
 _MAX_POWER = 64
@@ -157,7 +159,7 @@ def _text(value: Any) -> str:
 
 
 def _given_text(value: Any) -> str:
-    """Print inside an id: two events that both lack a value must not be given one id."""
+    """Print inside an id: two events that lack a value must not share one."""
     if value is None or value == "":
         raise SecurityError("a value is missing, so the id would not be this event's own")
     return _text(value)
@@ -290,6 +292,8 @@ def build() -> Sandbox:
         "round": _round,
         "sum": _sum,
         "tojson": _tojson,
+        **moments.FILTERS,
+        **wording.FILTERS,
     }
     environment.tests = {name: environment.tests[name] for name in _TESTS} | {"even": _is_even, "odd": _is_odd}
     environment.globals = {}

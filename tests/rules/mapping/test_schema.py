@@ -27,6 +27,7 @@ _MEANING = {
     "template_with_a_loop", "text_that_no_id_matches", "undefined_field", "undefined_in_dag_run_id",
     "undefined_in_note", "undefined_in_when", "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults",
     "unknown_filter", "unknown_method", "unknown_source", "unknown_source_among_known", "unknown_test",
+    "vars_and_filters", "vars_that_are_missing",
 }  # fmt: skip
 
 
