@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,24 @@ def run_dag(text: str, *, dag_id: str, conf: dict[str, Any] | None = None, **opt
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    run = module.dag.test(run_conf=conf, **options)
+    run = _tested(module.dag, run_conf=conf, **options)
     found = {}
     for instance in run.get_task_instances():
         state = None if instance.state is None else str(getattr(instance.state, "value", instance.state))
         found[instance.task_id] = {"state": state, "try_number": instance.try_number, **_kept(instance)}
     return {"state": str(getattr(run.state, "value", run.state)), "run_id": run.run_id, "tasks": found}
+
+
+def _tested(dag: Any, **options: Any) -> Any:
+    """Run the DAG; that of Airflow 2 lets a task's timeout through, after it has failed the task."""
+    try:
+        return dag.test(**options)
+    except BaseException as error:
+        if type(error).__name__ != "AirflowTaskTimeout":
+            raise
+    from airflow.models.dagrun import DagRun
+
+    return DagRun.find(dag_id=dag.dag_id)[-1]
 
 
 def _kept(instance: Any) -> dict[str, Any]:
@@ -39,11 +52,15 @@ def _kept(instance: Any) -> dict[str, Any]:
 
     try:
         from airflow.models.xcom import XComModel as XCom
+
+        read = XCom.deserialize_value
     except ImportError:
         from airflow.models.xcom import XCom
+
+        read = attrgetter("value")
     same = {"dag_id": instance.dag_id, "task_id": instance.task_id, "run_id": instance.run_id}
     with create_session() as session:
-        xcom = {row.key: XCom.deserialize_value(row) for row in session.query(XCom).filter_by(**same)}
+        xcom = {row.key: read(row) for row in session.query(XCom).filter_by(**same)}
         rendered = session.query(RenderedTaskInstanceFields).filter_by(**same).first()
         return {"xcom": xcom, "rendered": rendered.rendered_fields if rendered else {}}
 

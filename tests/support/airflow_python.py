@@ -48,6 +48,11 @@ class AirflowPython:
         self._next = 0
         assert self._answers.readline() == "ready\n", self.output()
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
     def python(self, code: str, **names: Any) -> Any:
         """Execute code there with these names, and return its `result`. Raises AssertionError with its traceback."""
         assert self._process.stdin is not None

@@ -40,7 +40,7 @@ class Call:
 
 
 def start_run(pipeline_id: str, body: Mapping[str, Any], *, key: str) -> Call:
-    """`POST /api/pipelines/{id}/run`. The key is a header and part of the body: no document says which one is read."""
+    """`POST /api/pipelines/{id}/run`. No document says whether the key is read; sending it costs nothing."""
     path = f"/api/pipelines/{_part(pipeline_id)}/run"
     return Call("POST", path, body=body, headers={"Idempotency-Key": key}, repeatable=False)
 

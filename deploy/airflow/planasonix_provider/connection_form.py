@@ -28,9 +28,6 @@ FIELDS = (
     Field("environment", "Environment", "Used when a task names none.", "production"),
     Field("agent_pool", "Agent pool", "Where runs are executed, if you have agents of your own.", ""),
     Field("app_url", "Web address", "Where people open Planasonix; for links.", DEFAULT_APP_URL),
-    Field(
-        "bridge_url", "Bridge", "The bridge's admin address as people open it; for links.", "https://bridge.example.com"
-    ),
 )
 HIDDEN = ["schema", "port", "extra"]
 LABELS = {"host": "API address", "login": "Service account", "password": "API key"}

@@ -30,7 +30,7 @@ class Unavailable(PlanasonixError):
 class InDoubt(PlanasonixError):
     """The call was sent and its answer is lost: it may have been carried out."""
 
-    retry_after_seconds: float | None = None
+    retry_after_seconds: float | None = None  # as of `Unavailable`; a lost answer asks for nothing
 
 
 class Rejected(PlanasonixError):

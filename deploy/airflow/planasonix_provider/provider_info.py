@@ -25,4 +25,5 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": connection_form.field_behaviour(),
             }
         ],
+        "extra-links": ["planasonix_provider.links.PlanasonixRunLink"],
     }

@@ -38,7 +38,6 @@ class Settings:
     organization_id: str | None = None
     agent_pool: str | None = None
     app_url: str = connection_form.DEFAULT_APP_URL
-    bridge_url: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
