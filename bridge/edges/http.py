@@ -38,6 +38,18 @@ def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
     return min(max(0.0, (at - now).total_seconds()), _MAX_WAIT_SECONDS)
 
 
+def failure_words(error: Exception) -> str:
+    """Say which error of httpx it was, without its text, which may hold what was sent; of a proxy's no, what to do."""
+    name = type(error).__name__
+    if name != "ProxyError":
+        return name
+    status = str(error)[:3]
+    if status == "407":
+        return "the proxy answers 407: write http://user:password@host:port into HTTPS_PROXY"
+    answer = f" answers {status}" if status.isdecimal() else " does not let us through"
+    return f"the proxy{answer}: allow this host there, or leave it out of it by NO_PROXY"
+
+
 class Deadline:
     """Ends one call when its time is up, by shutting its socket down: that wakes the thread that reads or writes.
 

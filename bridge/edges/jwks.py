@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.edges.http import Deadline
+from bridge.edges.http import Deadline, failure_words
 from bridge.rules.scrubbing import scrub
 from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
@@ -60,8 +60,8 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
     except httpx.ConnectError as error:
         raise KeysUnavailable(f"the URL cannot be reached: {scrub(str(error))}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-        late = f"no whole answer within {seconds:g} s" if deadline.is_late else type(error).__name__
-        raise KeysUnavailable(f"the URL cannot be read: {late}") from None
+        why = f"no whole answer within {seconds:g} s" if deadline.is_late else failure_words(error)
+        raise KeysUnavailable(f"the URL cannot be read: {why}") from None
     if deadline.is_late:  # an answer without a length ends where we shut the socket down
         raise KeysUnavailable(f"the URL cannot be read: no whole answer within {seconds:g} s")
     return document

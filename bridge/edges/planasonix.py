@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
-from bridge.edges.http import path_segment, retry_after_seconds
+from bridge.edges.http import failure_words, path_segment, retry_after_seconds
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
 
@@ -86,7 +86,7 @@ class PlanasonixClient:
                 return self._read(answer, max_bytes) if max_bytes else b""
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
-            raise LookupUnavailable(f"the Planasonix API cannot be reached: {type(error).__name__}") from None
+            raise LookupUnavailable(f"the Planasonix API cannot be reached: {failure_words(error)}") from None
 
     def _read(self, answer: "httpx.Response", max_bytes: int) -> bytes:
         """Read the body as sent, without unpacking: it could become a thousand times larger."""

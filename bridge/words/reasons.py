@@ -36,7 +36,8 @@ class Reason(StrEnum):
     SIGNATURE_MALFORMED = (
         "signature_malformed",
         "A signature or timestamp header is repeated, or not spelled as the preset demands.",
-        "Compare the header with the preset; a proxy may have changed it. A timestamp of 13 digits is in milliseconds.",
+        "Compare the header with the preset; a proxy may have changed it. A timestamp of 13 digits is in milliseconds:"
+        " write `timestamp_unit: ms`, with a preset that takes it.",
     )
     SIGNATURE_MISMATCH = (
         "signature_mismatch",

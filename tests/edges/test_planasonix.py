@@ -1,6 +1,7 @@
 """The Planasonix API's client against a small server on loopback: what it reads, and how each trouble is named."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -11,9 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from bridge.edges import jwks
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.words.errors import LookupNotFound, LookupUnavailable
-from bridge.words.targets import PlanasonixApi, Secret
+from bridge.words.errors import KeysUnavailable, LookupNotFound, LookupUnavailable
+from bridge.words.targets import JwksUrl, PlanasonixApi, Secret
+from tests.edges.airflow.support import RawServer
 
 KEY = "plx_test_key"
 JOB = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
@@ -185,6 +188,28 @@ def test_nobody_there(connect: Connect, url: str) -> None:
     with pytest.raises(LookupUnavailable, match="cannot be reached") as caught:
         connect(url).job("job_1")
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(407, "answers 407: write http://user:password@host:port into HTTPS_PROXY"), (403, "answers 403: .*NO_PROXY")],
+)
+def test_a_proxy_of_the_environment_that_refuses_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    """What to write stands in the reason for which deliveries wait; the proxy's own words do not."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 {status} canary\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+    with RawServer(behave) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(LookupUnavailable, match=said) as caught:
+            connect("https://planasonix.test").job("job_1")
+        with pytest.raises(KeysUnavailable, match=said):
+            jwks.fetch(JwksUrl("https://planasonix.test/keys"))
+    assert "canary" not in str(caught.value)
 
 
 def test_key_that_cannot_be_sent_is_not_shown(connect: Connect) -> None:

@@ -134,6 +134,29 @@ def test_whose_a_trigger_of_the_release_before_is(carried: dict[str, Any] | None
     assert not is_same(completion, carried, source="other")
 
 
+@pytest.mark.parametrize(
+    ("completion", "carried", "same"),
+    [
+        # The release before carries no backfill's id: an event type says it, or the name alone.
+        ((Kind.BACKFILL, "b"), conf(event_type="backfill.completed", job_id=None), True),
+        ((Kind.BACKFILL, "b"), conf(event_type=None, job_id=None), True),
+        ((Kind.BACKFILL, "b"), conf(event_type=None), False),
+        ((Kind.BACKFILL, "b"), conf(event_type="backfill.completed", job_id=None, backfill_id="b"), True),
+        ((Kind.BACKFILL, "b"), conf(event_type="backfill.completed", job_id=None, backfill_id="c"), False),
+        ((Kind.JOB, "j"), conf(event_type="backfill.completed", job_id=None), False),
+        ((Kind.EVENT, "e"), conf(event_type=None, job_id=None), True),
+        ((Kind.EVENT, "e2"), conf(event_type=None, job_id=None), False),
+        ((Kind.JOB, ""), conf(), False),
+    ],
+)
+def test_a_backfill_is_known_by_its_name_where_its_conf_has_no_id(
+    completion: tuple[Kind, str], carried: dict[str, Any], same: bool
+) -> None:
+    """What else carries an id is judged by that, whatever it is called."""
+    kind, id_ = completion
+    assert is_same(Completion("planasonix", kind, id_, "succeeded", "p"), carried, source="planasonix") is same
+
+
 def test_a_conf_names_the_completion_it_was_made_for() -> None:
     """So a run that is read back can be judged."""
     assert of_conf(conf()) == Completion("planasonix", Kind.JOB, "j", "succeeded", "p")

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject, plan
 from bridge.rules.samples import SHAPES, compact
-from bridge.words.model import DeliveryState, Status, TriggerState
+from bridge.words.errors import Locked
+from bridge.words.model import Delivery, DeliveryState, Status, TriggerState
 from bridge.words.reasons import Reason
 
 ROUTES = """
@@ -307,3 +310,26 @@ routes:
         ("b", "d1", ("a",)),
         ("c", "d2", ()),
     ]
+
+
+def test_a_delivery_that_cannot_be_opened_is_no_subject() -> None:
+    """It is never planned as if its body were empty; the error says which key is missing."""
+    readable = Delivery(
+        "dlv_1",
+        "planasonix",
+        "e",
+        DeliveryState.RECEIVED,
+        None,
+        None,
+        datetime(2026, 8, 1, tzinfo=UTC),
+        "k",
+        None,
+        None,
+        {},
+        b"{}",
+        None,
+        0,
+    )
+    assert Subject.of(readable).body == b"{}"
+    with pytest.raises(Locked, match="dlv_1: key 7 is missing"):
+        Subject.of(replace(readable, body=b"", locked="key 7 is missing"))

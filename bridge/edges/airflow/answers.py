@@ -27,6 +27,10 @@ _NO_DAG = re.compile(r"\bdag\b.*\bnot found", re.IGNORECASE | re.DOTALL)
 _REFUSES_RUNS = ("has import errors", "import error", "does not allow manual runs", "not a partitioned")
 _BAD_PARAM = "invalid input for param"  # goes on with the value, which may hold any words
 _INVALID_TOKEN = "invalid jwt token"  # noqa: S105 - Airflow's words, no token
+PROXY_REFUSES_US = (
+    "407: the proxy wants a user and a password, or other ones:"
+    " write http://user:password@host:port where `proxy` points to"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def after_failure(failure: Failure) -> TargetDown | Misconfigured:
 def target_problem(answer: Answer) -> Misconfigured | None:
     """Tell whether an answer below 500 shows that the URL or the sign-in is wrong; None if it is about the request."""
     status = answer.status
+    if status == 407:
+        return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, PROXY_REFUSES_US, http_status=status)
     if status == 401 or is_token_refused(answer):
         return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, message(answer), http_status=status)
     if status == 403 and answer.is_json:

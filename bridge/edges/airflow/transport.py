@@ -1,4 +1,4 @@
-"""The one importer of the Airflow client and urllib3: sends one request, returns an Answer or a Failure.
+"""Sends one request, returns an Answer or a Failure; imports the Airflow client and (beside `proxies`) urllib3, alone.
 
 It never resends and never follows a redirect (a POST that is sent twice unasked could start two runs), reads no
 more than a given size, and keeps an overall deadline even against a server that trickles. Whatever the client, urllib3
@@ -21,6 +21,7 @@ from airflow_client.client.exceptions import OpenApiException
 from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from bridge.edges.airflow import proxies
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.edges.http import Deadline, retry_after_seconds
 from bridge.words.targets import AirflowTarget
@@ -157,7 +158,7 @@ class Transport:
                 # A body without a length looks whole when its connection is broken at the deadline.
                 return _late(Kind.UNKNOWN, seconds) if call.is_late else answer
             except _CAUGHT as error:
-                return _failure(error, call, seconds)
+                return _failure(error, call, seconds, has_proxy=self._target.proxy is not None)
             finally:
                 _under_way.call = None
 
@@ -216,11 +217,14 @@ def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _failure(error: BaseException, call: _Call, seconds: float) -> Failure:
+def _failure(error: BaseException, call: _Call, seconds: float, *, has_proxy: bool) -> Failure:
     broken = Kind.UNKNOWN if call.is_sending else Kind.NOTHING_SENT
     if call.is_late:
         return _late(broken, seconds)
-    kind = _kind(_causes(error), is_sending=call.is_sending)
+    causes = _causes(error)
+    if has_proxy and (trouble := proxies.trouble(causes, _words(error))) is not None:
+        return Failure(*trouble)
+    kind = _kind(causes, is_sending=call.is_sending)
     return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error))
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,10 @@ import pytest
 
 from bridge.edges.airflow import commands
 from bridge.edges.airflow.tokens import SignedIn
-from bridge.words.outcomes import Later, Misconfigured, Started
+from bridge.words.outcomes import Later, Misconfigured, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
-from tests.edges.airflow.support import RUN_ID, RawServer, trigger
+from tests.edges.airflow.support import RUN_ID, Behaviour, RawServer, trigger
 from tests.edges.airflow.test_session import Canned, canned
 
 __all__ = ["canned"]  # a fixture
@@ -149,6 +150,72 @@ def test_proxy_is_asked_with_its_own_password(airflow_3: Canned) -> None:
     assert seen[0].startswith(f"GET {airflow_3.url}/api/v2/version HTTP/1.1\r\n".encode())
     assert expected in seen[0]
     assert airflow_3.seen == []
+
+
+def _answering(status: int) -> Behaviour:
+    """Answer every request, a CONNECT as well, with this status."""
+
+    def behave(connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request and (part := connection.recv(65536)):
+            request += part
+        head = f"HTTP/1.1 {status} canary\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + b"canary")
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "outcome", "said"),
+    [
+        ("https://airflow.test", 407, Misconfigured, "407: .* write http://user:password@host:port where `proxy`"),
+        ("http://airflow.test", 407, Misconfigured, "407: .* write http://user:password@host:port where `proxy`"),
+        ("https://airflow.test", 403, Misconfigured, "403 from the proxy: let it open this Airflow's host and port"),
+        ("https://airflow.test", 404, Misconfigured, "404 from the proxy: .*or correct `proxy`"),
+        ("https://airflow.test", 502, TargetDown, "502 from the proxy: it cannot reach this Airflow; correct `url`"),
+    ],
+)
+def test_a_proxy_that_refuses_is_named_with_what_to_write(
+    url: str, status: int, outcome: type[Misconfigured | TargetDown], said: str
+) -> None:
+    """Not Airflow is at fault, and no trigger: nothing uses an attempt up, and nothing of the proxy's page is shown."""
+    with RawServer(_answering(status)) as proxy:
+        airflow = Canned(url=url).airflow(AirflowAuth(), proxy=Secret(proxy.url.replace("://", "://ann:hidden@")))
+        outcomes = [airflow.probe(), airflow.fire(trigger())]
+        airflow.close()
+    for found in outcomes:
+        assert isinstance(found, outcome)
+        assert re.search(said, found.detail or "")
+        assert "hidden" not in str(found)
+        assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize("url", ["https://airflow.test", "http://airflow.test"])
+def test_a_proxy_that_is_not_there_is_named(url: str, free_port: int) -> None:
+    """What is to be mended is the proxy or its address, not Airflow."""
+    airflow = Canned(url=url).airflow(AirflowAuth(), proxy=Secret(f"http://127.0.0.1:{free_port}"))
+    found = airflow.probe()
+    airflow.close()
+    assert isinstance(found, TargetDown)
+    assert found.detail == (
+        "ConnectionRefusedError: Connection refused, at the proxy: start it, or correct host and port in `proxy`"
+    )
+
+
+def test_a_proxy_without_tls_is_named() -> None:
+    """`https://` before a proxy that speaks plain HTTP says to write `http://`."""
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+    with RawServer(behave) as proxy:
+        url = proxy.url.replace("http:", "https:")
+        airflow = Canned(url="https://airflow.test").airflow(AirflowAuth(), proxy=Secret(url))
+        found = airflow.probe()
+        airflow.close()
+    assert isinstance(found, Misconfigured)
+    assert "at the proxy: write http:// in `proxy`" in (found.detail or "")
 
 
 @pytest.mark.parametrize("wrap", [lambda status: status, lambda status: {"kind": "ExecCredential", "status": status}])

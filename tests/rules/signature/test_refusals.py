@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.signature import PRESETS, Key, Verifier, sign
+from bridge.rules.signature import PRESETS, Key, Verifier, make_verifier, sign
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason
@@ -21,6 +22,7 @@ _PRESET = PRESETS["planasonix"]
 _T, _S = b"x-planasonix-timestamp", b"x-planasonix-signature"
 
 Headers = list[tuple[bytes, bytes]]
+Change = Callable[[Headers, bytes], tuple[Headers, bytes]]
 
 
 def _signed(body: bytes = _BODY, at: int = _NOW, key: Key = _KEY) -> Headers:
@@ -121,6 +123,37 @@ def test_signature_is_exactly_the_prefix_and_64_lowercase_hex_digits(signature: 
 def test_timestamp_is_one_to_twelve_ascii_digits(timestamp: bytes) -> None:
     """A correctly signed timestamp in any other spelling is malformed."""
     assert _reason(_with_timestamp(timestamp)) is Reason.SIGNATURE_MALFORMED
+
+
+def test_a_timestamp_in_milliseconds_is_refused_with_what_to_write() -> None:
+    """Neither clocks nor the secret are blamed, and with what is written there the very request is let in."""
+    headers = _with_timestamp(b"1705314600123")
+    reason = _reason(headers)
+    assert "13 digits is in milliseconds: write `timestamp_unit: ms`" in reason.next_step
+    custom = replace(
+        PRESETS["custom"],
+        signature_header=_PRESET.signature_header,
+        timestamp_header=_PRESET.timestamp_header,
+        prefix="v1=",
+        signed_text=_PRESET.signed_text,
+        timestamp_unit="ms",
+    )
+    as_written = make_verifier(custom, [_KEY])
+    assert as_written.verify(headers, _BODY, _NOW).signed_at == _NOW
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda headers, body: (headers[:1], body), "no proxy drops a header"),
+        (lambda headers, body: (headers, body + b"\n"), "a proxy may have changed the body"),
+        (lambda headers, body: ([*headers, headers[1]], body), "a proxy may have changed it"),
+    ],
+    ids=["a header is dropped", "the body is changed", "a header is doubled"],
+)
+def test_what_a_proxy_may_have_done_is_said(change: Change, said: str) -> None:
+    """Whoever reads the reason looks at the proxy before he asks for another secret."""
+    assert said in _reason(*change(_signed(), _BODY)).next_step
 
 
 def test_signed_text_uses_the_raw_characters() -> None:
