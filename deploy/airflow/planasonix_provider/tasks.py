@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import AirflowException, Context
 
 
 def cleared_after(context: Context, task: Any) -> int:
@@ -28,3 +28,13 @@ def correlation(context: Context) -> dict[str, Any]:
         "try_number": instance.try_number,
         **({"planasonix": bridge} if bridge else {}),
     }
+
+
+def began(context: Context) -> str:
+    """Return when what the DAG run is about had ended, as text: its data interval's end, else the run's own start."""
+    run = context["dag_run"]
+    for name in ("data_interval_end", "run_after", "start_date"):
+        at = getattr(run, name, None)
+        if at is not None:
+            return str(at.isoformat())
+    raise AirflowException("the DAG run has no instant to count from: give since")
