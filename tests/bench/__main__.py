@@ -19,6 +19,7 @@ from tests.bench import (
     machine,
     matching,
     orders,
+    pace,
     peers,
     profiling,
     servers,
@@ -84,6 +85,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     ),
     "following": lambda options: following.measure(
         open_runs=100 if options.quick else 1_000, seconds=5 if options.quick else 30
+    ),
+    "pace": lambda options: pace.measure(
+        real=100 if options.quick else 600, strained=60 if options.quick else 400, pairs=min(3, options.rounds)
     ),
     "matching": lambda _: matching.measure(),
     "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),

@@ -31,7 +31,7 @@ def measure(*, waiting: int, pairs: int, trial: int) -> list[str]:
         best = max(trials, key=lambda at_once: trials[at_once])
         rates = []
         for number in range(pairs):
-            turns = {"bare": lambda: _bare(airflow, waiting, best), "bridge": lambda: _bridge(airflow, waiting, best)}
+            turns = {"bare": lambda: _bare(airflow, waiting, best), "bridge": lambda: by_bridge(airflow, waiting, best)}
             names = list(turns) if number % 2 == 0 else list(reversed(turns))
             rates.append({name: turns[name]() for name in names})
             print(f"  bare {rates[-1]['bare']:.1f}/s, bridge {rates[-1]['bridge']:.1f}/s", flush=True)
@@ -87,10 +87,10 @@ def _next(numbers: Iterator[int], lock: threading.Lock) -> int | None:
         return next(numbers, None)
 
 
-def _bridge(airflow: AirflowServer, amount: int, at_once: int) -> float:
-    """Take webhooks in while nobody answers for Airflow, then start again with the real one."""
+def by_bridge(airflow: AirflowServer, amount: int, at_once: int, *, more: str = "") -> float:
+    """Take webhooks in while nobody answers for Airflow, then start again with the real one; returns runs a second."""
     airflow.reset()
-    more = f"    concurrency: {at_once}\n    rate: 1000"
+    more = f"    concurrency: {at_once}\n    rate: 1000{more}"
     with servers.bridge(mapping=servers.MATCHES, airflow_url=_NOBODY, more=more) as bridge:
         _send(bridge, amount)
         wait_for(lambda: _triggers(bridge) == amount, seconds=120, what="every webhook routed")
