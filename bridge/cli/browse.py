@@ -86,7 +86,7 @@ def triggers(
 ) -> None:
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
     from bridge.cli import context
-    from bridge.edges.inbox import browsing, dags
+    from bridge.edges.inbox import browsing, chains, dags
     from bridge.edges.inbox import triggers as statements
     from bridge.rules import views
     from bridge.words.errors import NotThere
@@ -99,7 +99,8 @@ def triggers(
             tries = inbox.read(browsing.attempts, trigger_id)
             mine = inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=item.delivery_id), limit=1000)
             known = inbox.read(dags.one, airflow=item.call.airflow, dag_id=item.call.dag_id)
-            shown = views.trigger(item) | views.rivals(item.entry, mine) | views.of_dag(known)
+            chain = inbox.read(chains.behind, item.delivery_id)
+            shown = views.trigger(item) | views.chain(chain) | views.rivals(item.entry, mine) | views.of_dag(known)
             _one(shown, "attempt_log", [views.attempt(t) for t in tries], as_json)
             return
         wanted = browsing.Filter(

@@ -210,12 +210,11 @@ def explain(
     mapping = context.mapping(environment.mapping, config)
     _say_absent(config)
     if delivery is not None:
-        about = _stored(environment, config, delivery)
+        made = _plan_stored(environment, config, mapping, delivery)
     else:
         body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
-        sender = context.source(config, source)
-        about = _imagined(sender, body, pipeline_id)
-    made = plan(about, mapping, new_trigger_id=lambda: "trg_0000000000000000", max_hops=environment.max_hops)
+        about = _imagined(context.source(config, source), body, pipeline_id)
+        made = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
     if as_json:
         print_json(views.plan(made))
     else:
@@ -235,18 +234,24 @@ def _is_as_expected(made: "Plan", expect: str) -> bool:
     return started == wanted and len(started) == len(made.triggers)
 
 
-def _stored(environment: "Environment", config: "Config", delivery_id: str) -> "Subject":
+def _no_id() -> str:
+    return "trg_0000000000000000"
+
+
+def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping", delivery_id: str) -> "Plan":
     from bridge.cli import context
     from bridge.edges.inbox import deliveries
+    from bridge.flows.routing.tracing import plan_traced
     from bridge.rules.planning import Subject
     from bridge.words.errors import NotThere
 
     with context.store(environment) as inbox:
         found = inbox.read(deliveries.get, delivery_id)
-    if found is None:
-        raise NotThere(f"no delivery {delivery_id}")
-    source = config.sources.get(found.source)
-    return Subject.of(found, zone=source.zone if source else None)
+        if found is None:
+            raise NotThere(f"no delivery {delivery_id}")
+        source = config.sources.get(found.source)
+        about = Subject.of(found, zone=source.zone if source else None)
+        return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
 
 
 def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subject":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 
 from bridge.rules import completion as completions
@@ -52,6 +53,7 @@ class Plan:
     verdicts: Sequence[Verdict] = ()
     triggers: tuple[Planned, ...] = ()
     completion: Completion | None = None  # of an event that routes may see
+    chain: loops.Chain | None = None  # the DAG runs that led to the event, if the store was asked
     wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
 
     @property
@@ -78,6 +80,7 @@ class Subject:
     path_pipeline_id: str | None = None
     lookup: AnyMapping[str, Any] | None = None
     zone: tzinfo | None = None  # of instants without an offset
+    chain: loops.Chain | None = None  # what the store knows of the event's cause; None: nobody asked it
 
     @classmethod
     def of(cls, delivery: Delivery, *, zone: tzinfo | None = None) -> "Subject":
@@ -109,13 +112,14 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
         detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
         wants_lookup = may_look_up and aside is Reason.STATUS_UNKNOWN and events.lacks_status(event)
         return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
-    hops = loops.hops(event)
     completion = completions.of(event, source=subject.source, delivery_id=subject.id)
+    hops = loops.count(event, subject.chain)
     context = DeliveryContext(subject.id, subject.received_at, subject.source, hops)
+    circle = partial(loops.problem, event, subject.chain, limit=max_hops, delivery_id=subject.id)
     verdicts = mapping.explain(event, subject.source, context)
     triggers = tuple(
         _named(
-            _planned(verdict, dag_id, event, context, new_trigger_id(), is_circle=loops.is_circle(hops, max_hops)),
+            _planned(verdict, dag_id, event, context, new_trigger_id(), circle=circle),
             event,
             completion,
         )
@@ -124,12 +128,14 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
     )
     wants_lookup = may_look_up and event.pipeline_id is None
     if triggers:
-        detail = _detail(None, event)
-        return Plan(DeliveryState.ROUTED, None, detail, event, verdicts, triggers, completion, wants_lookup)
+        detail = _detail(loops.disagreement(event, subject.chain), event)
+        return Plan(
+            DeliveryState.ROUTED, None, detail, event, verdicts, triggers, completion, subject.chain, wants_lookup
+        )
     state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
-    return Plan(state, reason, _detail(detail, event), event, verdicts, (), completion, wants_lookup)
+    return Plan(state, reason, _detail(detail, event), event, verdicts, (), completion, None, wants_lookup)
 
 
 def job_id(subject: Subject) -> str | None:
@@ -146,7 +152,13 @@ def _detail(detail: str | None, event: Event) -> str | None:
 
 
 def _planned(
-    verdict: Verdict, dag_id: str, event: Event, context: DeliveryContext, trigger_id: str, *, is_circle: bool
+    verdict: Verdict,
+    dag_id: str,
+    event: Event,
+    context: DeliveryContext,
+    trigger_id: str,
+    *,
+    circle: Callable[..., str | None],
 ) -> Planned:
     """Make one trigger; what fails in the route's own templates is a failed trigger, never a silent no."""
     route = verdict.route
@@ -157,8 +169,8 @@ def _planned(
     except BridgeError as error:
         reason = error.reason if isinstance(error, TemplateError) else Reason.CONDITION
         return Planned(trigger_id, route, dag_id, None, TriggerState.FAILED, reason, str(error))
-    if is_circle:
-        return Planned(trigger_id, route, dag_id, call, TriggerState.HELD, Reason.LOOP_GUARD, f"hop {context.hops}")
+    if (problem := circle(airflow=route.airflow, dag_id=dag_id)) is not None:
+        return Planned(trigger_id, route, dag_id, call, TriggerState.HELD, Reason.LOOP_GUARD, problem)
     return Planned(trigger_id, route, dag_id, call, TriggerState.PENDING)
 
 

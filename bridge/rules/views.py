@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from bridge.rules.hops import Chain
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
 from bridge.rules.verifying import Report, Result
@@ -53,6 +54,7 @@ def delivery(value: Delivery) -> Json:
         "lookup": value.lookup,
         "locked": value.locked,
         "erased_at": instant(value.erased_at),
+        "caused_by": value.caused_by,
     }
 
 
@@ -140,6 +142,11 @@ def order(value: Order) -> Json:
         "placed_at": instant(value.placed_at),
         "ended_at": instant(value.ended_at),
     }
+
+
+def chain(value: Chain) -> Json:
+    """Return the triggers of which the DAG runs led to a delivery, oldest first; empty if none is known."""
+    return {"chain": [asdict(link) for link in reversed(value.links)]}
 
 
 def rivals(value: TriggerEntry, of_its_delivery: Iterable[TriggerEntry]) -> Json:

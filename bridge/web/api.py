@@ -15,12 +15,13 @@ from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
 from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, browsing, dags, deliveries, triggers
+from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
+from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
-from bridge.rules.planning import Subject, plan
+from bridge.rules.planning import Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import MOST, flag, json_object, next_page, page, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
@@ -134,7 +135,8 @@ class Api:
         tries = self._inbox.read(browsing.attempts, found.id)
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
         known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
-        shown = views.trigger(found) | views.rivals(found.entry, mine) | views.of_dag(known)
+        chain = self._inbox.read(chains.behind, found.delivery_id)
+        shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
         return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
 
     def routes(self, **_: Any) -> views.Json:
@@ -154,10 +156,7 @@ class Api:
             about = Subject.of(found, zone=known.zone if known else None)
         else:
             about = self._imagined(order)
-        planned = plan(
-            about, self._mapping.current(), new_trigger_id=self._inbox.new_trigger_id, max_hops=self._max_hops
-        )
-        return views.plan(planned)
+        return views.plan(plan_traced(self._inbox, about, self._mapping.current(), max_hops=self._max_hops))
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):

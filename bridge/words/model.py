@@ -134,6 +134,7 @@ class Delivery:
     lookups: int  # how often it was asked
     locked: str | None = None  # why body and look-up could not be decrypted; they are empty then
     erased_at: datetime | None = None  # when a person had its payload removed
+    caused_by: str | None = None  # the trigger of which the run led to this webhook, as far as the store knows
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,8 @@ class Reason(StrEnum):
     )
     LOOP_GUARD = (
         "loop_guard",
-        "The event comes from a pipeline that a DAG run of this bridge started, too many times in a row.",
-        "Break the loop between the DAG and the pipeline; replay the trigger if it should run.",
+        "DAG runs of this bridge led to the event: one of this very DAG, or too many in a row (BRIDGE_MAX_HOPS).",
+        "The detail shows the chain. Break the loop between DAG and pipeline; replay the trigger if it should run.",
     )
     HOURLY_CEILING = (
         "hourly_ceiling",

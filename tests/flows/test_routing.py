@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.edges.inbox import Inbox, claiming, deliveries, replays
 from bridge.edges.metrics import Metrics
@@ -187,6 +188,27 @@ def test_a_circle_is_held(inbox: Inbox, make: Make) -> None:
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1", "metadata": {"hops": 3}}))
     routing.route()
     assert {(one.state, one.reason) for one in routing.triggers(id_)} == {(TriggerState.HELD, Reason.LOOP_GUARD)}
+
+
+def test_a_chain_that_comes_back_is_held_and_logged_as_it_is(inbox: Inbox, make: Make) -> None:
+    """A DAG passes its conf on to the pipeline that it starts, and the pipeline's event comes back to the DAG."""
+    routing = make()
+    first = stored(inbox, "evt_1", body=body(id="evt_1", job_id="job_1", data={"pipeline_id": "pl_1"}))
+    routing.route()
+    cause = routing.triggers(first)[0]
+    metadata = {"planasonix": cause.call.conf["planasonix"]}
+    data = {"pipeline_id": "pl_1", "metadata": metadata}
+    second = stored(inbox, "evt_2", body=body(id="evt_2", job_id="job_2", data=data))
+    with capture_logs() as logs:
+        routing.route(after=1)
+    found = {one.call.dag_id: one for one in routing.triggers(second)}
+    held = found.pop(cause.call.dag_id)
+    assert (held.state, held.reason) == (TriggerState.HELD, Reason.LOOP_GUARD)
+    assert {one.state for one in found.values()} == {TriggerState.PENDING}  # other DAGs are no circle
+    assert routing.delivery(second).caused_by == cause.id
+    (said,) = (one for one in logs if one["event"] == "trigger_not_fired")
+    assert said["chain"] == held.detail
+    assert held.detail == f"comes back to {cause.call.dag_id}: {first} -> {cause.id} ({cause.call.dag_id}) -> {second}"
 
 
 def capped(number: int) -> bytes:

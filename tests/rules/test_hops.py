@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.hops import hops, is_circle
+from bridge.rules.hops import Cause, Chain, Link, cause, claimed, count, disagreement, problem
 from bridge.words.model import Event
 
 _OURS = "planasonix__job_1__succeeded__sales"
+TRIGGER, LATER = "trg_0000000000000001", "trg_0000000000000002"
 
 
 @pytest.mark.parametrize(
@@ -43,13 +44,90 @@ _OURS = "planasonix__job_1__succeeded__sales"
 )
 def test_hops(metadata: dict[str, Any], expected: int) -> None:
     """A count that is there is taken; a run of ours without one counts once; anything else is no circle."""
-    assert hops(Event(metadata=metadata)) == expected
+    assert claimed(Event(metadata=metadata)) == expected
 
 
-@pytest.mark.parametrize(("count", "limit", "expected"), [(0, 3, False), (2, 3, False), (3, 3, True), (9, 3, True)])
-def test_limit(count: int, limit: int, expected: bool) -> None:
-    """The limit is the number of DAG runs in a row that may be."""
-    assert is_circle(count, limit) is expected
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"planasonix": {"hops": 2}}, 2),
+        ({"planasonix.hops": "2"}, 2),
+        ({"hops": 2}, 0),  # anybody's own parameter
+        ({"planasonix": "hops"}, 0),
+    ],
+)
+def test_parameters_may_carry_the_count(parameters: dict[str, Any], expected: int) -> None:
+    """A pipeline run takes no metadata, so conf.planasonix may have been passed on among its parameters."""
+    assert claimed(Event(parameters=parameters)) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (Event(), None),
+        (Event(metadata={"trigger_id": TRIGGER}), Cause((TRIGGER,))),
+        (Event(metadata={"planasonix": {"trigger_id": TRIGGER}}), Cause((TRIGGER,))),
+        (Event(parameters={"planasonix": {"trigger_id": TRIGGER}}), Cause((TRIGGER,))),
+        (Event(parameters={"planasonix.trigger_id": TRIGGER}), Cause((TRIGGER,))),
+        (Event(parameters={"trigger_id": TRIGGER}), None),
+        (Event(metadata={"trigger_id": "trg_' OR 1=1"}), None),
+        (Event(metadata={"trigger_id": [TRIGGER]}), None),
+        (
+            Event(metadata={"trigger_id": TRIGGER}, parameters={"planasonix": {"trigger_id": LATER}}),
+            Cause((LATER, TRIGGER)),
+        ),
+        (Event(metadata={"dag_id": "a", "dag_run_id": _OURS}), Cause((), "a", _OURS)),
+        (Event(metadata={"dag_run_id": _OURS}), None),
+        (Event(metadata={"dag_id": "a" * 251, "dag_run_id": _OURS}), None),
+        (Event(metadata={"dag_id": "a\0", "dag_run_id": _OURS}), None),
+        (Event(metadata={"dag_id": 7, "dag_run_id": _OURS}), None),
+    ],
+)
+def test_what_an_event_names_as_its_cause(event: Event, expected: Cause | None) -> None:
+    """Ids that could be ours, the newest first; anything else is not looked up."""
+    assert cause(event) == expected
+
+
+def link(number: int, dag_id: str = "a") -> Link:
+    """Return one link of a chain."""
+    return Link(f"trg_{number}", f"dlv_{number}", "route", "default", dag_id, f"run_{number}")
+
+
+def judged(event: Event, chain: Chain | None, *, dag_id: str = "x", airflow: str = "default") -> str | None:
+    """Judge an event, at a limit of 3."""
+    return problem(event, chain, limit=3, airflow=airflow, dag_id=dag_id, delivery_id="dlv_9")
+
+
+@pytest.mark.parametrize(("hops", "is_held"), [(0, False), (2, False), (3, True), (9, True)])
+def test_limit(hops: int, is_held: bool) -> None:
+    """The limit is the number of DAG runs in a row that may be; a claim that nobody can prove is said to be one."""
+    said = judged(Event(metadata={"hops": hops}), None)
+    assert said == (f"hop {hops}, as the event says; the store knows no trigger that led to it" if is_held else None)
+
+
+def test_a_dag_that_led_here_is_a_circle_at_once() -> None:
+    """Shown as the chain that it is; the same name at another Airflow is another DAG."""
+    chain = Chain((link(2, "b"), link(1, "a")), 2)
+    assert judged(Event(), chain, dag_id="a") == "comes back to a: dlv_1 -> trg_1 (a) -> dlv_2 -> trg_2 (b) -> dlv_9"
+    assert judged(Event(), chain, dag_id="a", airflow="other") is None
+    assert judged(Event(), chain, dag_id="c") is None
+
+
+@pytest.mark.parametrize("claim", [{}, {"hops": 0}, {"hops": 1}, {"hops": 99}])
+@pytest.mark.parametrize(("links", "carried", "hops"), [(1, 1, 1), (2, 2, 2), (3, 0, 3), (1, 3, 3)])
+def test_the_stores_count_is_the_count(claim: dict[str, int], links: int, carried: int, hops: int) -> None:
+    """Whatever the event claims; where the store has forgotten the beginning, the last conf still counts it."""
+    chain = Chain(tuple(link(number, f"dag_{number}") for number in range(links)), carried)
+    event = Event(metadata=claim)
+    assert count(event, chain) == hops
+    assert (judged(event, chain) is not None) is (hops >= 3)
+    is_said = claim.get("hops") not in (None, hops)
+    assert (disagreement(event, chain) is not None) is is_said
+
+
+def test_what_the_store_has_forgotten_is_shown_as_missing() -> None:
+    """Three hops of which one is known."""
+    assert judged(Event(), Chain((link(3),), 3)) == "hop 3: ... -> dlv_3 -> trg_3 (a) -> dlv_9"
 
 
 _JSON = st.recursive(
@@ -59,7 +137,8 @@ _JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["hops", "planasonix", "dag_run_id"]), _JSON))
+@given(st.dictionaries(st.sampled_from(["hops", "planasonix", "dag_run_id", "dag_id", "trigger_id"]), _JSON))
 def test_any_metadata_gives_a_count(metadata: dict[str, Any]) -> None:
     """Whatever a sender puts into metadata is a small whole number in the end."""
-    assert 0 <= hops(Event(metadata=metadata)) <= 1_000_000
+    assert 0 <= claimed(Event(metadata=metadata)) <= 1_000_000
+    cause(Event(metadata=metadata, parameters=metadata))

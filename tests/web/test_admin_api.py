@@ -176,6 +176,29 @@ def test_status_tells_where_everything_stands(client: httpx.Client, ids: dict[st
     assert status["ended"]["failed"] >= 1
 
 
+def test_a_chain_of_dag_runs_is_shown(bridge: BridgeProcess, client: httpx.Client, ids: dict[str, str]) -> None:
+    """delivery -> trigger -> run -> event -> delivery: held, and shown at trigger and delivery and in `explain`."""
+    conf = client.get(f"triggers/{ids['trigger']}").json()["conf"]["planasonix"]
+    came_back = bridge.send(body(event="evt_api_circle", planasonix=conf)).json()["delivery_id"]
+    wait_for(lambda: client.get(f"deliveries/{came_back}").json()["state"] == "routed", seconds=10, what="routed")
+    delivery = client.get(f"deliveries/{came_back}").json()
+    assert delivery["caused_by"] == ids["trigger"]
+    held = client.get(f"triggers/{delivery['triggers'][0]['id']}").json()
+    assert (held["state"], held["reason"]) == ("held", "loop_guard")
+    assert held["detail"].startswith("comes back to ")
+    (link,) = held["chain"]
+    assert (link["trigger_id"], link["delivery_id"]) == (ids["trigger"], ids["good"])
+    assert (link["dag_id"], link["dag_run_id"]) == (held["dag_id"], held_run(client, ids["trigger"]))
+    assert client.get(f"triggers/{ids['trigger']}").json()["chain"] == []
+    explained = client.post("explain", json={"delivery_id": came_back}).json()
+    assert {one["reason"] for one in explained["triggers"]} == {"loop_guard"}
+
+
+def held_run(client: httpx.Client, trigger_id: str) -> str:
+    """Return the DAG run id of a trigger."""
+    return str(client.get(f"triggers/{trigger_id}").json()["dag_run_id"])
+
+
 def test_a_delivery_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> None:
     """With body, headers and triggers."""
     found = client.get(f"deliveries/{ids['good']}").json()

@@ -33,7 +33,7 @@ _LOCK = text("SELECT id FROM deliveries WHERE id IN :ids AND state = 'received' 
 )
 _ROUTE = text(
     "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup),"  # noqa: S608
-    f" {ADD_KEY}"
+    f" caused_by = :caused_by, {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
 _IGNORE = text(
@@ -90,6 +90,7 @@ class Routing:
     lookup: Mapping[str, Any] | None
     triggers: Sequence[NewTrigger]
     completion: Completion | None = None
+    caused_by: str | None = None  # the trigger of which the run led to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ def _parameters(routing: Routing, ring: Ring) -> dict[str, Any]:
         "detail": sealed(ring, routing.detail, place("deliveries", "detail", row)),
         "lookup": sealed(ring, lookup, place("deliveries", "lookup", row)),
         "key": key_for(ring, routing.detail, lookup),
+        "caused_by": None if routing.caused_by is None else number(routing.caused_by, "trg"),
     }
 
 

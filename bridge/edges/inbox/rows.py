@@ -30,7 +30,7 @@ _RUN_STATES = frozenset(map(str, RunState))
 
 DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
-    " headers, body, lookup, lookups, erased_at"
+    " headers, body, lookup, lookups, erased_at, caused_by"
 )
 # A list reads no payload: a page of the largest ones would be hundreds of MB. All of these stand before a body.
 DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at"
@@ -101,6 +101,7 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
         lookups=row["lookups"],
         locked=locked,
         erased_at=instant_or_none(row["erased_at"]),
+        caused_by=None if row["caused_by"] is None else trigger_text(row["caused_by"]),
     )
 
 

@@ -32,6 +32,7 @@ from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
+from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import lacks_status
@@ -39,7 +40,7 @@ from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
-from bridge.words.errors import LookupNotFound, LookupUnavailable
+from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 
@@ -152,12 +153,10 @@ class Router:
     def _plan(self, delivery: Delivery) -> Plan | None:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
-            return planning.plan(
-                Subject.of(delivery, zone=self._zone(delivery)),
-                self._mapping(),
-                new_trigger_id=self._inbox.new_trigger_id,
-                max_hops=self._max_hops,
-            )
+            subject = Subject.of(delivery, zone=self._zone(delivery))
+            return plan_traced(self._inbox, subject, self._mapping(), max_hops=self._max_hops)
+        except InboxUnavailable:
+            raise
         except Exception:  # noqa: BLE001 - see below
             # One poisonous delivery must not stop the others; it moves its own due time forward.
             _log.exception("planning_failed", delivery_id=delivery.id)
@@ -265,12 +264,8 @@ class Router:
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API answered; if nothing matches or the end is open, say that the look-up is why."""
-        result = planning.plan(
-            with_job(delivery, job, self._zone(delivery)),
-            self._mapping(),
-            new_trigger_id=self._inbox.new_trigger_id,
-            max_hops=self._max_hops,
-        )
+        subject = with_job(delivery, job, self._zone(delivery))
+        result = plan_traced(self._inbox, subject, self._mapping(), max_hops=self._max_hops)
         is_open = result.event is not None and lacks_status(result.event)
         if reason is not None and (is_open or result.state is DeliveryState.UNROUTED):
             return replace(result, reason=reason)

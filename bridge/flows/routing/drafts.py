@@ -46,7 +46,8 @@ def postponed(
 def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
     """Return what is stored of a plan; `starts` of triggers whose route has a ceiling, by trigger id."""
     triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in plan.triggers]
-    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers, plan.completion)
+    caused_by = None if plan.chain is None else plan.chain.caused_by
+    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers, plan.completion, caused_by)
 
 
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:

@@ -74,6 +74,7 @@ class Reporting:
             state=str(trigger.state),
             reason=str(trigger.reason),
             next_step=trigger.reason.next_step,
+            **({"chain": trigger.detail} if trigger.reason is Reason.LOOP_GUARD else {}),
             **({} if owner is None else {"same_as": owner.id, "same_as_delivery": owner.delivery_id}),
         )
 

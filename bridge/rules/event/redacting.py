@@ -36,7 +36,10 @@ _KEPT = (
     "backfill_id",
     "environment",
 )
-_LOOP_GUARD = (("metadata", "planasonix", "hops"), ("metadata", "hops"), ("metadata", "dag_run_id"))
+_LOOP_GUARD = (
+    *(("metadata", "planasonix", "hops"), ("metadata", "hops"), ("metadata", "dag_run_id")),
+    *(("metadata", "planasonix", "trigger_id"), ("metadata", "trigger_id")),
+)
 
 Path = tuple[str, ...]
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, claiming, completions, deliveries, moving, orders, prepare, triggers
+from bridge.edges.inbox import Inbox, chains, claiming, completions, deliveries, moving, orders, prepare, triggers
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, order_text, trigger_text
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import Completion, Kind
+from bridge.rules.hops import Cause
 from bridge.words.errors import InboxUnavailable
 from bridge.words.orders import Action
 from bridge.words.reasons import Reason
@@ -35,6 +36,7 @@ _HOLD: dict[str, Any] = {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "l
 _PULL_IN: dict[str, Any] = {"now": _NOW, "slack": timedelta(0), "found": {300.0: [[1], [2]]}}
 _FIRST, _SECOND = (delivery_text(first_id(microseconds(_OLD)) + n) for n in (1, 2))
 _QUEUED = first_id(microseconds(_OLD + timedelta(days=1)))
+_CAUSE = Cause((trigger_text(7),), "d", "no such run")
 _LATER = deliveries.Postponed(_FIRST, _NOW, Reason.LOOKUP_FAILED, "slow", is_lookup=True)
 WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "hold": lambda c: claiming.hold(c, **_HOLD),
@@ -104,6 +106,8 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
     "queued for a look-up": lambda c: deliveries.queued(c, limit=16),
+    "what led to an event": lambda c: chains.trace(c, _CAUSE, airflows=["default"]),
+    "what led to a delivery": lambda c: chains.behind(c, _FIRST),
     "due": lambda c: deliveries.due(c, now=_NOW, limit=_PAGE),
     "the next order": orders.next_order,
     "newest orders": lambda c: orders.newest(c, limit=_PAGE),
