@@ -73,7 +73,10 @@ def summary(results: list[Result]) -> str:
     lines = [
         f"rounds {len(results)}, of them failed {sum(bool(result.wrong) for result in results)}",
         f"acknowledged {sum(result.acknowledged for result in results)}, runs {sum(result.runs for result in results)}",
-        *(f"{name} {sum(len(getattr(result, name)) for result in results)}" for name in ("lost", "doubled", "stuck")),
+        *(
+            f"{name} {sum(len(getattr(result, name)) for result in results)}"
+            for name in ("lost", "doubled", "stuck", "off")
+        ),
         f"writes that hit zero rows, their lease being lost: {sum(result.leases_lost for result in results)}",
         f"recovery p50 {statistics.median(recoveries):.1f} s, max {max(recoveries):.1f} s",
         "faults: " + ", ".join(f"{name} {kinds[name]}" for name in FAULTS),

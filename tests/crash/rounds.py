@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,11 @@ from typing import Any
 import httpx
 import psycopg
 
+from bridge.edges.airflow import Airflow
+from bridge.edges.inbox import Inbox
+from bridge.flows.verifying import verify
+from bridge.rules import verifying
+from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.crash.airflow import read_journal
 from tests.crash.clock import library
 from tests.crash.faults import FAULTS, Breaking, all_well
@@ -28,6 +34,7 @@ _LEAST_EACH = 5
 LEAST = _SENDERS * _LEAST_EACH  # webhooks of a round, however slow the machine is
 _SETTLE_SECONDS = 180.0
 _RETRY_SECONDS = 0.1
+_BEFORE, _CLOCKS = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=3)
 Row = tuple[Any, ...]
 
 
@@ -85,11 +92,12 @@ class Result:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    off: list[str] = field(default_factory=list)  # what `verify` finds
 
     @property
     def wrong(self) -> list[str]:
         """Return everything that is not as it should be."""
-        lists = (("lost", self.lost), ("doubled", self.doubled), ("stuck", self.stuck))
+        lists = (("lost", self.lost), ("doubled", self.doubled), ("stuck", self.stuck), ("off", self.off))
         return [f"{name}: {what}" for name, found in lists for what in found]
 
 
@@ -168,6 +176,7 @@ def run(made: Plan, folder: Path, postgres: PostgresServer | None) -> Result:
         result.refused = sender.refused
         result.leases_lost = sum(bridge.log.count('"lease_lost"') for bridge in about.bridges)
         compare(result, sender.acknowledged, stored(about, database), read_journal(about.airflow.journal))
+        judge(result, f"http://127.0.0.1:{about.airflow.port}", about.store_url)
     if shared is not None:
         shared.drop_database(database)
     return result
@@ -258,3 +267,22 @@ def compare(result: Result, acknowledged: Mapping[str, str], kept: Stored, runs:
     expected = [event for event in acknowledged if event not in stale]
     have = {kept.deliveries[one[1]][0] for one in kept.triggers if one[2] == "load_orders" and one[4] == "fired"}
     result.lost += [f"{event} was answered 2xx and has no run" for event in expected if event not in have]
+
+
+def judge(result: Result, airflow_url: str, store_url: str) -> None:
+    """Put into `result` what `verify` finds: the bridge's own judge, by the store and by what Airflow answers.
+
+    The time begins before any clock that a round may set. What waits is stuck by now, and `stuck` tells of it.
+    """
+    airflow = Airflow(AirflowTarget("default", airflow_url, AirflowAuth(Secret("bridge"), Secret("bridge-password"))))
+    inbox = Inbox(store_url)
+    try:
+        dags = {"default": ["load_orders", "refresh_marts"]}
+        report = verify(inbox, {"default": airflow}, since=_BEFORE, now=datetime.now(UTC) + _CLOCKS, dags=dags)
+    finally:
+        inbox.close()
+        airflow.close()
+    result.off += [f"{one.result}: {one.dag_run_id or one.delivery_id}: {one.detail}" for one in report.findings]
+    result.off += [f"{name} could not be asked: {why}" for name, why in report.unasked.items()]
+    if report.results[verifying.Result.OK] < result.runs:
+        result.off.append(f"verify has seen {dict(report.results)}, and there are {result.runs} runs")

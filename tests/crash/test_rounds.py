@@ -8,7 +8,9 @@ import pytest
 from tests.crash.__main__ import line, play, summary
 from tests.crash.clock import library
 from tests.crash.faults import FAULTS
-from tests.crash.rounds import LEAST, Plan, Result, Stored, compare, plan
+from tests.crash.rounds import LEAST, Plan, Result, Stored, compare, judge, plan
+from tests.support.standin import Standin
+from tests.support.store import empty_store
 
 _PAIRS = 6
 
@@ -93,6 +95,20 @@ def test_a_stale_webhook_without_a_clock_that_was_set_is_told() -> None:
     result = _result("kill_bridge")
     compare(result, _ACKNOWLEDGED, _STORED, [_RUN])
     assert result.lost == ["evt_2 was kept aside as stale"]
+
+
+def test_what_verify_finds_is_told(tmp_path: Path) -> None:
+    """A run that no trigger owns; and a run that it has not seen at all."""
+    store = f"sqlite:///{empty_store(tmp_path / 'bridge.db')}"
+    with Standin() as airflow:
+        airflow.make_run("load_orders", {"dag_run_id": "planasonix__x", "logical_date": None, "conf": {}})
+        result = _result()
+        judge(result, airflow.url, store)
+        assert result.off == ["extra: planasonix__x: the store has no trigger of it (started by rest_api)"]
+        airflow.delete_run("planasonix__x")
+        result = Result(plan(2), runs=1)
+        judge(result, airflow.url, store)
+        assert result.wrong == ["off: verify has seen {}, and there are 1 runs"]
 
 
 @pytest.mark.parametrize("state", ["pending", "firing", "held", "failed"])
