@@ -178,5 +178,9 @@ def test_runs_of_any_dag_are_listed_at_once(connect: Connect, airflow_2: LegacyA
         ("paused_dag", RUN_ID, "queued"),
         (MARTS, RUN_ID, "queued"),
     ]
+    rest = bridge.list_runs([MARTS, "paused_dag"], since, datetime.now(UTC) + timedelta(hours=1), limit=10, offset=1)
+    assert isinstance(rest, RunPage)
+    assert ([run.dag_id for run in rest.runs], rest.total) == (["paused_dag"], 2)
+    assert rest.runs[0].conf == trigger("paused_dag").call.conf
     assert isinstance(bridge.look_at_run(MARTS, RUN_ID), RunSeen)
     assert bridge.look_at_run(MARTS, "never_made") is None
