@@ -47,13 +47,18 @@ class MappingFile:
         airflows: Collection[str],
         sources: Collection[str],
         metrics: Metrics,
+        pages_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Read the file; raises ConfigError when it cannot be used, since there is no last good one yet."""
+        """Read the file; raises ConfigError when it cannot be used, since there is no last good one yet.
+
+        `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
+        """
         self._path = path
         self._airflows = airflows
         self._sources = sources
         self._metrics = metrics
+        self._pages_url = pages_url
         self._clock = clock
         self._used = self._seen = self._look()
         self.state = MappingState(self._parse(self._used), clock())
@@ -131,7 +136,9 @@ class MappingFile:
         except UnicodeDecodeError as error:
             line = found[: error.start].count(b"\n") + 1
             raise ConfigError([Problem(str(self._path), line, 1, "is not UTF-8")]) from None
-        return mappings.read(text, file=str(self._path), airflows=self._airflows, sources=self._sources)
+        return mappings.read(
+            text, file=str(self._path), airflows=self._airflows, sources=self._sources, pages_url=self._pages_url
+        )
 
     def _observe(self) -> None:
         mapping = self.state.mapping

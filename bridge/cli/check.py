@@ -207,7 +207,7 @@ def explain(
         raise typer.BadParameter("give a payload file, or --delivery ID")
     environment = context.environment()
     config = context.configuration_to_check(environment)
-    mapping = context.mapping(environment.mapping, config)
+    mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
     _say_absent(config)
     if delivery is not None:
         made = _plan_stored(environment, config, mapping, delivery)

@@ -67,10 +67,13 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
     )
 
 
-def mapping(path: Path, names: Config | Names | None) -> Mapping:
-    """Read the mapping file; raises ConfigError. `names`: what it may name, None for anything."""
+def mapping(path: Path, names: Config | Names | None, *, pages_url: str | None = None) -> Mapping:
+    """Read the mapping file; raises ConfigError. `names`: what it may name, None for anything.
+
+    `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
+    """
     airflows, sources = (None, None) if names is None else (names.airflows, names.sources)
-    return read(file_text(path), file=str(path), airflows=airflows, sources=sources)
+    return read(file_text(path), file=str(path), airflows=airflows, sources=sources, pages_url=pages_url)
 
 
 def file_text(path: Path) -> str:

@@ -27,7 +27,11 @@ class Work:
     def __init__(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
         """Build it; raises ConfigError for a mapping that cannot be used. Nothing runs yet."""
         self.mapping = MappingFile(
-            environment.mapping, airflows=config.airflows, sources=config.sources, metrics=metrics
+            environment.mapping,
+            airflows=config.airflows,
+            sources=config.sources,
+            metrics=metrics,
+            pages_url=environment.public_admin_url,
         )
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}

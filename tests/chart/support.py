@@ -80,6 +80,7 @@ MATRIX: dict[str, Manifest] = {
         "store": {"sqlite": {"storageClass": "fast", "keepVolume": False, "accessMode": "ReadWriteOnce"}},
         "settings": {"BRIDGE_RETENTION_DAYS": "90"},
         "extraEnv": {"HTTPS_PROXY": "http://proxy:3128"},
+        "publicAdminUrl": "https://bridge.example.com/ops",
         "drainSeconds": 10,
         "check": {"airflow": True},
         "networkPolicy": {"planasonix": {"enabled": True}, "prometheus": []},

@@ -62,6 +62,8 @@ GALLERY: dict[str, tuple[Manifest, str]] = {
         {"settings": {"BRIDGE_PORT": "80"}},
         "settings: BRIDGE_PORT is set by the chart; use the value made for it",
     ),
+    "an admin URL that is none": ({"publicAdminUrl": "bridge.example.com"}, "does not match pattern"),
+    "an admin URL with a password": ({"publicAdminUrl": "https://u:p@b"}, "does not match pattern"),
     "a setting in the wrong place": (
         {"extraEnv": {"BRIDGE_RETENTION_DAYS": "9"}},
         "extraEnv: BRIDGE_RETENTION_DAYS belongs under `settings`",

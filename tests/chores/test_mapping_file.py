@@ -179,6 +179,17 @@ def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, metrics: Metrics) -
     assert len(mapping.current().routes) == 2
 
 
+def test_notes_link_to_the_pages_after_a_change_too(file: Path, metrics: Metrics) -> None:
+    """Whatever the file says next, it is read under the same URL."""
+    names = {"airflows": ["default"], "sources": ["planasonix"]}
+    mapping = MappingFile(file, metrics=metrics, pages_url="https://bridge.example.com", **names)
+    file.write_text(file.read_text() + "# changed\n")
+    before = mapping.current()
+    assert look_twice(mapping)
+    assert mapping.current() is not before
+    assert all(route.note is not None for each in (before, mapping.current()) for route in each.routes)
+
+
 def test_the_thread_sees_a_change_by_itself(file: Path, mapping: MappingFile) -> None:
     """Nobody has to ask for a reload."""
     mapping.loop.start()

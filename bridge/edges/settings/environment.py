@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bridge.edges.settings.database_url import check_database_url
+from bridge.edges.settings.fields import plain_url
 from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
 from bridge.rules.signature import check_secret
@@ -28,6 +29,7 @@ _is_service_link = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT\w*)|PORT_[0-9]+_(TCP|
 _SERVICE_LINK = (
     "comes from a Kubernetes Service named `bridge`: set `enableServiceLinks: false` in the pod, or rename the Service"
 )
+_MOST_URL = 500  # a note has 1000
 
 
 def _lower(value: object) -> object:
@@ -50,6 +52,15 @@ def _encryption_keys(value: object) -> object:
             raise ValueError(what)
         return read_keys(value)
     return value
+
+
+def _pages_url(value: object) -> object:
+    """Check where people find pages; `{` would begin a template in the notes that link there."""
+    if not isinstance(value, str):
+        return value
+    if "{" in value or len(value) > _MOST_URL:
+        raise ValueError(f"must be a plain URL of at most {_MOST_URL} characters")
+    return plain_url(value)
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -91,6 +102,10 @@ class Environment(BaseModel):
     )
     metrics_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `GET /metrics` alone, for Prometheus."
+    )
+    public_admin_url: Annotated[str | None, BeforeValidator(_pages_url)] = Field(
+        None,
+        description="Where people reach the admin listener; DAG runs then get a note with a link to their delivery.",
     )
     outcomes_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."

@@ -128,7 +128,7 @@ def _header_text(given: object) -> Secret:
     return secret
 
 
-def _url(text: str) -> str:
+def plain_url(text: str) -> str:
     """Check an http(s) URL without user, query or fragment; return it without a final slash."""
     try:
         parts = urlsplit(text)
@@ -159,7 +159,7 @@ def _jwks_url(text: str) -> str:
         is_own = parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
     except ValueError:
         is_own = False
-    parts = urlsplit(_url(text.partition("?")[0]))  # a query is allowed here: some providers tell tenants by it
+    parts = urlsplit(plain_url(text.partition("?")[0]))  # a query is allowed here: some providers tell tenants by it
     if not text.isascii() or not text.isprintable() or " " in text or "#" in text:
         raise ValueError("must be scheme, host, port, path and query only")
     if parts.scheme != "https" and not is_own:
@@ -199,7 +199,7 @@ Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=31_536_00
 HeaderText = Annotated[Secret, BeforeValidator(_header_text)]
 SecretField = Annotated[Secret, BeforeValidator(_credential)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(plain_url)]
 AirflowUrl = Annotated[Url, AfterValidator(_airflow_url)]
 ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
 JwksUrlText = Annotated[str, AfterValidator(_jwks_url)]

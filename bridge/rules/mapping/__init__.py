@@ -78,10 +78,18 @@ class Mapping:
         return Verdicts(self.routes, candidates, judge)
 
 
-def read(text: str, *, file: str, airflows: Collection[str] | None, sources: Collection[str] | None) -> Mapping:
+def read(
+    text: str,
+    *,
+    file: str,
+    airflows: Collection[str] | None,
+    sources: Collection[str] | None,
+    pages_url: str | None = None,
+) -> Mapping:
     """Read mapping.yaml. Raises ConfigError with every mistake: `file:line:column: what, and the nearest word`.
 
-    `airflows` and `sources` are the names that bridge.yaml defines; with None any name will do.
+    `airflows` and `sources` are the names that bridge.yaml defines; with None any name will do. `pages_url`: where the
+    pages of the bridge are; a route without a `note` links to the delivery's there.
     """
     tree = parse(text, file=file)
     problems: list[Problem] = []
@@ -90,7 +98,7 @@ def read(text: str, *, file: str, airflows: Collection[str] | None, sources: Col
     except ConfigError as error:
         problems = error.problems
     constants, defaults, routes = readable_part(tree.value)
-    compiler = Compiler(constants, defaults, tree, airflows, sources)
+    compiler = Compiler(constants, defaults, tree, airflows, sources, pages_url=pages_url)
     compiled = tuple(compiler.route(route, index) for index, route in routes.items())
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])

@@ -22,6 +22,7 @@ _IDS = ("source", "pipeline", "connection")  # the type of an event may be any t
 _OWN_KEY = "planasonix"
 _DEFAULT_AGE_SECONDS = 86_400.0
 _MAX_NAME = 100
+_LINK = "Planasonix bridge: {}/deliveries/{{{{ delivery.id }}}}"
 
 
 class Compiler:
@@ -34,10 +35,12 @@ class Compiler:
         tree: Tree,
         airflows: Collection[str] | None,
         sources: Collection[str] | None,
+        *,
+        pages_url: str | None = None,
     ) -> None:
         """`airflows` and `sources` are the names that bridge.yaml defines, None if they are not known.
 
-        `constants` are the file's `vars`.
+        `constants` are the file's `vars`. `pages_url`: where the pages of the bridge are; None: nobody has said.
         """
         self._constants = constants
         defaults = readable.form
@@ -53,6 +56,8 @@ class Compiler:
         self._default_tests = self._tests(defaults, ("defaults",))
         self._default_conf = self._conf(defaults, ("defaults",))
         self._default_note = self._template(compile_text, defaults.note, ("defaults", "note"), "note")
+        if defaults.note is None and pages_url is not None:
+            self._default_note = compile_text(_LINK.format(pages_url), "note")
         if defaults.airflow is not None:
             self._check_airflow(defaults.airflow, ("defaults", "airflow"))
 

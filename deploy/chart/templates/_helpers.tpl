@@ -95,6 +95,9 @@ resources:
 {{- else }}
 - {name: BRIDGE_DATABASE_URL, value: "sqlite:////data/bridge.db"}
 {{- end }}
+{{- with .Values.publicAdminUrl }}
+- {name: BRIDGE_PUBLIC_ADMIN_URL, value: {{ . | quote }}}
+{{- end }}
 {{- with .Values.drainSeconds }}
 - {name: BRIDGE_DRAIN_SECONDS, value: {{ . | quote }}}
 {{- end }}

@@ -212,6 +212,25 @@ def test_notes(template: str, note: str) -> None:
     assert _call(f'note: "{template}"', rows_loaded=7).note == note
 
 
+@pytest.mark.parametrize(
+    ("defaults", "route", "note"),
+    [
+        ("", "", "Planasonix bridge: https://bridge.example.com/ops/deliveries/dlv_1"),
+        ("", "note: '{{ event.job_id }}'", "job_1"),
+        ("", "note: ''", ""),
+        ("defaults: {note: of everybody}\n", "", "of everybody"),
+        ("defaults: {note: ''}\n", "", ""),
+    ],
+)
+def test_a_note_links_to_the_delivery_unless_the_mapping_says_another(defaults: str, route: str, note: str) -> None:
+    """Only where it is known under which URL people find the pages."""
+    text = f"{defaults}routes:\n  - dag: d1\n    {route}\n"
+    for pages_url, expected in (("https://bridge.example.com/ops", note), (None, note if "note" in text else None)):
+        names = {"airflows": ["default"], "sources": ["planasonix"]}
+        (found,) = read(text, file="m.yaml", pages_url=pages_url, **names).routes
+        assert found.call("d1", _EVENT, delivery=_DELIVERY, trigger_id="trg_1").note == expected
+
+
 def test_a_note_is_cut() -> None:
     """Airflow takes a thousand characters; 3.2 on PostgreSQL answers a longer one with a 500."""
     note = _call("note: '{{ event.parameters.x }}'", parameters={"x": "y" * 1001}).note
