@@ -15,6 +15,7 @@ import pytest
 
 from bridge.edges.inbox import prepare
 from bridge.edges.inbox.engine.migrate import SCHEMA
+from bridge.rules import samples
 from tests.support.jobs_api import JobsApi
 from tests.support.jobs_api import body as unnamed
 from tests.support.service import COMMAND, BridgeProcess, body, wait_for
@@ -155,7 +156,7 @@ def _write_every_state(bridge: BridgeProcess, standin: Standin, planasonix: Jobs
         body(event="evt_refused", pipeline="pl_refused"),
         body(event="evt_unknown", pipeline="pl_unknown"),
         body(event="evt_nobody", pipeline="pl_of_nobody"),
-        (_DATA / "events" / "08_test_event.json").read_bytes(),
+        samples.compact(samples.SHAPES["test"].body),
         b'{"id": "evt_invalid"',
         unnamed("evt_unnamed"),
     ]

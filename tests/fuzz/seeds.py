@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from bridge.rules import samples
+
 _DATA = Path(__file__).parents[1] / "data"
 _HEX = b"v1=" + b"0123456789abcdef" * 4
 _TEXTS = (
@@ -112,7 +114,7 @@ def _spelled(character: str) -> str:
 
 
 def _events() -> Iterator[bytes]:
-    return (path.read_bytes() for path in sorted((_DATA / "events").glob("*.json")))
+    return (samples.compact(shape.body) for shape in samples.SHAPES.values())
 
 
 def seeds(target: str) -> Iterator[bytes]:

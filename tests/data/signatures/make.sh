@@ -3,11 +3,12 @@
 # New key pairs are made each time, and their private halves are thrown away. Needs openssl 3.
 set -euo pipefail
 cd "$(dirname "$0")"
-body=../events/01_documented.json
 timestamp=1705314600
 secret=whsec_01jq8secretxxxxxxxxxxxxxxxx
 scratch=$(mktemp -d)
+body=$scratch/body  # the documented one, as `sample job.completed` has it
 trap 'rm -rf "$scratch"' EXIT
+printf '%s' '{"id":"evt_abc123","type":"job.completed","timestamp":"2024-01-15T10:30:00Z","job_id":"job_xyz789","data":{"status":"completed","summary":{"total_rows_synced":48291,"duration_seconds":245}}}' >"$body"
 { printf '%s.' "$timestamp"; cat "$body"; } >"$scratch/text"
 
 openssl genpkey -quiet -algorithm ed25519 -out "$scratch/ed25519"
@@ -23,7 +24,7 @@ hmac_of() { openssl dgst -sha256 -hmac "$secret" -r "$1" | cut -d' ' -f1; }
 {
     echo '{'
     echo '  "source": "openssl, by make.sh beside this file",'
-    echo "  \"body\": \"01_documented.json\", \"timestamp\": $timestamp, \"secret\": \"$secret\","
+    echo "  \"body\": \"job.completed\", \"timestamp\": $timestamp, \"secret\": \"$secret\","
     echo "  \"stripe\": \"t=$timestamp,v1=$(hmac_of "$scratch/text")\","
     echo "  \"github\": \"sha256=$(hmac_of "$body")\","
     echo '  "pairs": {'

@@ -17,6 +17,7 @@ import pytest
 import stripe
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from bridge.rules import samples
 from bridge.rules.signature import (
     KIND_OF_JWS,
     PRESETS,
@@ -34,7 +35,7 @@ from bridge.words.reasons import Reason
 _DATA = Path(__file__).parents[2] / "data"
 _PUBLISHED = json.loads((_DATA / "signatures" / "published.json").read_text())
 _COMPUTED = json.loads((_DATA / "signatures" / "computed.json").read_text())
-_BODY = (_DATA / "events" / _COMPUTED["body"]).read_bytes()
+_BODY = samples.compact(samples.SHAPES[_COMPUTED["body"]].body)
 _NOW = _COMPUTED["timestamp"]
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _STANDARD = make_verifier(PRESETS["standard-webhooks"], [Key("k", read_whsec(_SECRET))])

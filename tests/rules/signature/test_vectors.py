@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.rules import samples
 from bridge.rules.signature import PRESETS, Key, Verifier, sign
 
 _DATA = Path(__file__).parents[2] / "data"
 _PUBLISHED = json.loads((_DATA / "signatures" / "planasonix.json").read_text())
-_BODY = (_DATA / "events" / _PUBLISHED["body"]).read_bytes()
+_BODY = samples.compact(samples.SHAPES[_PUBLISHED["body"]].body)
 _KEY = Key("current", _PUBLISHED["secret"].encode())
 _TIMESTAMP = _PUBLISHED["timestamp"]
 
