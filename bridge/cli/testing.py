@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge.cli import bodies
 from bridge.cli.output import AsJson, print_json, say, visible
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     _Outcomes = dict[str, list[Outcome]]
     _Read = tuple[Config | None, Mapping, list[Suite]]
-
-_UNNAMED = "planasonix"  # the source, where no bridge.yaml names any
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +87,7 @@ def _read_all(path: Path, environment: "Environment", files: Sequence[Path]) -> 
         problems += error.problems
     for file in _spread(files):
         try:
-            suites.append(_suite(file, config))
+            suites.append(bodies.read_suite(file, config))
         except ConfigError as error:
             problems += error.problems
     if problems or tested is None:
@@ -107,40 +106,11 @@ def _spread(files: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _suite(file: Path, config: "Config | None") -> "Suite":
-    from bridge.cli import context
-    from bridge.rules import expecting
-    from bridge.rules.yamltree import nearest
-    from bridge.words.errors import ConfigError
-
-    suite = expecting.read(
-        context.file_text(file), file=str(file), open_beside=lambda name: (file.parent / name).read_bytes()
-    )
-    known = [] if config is None else list(config.sources)
-    problems = []
-    for case in suite.cases:
-        source = case.form.source
-        if source is None and len(known) > 1:
-            problems.append(case.problem((), f"say which `source`; there is {', '.join(known)}"))
-        elif source is not None and known and source not in known:
-            hint = nearest(source, known) or f"; there is {', '.join(known)}"
-            problems.append(case.problem(("source",), f'no source "{source}"{hint}'))
-    if problems:
-        raise ConfigError(problems)
-    return suite
-
-
 def _plan(case: "Case", mapping: "Mapping", config: "Config | None", max_hops: int) -> "Plan":
-    from bridge.rules.planning import Subject, plan
+    from bridge.rules.planning import plan
 
-    form = case.form
-    names = [_UNNAMED] if config is None else list(config.sources)
-    name = form.source or names[0]
-    source = None if config is None else config.sources[name]
-    body = case.body if source is None else source.kept(case.body)
-    zone = None if source is None else source.zone
-    subject = Subject("dlv_0000000000000000", name, form.received_at, body, form.url_pipeline, form.job, zone)
-    return plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000000", max_hops=max_hops)
+    about = bodies.of_case(case, config)
+    return plan(about, mapping, new_trigger_id=lambda: bodies.TRIGGER_ID, max_hops=max_hops)
 
 
 def _missed(mapping: "Mapping", outcomes: "_Outcomes") -> "list[Route]":

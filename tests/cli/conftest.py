@@ -84,4 +84,11 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+def repository(folder: Path) -> None:
+    """Make a folder a git repository whose first commit holds what is in it."""
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "first")):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+
 Run = Callable[..., Ended]

@@ -19,6 +19,7 @@ COMMANDS = (
     "explain",
     "sample",
     "test",
+    "diff",
     "send",
     "deliveries",
     "triggers",

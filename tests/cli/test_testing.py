@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.airflow import REPOSITORY
-from tests.cli.conftest import Ended, Place
+from tests.cli.conftest import Ended, Place, repository
 from tests.docs.pages import blocks, page
 from tests.support.service import COMMAND
 
@@ -154,12 +154,19 @@ def test_the_examples_of_the_page_pass(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", ["GitHub", "GitLab"])
 def test_the_jobs_of_the_page_pass(system: str, tmp_path: Path) -> None:
-    """Their own commands, on a copy of config/ with nothing set."""
-    text = page("testing-a-mapping.md").partition(f"{system}:\n")[2].partition("```yaml")[2].partition("```")[0]
-    commands = re.findall(r"- (?:run: )?planasonix-bridge (.+)", text)
-    assert len(commands) >= 2
+    """Their own commands, on a copy of config/ in a repository, with nothing set but what the system sets."""
+    text = page("testing-a-mapping.md").partition(f"{system}:\n")[2].partition("```yaml")[2].partition("\n```\n")[0]
+    commands = re.findall(r"- (?:run: )?(planasonix-bridge .+)", text)
+    assert [command.split()[1] for command in commands] == ["check", "test", "diff"]
     subprocess.run(["cp", "-r", REPOSITORY / "config", tmp_path], check=True)
+    repository(tmp_path)
+    subprocess.run(["git", "branch", "origin/main"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "fetch", "-q", ".", "HEAD"], cwd=tmp_path, check=True)
+    path = f"{COMMAND.resolve().parent}:/usr/bin:/bin"
     for command in commands:
-        ended = in_nothing(*command.split(), cwd=tmp_path)
-        assert ended.code == 0, (command, ended)
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path, env={"PATH": path, "GITHUB_BASE_REF": "main"}, check=False
+        )
+        assert done.returncode == 0, command
     assert (tmp_path / "mapping-tests.xml").exists()
+    assert "routes: 0 added, 0 removed, 0 changed, 0 renamed" in (tmp_path / "diff.txt").read_text()

@@ -6,6 +6,7 @@ Collects every problem of every route; whoever called raises them together.
 import fnmatch
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -70,12 +71,13 @@ class Compiler:
         given = self._default_tests | own
         tests = (*(given[key] for key in _TESTS if key in given), Test("on", statuses, matcher(statuses)))
         note = self._template(compile_text, form.note, (*path, "note"), "note")
+        airflow = self._airflow(readable, path)
         max_age = self._pick(form, "max_age")
         return Route(
             name=self._name(readable, tests, path),
             line=self._tree.place(path)[0],
             enabled=self._pick(form, "enabled") is not False,
-            airflow=self._airflow(readable, path),
+            airflow=airflow,
             dags=self._dags(form, path),
             tests=tests,
             condition=self._template(compile_condition, form.when, (*path, "when"), "when"),
@@ -89,7 +91,19 @@ class Compiler:
                 max_per_hour=self._pick(form, "max_per_hour"),
             ),
             follow=self._pick(form, "follow") is not False,
+            written=self._written(form, {"airflow": airflow, "on": list(statuses)}),
         )
+
+    def _written(self, form: RouteForm, resolved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the file says of a route, but its name: with the defaults, and the `vars` that it reads."""
+        own = form.model_dump(exclude_none=True, exclude={"name"})
+        shared = self._defaults.model_dump(exclude_none=True)
+        conf = {**shared.get("conf", {}), **own.get("conf", {})}
+        usual: dict[str, Any] = {"enabled": True, "follow": True, "max_age": _DEFAULT_AGE_SECONDS}
+        said = {**usual, **shared, **own, **resolved}
+        read = {name for name in self._constants if _reads(name, json.dumps([said, conf]))}
+        used = {"vars": {name: self._constants[name] for name in sorted(read)}} if read else {}
+        return {**said, **({"conf": conf} if conf else {}), **used}
 
     def _pick(self, form: RouteForm, key: str) -> Any:
         """Return the route's own value of a key, else the default's."""
@@ -224,6 +238,11 @@ class Compiler:
                 hint = nearest(error.word, error.words) or f"; there is {', '.join(error.words)}"
             self._note(path, f"{where}: {error.what}{hint}")
             return None
+
+
+def _reads(name: str, text: str) -> bool:
+    """Whether a text may read a constant; one that only looks so is no harm, since its change is said and no more."""
+    return re.search(rf"\bvars\b.{{0,9}}\b{name}\b", text) is not None
 
 
 def _joined(dags: Sequence[str]) -> str:

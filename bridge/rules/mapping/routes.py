@@ -1,7 +1,7 @@
 """A route that has been checked and compiled: whether it matches, and the call it makes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -63,6 +63,9 @@ class Route:
     dag_run_id: Template | None
     limits: Limits
     follow: bool = True
+    written: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what the file says of it: its own keys, the defaults', and the `vars` it reads
 
     @property
     def conf_keys(self) -> tuple[str, ...]:

@@ -1,0 +1,131 @@
+"""What a change of the mapping does: to routes, and to what a body would start."""
+
+from typing import Any
+
+import pytest
+
+from bridge.rules.comparing import Kind, RouteChanges, compare_plans, compare_routes, conf_changes, starts
+from bridge.rules.mapping import Mapping, read
+from bridge.rules.planning import Plan, Subject, plan
+from bridge.rules.samples import changed, compact
+
+_TOP = "vars: {team: a, unread: 1}\ndefaults: {environment: production, conf: {shared: 1}}\nroutes:\n"
+_ROUTES = """\
+  - {pipeline: pl_1, dag: d1, conf: {n: "{{ event.rows_loaded }}"}}
+  - {name: second, pipeline: [pl_1, pl_2], dag: d2, when: event.rows_loaded > 10, note: "{{ vars.team }}"}
+  - {name: failing, pipeline: pl_3, dag: d3, conf: {x: "{{ event.parameters.x }}"}}
+"""
+
+
+def _mapping(text: str = _TOP + _ROUTES) -> Mapping:
+    return read(text, file="m.yaml", airflows=None, sources=None)
+
+
+def _edited(old: str, new: str) -> Mapping:
+    text = _TOP + _ROUTES
+    assert old in text
+    return _mapping(text.replace(old, new, 1))
+
+
+def _routes(new: Mapping) -> RouteChanges:
+    return compare_routes(_mapping(), new)
+
+
+def _plan(mapping: Mapping, **changes: Any) -> Plan:
+    body = compact(changed("job.succeeded", changes))
+    about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", body)
+    return plan(about, mapping, new_trigger_id=lambda: "trg_0", max_hops=3)
+
+
+def test_nothing_differs() -> None:
+    """Order, comments, spelling and what is the default anyway are no difference."""
+    lines = _ROUTES.splitlines(keepends=True)
+    other = (
+        _TOP
+        + "# a comment\n"
+        + "".join(reversed(lines)).replace("pipeline: pl_1,", "pipeline: [pl_1], 'on': succeeded,")
+    )
+    assert not _routes(_mapping(other))
+
+
+def test_routes_that_come_and_go() -> None:
+    """By their names."""
+    found = _routes(_mapping(_TOP + "".join(_ROUTES.splitlines(keepends=True)[1:]) + "  - {pipeline: pl_9, dag: d9}\n"))
+    assert ([one.name for one in found.added], [one.name for one in found.removed]) == (["d9"], ["d1"])
+    assert found.changed == found.renamed == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "keys"),
+    [
+        ("event.rows_loaded > 10", "event.rows_loaded > 20", "second", [("when",)]),
+        ("[pl_1, pl_2]", "[pl_1]", "second", [("pipeline", ["pl_1", "pl_2"], ["pl_1"])]),
+        (', conf: {n: "{{ event.rows_loaded }}"}', "", "d1", [("conf.n", "{{ event.rows_loaded }}", None)]),
+        ("dag: d1", "enabled: false, dag: d1", "d1", [("enabled", True, False)]),
+        ("dag: d1", "max_age: 1h, dag: d1", "d1", [("max_age", 86400.0, 3600.0)]),
+        ("{team: a", "{team: b", "second", [("vars.team", "a", "b")]),
+        ("dag: d1", "airflow: eu, dag: d1", "d1", [("airflow", "default", "eu")]),
+    ],
+)
+def test_a_changed_route_says_what(old: str, new: str, name: str, keys: list[tuple[Any, ...]]) -> None:
+    """Each value that differs, with what it was and what it is."""
+    found = _routes(_edited(old, new))
+    assert [one.route.name for one in found.changed] == [name]
+    assert [key[: len(keys[0])] for key in found.changed[0].keys] == keys
+
+
+def test_what_all_routes_take_over_changes_all() -> None:
+    """A default, but not a constant that nobody reads."""
+    assert len(_routes(_edited("environment: production", "environment: staging")).changed) == 3
+    assert len(_routes(_edited("shared: 1", "shared: 2")).changed) == 3
+    assert not _routes(_edited("unread: 1", "unread: 2"))
+
+
+def test_a_renamed_route_is_recognised() -> None:
+    """By all that it says, or by what it asks for; one of two that look alike is not guessed."""
+    (found,) = _routes(_edited("name: second", "name: other")).renamed
+    assert (found.former_name, found.route.name, found.keys) == ("second", "other", ())
+    text = (_TOP + _ROUTES).replace("name: second", "name: other").replace("> 10", "> 20")
+    (found,) = _routes(_mapping(text)).renamed
+    assert [key for key, *_ in found.keys] == ["when"]
+    twice = "  - {name: a, pipeline: p, dag: d}\n  - {name: b, pipeline: p, dag: d, when: event.id}\n"
+    others = twice.replace("name: a", "name: c").replace("name: b", "name: e").replace("event.id", "event.type")
+    found_of_two = compare_routes(_mapping(_TOP + twice), _mapping(_TOP + others))
+    assert [(one.former_name, one.route.name) for one in found_of_two.renamed] == [("a", "c"), ("b", "e")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes", "kind"),
+    [
+        ("name: second", "name: other", {}, Kind.SAME),
+        ("pipeline: pl_1, dag: d1", "pipeline: pl_8, dag: d1", {"rows_loaded": 1}, Kind.NOTHING),
+        ("pipeline: pl_1, dag: d1", "pipeline: pl_8, dag: d1", {"pipeline_id": "pl_8"}, Kind.SOMETHING),
+        ("dag: d1", "dag: d8", {}, Kind.OTHER_DAGS),
+        ("dag: d1", "airflow: eu, dag: d1", {}, Kind.OTHER_DAGS),
+        ("dag: d1", "dag: [d1, d8]", {}, Kind.OTHER_DAGS),
+        ("> 10", "> 100000", {}, Kind.OTHER_DAGS),
+        ("event.rows_loaded }}", "event.job_id }}", {}, Kind.OTHER_CONF),
+        ("{team: a", "{team: b", {}, Kind.OTHER_CONF),
+        ("dag: d1", "dag_run_id: own, dag: d1", {}, Kind.OTHER_CONF),
+        ("event.rows_loaded }}", "event.parameters.y }}", {}, Kind.FAILS),
+        ("event.rows_loaded > 10", "event.parameters.y > 10", {}, Kind.FAILS),
+        ("event.parameters.x", "event.job_id", {"pipeline_id": "pl_3"}, Kind.SOMETHING),
+        ("dag: d3", "max_age: 1h, dag: d3", {"pipeline_id": "pl_3"}, Kind.SAME),
+        ("dag: d1", "dag: d8", {"pipeline_id": "pl_9"}, Kind.SAME),
+    ],
+)
+def test_what_becomes_of_a_body(old: str, new: str, changes: dict[str, Any], kind: Kind) -> None:
+    """The gravest of what happens to it."""
+    given = {"pipeline_id": "pl_1", "environment": "production"} | changes
+    assert compare_plans(_plan(_mapping(), **given), _plan(_edited(old, new), **given)) is kind
+
+
+def test_the_values_that_would_be_sent_otherwise() -> None:
+    """At their places, and nothing of the routes' names."""
+    old = _plan(_mapping(), pipeline_id="pl_1")
+    new = _plan(
+        _mapping((_TOP + _ROUTES).replace("team: a", "team: b").replace("name: second", "name: z")), pipeline_id="pl_1"
+    )
+    assert conf_changes(old, new) == (("d2: note", "a", "b"),)
+    assert starts(new) == ("d1 (route d1)", "d2 (route z)")
+    assert starts(_plan(_mapping(), pipeline_id="pl_3")) == ("d3 (route failing; failed: template)",)
