@@ -8,8 +8,10 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from typer.main import get_command
@@ -19,10 +21,8 @@ from bridge.edges.inbox import browsing
 from bridge.edges.metrics import Metrics, labels
 from bridge.edges.settings import list_settings
 from bridge.rules.event import statuses
-from bridge.web.admin import admin_app
-from bridge.web.api import Api
-from bridge.web.orders import OrdersApi
-from bridge.web.outcomes import OutcomesApi
+from bridge.web.admin import Faces, admin_app
+from bridge.web.sign_in import Access
 from bridge.words.reasons import Reason
 from scripts.webhook_fields import spelled
 
@@ -75,6 +75,7 @@ def _labels() -> str:
     rows = [
         ("`bridge_deliveries_total{outcome}`", labels.ACCEPTED),
         ("`bridge_refusals_total{reason}`", ("unknown_source", *labels.DOOR_REASONS, *labels.LIMITS, *labels.BROKEN)),
+        ("`bridge_sign_in_failures_total{reason}`", labels.SIGN_IN_FAILURES),
         ("`bridge_connections_ended_total{reason}`", labels.CONNECTION_ENDS),
         ("`bridge_routed_total{state}`", labels.ROUTED),
         ("`bridge_triggers_total{state}`", labels.TRIGGER_ENDS),
@@ -130,16 +131,22 @@ def _command(name: str, command: object) -> Iterator[str]:
         yield table(("argument or option", "meaning"), rows)
 
 
-def _api() -> str:
-    faces = (Api.__new__(Api), OrdersApi.__new__(OrdersApi), OutcomesApi.__new__(OutcomesApi))
-    application = admin_app(*faces, tokens=dict, metrics_open=False)
-    rows = []
+def offered() -> Iterator[tuple[str, str, Any]]:
+    """Yield method, path and endpoint of everything that the admin application offers."""
+    faces = Faces(**{part.name: part.type.__new__(part.type) for part in fields(Faces)})
+    nobody = Access(dict, False, lambda *_: "", lambda *_: None, lambda *_: None)
+    application = admin_app(faces, access=nobody)
     for route in application.routes:
         for one in getattr(route, "routes", None) or [route]:
-            (method,) = one.methods - {"HEAD"}
-            path = one.path if one is route else route.path + one.path
-            text = " ".join((one.endpoint.__doc__ or "").split("\n\n")[0].split())
-            rows.append((f"`{method} {path}`", f"`{one.endpoint.role}`", text))
+            for method in sorted(one.methods - {"HEAD"}):
+                yield method, one.path if one is route else route.path + one.path, one.endpoint
+
+
+def _api() -> str:
+    rows = [
+        (f"`{method} {path}`", f"`{endpoint.role}`", " ".join((endpoint.__doc__ or "").split("\n\n")[0].split()))
+        for method, path, endpoint in offered()
+    ]
     return table(("request", "role", "what it does"), rows)
 
 

@@ -12,7 +12,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from bridge import __version__
-from bridge.cli import browse, check, diff, erase, keys, ordering, sample, schemas, send, serve, testing, verify, wait
+from bridge.cli import (
+    audit,
+    browse,
+    check,
+    diff,
+    erase,
+    keys,
+    ordering,
+    sample,
+    schemas,
+    send,
+    serve,
+    testing,
+    verify,
+    wait,
+)
 from bridge.cli.output import escape_unprintable, say
 from bridge.edges import logs
 from bridge.rules.scrubbing import scrub
@@ -27,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (serve, check, testing, diff, schemas, sample, send, browse, wait, verify, ordering, erase, keys):
+for module in (serve, check, testing, diff, schemas, sample, send, browse, wait, verify, ordering, audit, erase, keys):
     module.register(app)
 
 

@@ -70,7 +70,7 @@ def deliveries(
             among=(source,) if source else context.sources(settings) if event_id else (),
         )
         found = [views.delivery_entry(item) for item in inbox.read(browsing.deliveries, wanted=wanted, limit=limit)]
-    _many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
+    print_many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
 
 
 def triggers(
@@ -107,7 +107,7 @@ def triggers(
             state=state, run_state=run_state, route=route, dag_id=dag_id, since=moment(since), until=moment(until)
         )
         found = [views.trigger_entry(item) for item in inbox.read(browsing.triggers, wanted=wanted, limit=limit)]
-    _many(
+    print_many(
         found,
         ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts"),
         as_json,
@@ -125,7 +125,8 @@ def _one(value: dict[str, object], name: str, parts: Sequence[dict[str, object]]
         print()
 
 
-def _many(found: Sequence[dict[str, object]], columns: Sequence[str], as_json: bool) -> None:
+def print_many(found: Sequence[dict[str, object]], columns: Sequence[str], as_json: bool) -> None:
+    """Print what a list has, and exit 1 if that is nothing."""
     if as_json:
         print_json(found)
     else:

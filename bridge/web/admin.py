@@ -4,7 +4,8 @@ Every handler reads or writes the store in a thread (calls). Every path names th
 lesser one gets 403.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,45 +16,49 @@ from starlette.routing import Mount, Route
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.api import Api
+from bridge.web.audit import AuditApi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
 from bridge.web.outcomes import OutcomesApi
-from bridge.web.sign_in import Guard, caller_of
+from bridge.web.sign_in import Access, Guard, caller_of
 from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
 from bridge.words.roles import Role
-from bridge.words.targets import Secret
 
 _LEFT = Response(status_code=503)  # which nobody reads
 
 
-def admin_app(
-    api: Api,
-    orders: OrdersApi,
-    outcomes: OutcomesApi,
-    *,
-    tokens: Callable[[], Mapping[Role, Secret]],
-    metrics_open: bool,
-) -> Starlette:
-    """Build the admin application; `tokens` returns those of this moment, `metrics_open`: /metrics needs none."""
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """What answers the API, part by part."""
+
+    api: Api
+    orders: OrdersApi
+    outcomes: OutcomesApi
+    audit: AuditApi
+
+
+def admin_app(faces: Faces, *, access: Access) -> Starlette:
+    """Build the admin application."""
     scrapes = Calls("scrape", 1)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
         try:
-            return Response(await scrapes.run(request.receive, api.exposition), media_type=CONTENT_TYPE)
+            return Response(await scrapes.run(request.receive, faces.api.exposition), media_type=CONTENT_TYPE)
         except ClientLeft:
             return _LEFT
 
     routes = [
         Route("/metrics", _needs(Role.METRICS, metrics)),
-        Mount("/api/v1", routes=_api_routes(api, orders, outcomes)),
+        Mount("/api/v1", routes=_api_routes(faces)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, tokens=tokens, metrics_open=metrics_open)])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, access=access)])
 
 
-def _api_routes(api: Api, orders: OrdersApi, outcomes: OutcomesApi) -> list[Route]:
+def _api_routes(faces: Faces) -> list[Route]:
     """Return every path of the API, each with its pool of threads and the least role that may use it."""
     looks, changes = Calls("look", LOOKS), Calls("change", CHANGES)
+    api, orders = faces.api, faces.orders
     return [
         Route("/status", _answers(api.status, looks, Role.VIEWER)),
         Route("/deliveries", _answers(api.deliveries, looks, Role.VIEWER)),
@@ -67,8 +72,9 @@ def _api_routes(api: Api, orders: OrdersApi, outcomes: OutcomesApi) -> list[Rout
         Route("/orders", _answers(orders.orders, looks, Role.VIEWER)),
         Route("/orders/{id}", _answers(orders.order, looks, Role.VIEWER)),
         Route("/orders/{id}/stop", _answers(orders.stop, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/audit", _answers(faces.audit.audit, looks, Role.ADMIN)),
         Route("/erase", _answers(api.erase, changes, Role.ADMIN), methods=["POST"]),
-        Route("/outcomes", _answers(outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),
+        Route("/outcomes", _answers(faces.outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),
     ]
 
 

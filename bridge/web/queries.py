@@ -20,11 +20,12 @@ def json_object(body: bytes, *keys: str) -> Mapping[str, Any]:
         raise BadFilter("the body is not JSON") from None
     if not isinstance(value, dict):
         raise BadFilter("the body must be a JSON object")
-    _refuse_unknown(value, keys)
+    refuse_unknown(value, keys)
     return value
 
 
-def _refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
+def refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse a name that is not known: a condition that is misspelled would not be one."""
     if surplus := given.keys() - set(known):
         raise BadFilter(f"unknown: {', '.join(sorted(surplus))[:100]}; there is {', '.join(sorted(known))}")
 
@@ -40,16 +41,27 @@ def flag(order: Mapping[str, Any], name: str) -> bool:
 def page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
     """Read a filter and a page size from a query."""
     filters = {name: value for name, value in query.items() if name != "limit"}
+    return filter_of(filters, allowed), page_size(query)
+
+
+def page_size(query: Mapping[str, str]) -> int:
+    """Read how many rows are asked for."""
     limit = query.get("limit", str(PAGE))
     if not limit.isdecimal() or len(limit) > len(str(MOST)) or not 1 <= int(limit) <= MOST:
         raise BadFilter(f"limit must be 1 to {MOST}")
-    return filter_of(filters, allowed), int(limit)
+    return int(limit)
+
+
+def time_range(query: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
+    """Read `since` and `until`, as far as they are given."""
+    since, until = (_instant(name, query[name]) if name in query else None for name in ("since", "until"))
+    return since, until
 
 
 def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
     """Read a filter that has no other conditions than those allowed."""
-    _refuse_unknown(given, allowed)
-    values: dict[str, Any] = {name: _storable(name, value) for name, value in given.items()}
+    refuse_unknown(given, allowed)
+    values: dict[str, Any] = {name: storable(name, value) for name, value in given.items()}
     for name in ("since", "until"):
         if name in values:
             values[name] = _instant(name, values[name])
@@ -75,11 +87,11 @@ def words(order: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return _storable(name, value)
+        return storable(name, value)
     raise BadFilter(f"{name} must be text")
 
 
-def _storable(name: str, text: str) -> str:
+def storable(name: str, text: str) -> str:
     """Refuse what no store can look for: half a surrogate pair, which JSON may spell, and NUL."""
     if "\0" in text or text != text.encode("utf-8", "replace").decode():
         raise BadFilter(f"{name} has a character that no stored text has")

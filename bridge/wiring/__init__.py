@@ -32,14 +32,16 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
-from bridge.web.admin import admin_app
+from bridge.web.admin import Faces, admin_app
 from bridge.web.api import Api
+from bridge.web.audit import AuditApi
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
+from bridge.wiring.entrance import Entrance
 from bridge.wiring.work import Work
 
 _log = structlog.get_logger("bridge")
@@ -108,6 +110,7 @@ class Service:
             take_over=self._take_over,
             metrics=self._metrics,
         )
+        self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
         self._loops = self._list_loops(environment, verifiers)
         self._beats += [loop.beat for loop in self._loops]
 
@@ -122,6 +125,7 @@ class Service:
             *self._key_sets.loops,
             self._work.mapping.loop,
             self._secret_files.loop,
+            self._entrance.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
@@ -222,9 +226,13 @@ class Service:
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
         )
-        steering = OrdersApi(inbox=self._inbox, working=self._work.orders)
-        outcomes = OutcomesApi(following=self._work.following, airflows=self._work.airflows)
-        admin = admin_app(api, steering, outcomes, tokens=lambda: self._tokens, metrics_open=environment.metrics_open)
+        faces = Faces(
+            api=api,
+            orders=OrdersApi(inbox=self._inbox, working=self._work.orders),
+            outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
+            audit=AuditApi(inbox=self._inbox),
+        )
+        admin = admin_app(faces, access=self._entrance.access(lambda: self._tokens))
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
         return (

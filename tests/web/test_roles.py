@@ -5,13 +5,9 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from starlette.routing import Route
 
-from bridge.web.admin import admin_app
-from bridge.web.api import Api
-from bridge.web.orders import OrdersApi
-from bridge.web.outcomes import OutcomesApi
 from bridge.words.roles import Caller, Role
+from scripts.write_docs import offered
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.conftest import TOKENS
 from tests.web.support import Answer, request
@@ -33,6 +29,7 @@ NEEDS = {
     "POST /api/v1/cancel": Role.OPERATOR,
     "POST /api/v1/orders/{id}/stop": Role.OPERATOR,
     "POST /api/v1/outcomes": Role.OUTCOMES,
+    "GET /api/v1/audit": Role.ADMIN,
     "POST /api/v1/erase": Role.ADMIN,
 }
 MAY = {
@@ -44,19 +41,6 @@ MAY = {
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CANARY = "canary-of-a-payload"
-
-
-def routes() -> dict[str, Role | None]:
-    """Return method and path of everything that the application offers, with the role that it asks for."""
-    faces = (Api.__new__(Api), OrdersApi.__new__(OrdersApi), OutcomesApi.__new__(OutcomesApi))
-    found: dict[str, Role | None] = {}
-    for mount in admin_app(*faces, tokens=dict, metrics_open=False).routes:
-        for one in getattr(mount, "routes", None) or [mount]:
-            assert isinstance(one, Route)
-            path = one.path if one is mount else f"{mount.path}{one.path}"  # type: ignore[attr-defined]
-            for method in (one.methods or set()) - {"HEAD"}:
-                found[f"{method} {path}"] = getattr(one.endpoint, "role", None)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +63,7 @@ def clients(bridge: BridgeProcess) -> Iterator[dict[Role | None, httpx.Client]]:
 
 def test_every_path_names_its_role() -> None:
     """A new path without one, or that is not in the table above, fails here."""
-    assert routes() == NEEDS
+    assert {f"{method} {path}": getattr(endpoint, "role", None) for method, path, endpoint in offered()} == NEEDS
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -171,6 +155,36 @@ def test_the_audit_log_names_the_token(
     with bridge.database() as database:
         found = database.execute("SELECT actor, subject FROM audit WHERE reason = 'by hand'").fetchall()
     assert found == [("token:operator", stored["triggers"])]
+
+
+def test_the_audit_log_is_read_by_person_and_time(
+    clients: dict[Role | None, httpx.Client], bridge: BridgeProcess, stored: dict[str, str]
+) -> None:
+    """Sign-ins and those that failed, with the address, and the mapping; a filter that is misspelled is refused."""
+    admin, url = clients[Role.ADMIN], "/api/v1/audit"
+    httpx.get(f"{admin.base_url}{url}", headers={"Authorization": "Bearer wrong"}, trust_env=False)
+
+    def told() -> set[tuple[str, str]]:
+        return {(line["actor"], line["action"]) for line in admin.get(url, params={"limit": "500"}).json()["audit"]}
+
+    wanted = {("unknown", "sign_in_failed"), ("token:admin", "signed_in"), ("mapping file", "mapping_loaded")}
+    wait_for(lambda: wanted <= told(), seconds=10, what="the lines")
+    (mapping,) = admin.get(url, params={"actor": "mapping file"}).json()["audit"]
+    assert mapping["subject"] == bridge.api("status")["mapping"]["digest"]
+    assert admin.get(url, params={"until": mapping["at"]}).json() == {"audit": [], "next": None}
+    assert admin.get(url, params={"actor": "token:admin", "limit": "1"}).json()["next"]
+    for query in ("actr=x", "limit=0", "since=x", "after=x", "actor=%00"):
+        assert admin.get(f"{url}?{query}").status_code == 400, query
+
+
+def test_refusals_of_the_admin_listener_are_counted(
+    clients: dict[Role | None, httpx.Client], bridge: BridgeProcess
+) -> None:
+    """By what was wrong; every word is there from the start."""
+    assert clients[Role.METRICS].get("/api/v1/status").status_code == 403
+    found = dict(re.findall(r'bridge_sign_in_failures_total\{reason="(\w+)"\} (\d+)', bridge.metrics()))
+    assert found.keys() == {"token_missing", "token_wrong", "too_many", "role"}
+    assert int(found["role"]) > 0
 
 
 def test_a_token_is_no_other_tokens_beginning_or_end(ask: Callable[..., Answer], bridge: BridgeProcess) -> None:

@@ -22,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bridge import __version__
 from bridge.edges.metrics import labels
+from bridge.edges.metrics.access import AccessMetrics
 from bridge.edges.metrics.dags import DagMetrics
 from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.pace import PaceMetrics
@@ -52,6 +53,7 @@ class Metrics:
         self._store()
         self._configuration()
         self.store = StoreMetrics(making, self._sources, self._airflows)
+        self.access = AccessMetrics(making)
         self.runs = RunMetrics(making, self._airflows)
         self.pace = PaceMetrics(making)
         self.dags = DagMetrics(making, self._airflows)

@@ -1,0 +1,27 @@
+"""What the JSON API answers about the audit log."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.edges.inbox import Inbox, auditing
+from bridge.edges.inbox.auditing import AuditFilter
+from bridge.rules import views
+from bridge.web.queries import next_page, page_size, refuse_unknown, storable, time_range
+
+_FILTERS = ("actor", "since", "until", "after", "limit")
+
+
+class AuditApi:
+    """The part of the admin API that shows who did what."""
+
+    def __init__(self, *, inbox: Inbox) -> None:
+        """Reads the store, and nothing else."""
+        self._inbox = inbox
+
+    def audit(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return a page of the audit log, newest first, by `actor`, `since`, `until`; `next` as elsewhere."""
+        refuse_unknown(query, _FILTERS)
+        actor, after = (storable(name, query[name]) if name in query else None for name in ("actor", "after"))
+        (since, until), limit = time_range(query), page_size(query)
+        found = self._inbox.read(auditing.page, wanted=AuditFilter(actor, since, until, after), limit=limit)
+        return {"audit": [views.audit_line(line) for line in found], "next": next_page(found, limit)}
