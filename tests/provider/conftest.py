@@ -12,6 +12,9 @@ from deploy.demo.airflow import REPOSITORY
 from tests.support.airflow_python import VENVS, AirflowPython
 from tests.support.runs_api import RunsApi
 
+OUTCOMES_TOKEN = "outcomes-token-of-the-tests-0001"
+TAB_URL = "https://bridge.example.com/triggers?dag_id={DAG_ID}"
+
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,9 +39,11 @@ def unpacked(wheel: Path) -> Path:
 
 
 @pytest.fixture(scope="session", params=VENVS)
-def airflow_python(request: pytest.FixtureRequest, unpacked: Path) -> Iterator[AirflowPython]:
-    """The Python of each Airflow, one after the other."""
-    running = AirflowPython(request.param, beside=unpacked)
+def airflow_python(request: pytest.FixtureRequest, unpacked: Path, _runs_api: RunsApi) -> Iterator[AirflowPython]:
+    """The Python of each Airflow, one after the other; the stand-in is also the bridge that it reports to."""
+    settings = {"URL": _runs_api.url, "OUTCOMES_TOKEN": OUTCOMES_TOKEN, "AIRFLOW": "default", "TAB_URL": TAB_URL}
+    more = {f"AIRFLOW__PLANASONIX_BRIDGE__{name}": value for name, value in settings.items()}
+    running = AirflowPython(request.param, beside=unpacked, more=more)
     yield running
     running.close()
 

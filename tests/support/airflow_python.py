@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -26,8 +27,8 @@ _CACHE = REPOSITORY / ".cache"
 class AirflowPython:
     """A process that executes code and DAGs inside an Airflow."""
 
-    def __init__(self, version: str, *, beside: Path) -> None:
-        """Start it; `beside` is a folder with what is importable there, too."""
+    def __init__(self, version: str, *, beside: Path, more: Mapping[str, str]) -> None:
+        """Start it; `beside` is a folder with what is importable there, too, `more` are variables."""
         self.version = version
         self.home = Path(tempfile.mkdtemp(prefix="airflow-python-"))
         shutil.copytree(_migrated_home(version), self.home, dirs_exist_ok=True)
@@ -35,7 +36,7 @@ class AirflowPython:
         theirs, ours = os.pipe()
         self._process = subprocess.Popen(
             [REPOSITORY / VENVS[version] / "bin" / "python", "-W", "ignore", _INSIDE, str(ours)],
-            env=environment(self.home) | {"PYTHONPATH": str(beside)},
+            env=environment(self.home) | {"PYTHONPATH": str(beside), **more},
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,

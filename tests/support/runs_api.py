@@ -1,5 +1,7 @@
 """A Planasonix API on loopback that starts, tells of and cancels runs, in the documented shapes.
 
+It also takes in what Airflow reports to a bridge, so that tests see it.
+
 A run goes through the statuses of its `story`, one at each look, and stays at the last. What is not documented is a
 switch: whether an idempotency key is honoured, and whether a list echoes it.
 """
@@ -47,6 +49,7 @@ class RunsApi(JobsApi):
         self.honours_keys = True
         self.echoes_keys = False
         self.faults: deque[Fault] = deque()
+        self.reports: list[tuple[str | None, Any]] = []
         self.running_elsewhere: str | None = None
         self.lock = threading.Lock()
 
@@ -143,6 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, told, {})
 
     def _carried_out(self, body: dict[str, Any] | None) -> tuple[int, Any]:  # noqa: PLR0911 - one for each path
+        if self.path == "/api/v1/outcomes":
+            self.api.reports.append((self.headers.get("Authorization"), body))
+            return 200, {"taken": 1, "not_open": 0}
         api, parts = self.api, [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         if self.headers.get("Authorization") != f"Bearer {KEY}":
             return 401, {"error": {"code": "UNAUTHORIZED", "message": "the key is not known"}}

@@ -7,6 +7,13 @@ from planasonix_provider import connection_form
 
 DISTRIBUTION = "airflow-provider-planasonix-bridge"
 _HOOK = "planasonix_provider.hooks.api.PlanasonixHook"
+_SECTION = "planasonix_bridge"
+_OPTIONS = {
+    "url": "The bridge's admin listener, as Airflow's scheduler reaches it. Empty: no end of a DAG run is reported.",
+    "outcomes_token": "The bridge's BRIDGE_OUTCOMES_TOKEN, which opens nothing else.",
+    "airflow": "This Airflow's name in bridge.yaml; needed if there are several.",
+    "tab_url": "The page that the tab of a DAG run and of a task shows; {DAG_ID} and {RUN_ID} are filled in.",
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -25,5 +32,20 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": connection_form.field_behaviour(),
             }
         ],
+        "config": {_SECTION: {"description": "How Airflow finds the Planasonix bridge.", "options": _options()}},
         "extra-links": ["planasonix_provider.links.PlanasonixRunLink"],
+    }
+
+
+def _options() -> dict[str, Any]:
+    return {
+        name: {
+            "description": description,
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": None,
+            "default": None,
+            "sensitive": name == "outcomes_token",
+        }
+        for name, description in _OPTIONS.items()
     }
