@@ -13,7 +13,8 @@ until they are answered with 2xx. Faults (faults.py) break something, and mend i
 
 A round has passed when each acknowledged event is stored once and has exactly the runs that its triggers say, no run
 is without a delivery, nothing waits any more, and `verify`, the bridge's own judge, finds nothing off. The same seed
-gives the same plan; the moments differ by what the machine does meanwhile. A round that failed says how to run it again.
+gives the same plan; the moments differ by what the machine does meanwhile. A round that failed says how to run it
+again.
 
 Clocks are set by libfaketime (Debian's package `faketime`), whose offset is a file; without it the rounds that set a
 clock are left out, which is said. A full disk is a tmpfs of 24 MiB with a file that fills it; where none may be

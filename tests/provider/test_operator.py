@@ -170,6 +170,17 @@ def test_an_answer_that_is_lost_starts_no_second_load(
     assert list(planasonix.runs) == ["run_0001"]
 
 
+def test_starts_whose_answers_are_lost_are_not_repeated_for_ever(
+    airflow_python: AirflowPython, planasonix: RunsApi
+) -> None:
+    """Each may be a load where keys mean nothing: after the second it is for Airflow's retries, and for people."""
+    planasonix.honours_keys = False
+    planasonix.faults.extend([Fault("POST"), Fault("POST"), Fault("POST")])
+    task = run(airflow_python, planasonix, "retries=0")
+    assert task["state"] == "failed"
+    assert planasonix.count("POST") == 2
+
+
 @BOTH_WAYS
 def test_a_busy_planasonix_is_asked_again(airflow_python: AirflowPython, planasonix: RunsApi, deferrable: bool) -> None:
     """429 with `Retry-After`, 503 and a broken answer, while it starts and while it waits."""

@@ -8,8 +8,9 @@
    the API shows it; where it honours the key instead, the start itself finds the run.
 4. `409`, already running: the run that the answer names is taken.
 
-Where Planasonix neither honours nor shows a key, a lost answer or a killed worker can mean a second load. Airflow 3.3
-also remembers the run's id by itself (the operator's `external_id_key`).
+Where Planasonix neither honours nor shows a key, a lost answer or a killed worker can mean a second load; so after
+lost answers a start is sent once more and not again and again. Airflow 3.3 also remembers the run's id by itself (the
+operator's `external_id_key`).
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from planasonix_provider.pacing import next_wait
 from planasonix_provider.runs import Outcome, Run
 
 _MAX_TRIES = 5
+_MAX_LOST = 2  # starts whose answer was lost: each may be a load
 _BACK_OFF_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def start(hook: PlanasonixHook, load: Load) -> Run:
 
 
 def _start(hook: PlanasonixHook, load: Load, number: int) -> Run:
-    failures = 0
+    failures = lost = 0
     while True:
         try:
             return hook.start_run(load.pipeline_id, load.body_with(number), key=load.numbered(number))
@@ -88,7 +90,8 @@ def _start(hook: PlanasonixHook, load: Load, number: int) -> Run:
             return Run(id=error.run_id)
         except (Unavailable, InDoubt) as error:
             failures += 1
-            if failures >= _MAX_TRIES:
+            lost += isinstance(error, InDoubt)
+            if failures >= _MAX_TRIES or lost >= _MAX_LOST:
                 raise
             share = random.random()  # noqa: S311 - jitter
             wait = next_wait(load.back_off_seconds, failures=failures, wish=error.retry_after_seconds, share=share)
