@@ -95,7 +95,7 @@ lock: .venv/.ready ## compile requirements/*.txt anew (UPGRADE=1: with the newes
 
 schema: .venv/.ready ## write config/*.schema.json from the models of the files
 	@mkdir -p .cache
-	@for of in mapping tests; do $(BIN)/python -m bridge schema $$of > .cache/$$of.schema.json && mv .cache/$$of.schema.json config/ || exit 1; done
+	@for of in mapping tests bridge; do $(BIN)/python -m bridge schema $$of > .cache/$$of.schema.json && mv .cache/$$of.schema.json config/ || exit 1; done
 
 sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IMAGE=name:tag: the image's Debian packages too)
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))

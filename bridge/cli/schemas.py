@@ -13,9 +13,11 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(
-    of: Annotated[Literal["mapping", "tests"], typer.Argument(help="Of which file.")] = "mapping",
+    of: Annotated[Literal["mapping", "tests", "bridge"], typer.Argument(help="Of which file.")] = "mapping",
 ) -> None:
     """Print the JSON Schema of a file, for editors."""
+    from bridge.edges import settings
     from bridge.rules import expecting, mapping
 
-    print_json({"mapping": mapping.json_schema, "tests": expecting.json_schema}[of]())
+    of_each = {"mapping": mapping.json_schema, "tests": expecting.json_schema, "bridge": settings.json_schema}
+    print_json(of_each[of]())

@@ -12,6 +12,7 @@ from bridge.edges.settings.config import (
     read_config_without_secrets,
     read_names,
 )
+from bridge.edges.settings.describing import json_schema
 from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment, setting_files
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Environment",
     "Names",
     "Setting",
+    "json_schema",
     "list_settings",
     "read_config",
     "read_config_to_check",

@@ -108,7 +108,7 @@ def _read(text: str, file: str, environ: Mapping[str, str], base_dir: Path, lack
     tree = yamltree.parse(text, file=file)
     with looking_at(environ, base_dir, lacking=lacking) as files:
         context = {PROXIES: isinstance(tree.value, dict) and PROXIES in tree.value}
-        written = yamltree.validate(_File, tree, context=context)
+        written = yamltree.validate(File, tree, context=context)
     return Config(
         sources={name: entry.build(name) for name, entry in written.sources.items()},
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
@@ -200,7 +200,9 @@ class _Airflow(Entry):
         return self
 
 
-class _File(Entry):
+class File(Entry):
+    """Where webhooks come from, and which Airflows may be called."""
+
     sources: dict[Name, _Source] = Field(min_length=1)
     airflow: dict[Name, _Airflow] = Field(min_length=1)
     proxies: ProxiesForm | None = None

@@ -63,9 +63,8 @@ class Route:
     dag_run_id: Template | None
     limits: Limits
     follow: bool = True
-    written: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the file says of it: its own keys, the defaults', and the `vars` it reads
+    # What the file says of it: its own keys, the defaults', and the `vars` that it reads.
+    written: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def conf_keys(self) -> tuple[str, ...]:

@@ -15,7 +15,10 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
+
+from bridge.rules.mapping.examples import with_examples
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -192,7 +195,6 @@ class MappingForm(_Form):
     vars: Constants = Field(
         default_factory=dict,
         description="Values that repeat: `vars.NAME` in a template of this file. Plain values, no templates.",
-        examples=[{"tz": "Europe/Berlin", "team": {"name": "data-platform", "channel": "#loads"}}],
     )
     defaults: DefaultsForm = Field(
         default_factory=lambda: DefaultsForm.model_validate({}), description="What every route takes over."
@@ -234,12 +236,15 @@ def _readable(form: type[F], value: Any, needed: dict[str, Any]) -> Readable[F]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (Draft 2020-12) of mapping.yaml."""
-    return published_schema(MappingForm, name="mapping", title="Mapping of the Planasonix to Airflow bridge")
+    title = "Mapping of the Planasonix to Airflow bridge"
+    return with_examples(published_schema(MappingForm, name="mapping", title=title))
 
 
-def published_schema(form: type[BaseModel], *, name: str, title: str) -> dict[str, Any]:
+def published_schema(
+    form: type[BaseModel], *, name: str, title: str, generator: type[GenerateJsonSchema] = GenerateJsonSchema
+) -> dict[str, Any]:
     """Return the JSON Schema of a file's form, as editors take it: with an id, and without null."""
-    schema = _without_null(form.model_json_schema(by_alias=True))
+    schema = _without_null(form.model_json_schema(by_alias=True, schema_generator=generator))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:planasonix-bridge:{name}",

@@ -52,6 +52,18 @@ def test_it_is_a_schema() -> None:
         assert [key for key, value in form["properties"].items() if not value.get("description")] == []
 
 
+def test_every_key_has_examples_that_are_read() -> None:
+    """An editor shows them, so they are right; a default is one of the right type."""
+    forms = {**json_schema()["$defs"], "the file": json_schema()}
+    for form in forms.values():
+        for key, value in form["properties"].items():
+            assert value.get("examples"), key
+            for example in [*value["examples"], *([value["default"]] if value.get("default") else [])]:
+                whole = {"routes": [], key: example} if key in ("vars", "defaults", "routes") else None
+                assert _is_read(json.dumps(whole or {"routes": [{"dag": "d1", key: example}]})), (key, example)
+    assert json_schema()["$id"] == "urn:planasonix-bridge:mapping"
+
+
 def test_the_shipped_mapping_is_valid() -> None:
     """An editor that opens the shipped example shows no red line."""
     text = (_ROOT / "config" / "mapping.yaml").read_text("utf-8")

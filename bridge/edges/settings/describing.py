@@ -1,0 +1,164 @@
+"""The JSON Schema of bridge.yaml, for editors: the forms' own, with a word and an example for each key.
+
+The forms read secrets, files and addresses, which a schema cannot: for such a key the table says what is written there.
+"""
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from bridge.edges.settings.config import File
+from bridge.rules.mapping import published_schema
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_SECRET: dict[str, Any] = {
+    "oneOf": [
+        {"type": "object", "additionalProperties": False, "required": [kind], "properties": {kind: _TEXT}}
+        for kind in ("env", "file")
+    ]
+}
+_PUBLIC = {"anyOf": [_TEXT, *_SECRET["oneOf"]]}
+_DURATION = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}]}
+_INSTANT = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}"}
+_NETWORKS = {"type": "array", "items": _TEXT, "minItems": 1}
+# What is written where a form reads something else.
+_WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
+    **{("AuthForm", key): _SECRET for key in ("password", "token", "client_secret")},
+    **{("AuthForm", key): _PUBLIC for key in ("username", "client_id")},
+    ("_Api", "key"): _SECRET,
+    ("_Airflow", "proxy"): _PUBLIC,
+    ("_Airflow", "headers"): {"type": "object", "additionalProperties": _PUBLIC},
+    ("_Airflow", "version"): {"enum": ["auto", "2", "3", 2, 3]},
+    ("_Source", "redact"): {"type": "array", "items": {"type": "string", "pattern": "^/"}},
+    ("_Source", "same_body_for"): _DURATION,
+    ("_Source", "allow_addresses"): _NETWORKS,
+    ("ProxiesForm", "addresses"): _NETWORKS,
+    **{("KeyForm", key): _INSTANT for key in ("not_before", "not_after")},
+}
+# By form and key: what it is, and an example (None: none is needed, or its choices are listed).
+_SAID: dict[str, dict[str, tuple[str, Any]]] = {
+    "File": {
+        "sources": ("Where webhooks come from, by the name in the URL: POST /hooks/NAME.", None),
+        "airflow": ("Which Airflows may be called, by name; routes without `airflow` go to `default`.", None),
+        "proxies": ("In front of the bridge: only their word about a sender's address or certificate counts.", None),
+    },
+    "_Source": {
+        "signature": ("How its webhooks are signed.", None),
+        "stale": ("A correctly signed webhook that is too old: keep it aside, or answer 401.", "reject"),
+        "api": ("The Planasonix API, to route an event that names no pipeline.", None),
+        "allow_addresses": ("Webhooks may come from these addresses and networks only.", ["203.0.113.0/24"]),
+        "client_certificate": ("The client certificate that a proxy must have seen.", None),
+        "limits": ("How many webhooks are taken, and how many refusals one address may earn.", None),
+        "same_body_for": ("For so long the same body without any id is a copy.", "10m"),
+        "redact": ("JSON pointers: these values are never stored.", ["/data/parameters/email"]),
+        "timezone": ("The zone of instants that this sender writes without an offset.", "Europe/Berlin"),
+    },
+    "SignatureForm": {
+        "preset": ("The one scheme; docs/signatures.md says what each signs.", "planasonix"),
+        "secrets": (
+            "Up to five secrets at once, for a rotation.",
+            [{"id": "current", "env": "PLANASONIX_WEBHOOK_SECRET"}],
+        ),
+        "public_keys": ("Public keys instead of secrets.", [{"id": "2026", "file": "planasonix.pem"}]),
+        "past_seconds": ("An older timestamp is `stale`.", None),
+        "future_seconds": ("A timestamp further ahead is refused.", None),
+        "signature_header": ("The header with the signature.", "X-Signature"),
+        "timestamp_header": ("The header with the timestamp.", "X-Timestamp"),
+        "id_header": ("The header with the message id.", "X-Message-Id"),
+        "prefix": ("What stands before the signature.", "v1"),
+        "encoding": ("How the signature is spelled.", None),
+        "signed_text": ("What is signed.", "{timestamp}.{body}"),
+        "timestamp_unit": ("Seconds or milliseconds.", None),
+        "signature_format": ("Of ECDSA: DER, or the two numbers.", None),
+        "body": ("Preset jwt: where the body stands.", None),
+        "body_claim": ("Preset jwt: the claim with the body's SHA-256.", "body_sha256"),
+        "audience": ("Preset jwt: `aud` must be this.", None),
+        "issuer": ("Preset jwt: `iss` must be this.", None),
+    },
+    "KeyForm": {
+        "id": ("Its name in logs and metrics.", "current"),
+        "env": ("The environment variable that holds it.", "PLANASONIX_WEBHOOK_SECRET"),
+        "file": ("The file that holds it; a relative path begins at this file's folder.", "planasonix.pem"),
+        "jwks": ("The URL of a key set.", "https://login.example.com/.well-known/jwks.json"),
+        "ca_file": ("The certificate authority of that URL.", "ca.pem"),
+        "algorithm": ("Preset jwt: the one algorithm of this key.", None),
+        "not_before": ("Not used before: a date in UTC, or an instant.", "2026-01-01"),
+        "not_after": ("Not used after: a date in UTC, or an instant.", "2026-03-01T12:00:00Z"),
+    },
+    "_Api": {
+        "url": ("Where it is.", "https://api.planasonix.com"),
+        "key": ("The API key, by reference.", {"env": "PLANASONIX_API_KEY"}),
+        "timeout_seconds": ("How long one call may take.", None),
+    },
+    "CertificateForm": {
+        "header": ("The header that the proxy sets.", "X-SSL-Client-S-DN"),
+        "names": ("The names that are let in.", ["CN=planasonix"]),
+    },
+    "LimitsForm": {
+        "deliveries_per_minute": ("Verified webhooks in a minute; 0: any number.", 600),
+        "refusals_per_minute": ("401s of one address in a minute; 0: any number.", None),
+    },
+    "ProxiesForm": {
+        "addresses": ("Their addresses and networks.", ["10.0.0.0/8"]),
+        "header": ("The header that they set.", None),
+    },
+    "_Airflow": {
+        "url": ("Where it is, without the path of the API.", "http://localhost:8080"),
+        "auth": ("How to sign in: one way.", {"token": {"env": "AIRFLOW_TOKEN"}}),
+        "version": ("Airflow's major version.", "3"),
+        "concurrency": ("Calls at once; 1 for an Airflow on SQLite.", None),
+        "rate": ("DAG runs per second.", None),
+        "adaptive": ("false: call at the full pace also while it is under strain.", False),
+        "connect_seconds": ("How long a connection may take.", None),
+        "read_seconds": ("How long to wait for each piece of an answer.", None),
+        "deadline_seconds": ("How long one call may take in all.", None),
+        "max_conf_bytes": ("The largest conf that is sent.", None),
+        "ca_file": ("The certificate authority of an https URL.", "ca.pem"),
+        "client_cert_file": ("The certificate to show.", "client.pem"),
+        "client_key_file": ("Its key.", "client.key"),
+        "verify_tls": ("false: believe any certificate. Not for production.", None),
+        "proxy": ("The proxy to call it through.", "http://proxy.example.com:3128"),
+        "headers": ("Sent along with every call.", {"X-Tenant": "sales"}),
+    },
+    "AuthForm": {
+        "username": ("With `password`.", {"env": "AIRFLOW_USERNAME"}),
+        "password": ("By reference.", {"env": "AIRFLOW_PASSWORD"}),
+        "token": ("A token that lasts.", {"file": "token"}),
+        "client_id": ("With `client_secret`.", {"env": "AIRFLOW_CLIENT_ID"}),
+        "client_secret": ("By reference.", {"env": "AIRFLOW_CLIENT_SECRET"}),
+        "exec": ("A command that prints a token.", ["gcloud", "auth", "print-access-token"]),
+        "timeout_seconds": ("How long that command may take.", 10),
+        "way": ("With username and password: basic, or a sign-in that is posted.", None),
+        "path": ("Where the sign-in is posted.", "/auth/token"),
+        "body": ("What is posted beside the credentials.", {"provider": "ldap"}),
+    },
+}
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves open what only the forms can judge."""
+
+    def handle_invalid_for_json_schema(self, schema: core_schema.CoreSchema, error_info: str) -> JsonSchemaValue:  # noqa: ARG002
+        return {}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (Draft 2020-12) of bridge.yaml."""
+    title = "Configuration of the Planasonix to Airflow bridge"
+    schema = published_schema(File, name="bridge", title=title, generator=_Generator)
+    definitions = {name: _described(name, form) for name, form in schema["$defs"].items() if name in _SAID}
+    return _described("File", schema) | {"$defs": definitions}
+
+
+def _described(name: str, form: dict[str, Any]) -> dict[str, Any]:
+    properties = {
+        key: _WRITTEN.get((name, key), value) | _beside(name, key, value) for key, value in form["properties"].items()
+    }
+    return form | {"properties": properties}
+
+
+def _beside(name: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
+    about, example = _SAID[name].get(key, (None, None))
+    kept = {word: value[word] for word in ("default",) if value.get(word) not in (None, [], {})}
+    return kept | ({"description": about} if about else {}) | ({} if example is None else {"examples": [example]})
