@@ -55,18 +55,21 @@ START = datetime.now(UTC)
 class Routing:
     """A router whose clock the test sets."""
 
-    def __init__(self, inbox: Inbox, mapping: Mapping, metrics: Metrics, api: JobsApi | None) -> None:
+    def __init__(self, inbox: Inbox, mapping: Mapping, metrics: Metrics, apis: dict[str, JobsApi]) -> None:
         self.inbox = inbox
         self.mapping: Mapping | None = mapping
         self.woken = 0
         self.plans = 0
         self.now = datetime.now(UTC) + timedelta(seconds=1)
-        self.client = api and PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
+        self.clients = {
+            source: PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
+            for source, api in apis.items()
+        }
         self.router = Router(
             sources={},
             inbox=inbox,
             mapping=self._mapping,
-            apis={"planasonix": self.client} if self.client else {},
+            apis=self.clients,
             metrics=metrics,
             on_routed=self._wake,
             max_hops=3,
@@ -103,9 +106,14 @@ class Routing:
 
     def close(self) -> None:
         """End what it started."""
-        self.router._lookups._threads.shutdown(wait=True)
-        if self.client:
-            self.client.close()
+        self.end_lookups()
+        for client in self.clients.values():
+            client.close()
+
+    def end_lookups(self) -> None:
+        """Wait until those that were begun have ended; no other begins."""
+        for threads in self.router._lookups._threads.values():
+            threads.shutdown(wait=True)
 
 
 @pytest.fixture
@@ -120,8 +128,8 @@ def make(inbox: Inbox, mapping: Callable[..., Mapping], metrics: Metrics) -> Ite
     """Make a router, with an API to ask or without one."""
     made: list[Routing] = []
 
-    def build(text: str = ROUTES, *, api: JobsApi | None = None) -> Routing:
-        made.append(Routing(inbox, mapping(text), metrics, api))
+    def build(text: str = ROUTES, *, api: JobsApi | None = None, **others: JobsApi) -> Routing:
+        made.append(Routing(inbox, mapping(text), metrics, others if api is None else {"planasonix": api} | others))
         return made[-1]
 
     yield build
@@ -340,7 +348,7 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
     stored(inbox, body=body())
     routing.route()
     wait_for(lambda: len(api.asked) == 1)
-    routing.router._lookups._threads.shutdown(wait=True)
+    routing.end_lookups()
     assert routing.route(after=899) == 0
     assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), limit=9)) == 1
 
@@ -444,6 +452,27 @@ def test_what_waits_for_a_place_is_drawn_by_whoever_has_one(inbox: Inbox, make: 
     _until_routed(second, ids)
 
 
+def test_a_slow_api_of_one_source_holds_up_no_look_up_of_another(
+    inbox: Inbox, store: Store, make: Make, api: JobsApi
+) -> None:
+    """However many wait for the one that hangs, and since when: each source has threads, places and a queue."""
+    with JobsApi() as quick:
+        quick.jobs["job_1"] = api.jobs["job_1"] = {"pipeline_id": "pl_1"}
+        api.gate.clear()
+        routing = make(api=api, other=quick)
+        slow = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(40)], body=body())]
+        routing.route()
+        others = [stored(inbox, f"evt_{n}", source="other", body=body(f"evt_{n}")) for n in range(20)]
+        for _ in range(3):
+            wait_for(lambda: {item.source for item, _ in routing.router._lookups._asked.values()} <= {"planasonix"})
+            routing.route(after=1)
+        assert {routing.settled(id_).state for id_ in others} == {DeliveryState.ROUTED}
+        assert {routing.delivery(id_).state for id_ in slow} == {DeliveryState.RECEIVED}
+        assert store.one("SELECT COUNT(*) FROM deliveries WHERE reason = 'lookup_queued'") == 24
+        api.gate.set()
+        _until_routed(routing, slow)
+
+
 def test_a_free_place_wakes_the_router(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """What waits for a place does not wait for the next look of the clock."""
     routing = make(api=api)
@@ -471,7 +500,7 @@ def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: I
     routing.router.loop.start()
     stopping = threading.Thread(target=routing.router.loop.stop, args=(10,))
     stopping.start()
-    wait_for(lambda: routing.router._lookups._threads._work_queue.qsize() == 0 or not stopping.is_alive())
+    wait_for(lambda: routing.router._lookups._threads["planasonix"]._work_queue.qsize() == 0 or not stopping.is_alive())
     api.gate.set()
     stopping.join()
     waiting = inbox.read(deliveries.due, now=routing.now, limit=9)

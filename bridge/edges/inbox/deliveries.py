@@ -1,12 +1,12 @@
 """Statements on deliveries: what waits for routing, and what routing decided."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, text
+from sqlalchemy import BigInteger, Connection, Text, text
 
 from bridge.edges.inbox import completions
 from bridge.edges.inbox.adding import NewTrigger, add_all
@@ -45,8 +45,13 @@ _POSTPONE = text(
     " WHERE id = :id AND state = 'received'"
 )
 _RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
-# By the partial index `deliveries_queued`; asking for the state too would let PostgreSQL read past all that waits.
-_QUEUED = text("SELECT id FROM deliveries WHERE reason = 'lookup_queued' ORDER BY due_at LIMIT :limit")
+# By the partial index `deliveries_queued_of`; asking for the state too would let PostgreSQL read past all that waits.
+_QUEUED = text(
+    "SELECT id FROM deliveries WHERE reason = 'lookup_queued' AND source = :source ORDER BY due_at LIMIT :limit"
+)
+_QUEUED_ELSEWHERE = text(
+    "SELECT id FROM deliveries WHERE reason = 'lookup_queued' AND source NOT IN :sources LIMIT :limit"
+).bindparams(a_list("sources", Text()))
 # COALESCE: else SQLite reads all that is queued instead of these ids.
 _QUEUED_OF = (
     f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id IN :ids AND state = 'received'"  # noqa: S608
@@ -209,9 +214,17 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
         connection.execute(_POSTPONE, parameters)
 
 
-def queued(connection: Connection, *, limit: int) -> list[int]:
-    """Return the rows of what waits for its turn to be looked up, in the order of waiting. Read beside the writer."""
-    return [row[0] for row in connection.execute(_QUEUED, {"limit": limit})]
+def queued(connection: Connection, *, source: str, limit: int) -> list[int]:
+    """Return the rows of a source that wait for their turn to be looked up, in the order of waiting.
+
+    Read beside the writer.
+    """
+    return list(connection.execute(_QUEUED, {"source": source, "limit": limit}).scalars())
+
+
+def queued_elsewhere(connection: Connection, *, sources: Collection[str], limit: int) -> list[int]:
+    """Return rows that wait for their turn to be looked up, of no source of these. Read beside the writer."""
+    return list(connection.execute(_QUEUED_ELSEWHERE, {"sources": sorted(sources), "limit": limit}).scalars())
 
 
 def draw(connection: Connection, rows: Sequence[int], *, until: datetime) -> list[Delivery]:

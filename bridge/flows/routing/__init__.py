@@ -99,6 +99,7 @@ class Router:
     def _make_lookups(self, lease_seconds: float) -> Lookups:
         return Lookups(
             inbox=self._inbox,
+            sources=list(self._apis),
             ask=self._route_with_lookup,
             on_room=self.wake,
             metrics=self._metrics,
@@ -186,8 +187,9 @@ class Router:
                 asking.append(delivery)
             else:
                 ready.append((delivery, plan))
-        room = self._lookups.room
-        begun, queued = asking[:room], asking[room:]
+        begun = self._lookups.fitting(asking)
+        ids = {delivery.id for delivery in begun}
+        queued = [delivery for delivery in asking if delivery.id not in ids]
         later += [self._lookups.leased(delivery, now, is_new=True) for delivery in begun]
         later += [self._lookups.queued(delivery, now) for delivery in queued]
         if later:

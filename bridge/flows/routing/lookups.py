@@ -4,14 +4,16 @@ Whatever leaves for a look-up is put off by a lease first, and again as long as 
 slow API nor a crash can make it block the others, and what a dead replica was asking is due for the others when its
 lease lapses. Asking twice is harmless: a delivery is routed once.
 
+Each source has threads and places of its own, so that the slow API of one holds up no look-up of another.
+
 What finds no free place waits in the store, with the reason `lookup_queued`, and costs nothing there. Whichever replica
-has a free place draws the one that has waited longest. Its due time is far off (`QUEUED_SECONDS`), and only there so
-that a release that does not know this queue finds it too.
+has a free place draws the one of that source that has waited longest. Its due time is far off (`QUEUED_SECONDS`), and
+only there so that a release that does not know this queue finds it too.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,7 +21,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.deliveries import Postponed, draw, postpone, queued, renew
+from bridge.edges.inbox.deliveries import Postponed, draw, postpone, queued, queued_elsewhere, renew
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing.drafts import postponed
 from bridge.rules.retrying.backoff import QUEUED_SECONDS
@@ -27,9 +29,10 @@ from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery
 from bridge.words.reasons import Reason
 
-_AT_ONCE = 4
-_PLACES = 16
+_AT_ONCE = 4  # of one source
+_PLACES = 16  # of one source
 _FEW = _PLACES // 2  # taken places at which it is time to draw more: enough for the threads meanwhile
+_STRAYS = 100
 _RENEWALS = 3  # in the time of one lease
 _TICK_SECONDS = 0.02
 _log = structlog.get_logger("bridge.routing")
@@ -42,13 +45,17 @@ class Lookups:
         self,
         *,
         inbox: Inbox,
+        sources: Collection[str],
         ask: Callable[[Delivery], None],
         on_room: Callable[[], None],
         metrics: Metrics,
         lease_seconds: float,
         clock: Callable[[], datetime],
     ) -> None:
-        """`ask` looks one delivery up and stores what follows; `on_room` wakes whoever draws."""
+        """`sources`: those that have an API; `ask` looks one delivery up and stores what follows.
+
+        `on_room` wakes whoever draws.
+        """
         self._inbox = inbox
         self._ask = ask
         self._on_room = on_room
@@ -58,7 +65,8 @@ class Lookups:
         self._renew_at = 0.0  # by the monotonic clock
         self._asked: dict[str, tuple[Delivery, Future[None]]] = {}
         self._lock = threading.Lock()
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lookup")
+        self._threads = {source: ThreadPoolExecutor(_AT_ONCE, f"lookup-{source}") for source in sources}
+        self._has_strays = True  # perhaps; of a source that has no API any more
 
     @property
     def is_under_way(self) -> bool:
@@ -70,16 +78,35 @@ class Lookups:
         """Whether this delivery waits for its look-up already."""
         return delivery_id in self._asked
 
-    @property
-    def room(self) -> int:
-        """How many more may be begun."""
-        return _PLACES - len(self._asked)
+    def fitting(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Return those of them that find a free place of their source, the first ones first."""
+        found: list[Delivery] = []
+        for source in self._threads:
+            found += [each for each in deliveries if each.source == source][: max(0, self._room(source))]
+        return found
 
     def draw(self) -> list[Delivery]:
-        """Return those that have waited longest for a free place, leased; to be begun. Raises InboxUnavailable."""
-        rows = self._inbox.read(queued, limit=self.room) if self.room > 0 else []
+        """Return those of each source that have waited longest for a free place, leased; to be begun.
+
+        Those of a source that has no API any more come along. Raises InboxUnavailable.
+        """
+        rows: list[int] = []
+        for source in self._threads:
+            if (room := self._room(source)) > 0:
+                rows += self._inbox.read(queued, source=source, limit=room)
+        if self._has_strays:
+            strays = self._inbox.read(queued_elsewhere, sources=list(self._threads), limit=_STRAYS)
+            self._has_strays = bool(strays)
+            rows += strays
         until = self._clock() + timedelta(seconds=self._lease_seconds)
         return self._inbox.write(draw, rows, until=until) if rows else []
+
+    def _room(self, source: str) -> int:
+        with self._lock:
+            return _PLACES - self._taken(source)
+
+    def _taken(self, source: str) -> int:
+        return sum(delivery.source == source for delivery, _ in self._asked.values())
 
     def queued(self, delivery: Delivery, now: datetime) -> Postponed:
         """Return what lets a delivery wait until it is drawn."""
@@ -93,7 +120,7 @@ class Lookups:
         """Ask about these; their leases are stored."""
         with self._lock:  # so that none ends before it is noted
             for delivery in deliveries:
-                self._asked[delivery.id] = (delivery, self._threads.submit(self._run, delivery))
+                self._asked[delivery.id] = (delivery, self._threads[delivery.source].submit(self._run, delivery))
 
     def renew(self) -> None:
         """Put off once more what is still under way, if it is time. Raises InboxUnavailable."""
@@ -107,7 +134,8 @@ class Lookups:
     def stop(self, limit_seconds: float) -> None:
         """End; those under way may take so long. The others are given back: whoever routes next asks at once."""
         deadline = time.monotonic() + limit_seconds
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
         while self.is_under_way and time.monotonic() < deadline:
             time.sleep(_TICK_SECONDS)
         with self._lock:
@@ -128,6 +156,6 @@ class Lookups:
         finally:
             with self._lock:
                 del self._asked[delivery.id]
-                is_time_to_draw = len(self._asked) <= _FEW
+                is_time_to_draw = self._taken(delivery.source) <= _FEW
             if is_time_to_draw:
                 self._on_room()

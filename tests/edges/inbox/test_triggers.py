@@ -10,8 +10,18 @@ import pytest
 from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, browsing, claiming, replays, runs, starts, triggers
-from bridge.edges.inbox.deliveries import Postponed, Routing, draw, due, postpone, queued, renew, settle_routing
-from bridge.edges.inbox.engine.ids import made_at
+from bridge.edges.inbox.deliveries import (
+    Postponed,
+    Routing,
+    draw,
+    due,
+    postpone,
+    queued,
+    queued_elsewhere,
+    renew,
+    settle_routing,
+)
+from bridge.edges.inbox.engine.ids import made_at, number
 from bridge.edges.inbox.rows import instant
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
@@ -107,10 +117,10 @@ def test_the_same_run_id_is_another_run_in_another_dag_or_airflow(inbox: Inbox) 
 
 def test_what_failed_in_its_templates_has_no_run_to_clash_with(inbox: Inbox) -> None:
     """Triggers without a call may be many."""
-    for number in range(3):
+    for turn in range(3):
         id_ = add(
             inbox,
-            stored(inbox, f"evt_{number}"),
+            stored(inbox, f"evt_{turn}"),
             dag_run_id="",
             conf={},
             state=TriggerState.FAILED,
@@ -355,13 +365,23 @@ def test_a_turn_to_be_looked_up_is_given_once_and_in_the_order_of_waiting(inbox:
     ids = [stored(inbox, f"evt_{number}") for number in range(3)]
     waiting = [Postponed(id_, NOW + LATER * n, Reason.LOOKUP_QUEUED, None, False) for n, id_ in enumerate(ids[::-1], 1)]
     inbox.write(postpone, waiting)
-    rows = inbox.read(queued, limit=2)
+    rows = inbox.read(queued, source="planasonix", limit=2)
     drawn = inbox.write(draw, rows, until=NOW + LATER)
     assert {(one.id, one.lookups, one.reason) for one in drawn} == {(id_, 0, Reason.LOOKUP_QUEUED) for id_ in ids[1:]}
     assert inbox.write(draw, rows, until=NOW + LATER) == []
-    assert len(inbox.read(queued, limit=9)) == 1
+    assert len(inbox.read(queued, source="planasonix", limit=9)) == 1
     leased = inbox.read(due, now=NOW + LATER, limit=9)
     assert {(one.id, one.lookups, one.reason) for one in leased} == {(id_, 1, None) for id_ in ids[1:]}
+
+
+def test_each_source_has_a_queue_and_what_has_lost_its_api_is_found(inbox: Inbox) -> None:
+    """Of a source that has an API no more, with others that have one, or with none at all."""
+    ids = {source: stored(inbox, source=source) for source in ("one", "other", "gone")}
+    inbox.write(postpone, [Postponed(id_, NOW + LATER, Reason.LOOKUP_QUEUED, None, False) for id_ in ids.values()])
+    rows = {source: number(id_, "dlv") for source, id_ in ids.items()}
+    assert inbox.read(queued, source="other", limit=9) == [rows["other"]]
+    assert inbox.read(queued_elsewhere, sources=["one", "other"], limit=9) == [rows["gone"]]
+    assert sorted(inbox.read(queued_elsewhere, sources=[], limit=9)) == sorted(rows.values())
 
 
 @ON_POSTGRESQL
@@ -369,7 +389,7 @@ def test_two_replicas_that_draw_at_once_do_not_draw_the_same(open_inbox: Open) -
     """The second neither waits for the first nor looks up what the first does."""
     first, second = open_inbox(), open_inbox()
     first.write(postpone, [Postponed(stored(first), NOW + LATER, Reason.LOOKUP_QUEUED, None, False)])
-    rows = first.read(queued, limit=9)
+    rows = first.read(queued, source="planasonix", limit=9)
 
     def both(connection: Connection) -> tuple[int, int]:
         drawn = draw(connection, rows, until=NOW + LATER)
