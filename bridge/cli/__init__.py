@@ -20,6 +20,7 @@ from bridge.cli import (
     erase,
     keys,
     ordering,
+    refusals,
     sample,
     schemas,
     send,
@@ -42,7 +43,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (serve, check, testing, diff, schemas, sample, send, browse, wait, verify, ordering, audit, erase, keys):
+for module in (
+    serve,
+    check,
+    testing,
+    diff,
+    schemas,
+    sample,
+    send,
+    browse,
+    wait,
+    verify,
+    ordering,
+    refusals,
+    audit,
+    erase,
+    keys,
+):
     module.register(app)
 
 

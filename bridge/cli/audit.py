@@ -25,9 +25,9 @@ def audit(
     """List the audit log, newest first: who did what to which, and why. Exit 1 if there is nothing."""
     from bridge.cli import context
     from bridge.edges.inbox import auditing
-    from bridge.rules import views
+    from bridge.rules import records
 
     wanted = auditing.AuditFilter(actor=actor, since=moment(since), until=moment(until))
     with context.store(context.environment()) as inbox:
-        found = [views.audit_line(line) for line in inbox.read(auditing.page, wanted=wanted, limit=limit)]
+        found = [records.audit_line(line) for line in inbox.read(auditing.page, wanted=wanted, limit=limit)]
     print_many(found, ("at", "actor", "action", "subject", "reason"), as_json)

@@ -104,7 +104,7 @@ def _use(key: str, keys: "list[str]") -> str:
 
 
 def show(as_json: AsJson = False) -> None:
-    """List every source's keys: preset, id, kind, fingerprint of a public one, and when it may be used."""
+    """List every source's keys: preset, id, kind, fingerprint, and when it may be used."""
     from bridge.cli import context
 
     config = context.configuration(context.environment())

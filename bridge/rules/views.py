@@ -10,7 +10,6 @@ from bridge.rules.hops import Chain
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
 from bridge.rules.verifying import Report, Result
-from bridge.words.audit import AuditLine
 from bridge.words.dags import DagParams, KnownDag
 from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
@@ -148,18 +147,6 @@ def order(value: Order) -> Json:
 def chain(value: Chain) -> Json:
     """Return the triggers of which the DAG runs led to a delivery, oldest first; empty if none is known."""
     return {"chain": [asdict(link) for link in reversed(value.links)]}
-
-
-def audit_line(value: AuditLine) -> Json:
-    """Return a line of the audit log."""
-    return {
-        "id": value.id,
-        "at": instant(value.at),
-        "actor": value.actor,
-        "action": value.action,
-        "subject": value.subject,
-        "reason": value.reason,
-    }
 
 
 def rivals(value: TriggerEntry, of_its_delivery: Iterable[TriggerEntry]) -> Json:

@@ -20,6 +20,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
 from bridge.web.outcomes import OutcomesApi
+from bridge.web.refusals import RefusalsApi
 from bridge.web.sign_in import Access, Guard, caller_of
 from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
 from bridge.words.roles import Role
@@ -35,6 +36,7 @@ class Faces:
     orders: OrdersApi
     outcomes: OutcomesApi
     audit: AuditApi
+    refusals: RefusalsApi
 
 
 def admin_app(faces: Faces, *, access: Access) -> Starlette:
@@ -72,6 +74,7 @@ def _api_routes(faces: Faces) -> list[Route]:
         Route("/orders", _answers(orders.orders, looks, Role.VIEWER)),
         Route("/orders/{id}", _answers(orders.order, looks, Role.VIEWER)),
         Route("/orders/{id}/stop", _answers(orders.stop, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/refusals", _answers(faces.refusals.refusals, looks, Role.OPERATOR)),
         Route("/audit", _answers(faces.audit.audit, looks, Role.ADMIN)),
         Route("/erase", _answers(api.erase, changes, Role.ADMIN), methods=["POST"]),
         Route("/outcomes", _answers(faces.outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),

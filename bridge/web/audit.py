@@ -5,7 +5,7 @@ from typing import Any
 
 from bridge.edges.inbox import Inbox, auditing
 from bridge.edges.inbox.auditing import AuditFilter
-from bridge.rules import views
+from bridge.rules import records, views
 from bridge.web.queries import next_page, page_size, refuse_unknown, storable, time_range
 
 _FILTERS = ("actor", "since", "until", "after", "limit")
@@ -24,4 +24,4 @@ class AuditApi:
         actor, after = (storable(name, query[name]) if name in query else None for name in ("actor", "after"))
         (since, until), limit = time_range(query), page_size(query)
         found = self._inbox.read(auditing.page, wanted=AuditFilter(actor, since, until, after), limit=limit)
-        return {"audit": [views.audit_line(line) for line in found], "next": next_page(found, limit)}
+        return {"audit": [records.audit_line(line) for line in found], "next": next_page(found, limit)}

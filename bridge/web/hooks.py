@@ -94,7 +94,7 @@ class Hooks:
             self._check_headers(scope["headers"])
             body = await self._body(receive)
         except _Broken as broken:
-            await _send(send, self._refuse(broken, where[0]))
+            await _send(send, self._refuse(broken, where[0], scope))
         except _Gone:
             return
         else:
@@ -119,7 +119,7 @@ class Hooks:
             if len(body) > self._max_body_bytes:
                 raise _Broken("too_large")
         except _Broken as broken:
-            answer(self._refuse(broken, where[0]))
+            answer(self._refuse(broken, where[0], scope))
         else:
             self._accept(scope, where, body, answer)
 
@@ -152,8 +152,10 @@ class Hooks:
         self._metrics.refusals.labels(source, "unavailable").inc()
         return _UNAVAILABLE
 
-    def _refuse(self, broken: _Broken, source: str) -> Reply:
-        self._metrics.refusals.labels(source or broken.source, broken.reason).inc()
+    def _refuse(self, broken: _Broken, source: str, scope: Scope) -> Reply:
+        client = scope.get("client")
+        peer = client[0] if client else None
+        self._receiving.refuse(source or broken.source, broken.reason, scope["headers"], peer)
         status, error, extra = _ANSWERS[broken.reason]
         return _answer(status, error, *extra)
 

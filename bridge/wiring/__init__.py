@@ -25,6 +25,7 @@ from bridge.chores.gauges import Gauges
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
 from bridge.chores.loop import Beat, Loop
+from bridge.chores.refusal_ring import RefusalRing
 from bridge.chores.retention import Retention
 from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
@@ -39,6 +40,7 @@ from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
+from bridge.web.refusals import RefusalsApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
@@ -96,6 +98,7 @@ class Service:
         self._sources = config.sources
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
+        self._refusals = RefusalRing(inbox=self._inbox, metrics=self._metrics)
         self._receiving = Receiving(
             sources=config.sources,
             inbox=self._inbox,
@@ -103,6 +106,7 @@ class Service:
             on_accepted=self._work.router.wake,
             is_expected=self._key_sets.is_expected,
             proxies=config.proxies,
+            remember=self._refusals.note,
         )
         self._secret_files = SecretFiles(
             files=[*config.files, *self._setting_files] if self._read else (),
@@ -126,6 +130,7 @@ class Service:
             self._work.mapping.loop,
             self._secret_files.loop,
             self._entrance.loop,
+            self._refusals.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
@@ -231,6 +236,7 @@ class Service:
             orders=OrdersApi(inbox=self._inbox, working=self._work.orders),
             outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
             audit=AuditApi(inbox=self._inbox),
+            refusals=RefusalsApi(inbox=self._inbox),
         )
         admin = admin_app(faces, access=self._entrance.access(lambda: self._tokens))
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)

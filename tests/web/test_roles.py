@@ -29,6 +29,7 @@ NEEDS = {
     "POST /api/v1/cancel": Role.OPERATOR,
     "POST /api/v1/orders/{id}/stop": Role.OPERATOR,
     "POST /api/v1/outcomes": Role.OUTCOMES,
+    "GET /api/v1/refusals": Role.OPERATOR,
     "GET /api/v1/audit": Role.ADMIN,
     "POST /api/v1/erase": Role.ADMIN,
 }

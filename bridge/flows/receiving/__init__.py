@@ -21,6 +21,7 @@ from bridge.flows.receiving.copies import Copies, Receipt, Webhook
 from bridge.rules import event
 from bridge.rules.origin import NO_PROXIES, Proxies, limited_address
 from bridge.rules.pacing import Quotas
+from bridge.rules.signature import key_names
 from bridge.rules.sources import Source
 from bridge.words.errors import KeysUnavailable, KeyUnknown, Refused, TooMany
 from bridge.words.model import Verified
@@ -30,6 +31,7 @@ _log = structlog.get_logger("bridge.receiving")
 _KEPT_HEADERS = frozenset({b"user-agent", b"content-type"})
 _HEADER_LENGTH = 200
 _QUIET_SECONDS = 10.0
+_NO_KEY_TRIED = (Reason.SIGNATURE_MISSING, Reason.SIGNATURE_MALFORMED)
 
 
 __all__ = ["Receipt", "Receiving"]
@@ -47,14 +49,17 @@ class Receiving:
         on_accepted: Callable[[], None],
         is_expected: Callable[[str, Sequence[str]], bool] = lambda _source, _keys: False,
         proxies: Proxies = NO_PROXIES,
+        remember: Callable[..., None] = lambda *_, **__: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`on_accepted` wakes routing; `clock` gives Unix seconds.
 
         `is_expected(source, keys)`: whether the key sets of these keys may soon hold a key that they lack now.
+        `remember(source, reason, ...)` keeps what was refused, and copies: see chores/refusal_ring.
         """
         self._is_expected = is_expected
-        self._sources = sources
+        self._remember = remember
+        self.take_over(sources)
         self._proxies = proxies
         self._quotas = {name: Quotas(source.quota) for name, source in sources.items()}
         self._inbox = inbox
@@ -75,6 +80,7 @@ class Receiving:
     def take_over(self, sources: Mapping[str, Source]) -> None:
         """Verify with these from the next webhook on: the same sources and keys, with other secrets."""
         self._sources = sources
+        self._tried = {name: key_names(source.verifier.keys) for name, source in sources.items()}
 
     def knows(self, source: str) -> bool:
         """Whether webhooks of this source are taken."""
@@ -99,7 +105,7 @@ class Receiving:
         """
         verified = self._verify(source, headers, body, peer)
         if wait := self._quotas[source].take_delivery(time.monotonic()):
-            self._metrics.refusals.labels(source, "delivery_limit").inc()
+            self.refuse(source, "delivery_limit", headers, peer)
             raise TooMany("delivery_limit", wait)
         configured = self._sources[source]
         event_id, kept, kept_headers = event.peek_id(body), configured.kept(body), _kept(headers)
@@ -132,9 +138,15 @@ class Receiving:
             else:
                 self._metrics.last_deliveries[webhook.source] = self._clock()
                 self._counted[webhook.source, "duplicate"].inc()
+                self._remember(webhook.source, "duplicate", copy_of=receipt.delivery_id)
                 then(receipt)
 
         self._copies.look(webhook, on_receipt)
+
+    def refuse(self, source: str, reason: str, headers: Sequence[tuple[bytes, bytes]], peer: str | None) -> None:
+        """Count and remember a request that is refused for another cause than its signature."""
+        self._count_refusal(source, reason).inc()
+        self._remember(source, reason, sender=lambda: limited_address(self._proxies.sender(peer, headers)))
 
     def close(self) -> None:
         """Let go of the threads that look at copies."""
@@ -169,11 +181,14 @@ class Receiving:
                 if problem is not None:
                     raise Refused(problem)
         except KeysUnavailable as unavailable:
-            self._metrics.refusals.labels(source, str(unavailable.reason)).inc()
+            self.refuse(source, str(unavailable.reason), headers, peer)
             self._tell(source, unavailable.reason, limited_address(self._proxies.sender(peer, headers)))
             raise
         except Refused as refused:
-            self._refused(source, refused.reason, limited_address(self._proxies.sender(peer, headers)))
+            sender = limited_address(self._proxies.sender(peer, headers))
+            keys = () if refused.reason in _NO_KEY_TRIED else self._tried[source]
+            self._remember(source, str(refused.reason), sender=lambda: sender, keys=keys, body=body)
+            self._refused(source, refused.reason, sender)
             raise
         self._verified[source, verified.key_id].inc()
         return verified

@@ -1,7 +1,9 @@
 """Keys that verify signatures, when each may be used, and which texts are too weak to be a secret."""
 
 import hashlib
+import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -25,7 +27,14 @@ _PLACEHOLDER_WORDS = re.compile(
     "whsec|your|real|test|todo|here|goes|this|with|must|and|the|foo|bar|key|put|set|my|me|to|be|by|is|it|a|x"
 )
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_FINGERPRINT = b"planasonix-bridge: fingerprint of a secret"
+_SHORT = 12
 _FEW_CHARACTERS = 4  # 24 random hex digits have at most 4 different ones once in 10^12 secrets
+
+
+def key_names(keys: Iterable["Key"]) -> tuple[str, ...]:
+    """Return each key as `id:fingerprint`, short enough for a list."""
+    return tuple(f"{key.id}:{(key.fingerprint or '')[:_SHORT]}".rstrip(":") for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +59,13 @@ class Key:
 
     @property
     def fingerprint(self) -> str | None:
-        """SHA-256 of a public key's SubjectPublicKeyInfo, as `openssl pkey -pubin -outform DER | sha256sum` has it."""
+        """SHA-256 of a public key's SubjectPublicKeyInfo, as `openssl pkey -pubin -outform DER | sha256sum` has it.
+
+        Of a secret, 12 digits of an HMAC under it: two that differ are told apart, and a long one cannot be guessed
+        from them. None for a set of keys.
+        """
         if self.public is None:
-            return None
+            return hmac.digest(self.secret, _FINGERPRINT, "sha256").hex()[:_SHORT] if self.secret else None
         return hashlib.sha256(self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

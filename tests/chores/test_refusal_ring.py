@@ -1,0 +1,125 @@
+"""What is refused is kept in a ring of bounded size that holds up nobody; what is too much is dropped and counted."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bridge.chores.refusal_ring import RefusalRing
+from bridge.edges.inbox import Inbox, refusals
+from bridge.edges.inbox.refusals import KEPT, RefusalFilter
+from bridge.edges.metrics import Metrics
+from bridge.words.errors import BadFilter, InboxUnavailable
+from bridge.words.refusals import Refusal, RefusalKind
+from tests.support.store import Store
+
+_NOW = datetime(2026, 3, 27, 14, tzinfo=UTC)
+_COPY_OF = "dlv_0000000000000001"
+
+
+@pytest.fixture
+def ring(inbox: Inbox, metrics: Metrics) -> Iterator[RefusalRing]:
+    """One that has not begun."""
+    one = RefusalRing(inbox=inbox, metrics=metrics, clock=lambda: _NOW)
+    yield one
+    one.loop.stop(5)
+
+
+def kept(inbox: Inbox, limit: int = 5000, **wanted: object) -> list[Refusal]:
+    """Return what is kept, newest first."""
+    return inbox.read(refusals.page, wanted=RefusalFilter(**wanted), limit=limit)  # type: ignore[arg-type]
+
+
+def dropped(metrics: Metrics, kind: str) -> int:
+    """Return what was counted as dropped."""
+    name = f'bridge_refusals_dropped_total{{kind="{kind}"}} '
+    lines = metrics.exposition().decode().splitlines()
+    return int(next(float(line.removeprefix(name)) for line in lines if line.startswith(name)))
+
+
+def test_a_refusal_is_kept_with_what_tells_why_and_never_its_body(ring: RefusalRing, inbox: Inbox, path: Path) -> None:
+    """When, source, reason, address, the keys that were tried, and a fingerprint of the body."""
+    ring.note("planasonix", "signature_mismatch", sender=lambda: "10.0.0.1", keys=("current:abc",), body=b"canary-body")
+    ring.note("planasonix", "duplicate", copy_of=_COPY_OF)
+    ring.step()
+    refused, copy = kept(inbox)
+    assert (refused.at, refused.reason, refused.sender, refused.keys) == (
+        _NOW,
+        "signature_mismatch",
+        "10.0.0.1",
+        ("current:abc",),
+    )
+    assert refused.fingerprint == hashlib.sha256(b"canary-body").hexdigest()
+    assert (copy.kind, copy.reason, copy.delivery_id) == (RefusalKind.COPY, "duplicate", _COPY_OF)
+    assert not any(b"canary-body" in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+
+
+def test_a_flood_is_dropped_and_counted_and_asks_for_nothing(ring: RefusalRing, inbox: Inbox, metrics: Metrics) -> None:
+    """Once the queue is full no address is looked up and no body hashed; copies have room of their own."""
+    asked: list[int] = []
+
+    def sender() -> str:
+        asked.append(1)
+        return "10.0.0.1"
+
+    for _ in range(10_000):
+        ring.note("planasonix", "signature_mismatch", sender=sender, body=b"x")
+    ring.note("planasonix", "duplicate", copy_of=_COPY_OF)
+    assert (len(asked), dropped(metrics, "refused"), dropped(metrics, "copy")) == (50, 9950, 0)
+    ring.step()
+    assert len(kept(inbox)) == 51
+    ring.note("planasonix", "signature_mismatch", sender=sender)  # there is room again
+    assert dropped(metrics, "refused") == 9950
+
+
+def test_a_large_body_is_not_hashed(ring: RefusalRing, inbox: Inbox) -> None:
+    """It would take the event loop milliseconds."""
+    ring.note("planasonix", "signature_mismatch", body=b"x" * 65_537)
+    ring.step()
+    assert kept(inbox)[0].fingerprint is None
+
+
+def test_the_newest_thousand_of_each_kind_are_kept(inbox: Inbox, store: Store) -> None:
+    """A flood of refusals pushes out no copy."""
+
+    def some(kind: RefusalKind, amount: int, first: int = 0) -> list[Refusal]:
+        return [Refusal(_NOW, kind, "planasonix", f"r{first + place}") for place in range(amount)]
+
+    inbox.write(refusals.append, some(RefusalKind.COPY, 3))
+    for first in range(0, KEPT + 60, 20):
+        inbox.write(refusals.append, some(RefusalKind.REFUSED, 20, first))
+    assert store.one("SELECT COUNT(*) FROM refusals") == KEPT + 3
+    assert kept(inbox, 1, kind="refused")[0].reason == f"r{KEPT + 59}"
+    assert len(kept(inbox, kind="copy")) == 3
+    assert kept(inbox, reason="r0", kind="refused") == []
+
+
+def test_pages_join_and_filters_narrow(inbox: Inbox) -> None:
+    """Newest first, also among those of one moment."""
+    inbox.write(
+        refusals.append, [Refusal(_NOW, RefusalKind.REFUSED, f"s{place % 2}", f"r{place}") for place in range(5)]
+    )
+    seen: list[str] = []
+    after = None
+    while found := kept(inbox, 2, after=after):
+        seen += [one.reason for one in found]
+        after = found[-1].id
+    assert seen == ["r4", "r3", "r2", "r1", "r0"]
+    assert [one.reason for one in kept(inbox, source="s1")] == ["r3", "r1"]
+    assert kept(inbox, until=_NOW) == []
+    for wrong in ({"kind": "odd"}, {"after": "refused_99"}, {"after": "x"}, {"after": "refused_x"}):
+        with pytest.raises(BadFilter):
+            kept(inbox, **wrong)
+
+
+def test_what_cannot_be_written_waits(ring: RefusalRing, inbox: Inbox, store: Store) -> None:
+    """Until the store is back; no more waits than the queue holds."""
+    ring.note("planasonix", "broken")
+    store.rows("ALTER TABLE refusals RENAME TO away")
+    with pytest.raises(InboxUnavailable):
+        ring.step()
+    store.rows("ALTER TABLE away RENAME TO refusals")
+    ring.step()
+    assert [one.reason for one in kept(inbox)] == ["broken"]

@@ -1,0 +1,42 @@
+"""A wrong secret, a broken request and a copy are found afterwards, by API and command line, with what tells why."""
+
+import hashlib
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from bridge.rules.signature import PRESETS, Key, sign
+from tests.support.service import COMMAND, BridgeProcess, body, signed, wait_for
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+
+
+def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
+    """The key that was tried has the fingerprint that `keys show` prints; a copy names its delivery."""
+    payload = body(event="evt_refused")
+    url = f"http://127.0.0.1:{bridge.port}/hooks/"
+    wrong = sign(PRESETS["planasonix"], Key("k", b"another-secret-of-the-sender-1"), payload, int(time.time()))
+    refused = httpx.post(url + "planasonix", content=payload, headers=wrong, trust_env=False)
+    nowhere = httpx.post(url + "nowhere", content=payload, headers=signed(payload), trust_env=False)
+    delivery_id = bridge.send(payload).json()["delivery_id"]
+    assert (refused.status_code, nowhere.status_code, bridge.send(payload).status_code) == (401, 404, 200)
+    wait_for(lambda: len(bridge.api("refusals")["refusals"]) == 3, seconds=10, what="all three")
+    found = {one["reason"]: one for one in bridge.api("refusals")["refusals"]}
+    shown = subprocess.run(
+        [COMMAND, "keys", "show"], env=bridge.environment, capture_output=True, text=True, check=True
+    )
+    (key,) = found["signature_mismatch"]["keys_tried"]
+    name, _, fingerprint = key.partition(":")
+    assert (name, len(fingerprint), fingerprint in shown.stdout) == ("current", 12, True)
+    assert found["signature_mismatch"]["body_sha256"] == hashlib.sha256(payload).hexdigest()
+    assert found["signature_mismatch"]["sender"] == "127.0.0.1"
+    assert found["signature_mismatch"]["next_step"]
+    assert (found["unknown_source"]["source"], found["unknown_source"]["keys_tried"]) == ("", [])
+    assert (found["duplicate"]["kind"], found["duplicate"]["copy_of"]) == ("copy", delivery_id)
+    assert [one["reason"] for one in bridge.api("refusals", kind="copy")["refusals"]] == ["duplicate"]
+    words = [COMMAND, "refusals", "--reason", "signature_mismatch"]
+    listed = subprocess.run(words, env=bridge.environment, capture_output=True, text=True, check=True).stdout
+    assert key in listed
+    assert "evt_refused" not in listed
