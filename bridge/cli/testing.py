@@ -122,9 +122,8 @@ def _missed(mapping: "Mapping", outcomes: "_Outcomes") -> "list[Route]":
 def _print(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mapping", path: Path) -> None:
     for file, found in outcomes.items():
         for outcome in found:
-            print(
-                f"{'ok    ' if outcome.has_passed else 'FAILED'}  {file}:{outcome.case.line}  {outcome.case.form.name}"
-            )
+            word = "ok    " if outcome.has_passed else "FAILED"
+            print(visible(f"{word}  {file}:{outcome.case.line}  {outcome.case.form.name}"))
             for difference in outcome.differences:
                 print(f"        {visible(str(difference))}")
     every = [outcome for found in outcomes.values() for outcome in found]

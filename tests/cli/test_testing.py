@@ -80,9 +80,10 @@ def test_what_passes_and_what_is_not_reached(place: Place, tests: Path) -> None:
 
 def test_a_failure_is_1_with_its_place(place: Place, tests: Path) -> None:
     """For people, as JSON and as JUnit's XML."""
-    (tests / "red.yaml").write_text(RED)
+    (tests / "red.yaml").write_text(RED.replace("name: orders are loaded by eight", 'name: "eight \\e[31m"'))
     ended = place.run("test", "tests/green.yaml", "tests/red.yaml", "--junit", "out.xml")
     assert ended.code == 1
+    assert "FAILED  tests/red.yaml:2  eight \\x1b[31m" in ended.out, "no terminal obeys a name"
     assert "tests/red.yaml:8:11: conf.rows: expected 8, got 7" in ended.out
     written = ET.fromstring((place.folder / "out.xml").read_text())  # noqa: S314 - our own
     assert [suite.get("failures") for suite in written] == ["0", "1"]
