@@ -9,9 +9,9 @@ import pytest
 
 from bridge.chores.refusal_ring import RefusalRing
 from bridge.edges.inbox import Inbox, refusals
-from bridge.edges.inbox.refusals import KEPT, RefusalFilter
+from bridge.edges.inbox.refusals import RefusalFilter
 from bridge.edges.metrics import Metrics
-from bridge.words.errors import BadFilter, InboxUnavailable
+from bridge.words.errors import InboxUnavailable
 from bridge.words.refusals import Refusal, RefusalKind
 from tests.support.store import Store
 
@@ -79,39 +79,6 @@ def test_a_large_body_is_not_hashed(ring: RefusalRing, inbox: Inbox) -> None:
     ring.note("planasonix", "signature_mismatch", body=b"x" * 65_537)
     ring.step()
     assert kept(inbox)[0].fingerprint is None
-
-
-def test_the_newest_thousand_of_each_kind_are_kept(inbox: Inbox, store: Store) -> None:
-    """A flood of refusals pushes out no copy."""
-
-    def some(kind: RefusalKind, amount: int, first: int = 0) -> list[Refusal]:
-        return [Refusal(_NOW, kind, "planasonix", f"r{first + place}") for place in range(amount)]
-
-    inbox.write(refusals.append, some(RefusalKind.COPY, 3))
-    for first in range(0, KEPT + 60, 20):
-        inbox.write(refusals.append, some(RefusalKind.REFUSED, 20, first))
-    assert store.one("SELECT COUNT(*) FROM refusals") == KEPT + 3
-    assert kept(inbox, 1, kind="refused")[0].reason == f"r{KEPT + 59}"
-    assert len(kept(inbox, kind="copy")) == 3
-    assert kept(inbox, reason="r0", kind="refused") == []
-
-
-def test_pages_join_and_filters_narrow(inbox: Inbox) -> None:
-    """Newest first, also among those of one moment."""
-    inbox.write(
-        refusals.append, [Refusal(_NOW, RefusalKind.REFUSED, f"s{place % 2}", f"r{place}") for place in range(5)]
-    )
-    seen: list[str] = []
-    after = None
-    while found := kept(inbox, 2, after=after):
-        seen += [one.reason for one in found]
-        after = found[-1].id
-    assert seen == ["r4", "r3", "r2", "r1", "r0"]
-    assert [one.reason for one in kept(inbox, source="s1")] == ["r3", "r1"]
-    assert kept(inbox, until=_NOW) == []
-    for wrong in ({"kind": "odd"}, {"after": "refused_99"}, {"after": "x"}, {"after": "refused_x"}):
-        with pytest.raises(BadFilter):
-            kept(inbox, **wrong)
 
 
 def test_what_cannot_be_written_waits(ring: RefusalRing, inbox: Inbox, store: Store) -> None:

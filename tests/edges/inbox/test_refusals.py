@@ -1,0 +1,51 @@
+"""The ring of refusals, on both databases: the newest of each kind, page by page."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge.edges.inbox import Inbox, refusals
+from bridge.edges.inbox.refusals import KEPT, RefusalFilter
+from bridge.words.errors import BadFilter
+from bridge.words.refusals import Refusal, RefusalKind
+from tests.support.store import Store
+
+_NOW = datetime(2026, 3, 27, 14, tzinfo=UTC)
+
+
+def kept(inbox: Inbox, limit: int = 5000, **wanted: object) -> list[Refusal]:
+    """Return what is kept, newest first."""
+    return inbox.read(refusals.page, wanted=RefusalFilter(**wanted), limit=limit)  # type: ignore[arg-type]
+
+
+def test_the_newest_thousand_of_each_kind_are_kept(inbox: Inbox, store: Store) -> None:
+    """A flood of refusals pushes out no copy."""
+
+    def some(kind: RefusalKind, amount: int, first: int = 0) -> list[Refusal]:
+        return [Refusal(_NOW, kind, "planasonix", f"r{first + place}") for place in range(amount)]
+
+    inbox.write(refusals.append, some(RefusalKind.COPY, 3))
+    for first in range(0, KEPT + 60, 20):
+        inbox.write(refusals.append, some(RefusalKind.REFUSED, 20, first))
+    assert store.one("SELECT COUNT(*) FROM refusals") == KEPT + 3
+    assert kept(inbox, 1, kind="refused")[0].reason == f"r{KEPT + 59}"
+    assert len(kept(inbox, kind="copy")) == 3
+    assert kept(inbox, reason="r0", kind="refused") == []
+
+
+def test_pages_join_and_filters_narrow(inbox: Inbox) -> None:
+    """Newest first, also among those of one moment."""
+    inbox.write(
+        refusals.append, [Refusal(_NOW, RefusalKind.REFUSED, f"s{place % 2}", f"r{place}") for place in range(5)]
+    )
+    seen: list[str] = []
+    after = None
+    while found := kept(inbox, 2, after=after):
+        seen += [one.reason for one in found]
+        after = found[-1].id
+    assert seen == ["r4", "r3", "r2", "r1", "r0"]
+    assert [one.reason for one in kept(inbox, source="s1")] == ["r3", "r1"]
+    assert kept(inbox, until=_NOW) == []
+    for wrong in ({"kind": "odd"}, {"after": "refused_99"}, {"after": "x"}, {"after": "refused_x"}):
+        with pytest.raises(BadFilter):
+            kept(inbox, **wrong)
