@@ -124,11 +124,15 @@ def test_a_retry_waits_for_the_run_that_is_there(
     assert list(planasonix.runs) == ["run_0001"]
 
 
-def test_airflow_3_remembers_the_run_by_itself(airflow_python: AirflowPython, planasonix: RunsApi) -> None:
+@BOTH_WAYS
+def test_airflow_3_remembers_the_run_by_itself(
+    airflow_python: AirflowPython, planasonix: RunsApi, deferrable: bool
+) -> None:
     """Where Planasonix knows nothing of keys; Airflow 2 starts another load there, and the documentation says so."""
     planasonix.honours_keys = False
     planasonix.story = ["running"] * 12 + ["succeeded"]
-    task = run(airflow_python, planasonix, "timeout=0.2, retries=12, retry_delay=timedelta(0)")
+    arguments = f"timeout=0.2, retries=12, retry_delay=timedelta(0), deferrable={deferrable}"
+    task = run(airflow_python, planasonix, arguments)
     assert task["try_number"] > 1
     assert (len(planasonix.runs) == 1) == (airflow_python.version != "2.11")
 
