@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.completion import Completion, Kind, Standing, is_same, of, of_conf, owners
+from bridge.rules.completion import Completion, Kind, Standing, is_same, is_same_run, of, of_conf, owners
 from bridge.words.model import Event, Status, TriggerState
 from bridge.words.reasons import Reason
 
@@ -155,6 +155,30 @@ def test_a_backfill_is_known_by_its_name_where_its_conf_has_no_id(
     """What else carries an id is judged by that, whatever it is called."""
     kind, id_ = completion
     assert is_same(Completion("planasonix", kind, id_, "succeeded", "p"), carried, source="planasonix") is same
+
+
+@pytest.mark.parametrize(
+    ("theirs", "same"),
+    [
+        (conf(route="orders"), True),
+        (conf(route="orders", event_id="e2"), True),
+        (conf(route="stock"), False),
+        (conf(route="orders", job_id="k"), False),
+    ],
+)
+def test_a_run_that_is_read_back_is_of_the_same_completion_and_route(theirs: dict[str, Any], same: bool) -> None:
+    """Another route's run, or another job's, is never taken for ours, whatever its name is."""
+    assert is_same_run(conf(route="orders"), theirs, run_id="nightly") is same
+
+
+@pytest.mark.parametrize(
+    ("run_id", "event_id", "same"),
+    [("planasonix__b__succeeded__orders", "e2", True), ("nightly", "e2", False), ("nightly", "e", True)],
+)
+def test_a_backfills_run_is_known_by_a_default_name_or_by_its_event(run_id: str, event_id: str, same: bool) -> None:
+    """Its conf may have no id, and a route's own name is that of any backfill."""
+    ours = conf(route="orders", event_type="backfill.completed", job_id=None)
+    assert is_same_run(ours, {**ours, "event_id": event_id}, run_id=run_id) is same
 
 
 def test_a_conf_names_the_completion_it_was_made_for() -> None:
