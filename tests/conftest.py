@@ -28,14 +28,16 @@ def pytest_configure() -> None:
     processes.draw_ports_from(int(_WORKER), of=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares something dear on one worker: the real Airflow, or a bridge that a whole module uses."""
-    for item in items:
-        if item.get_closest_marker("airflow"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
-        elif item.get_closest_marker("flood"):
-            item.add_marker(pytest.mark.xdist_group("flood"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep what shares something dear on one worker: a real Airflow, or a bridge that a whole module uses.
+
+    At this moment already: xdist reads the groups before any hook that changes the collected items.
+    """
+    if item.get_closest_marker("airflow"):
+        version = "2" if "airflow_2" in item.nodeid else ""
+        item.add_marker(pytest.mark.xdist_group(f"airflow{version}"))
+    elif item.get_closest_marker("flood"):
+        item.add_marker(pytest.mark.xdist_group("flood"))
 
 
 @pytest.fixture
