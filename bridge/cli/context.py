@@ -1,4 +1,4 @@
-"""What commands need of the environment: settings, configuration, the store."""
+"""What commands need of the environment: settings, configuration, the store or a running bridge."""
 
 import getpass
 import os
@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bridge.cli.output import say
 from bridge.edges.inbox import Inbox
+from bridge.edges.remote import Remote
 from bridge.edges.settings import (
     Config,
     Environment,
     Names,
+    plain_url,
     read_config,
     read_config_to_check,
     read_config_without_secrets,
     read_environment,
     read_names,
+    read_token,
 )
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.sources import Source
@@ -109,6 +113,25 @@ def actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):  # OSError from Python 3.13 on
         return f"cli:uid {os.getuid()}"
+
+
+def remote(settings: Environment, url: str | None, token_file: Path | None) -> Remote | None:
+    """Return the running bridge that `--url` or BRIDGE_URL names, None if neither does. Raises ConfigError."""
+    if url is None and settings.url is None:
+        if token_file is not None:
+            raise ConfigError([Problem("--token-file", 0, 0, "is for a running bridge: give --url too")])
+        return None
+    option = "--url"
+    try:
+        address = str(settings.url) if url is None else plain_url(url)
+        option = "--token-file"
+        token = settings.admin_token if token_file is None else read_token(token_file)
+    except ValueError as error:
+        raise ConfigError([Problem(option, 0, 0, str(error))]) from None
+    bridge = Remote(address, token)
+    if bridge.shows_token:
+        say("warning: the token goes over the network unencrypted; use https://")
+    return bridge
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,8 +12,18 @@ from bridge.cli.browse import moment
 from bridge.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
+    from bridge.edges.inbox import Inbox
+    from bridge.edges.remote import Remote
     from bridge.rules.awaiting import Judgement
 
+    Look = Callable[[], Judgement]
+
+Url = Annotated[
+    str | None, typer.Option("--url", help="Ask this running bridge (its admin listener) instead of the store.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="A file with its token; else BRIDGE_ADMIN_TOKEN is sent.")
+]
 _LOOK_SECONDS = 1.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME_IS_UP = 3
@@ -27,47 +39,85 @@ def wait(
     job_id: Annotated[str | None, typer.Option("--job", help="The Planasonix job; its webhook may still come.")] = None,
     timeout: Annotated[str, typer.Option(help="How long to wait at most: 90s, 15m, 2h.")] = "1h",
     since: Annotated[str, typer.Option(help="Look for a job's webhooks from this instant on, or 24h ago.")] = "24h",
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Wait until all DAG runs have ended. Exit 0 if they succeeded, 1 if one did not, 3 when the time is up."""
     from bridge.cli import context
-    from bridge.flows import awaiting
-    from bridge.rules.awaiting import Outcome
+    from bridge.rules import views
+    from bridge.rules.awaiting import Judgement, Outcome
 
     deadline = time.monotonic() + _seconds(timeout)
     if (delivery_id is None) == (job_id is None):
         raise typer.BadParameter("say either --delivery or --job")
     begin = moment(since)
-    with context.store(context.environment()) as inbox:
-        if delivery_id is not None:
-            look = awaiting.of_delivery(inbox, delivery_id)
-        else:
-            assert job_id is not None and begin is not None  # noqa: S101, PT018 - checked above
-            look = awaiting.of_job(inbox, job_id, since=begin)
-        judgement = _judged(look)
-        said = None
-        while judgement.outcome is Outcome.OPEN and (remaining := deadline - time.monotonic()) > 0:
-            if judgement.why != said:
-                said = judgement.why
-                say(said)
-            time.sleep(min(_LOOK_SECONDS, remaining))
-            judgement = _judged(look)
-    outcome = Outcome.TIMEOUT if judgement.outcome is Outcome.OPEN else judgement.outcome
-    if as_json:
-        print_json({"outcome": str(outcome), "why": judgement.why})
+    assert begin is not None  # noqa: S101 - only None gives None
+    settings = context.environment()
+    bridge = context.remote(settings, url, token_file)
+    if bridge is not None:
+        judgement = _await(_over_api(bridge, delivery_id, job_id, begin), deadline)
     else:
-        typer.echo(f"{outcome}: {judgement.why}")
-    raise typer.Exit({Outcome.SUCCESS: 0, Outcome.TIMEOUT: _TIME_IS_UP}.get(outcome, 1))
+        with context.store(settings) as inbox:
+            judgement = _await(_in_store(inbox, delivery_id, job_id, begin), deadline)
+    if judgement.outcome is Outcome.OPEN:
+        judgement = Judgement(Outcome.TIMEOUT, judgement.why)
+    if as_json:
+        print_json(views.judgement(judgement))
+    else:
+        typer.echo(f"{judgement.outcome}: {judgement.why}")
+    raise typer.Exit({Outcome.SUCCESS: 0, Outcome.TIMEOUT: _TIME_IS_UP}.get(judgement.outcome, 1))
 
 
-def _judged(look: Callable[[], "Judgement"]) -> "Judgement":
-    """Look once; a store that is away for a while says nothing about the runs."""
+def _in_store(inbox: "Inbox", delivery_id: str | None, job_id: str | None, since: datetime) -> "Look":
+    """Return what looks into the store."""
+    from bridge.flows import awaiting
+
+    if delivery_id is not None:
+        return awaiting.of_delivery(inbox, delivery_id)
+    return awaiting.of_job(inbox, str(job_id), since=since)
+
+
+def _over_api(bridge: "Remote", delivery_id: str | None, job_id: str | None, since: datetime) -> "Look":
+    """Return what asks a running bridge."""
     from bridge.rules.awaiting import Judgement, Outcome
-    from bridge.words.errors import InboxUnavailable
+    from bridge.words.errors import ConfigError, Problem
+
+    query = {"delivery": delivery_id} if delivery_id is not None else {"job": str(job_id), "since": since.isoformat()}
+
+    def look() -> Judgement:
+        answer = bridge.get("wait", **query)
+        try:
+            return Judgement(Outcome(answer["outcome"]), str(answer["why"]))
+        except (KeyError, ValueError):
+            raise ConfigError([Problem("--url", 0, 0, "the bridge there is of a release that cannot tell")]) from None
+
+    return look
+
+
+def _await(look: "Look", deadline: float) -> "Judgement":
+    """Look again and again until the outcome is certain, or the time is up."""
+    from bridge.rules.awaiting import Outcome
+
+    judgement = _judged(look)
+    said = None
+    while judgement.outcome is Outcome.OPEN and (remaining := deadline - time.monotonic()) > 0:
+        if judgement.why != said:
+            said = judgement.why
+            say(said)
+        time.sleep(min(_LOOK_SECONDS, remaining))
+        judgement = _judged(look)
+    return judgement
+
+
+def _judged(look: "Look") -> "Judgement":
+    """Look once; a store or a bridge that is away for a while says nothing about the runs."""
+    from bridge.rules.awaiting import Judgement, Outcome
+    from bridge.words.errors import InboxUnavailable, RemoteUnavailable
 
     try:
         return look()
-    except InboxUnavailable as error:
+    except (InboxUnavailable, RemoteUnavailable) as error:
         return Judgement(Outcome.OPEN, str(error))
 
 

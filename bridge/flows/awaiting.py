@@ -6,9 +6,10 @@ A job is found in the bodies of the deliveries of a time: each is read once, so 
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, runs
+from bridge.edges.inbox import Inbox, browsing, completions, deliveries, runs
 from bridge.rules import event as events
 from bridge.rules.awaiting import Judgement, judge, judge_job
+from bridge.rules.completion import Kind
 from bridge.words.errors import NotThere, Unreadable
 from bridge.words.model import Delivery, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
@@ -41,6 +42,16 @@ def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgem
         return judge_job([(item, _own(_triggers(inbox, item.id))) for item in mine if item is not None])
 
     return look
+
+
+def of_told_job(inbox: Inbox, job_id: str, *, since: datetime) -> Judgement:
+    """Return how a job stands, by the deliveries that were routed as telling of it: one look, and no body is searched.
+
+    So it does not know of a job's event that waits to be routed, nor of one that tells of a run and names the job.
+    """
+    ids = inbox.read(completions.telling_of, kind=Kind.JOB, about_id=job_id, since=since, limit=_PAGE)
+    found = [inbox.read(deliveries.get, id_) for id_ in ids]
+    return judge_job([(item, _own(_triggers(inbox, item.id))) for item in found if item is not None])
 
 
 def _ids(inbox: Inbox, since: datetime, seen: Collection[str]) -> list[str]:

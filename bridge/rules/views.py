@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from bridge.rules.awaiting import Judgement
 from bridge.rules.hops import Chain
 from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
@@ -219,6 +220,11 @@ def plan(value: Plan) -> Json:
         "triggers": [_planned(planned, value) for planned in value.triggers],
         "wants_lookup": value.wants_lookup,
     }
+
+
+def judgement(value: Judgement) -> Json:
+    """Return how what somebody waits for stands."""
+    return {"outcome": str(value.outcome), "why": value.why}
 
 
 def report(value: Report) -> Json:

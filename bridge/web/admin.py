@@ -68,6 +68,7 @@ def _api_routes(faces: Faces) -> list[Route]:
         Route("/triggers", _answers(api.triggers, looks, Role.VIEWER)),
         Route("/triggers/{id}", _answers(api.trigger, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
+        Route("/wait", _answers(api.wait, looks, Role.VIEWER)),
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
         Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),
         Route("/cancel", _answers(orders.cancel, changes, Role.OPERATOR), methods=["POST"]),

@@ -17,13 +17,14 @@ from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, triggers
 from bridge.edges.metrics import Metrics
+from bridge.flows import awaiting
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.planning import Subject
 from bridge.rules.sources import Source
-from bridge.web.queries import MOST, flag, json_object, next_page, page, words
+from bridge.web.queries import MOST, flag, json_object, next_page, page, waited_for, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
 from bridge.words.roles import Caller, Role
 
@@ -142,6 +143,16 @@ class Api:
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
         return {"routes": [views.route(item) for item in self._mapping.current().routes]}
+
+    def wait(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return how `?delivery=dlv_...` or `?job=...&since=...` stands: `open`, `success` or `failed`, and why.
+
+        It answers at once; `planasonix-bridge wait --url` asks again and again. `since` is a day ago unless given.
+        """
+        delivery_id, job_id, since = waited_for(query)
+        if delivery_id is not None:
+            return views.judgement(awaiting.of_delivery(self._inbox, delivery_id)())
+        return views.judgement(awaiting.of_told_job(self._inbox, str(job_id), since=since))
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""

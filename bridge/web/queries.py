@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bridge.edges.inbox import browsing
@@ -66,6 +66,16 @@ def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Fil
         if name in values:
             values[name] = _instant(name, values[name])
     return browsing.Filter(**values)
+
+
+def waited_for(query: Mapping[str, str]) -> tuple[str | None, str | None, datetime]:
+    """Read `delivery` or `job`, either of them, and `since`, which is a day ago unless it is given."""
+    refuse_unknown(query, ("delivery", "job", "since"))
+    delivery_id, job_id = words(query, "delivery"), words(query, "job")
+    if bool(delivery_id) == bool(job_id):
+        raise BadFilter("send either delivery=dlv_... or job=...")
+    since = _instant("since", query["since"]) if "since" in query else datetime.now(UTC) - timedelta(days=1)
+    return delivery_id, job_id, since
 
 
 def _instant(name: str, text: str) -> datetime:

@@ -14,6 +14,7 @@
     |-- LookupNotFound       the Planasonix API does not know the job
     |-- InboxUnavailable     the store cannot commit now, or too much waits for it
     |-- Locked               a stored value is encrypted, and no configured key opens it
+    |-- RemoteUnavailable    a running bridge cannot be asked now, over its admin API
     |-- InboxInUse           another process already serves this SQLite file
     |-- BadFilter            a request names a state, condition or order that does not exist
     |-- Forbidden            the caller's role may not do this
@@ -138,6 +139,10 @@ class LookupNotFound(BridgeError):
 
 class InboxUnavailable(BridgeError):
     """The store cannot commit now, or more waits for it than it may; the sender gets 503 and tries again."""
+
+
+class RemoteUnavailable(BridgeError):
+    """A running bridge does not answer over its admin API now: it is down, starting, or out of reach."""
 
 
 class Locked(BridgeError):

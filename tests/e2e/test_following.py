@@ -1,20 +1,24 @@
 """A whole bridge follows its DAG runs: by lists, by what Airflow reports, and over a kill."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.demo.processes import free_port
 from tests.support.airflow_server import AirflowServer
 from tests.support.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 OUTCOMES = "outcomes-token-of-the-tests-0001"
+VIEWER = "viewer-token-of-the-tests-00001"
 MAPPING = """\
 routes:
   - name: orders
@@ -30,7 +34,7 @@ routes:
   - {pipeline: pl_good, dag: refresh_sales_marts}
   - {pipeline: pl_bad, dag: fails_on_demand, conf: {fail: true}}
 """
-SETTINGS = {"BRIDGE_OUTCOMES_TOKEN": OUTCOMES, "BRIDGE_FOLLOW_SECONDS": "0.2"}
+SETTINGS = {"BRIDGE_OUTCOMES_TOKEN": OUTCOMES, "BRIDGE_VIEWER_TOKEN": VIEWER, "BRIDGE_FOLLOW_SECONDS": "0.2"}
 Report = Callable[..., httpx.Response]
 
 
@@ -188,30 +192,64 @@ def test_a_report_that_cannot_be_read_is_refused_whole(bridge: BridgeProcess) ->
         assert (answer.status_code, answer.json()["error"]) == (400, "bad_request"), wrong
 
 
-def waits(bridge: BridgeProcess, *options: str) -> subprocess.Popen[str]:
-    """Start `wait` beside the bridge, and return when it waits."""
-    command = [str(COMMAND), "wait", *options]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, env=bridge.environment, text=True, stdout=pipe, stderr=pipe)
-    assert process.stderr is not None
-    process.stderr.readline()  # what it waits for
-    assert process.poll() is None
-    return process
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How `wait` is run: beside the store, or anywhere against the running bridge."""
+
+    variables: dict[str, str]
+    options: tuple[str, ...] = ()
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start it, and return when it waits."""
+        pipe = subprocess.PIPE
+        command = [str(COMMAND), "wait", *self.options, *options]
+        process = subprocess.Popen(command, env=self.variables, text=True, stdout=pipe, stderr=pipe)
+        assert process.stderr is not None
+        process.stderr.readline()  # what it waits for
+        assert process.poll() is None
+        return process
+
+    def run(self, *options: str, **changed: str) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        command = [str(COMMAND), "wait", *self.options, *options]
+        variables = self.variables | changed
+        return subprocess.run(command, env=variables, text=True, capture_output=True, check=False, timeout=90)
 
 
-def test_wait_ends_with_the_runs_of_a_delivery(bridge: BridgeProcess, standin: Standin) -> None:
+@pytest.fixture
+def remote(bridge: BridgeProcess, tmp_path: Path) -> Waiting:
+    """`wait` on a machine that has neither the store nor the settings; a viewer's token is enough."""
+    token = tmp_path / "token"
+    token.write_text(VIEWER + "\n")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+    url = f"http://127.0.0.1:{bridge.admin_port}"
+    return Waiting(variables, ("--url", url, "--token-file", str(token)))
+
+
+@pytest.fixture(params=["store", "url"])
+def waiting(request: pytest.FixtureRequest, bridge: BridgeProcess) -> Waiting:
+    """Either of the two ways."""
+    if request.param == "store":
+        return Waiting(bridge.environment)
+    found: Waiting = request.getfixturevalue("remote")
+    return found
+
+
+def test_wait_ends_with_the_runs_of_a_delivery(bridge: BridgeProcess, standin: Standin, waiting: Waiting) -> None:
     """Exit 0 once they have succeeded, and what it waits for is said meanwhile."""
     trigger = fired(bridge)
-    process = waits(bridge, "--delivery", trigger["delivery_id"])
+    process = waiting.start("--delivery", trigger["delivery_id"])
     standin.move_run("success", trigger["dag_run_id"])
     out, _ = process.communicate(timeout=90)
     assert process.returncode == 0
     assert out.startswith("success: the DAG run planasonix__")
 
 
-def test_wait_ends_with_the_failure_of_a_job_that_came_after_it_began(bridge: BridgeProcess, standin: Standin) -> None:
+def test_wait_ends_with_the_failure_of_a_job_that_came_after_it_began(
+    bridge: BridgeProcess, standin: Standin, waiting: Waiting
+) -> None:
     """Exit 1; the job is found by its id although its webhook was not there yet."""
-    process = waits(bridge, "--job", "job_77", "--json")
+    process = waiting.start("--job", "job_77", "--json")
     fired(bridge, "evt_other", job="job_76")
     trigger = fired(bridge, job="job_77")
     standin.move_run("failed", trigger["dag_run_id"])
@@ -220,7 +258,7 @@ def test_wait_ends_with_the_failure_of_a_job_that_came_after_it_began(bridge: Br
     assert json.loads(out)["outcome"] == "failed"
 
 
-def test_wait_has_an_end(bridge: BridgeProcess) -> None:
+def test_wait_has_an_end(bridge: BridgeProcess, waiting: Waiting) -> None:
     """Exit 3 when the time is up, 1 for what is not there, 2 for wrong usage."""
     trigger = fired(bridge)
     for options, code in (
@@ -229,10 +267,39 @@ def test_wait_has_an_end(bridge: BridgeProcess) -> None:
         (["--delivery", trigger["delivery_id"], "--timeout", "soon"], 2),
         ([], 2),
     ):
-        done = subprocess.run(
-            [str(COMMAND), "wait", *options], env=bridge.environment, capture_output=True, check=False
-        )
+        done = waiting.run(*options)
         assert done.returncode == code, done.stderr
+
+
+def test_wait_tells_wrong_usage_of_a_running_bridge(bridge: BridgeProcess, remote: Waiting, tmp_path: Path) -> None:
+    """Exit 2 at once, and what to mend; a token stands in no message."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong-token-of-the-tests-0001")
+    job = ("--job", "job_1")
+    for options, said in (
+        (("--url", f"http://127.0.0.1:{bridge.port}", *job), "is this the admin listener of a bridge?"),
+        (("--token-file", str(wrong), *job), "it refuses the token"),
+        (("--token-file", str(tmp_path / "nowhere"), *job), "--token-file: the file"),
+        (("--url", "bridge.example.com", *job), "--url: must be a URL that begins with"),
+    ):
+        done = remote.run(*options)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert said in done.stderr
+        assert "wrong-token" not in done.stderr
+
+
+def test_wait_takes_url_and_token_from_the_environment(bridge: BridgeProcess, remote: Waiting) -> None:
+    """As `BRIDGE_URL` and `BRIDGE_ADMIN_TOKEN`; a bridge that is away is waited for."""
+    plain = Waiting(remote.variables)
+    url = {"BRIDGE_URL": f"http://127.0.0.1:{bridge.admin_port}", "BRIDGE_ADMIN_TOKEN": TOKEN}
+    done = plain.run("--job", "job_1", "--timeout", "1s", **url)
+    assert (done.returncode, done.stdout) == (3, "timeout: nothing has arrived yet\n"), done.stderr
+    away = plain.run("--job", "job_1", "--timeout", "1s", **url | {"BRIDGE_URL": f"http://127.0.0.1:{free_port()}"})
+    assert away.returncode == 3
+    assert "cannot be reached" in away.stdout
+    nowhere = plain.run("--job", "job_1", "--token-file", "x")
+    assert nowhere.returncode == 2
+    assert "give --url too" in nowhere.stderr
 
 
 @pytest.mark.airflow

@@ -137,6 +137,17 @@ def test_a_report_is_well_unless_something_is_off(kind: Result) -> None:
     assert report.results == {kind: 1}
 
 
+def test_a_conf_of_anybodys_stops_nothing() -> None:
+    """It may be nested too deep, or have texts that are far too long."""
+    deep: Any = []
+    for _ in range(990):
+        deep = [deep]
+    assert result(trigger(), run(conf=CONF | {"rows": deep})) == "changed"
+    long = verifying.judge(verifying.asked(trigger()), run(trigger_id="x" * 1000))
+    assert len(long.detail) < 150
+    assert len(verifying.ownerless(run(route="x" * 1000), "default", "nobody asked").route or "") == 100
+
+
 def test_a_report_without_airflows_word_is_not_well() -> None:
     """Nobody knows whether the runs are there."""
     assert not Report(NOW, NOW, unasked={"default": "down"}).is_well

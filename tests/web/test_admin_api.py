@@ -278,6 +278,25 @@ def test_a_query_that_cannot_be_read_is_told(client: httpx.Client, what: str, qu
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "query", ["", "delivery=", "job=", "delivery=dlv_0000000000000001&job=j", "job=j&since=soon", "job=j&state=open"]
+)
+def test_what_is_waited_for_must_be_said(client: httpx.Client, query: str) -> None:
+    """400, and what to send."""
+    answer = client.get(f"wait?{query}")
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+
+
+def test_how_something_stands_is_told_at_once(client: httpx.Client, ids: dict[str, str]) -> None:
+    """A delivery by its id, a job by the id that its event names; whatever the calendar."""
+    failed = client.get("wait", params={"delivery": ids["bad"]}).json()
+    assert failed == {"outcome": "failed", "why": f"{ids['failed']} of route bad_template is failed (template)"}
+    assert client.get("wait", params={"job": "job_evt_api_bad", "since": "0001-01-01"}).json() == failed
+    for query in ({"job": "job_evt_api_bad", "since": "9999-12-31T23:59:59-23:59"}, {"job": "never_seen"}):
+        assert client.get("wait", params=query).json() == {"outcome": "open", "why": "nothing has arrived yet"}
+    assert client.get("wait", params={"delivery": "dlv_0000000000000001"}).status_code == 404
+
+
 @pytest.mark.parametrize("since", ["0001-01-01", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
 def test_any_instant_will_do(client: httpx.Client, since: str) -> None:
     """The ends of the calendar are no error of ours."""

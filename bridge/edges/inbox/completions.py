@@ -13,13 +13,15 @@ it anew, and finds the other rows all the same.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Row, Text, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, number, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list, is_shared
-from bridge.rules.completion import Completion, Key, Standing, pipelines_agree
+from bridge.edges.inbox.rows import microseconds
+from bridge.rules.completion import Completion, Key, Kind, Standing, pipelines_agree
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
@@ -46,6 +48,10 @@ _SAME_EVENT = text(
     "SELECT other.id FROM deliveries AS mine JOIN deliveries AS other ON other.event_id = mine.event_id"
     " WHERE mine.id = :id AND other.id IN :ids AND other.state = 'routed' ORDER BY other.id LIMIT 1"
 ).bindparams(a_list("ids", BigInteger()))
+_TELLING = text(
+    "SELECT delivery_id FROM completions WHERE about_id = :about_id AND kind = :kind AND delivery_id >= :since"
+    " ORDER BY delivery_id LIMIT :limit"
+)
 _TRIES = 3  # row 0 was there, and retention removed it before it could be locked
 _MOST_ROWS = 16  # of a completion; beyond them, only deliveries that own a run have one
 
@@ -88,6 +94,12 @@ class Known:
         """Take in a trigger that was stored or changed."""
         own = self.triggers.setdefault(number(trigger.delivery_id, "dlv"), [])
         own[:] = [*(one for one in own if one.id != trigger.id), trigger]
+
+
+def telling_of(connection: Connection, *, kind: Kind, about_id: str, since: datetime, limit: int) -> list[str]:
+    """Return the deliveries since an instant whose events tell of a job, run or backfill; oldest first."""
+    values = {"kind": kind, "about_id": about_id, "since": first_id(microseconds(since)), "limit": limit}
+    return [delivery_text(row[0]) for row in connection.execute(_TELLING, values)]
 
 
 def tell(connection: Connection, telling: Mapping[str, Completion | None]) -> Known:

@@ -13,7 +13,15 @@ from bridge.edges.settings.config import (
     read_names,
 )
 from bridge.edges.settings.describing import json_schema
-from bridge.edges.settings.environment import Environment, Setting, list_settings, read_environment, setting_files
+from bridge.edges.settings.environment import (
+    Environment,
+    Setting,
+    list_settings,
+    read_environment,
+    read_token,
+    setting_files,
+)
+from bridge.edges.settings.fields import plain_url
 
 __all__ = [
     "Config",
@@ -22,10 +30,12 @@ __all__ = [
     "Setting",
     "json_schema",
     "list_settings",
+    "plain_url",
     "read_config",
     "read_config_to_check",
     "read_config_without_secrets",
     "read_environment",
     "read_names",
+    "read_token",
     "setting_files",
 ]

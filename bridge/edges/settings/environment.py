@@ -110,6 +110,9 @@ class Environment(BaseModel):
     outcomes_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."
     )
+    url: Annotated[str | None, BeforeValidator(_pages_url)] = Field(
+        None, description="The admin listener of a running bridge, for commands that ask it instead of the store."
+    )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
     mapping: Path = Field(Path("config/mapping.yaml"), description="Routes; reloaded while running.")
     retention_days: int = Field(30, ge=1, le=36_500, description="After how many days settled deliveries are deleted.")
@@ -244,6 +247,14 @@ def _shared(tokens: Mapping[Role, Secret]) -> list[str]:
         for other in roles[place + 1 :]
         if tokens[one].reveal() == tokens[other].reveal()
     ]
+
+
+def read_token(path: Path) -> Secret:
+    """Return the token that a file holds; ValueError if it cannot be read or is none."""
+    token = read_file(path)
+    if what := slip(token):
+        raise ValueError(f"what the file {path} holds {what}")
+    return Secret(token)
 
 
 def setting_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
