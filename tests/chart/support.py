@@ -56,6 +56,7 @@ MATRIX: dict[str, Manifest] = {
         "operatorToken": {"secret": "bridge-people"},
         "viewerToken": {"secret": "bridge-people"},
         "metricsToken": {"secret": "bridge-metrics"},
+        "outcomesToken": {"secret": "bridge-outcomes", "key": "token"},
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },

@@ -174,6 +174,7 @@ def test_each_role_has_a_token_where_one_is_named() -> None:
         "BRIDGE_OPERATOR_TOKEN_FILE": f"{mounted}/bridge-people/operator-token",
         "BRIDGE_VIEWER_TOKEN_FILE": f"{mounted}/bridge-people/viewer-token",
         "BRIDGE_METRICS_TOKEN_FILE": f"{mounted}/bridge-metrics/metrics-token",
+        "BRIDGE_OUTCOMES_TOKEN_FILE": f"{mounted}/bridge-outcomes/token",
     }
     for values, wanted in (
         (MATRIX["monitored"], {"name": "bridge-metrics", "key": "metrics-token"}),

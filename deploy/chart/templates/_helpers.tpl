@@ -82,7 +82,7 @@ resources:
 - {name: BRIDGE_ADMIN_HOST, value: "0.0.0.0"}
 - {name: BRIDGE_ADMIN_PORT, value: {{ .Values.adminService.port | quote }}}
 - {name: BRIDGE_ADMIN_TOKEN_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" .Values.adminToken.secret .Values.adminToken.key | quote }}}
-{{- range $role, $token := dict "OPERATOR" .Values.operatorToken "VIEWER" .Values.viewerToken "METRICS" .Values.metricsToken }}
+{{- range $role, $token := dict "OPERATOR" .Values.operatorToken "VIEWER" .Values.viewerToken "METRICS" .Values.metricsToken "OUTCOMES" .Values.outcomesToken }}
 {{- with $token.secret }}
 - {name: {{ printf "BRIDGE_%s_TOKEN_FILE" $role }}, value: {{ printf "/etc/bridge/secrets/%s/%s" . $token.key | quote }}}
 {{- end }}
@@ -114,7 +114,7 @@ resources:
 {{- /* The names of every Secret that is mounted, as a JSON list: once each, in the order given. */ -}}
 {{- define "bridge.secretNames" -}}
 {{- $names := concat (default list .Values.secrets) (list .Values.adminToken.secret) -}}
-{{- $names = concat $names (compact (list .Values.operatorToken.secret .Values.viewerToken.secret .Values.metricsToken.secret)) -}}
+{{- $names = concat $names (compact (list .Values.operatorToken.secret .Values.viewerToken.secret .Values.metricsToken.secret .Values.outcomesToken.secret)) -}}
 {{- if and (eq .Values.store.type "postgresql") .Values.store.postgresql.passwordSecret -}}
 {{- $names = append $names .Values.store.postgresql.passwordSecret -}}
 {{- end -}}
