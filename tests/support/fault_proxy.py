@@ -22,6 +22,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
+from deploy.demo.processes import free_port
+
 
 @dataclass(frozen=True, slots=True)
 class DropAnswer:
@@ -101,7 +103,7 @@ class FaultProxy:
         self._planned: list[_Planned] = []
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._port = 0
+        self._port = free_port()  # not one that a connection of somebody may have while it is cut
         self.seen: list[Seen] = []
 
     @property
