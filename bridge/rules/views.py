@@ -14,6 +14,7 @@ from bridge.rules.verifying import Report, Result
 from bridge.words.dags import DagParams, KnownDag
 from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
+from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
 
@@ -126,6 +127,19 @@ def attempt(value: Attempt) -> Json:
         "outcome": value.outcome,
         **reason(value.reason, value.detail),
         "http_status": value.http_status,
+    }
+
+
+def pause(value: Pause, *, is_gone: bool) -> Json:
+    """Return a pause; `is_gone`: what it names is configured no more."""
+    return {
+        "kind": str(value.kind),
+        "name": value.name,
+        "is_gone": is_gone,
+        "paused_at": instant(value.paused_at),
+        "ends_at": instant(value.ends_at),
+        "actor": value.actor,
+        "reason": value.reason,
     }
 
 

@@ -20,6 +20,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.orders import Accepted, OrdersApi
 from bridge.web.outcomes import OutcomesApi
+from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.sign_in import Access, Guard, caller_of
 from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
@@ -37,6 +38,7 @@ class Faces:
     outcomes: OutcomesApi
     audit: AuditApi
     refusals: RefusalsApi
+    pauses: PausesApi
 
 
 def admin_app(faces: Faces, *, access: Access) -> Starlette:
@@ -72,6 +74,8 @@ def _api_routes(faces: Faces) -> list[Route]:
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
         Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),
         Route("/cancel", _answers(orders.cancel, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/pause", _answers(faces.pauses.pause, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/resume", _answers(faces.pauses.resume, changes, Role.OPERATOR), methods=["POST"]),
         Route("/orders", _answers(orders.orders, looks, Role.VIEWER)),
         Route("/orders/{id}", _answers(orders.order, looks, Role.VIEWER)),
         Route("/orders/{id}/stop", _answers(orders.stop, changes, Role.OPERATOR), methods=["POST"]),

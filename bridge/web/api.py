@@ -20,6 +20,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows import awaiting
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.firing import Dispatcher
+from bridge.flows.pausing import Pausing
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.planning import Subject
@@ -41,6 +42,7 @@ class Api:
         metrics: Metrics,
         sources: Mapping[str, Source],
         encryption: Encryption,
+        pausing: Pausing,
         max_hops: int,
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
@@ -52,6 +54,7 @@ class Api:
         self._metrics = metrics
         self._sources = sources
         self._encryption = encryption
+        self._pausing = pausing
         self._secrets = secrets
         self._key_sets = key_sets
         self._max_hops = max_hops
@@ -80,6 +83,7 @@ class Api:
             "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
             "dags": [dag for name in self._dispatcher.lanes for dag in self._dags(name)],
+            "paused": [views.pause(item, is_gone=is_gone) for item, is_gone in self._pausing.shown()],
             "waiting": {
                 str(name): {"count": count, "oldest": views.instant(oldest)}
                 for name, (count, oldest) in waiting.items()

@@ -40,6 +40,7 @@ from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
+from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
@@ -227,6 +228,7 @@ class Service:
             metrics=self._metrics,
             sources=self._sources,
             encryption=self._work.encryption,
+            pausing=self._work.pausing,
             max_hops=environment.max_hops,
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
@@ -237,6 +239,7 @@ class Service:
             outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
             audit=AuditApi(inbox=self._inbox),
             refusals=RefusalsApi(inbox=self._inbox),
+            pauses=PausesApi(pausing=self._work.pausing),
         )
         admin = admin_app(faces, access=self._entrance.access(lambda: self._tokens))
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)

@@ -18,7 +18,10 @@ from bridge.flows.firing import Dispatcher
 from bridge.flows.following import Following
 from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
+from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
+from bridge.rules.pauses import Names
+from bridge.words.pauses import PauseKind
 
 
 class Work:
@@ -35,8 +38,21 @@ class Work:
         )
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
+        self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self._names(config))
+        self.pausing.refresh()  # nothing of what is paused may start before it is known
+        self._build_flows(environment, config, inbox, metrics)
+        self.pausing.call_on_change(self.wake)
+        self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
+
+    def _build_flows(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
         seconds = environment.lease_seconds
-        self.dispatcher = Dispatcher(inbox=inbox, airflows=self.airflows, metrics=metrics, lease_seconds=seconds)
+        self.dispatcher = Dispatcher(
+            inbox=inbox,
+            airflows=self.airflows,
+            metrics=metrics,
+            lease_seconds=seconds,
+            pauses=self.pausing.current,
+        )
         self.router = Router(
             inbox=inbox,
             mapping=self.mapping.current,
@@ -46,6 +62,7 @@ class Work:
             on_routed=self.dispatcher.wake,
             max_hops=environment.max_hops,
             lease_seconds=seconds,
+            pauses=self.pausing.current,
         )
         self.orders = Orders(inbox=inbox, metrics=metrics, on_worked=self.wake)
         self.following = Following(
@@ -62,12 +79,22 @@ class Work:
             metrics=metrics,
             interval_seconds=environment.dags_seconds,
         )
-        self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
+
+    def _names(self, config: Config) -> Names:
+        routes = [route.name for route in self.mapping.current().routes]
+        return {PauseKind.ROUTE: routes, PauseKind.SOURCE: config.sources, PauseKind.AIRFLOW: config.airflows}
 
     @property
     def loops(self) -> list[Loop]:
         """What turns here, in the order of starting; the dispatcher's comes first and stops last."""
-        return [self.dispatcher.loop, self.router.loop, self.orders.loop, self.following.loop, self.holding.loop]
+        return [
+            self.dispatcher.loop,
+            self.router.loop,
+            self.pausing.loop,
+            self.orders.loop,
+            self.following.loop,
+            self.holding.loop,
+        ]
 
     @property
     def is_hanging(self) -> bool:

@@ -95,11 +95,7 @@ class Reason(StrEnum):
         "The body contradicts itself or the URL it was sent to (two pipelines, or two statuses).",
         "Check which URL the webhook of this pipeline is registered with.",
     )
-    TEST_EVENT = (
-        "test_event",
-        "It is a test event: it proves the way here and starts nothing.",
-        "Nothing to do.",
-    )
+    TEST_EVENT = ("test_event", "It is a test event: it proves the way here and starts nothing.", "Nothing to do.")
     STATUS_RUNNING = (
         "status_running",
         "The job is still queued or running; only an ended one can start DAG runs.",
@@ -155,11 +151,7 @@ class Reason(StrEnum):
         "It is stored encrypted, and none of the configured keys opens it.",
         "Put the key that the detail names back into BRIDGE_ENCRYPTION_KEYS and restart; it goes on by itself.",
     )
-    ERASED = (
-        "erased",
-        "A person erased it before it was routed.",
-        "Nothing to do; the audit log tells who and why.",
-    )
+    ERASED = ("erased", "A person erased it before it was routed.", "Nothing to do; the audit log tells who and why.")
     # --- triggers: waiting -----------------------------------------------------------------
     AIRFLOW_DOWN = (
         "airflow_down",
@@ -200,6 +192,11 @@ class Reason(StrEnum):
         "hourly_ceiling",
         "The route has started as many DAG runs in this hour as its `max_per_hour` allows.",
         "It goes on by itself, in order; raise `max_per_hour` if the burst is genuine, else change the secret.",
+    )
+    PAUSED_BY_PERSON = (
+        "paused_by_person",
+        "A person has paused its route, its source or its Airflow; the detail tells who, since when and why.",
+        "`planasonix-bridge resume` lets it go on, oldest first; with an end it goes on by itself.",
     )
     THROTTLED = (
         "throttled",

@@ -25,6 +25,8 @@ COMMANDS = (
     "triggers",
     "replay",
     "cancel",
+    "pause",
+    "resume",
     "orders",
     "migrate",
     "schema",

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Self
 
+from deploy.demo.processes import free_port
+
 _PIECE = 65_536
 
 
@@ -18,7 +20,7 @@ class Relay:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()  # not one that a connection of somebody may have while it is cut
         self.delay_seconds = 0.0  # of every piece, each way
         self.restore()
 
@@ -46,7 +48,6 @@ class Relay:
         if self._listener is not None:
             return
         listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

@@ -146,9 +146,10 @@ class FaultProxy:
                 connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it
 
     def restore(self) -> None:
-        """Listen, again on the same port after a cut."""
+        """Listen, again on the same port after a cut; nothing if it listens (two faults may have cut the same way)."""
+        if self._listener is not None:
+            return
         listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

@@ -9,6 +9,7 @@ from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import Dispatcher
 from bridge.flows.firing.lane import Lane
+from bridge.rules.pauses import Pauses
 from bridge.words.model import Attempt, Trigger, TriggerState
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.support.store import add, stored, wait_for
@@ -19,7 +20,16 @@ AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
 class Firing:
     """A dispatcher in front of a stand-in, and the store it works on."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics, url: str, *, lease_seconds: float = 30, **target: Any) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        metrics: Metrics,
+        url: str,
+        *,
+        lease_seconds: float = 30,
+        pauses: Callable[[], Pauses] = Pauses,
+        **target: Any,
+    ) -> None:
         self.inbox = inbox
         self.clock_is_ahead = timedelta()
         options = {"rate": 1000.0, "connect_seconds": 2.0, "read_seconds": 5.0, "deadline_seconds": 5.0} | target
@@ -30,6 +40,7 @@ class Firing:
             airflows={"default": (self.target, self.airflow)},
             metrics=metrics,
             lease_seconds=lease_seconds,
+            pauses=pauses,
             clock=lambda: datetime.now(UTC) + self.clock_is_ahead,
         )
         self.is_started = False

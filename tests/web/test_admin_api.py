@@ -468,6 +468,55 @@ def test_orders_can_be_watched_and_stopped(client: httpx.Client, ids: dict[str, 
     assert client.get("orders?state=done").status_code == 400
 
 
+def test_a_pause_holds_what_waits_until_it_is_resumed(client: httpx.Client, bridge: BridgeProcess) -> None:
+    """It is in the status; a trigger of the route says who paused it; resumed, it waits for Airflow as before."""
+    asked = {"kind": "route", "name": "refresh_sales_marts", "for": "2h", "reason": "a move"}
+    paused = client.post("pause", json=asked).json()["paused"]
+    assert (paused["kind"], paused["name"], paused["actor"], paused["reason"]) == (
+        "route",
+        "refresh_sales_marts",
+        "token:admin",
+        "a move",
+    )
+    assert client.get("status").json()["paused"] == [paused]
+    delivery_id = bridge.send(body(event="evt_paused")).json()["delivery_id"]
+
+    def trigger() -> dict[str, Any]:
+        return next(iter(client.get(f"deliveries/{delivery_id}").json()["triggers"]), {})
+
+    wait_for(lambda: trigger().get("reason") is not None, seconds=10, what="it is held")
+    assert client.post("resume", json={"kind": "route", "name": "refresh_sales_marts"}).json() == {
+        "resumed": {"kind": "route", "name": "refresh_sales_marts"}
+    }
+    assert client.get("status").json()["paused"] == []
+    assert client.post("resume", json={"kind": "route", "name": "refresh_sales_marts"}).status_code == 404
+    wait_for(lambda: trigger()["reason"] == "airflow_down", seconds=10, what="it waits for Airflow again")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "a kind is one of route, source, airflow"),
+        ({"kind": "dag", "name": "x"}, "a kind is one of route, source, airflow"),
+        ({"kind": "route", "name": 7}, "name must be text"),
+        ({"kind": "route", "name": "refresh_sales_mart"}, 'did you mean "refresh_sales_marts"'),
+        ({"kind": "route", "name": "refresh_sales_marts", "for": "2"}, "is not a duration"),
+        ({"kind": "route", "name": "refresh_sales_marts", "for": "0s"}, "for must be a duration"),
+        ({"kind": "route", "name": "refresh_sales_marts", "for": -1}, "for must be a duration"),
+        ({"kind": "route", "name": "refresh_sales_marts", "for": True}, "for must be a duration"),
+        ({"kind": "route", "name": "refresh_sales_marts", "for": 1e300}, "for must be a duration"),
+        ({"kind": "route", "name": "refresh_sales_marts", "until": "x"}, "unknown: until"),
+        ({"kind": "route", "name": "refresh_sales_marts", "reason": ""}, "reason must be text"),
+    ],
+)
+def test_a_pause_that_cannot_be_read_is_refused(client: httpx.Client, asked: dict[str, Any], said: str) -> None:
+    """400, and nothing is paused."""
+    answer = client.post("pause", json=asked)
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+    assert client.get("status").json()["paused"] == []
+
+
 def test_nothing_of_all_this_is_an_error_of_the_bridge(client: httpx.Client, bridge: BridgeProcess) -> None:
     """No traceback in the log, whatever was sent."""
     client.get("deliveries?limit=x")

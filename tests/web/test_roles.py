@@ -27,8 +27,11 @@ NEEDS = {
     "GET /api/v1/orders/{id}": Role.VIEWER,
     "POST /api/v1/replay": Role.OPERATOR,
     "POST /api/v1/cancel": Role.OPERATOR,
+    "POST /api/v1/pause": Role.OPERATOR,
+    "POST /api/v1/resume": Role.OPERATOR,
     "POST /api/v1/orders/{id}/stop": Role.OPERATOR,
     "POST /api/v1/outcomes": Role.OUTCOMES,
+    "GET /api/v1/wait": Role.VIEWER,
     "GET /api/v1/refusals": Role.OPERATOR,
     "GET /api/v1/audit": Role.ADMIN,
     "POST /api/v1/erase": Role.ADMIN,
@@ -123,7 +126,8 @@ def test_a_viewer_sees_no_value_of_a_stored_payload(
     paths = [key.split()[1] for key, role in NEEDS.items() if key.startswith("GET") and role is Role.VIEWER]
     for path in paths:
         kind = path.split("/")[3]
-        answer = viewer.get(path.replace("{id}", stored.get(kind, "x")))
+        query = {"delivery": stored["deliveries"]} if kind == "wait" else {}
+        answer = viewer.get(path.replace("{id}", stored.get(kind, "x")), params=query)
         assert answer.status_code == 200, path
         assert CANARY not in answer.text, path
     failed = viewer.get(f"/api/v1/triggers/{stored['failed']}").json()

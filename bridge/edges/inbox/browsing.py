@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
+from bridge.edges.inbox import pauses
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.engine.intake import dedup_key, key_ranges
 from bridge.edges.inbox.engine.statements import is_shared
@@ -85,7 +86,8 @@ def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[De
     """Return a page of deliveries, newest first; their payloads are not read."""
     question, values = statement(connection, wanted=wanted, limit=limit)
     ring = ring_of(connection)
-    return [delivery_entry(row, ring) for row in connection.execute(question, values).mappings()]
+    found = [delivery_entry(row, ring) for row in connection.execute(question, values).mappings()]
+    return pauses.explained_deliveries(connection, found)
 
 
 def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
@@ -118,7 +120,8 @@ def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trig
     where, values = _where(wanted, TRIGGER_FILTERS, "trg")
     page = text(f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
     ring = ring_of(connection)
-    return [trigger_entry(row, ring) for row in connection.execute(page, values | {"limit": limit}).mappings()]
+    found = [trigger_entry(row, ring) for row in connection.execute(page, values | {"limit": limit}).mappings()]
+    return pauses.explained(connection, found)
 
 
 def ids(connection: Connection, *, table: str, wanted: Filter, limit: int) -> list[str]:
@@ -186,8 +189,8 @@ def backlog(connection: Connection) -> list[Waiting]:
 _REASONS = frozenset(map(str, Reason))
 _BACKLOG = (
     text(
-        "SELECT state, source, '', NULL, COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"
-        " GROUP BY state, source"
+        "SELECT state, source, '', reason, COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"
+        " GROUP BY state, source, reason"
     ),
     text(
         "SELECT state, '', airflow, reason, COUNT(*), MIN(created_at) FROM triggers"

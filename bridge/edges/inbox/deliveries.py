@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, text
 
-from bridge.edges.inbox import completions
+from bridge.edges.inbox import completions, pauses
 from bridge.edges.inbox.adding import NewTrigger, add_all
 from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import NODES, number
 from bridge.edges.inbox.engine.intake import dedup_key, stale_key
 from bridge.edges.inbox.engine.statements import Pair, a_list, announce, unlocked
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
+from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.rules.completion import Completion
 from bridge.rules.sealing import Ring
@@ -64,9 +65,9 @@ _DRAW = Pair(
 # A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`. What is due
 # already is looked up again anyway.
 _TAKE_OVER_LOOKUPS = text(
-    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND due_at > :now AND lookups > 0"
-    " AND reason IS NULL"
-)
+    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND due_at > :now AND due_at < :never"
+    " AND lookups > 0 AND reason IS NULL"
+).bindparams(never=microseconds(NEVER))
 # Triggers that have no call, since the route's own templates failed: they are made anew.
 _FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
@@ -133,7 +134,7 @@ def due(connection: Connection, *, now: datetime, limit: int, node: int | None =
 def get(connection: Connection, delivery_id: str) -> Delivery | None:
     """Return one delivery."""
     row = connection.execute(_GET, {"id": number(delivery_id, "dlv")}).mappings().first()
-    return None if row is None else delivery(row, ring_of(connection))
+    return None if row is None else pauses.explained_deliveries(connection, [delivery(row, ring_of(connection))])[0]
 
 
 def settle_routing(

@@ -38,7 +38,9 @@ _LOOKS_AFTER = (
 )
 # What waits for a person (due at NEVER) goes on waiting. The literal states let the databases use the partial indexes.
 _MOVES = (
-    text("UPDATE deliveries SET due_at = due_at - :by WHERE state = 'received' AND due_at > :now"),
+    text(
+        "UPDATE deliveries SET due_at = due_at - :by WHERE state = 'received' AND due_at > :now AND due_at < :never"
+    ).bindparams(never=microseconds(NEVER)),
     text(
         f"UPDATE triggers SET due_at = due_at - :by WHERE {_TRIGGERS_DUE_AFTER.format(after=':now')}"  # noqa: S608
     ).bindparams(never=microseconds(NEVER)),
@@ -50,7 +52,7 @@ _IS_FAR = "due_at > :latest AND COALESCE(reason, '') IN :reasons"
 _FAR_AHEAD = tuple(
     text(statement).bindparams(a_list("reasons", Text()))
     for statement in (
-        f"SELECT id FROM deliveries WHERE state = 'received' AND {_IS_FAR} LIMIT :limit",  # noqa: S608
+        f"SELECT id FROM deliveries WHERE state = 'received' AND due_at < :never AND {_IS_FAR} LIMIT :limit",  # noqa: S608
         f"{AIRFLOWS} SELECT id FROM airflows JOIN triggers ON airflow = airflows.name AND state IN ('pending','held')"  # noqa: S608
         f" AND due_at < :never AND {_IS_FAR} LIMIT :limit",
     )

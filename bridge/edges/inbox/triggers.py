@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+from bridge.edges.inbox import pauses
 from bridge.edges.inbox.engine.ids import made_at, number
 from bridge.edges.inbox.engine.statements import locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
@@ -130,4 +131,4 @@ def asked_at(trigger: Trigger) -> datetime:
 def get(connection: Connection, trigger_id: str) -> Trigger | None:
     """Return one trigger."""
     row = connection.execute(_GET, {"id": number(trigger_id, "trg")}).mappings().first()
-    return None if row is None else trigger(row, ring_of(connection))
+    return None if row is None else pauses.explained(connection, [trigger(row, ring_of(connection))])[0]

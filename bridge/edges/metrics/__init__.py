@@ -26,6 +26,7 @@ from bridge.edges.metrics.access import AccessMetrics
 from bridge.edges.metrics.dags import DagMetrics
 from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.pace import PaceMetrics
+from bridge.edges.metrics.pauses import PauseMetrics
 from bridge.edges.metrics.runs import RunMetrics
 from bridge.edges.metrics.store import StoreMetrics
 from bridge.words.model import Attempt, TriggerState
@@ -57,6 +58,7 @@ class Metrics:
         self.runs = RunMetrics(making, self._airflows)
         self.pace = PaceMetrics(making)
         self.dags = DagMetrics(making, self._airflows)
+        self.pauses = PauseMetrics(making)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -77,6 +77,7 @@ HELD = (
     Reason.DAG_REFUSES_RUNS,
     Reason.LOOP_GUARD,
     Reason.HOURLY_CEILING,
+    Reason.PAUSED_BY_PERSON,
     Reason.KEY_MISSING,
     Reason.UNKNOWN_AIRFLOW,
 )

@@ -8,6 +8,7 @@ from itertools import product
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making
 from bridge.words.model import DeliveryState, TriggerState, Waiting
+from bridge.words.reasons import Reason
 
 _OF_THE_STORE = " Of the store."
 
@@ -21,7 +22,7 @@ class StoreMetrics:
         where = ("state", "source", "airflow")
         self.waiting = making.gauge("waiting", "Deliveries and triggers that wait." + _OF_THE_STORE, *where)
         self.oldest_seconds = making.gauge(
-            "oldest_waiting_seconds", "Age of the oldest that waits." + _OF_THE_STORE, *where
+            "oldest_waiting_seconds", "Age of the oldest that waits and is not paused." + _OF_THE_STORE, *where
         )
         self.held = making.gauge("held", "Triggers that wait for a cause to pass." + _OF_THE_STORE, "reason")
         self.read_at = making.gauge("store_read_timestamp_seconds", "When what waits was last read from the store.")
@@ -54,7 +55,7 @@ class StoreMetrics:
             source = item.source if item.source in self._sources else ""
             place = (str(item.state), source, item.airflow if item.airflow in self._airflows else "")
             amounts[place] = amounts.get(place, 0) + item.amount
-            if now is not None:
+            if now is not None and item.reason is not Reason.PAUSED_BY_PERSON:  # it has an alert of its own
                 ages[place] = max(ages.get(place, 0.0), (now - item.oldest_at).total_seconds())
             if item.state is TriggerState.HELD and item.reason:
                 held[str(item.reason)] = held.get(str(item.reason), 0) + item.amount

@@ -30,6 +30,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.firing.claims import claim_due
 from bridge.flows.firing.lane import Lane
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
+from bridge.rules.pauses import Pauses
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Attempt, Claimed
@@ -54,13 +55,13 @@ class Dispatcher:
         airflows: Mapping[str, tuple[AirflowTarget, Airflow]],
         metrics: Metrics,
         lease_seconds: float,
+        pauses: Callable[[], Pauses] = Pauses,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`clock` gives aware UTC; durations inside are measured by the monotonic clock."""
-        self._inbox = inbox
-        self._metrics = metrics
+        """`clock` gives aware UTC; durations inside are measured by the monotonic clock. `pauses`: what is paused."""
+        self._inbox, self._metrics = inbox, metrics
         self._lease = timedelta(seconds=lease_seconds)
-        self._clock = clock
+        self._clock, self._pauses = clock, pauses
         now = time.monotonic()
         self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
         show_pace(self.lanes.values(), metrics)
@@ -168,7 +169,7 @@ class Dispatcher:
             self._while_down(lane, now)
             return _POLL_SECONDS
         with self._lock:
-            offer = lane.offer(now)
+            offer = lane.offer(now, self._pauses())
         if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
         claimed = self._begin(lane, self._claim(lane, offer.limit, offer.full | offer.after_others))

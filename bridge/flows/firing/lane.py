@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bridge.edges.airflow import Airflow
 from bridge.rules.easing import Easing, Ended, strain_of
 from bridge.rules.pacing import Pacer
+from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed
@@ -53,13 +54,13 @@ class Lane:
         self._pacer.refill_at(self.easing.rate(now), now)
         return max(0, min(self._places.room(now), self._pacer.available(now))) if not self.breaker.is_open else 0
 
-    def offer(self, now: float) -> Offer:
-        """Return what may be claimed now."""
+    def offer(self, now: float, pauses: Pauses = NOTHING) -> Offer:
+        """Return what may be claimed now; nothing of what is paused."""
         room = self.room(now)
-        if not room:
+        if not room or self.name in pauses.airflows:
             return Offer(0)
         full, after_others = self._places.full_routes(now), self._places.routes_after_others(now)
-        return Offer(room, frozenset(full), frozenset(after_others - full))
+        return Offer(room, pauses.routes | full, frozenset(after_others - full))
 
     def begin(self, claims: list[Claimed], now: float) -> tuple[list[Claimed], list[Claimed]]:
         """Take up claims; returns those to fire, and those to give back since their route or DAG is full."""

@@ -29,7 +29,7 @@ from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routi
 from bridge.edges.inbox.starts import recent_starts
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.flows.routing.drafts import FAILED_SECONDS, locked, postponed, routing, with_job
+from bridge.flows.routing.drafts import FAILED_SECONDS, aside, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.flows.routing.tracing import plan_traced
@@ -37,6 +37,7 @@ from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import lacks_status
 from bridge.rules.mapping import Mapping as RouteMap
+from bridge.rules.pauses import Pauses
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
@@ -68,11 +69,13 @@ class Router:
         on_routed: Callable[[], None],
         max_hops: int,
         lease_seconds: float,
+        pauses: Callable[[], Pauses] = Pauses,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`mapping` returns the one in use; `apis` and `sources` by source; `on_routed` wakes firing.
 
-        `lease_seconds`: what is being looked up is left to this process for so long.
+        `lease_seconds`: what is being looked up is left to this process for so long. `pauses` returns what is paused,
+        from memory: what a paused source has sent is put aside until its pause is over (bridge.flows.pausing).
         """
         self._inbox = inbox
         self._mapping = mapping
@@ -81,7 +84,7 @@ class Router:
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
-        self._clock = clock
+        self._clock, self._pauses = clock, pauses
         self._lookups = self._make_lookups(lease_seconds)
         self._reporting = Reporting(metrics)
         self._ceilings = Ceilings(self._recall)
@@ -149,7 +152,8 @@ class Router:
         """Whether the delivery was planned before and waits for the API."""
         wants_lookup = delivery.reason is Reason.LOOKUP_QUEUED or delivery.lookups > 0
         is_readable = delivery.locked is None and not self._lookups.holds(delivery.id)
-        return wants_lookup and is_readable and delivery.source in self._apis
+        is_paused = delivery.source in self._pauses().sources
+        return wants_lookup and is_readable and not is_paused and delivery.source in self._apis
 
     def _plan(self, delivery: Delivery) -> Plan | None:
         """Plan one delivery; None when the bridge itself failed on it."""
@@ -174,11 +178,14 @@ class Router:
         ready: list[tuple[Delivery, Plan]] = []
         asking: list[Delivery] = []
         later: list[Postponed] = []
+        paused = self._pauses().sources
         for delivery in waiting:
             if delivery.locked is not None:
                 later.append(locked(delivery, now))
             elif self._lookups.holds(delivery.id):  # its lease lapsed while the store was away
                 later.append(self._lookups.leased(delivery, now, is_new=False))
+            elif delivery.source in paused:
+                later.append(aside(delivery))
             elif self._is_to_ask(delivery):
                 asking.append(delivery)
             elif (plan := self._plan(delivery)) is None:

@@ -9,6 +9,7 @@ import structlog
 
 from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Postponed, Routing
+from bridge.edges.inbox.triggers import NEVER
 from bridge.rules.ceiling import Start
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.model import Call, Delivery, Limits, TriggerState
@@ -23,6 +24,11 @@ def locked(delivery: Delivery, now: datetime) -> Postponed:
     if delivery.reason is not Reason.KEY_MISSING:
         _log.error("delivery_locked", delivery_id=delivery.id, next_step=Reason.KEY_MISSING.next_step)
     return postponed(delivery, now, FAILED_SECONDS, Reason.KEY_MISSING, detail=delivery.locked)
+
+
+def aside(delivery: Delivery) -> Postponed:
+    """Put aside what a paused source has sent, until its pause is over (`pauses.release`)."""
+    return Postponed(delivery.id, NEVER, Reason.PAUSED_BY_PERSON, None, is_lookup=False)
 
 
 def with_job(delivery: Delivery, job: Mapping[str, Any], zone: tzinfo | None) -> Subject:

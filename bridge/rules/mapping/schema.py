@@ -18,11 +18,9 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
+from bridge.rules import durations
 from bridge.rules.mapping.examples import with_examples
 
-_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_MAX_SECONDS = 31_536_000
 # Airflow's own rule for keys, letters of any script; "." and ".." would vanish from the URL that the id is a part of.
 _DAG_ID = re.compile(r"[\w.-]{1,250}")
 # JSON Schema knows no letters of all scripts, so it refuses what is wrong in ASCII and leaves the rest to `read`.
@@ -43,12 +41,7 @@ _CONSTANT_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 def _seconds(value: Any) -> Any:
     """Read 90, "90s", "15m", "24h", "7d"."""
-    if isinstance(value, str):
-        found = _DURATION.fullmatch(value)
-        if found is None:
-            raise ValueError(f'"{value[:40]}" is not a duration; write seconds, or 90s, 15m, 24h, 7d')
-        return int(found[1]) * _UNIT_SECONDS[found[2]]
-    return value
+    return durations.seconds(value) if isinstance(value, str) else value
 
 
 def _whole(value: Any) -> Any:
@@ -101,7 +94,7 @@ _GLOB_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MAX_GLOB}
 _STATUS_SCHEMA = {"enum": ["succeeded", "failed", "cancelled", "skipped"]}
 _DURATION_SCHEMA = {
     "anyOf": [
-        {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_SECONDS},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": durations.LONGEST_SECONDS},
         {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"},
     ]
 }
@@ -110,7 +103,9 @@ Globs = Annotated[list[Glob], BeforeValidator(_as_list), Field(min_length=1), _o
 Statuses = Annotated[list[StatusWord], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_STATUS_SCHEMA)]
 DagId = Annotated[str, BeforeValidator(_dag_id), BeforeValidator(_static)]  # the last one runs first
 DagIds = Annotated[list[DagId], BeforeValidator(_as_list), Field(min_length=1), _one_or_many(_DAG_ID_SCHEMA)]
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=_MAX_SECONDS), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[
+    float, BeforeValidator(_seconds), Field(gt=0, le=durations.LONGEST_SECONDS), WithJsonSchema(_DURATION_SCHEMA)
+]
 RouteName = Annotated[str, BeforeValidator(_route_name), WithJsonSchema(_ROUTE_NAME_SCHEMA)]
 Attempts = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
 Concurrency = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)]

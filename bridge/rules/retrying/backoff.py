@@ -40,7 +40,7 @@ QUEUED_SECONDS = 3600.0
 _ASKED = (Reason.THROTTLED, Reason.LOOKUP_FAILED)
 _ASKED_SECONDS = 3600.0
 # Due times that are no wait of ours: a person's, or a place in a queue.
-_UNBOUNDED = (Reason.LOOP_GUARD, Reason.HOURLY_CEILING)
+_UNBOUNDED = (Reason.LOOP_GUARD, Reason.HOURLY_CEILING, Reason.PAUSED_BY_PERSON)
 
 
 def longest_wait(reason: Reason | None) -> float:

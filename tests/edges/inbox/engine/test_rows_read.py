@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, chains, claiming, completions, deliveries, moving, orders, prepare, triggers
+from bridge.edges.inbox import (
+    Inbox,
+    chains,
+    claiming,
+    completions,
+    deliveries,
+    moving,
+    orders,
+    pauses,
+    prepare,
+    triggers,
+)
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, order_text, trigger_text
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
@@ -37,6 +48,7 @@ _PULL_IN: dict[str, Any] = {"now": _NOW, "slack": timedelta(0), "found": {300.0:
 _FIRST, _SECOND = (delivery_text(first_id(microseconds(_OLD)) + n) for n in (1, 2))
 _QUEUED = first_id(microseconds(_OLD + timedelta(days=1)))
 _CAUSE = Cause((trigger_text(7),), "d", "no such run")
+_PAUSED = first_id(microseconds(_OLD + timedelta(days=2)))
 _LATER = deliveries.Postponed(_FIRST, _NOW, Reason.LOOKUP_FAILED, "slow", is_lookup=True)
 WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "hold": lambda c: claiming.hold(c, **_HOLD),
@@ -56,6 +68,10 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "draw": lambda c: deliveries.draw(c, [_QUEUED + n for n in range(1, 17)], until=_NOW),
     "renew": lambda c: deliveries.renew(c, [_FIRST, _SECOND], until=_NOW),
     "reopen": lambda c: deliveries.reopen(c, _FIRST, now=_NOW),
+    "hold a paused route": lambda c: pauses.hold_route(c, ("default", "full"), limit=_PAGE),
+    "hold what is held": lambda c: pauses.hold_rows(c, [_PAUSED * 2 + n for n in range(1, _PAGE)]),
+    "let go": lambda c: pauses.let_go(c, ("default", "paused"), limit=_PAGE),
+    "release": lambda c: pauses.release(c, "paused", limit=_PAGE),
 }
 _ROW = first_id(microseconds(_OLD))
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded", "pl_1")
@@ -113,6 +129,9 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "the next order": orders.next_order,
     "newest orders": lambda c: orders.newest(c, limit=_PAGE),
     "whether an order's items are there": lambda c: orders.missing(c, [*_ITEMS, *_HELD]),
+    "what is paused": pauses.read,
+    "what a pause holds": pauses.held,
+    "what waits for what is paused": lambda c: pauses.pending_places(c, airflows=["default"], routes=["full", "x"]),
 }
 _COMPLETION = (
     "INSERT INTO completions (delivery_id, source, kind, about_id, status, pipeline_id, nth)"
@@ -125,12 +144,12 @@ _STORED_ORDER = (
 _STORED_PART = "INSERT INTO order_parts (order_id, position, ids) SELECT {id}, 0, 'trg_1' FROM {series}"
 _DELIVERY = (
     "INSERT INTO deliveries (id, dedup_key, source, state, reason, received_at, due_at, key_id, headers, body)"
-    " SELECT {id}, {key}, 's', 'received', {reason}, 0, {due}, 'k', '{{}}', {body} FROM {series}"
+    " SELECT {id}, {key}, {source}, 'received', {reason}, 0, {due}, 'k', '{{}}', {body} FROM {series}"
 )
 _TRIGGER = (
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"
     " reason, created_at, due_at, age_from) SELECT {id} * 2 + {odd}, {id}, {route}, 'default', 'd', CAST({id} AS TEXT)"
-    " || {route}, '{{}}', 1, {state}, 'airflow_down', 0, {past}, 0 FROM {series}"
+    " || {route}, '{{}}', 1, {state}, {reason}, 0, {past}, 0 FROM {series}"
 )
 
 
@@ -166,6 +185,7 @@ def fill(store: Store, amount: int) -> None:
     """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route.
 
     As many wait for their turn to be looked up, as many completions are known, and as many orders wait and have ended.
+    As many wait for the pause of a source, and as many triggers for that of a route.
     """
     numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {amount}) SELECT n FROM c"  # noqa: S608
     words: dict[str, Any] = {
@@ -174,12 +194,18 @@ def fill(store: Store, amount: int) -> None:
         "body": "'x'::bytea" if store.is_postgresql else "x'78'",
         "series": f"({numbers}) AS many",
         "past": _PAST,
+        "source": "'s'",
     }
     store.rows(_DELIVERY.format(**words, reason="NULL", due=_PAST))
     other = {"id": f"({_QUEUED} + n)", "key": words["key"].replace("(n:", "((-n):")}
     store.rows(_DELIVERY.format(**words | other, reason="'lookup_queued'", due=f"{_PAST} + n"))
-    store.rows(_TRIGGER.format(**words, odd=0, route="'full'", state="'pending'"))
-    store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'"))
+    paused = words | {"id": f"({_PAUSED} + n)", "source": "'paused'"}
+    paused["key"] = words["key"].replace("(n:", "((-1000000 - n):")
+    store.rows(_DELIVERY.format(**paused, reason="'paused_by_person'", due=microseconds(triggers.NEVER)))
+    down = "'airflow_down'"
+    store.rows(_TRIGGER.format(**words, odd=0, route="'full'", state="'pending'", reason=down))
+    store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'", reason=down))
+    store.rows(_TRIGGER.format(**paused, odd=0, route="'paused'", state="'held'", reason="'paused_by_person'"))
     store.rows(_COMPLETION.format(**words))
     store.rows(_STORED_ORDER.format(**words, state="'running'"))
     store.rows(_STORED_ORDER.format(**words | {"id": other["id"]}, state="'stopped'"))

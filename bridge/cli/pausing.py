@@ -1,0 +1,109 @@
+"""pause and resume: nothing starts for a route, a source or an Airflow for a while; and what is paused."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
+from bridge.rules import durations
+from bridge.words.errors import ConfigError
+from bridge.words.pauses import PauseKind
+
+if TYPE_CHECKING:
+    from bridge.edges.settings import Environment
+    from bridge.rules.pauses import Names
+
+Name = Annotated[str, typer.Argument(help="Its name in mapping.yaml or bridge.yaml.")]
+Why = Annotated[str | None, typer.Option(help="Why, for whoever wonders, and for the audit log.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(
+    kind: Annotated[PauseKind | None, typer.Argument(help="What to pause. Without it: show what is paused.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Its name in mapping.yaml or bridge.yaml.")] = None,
+    lasting: Annotated[
+        str | None, typer.Option("--for", help="It ends by itself after so long: 90s, 15m, 2h, 7d.")
+    ] = None,
+    reason: Why = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start nothing for a route, source or Airflow until it is resumed. Webhooks are taken in and wait.
+
+    Without arguments: show what is paused; exit 1 if nothing is.
+    """
+    from bridge.cli import context
+    from bridge.flows import pausing
+    from bridge.rules import views
+    from bridge.rules.pauses import is_gone
+
+    if kind is not None and name is None:
+        raise typer.BadParameter(f"say which {kind}")
+    seconds = None if lasting is None else _seconds(lasting)
+    settings = context.environment()
+    names = _names(settings)
+    with context.store(settings) as inbox:
+        if kind is None or name is None:
+            _show([views.pause(each, is_gone=is_gone(each, names)) for each in pausing.look(inbox).all], as_json)
+            return
+        paused = pausing.pause(inbox, kind, name, names=names, actor=context.actor(), seconds=seconds, reason=reason)
+    if names[kind] is None:
+        say(f"nobody knows whether there is a {kind} {name}: its file cannot be read here")
+    (print_json if as_json else print_fields)(views.pause(paused, is_gone=False))
+
+
+def resume(
+    kind: Annotated[PauseKind, typer.Argument(help="What to resume.")],
+    name: Name,
+    reason: Why = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a pause. What waits goes on, oldest first. Exit 1 if it is not paused."""
+    from bridge.cli import context
+    from bridge.flows import pausing
+
+    with context.store(context.environment()) as inbox:
+        pausing.resume(inbox, kind, name, actor=context.actor(), reason=reason)
+    (print_json if as_json else print_fields)({"resumed": str(kind), "name": name})
+
+
+def _show(paused: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        print_json(paused)
+    else:
+        columns = ("kind", "name", "paused_at", "ends_at", "actor", "reason")
+        rows = [[str(each[column]) if each[column] is not None else None for column in columns] for each in paused]
+        gone = ["no longer configured" if each["is_gone"] else None for each in paused]
+        print_table((*columns, "note"), [[*row, note] for row, note in zip(rows, gone, strict=True)])
+    if not paused:
+        raise typer.Exit(1)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = durations.seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from None
+    if not 0 < seconds <= durations.LONGEST_SECONDS:
+        raise typer.BadParameter("from one second to a year", param_hint="--for")
+    return seconds
+
+
+def _names(settings: "Environment") -> "Names":
+    """Return the configured names; None where a file cannot be read, since a person must be able to pause then too."""
+    from bridge.cli import context
+
+    configured = context.names(settings.config)
+    try:
+        routes = [route.name for route in context.mapping(settings.mapping, configured).routes]
+    except ConfigError:
+        routes = None
+    return {
+        PauseKind.ROUTE: routes,
+        PauseKind.SOURCE: None if configured is None else configured.sources,
+        PauseKind.AIRFLOW: None if configured is None else configured.airflows,
+    }

@@ -1,0 +1,187 @@
+"""Pauses in the store: what is held for them keeps its place, and goes on in the order in which it came."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, pauses, pausing, triggers
+from bridge.edges.inbox.deliveries import Postponed
+from bridge.edges.inbox.triggers import NEVER
+from bridge.words.model import TriggerState
+from bridge.words.pauses import Pause, PauseKind
+from bridge.words.reasons import Reason
+from tests.support.store import LATER, NOW, Store, add, claim, stored
+
+HOUR = timedelta(hours=1)
+ROUTE = Pause(PauseKind.ROUTE, "orders", "cli:anna", NOW, None, "a move")
+PLACE = ("default", "orders")
+
+
+def put(inbox: Inbox, pause: Pause = ROUTE) -> Pause:
+    """Store a pause."""
+    return inbox.write(pausing.put, pause)
+
+
+def some(inbox: Inbox, count: int, **more: str) -> list[str]:
+    """Return triggers, each a second younger than the one before."""
+    return [
+        add(inbox, stored(inbox, f"evt_{n}_{more}"), now=NOW + n * LATER, dag_run_id=f"r{n}{more}", **more)
+        for n in range(count)
+    ]
+
+
+def found(inbox: Inbox, id_: str) -> tuple[TriggerState, Reason | None]:
+    """Return state and reason of a trigger."""
+    one = inbox.read(triggers.get, id_)
+    assert one is not None
+    return one.state, one.reason
+
+
+def aside(inbox: Inbox, *ids: str) -> None:
+    """Put deliveries aside as routing does."""
+    later = [Postponed(id_, NEVER, Reason.PAUSED_BY_PERSON, None, is_lookup=False) for id_ in ids]
+    inbox.write(deliveries.postpone, later)
+
+
+def test_a_pause_is_stored_and_audited(inbox: Inbox, open_inbox: Callable[..., Inbox], store: Store) -> None:
+    """Another process reads it as it was asked for."""
+    put(inbox)
+    assert open_inbox().read(pauses.read).all == (ROUTE,)
+    assert store.rows("SELECT actor, action, subject, reason FROM audit") == [
+        ("cli:anna", "paused", "route orders", "a move")
+    ]
+
+
+def test_what_is_paused_again_is_prolonged(inbox: Inbox, store: Store) -> None:
+    """It stays paused since when it was; who and why are the newest; both are in the audit log."""
+    put(inbox)
+    later = Pause(PauseKind.ROUTE, "orders", "api", NOW + HOUR, NOW + 2 * HOUR, None)
+    assert put(inbox, later) == Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + 2 * HOUR, None)
+    assert store.one("SELECT COUNT(*) FROM audit") == 2
+
+
+def test_a_pause_after_one_that_is_over_begins_anew(inbox: Inbox) -> None:
+    """Also if nobody has noticed the end of the first one yet."""
+    put(inbox, Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + HOUR))
+    again = Pause(PauseKind.ROUTE, "orders", "api", NOW + 2 * HOUR)
+    assert put(inbox, again) == again
+
+
+def test_a_pause_is_ended_once_and_audited(inbox: Inbox, store: Store) -> None:
+    """Of two who resume, the second is told that there is nothing."""
+    put(inbox)
+    ended = [
+        inbox.write(pausing.remove, PauseKind.ROUTE, "orders", actor="api", reason="done", now=NOW) for _ in range(2)
+    ]
+    assert ended == [True, False]
+    assert inbox.read(pauses.read).all == ()
+    assert store.rows("SELECT actor, reason FROM audit WHERE action = 'resumed'") == [("api", "done")]
+
+
+def test_one_whose_time_is_up_is_ended_once_unless_it_was_prolonged(inbox: Inbox, store: Store) -> None:
+    """Two replicas notice it; or somebody has prolonged it since it was read."""
+    first = put(inbox, Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + HOUR))
+    put(inbox, Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + 3 * HOUR))
+    assert not inbox.write(pausing.end, first, now=NOW + 2 * HOUR)
+    assert [inbox.write(pausing.end, first, now=NOW + 3 * HOUR) for _ in range(2)] == [True, False]
+    assert store.rows("SELECT actor, reason FROM audit WHERE action = 'resumed'") == [("bridge", "its time was up")]
+
+
+def test_what_is_held_says_who_paused_it(inbox: Inbox) -> None:
+    """In a list and alone; when the pause is over, it says that it goes on."""
+    put(inbox)
+    (id_,) = some(inbox, 1)
+    assert inbox.read(pauses.pending_places, airflows=["default", "other"], routes=["orders", "x"]) == [PLACE]
+    assert inbox.write(pauses.hold_route, PLACE, limit=10) == 1
+    assert inbox.read(pauses.pending_places, airflows=["default"], routes=["orders"]) == []
+    one = inbox.read(triggers.get, id_)
+    (listed,) = inbox.read(browsing.triggers, wanted=browsing.Filter(state="held"), limit=10)
+    said = "route orders is paused by cli:anna since 2030-01-01T12:00:00Z until somebody resumes it: a move"
+    assert one is not None
+    assert (one.state, one.reason, one.detail, listed.detail) == ("held", Reason.PAUSED_BY_PERSON, said, said)
+    inbox.write(pausing.remove, PauseKind.ROUTE, "orders", actor="api", reason=None, now=NOW)
+    one = inbox.read(triggers.get, id_)
+    assert one is not None
+    assert one.detail == "the pause has ended; it goes on in a moment"
+
+
+def test_holding_moves_a_slice_of_one_place(inbox: Inbox) -> None:
+    """Other routes, and what is held or under way, stay as they are."""
+    mine, other = some(inbox, 5), some(inbox, 1, route="customers")
+    (begun,) = claim(inbox, limit=1)
+    assert [inbox.write(pauses.hold_route, PLACE, limit=3) for _ in range(3)] == [3, 1, 0]
+    assert found(inbox, begun.trigger.id)[0] is TriggerState.FIRING
+    assert {found(inbox, id_)[0] for id_ in set(mine) - {begun.trigger.id}} == {TriggerState.HELD}
+    assert found(inbox, other[0]) == (TriggerState.PENDING, None)
+
+
+def test_what_is_held_is_not_claimed_and_keeps_its_place(inbox: Inbox) -> None:
+    """A paused route is passed over as a full one is; afterwards the oldest goes first, at its first attempt."""
+    mine, other = some(inbox, 3), some(inbox, 1, route="customers")
+    inbox.write(pauses.hold_route, PLACE, limit=10)
+    now = NOW + HOUR
+    assert [one.trigger.id for one in claim(inbox, now=now, full=["orders"])] == other
+    assert inbox.read(pauses.held) == ([PLACE], [])
+    assert [inbox.write(pauses.let_go, PLACE, limit=2) for _ in range(3)] == [2, 1, 0]
+    assert inbox.read(pauses.held) == ([], [])
+    assert {found(inbox, id_) for id_ in mine} == {(TriggerState.PENDING, None)}
+    claimed = claim(inbox, now=now)
+    assert [one.trigger.id for one in claimed] == mine
+    assert {one.trigger.attempts for one in claimed} == {1}
+
+
+def test_letting_go_takes_nothing_from_a_call_under_way(inbox: Inbox) -> None:
+    """What was claimed before it was let go on is fired once, and only loses the word."""
+    (id_,) = some(inbox, 1)
+    inbox.write(pauses.hold_route, PLACE, limit=10)
+    (claimed,) = claim(inbox)
+    assert inbox.write(pauses.let_go, PLACE, limit=10) == 1
+    assert found(inbox, id_) == (TriggerState.FIRING, None)
+    assert claim(inbox) == []
+    inbox.write(triggers.give_back, [claimed])
+    assert found(inbox, id_)[0] is TriggerState.PENDING
+
+
+@pytest.mark.parametrize("kind", [PauseKind.ROUTE, PauseKind.AIRFLOW])
+def test_what_waited_for_another_cause_that_has_passed_gets_the_word(inbox: Inbox, kind: PauseKind) -> None:
+    """What is not due yet still waits for its own cause."""
+    mine = some(inbox, 2)
+    inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
+    route = "orders" if kind is PauseKind.ROUTE else None
+    rows = inbox.read(pauses.held_else, kind=kind, airflow="default", route=route, now=NOW, limit=10)
+    assert inbox.write(pauses.hold_rows, rows) == 1
+    assert [found(inbox, id_)[1] for id_ in mine] == [Reason.PAUSED_BY_PERSON, Reason.AIRFLOW_DOWN]
+    assert inbox.read(pauses.held_else, kind=kind, airflow="default", route=route, now=NOW, limit=10) == []
+    (claimed,) = claim(inbox)
+    assert inbox.write(pauses.hold_rows, rows) == 0  # it is being fired by now
+    assert claimed.trigger.id == mine[0]
+
+
+def test_what_a_source_has_sent_is_released_oldest_first(inbox: Inbox) -> None:
+    """Slice by slice; another source's stays aside, and says who paused it."""
+    put(inbox, Pause(PauseKind.SOURCE, "other", "api", NOW))
+    mine = [stored(inbox, f"evt_{n}") for n in range(3)]
+    other = stored(inbox, "evt_other", source="other")
+    aside(inbox, *mine[::-1], other)
+    assert inbox.read(deliveries.due, now=NEVER - HOUR, limit=10) == []
+    assert inbox.read(pauses.held) == ([], ["other", "planasonix"])
+    assert inbox.write(pauses.release, "planasonix", limit=2) == 2
+    assert [one.id for one in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine[:2]
+    assert [inbox.write(pauses.release, "planasonix", limit=2) for _ in range(2)] == [1, 0]
+    assert [one.id for one in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine
+    (listed,) = inbox.read(browsing.deliveries, wanted=browsing.Filter(source="other"), limit=10)
+    alone = inbox.read(deliveries.get, other)
+    assert alone is not None
+    assert (
+        listed.detail
+        == alone.detail
+        == ("source other is paused by api since 2030-01-01T12:00:00Z until somebody resumes it")
+    )
+
+
+def test_a_pause_of_a_kind_that_a_newer_release_knows_is_left_alone(inbox: Inbox, store: Store) -> None:
+    """A rolling upgrade."""
+    put(inbox)
+    store.rows("INSERT INTO pauses (kind, name, actor, paused_at) VALUES ('dag', 'x', 'api', 0)")
+    assert inbox.read(pauses.read).all == (ROUTE,)
