@@ -5,21 +5,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.demo.processes import free_port
 from tests.observability.support import Series, series_of
-from tests.support.service import BridgeProcess
+from tests.support.service import BridgeProcess, wait_for
+from tests.support.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 
 
 @pytest.fixture(scope="session")
 def exposition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """What a bridge exposes that has just been started and has seen nothing yet."""
+    """What a bridge exposes that has seen no webhook yet: its DAGs were looked at, and a source is paused."""
     folder = tmp_path_factory.mktemp("exposing")
-    bridge = BridgeProcess(folder, airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING)
-    bridge.start()
-    yield bridge.metrics()
-    bridge.close()
+    with Standin() as airflow:
+        bridge = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING)
+        bridge.start()
+        bridge.api("pause", post={"kind": "source", "name": "planasonix"})
+        for name in ("bridge_dag_state{", "bridge_paused_timestamp_seconds{"):
+            wait_for(lambda name=name: name in bridge.metrics(), seconds=30, what=name)
+        yield bridge.metrics()
+        bridge.close()
 
 
 @pytest.fixture(scope="session")
