@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 from bridge.chores.clock import ClockCheck
+from bridge.chores.deadlines import Deadlines
 from bridge.chores.gauges import Gauges
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
@@ -132,6 +133,7 @@ class Service:
             self._secret_files.loop,
             self._entrance.loop,
             self._refusals.loop,
+            Deadlines(inbox=inbox, metrics=metrics).loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,

@@ -158,6 +158,7 @@ class Limits:
     max_attempts: int | None = None
     concurrency: int | None = None
     max_per_hour: int | None = None  # heeded when a trigger is made, so not stored with it
+    deadline_seconds: float | None = None  # from the webhook on; later it is not started any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,12 @@ class Trigger:
     locked: str | None = None  # why conf and note could not be decrypted; they are empty then
     spent: Spent = Spent()
     run: Run | None = None  # of a fired trigger whose DAG run is followed
+    late_at: datetime | None = None  # from then on it is not started any more
+    doubted_at: datetime | None = None  # when a call of it last ended in a way that may have started its DAG run
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether its deadline has passed."""
+        return self.late_at is not None and self.late_at <= now
 
     @property
     def entry(self) -> TriggerEntry:

@@ -81,4 +81,13 @@ class Misconfigured:
     http_status: int | None = None
 
 
-Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The deadline has passed, and no DAG run was started: nothing is started any more."""
+
+    reason: Reason = Reason.TOO_LATE
+    detail: str = ""
+    http_status: int | None = None
+
+
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate

@@ -286,6 +286,11 @@ class Reason(StrEnum):
         "A person replayed its delivery, so what had not started was taken back and planned anew.",
         "Nothing to do; the delivery's other triggers are what the mapping asks for now.",
     )
+    TOO_LATE = (
+        "too_late",
+        "The route's `deadline` had passed before its DAG run was started, so it is started no more.",
+        "Nothing to do; replay the trigger if it should run all the same: its `deadline` counts from then.",
+    )
     BY_OPERATOR = ("by_operator", "A person cancelled it.", "Replay it if it should run after all.")
     # --- any state -------------------------------------------------------------------------
     UNKNOWN_REASON = (

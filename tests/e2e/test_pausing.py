@@ -14,6 +14,7 @@ MAPPING = """\
 routes:
   - {name: orders, pipeline: pl_8f2a9c1d4e, dag: load_orders}
   - {name: other, pipeline: pl_other, dag: load_orders}
+  - {name: hurry, pipeline: pl_hurry, dag: load_orders, deadline: 1s}
 """
 
 
@@ -86,7 +87,7 @@ def test_two_replicas_hold_what_is_paused_and_each_run_starts_once(
 def test_the_command_pauses_a_running_bridge_and_a_restart_changes_nothing(
     standin: Standin, start_bridge: Start
 ) -> None:
-    """An Airflow on SQLite: what comes before and after the restart waits, and starts once it is resumed."""
+    """An Airflow on SQLite: what comes before and after the restart waits, and starts unless its deadline passed."""
     bridge = start_bridge(airflow_url=standin.url, mapping=MAPPING)
     command(bridge, "pause", "airflow", "default", "--reason", "a move")
     knows(bridge, "default")
@@ -96,6 +97,9 @@ def test_the_command_pauses_a_running_bridge_and_a_restart_changes_nothing(
     bridge.start()
     assert bridge.send(body(event="evt_2", pipeline="pl_other")).status_code == 202
     holds(bridge, 2)
+    assert bridge.send(body(event="evt_3", pipeline="pl_hurry")).status_code == 202
+    late = bridge.wait_for_trigger("cancelled")
+    assert (late["route"], late["reason"]) == ("hurry", "too_late")
     assert standin.posts() == 0
     assert 'bridge_paused_timestamp_seconds{kind="airflow",name="default"}' in bridge.metrics()
     command(bridge, "resume", "airflow", "default")

@@ -23,7 +23,7 @@ from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
 from bridge.words.model import Trigger
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Outcome, Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 from bridge.words.targets import AirflowTarget
@@ -76,6 +76,12 @@ class Airflow:
                 return self._resolve_doubt(trigger, Doubt(answer.detail))
             return self._unless_refuted(answers.after_failure(answer))
         return answer  # the place's own words: its version, or its sign-in
+
+    def look_back(self, trigger: Trigger) -> Outcome | None:
+        """Return whether the trigger's DAG run is there, None if not, or why Airflow does not say. Starts nothing."""
+        found = self._read_back(trigger)
+        outcome = runs.judge_existing(found, trigger) if isinstance(found, dict) else found
+        return None if isinstance(outcome, Never) else outcome  # a stranger's run under our id
 
     def probe(self) -> answers.TargetProblem | None:
         """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""

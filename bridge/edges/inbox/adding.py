@@ -29,16 +29,17 @@ from bridge.words.reasons import Reason
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
     " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
-    " sealed_with, follow)"
+    " sealed_with, follow, deadline_seconds, late_at)"
     " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow)"
+    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow,"
+    " :deadline_seconds, :late_at)"
     " ON CONFLICT DO NOTHING"
 )
 _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
     " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
-    " settled_at = :settled_at"
+    " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_at"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
 )
 # The literal states let the databases use the partial index `triggers_live`.
@@ -67,6 +68,7 @@ class NewTrigger:
     reason: Reason | None = None
     detail: str | None = None
     due_at: datetime | None = None  # at once
+    late_at: datetime | None = None  # never
     spare_run_id: str | None = None
     former_run_id: str | None = None
     owner: Standing | None = None
@@ -218,6 +220,8 @@ def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str,
         "max_attempts": new.call.limits.max_attempts,
         "concurrency": new.call.limits.concurrency,
         "follow": int(new.call.follow),
+        "deadline_seconds": new.call.limits.deadline_seconds,
+        "late_at": None if new.late_at is None else microseconds(new.late_at),
         "state": new.state,
         "reason": new.reason,
         **{name: sealed(ring, value, place("triggers", name, row)) for name, value in payload.items()},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
 from sqlalchemy import Connection, text
@@ -19,7 +19,8 @@ from bridge.words.reasons import Reason
 
 _AGAIN = text(
     "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
-    " age_from = :now, settled_at = NULL WHERE id = :id AND state <> 'firing'"
+    " age_from = :now, settled_at = NULL, late_at = CASE WHEN reason = 'too_late'"
+    " THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END WHERE id = :id AND state <> 'firing'"
 )
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
@@ -198,12 +199,14 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
     while connection.execute(_RIVAL, {**parameters, "id": 0, "dag_run_id": run_id}).first() is not None:
         rerun += 1
         run_id = rerun_id(found.call.dag_run_id, rerun_of=found.rerun, rerun=rerun)
+    deadline = found.call.limits.deadline_seconds
     new = NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
         call=replace(found.call, dag_run_id=run_id, conf=owned_conf(found.call.conf, new_id)),
         rerun=rerun,
         state=TriggerState.PENDING,
+        late_at=None if deadline is None else now + timedelta(seconds=deadline),
     )
     # Somebody who asks at the same moment, at another replica, may have taken the number.
     return Replayed.NEW_RUN if add_rerun(connection, new, now=now) else Replayed.DUPLICATE

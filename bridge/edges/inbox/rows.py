@@ -41,7 +41,7 @@ TRIGGER_ENTRY_COLUMNS = (
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
     " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent, follow,"
-    " run_state, run_started_at, run_ended_at"
+    " run_state, run_started_at, run_ended_at, deadline_seconds, late_at, doubted_at"
 )
 
 
@@ -157,7 +157,7 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
             dag_run_id=row["dag_run_id"] or "",
             conf=json.loads(conf),
             note=note,
-            limits=Limits(row["max_age_seconds"], row["max_attempts"], row["concurrency"]),
+            limits=_limits(row),
             follow=row["follow"] != 0,
         ),
         state=TriggerState(row["state"]),
@@ -172,6 +172,17 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
         locked=locked,
         spent=_spent(row["spent"], row["age_from"]),
         run=_run(row),
+        late_at=instant_or_none(row["late_at"]),
+        doubted_at=instant_or_none(row["doubted_at"]),
+    )
+
+
+def _limits(row: RowMapping) -> Limits:
+    return Limits(
+        max_age_seconds=row["max_age_seconds"],
+        max_attempts=row["max_attempts"],
+        concurrency=row["concurrency"],
+        deadline_seconds=row["deadline_seconds"],
     )
 
 

@@ -22,7 +22,7 @@ _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
-    " spent = COALESCE(:spent, spent),"
+    " spent = COALESCE(:spent, spent), doubted_at = COALESCE(CAST(:doubted_at AS BIGINT), doubted_at),"
     " run_state = :run_state, run_due_at = :run_due_at, run_after = :run_after,"
     " run_started_at = NULL, run_ended_at = NULL,"
     f" {ADD_KEY} WHERE id = :id AND lease_token = :token AND state = 'firing'"
@@ -32,12 +32,15 @@ _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
 )
+# Nobody knows how the call ended.
 _TAKE_OVER = locking(
-    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE id IN {chosen}",
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until"
+    " WHERE id IN {chosen}",
     chosen="SELECT id FROM triggers WHERE state = 'firing' AND lease_until <= :now",
 )
 _TAKE_OVER_ALL = text(
-    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL WHERE state = 'firing'"
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until"
+    " WHERE state = 'firing'"
 )
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
@@ -54,7 +57,7 @@ def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until:
 
 def settle(connection: Connection, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> bool:
     """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written."""
-    is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED)
+    is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
     is_followed = settlement.state is TriggerState.FIRED and claimed.trigger.call.follow
     ended_at = microseconds(attempt.started_at) + int(attempt.seconds * 1_000_000)
     ring, row = ring_of(connection), number(claimed.trigger.id, "trg")
@@ -69,6 +72,7 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "refund": int(settlement.is_refunded),
         "settled_at": ended_at if is_settled else None,
         "spent": None if settlement.spent is None else spent_text(settlement.spent, claimed.trigger.age_from),
+        "doubted_at": ended_at if settlement.is_doubtful else None,
         **_NO_RUN,
     }
     if is_followed:
@@ -107,6 +111,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
             "refund": 1,
             "settled_at": None,
             "spent": None,
+            "doubted_at": None,
             **_NO_RUN,
         }
         connection.execute(_SETTLE, parameters)

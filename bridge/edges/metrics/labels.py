@@ -63,6 +63,7 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
         Reason.RUN_ID_CONFLICT,
         Reason.INTERNAL_ERROR,
     ),
+    "too_late": (Reason.TOO_LATE,),
     "never": (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE, Reason.RUN_ID_CONFLICT),
     "target_down": (Reason.AIRFLOW_DOWN, Reason.THROTTLED),
     "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN, Reason.KEY_MISSING),

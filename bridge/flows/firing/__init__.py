@@ -29,6 +29,7 @@ from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing.claims import claim_due
 from bridge.flows.firing.lane import Lane
+from bridge.flows.firing.lateness import fire_in_time
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.pauses import Pauses
 from bridge.rules.retrying.settling import Settlement, settle
@@ -70,8 +71,7 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
         self._lock = threading.Lock()
         self._ended = threading.Event()  # a call was settled
-        self._renewed_at = now
-        self._swept_at = 0.0
+        self._renewed_at, self._swept_at = now, 0.0
         self._away: InboxUnavailable | None = None  # what the store said in this step
         self.loop = Loop(
             "firing",
@@ -276,7 +276,7 @@ class Dispatcher:
     def _call(self, lane: Lane, claimed: Claimed) -> Outcome:
         """Call Airflow; an outcome that is about the whole place opens its breaker."""
         try:
-            outcome = lane.airflow.fire(claimed.trigger)
+            outcome = fire_in_time(lane.airflow, claimed.trigger, self._clock())
         except Exception:  # noqa: BLE001 - see below
             # The per-trigger guard: an error of the bridge itself is tried again slowly, a few times.
             _log.exception("fire_failed", trigger_id=claimed.trigger.id)

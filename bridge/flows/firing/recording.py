@@ -97,4 +97,5 @@ _WORDS = {
     "Never": "never",
     "TargetDown": "target_down",
     "Misconfigured": "misconfigured",
+    "TooLate": "too_late",
 }

@@ -59,6 +59,7 @@ def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, st
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:
     """Return one trigger as it is stored."""
     route = planned.route
+    deadline = route.limits.deadline_seconds
     later = datetime.fromtimestamp(start.at, UTC) if start and start.is_later else None
     return NewTrigger(
         id=planned.id,
@@ -68,6 +69,7 @@ def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> Ne
         reason=Reason.HOURLY_CEILING if later else planned.reason,
         detail=planned.detail,
         due_at=later,
+        late_at=None if deadline is None else delivery.received_at + timedelta(seconds=deadline),
         spare_run_id=planned.spare_run_id,
         former_run_id=planned.former_run_id,
     )

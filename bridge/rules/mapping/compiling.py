@@ -89,6 +89,7 @@ class Compiler:
                 max_attempts=self._pick(form, "max_attempts"),
                 concurrency=self._pick(form, "concurrency"),
                 max_per_hour=self._pick(form, "max_per_hour"),
+                deadline_seconds=self._pick(form, "deadline"),
             ),
             follow=self._pick(form, "follow") is not False,
             written=self._written(form, {"airflow": airflow, "on": list(statuses)}),

@@ -24,6 +24,7 @@ EXAMPLES: Mapping[str, list[Any]] = {
     "enabled": [False],
     "follow": [False],
     "max_age": ["12h", 3600],
+    "deadline": ["2h"],
     "max_attempts": [50],
     "concurrency": [1],
     "max_per_hour": [60],

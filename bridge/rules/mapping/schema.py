@@ -155,6 +155,8 @@ class DefaultsForm(_Form):
         "retries": "max_attempts",
         "description": "note",
         "timeout": "max_age",
+        "expires": "deadline",
+        "ttl": "deadline",
     }
 
     source: Globs | None = Field(None, description="Only webhooks of these sources; globs.")
@@ -165,6 +167,7 @@ class DefaultsForm(_Form):
     note: str | None = Field(None, description="The DAG run's note; a template.")
     enabled: bool | None = Field(None, description="false switches routes off without deleting them.")
     max_age: Duration | None = Field(None, description="How long a trigger is tried: seconds, or 90s, 15m, 24h, 7d.")
+    deadline: Duration | None = Field(None, description="From the webhook on; later nothing is started any more.")
     max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
     concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
     max_per_hour: PerHour | None = Field(None, description="DAG runs that one route starts in an hour; more wait.")

@@ -4,6 +4,7 @@ Started, AlreadyThere     -> fired
 Never                     -> failed
 Later                     -> pending or held, due after a back-off; failed when attempts or age are used up
 TargetDown, Misconfigured -> held, the attempt does not count
+TooLate                   -> cancelled
 
 Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
 
@@ -13,13 +14,22 @@ Rule: a budget runs only while the trigger is being tried, and each limit counts
   that ended in Later and were not free.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bridge.rules.retrying import backoff
 from bridge.words.model import Spent, Trigger, TriggerState
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, TooLate
 from bridge.words.reasons import Reason
+
+# Airflow's own refusals: no DAG run was made by a call that ended so. After all others one may be there.
+_NOTHING_STARTED = (
+    Reason.DAG_NOT_FOUND,
+    Reason.DAG_REFUSES_RUNS,
+    Reason.AIRFLOW_FORBIDDEN,
+    Reason.AIRFLOW_UNAUTHORIZED,
+    Reason.KEY_MISSING,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Settlement:
     is_refunded: bool = False  # the attempt does not count: the place and not the trigger was the trouble
     spent: Spent | None = None  # what has been used of the limits by now; None: as before
     run_after: datetime | None = None  # of a DAG run that is there
+    # The call may have started the DAG run, although nobody knows of it; beside the point of where it leaves it.
+    is_doubtful: bool = field(default=False, compare=False)
 
 
 def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float = 0.0) -> Settlement:
@@ -40,14 +52,22 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
 
     `jitter` is in [0, 1], `seconds` is how long the call took.
     """
+    settlement = _settled(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
+    was_late = trigger.is_late(now - timedelta(seconds=seconds))  # then it was only looked for
+    is_open = settlement.state in (TriggerState.PENDING, TriggerState.HELD)
+    return replace(settlement, is_doubtful=is_open and not was_late and settlement.reason not in _NOTHING_STARTED)
+
+
+def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float) -> Settlement:
     match outcome:
         case Started(is_paused=is_paused, run_after=made_at):
             reason = Reason.DAG_PAUSED if is_paused else None
             return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
         case AlreadyThere(reason=reason, run_after=made_at):
             return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
-        case Never(reason=reason, detail=detail):
-            return Settlement(TriggerState.FAILED, reason, detail or None, now)
+        case Never() | TooLate():
+            state = TriggerState.FAILED if isinstance(outcome, Never) else TriggerState.CANCELLED
+            return Settlement(state, outcome.reason, outcome.detail or None, now)
         case Later():
             return _later(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
         case Misconfigured(is_whole_target=False):

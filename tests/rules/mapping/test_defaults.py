@@ -66,6 +66,7 @@ _ROWS: dict[str, tuple[str, str, Callable[[Route], Any], Any, Any, Any]] = {
     "max_attempts": ("7", "9", lambda route: _call(route).limits.max_attempts, 7, 9, None),
     "concurrency": ("2", "3", lambda route: _call(route).limits.concurrency, 2, 3, None),
     "follow": ("false", "true", lambda route: _call(route).follow, False, True, True),
+    "deadline": ("2h", "5", lambda route: _call(route).limits.deadline_seconds, 7200, 5, None),
     "max_per_hour": ("60", "5", lambda route: _call(route).limits.max_per_hour, 60, 5, None),
 }
 

@@ -1,5 +1,6 @@
 """What one attempt means for its trigger, outcome by outcome."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import Call, Limits, Spent, Trigger, TriggerState
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, TooLate
 from bridge.words.reasons import Reason
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -278,3 +279,38 @@ def test_no_wait_is_longer_than_its_reason_allows(outcome: Outcome, times: int) 
     tried = trigger(attempts=times + 1, spent=Spent(0.0, dict.fromkeys(Reason, times)))
     made = settle(tried, outcome, now=NOW, jitter=1.0)
     assert (made.due_at - NOW).total_seconds() <= longest_wait(made.reason)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_doubtful"),
+    [
+        (Later(Reason.ANSWER_LOST), True),
+        (Later(Reason.AIRFLOW_ERROR), True),
+        (Later(Reason.CALL_BLOCKED, is_hold=True), True),
+        (TargetDown(), True),
+        (Misconfigured(Reason.AIRFLOW_MISCONFIGURED), True),
+        (Misconfigured(Reason.AIRFLOW_UNAUTHORIZED), False),
+        (Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False), False),
+        (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), False),
+        (Later(Reason.DAG_REFUSES_RUNS, is_hold=True, is_free=True), False),
+        (Started(), False),
+        (Never(Reason.CONF_REFUSED), False),
+    ],
+)
+def test_only_a_refusal_leaves_no_doubt(outcome: Outcome, is_doubtful: bool) -> None:
+    """After anything else that is to be tried again, the DAG run may be there."""
+    assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful is is_doubtful
+
+
+def test_looking_for_what_is_too_late_leaves_no_new_doubt() -> None:
+    """Nothing is started by it, so it puts off nothing."""
+    late = replace(trigger(), late_at=NOW - timedelta(seconds=5))
+    assert not settle(late, TargetDown(), now=NOW, jitter=0.5, seconds=1).is_doubtful
+    assert settle(late, TargetDown(), now=NOW, jitter=0.5, seconds=9).is_doubtful  # it was in time when it began
+
+
+def test_what_is_too_late_is_cancelled() -> None:
+    """It has ended, and failed of nothing."""
+    assert settle(trigger(), TooLate(), now=NOW, jitter=0.5) == Settlement(
+        TriggerState.CANCELLED, Reason.TOO_LATE, None, NOW
+    )

@@ -14,10 +14,12 @@ from bridge.edges.inbox import (
     browsing,
     claiming,
     completions,
+    deadlines,
     deliveries,
     erasing,
     moving,
     orders,
+    pauses,
     runs,
     starts,
     triggers,
@@ -30,6 +32,7 @@ from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import Completion, Kind
 from bridge.words.model import Call, DeliveryState, Limits, TriggerState
+from bridge.words.pauses import PauseKind
 from bridge.words.reasons import Reason
 from bridge.words.runs import OpenRun, Progress, RunState
 from tests.support.store import Store, add, stored
@@ -80,6 +83,18 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "queued elsewhere": (False, deliveries.queued_elsewhere, {"sources": ["planasonix"], "limit": 16}),
     "draw": (True, deliveries.draw, {"rows": [1], "until": _NOW}),
     "take_over_lookups": (True, deliveries.take_over_lookups, {"now": _NOW}),
+    "is any late": (False, deadlines.is_any_late, {"now": _NOW}),
+    "give up": (True, deadlines.give_up, {"now": _NOW, "limit": 100}),
+    "held by a pause": (False, pauses.held, {}),
+    "pending places": (False, pauses.pending_places, {"airflows": ["default"], "routes": ["orders"]}),
+    "held else": (
+        False,
+        pauses.held_else,
+        {"kind": PauseKind.ROUTE, "airflow": "default", "route": "orders", "now": _NOW, "limit": 100},
+    ),
+    "hold a route": (True, pauses.hold_route, {"place": ("default", "orders"), "limit": 100}),
+    "let go": (True, pauses.let_go, {"place": ("default", "orders"), "limit": 100}),
+    "release": (True, pauses.release, {"source": "planasonix", "limit": 100}),
     "hold": (True, claiming.hold, {"airflow": "default", "reason": Reason.AIRFLOW_DOWN, "limit": 100}),
     "airflows_with_pending": (False, claiming.airflows_with_pending, {}),
     "recent_starts": (

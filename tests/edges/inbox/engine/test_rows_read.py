@@ -18,6 +18,7 @@ from bridge.edges.inbox import (
     chains,
     claiming,
     completions,
+    deadlines,
     deliveries,
     moving,
     orders,
@@ -71,6 +72,7 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "hold a paused route": lambda c: pauses.hold_route(c, ("default", "full"), limit=_PAGE),
     "hold what is held": lambda c: pauses.hold_rows(c, [_PAUSED * 2 + n for n in range(1, _PAGE)]),
     "let go": lambda c: pauses.let_go(c, ("default", "paused"), limit=_PAGE),
+    "give up what is too late": lambda c: deadlines.give_up(c, now=_NOW, limit=_PAGE),
     "release": lambda c: pauses.release(c, "paused", limit=_PAGE),
 }
 _ROW = first_id(microseconds(_OLD))
@@ -129,6 +131,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "the next order": orders.next_order,
     "newest orders": lambda c: orders.newest(c, limit=_PAGE),
     "whether an order's items are there": lambda c: orders.missing(c, [*_ITEMS, *_HELD]),
+    "what is too late": lambda c: deadlines.is_any_late(c, now=_NOW),
     "what is paused": pauses.read,
     "what a pause holds": pauses.held,
     "what waits for what is paused": lambda c: pauses.pending_places(c, airflows=["default"], routes=["full", "x"]),
@@ -210,6 +213,8 @@ def fill(store: Store, amount: int) -> None:
     store.rows(_STORED_ORDER.format(**words, state="'running'"))
     store.rows(_STORED_ORDER.format(**words | {"id": other["id"]}, state="'stopped'"))
     store.rows(_STORED_PART.format(**words))
+    store.rows(f"UPDATE triggers SET late_at = {_PAST}, doubted_at = {_PAST} WHERE route = 'down'")  # noqa: S608
+    store.rows("UPDATE triggers SET late_at = 4102444800000000 WHERE route = 'full'")  # in the year 2100
     if store.is_postgresql:
         store.rows("VACUUM ANALYZE")  # as autovacuum does; on SQLite nobody does
     else:
