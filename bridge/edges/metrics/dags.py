@@ -24,7 +24,7 @@ class DagMetrics:
             "state",
         )
         self.requests = making.counter(
-            "dag_requests_total", "Requests to Airflow about DAGs, apart from those of firing.", "airflow", "outcome"
+            "dag_requests_total", "Looks at the DAGs of an Airflow, apart from those of firing.", "airflow", "outcome"
         )
         create(self.requests, self._airflows, ASKED)
 

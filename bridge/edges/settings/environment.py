@@ -167,7 +167,7 @@ class Environment(BaseModel):
         60,
         ge=0.6,
         le=3600,
-        description="How often a DAG is looked at; six times as often if something waits for it.",
+        description="How often the DAGs that the mapping names are looked at.",
     )
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(

@@ -48,7 +48,7 @@ class LegacyAirflowServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def reset(self) -> None:
-        """Bring it back to how a test finds it: without DAG runs, only `paused_dag` paused."""
+        """Bring it back to how a test of the contract finds it: without DAG runs, only `paused_dag` paused."""
         for run in self.runs("~"):
             self.delete_run(run["dag_id"], run["dag_run_id"])
         self.pause("refresh_sales_marts", is_paused=False)

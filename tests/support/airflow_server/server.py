@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,16 @@ _OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 class AirflowServer:
     """An Airflow that accepts DAG runs; they stay queued unless the scheduler is started."""
 
-    def __init__(self, *, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *, more: Mapping[str, str] | None = None, dags: Path = DAGS) -> None:
         """Start PostgreSQL and the api-server. Raises DidNotStart.
 
-        `more` are variables for an Airflow with something installed beside it; its tables are made first.
+        `more` are variables for an Airflow with something installed beside it; its tables are made first. `dags` is a
+        folder of a test's own, read anew all the time once the scheduler is started.
         """
         self._home = Path(tempfile.mkdtemp(prefix="airflow-"))
         self._postgres = _copy_of_prepared_cluster()
         self._postgres.start()
-        self._airflow = _configured(self._home, self._postgres, port=free_port(), more=more)
+        self._airflow = _configured(self._home, self._postgres, port=free_port(), more=more, dags=dags)
         self._airflow.prepare()
         if more:
             self._airflow.migrate()
@@ -81,6 +83,13 @@ class AirflowServer:
     def stop(self) -> None:
         """Kill the api-server as an outage does; its port and database stay."""
         self._api_server.kill()
+
+    def change_signing_key(self) -> None:
+        """Restart the api-server with another signing key, as a careless redeploy does: every token is refused."""
+        self.stop()
+        self._airflow = replace(self._airflow, jwt_secret=f"another-{self._airflow.jwt_secret}")
+        self._api_server = self._airflow.component("api-server")
+        self.start()
 
     def start_scheduler(self) -> None:
         """Start scheduler and dag-processor, so that DAG runs are executed; return when the scheduler beats."""
@@ -141,10 +150,12 @@ class AirflowServer:
         return bool(health["scheduler"]["status"] == "healthy")
 
 
-def _configured(home: Path, postgres: PostgresServer, *, port: int, more: Mapping[str, str] | None = None) -> Airflow:
+def _configured(
+    home: Path, postgres: PostgresServer, *, port: int, more: Mapping[str, str] | None = None, dags: Path = DAGS
+) -> Airflow:
     return Airflow(
         home=home,
-        dags=DAGS,
+        dags=dags,
         port=port,
         database_url=postgres.url(_DATABASE, driver="psycopg2"),
         jwt_secret=JWT_SECRET,

@@ -1,0 +1,239 @@
+"""Airflow as it really is: a long story on a real Airflow 3 with its scheduler, and what Airflow 2 has of it.
+
+`make test-all` runs them. 200 events meet a DAG that is paused for their time, and 200 a route that a person has
+paused; the file of a DAG is removed, broken and mended while events come; a run fails, another is deleted; the
+api-server comes back with another signing key; and `verify` finds exactly what was planted.
+"""
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.airflow_server import AirflowServer
+from tests.support.airflow_server.legacy import LegacyAirflowServer
+from tests.support.airflow_server.server import DAGS
+from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+
+pytestmark = [pytest.mark.airflow, pytest.mark.scenario, pytest.mark.timeout(1800)]
+SECONDS = 600.0
+SETTINGS = {"BRIDGE_FOLLOW_SECONDS": "2", "BRIDGE_DAGS_SECONDS": "2"}
+PROCESSOR = {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2", "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "1"}
+DAG = '''\
+"""Takes any conf and succeeds."""
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+with DAG("{name}", schedule=None, max_active_runs=64):
+    EmptyOperator(task_id="done")
+'''
+OWN = ("waits_there", "waits_here", "moving")
+MAPPING = """\
+routes:
+  - {name: there, pipeline: pl_there, dag: waits_there}
+  - {name: here, pipeline: pl_here, dag: waits_here}
+  - {name: moving, pipeline: pl_moving, dag: moving}
+  - {name: failing, pipeline: pl_failing, dag: fails_on_demand, conf: {fail: true}}
+"""
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A DAG folder of this test's own: the usual files, and one for each route."""
+    folder = tmp_path / "dags"
+    shutil.copytree(DAGS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in OWN:
+        (folder / f"{name}.py").write_text(DAG.format(name=name))
+    return folder
+
+
+@pytest.fixture
+def server(dags: Path) -> Iterator[AirflowServer]:
+    """An Airflow with scheduler and dag-processor that reads this folder all the time."""
+    one = AirflowServer(more=PROCESSOR, dags=dags)
+    try:
+        one.start_scheduler()
+        wait_for(lambda: all(map(one.api.has_dag, OWN)), seconds=SECONDS, what="the DAGs are read")
+        yield one
+    finally:
+        one.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A bridge and its Airflow: how many events a part of the story has, and what becomes of a run that may start."""
+
+    bridge: BridgeProcess
+    server: AirflowServer | LegacyAirflowServer
+    events: int
+    ended: str
+
+
+@contextmanager
+def bridge_at(folder: Path, server: AirflowServer | LegacyAirflowServer) -> Iterator[BridgeProcess]:
+    """Run a bridge in front of an Airflow. A busy machine must not look like an outage."""
+    folder.mkdir()
+    more = "    read_seconds: 120\n    deadline_seconds: 120\n    connect_seconds: 30"
+    bridge = BridgeProcess(folder, airflow_url=server.url, mapping=MAPPING, settings=SETTINGS, more=more)
+    bridge.start()
+    yield bridge
+    bridge.close()
+
+
+def states(bridge: BridgeProcess, route: str) -> Counter[tuple[str, str | None, str | None]]:
+    """Count a route's triggers by state, reason and run state."""
+    return Counter((one["state"], one["reason"], one["run_state"]) for one in bridge.triggers(route=route))
+
+
+def reach(bridge: BridgeProcess, route: str, **expected: int) -> None:
+    """Wait until a route's triggers stand like this: `held_dag_paused=200`, or `fired_success=1`."""
+
+    def now() -> Counter[str]:
+        found: Counter[str] = Counter()
+        for (state, reason, run_state), amount in states(bridge, route).items():
+            found["_".join(filter(None, (state, run_state if state == "fired" else reason)))] += amount
+        return found
+
+    wait_for(lambda: now() == expected, seconds=SECONDS, what=lambda: f"{route}: {expected}; there is {now()}")
+
+
+def knows(bridge: BridgeProcess, dag_id: str, state: str) -> None:
+    """Wait until the bridge has heard of a DAG's state."""
+
+    def told() -> list[str]:
+        return [dag["state"] for dag in bridge.api("status")["dags"] if dag["dag_id"] == dag_id]
+
+    wait_for(lambda: told() == [state], seconds=SECONDS, what=lambda: f"{dag_id} is {state}; it is {told()}")
+
+
+def send(bridge: BridgeProcess, name: str, amount: int = 1, first: int = 1) -> None:
+    """Send webhooks of a pipeline, and see each accepted."""
+    for number in range(first, first + amount):
+        assert bridge.send(body(event=f"evt_{name}_{number}", pipeline=f"pl_{name}")).status_code == 202
+
+
+def test_airflow_3_as_it_really_is(tmp_path: Path, server: AirflowServer, dags: Path) -> None:
+    """Nothing is lost and nothing runs twice, whatever becomes of DAGs, files, runs and keys; and all of it is seen."""
+    with bridge_at(tmp_path / "bridge", server) as bridge:
+        place = Place(bridge, server, events=200, ended="success")
+        _what_is_paused_waits_and_loses_nothing(place)
+        _a_file_that_goes_breaks_and_comes_back_loses_nothing(bridge, server, dags)
+        send(bridge, "failing")
+        reach(bridge, "failing", fired_failed=1)
+        _a_run_that_is_deleted_is_seen(place)
+        _another_signing_key_stops_nothing(place)
+        _verify_finds_what_was_planted(place)
+
+
+def test_airflow_2_as_it_really_is(tmp_path: Path) -> None:
+    """Its webserver has no scheduler here: what is fired stays queued. SQLite bears few events."""
+    server = LegacyAirflowServer()
+    try:
+        server.reset()
+        with bridge_at(tmp_path / "bridge", server) as bridge:
+            place = Place(bridge, server, events=20, ended="queued")
+            _what_is_paused_waits_and_loses_nothing(place)
+            _a_run_that_is_deleted_is_seen(place)
+            _verify_finds_what_was_planted(place)
+    finally:
+        server.close()
+
+
+def _what_is_paused_waits_and_loses_nothing(place: Place) -> None:
+    """In Airflow's own queue while the DAG is paused there; here while a person has paused the route."""
+    bridge, server, events = place.bridge, place.server, place.events
+    server.pause("waits_there", is_paused=True)
+    knows(bridge, "waits_there", "paused")
+    bridge.api("pause", post={"kind": "route", "name": "here"})
+    send(bridge, "there", events)
+    send(bridge, "here", events)
+    reach(bridge, "there", fired_queued=events)
+    reach(bridge, "here", held_paused_by_person=events)
+    assert [len(server.runs(dag_id)) for dag_id in ("waits_there", "waits_here")] == [events, 0]
+    server.pause("waits_there", is_paused=False)
+    bridge.api("resume", post={"kind": "route", "name": "here"})
+    for route, dag_id in (("there", "waits_there"), ("here", "waits_here")):
+        reach(bridge, route, **{f"fired_{place.ended}": events})
+        assert len(server.runs(dag_id)) == events
+
+
+def _a_file_that_goes_breaks_and_comes_back_loses_nothing(
+    bridge: BridgeProcess, server: AirflowServer, dags: Path
+) -> None:
+    file = dags / "moving.py"
+    good = file.read_text()
+    file.unlink()
+    wait_for(lambda: not server.api.has_dag("moving"), seconds=SECONDS, what="Airflow misses the file")
+    send(bridge, "moving", 20)
+    wait_for(
+        lambda: {state for state, _, _ in states(bridge, "moving")} == {"held"},
+        seconds=SECONDS,
+        what=lambda: f"held; {states(bridge, 'moving')}",
+    )
+    file.write_text("import nothing_of_this_name\n")
+    wait_for(
+        lambda: server.api.call("GET", "/importErrors").json()["total_entries"] == 1, seconds=SECONDS, what="broken"
+    )
+    send(bridge, "moving", 20, first=21)
+    file.write_text(good)
+    reach(bridge, "moving", fired_success=40)
+    assert len(server.runs("moving")) == 40
+
+
+def _a_run_that_is_deleted_is_seen(place: Place) -> None:
+    bridge, server = place.bridge, place.server
+    server.pause("waits_there", is_paused=True)  # so that its run has not ended when it is deleted
+    send(bridge, "there", first=place.events + 1)
+    wait_for(lambda: len(server.runs("waits_there")) == place.events + 1, seconds=SECONDS, what="the run is there")
+    newest = bridge.triggers(route="there")[0]["dag_run_id"]
+    server.delete_run("waits_there", newest)
+    reach(bridge, "there", **{f"fired_{place.ended}": place.events}, fired_deleted=1)
+    server.pause("waits_there", is_paused=False)
+
+
+def _another_signing_key_stops_nothing(place: Place) -> None:
+    assert isinstance(place.server, AirflowServer)
+    place.server.change_signing_key()
+    send(place.bridge, "here", first=place.events + 1)
+    reach(place.bridge, "here", fired_success=place.events + 1)
+    assert len(place.server.runs("waits_here")) == place.events + 1
+
+
+def _verify_finds_what_was_planted(place: Place) -> None:
+    """A run deleted, one made by hand, a row of the store lost; and the run that was deleted before."""
+    bridge, server = place.bridge, place.server
+    (before,) = _verified(place)
+    assert before[0] == "deleted"
+    deleted, lost = (_run_of(bridge, route, place.ended) for route in ("there", "here"))
+    by_hand = "planasonix__by_hand__succeeded__here"
+    server.delete_run("waits_there", deleted)
+    server.trigger("waits_here", by_hand, {})
+    with bridge.database() as store:
+        store.execute("DELETE FROM triggers WHERE dag_run_id = ?", [lost])
+    assert _verified(place) == {before, ("deleted", deleted), ("extra", by_hand), ("extra", lost)}
+
+
+def _run_of(bridge: BridgeProcess, route: str, run_state: str) -> str:
+    found: dict[str, Any] = bridge.triggers(route=route, run_state=run_state)[0]
+    return str(found["dag_run_id"])
+
+
+def _verified(place: Place) -> set[tuple[str, str]]:
+    """Run `verify` as a person does, and return what is off."""
+    done = subprocess.run(
+        [str(COMMAND), "verify", "--since", "24h", "--json"],
+        env=place.bridge.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return {(finding["result"], finding["dag_run_id"]) for finding in json.loads(done.stdout)["findings"]}
