@@ -90,6 +90,8 @@ class AirflowServer:
         self._airflow = replace(self._airflow, jwt_secret=f"another-{self._airflow.jwt_secret}")
         self._api_server = self._airflow.component("api-server")
         self.start()
+        self._api.close()
+        self._api = AirflowApi(self.url, username="admin", password=PASSWORDS["admin"])
 
     def start_scheduler(self) -> None:
         """Start scheduler and dag-processor, so that DAG runs are executed; return when the scheduler beats."""
