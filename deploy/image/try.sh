@@ -28,6 +28,7 @@ echo "whsec_$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')" >"$place/secrets/web
 printf 'routes: [{pipeline: pl_1, dag: load_orders}]\n' >"$place/mapping/mapping.yaml"
 printf '{"id": "evt_1", "type": "job.succeeded", "data": {"id": "job_1", "status": "succeeded", "pipeline_id": "pl_1"}}\n' \
     >"$place/config/event.json"
+printf '%s\n' 'tests: [{name: a load starts its DAG, sample: job.succeeded, with: {pipeline_id: pl_1}, starts: load_orders}]' >"$place/config/tests.yaml"
 cat >"$place/config/bridge.yaml" <<'YAML'
 sources:
   planasonix: {signature: {preset: planasonix, secrets: [{id: current, file: /etc/bridge/secrets/webhook-secret}]}}
@@ -90,12 +91,20 @@ verb() { # EXIT-CODES WORDS...: run one, and say what went wrong
 verb 0 --version
 verb 0 check
 verb 0 schema
+verb 0 sample --pipeline pl_1
+verb 0 test /etc/bridge/config/tests.yaml
+verb 0 diff /etc/bridge/mapping/mapping.yaml /etc/bridge/mapping/mapping.yaml
 verb 0 keys show
 verb 0 explain /etc/bridge/config/event.json
 verb 0 deliveries "$delivery"
 verb 0 triggers "$trigger"
 verb 0 replay "$delivery" --reason "a try of the image"
 verb 0 orders
+verb 0 pause source planasonix --reason "a try of the image"
+verb 0 resume source planasonix
+verb 01 refusals # 1: there are none
+verb 01 audit
+verb 1 verify # no Airflow answers here
 verb 13 wait --delivery "$delivery" --timeout 1s # 3: no Airflow answers here, 1: it was cancelled
 verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
 verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read

@@ -41,11 +41,17 @@ _OWN_TESTS = ("browsing", "completions", "erasing", "orders", "pruning", "replay
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
     "bridge/rules/mapping/*.py": ("tests/rules/mapping", "tests/rules/test_planning.py"),
-    "bridge/rules/rendering/*.py": ("tests/rules/test_rendering.py", "tests/rules/test_rendering_bounds.py"),
+    "bridge/rules/rendering/*.py": (
+        "tests/rules/test_rendering.py",
+        "tests/rules/test_rendering_bounds.py",
+        "tests/rules/test_rendering_filters.py",
+    ),
     "bridge/rules/retrying/*.py": ("tests/rules/retrying",),
+    "bridge/rules/expecting/*.py": ("tests/rules/test_expecting.py",),
     "bridge/rules/signature/*.py": ("tests/rules/signature",),
     "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
     "bridge/rules/sources.py": ("tests/rules/event",),
+    "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
     "bridge/edges/inbox/triggers.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_runs.py"),
