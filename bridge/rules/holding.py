@@ -1,11 +1,10 @@
-"""When a DAG is looked at, what a look means, and how long something is held for one that is paused or gone. Pure.
+"""When a DAG is looked at, and what a look means. Pure.
 
-A DAG is back when it was gone and is there, or was not `ok` and is. What is held for it is then set free; a DAG that is
-looked at for the first time counts as back, since nobody knows what it was before.
+A DAG is back when it was gone and is there, or was not `ok` and is. A DAG that is looked at for the first time counts
+as back, since nobody knows what it was before. That is kept (`freed`), and nothing acts on it yet.
 
-`hold_at_most` is measured by the DAG's own clock (`away_seconds`). It adds up the time between looks that found the DAG
-away, a few minutes at most each. So an Airflow that cannot be asked, a stopped bridge and a clock that is set use
-nothing of it up.
+`away_seconds` is a clock of the DAG's own. It adds up the time between looks that found the DAG away, a few minutes at
+most each. So an Airflow that cannot be asked, a stopped bridge and a clock that is set add nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,9 +13,7 @@ from datetime import datetime, timedelta
 
 from bridge.words.dags import GONE, DagState, KnownDag
 
-DEFAULT_HOLD_SECONDS = 14 * 86_400.0
-WARNED_SECONDS = 86_400.0
-KEEN_PART = 6  # a DAG that something waits for is looked at so many times as often
+KEEN_PART = 6  # a DAG that is waited for is looked at so many times as often
 _LONGEST_GAP_SECONDS = 120.0
 _NEARLY = 0.9  # a loop turns a little later each time; what is due in a moment is due
 _AHEAD = timedelta(seconds=60)  # a look further in the future was noted by a wrong clock

@@ -18,7 +18,7 @@ class DagMetrics:
         self._shown: frozenset[tuple[str, str, str]] = frozenset()
         self.state = making.gauge(
             "dag_state",
-            "1 for the state of a DAG that the mapping names or something is held for." + _OF_THE_STORE,
+            "1 for the state of a DAG that the mapping names." + _OF_THE_STORE,
             "airflow",
             "dag",
             "state",

@@ -1,11 +1,11 @@
-"""What a DAG is, and what is held for it: looks at the DAGs off the hot path, and keeps what Airflow says in the store.
+"""What a DAG is: looks at the DAGs of the mapping off the hot path, and keeps what Airflow says in the store.
 
 For each Airflow, once an interval at most:
 
-    1. due      the DAGs that the mapping names and something is held for, as far as they are due for a look
+    1. due      the DAGs that the mapping names, as far as they are due for a look
     2. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
     3. look     in few requests, however many DAGs there are (place.py)
-    4. store    guarded by the look before, so that a DAG that is back counts once
+    4. store    guarded by the look before, so that the newer of two looks stays
     5. params   of a few DAGs, longest unread first; they seldom change
 
 All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
@@ -52,7 +52,7 @@ class Holding:
         interval_seconds: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`interval_seconds`: how often a DAG is looked at; one that something waits for more often."""
+        """`interval_seconds`: how often a DAG is looked at."""
         self._inbox = inbox
         self._mapping = mapping
         self._metrics = metrics
