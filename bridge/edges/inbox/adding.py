@@ -11,7 +11,7 @@ What the release before has made is not told as completions; it is known by its 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -39,7 +39,7 @@ _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
     " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
-    " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_at"
+    " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_anew"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
 )
 # The literal states let the databases use the partial index `triggers_live`.
@@ -222,6 +222,7 @@ def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str,
         "follow": int(new.call.follow),
         "deadline_seconds": new.call.limits.deadline_seconds,
         "late_at": None if new.late_at is None else microseconds(new.late_at),
+        "late_anew": _late_anew(new, now),
         "state": new.state,
         "reason": new.reason,
         **{name: sealed(ring, value, place("triggers", name, row)) for name, value in payload.items()},
@@ -230,6 +231,14 @@ def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str,
         "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
         "settled_at": microseconds(now) if has_ended else None,
     }
+
+
+def _late_anew(new: NewTrigger, now: datetime) -> int | None:
+    """Return the deadline of a trigger that is made anew; one that has passed counts from now, as somebody asks now."""
+    seconds, late_at = new.call.limits.deadline_seconds, new.late_at
+    if late_at is not None and late_at <= now and seconds is not None:
+        late_at = now + timedelta(seconds=seconds)
+    return None if late_at is None else microseconds(late_at)
 
 
 def owned_conf(conf: Mapping[str, Any], trigger_id: str) -> dict[str, Any]:

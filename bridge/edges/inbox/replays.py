@@ -19,7 +19,7 @@ from bridge.words.reasons import Reason
 
 _AGAIN = text(
     "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
-    " age_from = :now, settled_at = NULL, late_at = CASE WHEN reason = 'too_late'"
+    " age_from = :now, settled_at = NULL, late_at = CASE WHEN late_at <= :now"
     " THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END WHERE id = :id AND state <> 'firing'"
 )
 _RIVAL = text(

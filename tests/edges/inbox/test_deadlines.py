@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from bridge.edges.inbox import Inbox, claiming, deadlines, pauses, replays, triggers
-from bridge.words.model import Limits, Trigger, TriggerState
+from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.words.model import DeliveryState, Limits, Trigger, TriggerState
 from bridge.words.reasons import Reason
-from tests.support.store import LATER, NOW, add, attempt, claim, settlement, stored
+from tests.support.store import LATER, NOW, add, attempt, claim, new_trigger, settlement, stored
 
 HOUR = timedelta(hours=1)
 LIMITS = Limits(deadline_seconds=3600.0)
@@ -98,3 +99,20 @@ def test_a_replay_of_what_was_too_late_counts_anew(inbox: Inbox) -> None:
     inbox.write(replays.replay, late, actor="a", reason=None, new_id=new_id, now=now + HOUR)
     assert found(inbox, new_id).late_at == now + 2 * HOUR
     assert found(inbox, new_id).call.limits == LIMITS
+
+
+def test_a_replay_of_what_failed_counts_anew_once_its_deadline_has_passed(inbox: Inbox) -> None:
+    """It failed in time, and a person replays it later: the trigger alone, or its delivery through routing."""
+    failed, again = due(inbox, "evt_1"), due(inbox, "evt_2")
+    for claimed in claim(inbox):
+        inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED, reason=Reason.EXPIRED), attempt())
+    now = NOW + 2 * HOUR
+    inbox.write(replays.replay, failed, actor="a", reason=None, new_id=None, now=now)
+    delivery_id = found(inbox, again).delivery_id
+    inbox.write(replays.replay, delivery_id, actor="a", reason=None, new_id=None, now=now)
+    anew = new_trigger(inbox, delivery_id, late_at=NOW + HOUR, limits=LIMITS)
+    routing = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [anew])
+    inbox.write(settle_routing, [routing], now=now)
+    for id_ in (failed, again):
+        assert (found(inbox, id_).state, found(inbox, id_).late_at) == (TriggerState.PENDING, now + HOUR)
+    assert inbox.write(deadlines.give_up, now=now, limit=9) == []
