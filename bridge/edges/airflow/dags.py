@@ -1,13 +1,14 @@
 """What is asked of Airflow about DAGs, and what its answers mean.
 
-A page of the list has 100 DAGs, stale ones too; what differs between the versions stands in one table. A DAG that the
-list lacks is asked for by itself before anybody says that it is missing: a page may move under whoever turns it.
+A page of the list has 100 DAGs, stale ones too. A DAG that the list lacks is asked for by itself before anybody says
+that it is missing: a page may move under whoever turns it.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge.edges.airflow import answers
+from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.outcomes import Misconfigured
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
 PAGE = 100  # the most that any version gives unless it is told otherwise
-_STALE_TOO = {"2": "only_active=false", "3": "exclude_stale=false"}
 
 
 def page(session: "Session", offset: int) -> DagPage | answers.TargetProblem:
@@ -25,7 +25,7 @@ def page(session: "Session", offset: int) -> DagPage | answers.TargetProblem:
     version = session.version()
     if not isinstance(version, str):
         return version
-    query = f"?limit={PAGE}&offset={offset}&order_by=dag_id&{_STALE_TOO[version]}"
+    query = f"?limit={PAGE}&offset={offset}&order_by=dag_id&{VERSIONS[version].stale_too}"
     answer = session.call("GET", "dags", query=query)
     if not isinstance(answer, Answer):
         return answers.after_failure(answer) if isinstance(answer, Failure) else answer

@@ -1,8 +1,7 @@
 """What is asked of Airflow to follow DAG runs, and what its answers mean. Pure.
 
 One request lists the runs of any number of DAGs that were made in a stretch of time; Airflow filters by no list of ids.
-`POST /dags/~/dagRuns/list` takes a page of any size (only the GET is capped at 100). What differs between the versions
-stands in one table.
+`POST /dags/~/dagRuns/list` takes a page of any size (only the GET is capped at 100).
 """
 
 import re
@@ -10,12 +9,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import Answer, instant, made_at
 from bridge.words.runs import RunPage, RunSeen
 
 LIST = ("dags", "~", "dagRuns", "list")
-# When a run was made to run: Airflow 2 has the logical date only, which is that instant for a run made by hand.
-_MADE = {"2": "execution_date", "3": "run_after"}
 _NO_RUN = re.compile(r"dag.?run\b.*not found", re.IGNORECASE | re.DOTALL)
 
 
@@ -26,7 +24,7 @@ def question(
 
     `offset`: how many of them, in the order in which they were made, are left out.
     """
-    made = _MADE[version]
+    made = VERSIONS[version].made
     return ({"page_offset": offset} if offset else {}) | {
         "dag_ids": sorted(dag_ids),
         f"{made}_gte": since.isoformat(),

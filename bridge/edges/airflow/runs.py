@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import made_at, shown
 from bridge.rules import completion
 from bridge.words.model import Trigger
@@ -39,8 +40,7 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
 def body(trigger: Trigger, version: str) -> dict[str, Any]:
     """Return the body of the POST: always with our own id, without which a repeated call would make a second run."""
     body: dict[str, Any] = {"dag_run_id": trigger.call.dag_run_id, "conf": dict(trigger.call.conf)}
-    if version == "3":
-        body["logical_date"] = None  # required there, and refused by Airflow 2
+    body |= VERSIONS[version].run_needs
     if trigger.call.note:
         body["note"] = trigger.call.note[:_MOST_NOTE]
     return body

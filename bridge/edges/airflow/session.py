@@ -12,6 +12,7 @@ from bridge.edges.airflow import answers
 from bridge.edges.airflow.sign_ins import way_of
 from bridge.edges.airflow.tokens import SignedIn, Token, Tokens
 from bridge.edges.airflow.transport import Transport
+from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.edges.http import path_segment
 from bridge.words.outcomes import Misconfigured, TargetDown
@@ -19,8 +20,6 @@ from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
 ASK_SECONDS = 10.0  # for questions; only the call that starts a run may take the configured deadline
-_API = {"2": "/api/v1", "3": "/api/v2"}
-_HEALTH = {"2": "/api/v1/health", "3": "/api/v2/monitor/health"}
 _HEADERS = {
     "Accept": "application/json",
     "Content-Type": "application/json",
@@ -48,7 +47,7 @@ class Session:
         self._target = target
         self._transport = transport
         self._tokens = Tokens(self._sign_in)
-        self._configured = target.version if target.version in _API else None
+        self._configured = target.version if target.version in VERSIONS else None
         self._version = self._configured
 
     def take_over(self, target: AirflowTarget) -> None:
@@ -80,7 +79,7 @@ class Session:
         version = self.version()
         if not isinstance(version, str):
             return version
-        path = _API[version] + "".join(f"/{path_segment(step)}" for step in steps) + query
+        path = VERSIONS[version].api + "".join(f"/{path_segment(step)}" for step in steps) + query
         return self._send_signed_in(_Request(method, path, body, seconds, echo_bytes))
 
     def health(self) -> answers.TargetProblem | None:
@@ -91,7 +90,7 @@ class Session:
         version = self.version()
         if not isinstance(version, str):
             return version
-        answer = self._ask(_HEALTH[version])
+        answer = self._ask(VERSIONS[version].health)
         if not isinstance(answer, Answer):
             return answer
         if (problem := answers.after_question(answer)) is not None:
@@ -113,8 +112,7 @@ class Session:
             return answers.after_failure(answer)
         if not isinstance(answer, Answer):
             return answer
-        if answer.status == 403 and self._version == "2":
-            # Airflow 2 says the same for a wrong password and for a missing right.
+        if answer.status == 403 and self._version is not None and VERSIONS[self._version].is_403_vague:
             detail = f"{answers.message(answer)}: user, password or role"
             return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, detail, http_status=403)
         if answer.status == 403 and not answers.is_token_refused(answer):
@@ -169,8 +167,8 @@ class Session:
         return fetch(auth, self._transport)
 
     def _find_version(self) -> str | answers.TargetProblem:
-        for version in ("3", "2"):
-            answer = self._ask(f"{_API[version]}/version")
+        for version, known in VERSIONS.items():
+            answer = self._ask(f"{known.api}/version")
             if not isinstance(answer, Answer):
                 return answer
             if answer.status in (404, 405):

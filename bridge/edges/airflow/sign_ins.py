@@ -18,6 +18,7 @@ from typing import Any
 from bridge.edges.airflow import answers, commands
 from bridge.edges.airflow.tokens import Headers, SignedIn, life_seconds
 from bridge.edges.airflow.transport import Transport
+from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import Answer, Failure
 from bridge.words.outcomes import Misconfigured
 from bridge.words.reasons import Reason
@@ -110,7 +111,7 @@ def way_of(auth: AirflowAuth, version: str | None) -> Way:
         return _WAYS["client_credentials"]
     if auth.username is None:
         return _WAYS["none"]
-    return _WAYS["basic" if version == "2" else "login"]
+    return _WAYS["login" if version is None else VERSIONS[version].password_way]
 
 
 def read_grant(answer: Answer | Failure) -> Fetched:

@@ -1,6 +1,6 @@
 """Firing at a real Airflow 2.11: the same outcomes as at Airflow 3, through the same client's low-level call.
 
-The differences are one small table (`session._API`, `_HEALTH`, `runs.body`); what they rest on is held here.
+The differences are one small table, bridge/edges/airflow/versions.py; what it rests on is held here.
 """
 
 from collections.abc import Callable, Iterator

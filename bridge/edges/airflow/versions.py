@@ -1,0 +1,52 @@
+"""What the versions of Airflow's REST API differ in, in one table: 3.0 to 3.3, and 2.10 and 2.11.
+
+Within a major version the bridge asks for nothing that differs. A name that only an answer spells in another way is
+read where it is read, under either name (`dags.facts`, `wire.made_at`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One major version.
+
+    - `password_way`: how user and password sign in, see sign_ins.
+    - `stale_too`: what asks for the DAGs that are no longer in their file, too.
+    - `made`: when a run was made to run, as the list's filters name it. Airflow 2 has the logical date only, which is
+      that instant for a run made by hand.
+    - `run_needs`: what the body of a new run has beside its id and conf.
+    - `is_403_vague`: a wrong password is answered in the same way as a missing right.
+    """
+
+    api: str
+    health: str
+    password_way: str
+    stale_too: str
+    made: str
+    run_needs: Mapping[str, object]
+    is_403_vague: bool
+
+
+# In the order in which they are looked for.
+VERSIONS: Mapping[str, Version] = {
+    "3": Version(
+        api="/api/v2",
+        health="/api/v2/monitor/health",
+        password_way="login",  # noqa: S106 - a way, no password
+        stale_too="exclude_stale=false",
+        made="run_after",
+        run_needs={"logical_date": None},  # required, and null so that nothing but the id can clash
+        is_403_vague=False,
+    ),
+    "2": Version(
+        api="/api/v1",
+        health="/api/v1/health",
+        password_way="basic",  # noqa: S106 - a way, no password
+        stale_too="only_active=false",
+        made="execution_date",
+        run_needs={},  # a logical date that is null is refused
+        is_403_vague=True,
+    ),
+}
