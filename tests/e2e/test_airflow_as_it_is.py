@@ -108,10 +108,10 @@ def reach(bridge: BridgeProcess, route: str, **expected: int) -> None:
 def knows(bridge: BridgeProcess, dag_id: str, state: str) -> None:
     """Wait until the bridge has heard of a DAG's state."""
 
-    def told() -> list[str]:
+    def said() -> list[str]:
         return [dag["state"] for dag in bridge.api("status")["dags"] if dag["dag_id"] == dag_id]
 
-    wait_for(lambda: told() == [state], seconds=SECONDS, what=lambda: f"{dag_id} is {state}; it is {told()}")
+    wait_for(lambda: said() == [state], seconds=SECONDS, what=lambda: f"{dag_id} is {state}; it is {said()}")
 
 
 def send(bridge: BridgeProcess, name: str, amount: int = 1, first: int = 1) -> None:
@@ -171,19 +171,21 @@ def _a_file_that_goes_breaks_and_comes_back_loses_nothing(
     file = dags / "moving.py"
     good = file.read_text()
     file.unlink()
-    wait_for(lambda: not server.api.has_dag("moving"), seconds=SECONDS, what="Airflow misses the file")
+    knows(bridge, "moving", "stale")
     send(bridge, "moving", 20)
     wait_for(
         lambda: {state for state, _, _ in states(bridge, "moving")} == {"held"},
         seconds=SECONDS,
         what=lambda: f"held; {states(bridge, 'moving')}",
     )
-    file.write_text("import nothing_of_this_name\n")
+    # The rest stays: Airflow reads no file that mentions neither itself nor a DAG, so it would call that one removed.
+    file.write_text(f"import nothing_of_this_name\n{good}")
     wait_for(
         lambda: any(name.endswith("moving.py") for name in _broken(server)),
         seconds=SECONDS,
         what=lambda: f"the file is broken; those are: {_broken(server)}",
     )
+    knows(bridge, "moving", "broken")
     send(bridge, "moving", 20, first=21)
     file.write_text(good)
     reach(bridge, "moving", fired_success=40)
