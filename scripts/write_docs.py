@@ -21,7 +21,8 @@ from bridge.edges.inbox import browsing
 from bridge.edges.metrics import Metrics, labels
 from bridge.edges.settings import list_settings
 from bridge.rules.event import statuses
-from bridge.web.admin import Faces, admin_app
+from bridge.web.admin import admin_app
+from bridge.web.faces import Faces
 from bridge.web.sign_in import Access
 from bridge.words.reasons import Reason
 from scripts.webhook_fields import spelled
@@ -143,11 +144,21 @@ def offered() -> Iterator[tuple[str, str, Any]]:
 
 
 def _api() -> str:
-    rows = [
-        (f"`{method} {path}`", f"`{endpoint.role}`", " ".join((endpoint.__doc__ or "").split("\n\n")[0].split()))
-        for method, path, endpoint in offered()
-    ]
+    return table(("request", "role", "what it does"), (_offer(*one) for one in offered() if _is_for_programs(one[1])))
+
+
+def _pages() -> str:
+    rows = (_offer(*one) for one in offered() if not _is_for_programs(one[1]))
     return table(("request", "role", "what it does"), rows)
+
+
+def _is_for_programs(path: str) -> bool:
+    return path.startswith(("/api/", "/metrics"))
+
+
+def _offer(method: str, path: str, endpoint: Any) -> tuple[str, str, str]:
+    what = " ".join((endpoint.__doc__ or "").split("\n\n")[0].split())
+    return f"`{method} {path}`", "open" if endpoint.role is None else f"`{endpoint.role}`", what
 
 
 def _filters() -> str:
@@ -205,6 +216,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts": _parts,
     "commands": _commands,
     "api": _api,
+    "pages": _pages,
     "filters": _filters,
     "fields": _fields,
     "statuses": _statuses,

@@ -1,11 +1,10 @@
-"""The admin listener: the JSON API under /api/v1 and /metrics, behind sign-in (sign_in).
+"""The admin listener: the pages, the JSON API under /api/v1 and /metrics, behind sign-in (sign_in).
 
 Every handler reads or writes the store in a thread (calls). Every path names the role that it needs; a caller with a
 lesser one gets 403.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,35 +14,22 @@ from starlette.routing import Mount, Route
 
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
-from bridge.web.api import Api
-from bridge.web.audit import AuditApi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
-from bridge.web.orders import Accepted, OrdersApi
-from bridge.web.outcomes import OutcomesApi
-from bridge.web.pauses import PausesApi
-from bridge.web.refusals import RefusalsApi
-from bridge.web.sign_in import Access, Guard, caller_of
+from bridge.web.faces import Faces
+from bridge.web.orders import Accepted
+from bridge.web.pages import Pages, Threads
+from bridge.web.sign_in import Access, Door, Guard, caller_of
 from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
 from bridge.words.roles import Role
 
 _LEFT = Response(status_code=503)  # which nobody reads
 
 
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """What answers the API, part by part."""
-
-    api: Api
-    orders: OrdersApi
-    outcomes: OutcomesApi
-    audit: AuditApi
-    refusals: RefusalsApi
-    pauses: PausesApi
-
-
-def admin_app(faces: Faces, *, access: Access) -> Starlette:
-    """Build the admin application."""
-    scrapes = Calls("scrape", 1)
+def admin_app(faces: Faces, *, access: Access, public_url: str | None = None) -> Starlette:
+    """Build the admin application; `public_url` is where people reach it."""
+    scrapes, looks, changes = Calls("scrape", 1), Calls("look", LOOKS), Calls("change", CHANGES)
+    door = Door(access)
+    pages = Pages(faces, door, threads=Threads(looks, changes), public_url=public_url)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""
@@ -54,14 +40,14 @@ def admin_app(faces: Faces, *, access: Access) -> Starlette:
 
     routes = [
         Route("/metrics", _needs(Role.METRICS, metrics)),
-        Mount("/api/v1", routes=_api_routes(faces)),
+        Mount("/api/v1", routes=_api_routes(faces, looks, changes)),
+        *pages.routes(),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, access=access)])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, door=door, refusal=pages.refusal)])
 
 
-def _api_routes(faces: Faces) -> list[Route]:
+def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
     """Return every path of the API, each with its pool of threads and the least role that may use it."""
-    looks, changes = Calls("look", LOOKS), Calls("change", CHANGES)
     api, orders = faces.api, faces.orders
     return [
         Route("/status", _answers(api.status, looks, Role.VIEWER)),

@@ -34,9 +34,10 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
-from bridge.web.admin import Faces, admin_app
+from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
+from bridge.web.faces import Faces
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
@@ -243,7 +244,8 @@ class Service:
             refusals=RefusalsApi(inbox=self._inbox),
             pauses=PausesApi(pausing=self._work.pausing),
         )
-        admin = admin_app(faces, access=self._entrance.access(lambda: self._tokens))
+        access = self._entrance.access(lambda: self._tokens)
+        admin = admin_app(faces, access=access, public_url=environment.public_admin_url)
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
         return (

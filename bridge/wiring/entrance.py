@@ -23,6 +23,7 @@ class Entrance:
     ) -> None:
         """Nothing runs yet."""
         self._metrics_open = environment.metrics_open
+        self._session_seconds = environment.session_hours * 3600
         self._proxies = config.proxies
         self._metrics = metrics
         self._mapping = mapping
@@ -41,6 +42,7 @@ class Entrance:
             sender=self._sender,
             on_refused=self._refused,
             on_let_in=self._let_in,
+            session_seconds=self._session_seconds,
         )
 
     def _in_use(self) -> tuple[str, int, datetime]:

@@ -72,6 +72,10 @@ sys.exit(tried != {path: path == "/data" for path in tried})
 '
 echo "signed webhook $(inside planasonix-bridge send /etc/bridge/config/event.json)"
 echo "sent again     $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+curl --silent --fail --noproxy '*' "http://127.0.0.1:$((port + 1))/" | grep -q '<h1>Overview' || {
+    echo "the pages are not in the image" >&2
+    exit 1
+}
 # Every verb as the image's user, who has no name and no home. A test compares them with the code.
 delivery=$(inside planasonix-bridge deliveries --json | sed -n 's/.*"id": "\(dlv_[0-9a-f]*\)".*/\1/p' | head -n 1)
 until trigger=$(inside planasonix-bridge triggers --json | grep -o 'trg_[0-9a-f]*' | head -n 1) && [ -n "$trigger" ]; do

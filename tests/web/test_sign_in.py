@@ -6,14 +6,14 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from bridge.web.sign_in import Access, Failure, Guard, caller_of
+from bridge.web.sign_in import Access, Door, Failure, Guard, caller_of
 from bridge.words.roles import Caller, Role
 from bridge.words.targets import Secret
 
 TOKEN = "a-token-that-4-people-know"
 
 
-class Door:
+class Entrance:
     """The guard in front of an application that says who asks; answers that are held back wait for the test."""
 
     def __init__(self) -> None:
@@ -28,7 +28,8 @@ class Door:
             on_refused=lambda address, why: self.refused.update([(address, why)]),
             on_let_in=lambda caller, address: self.let_in.append((caller, address)),
         )
-        self._guard = Guard(self._application, access=access, pause=self._pause)
+        door = Door(access, pause=self._pause)
+        self._guard = Guard(self._application, door=door, refusal=lambda *_: None)
 
     async def _pause(self, seconds: float) -> None:
         assert seconds > 0
@@ -52,7 +53,7 @@ class Door:
             return {"type": "http.disconnect"}
 
         headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
-        scope: Any = {"type": "http", "path": path, "headers": headers, "client": (address, 1)}
+        scope: Any = {"type": "http", "method": "GET", "path": path, "headers": headers, "client": (address, 1)}
         await self._guard(scope, receive, send)
         return sent[0]
 
@@ -66,7 +67,7 @@ def test_a_few_mistakes_cost_nothing_and_many_are_held_back() -> None:
     """Thirty in a minute are answered at once; sixteen wait, and more are sent away with no look at their token."""
 
     async def work() -> None:
-        door = Door()
+        door = Entrance()
         assert [(await door.ask("wrong"))["status"] for _ in range(30)] == [401] * 30
         assert door.held == 0
         tasks = [asyncio.create_task(door.ask("wrong")) for _ in range(20)]
@@ -88,7 +89,7 @@ def test_who_shows_no_token_is_no_failed_sign_in() -> None:
     """A browser that asks without one is answered at once, however often."""
 
     async def work() -> None:
-        door = Door()
+        door = Entrance()
         assert [(await door.ask(None))["status"] for _ in range(100)] == [401] * 100
         assert door.refused == {("10.0.0.1", "token_missing"): 100}
         assert door.let_in == []
@@ -100,7 +101,7 @@ def test_who_is_let_in_is_told_with_name_and_address() -> None:
     """By the token's name."""
 
     async def work() -> None:
-        door = Door()
+        door = Entrance()
         answer = await door.ask(TOKEN, "10.0.0.7")
         assert (b"cache-control", b"no-store") in answer["headers"]
         assert door.let_in == [(Caller("token:viewer", Role.VIEWER), "10.0.0.7")]

@@ -107,6 +107,9 @@ class Environment(BaseModel):
         None,
         description="Where people reach the admin listener; DAG runs then get a note with a link to their delivery.",
     )
+    session_hours: float = Field(
+        12, ge=0.01, le=720, description="How long a sign-in on the pages lasts; a changed token ends it at once."
+    )
     outcomes_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."
     )
@@ -164,10 +167,7 @@ class Environment(BaseModel):
         7, gt=0, le=365, description="After how many days a DAG run that has not ended is `unknown`."
     )
     dags_seconds: float = Field(
-        60,
-        ge=0.6,
-        le=3600,
-        description="How often the DAGs that the mapping names are looked at.",
+        60, ge=0.6, le=3600, description="How often the DAGs that the mapping names are looked at."
     )
     metrics_open: bool = Field(False, description="Whether `/metrics` needs no token.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(

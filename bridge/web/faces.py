@@ -1,0 +1,22 @@
+"""What answers the API, part by part; the pages are other faces of the same."""
+
+from dataclasses import dataclass
+
+from bridge.web.api import Api
+from bridge.web.audit import AuditApi
+from bridge.web.orders import OrdersApi
+from bridge.web.outcomes import OutcomesApi
+from bridge.web.pauses import PausesApi
+from bridge.web.refusals import RefusalsApi
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Each part once."""
+
+    api: Api
+    orders: OrdersApi
+    outcomes: OutcomesApi
+    audit: AuditApi
+    refusals: RefusalsApi
+    pauses: PausesApi

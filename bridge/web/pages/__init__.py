@@ -1,0 +1,40 @@
+"""Pages for people: the faces of the API as HTML, drawn on the server. Nothing here reads the store by itself.
+
+    a look     GET -> a method of the API, in a thread -> a template, in that thread, too
+    a change   POST, with the form token of the session -> the same method that the API calls -> 303 to where it shows
+
+Every page works without scripts. What a role may not do is not shown, and is refused all the same.
+"""
+
+from starlette.routing import Route
+
+from bridge.web.faces import Faces
+from bridge.web.pages.drawing import Drawing
+from bridge.web.pages.endpoints import Endpoints, Threads
+from bridge.web.pages.entering import Entering
+from bridge.web.pages.overview import Overview
+from bridge.web.sign_in import Door
+from bridge.words.roles import Role
+
+__all__ = ["Pages", "Threads"]
+
+
+class Pages:
+    """Every page."""
+
+    def __init__(self, faces: Faces, door: Door, *, threads: Threads, public_url: str | None) -> None:
+        """`public_url` is where people reach the pages."""
+        drawing = Drawing()
+        self._endpoints = Endpoints(drawing, threads)
+        self._entering = Entering(drawing, door, public_url=public_url)
+        self._overview = Overview(drawing, faces)
+        self.refusal = self._entering.refusal
+
+    def routes(self) -> list[Route]:
+        """Return the path of every page, each with the least role that may see it or send it."""
+        look, change = self._endpoints.look, self._endpoints.change
+        return [
+            *self._entering.routes(),
+            change("/sign-out", self._entering.sign_out, Role.VIEWER),
+            look("/", self._overview.show),
+        ]

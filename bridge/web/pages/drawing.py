@@ -1,0 +1,104 @@
+"""Draws pages: templates with values, and the headers that every page has. The only importer of Jinja2 in web.
+
+Every value is escaped. A name that a template misspells is an error, never an empty place. Nothing on a page comes
+from elsewhere, no script or style stands in it, and no site may frame it: see `POLICY`.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from bridge import __version__
+from bridge.rules import showing
+from bridge.web.pages.asking import Asked
+from bridge.words.roles import Role
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_KINDS = {"style.css": "text/css", "pages.js": "text/javascript", "htmx.min.js": "text/javascript"}
+_FOREVER = "public, max-age=31536000, immutable"
+_DIGITS = 16
+_BAR = (("/", "Overview"),)
+_FOOT: tuple[tuple[str, str, Role], ...] = ()
+
+
+class Drawing:
+    """Templates and static files of the package, read once."""
+
+    def __init__(self) -> None:
+        """Read the static files; a template is read when it is first drawn."""
+        folder = resources.files("bridge.web.pages") / "static"
+        self._files = {name: (folder / name).read_bytes() for name in _KINDS}
+        self._digests = {name: hashlib.sha256(content).hexdigest()[:_DIGITS] for name, content in self._files.items()}
+        self._templates = Environment(
+            loader=PackageLoader("bridge.web.pages"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals |= {"static": self._url_of, "version": __version__, "bar": _BAR, "foot": _FOOT}
+        self._templates.filters |= {
+            "ago": lambda instant: showing.ago(datetime.fromisoformat(instant), datetime.now(UTC)),
+            "duration": showing.duration,
+            "number": showing.number,
+            "pretty": _pretty,
+            "short": showing.short,
+            "utc": showing.utc,
+        }
+
+    def page(self, template: str, asked: Asked | None, *, status: int = 200, **facts: Any) -> Response:
+        """Return a page."""
+        caller = None if asked is None else asked.caller
+        text = self._templates.get_template(template).render(
+            asked=asked,
+            here=None if asked is None else asked.part,
+            may=lambda role: caller is not None and caller.may(Role(role)),
+            **facts,
+        )
+        return HTMLResponse(text, status, HEADERS)
+
+    def file(self, digest: str, name: str) -> Response:
+        """Return a static file; kept for good by browsers only if the digest is the file's."""
+        if name not in self._files:
+            return Response("no such file", 404, HEADERS, "text/plain")
+        kept = {"Cache-Control": _FOREVER} if digest == self._digests[name] else {}
+        return Response(self._files[name], 200, HEADERS | kept, _KINDS[name])
+
+    def _url_of(self, name: str) -> str:
+        return f"/static/{self._digests[name]}/{name}"
+
+
+def lead(url: str, *cookies: str) -> Response:
+    """Lead a browser on after a change, so that loading the page again repeats nothing."""
+    answer = RedirectResponse(url, 303, HEADERS)
+    for cookie in cookies:
+        answer.headers.append("Set-Cookie", cookie)
+    return answer
+
+
+def _pretty(value: Any) -> str:
+    """Return JSON for people: a text that is JSON, or a value."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return str(value)
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    except (TypeError, RecursionError):
+        text = str(value)
+    return text.encode("utf-8", "backslashreplace").decode()
