@@ -15,6 +15,7 @@ from bridge import __version__
 from bridge.cli import (
     audit,
     browse,
+    causes,
     check,
     diff,
     erase,
@@ -53,6 +54,7 @@ for module in (
     sample,
     send,
     browse,
+    causes,
     wait,
     verify,
     ordering,

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.browse import Limit, Since, Until, moment, print_many
+from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages, told_times
+from bridge.cli.browse import print_many
 from bridge.cli.output import AsJson
 
 
@@ -20,14 +21,11 @@ def audit(
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the audit log, newest first: who did what to which, and why. Exit 1 if there is nothing."""
-    from bridge.cli import context
-    from bridge.edges.inbox import auditing
-    from bridge.rules import records
-
-    wanted = auditing.AuditFilter(actor=actor, since=moment(since), until=moment(until))
-    with context.store(context.environment()) as inbox:
-        found = [records.audit_line(line) for line in inbox.read(auditing.page, wanted=wanted, limit=limit)]
+    with asking(url, token_file) as asked:
+        found = pages(asked, "audit", {"actor": actor} | told_times(since, until), limit=limit)
     print_many(found, ("at", "actor", "action", "subject", "reason"), as_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.browse import Limit, Since, Until, moment
+from bridge.cli.asking import Limit, Since, Until, times
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
 from bridge.words.errors import InboxUnavailable
 from bridge.words.orders import Action, Order, OrderState
@@ -48,7 +48,8 @@ def replay(
     """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it."""
     from bridge.edges.inbox import browsing
 
-    wanted = browsing.Filter(state=state, route=route, source=source, since=moment(since), until=moment(until))
+    begin, end = times(since, until)
+    wanted = browsing.Filter(state=state, route=route, source=source, since=begin, until=end)
     action = Action.RUN_AGAIN if run_again else Action.REPLAY
     new = _new(action, [ids, state, route, source, since, until], reason, key)
     _carry_out(new, ids or [], wanted, "replayed", yes=yes, as_json=as_json)
@@ -70,9 +71,8 @@ def cancel(
     """Give up triggers that wait or failed. What is being fired, or was, stays as it is."""
     from bridge.edges.inbox import browsing
 
-    wanted = browsing.Filter(
-        state=state, route=route, dag_id=dag_id, delivery_id=delivery_id, since=moment(since), until=moment(until)
-    )
+    begin, end = times(since, until)
+    wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, delivery_id=delivery_id, since=begin, until=end)
     new = _new(Action.CANCEL, [ids, state, route, dag_id, delivery_id, since, until], reason, key)
     _carry_out(new, ids or [], wanted, "cancelled", yes=yes, as_json=as_json)
 

@@ -6,14 +6,17 @@ a sender's never ends a command.
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from bridge.rules import views
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")  # as views spells it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -41,7 +44,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
     """Print a table: aligned columns, nothing cut, so that ids can be copied."""
-    cells = [[visible(cell or "-") for cell in row] for row in rows]
+    cells = [[visible(local(cell) if cell else "-") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [list(head), *cells]) for column in range(len(head))]
     for row in [[name.upper() for name in head], *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -52,7 +55,17 @@ def print_fields(value: views.Json) -> None:
     width = max(len(name) for name in value)
     for name, field in value.items():
         shown = spell_json(field) if isinstance(field, dict | list) else field
-        print(f"{name.ljust(width)}  {'-' if shown is None else visible(str(shown))}")
+        print(f"{name.ljust(width)}  {'-' if shown is None else visible(local(str(shown)))}")
+
+
+def local(text: str) -> str:
+    """Return an instant in the zone of whoever reads it, with the zone; any other text as it is."""
+    if _INSTANT.fullmatch(text) is None:
+        return text
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    except (ValueError, OverflowError):
+        return text
 
 
 def visible(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.browse import moment
+from bridge.cli.asking import moment
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:

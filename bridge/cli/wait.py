@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.browse import moment
+from bridge.cli.asking import TokenFile, Url, moment
 from bridge.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
 
     Look = Callable[[], Judgement]
 
-Url = Annotated[
-    str | None, typer.Option("--url", help="Ask this running bridge (its admin listener) instead of the store.")
-]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", help="A file with its token; else BRIDGE_ADMIN_TOKEN is sent.")
-]
 _LOOK_SECONDS = 1.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME_IS_UP = 3

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, NoReturn
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from bridge import __version__
 from bridge.edges.http import Deadline
@@ -38,9 +38,10 @@ class Remote:
         """Whether the token goes over a network unencrypted."""
         return self._token is not None and self._parts.scheme == "http" and not _is_own(self._parts.hostname or "")
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
+    def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Ask for what is below /api/v1. Raises ConfigError, RemoteUnavailable, NotThere and BadFilter."""
-        status, body = self._send(f"{self._parts.path}/api/v1/{path}?" + urlencode(query, errors="replace"))
+        place = "/".join((path, *(quote(each, safe="", errors="replace") for each in ids)))
+        status, body = self._send(f"{self._parts.path}/api/v1/{place}?" + urlencode(query, errors="replace"))
         return self._object(status, body)
 
     def _send(self, target: str) -> tuple[int, bytes]:
@@ -88,6 +89,8 @@ class Remote:
             self._refuse(f"its answer ({status}) is no JSON: is this the admin listener of a bridge?")
         if status == http.client.NOT_FOUND and value.get("error") == "not_found":
             raise NotThere(_detail(value).removeprefix(": "))
+        if status == http.client.FORBIDDEN:
+            self._refuse(f"it refuses this{_detail(value)}")
         if status == http.client.BAD_REQUEST:
             raise BadFilter(_detail(value).removeprefix(": "))
         if status != http.client.OK:

@@ -50,11 +50,11 @@ def select(inbox: Inbox, wanted: browsing.Filter, action: Action = Action.REPLAY
     Raises BadFilter if it says too little, means too many, or means what the action cannot be done with.
     """
     state = wanted.state
-    if state is None and wanted.delivery_id is None:
-        raise BadFilter("say which state, e.g. --state failed or --state held")
+    if state is None and wanted.run_state is None and wanted.delivery_id is None:
+        raise BadFilter("say which state, e.g. --state failed, --state held or --run-state failed")
     if state not in set(DeliveryState) | set(TriggerState) | {None}:
         raise BadFilter(f"no such state: {state}")
-    if action is Action.CANCEL and state not in {*_CANCELLABLE, None}:
+    if action is Action.CANCEL and (state not in {*_CANCELLABLE, None} or wanted.run_state is not None):
         raise BadFilter(f"only triggers that wait or failed can be cancelled: {', '.join(_CANCELLABLE)}")
     table = "deliveries" if state in set(DeliveryState) else "triggers"
     found: list[str] = []

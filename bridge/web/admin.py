@@ -51,10 +51,11 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
     api, orders = faces.api, faces.orders
     return [
         Route("/status", _answers(api.status, looks, Role.VIEWER)),
-        Route("/deliveries", _answers(api.deliveries, looks, Role.VIEWER)),
-        Route("/deliveries/{id}", _answers(api.delivery, looks, Role.VIEWER)),
-        Route("/triggers", _answers(api.triggers, looks, Role.VIEWER)),
-        Route("/triggers/{id}", _answers(api.trigger, looks, Role.VIEWER)),
+        Route("/deliveries", _answers(faces.looks.deliveries, looks, Role.VIEWER)),
+        Route("/deliveries/{id}", _answers(faces.looks.delivery, looks, Role.VIEWER)),
+        Route("/triggers", _answers(faces.looks.triggers, looks, Role.VIEWER)),
+        Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
+        Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
         Route("/wait", _answers(api.wait, looks, Role.VIEWER)),
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),

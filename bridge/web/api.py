@@ -6,7 +6,6 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
 from bridge.chores.mapping_file import MappingFile
 from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, triggers
+from bridge.edges.inbox import Inbox, browsing, dags, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows import awaiting
 from bridge.flows.erasing import Erasure, erase, facts, look
@@ -25,7 +24,7 @@ from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.planning import Subject
 from bridge.rules.sources import Source
-from bridge.web.queries import MOST, flag, json_object, next_page, page, waited_for, words
+from bridge.web.queries import flag, json_object, waited_for, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
 from bridge.words.roles import Caller, Role
 
@@ -109,41 +108,6 @@ class Api:
         routes = self._mapping.current().routes
         return [views.dag(item, params.get(item.dag_id), routes) for item in sorted(known, key=lambda dag: dag.dag_id)]
 
-    def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
-        """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
-        wanted, limit = page(query, browsing.DELIVERY_FILTERS)
-        wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
-        found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
-        shown = {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
-        return _for(caller, shown)
-
-    def delivery(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
-        """Return one delivery with its triggers."""
-        found = self._inbox.read(deliveries.get, path["id"])
-        if found is None:
-            raise NotThere(f"no delivery {path['id']}")
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
-        return _for(caller, views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]})
-
-    def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
-        """Return a page of triggers, newest first; `next` is the `after` of the following page."""
-        wanted, limit = page(query, browsing.TRIGGER_FILTERS)
-        found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        shown = {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
-        return _for(caller, shown)
-
-    def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
-        """Return one trigger with its attempts."""
-        found = self._inbox.read(triggers.get, path["id"])
-        if found is None:
-            raise NotThere(f"no trigger {path['id']}")
-        tries = self._inbox.read(browsing.attempts, found.id)
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
-        known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
-        chain = self._inbox.read(chains.behind, found.delivery_id)
-        shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
-        return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
-
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
         return {"routes": [views.route(item) for item in self._mapping.current().routes]}
@@ -202,8 +166,3 @@ class Api:
         erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
         found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
         return facts(found) | {"erased": True, "is_clean": is_clean}
-
-
-def _for(caller: Caller, shown: views.Json) -> views.Json:
-    """Return what a caller may see of what is stored."""
-    return shown if caller.sees_payloads else views.without_payloads(shown)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
+from bridge.web.causes import CausesApi
+from bridge.web.looks import LooksApi
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
@@ -15,8 +17,10 @@ class Faces:
     """Each part once."""
 
     api: Api
+    looks: LooksApi
     orders: OrdersApi
     outcomes: OutcomesApi
     audit: AuditApi
     refusals: RefusalsApi
     pauses: PausesApi
+    causes: CausesApi

@@ -65,7 +65,15 @@ def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Fil
     for name in ("since", "until"):
         if name in values:
             values[name] = _instant(name, values[name])
+    if "is_latest" in values:
+        values["is_latest"] = _yes_or_no("is_latest", values["is_latest"])
     return browsing.Filter(**values)
+
+
+def _yes_or_no(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise BadFilter(f"{name} must be true or false")
+    return text == "true"
 
 
 def waited_for(query: Mapping[str, str]) -> tuple[str | None, str | None, datetime]:

@@ -37,8 +37,10 @@ from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
+from bridge.web.causes import CausesApi
 from bridge.web.faces import Faces
 from bridge.web.hooks import Hooks
+from bridge.web.looks import LooksApi
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
@@ -238,11 +240,13 @@ class Service:
         )
         faces = Faces(
             api=api,
+            looks=LooksApi(inbox=self._inbox, sources=self._sources),
             orders=OrdersApi(inbox=self._inbox, working=self._work.orders),
             outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
             audit=AuditApi(inbox=self._inbox),
             refusals=RefusalsApi(inbox=self._inbox),
             pauses=PausesApi(pausing=self._work.pausing),
+            causes=CausesApi(inbox=self._inbox),
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(faces, access=access, public_url=environment.public_admin_url)

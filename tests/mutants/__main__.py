@@ -36,7 +36,7 @@ _LIBRARIES = (
 )
 _ENOUGH = 0.9
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
-_OWN_TESTS = ("browsing", "completions", "erasing", "orders", "pruning", "replays", "runs", "vault")
+_OWN_TESTS = ("browsing", "completions", "erasing", "grouping", "orders", "pruning", "replays", "runs", "vault")
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
@@ -52,6 +52,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
     "bridge/rules/sources.py": ("tests/rules/event",),
     "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
+    "bridge/rules/causes.py": ("tests/edges/inbox/test_grouping.py", "tests/web/test_asking.py"),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
     "bridge/edges/inbox/triggers.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_runs.py"),

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from bridge.edges.inbox import pauses
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.engine.intake import dedup_key, key_ranges
 from bridge.edges.inbox.engine.statements import is_shared
+from bridge.edges.inbox.filtering import DELIVERY_FILTERS, TRIGGER_FILTERS, Filter, order, where
 from bridge.edges.inbox.rows import (
     DELIVERY_ENTRY_COLUMNS,
     TRIGGER_ENTRY_COLUMNS,
@@ -24,58 +24,14 @@ from bridge.edges.inbox.rows import (
     trigger_entry,
 )
 from bridge.edges.inbox.vault import ring_of
-from bridge.words.errors import BadFilter
 from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState, Waiting
 from bridge.words.reasons import Reason
-from bridge.words.runs import OPEN, RunState
 
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
-
-    An event of `among` sources is found by its key, at once; without them every delivery is looked at.
-    """
-
-    state: str | None = None
-    source: str | None = None
-    route: str | None = None
-    dag_id: str | None = None
-    delivery_id: str | None = None
-    event_id: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    after: str | None = None
-    run_state: str | None = None
-    among: tuple[str, ...] = ()
-
-
-_CONDITIONS = {
-    "state": "state = :state",
-    "source": "source = :source",
-    "route": "route = :route",
-    "dag_id": "dag_id = :dag_id",
-    "delivery_id": "delivery_id = :delivery_id",
-    "event_id": "event_id = :event_id",
-    "since": "{id} >= :since",
-    "until": "{id} < :until",
-    "after": "{id} < :after",
-    "run_state": "run_state = :run_state AND state = 'fired'",
-}
-# The conditions of the partial indexes, word for word: SQLite takes one for nothing less, and not for a parameter.
-_INDEXED = {
-    "dlv": ("state = 'received'", "state IN ('unrouted','ignored','invalid','stale')"),
-    "trg": ("state = 'firing'", "state IN ('held','failed','cancelled')", "state IN ('pending','held')"),
-}
-_RUNS = ("run_state IN ('failed','deleted','unknown')", "run_due_at IS NOT NULL AND run_state IN ('queued','running')")
-# What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
-_UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
+__all__ = ["DELIVERY_FILTERS", "TRIGGER_FILTERS", "Filter"]  # a page is asked for with them
 # No index on event ids: they are random, and intake would pay for it with every delivery. Their keys have one anyway.
 _IN_RANGE = "dedup_key BETWEEN :{first} AND :{last}"
 _FOLDED = "SELECT delivery_id FROM dedup WHERE "
 _UNFOLDED = "SELECT id FROM deliveries WHERE id > (SELECT upto FROM folded) AND "
-DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after"})
-TRIGGER_FILTERS = frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after", "run_state"})
 _TABLES = {
     "deliveries": (DELIVERY_FILTERS, "dlv", delivery_text),
     "triggers": (TRIGGER_FILTERS, "trg", trigger_text),
@@ -92,11 +48,12 @@ def deliveries(connection: Connection, *, wanted: Filter, limit: int) -> list[De
 
 def statement(connection: Connection, *, wanted: Filter, limit: int) -> tuple[TextClause, dict[str, Any]]:
     """Return the statement that asks for a page of deliveries, and its values."""
-    where, values = _where(wanted, DELIVERY_FILTERS, "dlv")
+    clause, values = where(wanted, DELIVERY_FILTERS, "dlv")
     if wanted.event_id is not None and wanted.among:
-        clause, keys = standing_under(connection, [dedup_key(each, wanted.event_id, b"") for each in wanted.among])
-        where, values = f"{where} AND {clause}", values | keys
-    page = text(f"SELECT {DELIVERY_ENTRY_COLUMNS} FROM deliveries{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
+        among, keys = standing_under(connection, [dedup_key(each, wanted.event_id, b"") for each in wanted.among])
+        clause, values = f"{clause} AND {among}", values | keys
+    by = order(wanted, "dlv")
+    page = text(f"SELECT {DELIVERY_ENTRY_COLUMNS} FROM deliveries{clause} ORDER BY {by} DESC LIMIT :limit")  # noqa: S608
     return page, values | {"limit": limit}
 
 
@@ -117,8 +74,9 @@ def standing_under(connection: Connection, keys: Sequence[bytes]) -> tuple[str, 
 
 def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[TriggerEntry]:
     """Return a page of triggers, newest first; what their calls send is not read."""
-    where, values = _where(wanted, TRIGGER_FILTERS, "trg")
-    page = text(f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers{where} ORDER BY {_id(wanted)} DESC LIMIT :limit")  # noqa: S608
+    clause, values = where(wanted, TRIGGER_FILTERS, "trg")
+    by = order(wanted, "trg")
+    page = text(f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers{clause} ORDER BY {by} DESC LIMIT :limit")  # noqa: S608
     ring = ring_of(connection)
     found = [trigger_entry(row, ring) for row in connection.execute(page, values | {"limit": limit}).mappings()]
     return pauses.explained(connection, found)
@@ -127,16 +85,16 @@ def triggers(connection: Connection, *, wanted: Filter, limit: int) -> list[Trig
 def ids(connection: Connection, *, table: str, wanted: Filter, limit: int) -> list[str]:
     """Return the ids of a page of `deliveries` or `triggers`, newest first; no payload is read."""
     allowed, prefix, spell = _TABLES[table]
-    where, values = _where(wanted, allowed, prefix)
-    statement = f"SELECT id FROM {table}{where} ORDER BY {_id(wanted)} DESC LIMIT :limit"  # noqa: S608
+    clause, values = where(wanted, allowed, prefix)
+    statement = f"SELECT id FROM {table}{clause} ORDER BY {order(wanted, prefix)} DESC LIMIT :limit"  # noqa: S608
     return [spell(row[0]) for row in connection.execute(text(statement), values | {"limit": limit})]
 
 
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:
     """Return how many rows of `deliveries` or `triggers` a filter means."""
     allowed, prefix, _ = _TABLES[table]
-    where, values = _where(wanted, allowed, prefix)
-    return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}{where}"), values).scalar_one())  # noqa: S608
+    clause, values = where(wanted, allowed, prefix)
+    return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}{clause}"), values).scalar_one())  # noqa: S608
 
 
 def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
@@ -233,33 +191,3 @@ def odd(connection: Connection) -> Mapping[str, int]:
         " AND state <> 'held' GROUP BY state"
     )
     return {state: amount for state, amount in connection.execute(statement)}  # noqa: C416
-
-
-def _where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
-    """Return the WHERE clause and its values; BadFilter for a condition or a state that the table lacks."""
-    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
-    what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
-    if wanted.state is not None and wanted.state not in set(states):
-        raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
-    if wanted.run_state is not None and wanted.run_state not in set(RunState):
-        raise BadFilter(f"no such state of DAG runs: {wanted.run_state}; there is {', '.join(RunState)}")
-    if surplus := given.keys() - allowed:
-        raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
-    values = {name: _value(name, value, prefix) for name, value in given.items()}
-    clauses = [_CONDITIONS[name].format(id=_id(wanted)) for name in values]
-    if wanted.state is not None:
-        clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
-    clauses += [indexed for indexed in _RUNS if f"'{wanted.run_state}'" in indexed]
-    return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
-
-
-def _id(wanted: Filter) -> str:
-    return "+id" if wanted.state in _UNORDERED or wanted.run_state in OPEN else "id"
-
-
-def _value(name: str, value: Any, prefix: str) -> Any:
-    if name in ("since", "until"):
-        return first_id(microseconds(value))
-    if name == "after":
-        return number(value, prefix)
-    return number(value, "dlv") if name == "delivery_id" else value

@@ -17,6 +17,7 @@ from bridge.edges.inbox import (
     deadlines,
     deliveries,
     erasing,
+    grouping,
     moving,
     orders,
     pauses,
@@ -148,6 +149,15 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"wanted": Filter(event_id="evt_waits", among=("planasonix", "other")), "limit": 20},
     ),
     "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
+    "causes": (False, grouping.causes, {"wanted": Filter()}),
+    **{
+        f"deliveries by {name}": (False, browsing.deliveries, {"wanted": Filter(**{name: "x"}), "limit": 20})
+        for name in ("pipeline_id", "job_id", "run_id")
+    },
+    **{
+        f"triggers by {name}": (False, browsing.triggers, {"wanted": Filter(**{name: "x"}), "limit": 20})
+        for name in ("pipeline_id", "job_id", "run_id")
+    },
     "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
     "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
     "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),

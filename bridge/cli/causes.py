@@ -1,0 +1,45 @@
+"""causes: what failed, is held, or ended badly in Airflow, grouped: 500 failures of one DAG are one line."""
+
+from typing import Annotated
+
+import typer
+
+from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
+from bridge.cli.output import AsJson, print_json, print_table, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(causes)
+
+
+def causes(
+    reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
+    route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
+    dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
+    airflow: Annotated[str | None, typer.Option(help="Only of this Airflow.")] = None,
+    since: Since = None,
+    until: Until = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Group failed and held triggers and failed DAG runs by reason, route, DAG and Airflow. Exit 1 if there is any."""
+    filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow} | told_times(since, until)
+    with asking(url, token_file) as asked:
+        answer = asked.get("causes", **{name: value for name, value in filters.items() if value is not None})
+    found = answer["causes"]
+    if as_json:
+        print_json(answer)
+    elif found:
+        columns = ("count", "state", "reason", "route", "dag_id", "airflow", "oldest", "newest", "example")
+        rows = [each | {"state": f"run {each['run_state']}" if each["run_state"] else each["state"]} for each in found]
+        print_table(columns, [[None if row[name] is None else str(row[name]) for name in columns] for row in rows])
+        for each in {one["next_step"]: one for one in reversed(found) if one["next_step"]}.values():
+            say(f"{each['reason'] or 'run ' + str(each['run_state'])}: {each['next_step']}")
+    else:
+        print("nothing failed, and nothing is held")
+    if not answer["is_whole"]:
+        say("there is more: only the newest are counted")
+    if found:
+        raise typer.Exit(1)

@@ -1,0 +1,117 @@
+"""What a person looks for among deliveries and triggers, as the WHERE of a statement.
+
+The conditions of the partial indexes stand in it word for word, so that what waits, or went wrong, is found without
+reading history. A pipeline, job or run is found by the table of completions: so by what routing read in the event.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bridge.edges.inbox.engine.ids import first_id, number
+from bridge.edges.inbox.rows import microseconds
+from bridge.words.errors import BadFilter
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.runs import OPEN, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
+
+    An event of `among` sources is found by its key, at once; without them every delivery is looked at. `is_latest`
+    leaves out what was run again.
+    """
+
+    state: str | None = None
+    source: str | None = None
+    route: str | None = None
+    dag_id: str | None = None
+    delivery_id: str | None = None
+    event_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: str | None = None
+    run_state: str | None = None
+    among: tuple[str, ...] = ()
+    reason: str | None = None
+    airflow: str | None = None
+    pipeline_id: str | None = None
+    job_id: str | None = None
+    run_id: str | None = None
+    is_latest: bool = False
+
+
+_TOLD = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
+_CONDITIONS = {
+    "state": "state = :state",
+    "source": "source = :source",
+    "route": "route = :route",
+    "dag_id": "dag_id = :dag_id",
+    "delivery_id": "delivery_id = :delivery_id",
+    "event_id": "event_id = :event_id",
+    "since": "{id} >= :since",
+    "until": "{id} < :until",
+    "after": "{id} < :after",
+    "run_state": "run_state = :run_state AND state = 'fired'",
+    "reason": "reason = :reason",
+    "airflow": "airflow = :airflow",
+    "pipeline_id": _TOLD + "pipeline_id = :pipeline_id)",
+    "job_id": _TOLD + "about_id = :job_id AND kind = 'job')",
+    "run_id": _TOLD + "about_id = :run_id AND kind = 'run')",
+}
+_LATEST = (
+    "NOT EXISTS (SELECT 1 FROM triggers AS later WHERE later.delivery_id = triggers.delivery_id"
+    " AND later.route = triggers.route AND later.airflow = triggers.airflow AND later.dag_id = triggers.dag_id"
+    " AND later.rerun > triggers.rerun)"
+)
+# The conditions of the partial indexes, word for word: SQLite takes one for nothing less, and not for a parameter.
+_INDEXED = {
+    "dlv": ("state = 'received'", "state IN ('unrouted','ignored','invalid','stale')"),
+    "trg": ("state = 'firing'", "state IN ('held','failed','cancelled')", "state IN ('pending','held')"),
+}
+_RUNS = ("run_state IN ('failed','deleted','unknown')", "run_due_at IS NOT NULL AND run_state IN ('queued','running')")
+# What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
+# Nor are the triggers of what tells of one pipeline, job or run.
+_UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
+_BY_COMPLETION = frozenset({"pipeline_id", "job_id", "run_id"})
+DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after", "reason"}) | _BY_COMPLETION
+TRIGGER_FILTERS = (
+    frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after", "run_state", "reason", "airflow"})
+    | {"is_latest"}
+    | _BY_COMPLETION
+)
+
+
+def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return the WHERE clause and its values; BadFilter for a condition or a state that the table lacks."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    what, states = ("deliveries", DeliveryState) if prefix == "dlv" else ("triggers", TriggerState)
+    if wanted.state is not None and wanted.state not in set(states):
+        raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
+    if wanted.run_state is not None and wanted.run_state not in set(RunState):
+        raise BadFilter(f"no such state of DAG runs: {wanted.run_state}; there is {', '.join(RunState)}")
+    if surplus := given.keys() - allowed:
+        raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
+    values = {name: _value(name, value, prefix) for name, value in given.items()}
+    names = {"id": order(wanted, prefix), "delivery": "id" if prefix == "dlv" else "delivery_id"}
+    clauses = [_CONDITIONS[name].format(**names) for name in values]
+    if wanted.state is not None:
+        clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
+    clauses += [indexed for indexed in _RUNS if f"'{wanted.run_state}'" in indexed]
+    clauses += [_LATEST] if wanted.is_latest and prefix == "trg" else []
+    return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
+
+
+def order(wanted: Filter, prefix: str) -> str:
+    """Return the id by which rows are put in order and compared."""
+    is_found = prefix == "trg" and any(getattr(wanted, name) is not None for name in _BY_COMPLETION)
+    return "+id" if wanted.state in _UNORDERED or wanted.run_state in OPEN or is_found else "id"
+
+
+def _value(name: str, value: Any, prefix: str) -> Any:
+    if name in ("since", "until"):
+        return first_id(microseconds(value))
+    if name == "after":
+        return number(value, prefix)
+    return number(value, "dlv") if name == "delivery_id" else value

@@ -1,0 +1,80 @@
+"""Statements that group what needs a person: failed and held triggers, and DAG runs that went wrong, by their cause.
+
+Each kind is read from the partial index that holds it and nothing else, the newest `MOST` rows of it: so history costs
+nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no more, its
+later trigger does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import Connection, text
+
+from bridge.edges.inbox.engine.ids import made_at, trigger_text
+from bridge.edges.inbox.filtering import TRIGGER_FILTERS, Filter, where
+from bridge.edges.inbox.rows import instant
+from bridge.words.causes import Causes, Group
+from bridge.words.errors import BadFilter
+from bridge.words.model import TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.runs import RunState
+
+MOST = 20_000  # rows of one kind: 0.1 s on one core
+_GROUPS = 200
+FILTERS = frozenset({"state", "run_state", "reason", "route", "dag_id", "airflow", "since", "until"})
+_STATES = (TriggerState.FAILED, TriggerState.HELD)
+RUN_STATES = (RunState.FAILED, RunState.DELETED, RunState.UNKNOWN)
+_STATEMENT = (
+    "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
+    " (SELECT id, {reason} AS reason, route, dag_id, airflow FROM triggers{where} ORDER BY id DESC LIMIT :most)"
+    " AS latest GROUP BY reason, route, dag_id, airflow"
+)
+
+
+def causes(connection: Connection, *, wanted: Filter, most: int = MOST) -> Causes:
+    """Return the groups of what a filter means, the largest first. Raises BadFilter for a state that is no trouble."""
+    found: list[Group] = []
+    is_whole = True
+    for each in _kinds(wanted):
+        groups = list(_groups(connection, each, most))
+        is_whole &= sum(group.count for group in groups) < most
+        found += groups
+    found.sort(key=lambda group: (-group.count, group.route, group.dag_id, group.airflow, str(group.reason)))
+    return Causes(tuple(found[:_GROUPS]), is_whole and len(found) <= _GROUPS)
+
+
+def _kinds(wanted: Filter) -> Iterator[Filter]:
+    """Return a filter for each kind of trouble that is asked for, as the partial indexes have them."""
+    if wanted.state not in {*_STATES, None}:
+        raise BadFilter(f"causes are of triggers that are {' or '.join(_STATES)}, not {wanted.state}")
+    if wanted.run_state not in {*RUN_STATES, None}:
+        raise BadFilter(f"causes are of DAG runs that are {', '.join(RUN_STATES)}, not {wanted.run_state}")
+    if wanted.state is not None and wanted.run_state is not None:
+        raise BadFilter("say a state or a run_state: a DAG run is of a fired trigger")
+    if wanted.run_state is None:
+        for state in _STATES if wanted.state is None else (wanted.state,):
+            yield replace(wanted, state=state, is_latest=True)
+    if wanted.state is None:
+        for run_state in RUN_STATES if wanted.run_state is None else (wanted.run_state,):
+            yield replace(wanted, run_state=run_state, is_latest=True)
+
+
+def _groups(connection: Connection, wanted: Filter, most: int) -> Iterator[Group]:
+    clause, values = where(wanted, TRIGGER_FILTERS, "trg")
+    # How a DAG run ended does not depend on how the call that started it did.
+    reason = "reason" if wanted.run_state is None else "CAST(NULL AS TEXT)"
+    rows = connection.execute(text(_STATEMENT.format(where=clause, reason=reason)), values | {"most": most})
+    for row in rows:
+        oldest, newest = trigger_text(row.oldest), trigger_text(row.newest)
+        yield Group(
+            state=TriggerState(wanted.state or TriggerState.FIRED),
+            run_state=None if wanted.run_state is None else RunState(wanted.run_state),
+            reason=None if row.reason is None else Reason.of(row.reason),
+            route=row.route,
+            dag_id=row.dag_id,
+            airflow=row.airflow,
+            count=row.amount,
+            oldest_at=instant(made_at(oldest)),
+            newest_at=instant(made_at(newest)),
+            example=newest,
+        )

@@ -1,0 +1,60 @@
+"""What the JSON API answers about deliveries and triggers: pages of them, and one of them whole."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, triggers
+from bridge.rules import views
+from bridge.web.queries import MOST, next_page, page
+from bridge.words.errors import NotThere
+from bridge.words.roles import Caller
+
+
+class LooksApi:
+    """The part of the admin API that shows what is stored; methods as those of `Api`."""
+
+    def __init__(self, *, inbox: Inbox, sources: Collection[str]) -> None:
+        """`sources`: the names of those that are configured, by which an event is found at once."""
+        self._inbox = inbox
+        self._sources = sources
+
+    def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
+        """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
+        wanted, limit = page(query, browsing.DELIVERY_FILTERS)
+        wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
+        found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
+        shown = {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
+        return _for(caller, shown)
+
+    def delivery(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
+        """Return one delivery with its triggers."""
+        found = self._inbox.read(deliveries.get, path["id"])
+        if found is None:
+            raise NotThere(f"no delivery {path['id']}")
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
+        return _for(caller, views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]})
+
+    def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
+        """Return a page of triggers, newest first; `next` is the `after` of the following page."""
+        wanted, limit = page(query, browsing.TRIGGER_FILTERS)
+        found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
+        shown = {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
+        return _for(caller, shown)
+
+    def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
+        """Return one trigger with its attempts."""
+        found = self._inbox.read(triggers.get, path["id"])
+        if found is None:
+            raise NotThere(f"no trigger {path['id']}")
+        tries = self._inbox.read(browsing.attempts, found.id)
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
+        known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
+        chain = self._inbox.read(chains.behind, found.delivery_id)
+        shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
+        return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
+
+
+def _for(caller: Caller, shown: views.Json) -> views.Json:
+    """Return what a caller may see of what is stored."""
+    return shown if caller.sees_payloads else views.without_payloads(shown)

@@ -1,0 +1,36 @@
+"""The words of a group: triggers that failed or are held, or whose DAG runs went wrong, for one cause at one place."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.words.model import TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.runs import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All that stands still for one reason, of one route, DAG and Airflow.
+
+    `run_state` is set for `fired` triggers whose DAG runs went wrong. `oldest_at` and `newest_at` are when its first
+    and its last trigger were made; `example` is the last.
+    """
+
+    state: TriggerState
+    run_state: RunState | None
+    reason: Reason | None
+    route: str
+    dag_id: str
+    airflow: str
+    count: int
+    oldest_at: datetime
+    newest_at: datetime
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Groups, the largest first. `is_whole`: nothing was left out for being too much."""
+
+    groups: tuple[Group, ...]
+    is_whole: bool

@@ -1,0 +1,133 @@
+"""What needs a person, grouped by cause: each kind of trouble, and nothing that was mended."""
+
+from typing import Any
+
+import pytest
+
+from bridge.edges.inbox import Inbox, browsing, grouping, triggers
+from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.orders import NewOrder, place, work
+from bridge.flows import ordering
+from bridge.words.causes import Group
+from bridge.words.errors import BadFilter
+from bridge.words.model import TriggerState
+from bridge.words.orders import Action
+from bridge.words.reasons import Reason
+from bridge.words.runs import RunState
+from tests.support.store import NOW, Store, add, attempt, claim, settlement, stored
+
+
+def failed(inbox: Inbox, event: str, *, reason: Reason = Reason.CONF_REFUSED, **more: Any) -> str:
+    """Store a trigger that failed."""
+    id_ = add(inbox, stored(inbox, event), **more)
+    (claimed,) = [each for each in claim(inbox, limit=100) if each.trigger.id == id_]
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED, reason=reason), attempt())
+    return id_
+
+
+def ran(inbox: Inbox, store: Store, event: str, state: str, **more: Any) -> str:
+    """Store a trigger of which the DAG run ended."""
+    id_ = add(inbox, stored(inbox, event), **more)
+    (claimed,) = [each for each in claim(inbox, limit=100) if each.trigger.id == id_]
+    inbox.write(triggers.settle, claimed, settlement(run_after=NOW), attempt())
+    statement = "UPDATE triggers SET run_state = {}, run_due_at = NULL WHERE dag_run_id = {}"
+    call = inbox.read(triggers.get, id_)
+    assert call is not None
+    store.rows(statement.format(f"'{state}'", f"'{call.call.dag_run_id}'"))
+    return id_
+
+
+def groups(inbox: Inbox, **wanted: Any) -> list[Group]:
+    """Return the groups of a filter."""
+    return list(inbox.read(grouping.causes, wanted=Filter(**wanted)).groups)
+
+
+def test_failures_of_one_cause_at_one_place_are_one_group(inbox: Inbox) -> None:
+    """With how many, since when, and the newest as the example; the largest group is first."""
+    alone = failed(inbox, "evt_0", reason=Reason.EXPIRED)
+    many = [failed(inbox, f"evt_{number}") for number in range(1, 4)]
+    elsewhere = failed(inbox, "evt_9", route="other", dag_id="other_dag")
+    first, *others = groups(inbox)
+    assert (first.state, first.run_state, first.reason, first.count) == (
+        TriggerState.FAILED,
+        None,
+        Reason.CONF_REFUSED,
+        3,
+    )
+    assert (first.route, first.dag_id, first.airflow, first.example) == ("orders", "load_orders", "default", many[-1])
+    assert first.oldest_at <= first.newest_at
+    assert {each.example for each in others} == {alone, elsewhere}
+
+
+def test_held_triggers_and_dag_runs_that_went_wrong_are_there(inbox: Inbox, store: Store) -> None:
+    """A run that succeeded, one that runs, and what simply waits are not."""
+    held = add(inbox, stored(inbox, "evt_held"), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    bad = {state: ran(inbox, store, f"evt_{state}", state) for state in ("failed", "deleted", "unknown")}
+    for state in ("success", "running"):
+        ran(inbox, store, f"evt_{state}", state)
+    add(inbox, stored(inbox, "evt_waits"))
+    found = {(each.state, each.run_state): each for each in groups(inbox)}
+    assert {key: each.example for key, each in found.items()} == {
+        (TriggerState.HELD, None): held,
+        **{(TriggerState.FIRED, RunState(state)): id_ for state, id_ in bad.items()},
+    }
+    assert found[TriggerState.HELD, None].reason is Reason.LOOP_GUARD
+
+
+def test_what_was_run_again_counts_no_more(inbox: Inbox, store: Store) -> None:
+    """Its later trigger does, however that ends."""
+    first = ran(inbox, store, "evt_1", "failed")
+    assert [each.example for each in groups(inbox)] == [first]
+    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
+    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=[first], now=NOW)
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    assert groups(inbox) == []
+    later = inbox.read(browsing.triggers, wanted=Filter(state="pending"), limit=9)
+    assert [each.rerun for each in later] == [1]
+
+
+def test_the_filters_narrow_it(inbox: Inbox) -> None:
+    """By state, reason, place and time."""
+    first = failed(inbox, "evt_1")
+    failed(inbox, "evt_2", reason=Reason.EXPIRED, route="other", dag_id="other_dag")
+    for wanted in ({"reason": "conf_refused"}, {"route": "orders"}, {"dag_id": "load_orders"}):
+        assert [each.example for each in groups(inbox, **wanted)] == [first], wanted
+    for wanted in ({"state": "held"}, {"run_state": "failed"}, {"airflow": "x"}, {"reason": "x"}):
+        assert groups(inbox, **wanted) == [], wanted
+    assert len(groups(inbox, airflow="default", state="failed")) == 2
+    assert groups(inbox, until=groups(inbox)[-1].oldest_at.replace(year=2020)) == []
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"state": "fired"}, {"run_state": "success"}, {"state": "failed", "run_state": "failed"}]
+)
+def test_what_is_no_trouble_cannot_be_asked_for(inbox: Inbox, wanted: dict[str, str]) -> None:
+    """It would be a list of everything."""
+    with pytest.raises(BadFilter):
+        groups(inbox, **wanted)
+
+
+def test_a_flood_is_counted_up_to_a_bound_and_that_is_said(inbox: Inbox) -> None:
+    """The newest rows of each kind count."""
+    for number in range(4):
+        failed(inbox, f"evt_{number}", route=f"route_{number}")
+    found = inbox.read(grouping.causes, wanted=Filter(), most=3)
+    assert ([each.count for each in found.groups], found.is_whole) == ([1, 1, 1], False)
+    assert inbox.read(grouping.causes, wanted=Filter(), most=5).is_whole
+
+
+def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store) -> None:
+    """As the filter of an order it selects exactly those, and nothing that fails afterwards."""
+    from bridge.rules import causes
+    from bridge.web.queries import filter_of
+
+    mine = [failed(inbox, f"evt_{number}") for number in range(2)]
+    run = ran(inbox, store, "evt_run", "failed")
+    failed(inbox, "evt_other", route="other")
+    shown = [causes.view(each) for each in groups(inbox)]
+    chosen = [
+        ordering.select(inbox, filter_of(each["filter"], browsing.TRIGGER_FILTERS), Action.RUN_AGAIN) for each in shown
+    ]
+    assert mine in chosen
+    assert [run] in chosen
+    assert sorted(map(len, chosen)) == [1, 1, 2]

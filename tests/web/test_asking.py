@@ -1,0 +1,136 @@
+"""A command asks a running bridge, or the store beside it: both answer the same. Run in this process, to be cheap."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from bridge.cli import app
+from tests.support.service import TOKEN, BridgeProcess, body, wait_for
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+Ask = Callable[..., Any]
+PLACES = ("--url", "store")
+
+
+@pytest.fixture(scope="module")
+def ids(bridge: BridgeProcess) -> dict[str, str]:
+    """What is stored: a delivery that waits for Airflow, one whose template failed, and one that no route wants."""
+    found = {
+        "good": bridge.send(body(event="evt_ask", job="job_ask")).json()["delivery_id"],
+        "bad": bridge.send(body(event="evt_ask_bad", pipeline="pl_bad", job="job_bad")).json()["delivery_id"],
+        "other": bridge.send(body(event="evt_ask_other", pipeline="pl_other", job="job_other")).json()["delivery_id"],
+    }
+    httpx.post(f"http://127.0.0.1:{bridge.port}/hooks/planasonix", json={}, trust_env=False)
+    for name, id_ in found.items():
+        wait_for(lambda id_=id_: bridge.api(f"deliveries/{id_}")["state"] != "received", seconds=10, what=name)
+    wait_for(lambda: bridge.api("refusals")["refusals"], seconds=10, what="the refusal in the store")
+    (failed,) = bridge.api(f"deliveries/{found['bad']}")["triggers"]
+    return found | {"failed": failed["id"]}
+
+
+@pytest.fixture(params=PLACES)
+def run(request: pytest.FixtureRequest, bridge: BridgeProcess, ids: dict[str, str]) -> Callable[..., tuple[int, str]]:
+    """Run a verb against the running bridge, or beside it; returns its exit code and what it printed."""
+
+    def one(*words: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{bridge.admin_port}" if request.param == "--url" else None
+        variables = {
+            "BRIDGE_URL": url,
+            "BRIDGE_ADMIN_TOKEN": TOKEN,
+            "BRIDGE_DATABASE_URL": f"sqlite:///{bridge.folder / 'bridge.db'}",
+            "BRIDGE_CONFIG": str(bridge.folder / "bridge.yaml"),
+            "BRIDGE_MAPPING": str(bridge.folder / "mapping.yaml"),
+            "PLANASONIX_WEBHOOK_SECRET": bridge.environment["PLANASONIX_WEBHOOK_SECRET"],
+            "TZ": "UTC",
+        }
+        ended = CliRunner().invoke(app, words, env=variables)
+        if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        return ended.exit_code, ended.stdout
+
+    return one
+
+
+@pytest.fixture
+def ask(run: Callable[..., tuple[int, str]]) -> Ask:
+    """Run a verb with --json and return what it says."""
+    return lambda *words: json.loads(run(*words, "--json")[1])
+
+
+def test_lists_are_filtered_alike(ask: Ask, ids: dict[str, str]) -> None:
+    """By pipeline, job, reason, DAG and delivery, as far as each has them."""
+    for words, wanted in (
+        (("--pipeline", "pl_other"), "other"),
+        (("--job", "job_bad"), "bad"),
+        (("--reason", "no_route", "--since", "1h"), "other"),
+        (("--event", "evt_ask"), "good"),
+    ):
+        assert [each["id"] for each in ask("deliveries", *words)] == [ids[wanted]], words
+    for words in (
+        ("--pipeline", "pl_bad"),
+        ("--job", "job_bad"),
+        ("--reason", "template"),
+        ("--dag", "open_incident"),
+        ("--delivery", ids["bad"]),
+    ):
+        assert [each["id"] for each in ask("triggers", *words)] == [ids["failed"]], words
+
+
+def test_one_of_them_is_shown_whole(ask: Ask, run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """With its triggers, or its attempts."""
+    assert [each["id"] for each in ask("deliveries", ids["bad"])["triggers"]] == [ids["failed"]]
+    assert ask("triggers", ids["failed"])["attempt_log"] == []
+    code, out = run("deliveries", ids["bad"])
+    assert (code, "triggers:" in out, ids["failed"] in out) == (0, True, True)
+
+
+def test_times_are_local_and_say_so(run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """JSON has UTC."""
+    _, out = run("deliveries", "--pipeline", "pl_bad")
+    assert " UTC " in out
+    assert not any(word.endswith("Z") for word in out.split())
+
+
+def test_a_list_goes_over_pages(ask: Ask, bridge: BridgeProcess, ids: dict[str, str]) -> None:
+    """However few rows a page has."""
+    assert len(ask("deliveries", "--limit", "2")) == 2
+    assert len({each["id"] for each in ask("deliveries", "--limit", "10000")}) >= 3
+
+
+def test_causes_are_grouped(ask: Ask, run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """The next step stands beside; exit 1 while there is any."""
+    (found,) = ask("causes", "--dag", "open_incident")["causes"]
+    assert (found["count"], found["reason"], found["route"], found["example"]) == (
+        1,
+        "template",
+        "bad_template",
+        ids["failed"],
+    )
+    assert found["next_step"]
+    assert run("causes", "--reason", "template")[0] == 1
+    assert run("causes", "--reason", "expired") == (0, "nothing failed, and nothing is held\n")
+
+
+def test_refusals_and_the_audit_log_are_there(ask: Ask) -> None:
+    """The same lines."""
+    assert ask("refusals")[0]["reason"] == "signature_missing"
+    assert "mapping_loaded" in {each["action"] for each in ask("audit", "--actor", "mapping file")}
+
+
+def test_a_group_is_acted_on_by_its_filter(bridge: BridgeProcess, ids: dict[str, str]) -> None:
+    """Counted first, and then done, by the stored orders."""
+    (found,) = bridge.api("causes", dag_id="open_incident")["causes"]
+    assert bridge.api("cancel", post={"filter": found["filter"], "dry_run": True})["count"] == 1
+    assert bridge.api("replay", post={"filter": found["filter"], "dry_run": True})["count"] == 1
+
+
+def test_what_is_not_there_is_not_found(run: Callable[..., tuple[int, str]]) -> None:
+    """The same words either way."""
+    from bridge.words.errors import NotThere
+
+    with pytest.raises(NotThere, match="no delivery dlv_0000000000000001"):
+        run("deliveries", "dlv_0000000000000001")
