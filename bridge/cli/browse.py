@@ -15,6 +15,8 @@ Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events
 Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
 Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
 
+_TRIGGER_COLUMNS = ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts")
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -95,11 +97,7 @@ def triggers(
             _one(asked.get("triggers", trigger_id), "attempt_log", as_json)
             return
         found = pages(asked, "triggers", filters, limit=limit)
-    print_many(
-        found,
-        ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts"),
-        as_json,
-    )
+    print_many(found, _TRIGGER_COLUMNS, as_json)
 
 
 def _one(value: dict[str, Any], name: str, as_json: bool) -> None:
