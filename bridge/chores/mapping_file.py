@@ -1,40 +1,70 @@
-"""Keeps the mapping in use equal to its file: read, check everything, only then swap.
+"""Keeps the mapping in use equal to its files: read, check everything, only then swap.
 
-The file is read once a second. That sees every kind of change (an editor's rename, a ConfigMap's symlink swap, a
-network file system) with no watcher to lose events, for a read of a few kilobytes.
+BRIDGE_MAPPING names one file, or a folder with a file a team. The files are read about once a second. That sees every
+kind of change (an editor's rename, a ConfigMap's symlink swap, a network file system) with no watcher to lose events,
+for a read of a few kilobytes.
 
-Rule: what two looks in a row agree on is believed, good or bad. A file that somebody is still writing differs from look
-to look: half of it is never used, and no mistake is shown that the other half mends. A broken file keeps the last good
-mapping and is shown everywhere until it is mended. A mapping that lost more than half of its routes is used, since that
-may be meant, but said at warning level.
+    1. look      at every file; what two looks in a row agree on is believed, good or bad. A file that somebody is
+                 still writing differs from look to look: half of it is never used, and no mistake is shown that the
+                 other half mends
+    2. check     each file by itself, then their names against each other (`rules/mapping/choosing`). A file that cannot
+                 be used keeps its last good content, and is shown everywhere until it is mended; it stops no other file
+    3. swap      all at once. A file that lost more than half of its routes, or is gone, is believed, since that may be
+                 meant, but said at warning level. A folder that cannot be read changes nothing
+    4. keep      the last good content of each file in the store, so that a restart begins with what was in use
+
+A file that has never been good adds nothing. Only where no file has a good content the service does not start.
 """
 
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 import structlog
 
 from bridge.chores.loop import Loop
+from bridge.edges.inbox import Inbox, mappings
+from bridge.edges.inbox.mappings import KeptFile
+from bridge.edges.mapping_files import Content, Look, look, text_of
 from bridge.edges.metrics import Metrics
-from bridge.rules import mapping as mappings
-from bridge.rules.mapping import Mapping
+from bridge.rules.mapping import Mapping as RouteMap
+from bridge.rules.mapping import Part, choose, join, read_part
 from bridge.words.errors import ConfigError, Problem
 
-_EVERY_SECONDS = 1.0
-_MAX_BYTES = 1_048_576
-_Look = bytes | str  # the content, or why there is none
+_EVERY_SECONDS = 0.8  # two looks and some room: an edit is in use within two seconds
+Problems = tuple[Problem, ...]
 _log = structlog.get_logger("bridge.mapping")
+
+
+class _Names(TypedDict):
+    """What the mapping may name."""
+
+    airflows: Collection[str]
+    sources: Collection[str]
+    pages_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """One file: what of it is in use, if anything, and since when; what is wrong with what it holds now."""
+
+    file: str
+    part: Part | None
+    loaded_at: datetime | None
+    problems: Problems = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """The mapping in use, since when, and what is wrong with the file if it is not that one."""
+    """The mapping in use, since when, and what is wrong with files whose newest content is not in use."""
 
-    mapping: Mapping
+    mapping: RouteMap
     loaded_at: datetime
-    problems: tuple[Problem, ...] = ()
+    problems: Problems = ()
+    files: tuple[FileState, ...] = ()
 
 
 class MappingFile:
@@ -46,103 +76,214 @@ class MappingFile:
         *,
         airflows: Collection[str],
         sources: Collection[str],
+        inbox: Inbox,
         metrics: Metrics,
         pages_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Read the file; raises ConfigError when it cannot be used, since there is no last good one yet.
+        """Read the files; raises ConfigError if none of them can be used, and there is no last good one either.
 
         `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
         """
         self._path = path
-        self._airflows = airflows
-        self._sources = sources
+        self._names: _Names = {"airflows": airflows, "sources": sources, "pages_url": pages_url}
+        self._inbox = inbox
         self._metrics = metrics
-        self._pages_url = pages_url
         self._clock = clock
-        self._used = self._seen = self._look()
-        self.state = MappingState(self._parse(self._used), clock())
-        self._observe()
+        self._changed_at: dict[str, int] = {}
+        self._read: dict[str, tuple[Content, Part | Problems]] = {}  # what was made of each file's content
+        self._since: dict[str, datetime] = {}
+        self._seen = self._settled = look(path)
+        self._stored = inbox.read(mappings.kept)
+        self._good: Mapping[str, Part] = {}
+        self.state = self._start(self._recall())
         self.loop = Loop(
             "mapping_file", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
         )
 
-    def current(self) -> Mapping:
+    def current(self) -> RouteMap:
         """Return the mapping in use."""
         return self.state.mapping
 
+    def owner_of(self, route: str) -> str | None:
+        """Return who answers for a route of the mapping in use."""
+        return self.state.mapping.owners.get(route)
+
     def step(self) -> None:
-        """Look at the file, at the usual pace."""
+        """Look at the files, at the usual pace. Raises InboxUnavailable if what is in use cannot be kept just now."""
         self.compare()
+        self._keep()
 
     def compare(self) -> bool:
-        """Look at the file; take over what two looks agree on. Returns whether that is news. Never raises for a file.
+        """Look at the files; take over what two looks agree on. Returns whether that is news. Never raises for a file.
 
-        A content counts as used once it is in use or refused, so that nothing on the way there can lose a change.
+        A content counts as settled once it is in use or refused, so that nothing on the way there can lose a change.
         """
-        found = self._look()
-        is_settled, self._seen = found == self._seen, found
-        if found == self._used or not is_settled:
+        before, self._seen = self._seen, look(self._path)
+        settled = _agreed(before, self._seen, self._settled)
+        if settled == self._settled:
             return False
-        try:
-            mapping = self._parse(found)
-        except ConfigError as error:
-            is_news = self._keep_last(error)
-        else:
-            self._use(mapping)
-            is_news = True
-        self._used = found
+        is_news = self._take_over(settled)
+        self._settled = settled
         return is_news
 
-    def _use(self, mapping: Mapping) -> None:
-        before = len(self.state.mapping.routes)
-        self.state = MappingState(mapping, self._clock())
-        self._observe()
-        self._metrics.mapping_reloads.labels("loaded").inc()
-        _log.info("mapping_loaded", digest=mapping.digest, routes=len(mapping.routes))
-        if 2 * len(mapping.routes) < before:
-            _log.warning(
-                "mapping_shrank",
-                routes_before=before,
-                routes=len(mapping.routes),
-                next_step="if that is a mistake, put the file back; then `planasonix-bridge replay --state unrouted`",
-            )
+    def _recall(self) -> Mapping[str, Part]:
+        """Return the last good content of each file that BRIDGE_MAPPING means, as far as it can still be read."""
+        good: dict[str, Part] = {}
+        for each in self._stored:
+            file = self._spelled(each.file)
+            if not file:
+                continue
+            part = self._part(file, each.content.encode())
+            if isinstance(part, Part):
+                good[file] = part
+                self._since[file] = each.loaded_at
+            else:
+                _log.warning("mapping_kept_unusable", problem=str(part[0]), next_step="mend the file itself")
+        return good
 
-    def _keep_last(self, error: ConfigError) -> bool:
-        problems = tuple(error.problems)
-        if problems == self.state.problems:
-            return False
-        self.state = MappingState(self.state.mapping, self.state.loaded_at, problems)
-        self._metrics.mapping_broken.set(1)
-        self._metrics.mapping_reloads.labels("refused").inc()
-        for problem in problems:
-            _log.error("mapping_broken", problem=str(problem), next_step="mend the file; the last good one is in use")
-        return True
+    def _spelled(self, whole: str) -> str:
+        """Return a file of the store as messages call it; nothing if BRIDGE_MAPPING does not mean it."""
+        here = os.path.abspath(self._path)
+        beside = str(self._path / Path(whole).name) if str(Path(whole).parent) == here else ""
+        return str(self._path) if whole == here else beside
 
-    def _look(self) -> _Look:
-        """Return what the file holds now, or why that cannot be known."""
-        try:
-            with self._path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        return content if len(content) <= _MAX_BYTES else f"is larger than {_MAX_BYTES} bytes"
+    def _start(self, last: Mapping[str, Part]) -> MappingState:
+        """Begin with one look; a file that it shows to be broken begins with its last good content."""
+        is_there = self._seen.files if self._seen.problem is None else last
+        self._good = {file: part for file, part in last.items() if file in is_there}
+        parts, problems = self._judge(self._settled)
+        if not parts:
+            raise ConfigError(_flat(problems))
+        mapping, now, said = join(list(parts.values())), self._clock(), _flat(problems)
+        self._since = self._instants(parts, now)
+        self._good = parts
+        self._observe(mapping, now)
+        self._metrics.mapping_broken.set(bool(said))
+        _say_broken(said)
+        _say_shrunk(parts, last)
+        return MappingState(mapping, now, tuple(said), self._states(problems))
 
-    def _parse(self, found: _Look) -> Mapping:
-        if isinstance(found, str):
-            raise ConfigError([Problem(str(self._path), 0, 0, found)])
-        try:
-            text = found.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = found[: error.start].count(b"\n") + 1
-            raise ConfigError([Problem(str(self._path), line, 1, "is not UTF-8")]) from None
-        return mappings.read(
-            text, file=str(self._path), airflows=self._airflows, sources=self._sources, pages_url=self._pages_url
+    def _take_over(self, settled: Look) -> bool:
+        """Use what can be used of these contents, and show what cannot. Returns whether either is news."""
+        turn = max(self._changed_at.values(), default=0) + 1
+        changed = [file for file, content in settled.files.items() if self._settled.files.get(file) != content]
+        self._changed_at |= dict.fromkeys(changed, turn)
+        parts, problems = self._judge(settled)
+        before, former, said = self.state, self._good, tuple(_flat(problems))
+        is_other = _digests(parts) != _digests(former)
+        mapping, loaded_at = before.mapping, before.loaded_at
+        if is_other:
+            mapping, loaded_at = join(list(parts.values())), self._clock()
+            self._since = self._instants(parts, loaded_at)
+            self._good = parts
+        self.state = MappingState(mapping, loaded_at, said, self._states(problems))
+        if is_other:
+            self._observe(mapping, loaded_at)
+            self._metrics.mapping_reloads.labels("loaded").inc()
+            _say_loaded(mapping, parts, former)
+            _say_shrunk(parts, former)
+        self._metrics.mapping_broken.set(bool(said))
+        if new := [each for each in said if each not in before.problems]:
+            self._metrics.mapping_reloads.labels("refused").inc()
+            _say_broken(new)
+        return is_other or said != before.problems
+
+    def _judge(self, settled: Look) -> tuple[Mapping[str, Part], Mapping[str, Problems]]:
+        """Return what is to be used of these contents, and what is wrong with the others, by file."""
+        if settled.problem is not None:
+            return self._good, {str(self._path): (Problem(str(self._path), 0, 0, settled.problem),)}
+        read = {file: self._part(file, content) for file, content in settled.files.items()}
+        choice = choose(
+            {file: part if isinstance(part, Part) else None for file, part in read.items()},
+            good=self._good,
+            changed_at=self._changed_at,
         )
+        broken = {file: part for file, part in read.items() if not isinstance(part, Part)}
+        return choice.parts, broken | {file: tuple(each) for file, each in choice.clashes.items()}
 
-    def _observe(self) -> None:
-        mapping = self.state.mapping
-        names = [route.name for route in mapping.routes]
+    def _part(self, file: str, content: Content) -> Part | Problems:
+        """Return what a content says, or its mistakes; a content that was read before is not read again."""
+        last = self._read.get(file)
+        if last is None or last[0] != content:
+            found: Part | Problems
+            try:
+                found = read_part(text_of(file, content), file=file, **self._names)
+            except ConfigError as error:
+                found = tuple(error.problems)
+            last = self._read[file] = content, found
+        good = self._good.get(file)
+        is_good = isinstance(last[1], Part) and good is not None and last[1].digest == good.digest
+        return good if is_good and good is not None else last[1]
+
+    def _instants(self, parts: Mapping[str, Part], now: datetime) -> dict[str, datetime]:
+        """Return since when each part is in use, if these are from `now` on."""
+        same = {file for file, digest in _digests(self._good).items() if file in parts and parts[file].digest == digest}
+        return {file: self._since.get(file, now) if file in same else now for file in parts}
+
+    def _observe(self, mapping: RouteMap, now: datetime) -> None:
         for warning in mapping.warnings:
             _log.warning("mapping_doubtful", problem=str(warning), next_step="`planasonix-bridge check` shows them all")
-        self._metrics.observe_mapping(digest=mapping.digest, routes=names, loaded_at=self.state.loaded_at)
+        names = [route.name for route in mapping.routes]
+        self._metrics.observe_mapping(digest=mapping.digest, routes=names, loaded_at=now)
+
+    def _states(self, problems: Mapping[str, Problems]) -> tuple[FileState, ...]:
+        files = sorted(self._good.keys() | problems.keys())
+        return tuple(
+            FileState(file, self._good.get(file), self._since.get(file), problems.get(file, ())) for file in files
+        )
+
+    def _keep(self) -> None:
+        """Store what is in use, if that is news to the store."""
+        wanted = [
+            KeptFile(os.path.abspath(file), part.text, self._since[file]) for file, part in sorted(self._good.items())
+        ]
+        if wanted == self._stored:
+            return
+        gone = {each.file for each in self._stored} - {each.file for each in wanted}
+        self._inbox.write(mappings.keep, [each for each in wanted if each not in self._stored], gone=sorted(gone))
+        self._stored = wanted
+
+
+def _agreed(before: Look, found: Look, settled: Look) -> Look:
+    """Return what is settled once two looks in a row have agreed on it; the rest stays as it was."""
+    if before.problem is not None or found.problem is not None:
+        return Look(settled.files, found.problem) if before.problem == found.problem else settled
+    files = {file: each for file, each in settled.files.items() if file in found.files or file in before.files}
+    files |= {file: each for file, each in found.files.items() if before.files.get(file) == each}
+    return Look(files)
+
+
+def _digests(parts: Mapping[str, Part]) -> dict[str, str]:
+    return {file: part.digest for file, part in parts.items()}
+
+
+def _flat(problems: Mapping[str, Problems]) -> list[Problem]:
+    return sorted(each for found in problems.values() for each in found)
+
+
+def _say_broken(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        _log.error("mapping_broken", problem=str(problem), next_step="mend the file; its last good content is in use")
+
+
+def _say_loaded(mapping: RouteMap, parts: Mapping[str, Part], former: Mapping[str, Part]) -> None:
+    """Say what changed."""
+    changed = [file for file, digest in _digests(parts).items() if _digests(former).get(file) != digest]
+    _log.info("mapping_loaded", digest=mapping.digest, routes=len(mapping.routes), files=changed)
+
+
+def _say_shrunk(parts: Mapping[str, Part], former: Mapping[str, Part]) -> None:
+    """Say which file lost more than half of its routes, or is gone."""
+    for file, part in former.items():
+        routes = len(parts[file].routes) if file in parts else 0
+        if 2 * routes < len(part.routes):
+            _log.warning(
+                "mapping_shrank",
+                file=file,
+                owner=part.owner,
+                is_gone=file not in parts,
+                routes_before=len(part.routes),
+                routes=routes,
+                next_step="if that is a mistake, put the file back; then `planasonix-bridge replay --state unrouted`",
+            )

@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def check(
     airflow: Annotated[bool, typer.Option("--airflow", help="Ask every Airflow about every DAG.")] = False,
     planasonix: Annotated[bool, typer.Option("--planasonix", help="Ask the Planasonix API of every source.")] = False,
-    mapping: Annotated[Path | None, typer.Option("--mapping", help="Check this mapping file and nothing else.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="Check this mapping, a file or a folder, and nothing else.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if there is a warning.")] = False,
 ) -> None:
     """Check the configuration and the mapping; with options, also what they name outside.

@@ -2,12 +2,13 @@
 
 import getpass
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.cli.output import say
 from bridge.edges.inbox import Inbox
+from bridge.edges.mapping_files import Content, look, text_of
 from bridge.edges.remote import Remote
 from bridge.edges.settings import (
     Config,
@@ -21,7 +22,8 @@ from bridge.edges.settings import (
     read_names,
     read_token,
 )
-from bridge.rules.mapping import Mapping, read
+from bridge.rules.mapping import Mapping as RouteMap
+from bridge.rules.mapping import Part, join, read_part
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
 
@@ -71,13 +73,36 @@ def reader(settings: Environment) -> Callable[[], tuple[Environment, Config]]:
     )
 
 
-def mapping(path: Path, names: Config | Names | None, *, pages_url: str | None = None) -> Mapping:
-    """Read the mapping file; raises ConfigError. `names`: what it may name, None for anything.
+def mapping(path: Path, names: Config | Names | None, *, pages_url: str | None = None) -> RouteMap:
+    """Read the mapping, a file or a folder; raises ConfigError with the mistakes of all files.
 
+    `names`: what it may name, None for anything.
     `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
     """
+    found = look(path)
+    if found.problem is not None:
+        raise ConfigError([Problem(str(path), 0, 0, found.problem)])
+    return mapping_of(found.files, names, pages_url=pages_url)
+
+
+def mapping_of(files: Mapping[str, Content], names: Config | Names | None, *, pages_url: str | None = None) -> RouteMap:
+    """Read the mapping that these files make together; raises ConfigError with the mistakes of all of them."""
     airflows, sources = (None, None) if names is None else (names.airflows, names.sources)
-    return read(file_text(path), file=str(path), airflows=airflows, sources=sources, pages_url=pages_url)
+    parts: list[Part] = []
+    problems: list[Problem] = []
+    for file, content in files.items():
+        try:
+            text = text_of(file, content)
+            parts.append(read_part(text, file=file, airflows=airflows, sources=sources, pages_url=pages_url))
+        except ConfigError as error:
+            problems += error.problems
+    try:
+        found = join(parts)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def file_text(path: Path) -> str:

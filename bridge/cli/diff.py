@@ -1,12 +1,10 @@
 """diff: what a change of the mapping does, to its routes and to bodies.
 
-1. Read both mappings, each a file or REV:PATH of git, and every body. Exit 2 with the mistakes of all of them.
+1. Read both mappings, each a file, a folder or REV:PATH of git, and every body. Exit 2 with the mistakes of all.
 2. Compare the routes; plan each body with both mappings.
 3. Print counts first, then the first ten of each kind. Exit 0: no difference; 1: there is one.
 """
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from bridge.rules.planning import Plan, Subject
 
 _SHOWN = 10
-_GIT_SECONDS = 60
 _WORDS = {
     "fails": "a route would fail that does not fail now",
     "nothing": "would start nothing any more",
@@ -52,8 +49,12 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The mapping as it was: a file, or REV:PATH of git.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The mapping as it shall be: a file, or REV:PATH.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="The mapping as it was: a file, a folder, or REV:PATH of git.")
+    ],
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="The mapping as it shall be: a file, a folder, or REV:PATH.")
+    ],
     given: Annotated[
         list[Path] | None, typer.Argument(metavar="BODY", help="Bodies (.json), files of tests (.yaml), or folders.")
     ] = None,
@@ -74,7 +75,7 @@ def diff(
     if as_json:
         _print_as_json(routes, compared)
     else:
-        _print_routes(routes, new)
+        _print_routes(routes)
         if given:
             _print_bodies(compared)
     if routes or any(each.kind != "same" for each in compared):
@@ -111,37 +112,13 @@ def _read_all(
 
 def _mapping(where: str, names: Any) -> "Mapping":
     """Read a mapping; one that names an Airflow or source of another bridge.yaml than today's is read all the same."""
-    from bridge.rules.mapping import read
+    from bridge.cli import context, revisions
 
-    text = _text(where)
+    files = revisions.files_of(where)
     try:
-        return read(text, file=where, airflows=names and names.airflows, sources=names and names.sources)
+        return context.mapping_of(files, names)
     except ConfigError:
-        return read(text, file=where, airflows=None, sources=None)
-
-
-def _text(where: str) -> str:
-    """Return the text of a file, or of REV:PATH; raises ConfigError."""
-    from bridge.cli import context
-
-    revision, colon, inside = where.partition(":")
-    if not colon or Path(where).exists():
-        return context.file_text(Path(where))
-    git = shutil.which("git")
-    if git is None:
-        raise ConfigError([Problem(where, 0, 0, "cannot be read: git is not installed here")])
-    if revision.startswith("-") or not revision:
-        raise ConfigError([Problem(where, 0, 0, "cannot be read: write REV:PATH, such as main:config/mapping.yaml")])
-    command = [git, "cat-file", "blob", f"{revision}:{inside}"]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_SECONDS)  # noqa: S603 - a path, no shell
-    try:
-        found = done.stdout.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(where, 0, 0, "cannot be read: is not UTF-8")]) from None
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
-        raise ConfigError([Problem(where, 0, 0, f"cannot be read: {said[0].removeprefix('fatal: ')}")])
-    return found
+        return context.mapping_of(files, None)
 
 
 def _spread(given: Sequence[Path]) -> Iterator[Path]:
@@ -174,17 +151,17 @@ def _compare(name: str, about: "Subject", before: "Mapping", after: "Mapping", m
     return Compared(name, old, new, compare_plans(old, new))
 
 
-def _print_routes(routes: "RouteChanges", new: str) -> None:
+def _print_routes(routes: "RouteChanges") -> None:
     kinds = {"added": routes.added, "removed": routes.removed, "changed": routes.changed, "renamed": routes.renamed}
     print("routes: " + ", ".join(f"{len(found)} {word}" for word, found in kinds.items()))
     for route in routes.added[:_SHOWN]:
-        print(f"  added    {route.name} ({new}:{route.line}): starts {', '.join(route.dags)}")
+        print(f"  added    {route.name} ({route.file}:{route.line}): starts {', '.join(route.dags)}")
     for route in routes.removed[:_SHOWN]:
         print(f"  removed  {route.name}: started {', '.join(route.dags)}")
     for word in ("changed", "renamed"):
         for each in getattr(routes, word)[:_SHOWN]:
             former = f"{each.former_name} -> " if each.is_renamed else ""
-            print(f"  {word}  {former}{each.route.name} ({new}:{each.route.line})")
+            print(f"  {word}  {former}{each.route.name} ({each.route.file}:{each.route.line})")
             _print_values(each.keys, "    ")
     for word, found in kinds.items():
         _print_more(found, word)

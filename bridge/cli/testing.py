@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def run_tests(
     files: Annotated[list[Path], typer.Argument(help="Files of tests, or folders of such.")],
     mapping: Annotated[
-        Path | None, typer.Option("--mapping", help="Test this mapping; default: BRIDGE_MAPPING.")
+        Path | None, typer.Option("--mapping", help="Test this mapping, a file or a folder; default: BRIDGE_MAPPING.")
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcomes as JUnit's XML, too.")] = None,
     all_routes: Annotated[
@@ -53,10 +53,7 @@ def run_tests(
     if config is None:
         say(f"note: there is no {environment.config}, so names of sources and Airflows are not compared with it")
     outcomes: _Outcomes = {
-        suite.file: [
-            expecting.judge(case, _plan(case, tested, config, environment.max_hops), mapping_file=str(path))
-            for case in suite.cases
-        ]
+        suite.file: [expecting.judge(case, _plan(case, tested, config, environment.max_hops)) for case in suite.cases]
         for suite in suites
     }
     missed = _missed(tested, outcomes)
@@ -65,7 +62,7 @@ def run_tests(
     if as_json:
         _print_as_json(outcomes, missed, tested)
     else:
-        _print(outcomes, missed, tested, path)
+        _print(outcomes, missed, tested)
     if any(not each.has_passed for found in outcomes.values() for each in found) or (all_routes and missed):
         raise typer.Exit(1)
 
@@ -119,7 +116,7 @@ def _missed(mapping: "Mapping", outcomes: "_Outcomes") -> "list[Route]":
     return [route for route in mapping.routes if route.enabled and route.name not in reached]
 
 
-def _print(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mapping", path: Path) -> None:
+def _print(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mapping") -> None:
     for file, found in outcomes.items():
         for outcome in found:
             word = "ok    " if outcome.has_passed else "FAILED"
@@ -131,7 +128,7 @@ def _print(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mapping", pat
     print(f"\n{len(every)} test(s), {sum(not outcome.has_passed for outcome in every)} failed")
     print(f"{enabled - len(missed)} of {enabled} route(s) reached by a test")
     for route in missed:
-        print(f"        {path}:{route.line}: no test reaches the route {route.name}")
+        print(f"        {route.file}:{route.line}: no test reaches the route {route.name}")
 
 
 def _print_as_json(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mapping") -> None:
@@ -147,5 +144,5 @@ def _print_as_json(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mappi
         for outcome in found
     ]
     enabled = sum(route.enabled for route in mapping.routes)
-    unreached = [{"name": route.name, "line": route.line} for route in missed]
+    unreached = [{"name": route.name, "file": route.file, "line": route.line} for route in missed]
     print_json({"tests": tests, "routes": {"enabled": enabled, "unreached": unreached}})

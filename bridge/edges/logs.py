@@ -55,6 +55,21 @@ def configure(level: str, log_format: str, stream: TextIO) -> None:
     _take_over_standard_logging(_LEVELS[level])
 
 
+def name_owners(owner_of: Callable[[str], str | None]) -> None:
+    """Add its owner to every line that names a route, as far as `owner_of` knows one. Until `configure` is called."""
+
+    def add_owner(_: Any, __: str, event: EventDict) -> EventDict:
+        route = event.get("route")
+        owner = owner_of(route) if isinstance(route, str) else None
+        if owner is not None:
+            event.setdefault("owner", owner)
+        return event
+
+    add_owner.is_of_owners = True  # type: ignore[attr-defined]
+    processors = structlog.get_config()["processors"]
+    structlog.configure(processors=[add_owner, *(each for each in processors if not hasattr(each, "is_of_owners"))])
+
+
 class _Writer(structlog.WriteLogger):
     """Writes lines to one stream and knows which logger it is."""
 

@@ -201,6 +201,8 @@ def route(value: Route) -> Json:
     """Return a route of the mapping in use."""
     return {
         "name": value.name,
+        "owner": value.owner,
+        "file": value.file,
         "line": value.line,
         "enabled": value.enabled,
         "airflow": value.airflow,

@@ -12,7 +12,7 @@ from typing import Any
 from bridge import __version__
 from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
-from bridge.chores.mapping_file import MappingFile
+from bridge.chores.mapping_file import FileState, MappingFile, MappingState
 from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, browsing, dags, deliveries
 from bridge.edges.metrics import Metrics
@@ -64,17 +64,10 @@ class Api:
 
     def status(self, **_: Any) -> views.Json:
         """Return where everything stands."""
-        state = self._mapping.state
         waiting = self._inbox.read(browsing.waiting)
         return {
             "version": __version__,
-            "mapping": {
-                "digest": state.mapping.digest,
-                "routes": len(state.mapping.routes),
-                "loaded_at": views.instant(state.loaded_at),
-                "problems": [str(problem) for problem in state.problems],
-                "warnings": [str(warning) for warning in state.mapping.warnings],
-            },
+            "mapping": _mapping(self._mapping.state),
             "secrets": {
                 "loaded_at": views.instant(self._secrets().loaded_at),
                 "problems": [str(problem) for problem in self._secrets().problems],
@@ -166,3 +159,28 @@ class Api:
         erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
         found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
         return facts(found) | {"erased": True, "is_clean": is_clean}
+
+
+def _mapping(state: MappingState) -> views.Json:
+    return {
+        "digest": state.mapping.digest,
+        "routes": len(state.mapping.routes),
+        "loaded_at": views.instant(state.loaded_at),
+        "problems": [str(problem) for problem in state.problems],
+        "warnings": [str(warning) for warning in state.mapping.warnings],
+        "files": [_file(item) for item in state.files],
+    }
+
+
+def _file(item: FileState) -> views.Json:
+    """Return a file of the mapping: what of it is in use, and what is wrong with what it holds now."""
+    part = item.part
+    return {
+        "file": item.file,
+        "owner": None if part is None else part.owner,
+        "in_use": "nothing" if part is None else "last_good" if item.problems else "newest",
+        "digest": None if part is None else part.digest,
+        "routes": 0 if part is None else len(part.routes),
+        "loaded_at": views.instant(item.loaded_at if part is not None else None),
+        "problems": [str(problem) for problem in item.problems],
+    }

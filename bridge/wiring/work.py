@@ -9,6 +9,7 @@ from datetime import timedelta
 from bridge.chores.encryption import Encryption
 from bridge.chores.loop import Loop
 from bridge.chores.mapping_file import MappingFile
+from bridge.edges import logs
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
@@ -33,9 +34,11 @@ class Work:
             environment.mapping,
             airflows=config.airflows,
             sources=config.sources,
+            inbox=inbox,
             metrics=metrics,
             pages_url=environment.public_admin_url,
         )
+        logs.name_owners(self.mapping.owner_of)
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
         self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self._names(config))

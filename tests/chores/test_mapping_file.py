@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.chores.mapping_file import MappingFile
+from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import ConfigError
 from tests.support.store import wait_for
@@ -13,6 +15,7 @@ from tests.support.store import wait_for
 GOOD = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
 OTHER = "routes:\n  - pipeline: pl_2\n    dag: load_orders\n  - pipeline: pl_3\n    dag: load_orders\n"
 BAD = "routes:\n  - pipline: pl_1\n    dag: load_orders\n"
+NAMES: dict[str, Any] = {"airflows": ["default"], "sources": ["planasonix"]}
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
 
@@ -25,10 +28,10 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mapping(file: Path, metrics: Metrics) -> MappingFile:
+def mapping(file: Path, inbox: Inbox, metrics: Metrics) -> MappingFile:
     """The file as the service sees it; a second passes at every look at the clock."""
     moments = (START + timedelta(seconds=second) for second in range(10**6))
-    return MappingFile(file, airflows=["default"], sources=["planasonix"], metrics=metrics, clock=lambda: next(moments))
+    return MappingFile(file, inbox=inbox, metrics=metrics, clock=lambda: next(moments), **NAMES)
 
 
 def sample(metrics: Metrics, name: str) -> float:
@@ -165,24 +168,23 @@ def test_a_file_that_vanishes_and_returns(file: Path, mapping: MappingFile) -> N
     assert mapping.state.problems == ()
 
 
-def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, metrics: Metrics) -> None:
+def test_a_configmap_is_swapped_by_a_symlink(tmp_path: Path, inbox: Inbox, metrics: Metrics) -> None:
     """Kubernetes changes what `..data` points to and never the file itself."""
     for name, text in (("..v1", GOOD), ("..v2", OTHER)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mapping.yaml").write_text(text)
     (tmp_path / "..data").symlink_to("..v1")
     (tmp_path / "mapping.yaml").symlink_to("..data/mapping.yaml")
-    mapping = MappingFile(tmp_path / "mapping.yaml", airflows=["default"], sources=["planasonix"], metrics=metrics)
+    mapping = MappingFile(tmp_path / "mapping.yaml", inbox=inbox, metrics=metrics, **NAMES)
     (tmp_path / "..data_tmp").symlink_to("..v2")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
     assert look_twice(mapping)
     assert len(mapping.current().routes) == 2
 
 
-def test_notes_link_to_the_pages_after_a_change_too(file: Path, metrics: Metrics) -> None:
+def test_notes_link_to_the_pages_after_a_change_too(file: Path, inbox: Inbox, metrics: Metrics) -> None:
     """Whatever the file says next, it is read under the same URL."""
-    names = {"airflows": ["default"], "sources": ["planasonix"]}
-    mapping = MappingFile(file, metrics=metrics, pages_url="https://bridge.example.com", **names)
+    mapping = MappingFile(file, inbox=inbox, metrics=metrics, pages_url="https://bridge.example.com", **NAMES)
     file.write_text(file.read_text() + "# changed\n")
     before = mapping.current()
     assert look_twice(mapping)
@@ -201,10 +203,12 @@ def test_the_thread_sees_a_change_by_itself(file: Path, mapping: MappingFile) ->
 
 
 @pytest.mark.parametrize("content", [None, BAD, ""])
-def test_a_service_without_a_good_mapping_does_not_start(tmp_path: Path, metrics: Metrics, content: str | None) -> None:
+def test_a_service_without_a_good_mapping_does_not_start(
+    tmp_path: Path, inbox: Inbox, metrics: Metrics, content: str | None
+) -> None:
     """There is no last good one yet, so a bad first one is an error that names the file."""
     path = tmp_path / "mapping.yaml"
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError, match=r"mapping\.yaml"):
-        MappingFile(path, airflows=["default"], sources=["planasonix"], metrics=metrics)
+        MappingFile(path, inbox=inbox, metrics=metrics, **NAMES)

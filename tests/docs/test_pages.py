@@ -161,8 +161,8 @@ def test_the_changelog_knows_the_versions() -> None:
 
 
 def test_there_are_six_mapping_examples() -> None:
-    """From simple to full."""
-    assert len(yaml_examples()) == 6
+    """From simple to full, and one of a file of a team."""
+    assert len(yaml_examples()) == 6 + 1
 
 
 @pytest.mark.parametrize("example", yaml_examples())

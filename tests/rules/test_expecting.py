@@ -42,7 +42,7 @@ def _outcome(case: Case) -> Outcome:
     form = case.form
     subject = Subject("dlv_0", "planasonix", form.received_at, case.body, form.url_pipeline, form.job)
     made = plan(subject, MAPPING, new_trigger_id=lambda: "trg_0", max_hops=3)
-    return judge(case, made, mapping_file="m.yaml")
+    return judge(case, made)
 
 
 def _differences(starts: Any, *, pipeline: str = "pl_1", environment: str = "us", **more: Any) -> list[str]:

@@ -135,13 +135,11 @@ class Metrics:
         self.store_failures = self._counter("store_failures_total", "Transactions that failed.", "operation")
 
     def _configuration(self) -> None:
-        self.mapping_broken = self._gauge("mapping_broken", "1 while the mapping file cannot be used.")
+        self.mapping_broken = self._gauge("mapping_broken", "1 while a file of the mapping cannot be used.")
         self.mapping_loaded_at = self._gauge("mapping_loaded_timestamp_seconds", "When the mapping in use was loaded.")
         self.mapping_routes = self._gauge("mapping_routes", "Routes of the mapping in use.")
         self.mapping_info = self._gauge("mapping_info", "1 for the digest of the mapping in use.", "digest")
-        self.mapping_reloads = self._counter(
-            "mapping_reloads_total", "Changes of the mapping file, by outcome.", "outcome"
-        )
+        self.mapping_reloads = self._counter("mapping_reloads_total", "Changes of the mapping, by outcome.", "outcome")
         self.secrets_broken = self._gauge("secrets_broken", "1 while a file of a secret cannot be used.")
         self.secrets_loaded_at = self._gauge("secrets_loaded_timestamp_seconds", "When the secrets in use were read.")
         self.jwks_refreshes = self._counter(
@@ -225,7 +223,6 @@ class Metrics:
         self.mapping_info.clear()
         self.mapping_info.labels(digest).set(1)
         self.mapping_routes.set(len(routes))
-        self.mapping_broken.set(0)
         self.mapping_loaded_at.set(loaded_at.timestamp())
 
     def count_ended(self, route: str, state: TriggerState, reason: Reason | None) -> None:

@@ -37,13 +37,13 @@ class Outcome:
         return not self.differences
 
 
-def judge(case: Case, plan: Plan, *, mapping_file: str) -> Outcome:
+def judge(case: Case, plan: Plan) -> Outcome:
     """Return every difference between what a test expects and what its body would do."""
-    found = [*_of_runs(case, plan, mapping_file), *_of_reasons(case, plan)]
+    found = [*_of_runs(case, plan), *_of_reasons(case, plan)]
     return Outcome(case, tuple(sorted(found)), frozenset(planned.route.name for planned in plan.triggers))
 
 
-def _of_runs(case: Case, plan: Plan, mapping_file: str) -> Iterator[Problem]:
+def _of_runs(case: Case, plan: Plan) -> Iterator[Problem]:
     expected = case.form.starts
     pairs = _pair(expected, plan.triggers)
     for index, start in enumerate(expected):
@@ -55,7 +55,7 @@ def _of_runs(case: Case, plan: Plan, mapping_file: str) -> Iterator[Problem]:
             yield case.problem(path, _missing(start, plan))
     for index, planned in enumerate(plan.triggers):
         if index not in pairs.values():
-            place = f"route {planned.route.name}, {mapping_file}:{planned.route.line}"
+            place = f"route {planned.route.name}, {planned.route.file}:{planned.route.line}"
             yield case.problem(("starts",), f"{_fate(planned)} too ({place})")
 
 

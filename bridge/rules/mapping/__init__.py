@@ -1,37 +1,44 @@
 """The mapping: which events start which DAGs. Pure; the file's text comes in as a parameter.
 
-    read      text -> Mapping, or ConfigError with every mistake at its place
+    read      text of one file -> Mapping, or ConfigError with every mistake at its place
+    join      several files, each read by `read_part` -> Mapping
     explain   event -> one Verdict per route; the router, the CLI and the API all ask this one function. Only the routes
               that may fit are judged at once, so that thousands of them cost the router nothing (`verdicts`)
 
 All matching routes fire. Order means nothing but the order of the answer.
 """
 
-import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.rules.mapping.compiling import Compiler
-from bridge.rules.mapping.doubts import Written, doubts
+from bridge.rules.mapping.choosing import Choice, choose
+from bridge.rules.mapping.doubts import doubts
+from bridge.rules.mapping.files import Part, joint_digest, read_part, taken
 from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
-from bridge.rules.mapping.schema import MappingForm, json_schema, published_schema, readable_part
+from bridge.rules.mapping.schema import json_schema, published_schema
 from bridge.rules.mapping.verdicts import Index, Verdicts
-from bridge.rules.yamltree import config_error, parse, validate
-from bridge.words.errors import ConfigError, Problem
+from bridge.rules.yamltree import config_error
+from bridge.words.errors import Problem
 from bridge.words.model import Event
 
 __all__ = [
+    "Choice",
     "DeliveryContext",
     "Mapping",
+    "Part",
     "Route",
     "Test",
     "Verdict",
     "Verdicts",
+    "choose",
     "event_fields",
+    "join",
     "json_schema",
     "published_schema",
     "read",
+    "read_part",
 ]
 
 # The fields of the event that routes test, by the key of the test.
@@ -47,15 +54,16 @@ _IMAGINED = DeliveryContext(id="", received_at="", source="", hops=0)
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """All routes of one file; `digest` tells two files apart."""
+    """All routes of the mapping, of one file or several; `digest` tells two mappings apart."""
 
     routes: tuple[Route, ...]
     digest: str
     index: Index
+    owners: AnyMapping[str, str] = field(default_factory=dict)  # by the route's name, of those that have one
     warnings: tuple[Problem, ...] = ()  # what is valid and yet hardly meant
 
     def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> Verdicts:
-        """Return what each route says to an event, in the file's order."""
+        """Return what each route says to an event, in the order of the files."""
         facts = {
             "source": source,
             "event": event.type,
@@ -86,24 +94,25 @@ def read(
     sources: Collection[str] | None,
     pages_url: str | None = None,
 ) -> Mapping:
-    """Read mapping.yaml. Raises ConfigError with every mistake: `file:line:column: what, and the nearest word`.
+    """Read a mapping of one file. ConfigError has every mistake: `file:line:column: what, and the nearest word`.
 
     `airflows` and `sources` are the names that bridge.yaml defines; with None any name will do. `pages_url`: where the
     pages of the bridge are; a route without a `note` links to the delivery's there.
     """
-    tree = parse(text, file=file)
-    problems: list[Problem] = []
-    try:
-        validate(MappingForm, tree)
-    except ConfigError as error:
-        problems = error.problems
-    constants, defaults, routes = readable_part(tree.value)
-    compiler = Compiler(constants, defaults, tree, airflows, sources, pages_url=pages_url)
-    compiled = tuple(compiler.route(route, index) for index, route in routes.items())
-    if problems or compiler.problems:
-        raise config_error([*problems, *compiler.problems])
-    written = [
-        Written(route, ("routes", index), form.form.when)
-        for route, (index, form) in zip(compiled, routes.items(), strict=True)
-    ]
-    return Mapping(compiled, hashlib.sha256(text.encode()).hexdigest()[:12], Index(compiled), doubts(written, tree))
+    part = read_part(text, file=file, airflows=airflows, sources=sources, pages_url=pages_url)
+    return join([part])
+
+
+def join(parts: Sequence[Part]) -> Mapping:
+    """Return the mapping that these files make together. Raises ConfigError for names that several of them have.
+
+    Each such name is the mistake of the later file.
+    """
+    clashes = [problem for index, part in enumerate(parts) for problem in taken(part, parts[:index])]
+    if clashes:
+        raise config_error(clashes)
+    routes = tuple(route for part in parts for route in part.routes)
+    begin = [Problem(part.file, *part.place, "") for part in parts[:1]]
+    warnings = doubts([item for part in parts for item in part.written], begin)
+    owners = {route.name: route.owner for route in routes if route.owner is not None}
+    return Mapping(routes, joint_digest(parts), Index(routes), owners, warnings)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.rules.mapping.globs import matcher, mistake
 from bridge.rules.mapping.routes import Route, Test
-from bridge.rules.mapping.schema import DefaultsForm, Readable, RouteForm
+from bridge.rules.mapping.schema import DefaultsForm, Readable, ReadablePart, RouteForm
 from bridge.rules.rendering import BadTemplate, compile_condition, compile_id, compile_text
 from bridge.rules.yamltree import Path, Tree, nearest
 from bridge.words.errors import Problem
@@ -31,8 +31,7 @@ class Compiler:
 
     def __init__(
         self,
-        constants: Mapping[str, Any],
-        readable: Readable[DefaultsForm],
+        part: ReadablePart,
         tree: Tree,
         airflows: Collection[str] | None,
         sources: Collection[str] | None,
@@ -41,18 +40,19 @@ class Compiler:
     ) -> None:
         """`airflows` and `sources` are the names that bridge.yaml defines, None if they are not known.
 
-        `constants` are the file's `vars`. `pages_url`: where the pages of the bridge are; None: nobody has said.
+        `pages_url`: where the pages of the bridge are; None: nobody has said.
         """
-        self._constants = constants
-        defaults = readable.form
+        self._owner = part.owner
+        self._constants = part.constants
+        defaults = part.defaults.form
         self.problems: list[Problem] = []
         self._defaults = defaults
-        self._defaults_left_out = readable.left_out
+        self._defaults_left_out = part.defaults.left_out
         self._tree = tree
         self._airflows = None if airflows is None else list(airflows)
         self._sources = None if sources is None else list(sources)
         self._lines: dict[str, int] = {}  # by route name
-        self._check_constants(constants, ("vars",))
+        self._check_constants(self._constants, ("vars",))
         # The defaults are compiled even if no route uses them, so that their mistakes are told at once.
         self._default_tests = self._tests(defaults, ("defaults",))
         self._default_conf = self._conf(defaults, ("defaults",))
@@ -73,8 +73,11 @@ class Compiler:
         note = self._template(compile_text, form.note, (*path, "note"), "note")
         airflow = self._airflow(readable, path)
         max_age = self._pick(form, "max_age")
+        owner = form.owner or self._owner
         return Route(
             name=self._name(readable, tests, path),
+            file=self._tree.file,
+            owner=owner,
             line=self._tree.place(path)[0],
             enabled=self._pick(form, "enabled") is not False,
             airflow=airflow,
@@ -92,7 +95,9 @@ class Compiler:
                 deadline_seconds=self._pick(form, "deadline"),
             ),
             follow=self._pick(form, "follow") is not False,
-            written=self._written(form, {"airflow": airflow, "on": list(statuses)}),
+            written=self._written(
+                form, {"airflow": airflow, "on": list(statuses)} | ({"owner": owner} if owner else {})
+            ),
         )
 
     def _written(self, form: RouteForm, resolved: Mapping[str, Any]) -> dict[str, Any]:

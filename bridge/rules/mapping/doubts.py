@@ -5,12 +5,12 @@ think, is a warning. Nothing is said that is not certain: of two routes whose ev
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
 from bridge.rules.mapping.globs import is_literal
 from bridge.rules.mapping.routes import Route, Test
-from bridge.rules.yamltree import Path, Tree
+from bridge.rules.yamltree import Place
 from bridge.words.errors import Problem
 
 _MAX_WARNINGS = 100
@@ -20,22 +20,32 @@ _ENDINGS = ("succeeded", "failed", "cancelled", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A route, where it stands, and its `when` as written."""
+    """A route, its `when` as written, where it stands, and where its name stands (the same, if it has none)."""
 
     route: Route
-    path: Path
     when: str | None
+    place: Place
+    name_place: Place
+
+    def problem(self, what: str) -> Problem:
+        """Return a problem at the place of the route."""
+        return Problem(self.route.file, *self.place, what)
+
+    @property
+    def order(self) -> tuple[str, Place]:
+        """Where it stands among all."""
+        return self.route.file, self.place
 
 
-def doubts(written: Sequence[Written], tree: Tree) -> tuple[Problem, ...]:
-    """Return the warnings about a file without mistakes, in its order."""
+def doubts(written: Sequence[Written], begin: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return the warnings about a mapping without mistakes, in its order; `begin` is where its first routes stand."""
     if not written:
-        return (tree.problem(("routes",), "there is no route, so no event starts anything"),)
+        return tuple(replace(place, what="there is no route, so no event starts anything") for place in begin)
     if not any(item.route.enabled for item in written):
-        return (tree.problem(("routes",), "no route is enabled, so no event starts anything"),)
+        return tuple(replace(place, what="no route is enabled, so no event starts anything") for place in begin)
     enabled = [item for item in written if item.route.enabled]
-    found = [tree.problem(item.path, what) for item in enabled for what in _of_one(item)]
-    found += (tree.problem(second.path, what) for first, second in _pairs(enabled) if (what := _of_two(first, second)))
+    found = [item.problem(what) for item in enabled for what in _of_one(item)]
+    found += (second.problem(what) for first, second in _pairs(enabled) if (what := _of_two(first, second)))
     return tuple(sorted(set(found))[:_MAX_WARNINGS])
 
 
@@ -71,7 +81,7 @@ def _pairs(written: Sequence[Written]) -> Iterator[tuple[Written, Written]]:
     among = (pair for group in open_ones.values() for pair in combinations(group, 2))
     yield from islice(among, _MAX_PAIRS)
     mixed = (
-        (first, second) if first.path < second.path else (second, first)
+        (first, second) if first.order < second.order else (second, first)
         for (airflow, dag, _), group in groups.items()
         for first in group
         for second in open_ones.get((airflow, dag), ())
@@ -83,9 +93,10 @@ def _of_two(first: Written, second: Written) -> str | None:
     if first.when != second.when or not _certainly_meet(first.route, second.route):
         return None
     dags = ", ".join(dag for dag in first.route.dags if dag in second.route.dags)
+    is_beside = first.route.file != second.route.file
+    where = f"{first.route.file}:{first.route.line}" if is_beside else f"line {first.route.line}"
     return (
-        f"starts {dags} for events of the route of line {first.route.line} too: two runs for each, told apart by "
-        "conf.planasonix.route"
+        f"starts {dags} for events of the route of {where} too: two runs for each, told apart by conf.planasonix.route"
     )
 
 

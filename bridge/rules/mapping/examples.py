@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 EXAMPLES: Mapping[str, list[Any]] = {
+    "owner": ["data-platform"],
     "vars": [{"tz": "Europe/Berlin", "team": {"name": "data-platform", "channel": "#loads"}}],
     "defaults": [{"environment": "production", "max_age": "12h", "conf": {"team": "data-platform"}}],
     "routes": [[{"pipeline": "pl_8f2a9c1d4e", "dag": "refresh_sales_marts"}]],

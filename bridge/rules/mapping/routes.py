@@ -63,6 +63,8 @@ class Route:
     dag_run_id: Template | None
     limits: Limits
     follow: bool = True
+    file: str = ""
+    owner: str | None = None
     # What the file says of it: its own keys, the defaults', and the `vars` that it reads.
     written: Mapping[str, Any] = field(default_factory=dict)
 

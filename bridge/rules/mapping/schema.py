@@ -77,6 +77,12 @@ def _route_name(value: Any) -> Any:
     return value
 
 
+def _owner(value: Any) -> Any:
+    if isinstance(value, str) and (not value.isprintable() or not value.strip()):
+        raise ValueError('"owner" is one line of text')
+    return value
+
+
 def _constants(given: dict[str, Any]) -> dict[str, Any]:
     for name in given:
         if re.fullmatch(_CONSTANT_NAME, name) is None:
@@ -114,6 +120,18 @@ Constants = Annotated[
     dict[str, Any],
     AfterValidator(_constants),
     WithJsonSchema({"type": "object", "propertyNames": {"pattern": _CONSTANT_NAME}}),
+]
+_OWNER_SCHEMA = {
+    "type": "string",
+    "maxLength": 100,
+    "pattern": r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
+}
+OwnerText = Annotated[
+    str,
+    BeforeValidator(_static),
+    BeforeValidator(_owner),
+    Field(max_length=100),
+    WithJsonSchema(_OWNER_SCHEMA),
 ]
 AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
 
@@ -185,11 +203,13 @@ class RouteForm(DefaultsForm):
     when: str | None = Field(None, min_length=1, description="A Jinja expression that must be true.")
     dag: DagIds = Field(description="The DAG or DAGs to start; static text.")
     dag_run_id: str | None = Field(None, min_length=1, description="The DAG run id; a template. Rarely needed.")
+    owner: OwnerText | None = Field(None, description="Who answers for the route; default: the file's `owner`.")
 
 
 class MappingForm(_Form):
     """Which Planasonix events start which Airflow DAGs."""
 
+    owner: OwnerText | None = Field(None, description="Who answers for the routes of this file: shown, nothing more.")
     vars: Constants = Field(
         default_factory=dict,
         description="Values that repeat: `vars.NAME` in a template of this file. Plain values, no templates.",
@@ -208,13 +228,24 @@ class Readable(Generic[F]):
     left_out: frozenset[str] = frozenset()
 
 
-def readable_part(value: Any) -> tuple[dict[str, Any], Readable[DefaultsForm], dict[int, Readable[RouteForm]]]:
+@dataclass(frozen=True, slots=True)
+class ReadablePart:
+    """What can be read of a file that may have mistakes; routes by their place in the list."""
+
+    owner: str | None
+    constants: dict[str, Any]
+    defaults: Readable[DefaultsForm]
+    routes: dict[int, Readable[RouteForm]]
+
+
+def readable_part(value: Any) -> ReadablePart:
     """Return what can be read of a file with mistakes, so that those of the rest are told at the same time."""
     top = value if isinstance(value, dict) else {}
     listed = top.get("routes")
     routes = enumerate(listed if isinstance(listed, list) else [])
-    constants = top.get("vars")
-    return (
+    constants, owner = top.get("vars"), top.get("owner")
+    return ReadablePart(
+        owner if isinstance(owner, str) else None,
         constants if isinstance(constants, dict) else {},
         _readable(DefaultsForm, top.get("defaults", {}), {}),
         {index: _readable(RouteForm, item, {"dag": "unreadable"}) for index, item in routes if isinstance(item, dict)},

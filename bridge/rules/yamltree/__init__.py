@@ -6,7 +6,7 @@ into a Problem with a place.
 """
 
 from bridge.rules.yamltree.parsing import MAX_DEPTH, parse
-from bridge.rules.yamltree.tree import Path, Tree, config_error, nearest
+from bridge.rules.yamltree.tree import Path, Place, Tree, config_error, nearest
 from bridge.rules.yamltree.validating import validate
 
-__all__ = ["MAX_DEPTH", "Path", "Tree", "config_error", "nearest", "parse", "validate"]
+__all__ = ["MAX_DEPTH", "Path", "Place", "Tree", "config_error", "nearest", "parse", "validate"]
