@@ -117,7 +117,7 @@ class Environment(BaseModel):
         None, description="The admin listener of a running bridge, for commands that ask it instead of the store."
     )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")
-    mapping: Path = Field(Path("config/mapping.yaml"), description="Routes: a file or a folder; reloaded while running.")
+    mapping: Path = Field(Path("config/mapping.yaml"), description="Routes: a file or folder; reloaded while running.")
     retention_days: int = Field(30, ge=1, le=36_500, description="After how many days settled deliveries are deleted.")
     lease_seconds: float = Field(
         30, ge=1, le=3600, description="How long a trigger stays with a process that stopped responding."
