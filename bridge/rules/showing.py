@@ -3,8 +3,8 @@
 from datetime import datetime
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
-_SHORT = 18  # an id of at most so many characters is shown whole
-_ENDS = (8, 6)
+_SHORT = 24  # an id of at most so many characters is shown whole
+_ENDS = (12, 8)
 _JUST_NOW_SECONDS = 2
 
 

@@ -58,6 +58,11 @@ class Api:
         self._key_sets = key_sets
         self._max_hops = max_hops
 
+    @property
+    def source_names(self) -> list[str]:
+        """The names of the sources that are configured."""
+        return list(self._sources)
+
     def exposition(self) -> bytes:
         """Return the metrics; nothing is asked of the store, so that scrapes cost it nothing (see watching)."""
         return self._metrics.exposition()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.causes import CausesApi
+from bridge.web.links import Links
 from bridge.web.looks import LooksApi
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
@@ -24,3 +25,4 @@ class Faces:
     refusals: RefusalsApi
     pauses: PausesApi
     causes: CausesApi
+    links: Links

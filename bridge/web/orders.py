@@ -63,8 +63,12 @@ class OrdersApi:
         reason = words(json_object(body, "reason"), "reason")
         return views.order(ordering.stop(self._inbox, path["id"], actor=caller.name, reason=reason))
 
-    def _order(self, asked: Mapping[str, Any], action: Action, name: str, caller: Caller) -> views.Json:
-        is_dry = flag(asked, "dry_run")
+    def count(self, asked: Mapping[str, Any], action: Action) -> int:
+        """Return how many items an order would have; nothing is placed."""
+        return len(self._chosen(asked, action))
+
+    def place(self, asked: Mapping[str, Any], action: Action, caller: Caller) -> Order | None:
+        """Place an order, and return it as it stands after two seconds at most; None if there is nothing to do."""
         new = NewOrder(
             action=action,
             actor=caller.name,
@@ -72,13 +76,19 @@ class OrdersApi:
             reason=words(asked, "reason"),
             key=words(asked, "idempotency_key"),
         )
-        order = None if is_dry else ordering.placed_before(self._inbox, new)
+        order = ordering.placed_before(self._inbox, new)
         if order is None:
             ids = self._chosen(asked, action)
-            if is_dry or not ids:
-                return {"count": len(ids), name: {}}
+            if not ids:
+                return None
             order = ordering.place(self._inbox, new, ids)
-        return _answer(self._working.wait(order, seconds=_WAIT_SECONDS), name)
+        return self._working.wait(order, seconds=_WAIT_SECONDS)
+
+    def _order(self, asked: Mapping[str, Any], action: Action, name: str, caller: Caller) -> views.Json:
+        if flag(asked, "dry_run"):
+            return {"count": self.count(asked, action), name: {}}
+        order = self.place(asked, action, caller)
+        return {"count": 0, name: {}} if order is None else _answer(order, name)
 
     def _chosen(self, asked: Mapping[str, Any], action: Action) -> list[str]:
         match asked:

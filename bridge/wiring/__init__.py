@@ -40,6 +40,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.causes import CausesApi
 from bridge.web.faces import Faces
 from bridge.web.hooks import Hooks
+from bridge.web.links import Links
 from bridge.web.looks import LooksApi
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.orders import OrdersApi
@@ -247,6 +248,7 @@ class Service:
             refusals=RefusalsApi(inbox=self._inbox),
             pauses=PausesApi(pausing=self._work.pausing),
             causes=CausesApi(inbox=self._inbox),
+            links=Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()}),
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(faces, access=access, public_url=environment.public_admin_url)

@@ -40,7 +40,8 @@ def test_an_instant_is_said_from_now(seconds: float, text: str) -> None:
 def test_an_id_is_shortened_in_the_middle() -> None:
     """A short one stays whole."""
     assert showing.short("evt_1") == "evt_1"
-    assert showing.short("dlv_0193a7b4c5d6e7f8") == "dlv_0193\u2026d6e7f8"
+    assert showing.short("dlv_0193a7b4c5d6e7f8") == "dlv_0193a7b4c5d6e7f8"
+    assert showing.short("planasonix__job_1__succeeded__orders") == "planasonix__\u2026__orders"
 
 
 def test_an_instant_says_its_zone() -> None:

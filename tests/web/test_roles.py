@@ -41,6 +41,14 @@ NEEDS: dict[str, Role | None] = {
     "GET /static/{digest}/{name}": None,
     "POST /sign-out": Role.VIEWER,
     "GET /": Role.VIEWER,
+    "GET /deliveries": Role.VIEWER,
+    "GET /deliveries/{id}": Role.VIEWER,
+    "GET /triggers/{id}": Role.VIEWER,
+    "GET /orders": Role.VIEWER,
+    "POST /orders": Role.OPERATOR,
+    "GET /orders/new": Role.OPERATOR,
+    "GET /orders/{id}": Role.VIEWER,
+    "POST /orders/{id}/stop": Role.OPERATOR,
 }
 MAY = {
     Role.METRICS: {Role.METRICS},

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.edges.airflow import answers, dags, listing, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
+from bridge.edges.airflow.versions import run_url
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
@@ -53,6 +54,10 @@ class Airflow:
             self._target = target
             if self._opened is not None:
                 self._opened.take_over(target)
+
+    def run_url(self, dag_id: str, dag_run_id: str) -> str:
+        """Return where people look at a DAG run. Asks nothing: until the version is known it is taken for Airflow 3."""
+        return run_url(self._target, None if self._opened is None else self._opened.known_version, dag_id, dag_run_id)
 
     def warm_up(self) -> None:
         """Import the Airflow client now, so that the first trigger does not wait for it."""

@@ -63,6 +63,11 @@ class Session:
             self._version = found
         return self._version
 
+    @property
+    def known_version(self) -> str | None:
+        """The major version as far as it is known; nothing is asked."""
+        return self._version
+
     def call(
         self,
         method: str,

@@ -7,6 +7,9 @@ read where it is read, under either name (`dags.facts`, `wire.made_at`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.edges.http import path_segment
+from bridge.words.targets import AirflowTarget
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -17,6 +20,7 @@ class Version:
     - `made`: when a run was made to run, as the list's filters name it. Airflow 2 has the logical date only, which is
       that instant for a run made by hand.
     - `run_needs`: what the body of a new run has beside its id and conf.
+    - `run_page`: where people look at a DAG run, below the Airflow's URL; DAG and run are to be quoted.
     - `is_403_vague`: a wrong password is answered in the same way as a missing right.
     """
 
@@ -26,6 +30,7 @@ class Version:
     stale_too: str
     made: str
     run_needs: Mapping[str, object]
+    run_page: str
     is_403_vague: bool
 
 
@@ -38,6 +43,7 @@ VERSIONS: Mapping[str, Version] = {
         stale_too="exclude_stale=false",
         made="run_after",
         run_needs={"logical_date": None},  # required, and null so that nothing but the id can clash
+        run_page="/dags/{dag}/runs/{run}",
         is_403_vague=False,
     ),
     "2": Version(
@@ -47,6 +53,13 @@ VERSIONS: Mapping[str, Version] = {
         stale_too="only_active=false",
         made="execution_date",
         run_needs={},  # a logical date that is null is refused
+        run_page="/dags/{dag}/grid?dag_run_id={run}",
         is_403_vague=True,
     ),
 }
+
+
+def run_url(target: AirflowTarget, known: str | None, dag_id: str, dag_run_id: str) -> str:
+    """Return where people look at a DAG run; `known` is the version that was found out, if it was."""
+    version = VERSIONS.get(target.version) or VERSIONS[known or "3"]
+    return target.url.rstrip("/") + version.run_page.format(dag=path_segment(dag_id), run=path_segment(dag_run_id))

@@ -9,10 +9,12 @@ Every page works without scripts. What a role may not do is not shown, and is re
 from starlette.routing import Route
 
 from bridge.web.faces import Faces
+from bridge.web.pages.deliveries import Deliveries
 from bridge.web.pages.drawing import Drawing
 from bridge.web.pages.endpoints import Endpoints, Threads
 from bridge.web.pages.entering import Entering
 from bridge.web.pages.overview import Overview
+from bridge.web.pages.steering import Steering
 from bridge.web.sign_in import Door
 from bridge.words.roles import Role
 
@@ -28,6 +30,8 @@ class Pages:
         self._endpoints = Endpoints(drawing, threads)
         self._entering = Entering(drawing, door, public_url=public_url)
         self._overview = Overview(drawing, faces)
+        self._deliveries = Deliveries(drawing, faces)
+        self._steering = Steering(drawing, faces)
         self.refusal = self._entering.refusal
 
     def routes(self) -> list[Route]:
@@ -37,4 +41,12 @@ class Pages:
             *self._entering.routes(),
             change("/sign-out", self._entering.sign_out, Role.VIEWER),
             look("/", self._overview.show),
+            look("/deliveries", self._deliveries.show),
+            look("/deliveries/{id}", self._deliveries.one),
+            look("/triggers/{id}", self._deliveries.trigger),
+            look("/orders", self._steering.orders),
+            change("/orders", self._steering.place),
+            look("/orders/new", self._steering.confirm, Role.OPERATOR),
+            look("/orders/{id}", self._steering.order),
+            change("/orders/{id}/stop", self._steering.stop),
         ]

@@ -6,6 +6,7 @@ from elsewhere, no script or style stands in it, and no site may frame it: see `
 
 import hashlib
 import json
+import secrets
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -31,8 +32,8 @@ HEADERS = {
 _KINDS = {"style.css": "text/css", "pages.js": "text/javascript", "htmx.min.js": "text/javascript"}
 _FOREVER = "public, max-age=31536000, immutable"
 _DIGITS = 16
-_BAR = (("/", "Overview"),)
-_FOOT: tuple[tuple[str, str, Role], ...] = ()
+_BAR = (("/", "Overview"), ("/deliveries", "Deliveries"))
+_FOOT = (("/orders", "Orders", Role.VIEWER),)
 
 
 class Drawing:
@@ -51,6 +52,7 @@ class Drawing:
             lstrip_blocks=True,
         )
         self._templates.globals |= {"static": self._url_of, "version": __version__, "bar": _BAR, "foot": _FOOT}
+        self._templates.globals["fresh"] = secrets.token_urlsafe  # an order that is sent twice is placed once
         self._templates.filters |= {
             "ago": lambda instant: showing.ago(datetime.fromisoformat(instant), datetime.now(UTC)),
             "duration": showing.duration,

@@ -1,0 +1,111 @@
+"""Lists of deliveries and triggers, and the way of one of them: what happened, what waits, and why."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import Response
+
+from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
+from bridge.rules import views
+from bridge.web.faces import Faces
+from bridge.web.pages import finding
+from bridge.web.pages.asking import Asked
+from bridge.web.pages.drawing import Drawing, lead
+from bridge.words.errors import BridgeError, NotThere
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.runs import RunState
+
+_OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of these wants to see triggers
+_IDS = ("event_id", "job_id", "run_id", "pipeline_id")
+_MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
+_PAGES = {"dlv_": "/deliveries/", "trg_": "/triggers/", "ord_": "/orders/"}
+
+
+class Deliveries:
+    """Draws `/deliveries` and what is below it."""
+
+    def __init__(self, drawing: Drawing, faces: Faces) -> None:
+        """Asks the same as `GET /api/v1/deliveries` and `/api/v1/triggers`."""
+        self._drawing = drawing
+        self._faces = faces
+
+    def show(self, asked: Asked) -> Response:
+        """List what came, newest first, by state, source and time; a search takes any id."""
+        query = dict(asked.query)
+        if found := query.pop("find", None):
+            return self._found(asked, found)
+        are_triggers = query.get("state") in set(TriggerState) or not _OF_TRIGGERS.isdisjoint(query)
+        names = (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) | {"limit"}
+        wanted = finding.filters(query, names, now=datetime.now(UTC))
+        kind = "triggers" if are_triggers else "deliveries"
+        list_ = self._faces.looks.triggers if are_triggers else self._faces.looks.deliveries
+        shown = list_(query=wanted, caller=asked.caller)
+        kept = {name: value for name, value in query.items() if name in names}
+        return self._drawing.page(
+            "deliveries.html",
+            asked,
+            kind=kind,
+            rows=shown[kind],
+            query=kept,
+            states=[*DeliveryState, *TriggerState],
+            run_states=list(RunState),
+            sources=self._faces.api.source_names,
+            newest=finding.newest("/deliveries", kept),
+            older=finding.older("/deliveries", kept, shown["next"]),
+        )
+
+    def one(self, asked: Asked) -> Response:
+        """Show the way of one delivery: received, routed, every trigger with its attempts, its DAG runs, and why."""
+        shown = self._faces.looks.delivery(path=asked.path, caller=asked.caller)
+        ids = [each["id"] for each in shown["triggers"]]
+        whole = [self._trigger(asked, id_) for id_ in ids[:_MOST_SHOWN]]
+        plan, plan_problem = self._plan(asked, shown)
+        return self._drawing.page(
+            "delivery.html",
+            asked,
+            delivery=shown,
+            triggers=whole,
+            unshown=len(ids) - len(whole),
+            copies=self._copies(asked, shown),
+            plan=plan,
+            plan_problem=plan_problem,
+        )
+
+    def trigger(self, asked: Asked) -> Response:
+        """Show one trigger: its call, its attempts, its DAG run, and what waits for what."""
+        return self._drawing.page("trigger.html", asked, trigger=self._trigger(asked, asked.path["id"]))
+
+    def _trigger(self, asked: Asked, id_: str) -> views.Json:
+        shown = self._faces.looks.trigger(path={"id": id_}, caller=asked.caller)
+        return shown | {"run_url": self._faces.links.run(shown["airflow"], shown["dag_id"], shown["dag_run_id"])}
+
+    def _plan(self, asked: Asked, shown: views.Json) -> tuple[Any, str | None]:
+        """Return what the mapping makes of it now; a viewer sees none, since it shows values."""
+        if not asked.caller.sees_payloads or shown["locked"] or shown["erased_at"]:
+            return None, None
+        try:
+            order = json.dumps({"delivery_id": shown["id"]}).encode()
+            return self._faces.api.explain(body=order, caller=asked.caller), None
+        except BridgeError as error:
+            return None, str(error)
+
+    def _copies(self, asked: Asked, shown: views.Json) -> list[views.Json]:
+        """Return the other deliveries of the event, newest first."""
+        if shown["event_id"] is None:
+            return []
+        query = {"event_id": shown["event_id"], "source": shown["source"]}
+        found = self._faces.looks.deliveries(query=query, caller=asked.caller)["deliveries"]
+        return [each for each in found if each["id"] != shown["id"]]
+
+    def _found(self, asked: Asked, text: str) -> Response:
+        """Lead to whatever has this id: one thing itself, or the list of what came of it."""
+        if (place := _PAGES.get(text[:4])) is not None:
+            return lead(place + text)
+        for name in _IDS:
+            rows = self._faces.looks.deliveries(query={name: text, "limit": "2"}, caller=asked.caller)["deliveries"]
+            if len(rows) == 1:
+                return lead(f"/deliveries/{rows[0]['id']}")
+            if rows:
+                return lead(finding.address("/deliveries", {name: text}))
+        raise NotThere(f"nothing that is stored has the id {text[:100]}")

@@ -1,0 +1,90 @@
+"""What a person orders from a page: replay, run again, cancel; the count and the effect first, then the progress.
+
+confirm   a filter -> how many it means, and what will happen to them
+place     one thing, or what was confirmed -> an order of the store -> its page, which moves until it has ended
+"""
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from bridge.web.faces import Faces
+from bridge.web.pages import finding
+from bridge.web.pages.asking import Asked, inside
+from bridge.web.pages.drawing import Drawing, lead
+from bridge.words.errors import BadFilter, NotThere
+from bridge.words.orders import Action
+
+_EFFECTS = {
+    Action.REPLAY: ("Replay", "Each is tried again under the DAG run id that it has, so nothing runs twice."),
+    Action.RUN_AGAIN: ("Start new DAG runs for", "Each gets one more DAG run; those that ran before stay as they are."),
+    Action.CANCEL: ("Cancel", "None of them will start its DAG run. DAG runs that were started stay as they are."),
+}
+_NO_FILTERS = ("action", "csrf", "key", "back", "reason", "ids")
+
+
+class Steering:
+    """Draws orders, and places them."""
+
+    def __init__(self, drawing: Drawing, faces: Faces) -> None:
+        """Asks the same as `POST /api/v1/replay`, `/api/v1/cancel` and `GET /api/v1/orders`."""
+        self._drawing = drawing
+        self._faces = faces
+
+    def confirm(self, asked: Asked) -> Response:
+        """Show how many a filter means, and what `action` will do with them; nothing is done yet."""
+        action = _action(asked.query.get("action"))
+        chosen = {name: value for name, value in asked.query.items() if name not in _NO_FILTERS}
+        return self._drawing.page(
+            "confirm.html",
+            asked,
+            action=str(action),
+            verb=_EFFECTS[action][0],
+            effect=_EFFECTS[action][1],
+            count=self._faces.orders.count({"filter": chosen}, action),
+            chosen=chosen,
+            back=inside(asked.query.get("back")),
+        )
+
+    def place(self, asked: Asked) -> Response:
+        """Place an order for `ids`, or for all that a filter means, and lead to its page."""
+        form, action = asked.form, _action(asked.form.get("action"))
+        chosen = {name: value for name, value in form.items() if name not in _NO_FILTERS}
+        what: dict[str, Any] = {"ids": form["ids"].split()} if "ids" in form else {"filter": chosen}
+        order = self._faces.orders.place(
+            what | {"reason": form.get("reason"), "idempotency_key": form.get("key")}, action, asked.caller
+        )
+        if order is None:
+            raise NotThere("nothing matches any more: somebody else may have been faster")
+        back = inside(form.get("back"))
+        return lead(finding.address(f"/orders/{order.id}", {"back": back} if back != "/" else {}))
+
+    def orders(self, asked: Asked) -> Response:
+        """List the orders that people have placed, newest first."""
+        query = {name: value for name, value in asked.query.items() if name == "after"}
+        shown = self._faces.orders.orders(query=query)
+        return self._drawing.page(
+            "orders.html",
+            asked,
+            rows=shown["orders"],
+            newest=finding.newest("/orders", query),
+            older=finding.older("/orders", query, shown["next"]),
+        )
+
+    def order(self, asked: Asked) -> Response:
+        """Show one order: what was asked for, how far it is, what became of its items."""
+        back = inside(asked.query.get("back"))
+        return self._drawing.page("order.html", asked, order=self._faces.orders.order(path=asked.path), back=back)
+
+    def stop(self, asked: Asked) -> Response:
+        """Let an order do nothing more, and lead to its page."""
+        body = json.dumps({"reason": asked.form.get("reason")}).encode()
+        order = self._faces.orders.stop(path=asked.path, body=body, caller=asked.caller)
+        return lead(f"/orders/{order['id']}")
+
+
+def _action(word: str | None) -> Action:
+    if word not in set(Action):
+        raise BadFilter(f"an action is one of {', '.join(Action)}")
+    return Action(word)

@@ -1,0 +1,198 @@
+"""Deliveries, triggers and orders as pages: what came is found and told, to each role what it may see and do."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bridge.words.roles import SIGN_INS, Role
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.web.browsing import Person, text_of
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+CANARY = "canary-of-a-payload"
+HOSTILE = "</pre><script>alert(1)</script>{{ 7 * 7 }}\"'&"
+
+
+@pytest.fixture(scope="module")
+def people(bridge: BridgeProcess) -> Iterator[dict[Role, Person]]:
+    """Somebody of every role."""
+    made = {role: Person(bridge.admin_port, role) for role in SIGN_INS}
+    yield made
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def stored(bridge: BridgeProcess) -> dict[str, str]:
+    """One that waits for its Airflow, one whose template failed, one that no route wants, all with hostile words."""
+    sent = {
+        "good": body(event="evt_good", job="job_77", secret=CANARY),
+        "bad": body(event="evt_bad", pipeline="pl_bad", secret=CANARY),
+        "none": body(event="evt_none", pipeline="pl_none", words=HOSTILE),
+    }
+    ids = {name: bridge.send(each).json()["delivery_id"] for name, each in sent.items()}
+    wait_for(lambda: bridge.api(f"deliveries/{ids['good']}")["triggers"], seconds=10, what="a trigger")
+    wait_for(lambda: bridge.api("triggers", state="failed")["triggers"], seconds=10, what="a failed trigger")
+    wait_for(lambda: bridge.api("deliveries", state="unrouted")["deliveries"], seconds=10, what="an unrouted one")
+    ids["trigger"] = bridge.api(f"deliveries/{ids['good']}")["triggers"][0]["id"]
+    ids["failed"] = bridge.api(f"deliveries/{ids['bad']}")["triggers"][0]["id"]
+    return ids
+
+
+def test_the_list_has_the_newest_first_and_says_what_it_shows(
+    people: dict[Role, Person], stored: dict[str, str]
+) -> None:
+    """Its filters stand in the address; the title has the number and the state."""
+    page = people[Role.VIEWER].look("/deliveries")
+    assert page.index(stored["none"]) < page.index(stored["bad"]) < page.index(stored["good"])
+    unrouted = people[Role.VIEWER].look("/deliveries", state="unrouted")
+    assert "<title>1 unrouted - Deliveries" in unrouted
+    assert stored["none"] in unrouted
+    assert stored["good"] not in unrouted
+    failed = people[Role.VIEWER].look("/deliveries", state="failed")
+    assert stored["failed"] in failed
+    assert stored["trigger"] not in failed
+
+
+@pytest.mark.parametrize(
+    "query", [{"pipeline_id": "pl_bad"}, {"job_id": "job_evt_bad"}, {"since": "1h", "reason": "x"}]
+)
+def test_filters_are_those_of_the_api(
+    people: dict[Role, Person], stored: dict[str, str], query: dict[str, str]
+) -> None:
+    """Pipeline, job, time as people write it; nothing that matches is said with the filter, and a way out of it."""
+    page = people[Role.VIEWER].look("/deliveries", **query)
+    assert stored["good"] not in page
+    if "reason" in query:
+        assert "Nothing matches" in text_of(page)
+        assert 'href="/deliveries">Show all' in page
+    else:
+        assert stored["bad"] in page
+
+
+def test_a_page_of_a_list_leads_to_the_older_ones(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """By a link that keeps the filter; and back to the newest."""
+    page = people[Role.VIEWER].look("/deliveries", limit="1", source="planasonix")
+    assert stored["none"] in page
+    older = re.search(r'href="(/deliveries\?[^"]*after=[^"]*)" rel="next"', page)
+    assert older is not None
+    following = people[Role.VIEWER].look(older[1].replace("&amp;", "&"))
+    assert stored["bad"] in following
+    assert f'"/deliveries/{stored["none"]}"' not in following
+    assert ">Newest</a>" in following
+
+
+@pytest.mark.parametrize("query", ["state=x", "since=x", "since=2h..3h", "since=%00", "limit=0"])
+def test_a_filter_that_cannot_be_read_is_said(people: dict[Role, Person], query: str) -> None:
+    """As a page, with 400."""
+    answer = people[Role.VIEWER].client.get(f"/deliveries?{query}")
+    assert answer.status_code == 400
+    assert "That cannot be done" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("evt_bad", "bad"), ("job_77", "good"), ("pl_none", "none"), ("{good}", "good"), (" {bad} ", "bad")],
+)
+def test_one_field_finds_any_id(people: dict[Role, Person], stored: dict[str, str], text: str, place: str) -> None:
+    """Event, job, pipeline, delivery: it leads to the one that has it."""
+    answer = people[Role.VIEWER].client.get("/deliveries", params={"find": text.format(**stored)})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/deliveries/{stored[place]}")
+
+
+def test_what_nothing_has_is_not_found(people: dict[Role, Person]) -> None:
+    """With 404, and the words escaped."""
+    for text in ("nothing", HOSTILE, "trg_x", "dlv_" + "f" * 16):
+        answer = people[Role.VIEWER].client.get("/deliveries", params={"find": text}, follow_redirects=True)
+        assert answer.status_code == 404
+        assert "<script>alert" not in answer.text
+
+
+def test_the_way_of_a_delivery_is_told(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Received, verified with which key, what was asked for, what failed and the next step, and why each route."""
+    text = people[Role.OPERATOR].text(f"/deliveries/{stored['bad']}")
+    for told in ("verified with the key current", "bad_template starts open_incident", "failed", "Next step:"):
+        assert told in text
+    assert 'pipeline: event has "pl_bad", route wants "pl_8f2a9c1d4e"' in text
+    assert CANARY in text
+
+
+def test_values_of_a_body_are_text_and_nothing_else(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Whoever has the secret may write what he likes into a body."""
+    page = people[Role.OPERATOR].look(f"/deliveries/{stored['none']}")
+    assert "<script>alert" not in page
+    assert "{{ 7 * 7 }}" in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_viewer_sees_no_value_and_no_button(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Neither on a delivery nor on a trigger nor in a list."""
+    for path in (
+        f"/deliveries/{stored['bad']}",
+        f"/triggers/{stored['failed']}",
+        "/deliveries",
+        "/deliveries?state=failed",
+    ):
+        page = people[Role.VIEWER].look(path)
+        assert CANARY not in page
+        assert 'action="/orders"' not in page
+        assert "business_date" not in page  # a detail quotes the template
+    assert CANARY in people[Role.OPERATOR].look(f"/triggers/{stored['trigger']}")
+
+
+def order_of(answer: httpx.Response) -> str:
+    """Return the id of the order that an answer leads to."""
+    assert answer.status_code == 303, text_of(answer.text)
+    return answer.headers["location"].partition("?")[0].rpartition("/")[2]
+
+
+def test_a_button_replays_and_leads_to_what_became_of_it(
+    people: dict[Role, Person], stored: dict[str, str], bridge: BridgeProcess
+) -> None:
+    """The same order as by the API; sent twice it is placed once."""
+    fields = {"action": "replay", "ids": stored["failed"], "key": "once", "back": f"/triggers/{stored['failed']}"}
+    first, second = (people[Role.OPERATOR].send("/orders", **fields) for _ in range(2))
+    assert order_of(first) == order_of(second)
+    page = people[Role.OPERATOR].look(first.headers["location"])
+    assert "1 of 1 done" in text_of(page)
+    assert f'href="/triggers/{stored["failed"]}"' in page
+    assert bridge.api(f"orders/{order_of(first)}")["actor"] == "token:operator"
+    assert order_of(first) in people[Role.VIEWER].look("/orders")
+
+
+def test_what_is_big_is_counted_and_explained_before_it_is_done(
+    people: dict[Role, Person], stored: dict[str, str]
+) -> None:
+    """The button says how many; the confirmed filter is what is done."""
+    query = {"action": "cancel", "state": "failed", "route": "bad_template"}
+    page = people[Role.OPERATOR].look("/orders/new", **query)
+    assert "Cancel 1 trigger?" in text_of(page)
+    assert "None of them will start its DAG run" in text_of(page)
+    assert people[Role.VIEWER].client.get("/orders/new", params=query).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "erase", "ids": "x"},
+        {"ids": "{failed}"},
+        {"action": "cancel", "state": "fired"},
+        {"action": "replay"},
+        {"action": "replay", "ids": "nothing"},
+        {"action": "replay", "state": "failed", "unknown": "x"},
+    ],
+)
+def test_an_order_that_cannot_be_done_is_said(
+    people: dict[Role, Person], stored: dict[str, str], fields: dict[str, str]
+) -> None:
+    """Nothing is done then."""
+    answer = people[Role.OPERATOR].send("/orders", **{name: value.format(**stored) for name, value in fields.items()})
+    assert answer.status_code in (400, 404)
+
+
+def test_a_viewer_orders_nothing(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Even with the form of somebody else."""
+    answer = people[Role.VIEWER].send("/orders", action="cancel", ids=stored["failed"])
+    assert answer.status_code == 403
