@@ -1,8 +1,12 @@
 """What runs all the time, and what a person asks for, never reads all of history: the plans say so."""
 
+import itertools
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +40,11 @@ from bridge.words.model import Call, DeliveryState, Limits, TriggerState
 from bridge.words.pauses import PauseKind
 from bridge.words.reasons import Reason
 from bridge.words.runs import OpenRun, Progress, RunState
-from tests.support.store import Store, add, stored
+from tests.support.airflow_server import PostgresServer
+from tests.support.store import Store, add, empty_store, stored
 
 _HISTORY = 5_000
+_NUMBERS = itertools.count(1)
 _NOW = datetime.now(UTC)
 _ODD_DELIVERIES = (DeliveryState.RECEIVED, *(s for s in DeliveryState if s not in ("routed", "received")))
 _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FIRED]
@@ -177,34 +183,65 @@ _TRIGGER = (
 )
 
 
-@pytest.fixture
-def history(inbox: Inbox, store: Store) -> Inbox:
-    """A store with much that has ended and a little that waits."""
-    waiting = stored(inbox, "evt_waits")
-    add(inbox, waiting)
-    numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {_HISTORY}) SELECT n FROM c"  # noqa: S608
-    words = {
-        "id": f"{first_id(microseconds(_NOW - timedelta(days=2)))} + n",
-        "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(32)",
-        "body": "'x'::bytea" if store.is_postgresql else "x'78'",
-        "series": f"({numbers}) AS many",
-    }
-    store.rows(_DELIVERY.format(**words))
-    store.rows(_TRIGGER.format(**words))
-    if store.is_postgresql:
-        store.rows("ANALYZE")  # as autovacuum does; on SQLite nobody does
-    return inbox
+def _fill(url: str) -> None:
+    """Store much that has ended and a little that waits."""
+    with closing(Inbox(url)) as inbox:
+        add(inbox, stored(inbox, "evt_waits"))
+    with closing(Store(url)) as store:
+        numbers = (
+            f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {_HISTORY}) SELECT n FROM c"  # noqa: S608
+        )
+        words = {
+            "id": f"{first_id(microseconds(_NOW - timedelta(days=2)))} + n",
+            "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(32)",
+            "body": "'x'::bytea" if store.is_postgresql else "x'78'",
+            "series": f"({numbers}) AS many",
+        }
+        store.rows(_DELIVERY.format(**words))
+        store.rows(_TRIGGER.format(**words))
+        if store.is_postgresql:
+            store.rows("ANALYZE")  # as autovacuum does; on SQLite nobody does
+
+
+@pytest.fixture(scope="session")
+def sqlite_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a filled store, to copy: filling takes half a second."""
+    path = empty_store(tmp_path_factory.mktemp("history") / "bridge.db")
+    _fill(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_history(postgres_server: PostgresServer, postgres_template: str) -> str:
+    """The name of a filled database to copy; its statistics are copied, too."""
+    postgres_server.execute(f"CREATE DATABASE inbox_history TEMPLATE {postgres_template}")
+    _fill(postgres_server.url("inbox_history"))
+    return "inbox_history"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a filled store of the test's own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_history'), tmp_path)}"
+        return
+    template = request.getfixturevalue("postgres_history")
+    server = request.getfixturevalue("postgres_server")
+    name = f"plans_{next(_NUMBERS)}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url(name)
+    server.drop_database(name)
 
 
 @pytest.fixture
-def told(history: Inbox) -> Iterator[list[tuple[str, Any]]]:
+def told(inbox: Inbox) -> Iterator[list[tuple[str, Any]]]:
     """Every statement that is executed, with its values, as its driver gets them."""
     found: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
         found.append((statement, parameters))
 
-    engines = (history._store.reading, history._store.writing)
+    engines = (inbox._store.reading, inbox._store.writing)
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     yield found
@@ -213,12 +250,10 @@ def told(history: Inbox) -> Iterator[list[tuple[str, Any]]]:
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_no_statement_reads_all_of_history(
-    name: str, history: Inbox, store: Store, told: list[tuple[str, Any]]
-) -> None:
+def test_no_statement_reads_all_of_history(name: str, inbox: Inbox, store: Store, told: list[tuple[str, Any]]) -> None:
     """Neither database scans a table, nor a whole index that has a row for everything."""
     writes, work, values = WORK[name]
-    (history.write if writes else history.read)(work, **values)
+    (inbox.write if writes else inbox.read)(work, **values)
     statements = [
         one for one in told if re.search(r"\b(SELECT|UPDATE|DELETE)\b.*\b(deliveries|triggers)\b", one[0], re.S)
     ]
