@@ -1,4 +1,4 @@
-"""One real Airflow 2 for a test session: a webserver on SQLite, which accepts DAG runs and executes none.
+"""One real Airflow 2 for a test session: a webserver on SQLite, and a scheduler when a test asks for one.
 
 As beside `server`, a migrated home is kept below `.cache/`, under a name made from everything it depends on; migrating,
 making users and parsing takes half a minute, copying nothing. SQLite bears one writer: ask from one thread.
@@ -8,8 +8,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,19 @@ _API = "/api/v1"
 
 
 class LegacyAirflowServer:
-    """An Airflow 2 that accepts DAG runs; they stay queued."""
+    """An Airflow 2 that accepts DAG runs; they stay queued unless the scheduler is started."""
 
-    def __init__(self) -> None:
-        """Start the webserver. Raises DidNotStart."""
+    def __init__(self, *, dags: Path = DAGS) -> None:
+        """Start the webserver. Raises DidNotStart.
+
+        `dags` is a folder of a test's own, read anew all the time once the scheduler is started.
+        """
         self._home = Path(tempfile.mkdtemp(prefix="airflow2-"))
         shutil.copytree(_prepared_home(), self._home, dirs_exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
-        environment = _environment(self._home, port=httpx.URL(self.url).port or 0)
-        command = [str(PYTHON), "-m", "airflow", "webserver"]
-        self._webserver = Process("webserver", command, env=environment, log=self._home / "webserver.log")
+        self._environment = _environment(self._home, port=httpx.URL(self.url).port or 0, dags=dags)
+        self._webserver = self._component("webserver")
+        self._scheduler = self._component("scheduler")
         self._client = httpx.Client(base_url=self.url, auth=("admin", PASSWORDS["admin"]), timeout=60, trust_env=False)
         self._webserver.start()
         wait_until(self._is_ready, of=self._webserver, timeout_seconds=600)
@@ -44,8 +49,14 @@ class LegacyAirflowServer:
     def close(self) -> None:
         """Stop it and delete what it wrote."""
         self._client.close()
+        self._scheduler.stop()
         self._webserver.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, which parses the files, too; return when it beats."""
+        self._scheduler.start()
+        wait_until(lambda: self._is_healthy("scheduler"), of=self._scheduler, timeout_seconds=600)
 
     def reset(self) -> None:
         """Bring it back to how a test of the contract finds it: without DAG runs, only `paused_dag` paused."""
@@ -70,22 +81,38 @@ class LegacyAirflowServer:
         """Pause or unpause a DAG."""
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": is_paused})
 
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG is known and its file is still there."""
+        answer = self._client.get(f"{_API}/dags/{dag_id}")
+        return answer.status_code == httpx.codes.OK and answer.json()["is_active"]
+
+    def broken_files(self) -> list[str]:
+        """Return the files that it could not read."""
+        return [error["filename"] for error in self._call("GET", "/importErrors").json()["import_errors"]]
+
+    def _component(self, name: str) -> Process:
+        command = [str(PYTHON), "-m", "airflow", name]
+        return Process(name, command, env=self._environment, log=self._home / f"{name}.log")
+
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._client.request(method, _API + path, **options).raise_for_status()
 
     def _is_ready(self) -> bool:
+        return self._is_healthy("metadatabase")
+
+    def _is_healthy(self, part: str) -> bool:
         try:
             health = self._client.get(f"{_API}/health")
         except httpx.TransportError:
             return False
-        return health.status_code == httpx.codes.OK and health.json()["metadatabase"]["status"] == "healthy"
+        return health.status_code == httpx.codes.OK and health.json()[part]["status"] == "healthy"
 
 
-def _environment(home: Path, *, port: int = 0) -> dict[str, str]:
+def _environment(home: Path, *, port: int = 0, dags: Path = DAGS) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "PYTHON"))}
     own = {
         "HOME": str(home),
-        "CORE__DAGS_FOLDER": str(DAGS),
+        "CORE__DAGS_FOLDER": str(dags),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__EXECUTOR": "SequentialExecutor",
@@ -98,7 +125,11 @@ def _environment(home: Path, *, port: int = 0) -> dict[str, str]:
         "WEBSERVER__SECRET_KEY": "a-key-that-only-tests-know",
         "WEBSERVER__UPDATE_FAB_PERMS": "False",  # done once, in the prepared home
         "WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "600",
+        "SCHEDULER__DAG_DIR_LIST_INTERVAL": "2",
+        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "1",
+        "SCHEDULER__PARSING_CLEANUP_INTERVAL": "2",
     }
+    inherited["PATH"] = f"{PYTHON.parent}{os.pathsep}{inherited['PATH']}"  # a task is started as `airflow tasks run`
     return inherited | {f"AIRFLOW_{'' if name == 'HOME' else '_'}{name}": value for name, value in own.items()}
 
 
@@ -124,6 +155,8 @@ def _prepare(home: Path) -> None:
             who = ["--username", name, "--password", PASSWORDS[name], "--firstname", name, "--lastname", name]
             _run(unfinished, "users", "create", *who, "--role", role, "--email", f"{name}@example.com")
         _run(unfinished, "dags", "reserialize")
+        with closing(sqlite3.connect(unfinished / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode = WAL")  # so that whoever reads does not keep the scheduler waiting
         shutil.copytree(unfinished, home)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -147,6 +147,14 @@ class AirflowServer:
         """Pause or unpause a DAG; the next test finds it as it was."""
         self._api.pause(dag_id, is_paused)
 
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG is known and its file is still there."""
+        return self._api.has_dag(dag_id)
+
+    def broken_files(self) -> list[str]:
+        """Return the files that it could not read."""
+        return [error["filename"] for error in self._api.call("GET", "/importErrors").json()["import_errors"]]
+
     def _scheduler_is_healthy(self) -> bool:
         health = self._api.call("GET", "/monitor/health").json()
         return bool(health["scheduler"]["status"] == "healthy")
