@@ -11,7 +11,7 @@ import pytest
 
 from bridge.rules.signature import PRESETS, Key, sign
 from tests.support.service import BridgeProcess, body, wait_for
-from tests.support.standin import Standin
+from tests.support.standin import TOKEN, Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 _OLD, _NEW = "whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4", "whsec_00c1d2e3f405162738495a6b7c8d9eaf"
@@ -57,7 +57,15 @@ def mounted(tmp_path: Path) -> Mounted:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, standin: Standin, mounted: Mounted) -> Iterator[BridgeProcess]:
+def airflow_token(tmp_path: Path) -> Path:
+    """The file of the bearer token that Airflow is sent."""
+    file = tmp_path / "airflow-token"
+    file.write_text(TOKEN)
+    return file
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, standin: Standin, mounted: Mounted, airflow_token: Path) -> Iterator[BridgeProcess]:
     """A bridge whose secrets are these files."""
     settings = {f"BRIDGE_{role.upper()}_TOKEN_FILE": str(mounted.folder / role) for role in ("admin", "viewer")}
     (tmp_path / "bridge").mkdir()
@@ -69,7 +77,8 @@ def bridge(tmp_path: Path, standin: Standin, mounted: Mounted) -> Iterator[Bridg
     keys = "".join(f"\n        - {{id: {name}, file: {mounted.folder / name}}}" for name in ("old", "new"))
     text = config.read_text()
     before, _, after = text.partition("\n        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}")
-    config.write_text(before + keys + after)
+    sign_in = "{username: {env: AIRFLOW_USERNAME}, password: {env: AIRFLOW_PASSWORD}}"
+    config.write_text(before + keys + after.replace(sign_in, f"{{token: {{file: {airflow_token}}}}}"))
     one.start()
     yield one
     one.close()
@@ -136,3 +145,31 @@ def test_change_beside_a_file_that_cannot_be_read_is_not_lost(bridge: BridgeProc
     wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=20, what="the new secret is known")
     assert _send(bridge, "evt_old", _OLD) == 401
     wait_for(lambda: not _status(bridge, _ADMIN[0]).json()["secrets"]["problems"], seconds=20, what="all is well")
+
+
+def test_an_airflows_token_in_a_file_is_read_again(
+    bridge: BridgeProcess, standin: Standin, airflow_token: Path
+) -> None:
+    """What comes while the token is withdrawn waits, and starts by itself once the file has the next one."""
+    airflow_token.write_text("a-token-that-was-withdrawn")
+
+    def states() -> set[tuple[str, str | None]]:
+        found = httpx.get(
+            f"http://127.0.0.1:{bridge.admin_port}/api/v1/triggers",
+            headers={"Authorization": f"Bearer {_ADMIN[0]}"},
+            trust_env=False,
+        )
+        return {(one["state"], one["reason"]) for one in found.json()["triggers"]}
+
+    def is_refused(sent: int) -> bool:
+        assert _send(bridge, f"evt_{sent}", _OLD) == 202
+        waits = ("held", "airflow_unauthorized")
+        wait_for(lambda: len(standin.runs()) > sent or waits in states(), seconds=60, what="it starts or waits")
+        return waits in states()
+
+    sent = 1
+    while not is_refused(sent - 1):  # the file is looked at once a second
+        sent += 1
+        assert sent < 500, "the file is not read again"
+    airflow_token.write_text(TOKEN)
+    wait_for(lambda: len(standin.runs()) == sent, seconds=120, what=lambda: f"all start; {states()}")
