@@ -88,11 +88,11 @@ def _read(airflow: AirflowServer, bridge: BridgeProcess, direct: dict[str, float
     assert made.keys() == bridged.keys(), f"{len(bridged)} webhooks, {len(made)} with a run"
     assert len(ways.direct) == len(direct)
     ways.bridged.extend(made.values())
-    ways.inside.extend(_inside(bridge)[_WARM_UP:])
+    ways.inside.extend(inside(bridge)[_WARM_UP:])
     return ways
 
 
-def _inside(bridge: BridgeProcess) -> list[float]:
+def inside(bridge: BridgeProcess) -> list[float]:
     """Return, oldest first, the milliseconds from a delivery's receipt to the beginning of its call."""
     query = (
         "SELECT (a.started_at - d.received_at) / 1e3 FROM deliveries d JOIN triggers t ON t.delivery_id = d.id"

@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,15 +44,17 @@ def bridge(
     source: str = "",
     more: str = "",
     without: Sequence[str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[BridgeProcess]:
     """Start a bridge with an empty store; without `airflow_url`, its Airflow refuses every connection.
 
     `store` is the URL of an empty PostgreSQL database; None: SQLite in the bridge's folder. `source` is YAML added
-    below the source, `more` below the Airflow. `without`: run by plain.py without these tricks.
+    below the source, `more` below the Airflow. `without`: run by plain.py without these tricks. `settings` are more
+    BRIDGE_* variables.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bridge-", dir=FOLDER))
-    settings = {"BRIDGE_DATABASE_URL": store} if store else {}
+    settings = dict(settings or {}) | ({"BRIDGE_DATABASE_URL": store} if store else {})
     # Nobody listens on port 9 (discard) of loopback.
     url = airflow_url or "http://127.0.0.1:9"
     process = BridgeProcess(folder, airflow_url=url, mapping=mapping, settings=settings, source=source, more=more)
