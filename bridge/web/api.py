@@ -22,11 +22,15 @@ from bridge.flows.firing import Dispatcher
 from bridge.flows.pausing import Pausing
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
+from bridge.rules.mapping import Mapping as RouteMap
+from bridge.rules.mapping import read
 from bridge.rules.planning import Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import flag, json_object, waited_for, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
 from bridge.words.roles import Caller, Role
+
+_LONGEST_MAPPING = 262_144
 
 
 class Api:
@@ -121,8 +125,12 @@ class Api:
         return views.judgement(awaiting.of_told_job(self._inbox, str(job_id), since=since))
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
-        """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`."""
-        order = json_object(body, "payload", "source", "delivery_id")
+        """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.
+
+        With `"mapping": "routes: ..."` it is that text, of at most 256 kB, instead of the mapping in use.
+        """
+        order = json_object(body, "payload", "source", "delivery_id", "mapping")
+        routes = self._mapping.current() if (text := words(order, "mapping")) is None else self._pasted(text)
         if "delivery_id" in order:
             if not caller.sees_payloads:
                 raise Forbidden(Role.OPERATOR)
@@ -133,7 +141,13 @@ class Api:
             about = Subject.of(found, zone=known.zone if known else None)
         else:
             about = self._imagined(order)
-        return views.plan(plan_traced(self._inbox, about, self._mapping.current(), max_hops=self._max_hops))
+        return views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
+
+    def _pasted(self, text: str) -> RouteMap:
+        """Read a mapping that nobody uses yet. Raises ConfigError with every mistake in it."""
+        if len(text) > _LONGEST_MAPPING:
+            raise BadFilter(f"the mapping is longer than {_LONGEST_MAPPING} characters")
+        return read(text, file="mapping", airflows=list(self._dispatcher.lanes), sources=list(self._sources))
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):

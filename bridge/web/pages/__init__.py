@@ -9,11 +9,14 @@ Every page works without scripts. What a role may not do is not shown, and is re
 from starlette.routing import Route
 
 from bridge.web.faces import Faces
+from bridge.web.pages.attention import Attention
 from bridge.web.pages.deliveries import Deliveries
 from bridge.web.pages.drawing import Drawing
 from bridge.web.pages.endpoints import Endpoints, Threads
 from bridge.web.pages.entering import Entering
+from bridge.web.pages.mapping import MappingPages
 from bridge.web.pages.overview import Overview
+from bridge.web.pages.records import Records
 from bridge.web.pages.steering import Steering
 from bridge.web.sign_in import Door
 from bridge.words.roles import Role
@@ -32,11 +35,14 @@ class Pages:
         self._overview = Overview(drawing, faces)
         self._deliveries = Deliveries(drawing, faces)
         self._steering = Steering(drawing, faces)
+        self._mapping = MappingPages(drawing, faces)
+        self._records = Records(drawing, faces)
+        self._attention = Attention(drawing, faces)
         self.refusal = self._entering.refusal
 
     def routes(self) -> list[Route]:
         """Return the path of every page, each with the least role that may see it or send it."""
-        look, change = self._endpoints.look, self._endpoints.change
+        look, change, trial = self._endpoints.look, self._endpoints.change, self._endpoints.trial
         return [
             *self._entering.routes(),
             change("/sign-out", self._entering.sign_out, Role.VIEWER),
@@ -44,6 +50,14 @@ class Pages:
             look("/deliveries", self._deliveries.show),
             look("/deliveries/{id}", self._deliveries.one),
             look("/triggers/{id}", self._deliveries.trigger),
+            look("/attention", self._attention.show),
+            look("/routes", self._mapping.routes),
+            change("/pause", self._mapping.pause),
+            change("/resume", self._mapping.resume),
+            look("/try", self._mapping.form),
+            trial("/try", self._mapping.try_),
+            look("/refusals", self._records.refusals, Role.OPERATOR),
+            look("/audit", self._records.audit, Role.ADMIN),
             look("/orders", self._steering.orders),
             change("/orders", self._steering.place),
             look("/orders/new", self._steering.confirm, Role.OPERATOR),

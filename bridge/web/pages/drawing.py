@@ -32,8 +32,18 @@ HEADERS = {
 _KINDS = {"style.css": "text/css", "pages.js": "text/javascript", "htmx.min.js": "text/javascript"}
 _FOREVER = "public, max-age=31536000, immutable"
 _DIGITS = 16
-_BAR = (("/", "Overview"), ("/deliveries", "Deliveries"))
-_FOOT = (("/orders", "Orders", Role.VIEWER),)
+_BAR = (
+    ("/", "Overview"),
+    ("/attention", "Attention"),
+    ("/deliveries", "Deliveries"),
+    ("/routes", "Routes"),
+    ("/try", "Try it"),
+)
+_FOOT = (
+    ("/refusals", "Refusals", Role.OPERATOR),
+    ("/audit", "Audit", Role.ADMIN),
+    ("/orders", "Orders", Role.VIEWER),
+)
 
 
 class Drawing:

@@ -1,0 +1,37 @@
+"""What failed, is held or ended badly, a line for each cause: 500 failures of one DAG are one line."""
+
+from starlette.responses import Response
+
+from bridge.web.faces import Faces
+from bridge.web.pages import finding
+from bridge.web.pages.asking import Asked
+from bridge.web.pages.drawing import Drawing
+
+_VERBS = {"replay": "Replay", "run_again": "Run again", "cancel": "Cancel"}
+
+
+class Attention:
+    """Draws `/attention`."""
+
+    def __init__(self, drawing: Drawing, faces: Faces) -> None:
+        """Asks the same as `GET /api/v1/causes`."""
+        self._drawing = drawing
+        self._faces = faces
+
+    def show(self, asked: Asked) -> Response:
+        """Show what failed, is held or ended badly by cause, route and DAG, and what can be done with each group."""
+        shown = self._faces.causes.causes(query={})
+        groups = [
+            group
+            | {
+                "list": finding.address("/deliveries", group["filter"]),
+                "acts": [(_VERBS[each], self._confirm(each, group["filter"])) for each in group["actions"]],
+            }
+            for group in shown["causes"]
+        ]
+        total = sum(group["count"] for group in groups)
+        return self._drawing.page("attention.html", asked, groups=groups, total=total, is_whole=shown["is_whole"])
+
+    @staticmethod
+    def _confirm(action: str, chosen: dict[str, str]) -> str:
+        return finding.address("/orders/new", {"action": action, "back": "/attention", **chosen})

@@ -1,0 +1,53 @@
+"""What is recorded: requests that were refused at the public door, copies, and who did what."""
+
+from datetime import UTC, datetime
+
+from starlette.responses import Response
+
+from bridge.web.faces import Faces
+from bridge.web.pages import finding
+from bridge.web.pages.asking import Asked
+from bridge.web.pages.drawing import Drawing
+from bridge.words.refusals import RefusalKind
+
+_REFUSAL_FILTERS = ("kind", "source", "reason", "since", "until", "after")
+_AUDIT_FILTERS = ("actor", "since", "until", "after")
+
+
+class Records:
+    """Draws `/refusals` and `/audit`."""
+
+    def __init__(self, drawing: Drawing, faces: Faces) -> None:
+        """Asks the same as `GET /api/v1/refusals` and `/api/v1/audit`."""
+        self._drawing = drawing
+        self._faces = faces
+
+    def refusals(self, asked: Asked) -> Response:
+        """List the last thousand requests that were refused at the public door, and copies; never a body."""
+        kept = {name: value for name, value in asked.query.items() if name in _REFUSAL_FILTERS}
+        wanted = finding.filters(kept, _REFUSAL_FILTERS, now=datetime.now(UTC))
+        shown = self._faces.refusals.refusals(query=wanted)
+        return self._drawing.page(
+            "refusals.html",
+            asked,
+            rows=shown["refusals"],
+            query=kept,
+            kinds=list(RefusalKind),
+            sources=self._faces.api.source_names,
+            newest=finding.newest("/refusals", kept),
+            older=finding.older("/refusals", kept, shown["next"]),
+        )
+
+    def audit(self, asked: Asked) -> Response:
+        """List who replayed, cancelled, paused, erased, signed in or failed to, and changed the mapping."""
+        kept = {name: value for name, value in asked.query.items() if name in _AUDIT_FILTERS}
+        wanted = finding.filters(kept, _AUDIT_FILTERS, now=datetime.now(UTC))
+        shown = self._faces.audit.audit(query=wanted)
+        return self._drawing.page(
+            "audit.html",
+            asked,
+            rows=shown["audit"],
+            query=kept,
+            newest=finding.newest("/audit", kept),
+            older=finding.older("/audit", kept, shown["next"]),
+        )
