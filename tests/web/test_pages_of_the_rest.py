@@ -1,0 +1,125 @@
+"""Attention, routes, try, refusals and audit as pages: what they show, and what a form of them does."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.words.roles import SIGN_INS, Role
+from tests.support.service import BridgeProcess, body, wait_for
+from tests.web.browsing import Person, text_of
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
+HOSTILE = "</pre></textarea><script>alert(1)</script>"
+BODY = {"type": "job.succeeded", "data": {"id": "job_1", "status": "succeeded", "pipeline_id": "pl_8f2a9c1d4e"}}
+
+
+@pytest.fixture(scope="module")
+def people(bridge: BridgeProcess) -> Iterator[dict[Role, Person]]:
+    """Somebody of every role; three webhooks whose template fails, one copy, one that is not signed."""
+    for number in range(3):
+        bridge.send(body(event=f"evt_{number}", pipeline="pl_bad"))
+    bridge.send(body(event="evt_0", pipeline="pl_bad"))
+    wait_for(lambda: len(bridge.api("triggers", state="failed")["triggers"]) == 3, seconds=10, what="failures")
+    made = {role: Person(bridge.admin_port, role) for role in SIGN_INS}
+    made[Role.ADMIN].client.post(f"http://127.0.0.1:{bridge.port}/hooks/planasonix", json={})
+    yield made
+    for one in made.values():
+        one.close()
+
+
+def test_failures_of_one_cause_are_one_line(people: dict[Role, Person]) -> None:
+    """With the next step; the buttons say how many, and only to who may."""
+    text = people[Role.OPERATOR].text("/attention")
+    assert "3 failed of open_incident" in text
+    assert "Next step:" in text
+    assert "Replay 3" in text
+    assert "Replay 3" not in people[Role.VIEWER].text("/attention")
+
+
+def test_a_group_is_acted_on_after_its_count_and_effect(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """The link of the group leads to the question, its form to the order."""
+    page = people[Role.OPERATOR].look("/attention")
+    link = page.partition('href="/orders/new?action=cancel')[2].partition('"')[0].replace("&amp;", "&")
+    asked = people[Role.OPERATOR].look("/orders/new?action=cancel" + link)
+    assert "Cancel 3 triggers?" in text_of(asked)
+    fields = {"action": "cancel", "state": "failed", "route": "bad_template", "reason": "no incident", "key": "cancel"}
+    answer = people[Role.OPERATOR].send("/orders", **fields)
+    assert answer.status_code == 303
+    place = answer.headers["location"]
+    wait_for(lambda: "3 of 3 done" in people[Role.OPERATOR].text(place), seconds=10, what="the order's end")
+    assert "no incident" in people[Role.OPERATOR].text(place)
+    assert len(bridge.api("triggers", state="cancelled")["triggers"]) == 3
+
+
+def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person]) -> None:
+    """What it starts, when, and where it stands in which file."""
+    text = people[Role.VIEWER].text("/routes")
+    assert "2 routes" in text
+    assert "pipeline: pl_bad" in text
+    assert "mapping.yaml:4" in text
+    assert "Pause it" not in text
+
+
+def test_a_route_is_paused_and_resumed_by_its_button(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """As by the API; a time that cannot be read is said."""
+    operator = people[Role.OPERATOR]
+    answer = operator.send("/pause", kind="route", name="bad_template", **{"for": "2h", "reason": HOSTILE})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/routes")
+    page = operator.look("/routes")
+    assert "Resume route bad_template" in page
+    assert "<script>alert" not in page
+    assert [each["name"] for each in bridge.api("status")["paused"]] == ["bad_template"]
+    assert operator.send("/resume", kind="route", name="bad_template").status_code == 303
+    assert bridge.api("status")["paused"] == []
+    assert operator.send("/pause", kind="route", name="bad_template", **{"for": "soon"}).status_code == 400
+    assert people[Role.VIEWER].send("/pause", kind="route", name="bad_template").status_code == 403
+
+
+def test_a_pasted_body_is_tried_and_nothing_is_stored(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """Also against a mapping that is pasted beside it; by a viewer too."""
+    before = bridge.api("deliveries")["deliveries"]
+    viewer = people[Role.VIEWER]
+    text = text_of(viewer.send("/try", payload=json.dumps(BODY), source="planasonix").text)
+    assert "1 DAG run would be started" in text
+    assert 'pipeline: event has "pl_8f2a9c1d4e", route wants "pl_bad"' in text
+    other = "routes: [{pipeline: pl_8f2a9c1d4e, dag: another_dag, name: another}]"
+    assert "another starts another_dag" in text_of(viewer.send("/try", payload=json.dumps(BODY), mapping=other).text)
+    assert bridge.api("deliveries")["deliveries"] == before
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"payload": "{" + HOSTILE},
+        {"payload": "[1]"},
+        {},
+        {"payload": "{}", "source": "x"},
+        {"payload": "{}", "mapping": f"routes: [{{x: '{HOSTILE}'}}]"},
+        {"payload": "{}", "mapping": "#" * 300_000},
+    ],
+)
+def test_what_cannot_be_tried_is_said_and_kept_in_the_form(people: dict[Role, Person], fields: dict[str, str]) -> None:
+    """With every mistake of a mapping; whatever was pasted is text."""
+    answer = people[Role.VIEWER].send("/try", **fields)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_refusals_and_copies_are_listed_for_operators(people: dict[Role, Person]) -> None:
+    """A copy with what it is a copy of, a refusal with its next step."""
+    operator = people[Role.OPERATOR]
+    wait_for(lambda: "signature_missing" in operator.text("/refusals"), seconds=10, what="the refusal")
+    wait_for(lambda: "duplicate of dlv_" in operator.text("/refusals", kind="copy"), seconds=10, what="the copy")
+    assert "duplicate of" not in operator.text("/refusals", kind="refused")
+
+
+def test_the_audit_log_is_filtered_by_person(people: dict[Role, Person]) -> None:
+    """For admins."""
+    admin = people[Role.ADMIN]
+    wait_for(lambda: "signed_in" in admin.text("/audit"), seconds=10, what="the lines")
+    text = admin.text("/audit", actor="mapping file")
+    assert "mapping_loaded" in text
+    assert "signed_in" not in text
+    assert "Nothing matches" in admin.text("/audit", actor="nobody")
