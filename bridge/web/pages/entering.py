@@ -81,7 +81,7 @@ class Entering:
 
     def refusal(self, scope: Scope, status: int, next_step: str) -> Response | None:
         """Return what somebody sees who is not let in to a page: the form to sign in; None on the paths of programs."""
-        if scope["path"].startswith(("/api/", "/metrics")):
+        if scope["path"].lstrip("/").startswith(("api/", "metrics")):
             return None
         if status == 401 and has_sign_in(self._door.access.tokens()):
             return self._form(asking.place_of(scope) if scope["method"] == "GET" else None, None, 401)
