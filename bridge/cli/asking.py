@@ -48,7 +48,13 @@ def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
         yield bridge
         return
     with context.store(settings) as inbox:
-        yield Beside(inbox, sources=context.sources(settings), actor=context.actor())
+        yield Beside(
+            inbox,
+            sources=context.sources(settings),
+            actor=context.actor(),
+            names=lambda: context.pausable(settings),
+            troubles=lambda: context.troubles(settings),
+        )
 
 
 def pages(asked: Asked, path: str, filters: Mapping[str, str | None], *, limit: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,12 @@ from bridge.edges.settings import (
     read_names,
     read_token,
 )
+from bridge.rules.attention import Trouble, of_files
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Part, join, read_part
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
+from bridge.words.pauses import PauseKind
 
 
 def environment() -> Environment:
@@ -130,6 +132,30 @@ def sources(settings: Environment) -> tuple[str, ...]:
         return tuple(configuration(settings).sources)
     except ConfigError:
         return ()
+
+
+def pausable(settings: Environment) -> dict[PauseKind, Collection[str] | None]:
+    """Return what can be paused; None where a file cannot be read, since a person must be able to pause then too."""
+    configured = names(settings.config)
+    try:
+        routes = [route.name for route in mapping(settings.mapping, configured).routes]
+    except ConfigError:
+        routes = None
+    return {
+        PauseKind.ROUTE: routes,
+        PauseKind.SOURCE: None if configured is None else configured.sources,
+        PauseKind.AIRFLOW: None if configured is None else configured.airflows,
+    }
+
+
+def troubles(settings: Environment) -> list[Trouble]:
+    """Return what is wrong with the mapping here; nothing if there is none."""
+    try:
+        if settings.mapping.exists():
+            mapping(settings.mapping, names(settings.config))
+    except ConfigError as error:
+        return list(of_files(error.problems, ()))
+    return []
 
 
 def actor() -> str:

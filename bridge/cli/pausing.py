@@ -1,17 +1,12 @@
 """pause and resume: nothing starts for a route, a source or an Airflow for a while; and what is paused."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
 from bridge.rules import durations
-from bridge.words.errors import ConfigError
 from bridge.words.pauses import PauseKind
-
-if TYPE_CHECKING:
-    from bridge.edges.settings import Environment
-    from bridge.rules.pauses import Names
 
 Name = Annotated[str, typer.Argument(help="Its name in mapping.yaml or bridge.yaml.")]
 Why = Annotated[str | None, typer.Option(help="Why, for whoever wonders, and for the audit log.")]
@@ -45,7 +40,7 @@ def pause(
         raise typer.BadParameter(f"say which {kind}")
     seconds = None if lasting is None else _seconds(lasting)
     settings = context.environment()
-    names = _names(settings)
+    names = context.pausable(settings)
     with context.store(settings) as inbox:
         if kind is None or name is None:
             _show([views.pause(each, is_gone=is_gone(each, names)) for each in pausing.look(inbox).all], as_json)
@@ -91,19 +86,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= durations.LONGEST_SECONDS:
         raise typer.BadParameter("from one second to a year", param_hint="--for")
     return seconds
-
-
-def _names(settings: "Environment") -> "Names":
-    """Return the configured names; None where a file cannot be read, since a person must be able to pause then too."""
-    from bridge.cli import context
-
-    configured = context.names(settings.config)
-    try:
-        routes = [route.name for route in context.mapping(settings.mapping, configured).routes]
-    except ConfigError:
-        routes = None
-    return {
-        PauseKind.ROUTE: routes,
-        PauseKind.SOURCE: None if configured is None else configured.sources,
-        PauseKind.AIRFLOW: None if configured is None else configured.airflows,
-    }

@@ -50,7 +50,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
     """Return every path of the API, each with its pool of threads and the least role that may use it."""
     api, orders = faces.api, faces.orders
     return [
-        Route("/status", _answers(api.status, looks, Role.VIEWER)),
+        Route("/status", _answers(faces.status.status, looks, Role.VIEWER)),
         Route("/deliveries", _answers(faces.looks.deliveries, looks, Role.VIEWER)),
         Route("/deliveries/{id}", _answers(faces.looks.delivery, looks, Role.VIEWER)),
         Route("/triggers", _answers(faces.looks.triggers, looks, Role.VIEWER)),

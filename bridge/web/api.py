@@ -4,22 +4,15 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge import __version__
-from bridge.chores.encryption import Encryption
-from bridge.chores.key_sets import KeySetState
-from bridge.chores.mapping_file import FileState, MappingFile, MappingState
-from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, browsing, dags, deliveries
+from bridge.chores.mapping_file import MappingFile
+from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows import awaiting
 from bridge.flows.erasing import Erasure, erase, facts, look
-from bridge.flows.firing import Dispatcher
-from bridge.flows.pausing import Pausing
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.mapping import Mapping as RouteMap
@@ -41,25 +34,15 @@ class Api:
         *,
         inbox: Inbox,
         mapping: MappingFile,
-        dispatcher: Dispatcher,
         metrics: Metrics,
         sources: Mapping[str, Source],
-        encryption: Encryption,
-        pausing: Pausing,
         max_hops: int,
-        secrets: Callable[[], SecretsState],
-        key_sets: Callable[[], Sequence[KeySetState]],
     ) -> None:
         """`sources` by name."""
         self._inbox = inbox
         self._mapping = mapping
-        self._dispatcher = dispatcher
         self._metrics = metrics
         self._sources = sources
-        self._encryption = encryption
-        self._pausing = pausing
-        self._secrets = secrets
-        self._key_sets = key_sets
         self._max_hops = max_hops
 
     @property
@@ -70,45 +53,6 @@ class Api:
     def exposition(self) -> bytes:
         """Return the metrics; nothing is asked of the store, so that scrapes cost it nothing (see watching)."""
         return self._metrics.exposition()
-
-    def status(self, **_: Any) -> views.Json:
-        """Return where everything stands."""
-        waiting = self._inbox.read(browsing.waiting)
-        return {
-            "version": __version__,
-            "mapping": _mapping(self._mapping.state),
-            "secrets": {
-                "loaded_at": views.instant(self._secrets().loaded_at),
-                "problems": [str(problem) for problem in self._secrets().problems],
-            },
-            "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
-            "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
-            "dags": [dag for name in self._dispatcher.lanes for dag in self._dags(name)],
-            "paused": [views.pause(item, is_gone=is_gone) for item, is_gone in self._pausing.shown()],
-            "waiting": {
-                str(name): {"count": count, "oldest": views.instant(oldest)}
-                for name, (count, oldest) in waiting.items()
-            },
-            "encryption": self._encryption.status(),
-            "ended": dict(self._inbox.read(browsing.odd)),
-        }
-
-    def _airflow(self, name: str) -> views.Json:
-        lane = self._dispatcher.lanes[name]
-        breaker, now = lane.breaker, time.monotonic()
-        return {
-            "name": name,
-            "is_available": not breaker.is_open,
-            **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
-            "calls_under_way": len(lane.under_way),
-            "pace": lane.easing.facts(now),
-        }
-
-    def _dags(self, airflow: str) -> list[views.Json]:
-        """Return what an Airflow says of the DAGs that the mapping names, as it was last asked."""
-        known, params = self._inbox.read(dags.known, airflow=airflow), self._inbox.read(dags.params, airflow=airflow)
-        routes = self._mapping.current().routes
-        return [views.dag(item, params.get(item.dag_id), routes) for item in sorted(known, key=lambda dag: dag.dag_id)]
 
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
@@ -178,28 +122,3 @@ class Api:
         erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
         found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
         return facts(found) | {"erased": True, "is_clean": is_clean}
-
-
-def _mapping(state: MappingState) -> views.Json:
-    return {
-        "digest": state.mapping.digest,
-        "routes": len(state.mapping.routes),
-        "loaded_at": views.instant(state.loaded_at),
-        "problems": [str(problem) for problem in state.problems],
-        "warnings": [str(warning) for warning in state.mapping.warnings],
-        "files": [_file(item) for item in state.files],
-    }
-
-
-def _file(item: FileState) -> views.Json:
-    """Return a file of the mapping: what of it is in use, and what is wrong with what it holds now."""
-    part = item.part
-    return {
-        "file": item.file,
-        "owner": None if part is None else part.owner,
-        "in_use": "nothing" if part is None else "last_good" if item.problems else "newest",
-        "digest": None if part is None else part.digest,
-        "routes": 0 if part is None else len(part.routes),
-        "loaded_at": views.instant(item.loaded_at if part is not None else None),
-        "problems": [str(problem) for problem in item.problems],
-    }

@@ -11,6 +11,7 @@ from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
+from bridge.web.status import StatusApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Faces:
     """Each part once."""
 
     api: Api
+    status: StatusApi
     looks: LooksApi
     orders: OrdersApi
     outcomes: OutcomesApi

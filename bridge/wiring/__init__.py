@@ -48,6 +48,7 @@ from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.server import Server, address, listen, server
+from bridge.web.status import StatusApi
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
 from bridge.wiring.work import Work
@@ -101,6 +102,7 @@ class Service:
         self._readiness = Readiness(self._inbox)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
+        self._config = config  # as it was at the start: names do not change
         self._sources = config.sources
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
@@ -230,17 +232,13 @@ class Service:
         api = Api(
             inbox=self._inbox,
             mapping=self._work.mapping,
-            dispatcher=self._work.dispatcher,
             metrics=self._metrics,
             sources=self._sources,
-            encryption=self._work.encryption,
-            pausing=self._work.pausing,
             max_hops=environment.max_hops,
-            secrets=lambda: self._secret_files.state,
-            key_sets=self._key_sets.states,
         )
         faces = Faces(
             api=api,
+            status=self._status(),
             looks=LooksApi(inbox=self._inbox, sources=self._sources),
             orders=OrdersApi(inbox=self._inbox, working=self._work.orders),
             outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
@@ -257,6 +255,18 @@ class Service:
         return (
             server(public, name="public", bounds=limits, metrics=self._metrics, take=public.take),
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
+        )
+
+    def _status(self) -> StatusApi:
+        return StatusApi(
+            inbox=self._inbox,
+            mapping=self._work.mapping,
+            dispatcher=self._work.dispatcher,
+            encryption=self._work.encryption,
+            pausing=self._work.pausing,
+            names=lambda: self._work.names(self._config),
+            secrets=lambda: self._secret_files.state,
+            key_sets=self._key_sets.states,
         )
 
     def _take_over(self, read: tuple[Environment, Config]) -> None:

@@ -41,7 +41,7 @@ class Work:
         logs.name_owners(self.mapping.owner_of)
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
-        self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self._names(config))
+        self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self.names(config))
         self.pausing.refresh()  # nothing of what is paused may start before it is known
         self._build_flows(environment, config, inbox, metrics)
         self.pausing.call_on_change(self.wake)
@@ -83,7 +83,8 @@ class Work:
             interval_seconds=environment.dags_seconds,
         )
 
-    def _names(self, config: Config) -> Names:
+    def names(self, config: Config) -> Names:
+        """Return what can be paused: the routes in use, the sources and the Airflows."""
         routes = [route.name for route in self.mapping.current().routes]
         return {PauseKind.ROUTE: routes, PauseKind.SOURCE: config.sources, PauseKind.AIRFLOW: config.airflows}
 

@@ -1,9 +1,9 @@
-"""The words of a group: triggers that failed or are held, or whose DAG runs went wrong, for one cause at one place."""
+"""The words of a group: triggers that failed or are held, DAG runs or deliveries that went wrong, for one cause."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.words.model import TriggerState
+from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
@@ -34,3 +34,27 @@ class Causes:
 
     groups: tuple[Group, ...]
     is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Deliveries of one source that start nothing, for one reason; the last of them is the `example`."""
+
+    state: DeliveryState
+    reason: Reason | None
+    source: str
+    count: int
+    oldest_at: datetime
+    newest_at: datetime
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Requests of one source that were refused for one reason."""
+
+    source: str
+    reason: str
+    count: int
+    oldest_at: datetime
+    newest_at: datetime

@@ -134,3 +134,26 @@ def test_what_is_not_there_is_not_found(run: Callable[..., tuple[int, str]]) -> 
 
     with pytest.raises(NotThere, match="no delivery dlv_0000000000000001"):
         run("deliveries", "dlv_0000000000000001")
+
+
+def test_status_says_what_needs_a_person(ask: Ask, run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """What, how many and the next step; exit 1. A template that failed is there either way."""
+    found = ask("status")
+    (need,) = [each for each in found["needs"] if each["reason"] == "template" and each["example"] == ids["failed"]]
+    assert (found["is_well"], need["what"], need["count"]) == (False, "failed", 1)
+    assert need["filter"]["route"] == "bad_template"
+    assert [source["name"] for source in found["sources"]] == ["planasonix"]
+    code, out = run("status")
+    assert (code, "failed: bad_template -> open_incident at default: 1" in out, "  next: " in out) == (1, True, True)
+
+
+def test_status_says_that_the_mapping_is_broken(ask: Ask, bridge: BridgeProcess) -> None:
+    """A running bridge by what it last read, the store beside by a look at the file."""
+    good = (bridge.folder / "mapping.yaml").read_text()
+    bridge.write_mapping("routes: [{dag: x, pipelin: y}]\n")
+    try:
+        wait_for(lambda: bridge.api("status")["mapping"]["problems"], seconds=10, what="the mistake")
+        assert ask("status")["needs"][0]["what"] == "mapping_broken"
+    finally:
+        bridge.write_mapping(good)
+        wait_for(lambda: not bridge.api("status")["mapping"]["problems"], seconds=10, what="the mended file")

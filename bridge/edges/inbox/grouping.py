@@ -7,15 +7,16 @@ later trigger does.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox.engine.ids import made_at, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
 from bridge.edges.inbox.filtering import TRIGGER_FILTERS, Filter, where
-from bridge.edges.inbox.rows import instant
-from bridge.words.causes import Causes, Group
+from bridge.edges.inbox.rows import instant, microseconds
+from bridge.words.causes import Causes, Group, Odd, Refused
 from bridge.words.errors import BadFilter
-from bridge.words.model import TriggerState
+from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
@@ -28,6 +29,17 @@ _STATEMENT = (
     "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
     " (SELECT id, {reason} AS reason, route, dag_id, airflow FROM triggers{where} ORDER BY id DESC LIMIT :most)"
     " AS latest GROUP BY reason, route, dag_id, airflow"
+)
+_ODD = text(
+    "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
+    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
+    " AND state IN ('unrouted','ignored','invalid','stale') AND id >= :since ORDER BY id DESC LIMIT :most) AS latest"
+    " WHERE state <> 'ignored' OR reason = 'same_event' GROUP BY state, reason, source ORDER BY amount DESC, source"
+)
+_ODD_STATES = (DeliveryState.INVALID, DeliveryState.STALE, DeliveryState.IGNORED)
+_REFUSED = text(
+    "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
+    " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
 )
 
 
@@ -78,3 +90,33 @@ def _groups(connection: Connection, wanted: Filter, most: int) -> Iterator[Group
             newest_at=instant(made_at(newest)),
             example=newest,
         )
+
+
+def odd(connection: Connection, *, since: datetime, most: int = MOST) -> list[Odd]:
+    """Return the deliveries since an instant that no mapping can help, by state, reason and source.
+
+    Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
+    matched: for most pipelines that is meant.
+    """
+    values = {"since": first_id(microseconds(since)), "most": most}
+    return [
+        Odd(
+            state=DeliveryState(row.state),
+            reason=None if row.reason is None else Reason.of(row.reason),
+            source=row.source,
+            count=row.amount,
+            oldest_at=instant(made_at(delivery_text(row.oldest))),
+            newest_at=instant(made_at(delivery_text(row.newest))),
+            example=delivery_text(row.newest),
+        )
+        for state in _ODD_STATES
+        for row in connection.execute(_ODD, values | {"state": state})
+    ]
+
+
+def refused(connection: Connection, *, since: datetime) -> list[Refused]:
+    """Return the requests refused since an instant, as far as the ring has them, by source and reason."""
+    return [
+        Refused(row.source, row.reason, row.amount, instant(row.oldest), instant(row.newest))
+        for row in connection.execute(_REFUSED, {"since": microseconds(since)})
+    ]

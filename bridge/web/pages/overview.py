@@ -17,4 +17,4 @@ class Overview:
 
     def show(self, asked: Asked) -> Response:
         """Show whether all is well, what needs a person, and where everything stands."""
-        return self._drawing.page("overview.html", asked, status_of=self._faces.api.status())
+        return self._drawing.page("overview.html", asked, status_of=self._faces.status.status())

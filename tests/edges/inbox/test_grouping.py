@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, grouping, triggers
+from bridge.edges.inbox import Inbox, browsing, grouping, refusals, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.orders import NewOrder, place, work
 from bridge.flows import ordering
@@ -13,6 +13,7 @@ from bridge.words.errors import BadFilter
 from bridge.words.model import TriggerState
 from bridge.words.orders import Action
 from bridge.words.reasons import Reason
+from bridge.words.refusals import Refusal, RefusalKind
 from bridge.words.runs import RunState
 from tests.support.store import NOW, Store, add, attempt, claim, settlement, stored
 
@@ -131,3 +132,34 @@ def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store
     assert mine in chosen
     assert [run] in chosen
     assert sorted(map(len, chosen)) == [1, 1, 2]
+
+
+def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -> None:
+    """By state, reason and source; not what no route wants, nor what is ignored for a good reason."""
+    words = [
+        ("invalid", "unreadable_json"),
+        ("invalid", "unreadable_json"),
+        ("stale", "timestamp_too_old"),
+        ("ignored", "same_event"),
+        ("ignored", "test_event"),
+        ("unrouted", "no_route"),
+    ]
+    ids = [stored(inbox, f"evt_{number}") for number in range(len(words))]
+    for number, (state, reason) in enumerate(words):
+        store.rows(f"UPDATE deliveries SET state = '{state}', reason = '{reason}' WHERE event_id = 'evt_{number}'")  # noqa: S608
+    found = inbox.read(grouping.odd, since=NOW.replace(year=2020))
+    assert [(str(each.state), str(each.reason), each.count, each.example) for each in found] == [
+        ("invalid", "unreadable_json", 2, ids[1]),
+        ("stale", "timestamp_too_old", 1, ids[2]),
+        ("ignored", "same_event", 1, ids[3]),
+    ]
+    assert inbox.read(grouping.odd, since=NOW.replace(year=2120)) == []
+
+
+def test_refusals_are_grouped(inbox: Inbox) -> None:
+    """Those that were refused, not the copies."""
+    found = [Refusal(NOW, kind, "planasonix", "signature_mismatch") for kind in (*RefusalKind, RefusalKind.REFUSED)]
+    inbox.write(refusals.append, found)
+    (one,) = inbox.read(grouping.refused, since=NOW)
+    assert (one.source, one.reason, one.count, one.oldest_at) == ("planasonix", "signature_mismatch", 2, NOW)
+    assert inbox.read(grouping.refused, since=NOW.replace(year=2120)) == []

@@ -155,6 +155,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"wanted": Filter(event_id="evt_waits", among=("planasonix", "other")), "limit": 20},
     ),
     "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
+    "odd deliveries": (False, grouping.odd, {"since": _NOW - timedelta(days=1)}),
     "causes": (False, grouping.causes, {"wanted": Filter()}),
     **{
         f"deliveries by {name}": (False, browsing.deliveries, {"wanted": Filter(**{name: "x"}), "limit": 20})

@@ -1,0 +1,54 @@
+"""status: all is well, or what is not and the next step of each. For people at 3 am; for scripts, the exit code."""
+
+from typing import Any
+
+import typer
+
+from bridge.cli.asking import TokenFile, Url, asking
+from bridge.cli.output import AsJson, local, print_json, visible
+
+_SHOWN = 8  # so that it stays one screen
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(url: Url = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+    """Say that all is well, or what needs a person and the next step of each. Exit 0 if all is well, else 1.
+
+    Of a running bridge (--url) it also says what only that one knows: its Airflows, secrets and key sets.
+    """
+    with asking(url, token_file) as asked:
+        answer = asked.get("status")
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+    if not answer["is_well"]:
+        raise typer.Exit(1)
+
+
+def _print(answer: dict[str, Any]) -> None:
+    needs = answer["needs"]
+    if not needs:
+        print("all is well")
+    else:
+        print(f"{len(needs)} thing{'s' * (len(needs) > 1)} need{'s' * (len(needs) == 1)} you")
+    for need in needs[:_SHOWN]:
+        since = f", since {local(need['since'])}" if need["since"] else ""
+        example = f" ({need['example']})" if need["example"] else ""
+        print(visible(f"\n{need['what']}: {need['about']}: {need['count']}{since}{example}".strip("\n")))
+        print(visible(f"  {need['says']}"))
+        print(visible(f"  next: {need['next_step']}"))
+    if len(needs) > _SHOWN:
+        print(f"\nand {len(needs) - _SHOWN} more: --json has them all, `causes` those of triggers and DAG runs")
+    print()
+    for name, each in answer["waiting"].items():
+        oldest = f", the oldest since {local(each['oldest'])}" if each["oldest"] else ""
+        print(f"{name.ljust(9)} {each['count']}{oldest}")
+    for source in answer["sources"]:
+        print(visible(f"source {source['name']}: last webhook {local(source['last_delivery'])}"))
+    for airflow in answer.get("airflows", ()):
+        print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}"))

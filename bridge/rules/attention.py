@@ -1,0 +1,246 @@
+"""What needs a person: one list for the API, the command line, the pages and whoever is notified. Pure.
+
+In the order of how much stands still: the configuration in use, a place outside, intake, triggers, DAG runs, DAGs.
+
+    mapping_broken, secrets_broken, key_set   a file or a key set is not what is in use
+    airflow_down                              nothing is fired at an Airflow
+    refused                                   requests with a wrong signature in the last hour
+    waiting                                   a delivery or a trigger that should be gone by now
+    invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
+    failed, held                              triggers: each group is one line
+    run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
+    dag                                       a DAG that the mapping names and that cannot start a run
+    paused                                    a pause that nobody ends, or of what is no more
+
+What passes by itself (a ceiling, a pause by a person, an Airflow that asked to wait) needs nobody for the first hour.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from bridge.rules import causes, views
+from bridge.words.causes import Group, Odd, Refused
+from bridge.words.dags import DagState, KnownDag
+from bridge.words.errors import Problem
+from bridge.words.model import TriggerState, Waiting
+from bridge.words.pauses import Pause
+from bridge.words.reasons import Reason
+
+RUNS_FOR, DELIVERIES_FOR, REFUSALS_FOR = timedelta(days=1), timedelta(days=1), timedelta(hours=1)
+_PASSING = timedelta(hours=1)
+_SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
+_FORGOTTEN = timedelta(days=1)
+_PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
+# A stranger can make these: they say nothing of our secrets.
+_ANYBODYS = frozenset({Reason.SIGNATURE_MISSING})
+_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
+_DAG_SAYS = {
+    DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
+    DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
+    DagState.BROKEN: ("its file has an import error", "Mend the file; Airflow shows the error."),
+    DagState.PAUSED: ("it is paused: Airflow keeps its runs queued", "Unpause it in Airflow, or pause its route here."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that a person has to do: of what, about what, since when, how many, and the next step.
+
+    `example` is an id of it; `filter` what the lists and orders take to mean all of it.
+    """
+
+    what: str
+    about: str
+    says: str
+    next_step: str
+    since: datetime | None = None
+    count: int = 1
+    reason: str | None = None
+    example: str | None = None
+    filter: views.Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What only the running service, or a look at the files, tells: `what` is the need's word."""
+
+    what: str
+    about: str
+    says: str
+    next_step: str
+    since: datetime | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the list is made of, as the store and the service have it at `now`."""
+
+    now: datetime
+    groups: Sequence[Group] = ()
+    odd: Sequence[Odd] = ()
+    waiting: Sequence[Waiting] = ()
+    refused: Sequence[Refused] = ()
+    dags: Sequence[KnownDag] = ()
+    pauses: Sequence[tuple[Pause, bool]] = ()  # and whether what it names is configured no more
+    troubles: Sequence[Trouble] = ()
+
+
+def needs(facts: Facts) -> list[Need]:
+    """Return what needs a person; nothing: all is well."""
+    return [
+        *_troubles(facts),
+        *_refused(facts),
+        *_waiting(facts),
+        *_odd(facts),
+        *_groups(facts),
+        *_dags(facts),
+        *_pauses(facts),
+    ]
+
+
+def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem]) -> Iterator[Trouble]:
+    """Return what is wrong with the files: the first problem of each, and how many there are."""
+    for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            yield Trouble(what, kind, f"the {kind} cannot be used: {problems[0]}{more}", _CHECK)
+
+
+def view(found: Sequence[Need]) -> views.Json:
+    """Return the list as plain JSON values, and whether all is well."""
+    return {"is_well": not found, "needs": [asdict(need) | {"since": views.instant(need.since)} for need in found]}
+
+
+def _troubles(facts: Facts) -> Iterator[Need]:
+    """An Airflow that is down counts what waits for it: those are no troubles of their own."""
+    for trouble in facts.troubles:
+        mine = [group for group in facts.groups if _is_of(group, trouble)]
+        yield Need(
+            what=trouble.what,
+            about=trouble.about,
+            says=trouble.says,
+            next_step=trouble.next_step,
+            since=trouble.since or min((group.oldest_at for group in mine), default=None),
+            count=sum(group.count for group in mine) or 1,
+            reason=None if trouble.reason is None else str(trouble.reason),
+            filter={"state": "held", "airflow": trouble.about} if mine else None,
+        )
+
+
+def _is_of(group: Group, trouble: Trouble) -> bool:
+    is_place = trouble.what == "airflow_down" and group.airflow == trouble.about
+    return is_place and group.state is TriggerState.HELD and group.reason is trouble.reason
+
+
+def _refused(facts: Facts) -> Iterator[Need]:
+    for each in facts.refused:
+        known = Reason.of(each.reason)
+        if each.newest_at >= facts.now - REFUSALS_FOR and known is not Reason.UNKNOWN_REASON and known not in _ANYBODYS:
+            yield Need(
+                what="refused",
+                about=each.source,
+                says=f"requests to source {each.source} were refused: {known.why}",
+                next_step=known.next_step,
+                since=each.oldest_at,
+                count=each.count,
+                reason=each.reason,
+                filter={"source": each.source, "reason": each.reason},
+            )
+
+
+def _waiting(facts: Facts) -> Iterator[Need]:
+    """What is held has groups of its own."""
+    for each in facts.waiting:
+        is_slow = each.oldest_at <= facts.now - _SLOW and each.reason is not Reason.PAUSED_BY_PERSON
+        if each.state is not TriggerState.HELD and is_slow:
+            where = f"source {each.source}" if each.source else f"Airflow {each.airflow}"
+            step = "Look whether the bridge keeps up: its log, and `bridge_oldest_waiting_seconds`."
+            place = {"source": each.source} if each.source else {"airflow": each.airflow}
+            yield Need(
+                what="waiting",
+                about=each.source or each.airflow,
+                says=f"what is {each.state} waits too long at {where}{_why(each.reason)}",
+                next_step=step if each.reason is None else each.reason.next_step,
+                since=each.oldest_at,
+                count=each.amount,
+                reason=None if each.reason is None else str(each.reason),
+                filter={"state": str(each.state), **place},
+            )
+
+
+def _odd(facts: Facts) -> Iterator[Need]:
+    for each in facts.odd:
+        if each.newest_at >= facts.now - DELIVERIES_FOR:
+            yield Need(
+                what="same_event" if each.reason is Reason.SAME_EVENT else str(each.state),
+                about=each.source,
+                says=f"deliveries of source {each.source} start nothing"
+                + (f": {each.reason.why}" if each.reason else ""),
+                next_step=each.reason.next_step if each.reason else "Look at one of them.",
+                since=each.oldest_at,
+                count=each.count,
+                reason=None if each.reason is None else str(each.reason),
+                example=each.example,
+                filter={"state": str(each.state), "source": each.source}
+                | ({"reason": str(each.reason)} if each.reason else {}),
+            )
+
+
+def _why(reason: Reason | None) -> str:
+    return "" if reason is None else f": {reason.why}"
+
+
+def _groups(facts: Facts) -> Iterator[Need]:
+    for group in facts.groups:
+        if any(_is_of(group, trouble) for trouble in facts.troubles) or not _needs_a_person(group, facts.now):
+            continue
+        why, next_step = causes.words(group)
+        what = "run_failed" if group.run_state is not None else str(group.state)
+        yield Need(
+            what=what,
+            about=f"{group.route} -> {group.dag_id} at {group.airflow}",
+            says=why or f"triggers are {group.state}",
+            next_step=next_step or "Look at one of them.",
+            since=group.oldest_at,
+            count=group.count,
+            reason=None if group.reason is None else str(group.reason),
+            example=group.example,
+            filter=causes.view(group)["filter"],
+        )
+
+
+def _needs_a_person(group: Group, now: datetime) -> bool:
+    if group.run_state is not None:
+        return group.newest_at >= now - RUNS_FOR
+    if group.reason is Reason.PAUSED_BY_PERSON:
+        return False  # the pause itself is shown when it is forgotten
+    return group.reason not in _PASSES or group.oldest_at <= now - _PASSING
+
+
+def _dags(facts: Facts) -> Iterator[Need]:
+    for dag in facts.dags:
+        if (words := _DAG_SAYS.get(dag.state)) is not None:
+            yield Need(
+                what="dag",
+                about=f"{dag.dag_id} at {dag.airflow}",
+                says=f"DAG {dag.dag_id}: {words[0]}",
+                next_step=words[1],
+                since=dag.since,
+                reason=str(dag.state),
+            )
+
+
+def _pauses(facts: Facts) -> Iterator[Need]:
+    for pause, is_gone in facts.pauses:
+        is_forgotten = pause.ends_at is None and pause.paused_at <= facts.now - _FORGOTTEN
+        if is_gone or is_forgotten:
+            what = "is configured no more" if is_gone else "has no end"
+            yield Need(
+                what="paused",
+                about=f"{pause.kind} {pause.name}",
+                says=f"{pause.kind} {pause.name} is paused by {pause.actor}, and {what}",
+                next_step=f"Run `planasonix-bridge resume {pause.kind} {pause.name}` if it may go on.",
+                since=pause.paused_at,
+            )

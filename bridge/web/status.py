@@ -1,0 +1,121 @@
+"""What the JSON API answers about where everything stands: first what needs a person, then how each part is."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from bridge import __version__
+from bridge.chores.encryption import Encryption
+from bridge.chores.key_sets import KeySetState
+from bridge.chores.mapping_file import FileState, MappingFile, MappingState
+from bridge.chores.secret_files import SecretsState
+from bridge.edges.inbox import Inbox, dags
+from bridge.flows import attending
+from bridge.flows.firing import Dispatcher
+from bridge.flows.pausing import Pausing
+from bridge.rules import attention, views
+from bridge.rules.attention import Trouble
+from bridge.rules.pauses import Names
+
+
+class StatusApi:
+    """The part of the admin API that says where everything stands; methods as those of `Api`."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        mapping: MappingFile,
+        dispatcher: Dispatcher,
+        encryption: Encryption,
+        pausing: Pausing,
+        names: Callable[[], Names],
+        secrets: Callable[[], SecretsState],
+        key_sets: Callable[[], Sequence[KeySetState]],
+    ) -> None:
+        """`names` returns what is configured at this moment."""
+        self._inbox = inbox
+        self._mapping = mapping
+        self._dispatcher = dispatcher
+        self._encryption = encryption
+        self._pausing = pausing
+        self._names = names
+        self._secrets = secrets
+        self._key_sets = key_sets
+
+    def status(self, **_: Any) -> views.Json:
+        """Return what needs a person, with the next step of each (`needs`), and where everything stands."""
+        needs = attending.needs(self._inbox, troubles=list(self._troubles()), names=self._names())
+        return attention.view(needs) | self._service() | attending.stored(self._inbox) | self._of_mapping()
+
+    def _service(self) -> views.Json:
+        return {
+            "version": __version__,
+            "mapping": _mapping(self._mapping.state),
+            "secrets": {
+                "loaded_at": views.instant(self._secrets().loaded_at),
+                "problems": [str(problem) for problem in self._secrets().problems],
+            },
+            "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
+            "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
+            "encryption": self._encryption.status(),
+        }
+
+    def _of_mapping(self) -> views.Json:
+        """Return what is said of the DAGs that the mapping names, and what is paused."""
+        return {
+            "dags": [dag for name in self._dispatcher.lanes for dag in self._dags(name)],
+            "paused": [views.pause(item, is_gone=is_gone) for item, is_gone in self._pausing.shown()],
+        }
+
+    def _airflow(self, name: str) -> views.Json:
+        lane = self._dispatcher.lanes[name]
+        breaker, now = lane.breaker, time.monotonic()
+        return {
+            "name": name,
+            "is_available": not breaker.is_open,
+            **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
+            "calls_under_way": len(lane.under_way),
+            "pace": lane.easing.facts(now),
+        }
+
+    def _dags(self, airflow: str) -> list[views.Json]:
+        """Return what an Airflow says of the DAGs that the mapping names, as it was last asked."""
+        known, params = self._inbox.read(dags.known, airflow=airflow), self._inbox.read(dags.params, airflow=airflow)
+        routes = self._mapping.current().routes
+        return [views.dag(item, params.get(item.dag_id), routes) for item in sorted(known, key=lambda dag: dag.dag_id)]
+
+    def _troubles(self) -> Iterator[Trouble]:
+        yield from attention.of_files(self._mapping.state.problems, self._secrets().problems)
+        for item in self._key_sets():
+            if item.trouble is not None:
+                says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"
+                yield Trouble("key_set", f"{item.source} {item.key}", says, "Run `planasonix-bridge keys check`.")
+        for name, lane in self._dispatcher.lanes.items():
+            if lane.breaker.is_open and (reason := lane.breaker.reason) is not None:
+                yield Trouble("airflow_down", name, f"Airflow {name}: {reason.why}", reason.next_step, reason=reason)
+
+
+def _mapping(state: MappingState) -> views.Json:
+    return {
+        "digest": state.mapping.digest,
+        "routes": len(state.mapping.routes),
+        "loaded_at": views.instant(state.loaded_at),
+        "problems": [str(problem) for problem in state.problems],
+        "warnings": [str(warning) for warning in state.mapping.warnings],
+        "files": [_file(item) for item in state.files],
+    }
+
+
+def _file(item: FileState) -> views.Json:
+    """Return a file of the mapping: what of it is in use, and what is wrong with what it holds now."""
+    part = item.part
+    return {
+        "file": item.file,
+        "owner": None if part is None else part.owner,
+        "in_use": "nothing" if part is None else "last_good" if item.problems else "newest",
+        "digest": None if part is None else part.digest,
+        "routes": 0 if part is None else len(part.routes),
+        "loaded_at": views.instant(item.loaded_at if part is not None else None),
+        "problems": [str(problem) for problem in item.problems],
+    }
