@@ -4,7 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,13 +36,15 @@ class Api:
         mapping: MappingFile,
         metrics: Metrics,
         sources: Mapping[str, Source],
+        airflows: Collection[str],
         max_hops: int,
     ) -> None:
-        """`sources` by name."""
+        """`sources` by name, `airflows` the names of those that are configured."""
         self._inbox = inbox
         self._mapping = mapping
         self._metrics = metrics
         self._sources = sources
+        self._airflows = airflows
         self._max_hops = max_hops
 
     @property
@@ -91,7 +93,7 @@ class Api:
         """Read a mapping that nobody uses yet. Raises ConfigError with every mistake in it."""
         if len(text) > _LONGEST_MAPPING:
             raise BadFilter(f"the mapping is longer than {_LONGEST_MAPPING} characters")
-        return read(text, file="mapping", airflows=list(self._dispatcher.lanes), sources=list(self._sources))
+        return read(text, file="mapping", airflows=self._airflows, sources=list(self._sources))
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):

@@ -234,6 +234,7 @@ class Service:
             mapping=self._work.mapping,
             metrics=self._metrics,
             sources=self._sources,
+            airflows=self._work.airflows,
             max_hops=environment.max_hops,
         )
         faces = Faces(

@@ -30,7 +30,7 @@ class MappingPages:
 
     def routes(self, asked: Asked) -> Response:
         """Show the mapping in use, what is wrong with its file, and every route; operators pause and resume here."""
-        status = self._faces.api.status()
+        status = self._faces.status.status()
         paused = {(each["kind"], each["name"]): each for each in status["paused"]}
         return self._drawing.page(
             "routes.html",
