@@ -87,7 +87,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "following": lambda options: following.measure(
         open_runs=100 if options.quick else 1_000, seconds=5 if options.quick else 30
     ),
-    "beside": lambda options: beside.measure(webhooks=30 if options.quick else 600),
+    "beside": lambda options: beside.measure(webhooks=30 if options.quick else 400),
     "pace": lambda options: pace.measure(
         real=100 if options.quick else 600, strained=60 if options.quick else 400, pairs=min(3, options.rounds)
     ),
