@@ -57,6 +57,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
+        Route("/history", _answers(faces.history.history, looks, Role.VIEWER)),
         Route("/wait", _answers(api.wait, looks, Role.VIEWER)),
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
         Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),

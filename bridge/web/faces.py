@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.causes import CausesApi
+from bridge.web.history import HistoryApi
 from bridge.web.links import Links
 from bridge.web.looks import LooksApi
 from bridge.web.orders import OrdersApi
@@ -28,3 +29,4 @@ class Faces:
     pauses: PausesApi
     causes: CausesApi
     links: Links
+    history: HistoryApi

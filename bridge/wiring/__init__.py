@@ -32,6 +32,7 @@ from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
+from bridge.flows.counting import Counting
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
@@ -39,6 +40,7 @@ from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.causes import CausesApi
 from bridge.web.faces import Faces
+from bridge.web.history import HistoryApi
 from bridge.web.hooks import Hooks
 from bridge.web.links import Links
 from bridge.web.looks import LooksApi
@@ -247,6 +249,7 @@ class Service:
             refusals=RefusalsApi(inbox=self._inbox),
             pauses=PausesApi(pausing=self._work.pausing),
             causes=CausesApi(inbox=self._inbox),
+            history=HistoryApi(counting=Counting(inbox=self._inbox)),
             links=Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()}),
         )
         access = self._entrance.access(lambda: self._tokens)

@@ -196,3 +196,19 @@ def test_a_viewer_orders_nothing(people: dict[Role, Person], stored: dict[str, s
     """Even with the form of somebody else."""
     answer = people[Role.VIEWER].send("/orders", action="cancel", ids=stored["failed"])
     assert answer.status_code == 403
+
+
+def test_the_overview_says_first_what_needs_somebody(
+    people: dict[Role, Person], stored: dict[str, str], bridge: BridgeProcess
+) -> None:
+    """What, how many and the next step; then where everything stands, and the last day in numbers and as charts."""
+    viewer = people[Role.VIEWER]
+    page = viewer.look("/")
+    text = text_of(page)
+    assert "A template of the route's conf" in text
+    assert text.index("Go there") < text.index("Waiting now") < text.index("The last 24 hours")
+    assert page.count("<svg") == 4
+    assert "2 routes in use" in text
+    hours = bridge.api("history")["hours"]
+    assert len(hours) == 24
+    assert sum(hour["accepted"] for hour in hours) >= 3

@@ -28,17 +28,13 @@ def people(bridge: BridgeProcess) -> Iterator[dict[Role, Person]]:
         one.close()
 
 
-def test_failures_of_one_cause_are_one_line(people: dict[Role, Person]) -> None:
-    """With the next step; the buttons say how many, and only to who may."""
+def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """With the next step; the buttons say how many, lead to the question, and that to the order; only for who may."""
     text = people[Role.OPERATOR].text("/attention")
     assert "3 failed of open_incident" in text
     assert "Next step:" in text
     assert "Replay 3" in text
     assert "Replay 3" not in people[Role.VIEWER].text("/attention")
-
-
-def test_a_group_is_acted_on_after_its_count_and_effect(people: dict[Role, Person], bridge: BridgeProcess) -> None:
-    """The link of the group leads to the question, its form to the order."""
     page = people[Role.OPERATOR].look("/attention")
     link = page.partition('href="/orders/new?action=cancel')[2].partition('"')[0].replace("&amp;", "&")
     asked = people[Role.OPERATOR].look("/orders/new?action=cancel" + link)

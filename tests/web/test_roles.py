@@ -32,6 +32,7 @@ NEEDS: dict[str, Role | None] = {
     "POST /api/v1/resume": Role.OPERATOR,
     "POST /api/v1/orders/{id}/stop": Role.OPERATOR,
     "POST /api/v1/outcomes": Role.OUTCOMES,
+    "GET /api/v1/history": Role.VIEWER,
     "GET /api/v1/wait": Role.VIEWER,
     "GET /api/v1/refusals": Role.OPERATOR,
     "GET /api/v1/audit": Role.ADMIN,

@@ -1,0 +1,18 @@
+"""The last day in numbers: what came and what became of it, hour by hour."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Webhooks taken in, and what became of the triggers made in that hour.
+
+    `ready_seconds`: from a webhook to the end of the DAG run that succeeded, the median; None if none has.
+    """
+
+    begin_at: datetime
+    accepted: int = 0
+    fired: int = 0
+    failed: int = 0
+    ready_seconds: float | None = None

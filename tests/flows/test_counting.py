@@ -1,0 +1,70 @@
+"""The last 24 hours are counted hour by hour, and an hour that is over is counted once."""
+
+from datetime import UTC, datetime, timedelta
+
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.asked import received_at
+from bridge.flows.counting import HOURS, Counting
+from tests.support.store import Store, accept, add, stored
+
+
+def hour_of(delivery_id: str) -> datetime:
+    """Return the beginning of the hour in which a delivery came."""
+    return received_at(delivery_id).replace(minute=0, second=0, microsecond=0)
+
+
+def test_an_hour_says_what_came_and_what_became_of_it(inbox: Inbox, store: Store) -> None:
+    """Accepted, fired, failed, and how long the data took from the webhook to the end of the run."""
+    first, second, third = (one.delivery_id for one in accept(inbox, "evt_1", "evt_2", "evt_3"))
+    add(inbox, first)
+    add(inbox, second)
+    store.rows("UPDATE triggers SET state = 'failed'")
+    ended = int((received_at(third) + timedelta(minutes=5)).timestamp()) * 1_000_000
+    add(inbox, third)
+    store.rows(
+        "UPDATE triggers SET state = 'fired', run_state = 'success', run_ended_at = ? WHERE state = 'pending'", ended
+    )
+    now = hour_of(third) + timedelta(minutes=59)
+    day = Counting(inbox=inbox, clock=lambda: now).day()
+    assert len(day) == HOURS
+    assert [hour.begin_at for hour in day] == sorted(hour.begin_at for hour in day)
+    found = day[-1]
+    assert (found.accepted, found.fired, found.failed) == (3, 1, 2)
+    assert found.ready_seconds is not None
+    assert 298 < found.ready_seconds <= 300
+    assert day[0].accepted == 0
+    assert day[0].ready_seconds is None
+
+
+def test_an_hour_that_is_over_is_not_counted_again(inbox: Inbox, store: Store) -> None:
+    """The newest two are, once they are old; so a page costs little, however much is stored."""
+    begin = hour_of(stored(inbox, "evt_1"))
+    now, ticks = [begin + timedelta(hours=5)], [0.0]
+    counting = Counting(inbox=inbox, clock=lambda: now[0], monotonic=lambda: ticks[0])
+    assert counting.day()[-6].accepted == 1
+    now[0] = begin
+    ticks[0] = 100.0
+    assert counting.day()[-1].accepted == 1
+    stored(inbox, "evt_2")
+    ticks[0] += 10
+    assert counting.day()[-1].accepted == 1
+    ticks[0] += 10
+    assert counting.day()[-1].accepted == 2
+    store.rows("DELETE FROM deliveries")
+    now[0] = begin + timedelta(hours=1)
+    ticks[0] += 20
+    assert counting.day()[-2].accepted == 0
+    now[0] = begin + timedelta(hours=2)
+    ticks[0] += 20
+    counting.day()
+    stored(inbox, "evt_3")
+    ticks[0] += 20
+    assert counting.day()[-3].accepted == 0
+
+
+def test_nothing_that_came_before_or_will_come_counts(inbox: Inbox) -> None:
+    """Only the hour's own."""
+    begin = hour_of(stored(inbox, "evt_1"))
+    for hours in (-30, 30):
+        day = Counting(inbox=inbox, clock=lambda hours=hours: begin.astimezone(UTC) + timedelta(hours=hours)).day()
+        assert sum(hour.accepted for hour in day) == 0
