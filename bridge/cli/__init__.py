@@ -31,6 +31,7 @@ from bridge.cli import (
     testing,
     verify,
     wait,
+    why,
 )
 from bridge.cli.output import escape_unprintable, say
 from bridge.edges import logs
@@ -55,6 +56,7 @@ for module in (
     sample,
     send,
     status,
+    why,
     browse,
     causes,
     wait,

@@ -40,6 +40,7 @@ class Asked(Protocol):
 def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
     """Give whoever is to be asked. Raises ConfigError."""
     from bridge.cli import context
+    from bridge.cli.around import around
     from bridge.web.beside import Beside
 
     settings = context.environment()
@@ -54,6 +55,7 @@ def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
             actor=context.actor(),
             names=lambda: context.pausable(settings),
             troubles=lambda: context.troubles(settings),
+            around=around(settings, inbox),
         )
 
 

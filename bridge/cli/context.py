@@ -128,10 +128,8 @@ def source(config: Config, name: str | None) -> Source:
 
 def sources(settings: Environment) -> tuple[str, ...]:
     """Return the names of the sources, none if there is no configuration here: what is stored can be looked at."""
-    try:
-        return tuple(configuration(settings).sources)
-    except ConfigError:
-        return ()
+    configured = names(settings.config)
+    return () if configured is None else tuple(configured.sources)
 
 
 def pausable(settings: Environment) -> dict[PauseKind, Collection[str] | None]:

@@ -13,7 +13,7 @@ from bridge.words.orders import Action
 from bridge.words.runs import RunState
 
 _MILLISECOND = timedelta(milliseconds=1)  # ids tell the time of their making to it
-_RUNS = {
+RUNS = {
     RunState.FAILED: (
         "The DAG run was started, and it failed in Airflow.",
         "Open the DAG run in Airflow and mend what failed; clear it there, or start a new one with"
@@ -38,7 +38,7 @@ _ACTIONS = {
 def words(group: Group) -> tuple[str, str]:
     """Return why a group stands still, and the next step."""
     if group.run_state is not None:
-        return _RUNS[group.run_state]
+        return RUNS[group.run_state]
     return ("", "") if group.reason is None else (group.reason.why, group.reason.next_step)
 
 

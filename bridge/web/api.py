@@ -17,10 +17,11 @@ from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import read
-from bridge.rules.planning import Subject
+from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import flag, json_object, waited_for, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
+from bridge.words.model import Delivery
 from bridge.words.roles import Caller, Role
 
 _LONGEST_MAPPING = 262_144
@@ -88,6 +89,12 @@ class Api:
         else:
             about = self._imagined(order)
         return views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
+
+    def plan_of(self, delivery: Delivery) -> Plan:
+        """Return what the mapping in use makes of a stored delivery. Raises Locked and InboxUnavailable."""
+        known = self._sources.get(delivery.source)
+        about = Subject.of(delivery, zone=known.zone if known else None)
+        return plan_traced(self._inbox, about, self._mapping.current(), max_hops=self._max_hops)
 
     def _pasted(self, text: str) -> RouteMap:
         """Read a mapping that nobody uses yet. Raises ConfigError with every mistake in it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.edges.inbox import Inbox
 from bridge.flows import attending
+from bridge.flows.explaining import Around
 from bridge.rules import attention, views
 from bridge.rules.attention import Trouble
 from bridge.rules.pauses import Names
@@ -16,6 +17,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.causes import CausesApi
 from bridge.web.looks import LooksApi
 from bridge.web.refusals import RefusalsApi
+from bridge.web.why import WhyApi
 from bridge.words.roles import Caller, Role
 
 
@@ -30,10 +32,11 @@ class Beside:
         actor: str,
         names: Callable[[], Names],
         troubles: Callable[[], Sequence[Trouble]],
+        around: Around,
     ) -> None:
         """`sources`: the names of those that are configured here; `actor` is who asks, for the audit log.
 
-        `names` returns what can be paused; `troubles` what is wrong with the files here.
+        `names` returns what can be paused; `troubles` what is wrong with the files here; `around` what `why` needs.
         """
         self._caller = Caller(actor, Role.ADMIN)
         looks = LooksApi(inbox=inbox, sources=sources)
@@ -43,6 +46,7 @@ class Beside:
             "deliveries/{id}": looks.delivery,
             "triggers": looks.triggers,
             "triggers/{id}": looks.trigger,
+            "why/{id}": WhyApi(inbox=inbox, around=around).why,
             "causes": CausesApi(inbox=inbox).causes,
             "refusals": RefusalsApi(inbox=inbox).refusals,
             "audit": AuditApi(inbox=inbox).audit,

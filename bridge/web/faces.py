@@ -13,6 +13,7 @@ from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.status import StatusApi
+from bridge.web.why import WhyApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +29,6 @@ class Faces:
     refusals: RefusalsApi
     pauses: PausesApi
     causes: CausesApi
+    why: WhyApi
     links: Links
     history: HistoryApi

@@ -33,6 +33,7 @@ from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
 from bridge.flows.counting import Counting
+from bridge.flows.explaining import Around
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
@@ -51,6 +52,7 @@ from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.server import Server, address, listen, server
 from bridge.web.status import StatusApi
+from bridge.web.why import WhyApi
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
 from bridge.wiring.work import Work
@@ -239,6 +241,7 @@ class Service:
             airflows=self._work.airflows,
             max_hops=environment.max_hops,
         )
+        links = Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()})
         faces = Faces(
             api=api,
             status=self._status(),
@@ -250,7 +253,8 @@ class Service:
             pauses=PausesApi(pausing=self._work.pausing),
             causes=CausesApi(inbox=self._inbox),
             history=HistoryApi(counting=Counting(inbox=self._inbox)),
-            links=Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()}),
+            links=links,
+            why=WhyApi(inbox=self._inbox, around=Around(self._sources, api.plan_of, links.run)),
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(faces, access=access, public_url=environment.public_admin_url)

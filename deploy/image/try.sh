@@ -102,6 +102,7 @@ verb 0 keys show
 verb 0 explain /etc/bridge/config/event.json
 verb 0 deliveries "$delivery"
 verb 0 triggers "$trigger"
+verb 0 why "$delivery"
 verb 01 status # 1: no Airflow answers here
 verb 01 causes # 1: it is held by now
 verb 0 replay "$delivery" --reason "a try of the image"

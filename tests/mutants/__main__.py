@@ -36,7 +36,18 @@ _LIBRARIES = (
 )
 _ENOUGH = 0.9
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
-_OWN_TESTS = ("browsing", "completions", "erasing", "grouping", "orders", "pruning", "replays", "runs", "vault")
+_OWN_TESTS = (
+    "browsing",
+    "completions",
+    "erasing",
+    "finding",
+    "grouping",
+    "orders",
+    "pruning",
+    "replays",
+    "runs",
+    "vault",
+)
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),

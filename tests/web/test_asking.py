@@ -157,3 +157,36 @@ def test_status_says_that_the_mapping_is_broken(ask: Ask, bridge: BridgeProcess)
     finally:
         bridge.write_mapping(good)
         wait_for(lambda: not bridge.api("status")["mapping"]["problems"], seconds=10, what="the mended file")
+
+
+def test_why_tells_the_story_of_any_id(ask: Ask, run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """Every route with the first condition that did not fit and both values, every step, and the next step."""
+    for id_, kind in (
+        (ids["bad"], "delivery"),
+        (ids["failed"], "trigger"),
+        ("evt_ask_bad", "event"),
+        ("job_bad", "job"),
+    ):
+        answer = ask("why", id_)
+        assert (answer["kind"], [story["delivery"]["id"] for story in answer["stories"]]) == (kind, [ids["bad"]])
+    (story,) = answer["stories"]
+    assert [step["what"] for step in story["steps"]] == ["received", "verified", "routed", "asked_for", "failed"]
+    assert [(each["route"], each["matches"]) for each in story["routes"]][1] == ("bad_template", True)
+    assert story["routes"][0]["why_not"] == 'pipeline: event has "pl_bad", route wants "pl_8f2a9c1d4e"'
+    assert "explain --delivery ID" in story["next_step"]
+    code, out = run("why", "pl_other")
+    assert (code, "unrouted" in out, 'event has "pl_other"' in out, "next: " in out) == (0, True, True, True)
+
+
+def test_why_nothing_came_is_said(ask: Ask, run: Callable[..., tuple[int, str]], ids: dict[str, str]) -> None:
+    """When the pipeline and the source were last heard of, and what was refused about that time; exit 1."""
+    silence = ask("why", "pl_never")["silence"]
+    assert silence["last_of_pipeline"] is None
+    assert "planasonix" in silence["sources"]
+    assert silence["refusals"][0]["reason"] == "signature_missing"
+    assert "refused" in silence["next_step"]
+    code, out = run("why", "pl_never", "--since", "2h")
+    assert (code, "nothing of pl_never came between" in out) == (1, True)
+    old = ask("why", "pl_other", "--since", "2020-01-01T02:40:00Z..2020-01-01T03:00:00Z")["silence"]
+    assert (old["until"], old["refusals"]) == ("2020-01-01T03:00:00.000Z", [])
+    assert "any source" in old["next_step"]

@@ -23,6 +23,7 @@ NEEDS: dict[str, Role | None] = {
     "GET /api/v1/triggers/{id}": Role.VIEWER,
     "GET /api/v1/routes": Role.VIEWER,
     "GET /api/v1/causes": Role.VIEWER,
+    "GET /api/v1/why/{id}": Role.OPERATOR,
     "POST /api/v1/explain": Role.VIEWER,
     "GET /api/v1/orders": Role.VIEWER,
     "GET /api/v1/orders/{id}": Role.VIEWER,

@@ -21,6 +21,7 @@ from bridge.edges.inbox import (
     deadlines,
     deliveries,
     erasing,
+    finding,
     grouping,
     moving,
     orders,
@@ -155,6 +156,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"wanted": Filter(event_id="evt_waits", among=("planasonix", "other")), "limit": 20},
     ),
     "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
+    "what an id means": (False, finding.find, {"id_": "x", "sources": ["planasonix"]}),
     "odd deliveries": (False, grouping.odd, {"since": _NOW - timedelta(days=1)}),
     "causes": (False, grouping.causes, {"wanted": Filter()}),
     **{

@@ -1,0 +1,82 @@
+"""why: the whole story of whatever has an id, or why nothing came of a pipeline. For people at 3 am."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
+from bridge.cli.output import AsJson, local, print_json, print_table, visible
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(why)
+
+
+def why(
+    id_: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of an event, delivery, trigger, job, run, backfill, DAG run or pipeline."),
+    ],
+    since: Since = None,
+    until: Until = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the whole story of whatever has this id, newest first. Exit 1 if nothing came, with what says so."""
+    times = {name: value for name, value in told_times(since, until).items() if value is not None}
+    with asking(url, token_file) as asked:
+        answer = asked.get("why", id_, **times)
+    if as_json:
+        print_json(answer)
+    else:
+        for story in answer["stories"]:
+            _print_story(story)
+        if answer["silence"] is not None:
+            _print_silence(answer["id"], answer["silence"])
+    if not answer["stories"]:
+        raise typer.Exit(1)
+
+
+def _print_story(story: dict[str, Any]) -> None:
+    delivery = story["delivery"]
+    pipeline = f", pipeline {delivery['pipeline_id']}" if delivery["pipeline_id"] else ""
+    print(visible(f"{delivery['id']} of source {delivery['source']}{pipeline}: {delivery['state']}"))
+    for step in story["steps"]:
+        at = local(step["at"]) if step["at"] else ""
+        print(visible(f"  {at.ljust(25)} {step['what'].ljust(10)} {step['says']}".rstrip()))
+    for trigger in story["triggers"]:
+        if trigger["link"]:
+            print(visible(f"  {trigger['id']}: {trigger['link']}"))
+        if trigger["dag"] and trigger["dag"]["state"] != "ok":
+            print(visible(f"  {trigger['id']}: DAG {trigger['dag_id']} is {trigger['dag']['state']}"))
+    for copy in story["copies"]:
+        print(visible(f"  the same completion: {copy['id']}, {copy['state']}, {local(copy['received_at'])}"))
+    if story["routes"]:
+        print()
+        rows = [
+            (each["route"], "yes" if each["matches"] else "no", each["why_not"] or each["error"])
+            for each in story["routes"]
+        ]
+        print_table(("route", "matches", "why not"), rows)
+    elif story["note"]:
+        print(visible(f"  {story['note']}"))
+    print(visible(f"\nnext: {story['next_step']}\n"))
+
+
+def _answer(verdict: dict[str, Any]) -> str:
+    return "yes" if verdict["matches"] else "no"
+
+
+def _print_silence(id_: str, silence: dict[str, Any]) -> None:
+    print(visible(f"nothing of {id_} came between {local(silence['since'])} and {local(silence['until'])}"))
+    last = silence["last_of_pipeline"]
+    if last is not None:
+        print(visible(f"  its last webhook before: {last['id']}, {last['state']}, {local(last['received_at'])}"))
+    for name, at in silence["sources"].items():
+        print(visible(f"  source {name}: last webhook {local(at)}"))
+    for each in silence["refusals"]:
+        keys = " ".join(each["keys_tried"]) or "no key"
+        print(visible(f"  refused {local(each['at'])}: {each['source']}, {each['reason']}, {each['sender']}, {keys}"))
+    print(visible(f"\nnext: {silence['next_step']}"))

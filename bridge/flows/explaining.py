@@ -1,0 +1,120 @@
+"""Why: find what an id means, and tell the whole story of the deliveries that have it. Reads, and changes nothing.
+
+1. find    the deliveries, by indexes (edges/inbox/finding)
+2. tell    of each: triggers, attempts, DAG runs, copies, and what the mapping in use makes of it
+3. if none came at that time: when the sources and the pipeline were last heard of, and what was refused then
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, refusals
+from bridge.rules import records, stories, views
+from bridge.rules.planning import Plan
+from bridge.rules.stories import Branch, Story
+from bridge.words.errors import ConfigError, Locked
+from bridge.words.model import Delivery, DeliveryEntry, TriggerEntry, TriggerState
+
+_NEAR = timedelta(minutes=15)  # before and after the time that is asked for
+_WITHIN = timedelta(hours=1)  # of it, unless its end is said
+_TRIGGERS = 100
+_REFUSALS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the store does not know: the sources, the plan of a delivery by the mapping in use, the page of a DAG run.
+
+    `plan` raises ConfigError where no mapping can be read, and Locked.
+    """
+
+    sources: Collection[str]
+    plan: Callable[[Delivery], Plan]
+    link: Callable[[str, str, str | None], str | None]  # Airflow, DAG, DAG run
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """When it should have come; None: at any time."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def why(inbox: Inbox, id_: str, *, around: Around, time: Time = Time(), limit: int = 5) -> views.Json:
+    """Return the story of whatever has this id, newest first. Raises NotThere for an id of the store's that is gone."""
+    found = inbox.read(finding.find, id_, sources=around.sources, since=time.since, until=time.until, limit=limit)
+    told = [
+        each for delivery_id in found.deliveries[:limit] if (each := _story(inbox, delivery_id, around)) is not None
+    ]
+    answer = {"id": id_, "kind": found.kind, "stories": [stories.view(story) for story in told]}
+    return answer | {"silence": None if told else _silence(inbox, id_, time)}
+
+
+def _story(inbox: Inbox, delivery_id: str, around: Around) -> Story | None:
+    delivery = inbox.read(deliveries.get, delivery_id)
+    if delivery is None:
+        return None  # retention was quicker
+    wanted = browsing.Filter(delivery_id=delivery_id)
+    mine = inbox.read(browsing.triggers, wanted=wanted, limit=_TRIGGERS)
+    plan, note = _plan(delivery, around)
+    return Story(
+        delivery=delivery,
+        branches=[_branch(inbox, trigger, around) for trigger in reversed(mine)],
+        copies=[each for id_ in inbox.read(finding.copies, delivery_id) if (each := _entry(inbox, id_)) is not None],
+        plan=plan,
+        note=note,
+    )
+
+
+def _plan(delivery: Delivery, around: Around) -> tuple[Plan | None, str | None]:
+    if delivery.erased_at is not None:
+        return None, "its payload was erased, so nobody can say which routes it fits"
+    try:
+        return around.plan(delivery), None
+    except ConfigError as error:
+        return None, f"no mapping can be read here, so nobody can say which routes it fits: {error.problems[0]}"
+    except Locked as error:
+        return None, str(error)
+
+
+def _branch(inbox: Inbox, trigger: TriggerEntry, around: Around) -> Branch:
+    is_fired = trigger.state is TriggerState.FIRED
+    return Branch(
+        trigger=trigger,
+        attempts=inbox.read(browsing.attempts, trigger.id),
+        dag=inbox.read(dags.one, airflow=trigger.airflow, dag_id=trigger.dag_id),
+        link=around.link(trigger.airflow, trigger.dag_id, trigger.dag_run_id) if is_fired else None,
+    )
+
+
+def _entry(inbox: Inbox, delivery_id: str) -> DeliveryEntry | None:
+    found = inbox.read(deliveries.get, delivery_id)
+    if found is None:
+        return None
+    return DeliveryEntry(
+        found.id, found.source, found.event_id, found.state, found.reason, found.detail, found.received_at
+    )
+
+
+def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
+    """Return what says so that nothing came."""
+    now = datetime.now(UTC)
+    begin = time.since or now - timedelta(days=1)
+    end = min(now, time.until or begin + _WITHIN if time.since else now)
+    wanted = refusals.RefusalFilter(kind="refused", since=begin - _NEAR, until=end + _NEAR)
+    refused = inbox.read(refusals.page, wanted=wanted, limit=_REFUSALS)
+    heard = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
+    last = inbox.read(finding.last_of_pipeline, id_, before=begin)
+    entry = None if last is None else _entry(inbox, last)
+    return {
+        "since": views.instant(begin),
+        "until": views.instant(end),
+        "sources": {name: views.instant(at) for name, at in sorted(inbox.read(browsing.last_deliveries).items())},
+        "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
+        "refusals": [records.refusal(each) for each in refused],
+        "next_step": stories.silence(
+            has_refusals=bool(refused), is_source_heard=bool(heard), is_known=entry is not None
+        ),
+    }

@@ -1,0 +1,151 @@
+"""The whole story of a webhook, as plain JSON values: its way, every route's verdict, and the next step. Pure.
+
+A story reads downward: received, verified, looked up, routed, then for each trigger its attempts and its DAG run. What
+has not happened yet is no step. No value of a payload stands in it but those that a route compares.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bridge.rules import causes, views
+from bridge.rules.planning import Plan
+from bridge.words.dags import KnownDag
+from bridge.words.model import Attempt, Delivery, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.runs import OPEN
+
+_STILL = "Nothing to do: it goes on by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One trigger of a delivery, with its attempts, what is known of its DAG, and where Airflow shows its run."""
+
+    trigger: TriggerEntry
+    attempts: Sequence[Attempt]
+    dag: KnownDag | None
+    link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What there is of one delivery. `plan` is what the mapping in use makes of it; without it `note` says why not."""
+
+    delivery: Delivery
+    branches: Sequence[Branch]
+    copies: Sequence[DeliveryEntry]
+    plan: Plan | None
+    note: str | None = None
+
+
+def view(story: Story) -> views.Json:
+    """Return a story."""
+    delivery = story.delivery
+    plan = None if story.plan is None else views.plan(story.plan)
+    return {
+        "delivery": views.delivery_entry(delivery)
+        | {
+            "key_id": delivery.key_id,
+            "signed_at": views.instant(delivery.signed_at),
+            "path_pipeline_id": delivery.path_pipeline_id,
+            "pipeline_id": plan["event"]["pipeline_id"] if plan and plan["event"] else None,
+            "lookups": delivery.lookups,
+            "caused_by": delivery.caused_by,
+            "erased_at": views.instant(delivery.erased_at),
+        },
+        "steps": list(_steps(story)),
+        "routes": None if plan is None else plan["routes"],
+        "note": story.note,
+        "triggers": [_branch(branch) for branch in story.branches],
+        "copies": [views.delivery_entry(each) for each in story.copies],
+        "next_step": next_step(story),
+    }
+
+
+def _branch(branch: Branch) -> views.Json:
+    return views.trigger_entry(branch.trigger) | {
+        "attempt_log": [views.attempt(each) for each in branch.attempts],
+        **views.of_dag(branch.dag),
+        "link": branch.link,
+    }
+
+
+def _steps(story: Story) -> Iterator[views.Json]:
+    delivery = story.delivery
+    received = views.instant(delivery.received_at)
+    event = f"event {delivery.event_id}" if delivery.event_id else "an event without an id"
+    yield _step(received, "received", f"{event} of source {delivery.source}")
+    signed = f", signed {views.instant(delivery.signed_at)}" if delivery.signed_at else ""
+    yield _step(received, "verified", f"the signature is right, by key {delivery.key_id}{signed}")
+    if delivery.lookups:
+        answer = "and answered" if delivery.lookup is not None else "and has not answered"
+        yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)} {answer}")
+    if delivery.state is not DeliveryState.RECEIVED or delivery.reason is not None:
+        yield _step(None, str(delivery.state), _because(delivery.reason, delivery.detail))
+    for branch in story.branches:
+        yield from _steps_of(branch)
+
+
+def _steps_of(branch: Branch) -> Iterator[views.Json]:
+    trigger, run = branch.trigger, branch.trigger.run
+    where = f"route {trigger.route} asks for DAG {trigger.dag_id} at Airflow {trigger.airflow}"
+    yield _step(views.instant(trigger.created_at), "asked_for", where, trigger.id)
+    for attempt in branch.attempts:
+        answer = f", HTTP {attempt.http_status}" if attempt.http_status else ""
+        because = f": {_because(attempt.reason, attempt.detail)}" if attempt.reason else ""
+        says = f"attempt {attempt.number} {attempt.outcome} after {attempt.seconds:.2f} s{answer}{because}"
+        yield _step(views.instant(attempt.started_at), "attempt", says, trigger.id)
+    because = _because(trigger.reason, trigger.detail)
+    yield _step(views.instant(trigger.settled_at), str(trigger.state), because, trigger.id)
+    if run is not None:
+        at = views.instant(run.ended_at or run.started_at)
+        yield _step(at, f"run_{run.state}", f"DAG run {trigger.dag_run_id}", trigger.id)
+
+
+def _step(at: str | None, what: str, says: str, trigger_id: str | None = None) -> views.Json:
+    return {"at": at, "what": what, "says": says, "trigger_id": trigger_id}
+
+
+def _because(reason: Reason | None, detail: str | None) -> str:
+    said = "" if reason is None else f"{reason}: {reason.why}"
+    return f"{said} ({detail})" if said and detail else said or detail or ""
+
+
+def _times(amount: int) -> str:
+    return "once" if amount == 1 else f"{amount} times"
+
+
+def next_step(story: Story) -> str:
+    """Return what to do: of what needs a person first, else that nothing has to be done."""
+    if story.delivery.state is not DeliveryState.ROUTED:
+        return _STILL if story.delivery.reason is None else story.delivery.reason.next_step
+    newest: dict[tuple[str, str, str], TriggerEntry] = {}
+    for branch in sorted(story.branches, key=lambda each: each.trigger.rerun):
+        one = branch.trigger
+        newest[one.route, one.airflow, one.dag_id] = one
+    steps = sorted(map(_step_of, newest.values()))
+    return steps[0][1] if steps else "Nothing to do."
+
+
+def _step_of(one: TriggerEntry) -> tuple[int, str]:
+    """Return the next step of a trigger, with how soon it wants to be read."""
+    urgency = {TriggerState.FAILED: 0, TriggerState.HELD: 1, TriggerState.CANCELLED: 6}.get(one.state)
+    if urgency is not None and one.reason is not None:
+        return urgency, one.reason.next_step
+    if one.state is not TriggerState.FIRED:
+        return 3, _STILL
+    if one.run is not None and one.run.state in causes.RUNS:
+        return 2, causes.RUNS[one.run.state][1]
+    is_open = one.run is not None and one.run.state in OPEN
+    return (4, "Nothing to do: the DAG run has not ended yet.") if is_open else (5, "Nothing to do.")
+
+
+def silence(*, has_refusals: bool, is_source_heard: bool, is_known: bool) -> str:
+    """Return what to do when nothing of an id came at a time."""
+    if has_refusals:
+        return "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
+    if not is_source_heard:
+        return "Nothing came from any source at that time: check that the webhook in Planasonix is on, and its URL."
+    if not is_known:
+        return "The store knows no such id: check how it is spelled, and that its webhook is registered in Planasonix."
+    return "Other webhooks came, and none of this one: look in Planasonix whether it ran, and what its webhook got."

@@ -1,0 +1,82 @@
+"""What an id means: every kind is found by an index, newest first."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.edges.inbox import Inbox, finding
+from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.rules.completion import Completion, Kind
+from bridge.words.errors import NotThere
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
+from tests.support.store import NOW, new_trigger, stored
+
+JOB = Completion("planasonix", Kind.JOB, "job_1", "succeeded", "pl_1")
+
+
+def route(inbox: Inbox, event: str, completion: Completion, **more: object) -> str:
+    """Store a delivery, and what it tells of; with a trigger, unless it is unrouted."""
+    id_ = stored(inbox, event)
+    state = DeliveryState.ROUTED if more else DeliveryState.UNROUTED
+    triggers = [new_trigger(inbox, id_, **more)] if more else []
+    reason = None if more else Reason.NO_ROUTE
+    inbox.write(settle_routing, [Routing(id_, state, reason, None, None, triggers, completion)], now=NOW)
+    return id_
+
+
+def found(inbox: Inbox, id_: str, **more: object) -> tuple[str | None, list[str]]:
+    """Return the kind and the deliveries."""
+    answer = inbox.read(finding.find, id_, sources=["planasonix"], **more)  # type: ignore[arg-type]
+    return answer.kind, list(answer.deliveries)
+
+
+def test_every_kind_of_id_is_found(inbox: Inbox) -> None:
+    """Whichever id a person has at hand."""
+    run = "planasonix__job_1__succeeded__orders"
+    first = route(inbox, "evt_1", JOB, dag_run_id=run, id="trg_0000000000000001")
+    second = route(inbox, "evt_2", replace(JOB, kind=Kind.RUN, id="run_1"))
+    third = route(inbox, "evt_3", replace(JOB, id="job_3"), dag_run_id="my own name", dag_id="zeta")
+    assert found(inbox, first) == ("delivery", [first])
+    assert found(inbox, "trg_0000000000000001") == ("trigger", [first])
+    assert found(inbox, "evt_2") == ("event", [second])
+    assert found(inbox, "job_1") == ("job", [first])
+    assert found(inbox, "run_1") == ("run", [second])
+    assert found(inbox, run) == ("dag_run", [first])
+    assert found(inbox, "my own name") == ("dag_run", [third])
+    assert found(inbox, "pl_1") == ("pipeline", [third, second, first])
+    assert found(inbox, "nobody") == (None, [])
+
+
+def test_a_dag_run_of_a_failed_trigger_is_found_by_its_usual_name(inbox: Inbox) -> None:
+    """It owns no run id; its completion is in the name."""
+    run = "planasonix__job_1__succeeded__orders"
+    id_ = route(inbox, "evt_1", JOB, dag_run_id=run, state=TriggerState.FAILED, reason=Reason.CONF_REFUSED)
+    assert found(inbox, run) == ("dag_run", [id_])
+
+
+def test_a_time_narrows_it_down(inbox: Inbox) -> None:
+    """Of a pipeline and of a job."""
+    id_ = route(inbox, "evt_1", JOB, dag_run_id="r")
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    for name in ("pl_1", "job_1"):
+        assert found(inbox, name, until=later)[1] == [id_]
+        assert found(inbox, name, since=later) == (None, [])
+    assert inbox.read(finding.last_of_pipeline, "pl_1", before=later) == id_
+    assert inbox.read(finding.last_of_pipeline, "pl_1", before=later - timedelta(days=1)) is None
+
+
+def test_copies_tell_of_the_same_completion(inbox: Inbox) -> None:
+    """Another status is another completion."""
+    first = route(inbox, "evt_1", JOB, dag_run_id="r")
+    second = route(inbox, "evt_2", JOB)
+    route(inbox, "evt_3", replace(JOB, status="failed"))
+    assert inbox.read(finding.copies, first) == [second]
+
+
+@pytest.mark.parametrize("id_", ["dlv_0000000000000009", "trg_0000000000000009", "dlv_x"])
+def test_an_id_of_ours_that_is_gone_is_not_there(inbox: Inbox, id_: str) -> None:
+    """Nothing else can have it."""
+    with pytest.raises(NotThere):
+        found(inbox, id_)

@@ -1,0 +1,126 @@
+"""The story of a webhook: its steps in order, and the next step."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.rules import stories
+from bridge.rules.stories import Branch, Story, next_step, silence
+from bridge.words.model import Attempt, Delivery, DeliveryState, TriggerEntry, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.runs import Run, RunState
+
+NOW = datetime(2025, 3, 27, 2, 47, tzinfo=UTC)
+DELIVERY = Delivery(
+    id="dlv_1",
+    source="planasonix",
+    event_id="evt_1",
+    state=DeliveryState.ROUTED,
+    reason=None,
+    detail=None,
+    received_at=NOW,
+    key_id="current",
+    signed_at=NOW,
+    path_pipeline_id=None,
+    headers={},
+    body=b"canary-of-a-payload",
+    lookup={"pipeline_id": "canary-of-a-payload"},
+    lookups=2,
+)
+TRIGGER = TriggerEntry(
+    id="trg_1",
+    delivery_id="dlv_1",
+    route="orders",
+    airflow="default",
+    dag_id="load",
+    dag_run_id="planasonix__job_1__succeeded__orders",
+    state=TriggerState.FIRED,
+    reason=None,
+    detail=None,
+    attempts=1,
+    rerun=0,
+    created_at=NOW,
+    due_at=NOW,
+    settled_at=NOW + timedelta(seconds=1),
+    run=Run(RunState.SUCCESS, NOW, NOW + timedelta(minutes=2)),
+)
+ATTEMPT = Attempt(1, NOW, 0.25, "started", None, None, 200)
+
+
+def story(*triggers: TriggerEntry, delivery: Delivery = DELIVERY) -> Story:
+    """Return a story of these triggers."""
+    return Story(delivery, [Branch(each, [ATTEMPT], None, "http://airflow/x") for each in triggers], [], None, "a note")
+
+
+def test_the_steps_are_in_the_order_in_which_things_happened() -> None:
+    """Received, verified, looked up, routed; then each trigger with its attempts and its DAG run."""
+    found = stories.view(story(TRIGGER))
+    assert [step["what"] for step in found["steps"]] == [
+        "received",
+        "verified",
+        "looked_up",
+        "routed",
+        "asked_for",
+        "attempt",
+        "fired",
+        "run_success",
+    ]
+    assert "by key current" in found["steps"][1]["says"]
+    assert "asked 2 times and answered" in found["steps"][2]["says"]
+    assert "attempt 1 started after 0.25 s, HTTP 200" in found["steps"][5]["says"]
+    assert (found["triggers"][0]["link"], found["note"], found["routes"]) == ("http://airflow/x", "a note", None)
+
+
+def test_no_value_of_a_payload_stands_in_it() -> None:
+    """Neither the body nor the answer of the API."""
+    assert "canary" not in str(stories.view(story(TRIGGER)))
+
+
+def test_what_has_not_happened_is_no_step() -> None:
+    """A delivery that waits to be routed was received and verified."""
+    waits = replace(DELIVERY, state=DeliveryState.RECEIVED, lookups=0)
+    assert [step["what"] for step in stories.view(story(delivery=waits))["steps"]] == ["received", "verified"]
+
+
+def trigger(
+    state: TriggerState, reason: Reason | None = None, run: RunState | None = None, *, rerun: int = 0
+) -> TriggerEntry:
+    """Return a trigger in a state."""
+    return replace(TRIGGER, state=state, reason=reason, run=None if run is None else Run(run), rerun=rerun)
+
+
+@pytest.mark.parametrize(
+    ("triggers", "expected"),
+    [
+        ([TRIGGER], "Nothing to do."),
+        ([TRIGGER, replace(trigger(TriggerState.FAILED, Reason.TEMPLATE), route="other")], Reason.TEMPLATE.next_step),
+        ([trigger(TriggerState.HELD, Reason.LOOP_GUARD)], Reason.LOOP_GUARD.next_step),
+        ([trigger(TriggerState.PENDING)], "Nothing to do: it goes on by itself."),
+        ([trigger(TriggerState.FIRED, run=RunState.RUNNING)], "Nothing to do: the DAG run has not ended yet."),
+        ([trigger(TriggerState.CANCELLED, Reason.BY_OPERATOR)], Reason.BY_OPERATOR.next_step),
+        ([trigger(TriggerState.FAILED, Reason.TEMPLATE), trigger(TriggerState.FIRED, rerun=1)], "Nothing to do."),
+    ],
+)
+def test_the_next_step_is_of_what_needs_a_person_first(triggers: list[TriggerEntry], expected: str) -> None:
+    """What was run again counts no more."""
+    assert next_step(story(*triggers)) == expected
+
+
+def test_the_next_step_of_a_failed_run_is_to_look_there() -> None:
+    """And to start a new one."""
+    assert "replay --run-again" in next_step(story(trigger(TriggerState.FIRED, run=RunState.FAILED)))
+
+
+def test_a_delivery_that_starts_nothing_has_the_step_of_its_reason() -> None:
+    """Such as no route."""
+    unrouted = replace(DELIVERY, state=DeliveryState.UNROUTED, reason=Reason.NO_ROUTE)
+    assert next_step(story(delivery=unrouted)) == Reason.NO_ROUTE.next_step
+
+
+def test_silence_has_a_next_step_for_each_cause() -> None:
+    """Refusals come first, then a source that is silent, then an id that nobody knows."""
+    assert "refusals" in silence(has_refusals=True, is_source_heard=False, is_known=False)
+    assert "any source" in silence(has_refusals=False, is_source_heard=False, is_known=True)
+    assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False)
+    assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True)
