@@ -1,7 +1,7 @@
 """Gives up triggers whose `deadline` has passed, wherever they wait: pending, held for any cause, paused.
 
 One that is being fired, or of which a call may have started the DAG run, is not touched: firing settles it first
-(bridge.flows.firing.lateness). Slice by slice with a rest, so that webhooks never wait for more than one of them.
+(bridge.flows.firing.doubt). Slice by slice with a rest, so that webhooks never wait for more than one of them.
 """
 
 import time

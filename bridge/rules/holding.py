@@ -1,10 +1,11 @@
 """When a DAG is looked at, and what a look means. Pure.
 
 A DAG is back when it was gone and is there, or was not `ok` and is. A DAG that is looked at for the first time counts
-as back, since nobody knows what it was before. That is kept (`freed`), and nothing acts on it yet.
+as back, since nobody knows what it was before. What is held for it is then set free.
 
-`away_seconds` is a clock of the DAG's own. It adds up the time between looks that found the DAG away, a few minutes at
-most each. So an Airflow that cannot be asked, a stopped bridge and a clock that is set add nothing.
+`hold_at_most` is measured by the DAG's own clock (`away_seconds`). It adds up the time between looks while something is
+held for the DAG, a few minutes at most each. So an Airflow that cannot be asked, a stopped bridge and a clock that is
+set use nothing of it up.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta
 from bridge.words.dags import GONE, DagState, KnownDag
 
 KEEN_PART = 6  # a DAG that is waited for is looked at so many times as often
+_WARNED_SECONDS = 86_400.0
 _LONGEST_GAP_SECONDS = 120.0
 _NEARLY = 0.9  # a loop turns a little later each time; what is due in a moment is due
 _AHEAD = timedelta(seconds=60)  # a look further in the future was noted by a wrong clock
@@ -36,14 +38,24 @@ def due(
 
 
 def seen(
-    airflow: str, dag_id: str, state: DagState, before: KnownDag | None, *, now: datetime, seconds: float
+    airflow: str,
+    dag_id: str,
+    state: DagState,
+    before: KnownDag | None,
+    *,
+    now: datetime,
+    seconds: float,
+    is_held: bool = False,
 ) -> KnownDag:
-    """Return what is known of a DAG after a look that found this state; `seconds` are usual between two looks."""
+    """Return what is known of a DAG after a look that found this state.
+
+    `seconds` are usual between two looks; `is_held`: something is held for it.
+    """
     if before is None:
         freed = None if state in GONE else 0
         return KnownDag(airflow, dag_id, state, now, now, freed=freed)
     away = before.away_seconds
-    if DagState.OK not in (before.state, state):
+    if is_held:
         gap = (now - before.read_at).total_seconds()
         away += max(0.0, min(gap, max(_LONGEST_GAP_SECONDS, 2 * seconds)))
     return replace(
@@ -56,8 +68,23 @@ def seen(
     )
 
 
+def warned_after(hold_seconds: float) -> float:
+    """Return after how long a hold is warned of: a day before its end, or half of a hold that is short."""
+    return hold_seconds - warned_before(hold_seconds)
+
+
+def warned_before(hold_seconds: float) -> float:
+    """Return how long before its end a hold is warned of."""
+    return min(_WARNED_SECONDS, hold_seconds / 2)
+
+
 def is_back(before: DagState, state: DagState) -> bool:
     """Whether something that was held for a DAG can go on."""
     if before in GONE:
         return state not in GONE
     return before is not DagState.OK and state is DagState.OK
+
+
+def goes_first(trigger_id: str) -> str:
+    """Return what a person reads of an older trigger of which the route wants the latest."""
+    return f"the DAG is back; {trigger_id} is newer and goes first"

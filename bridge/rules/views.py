@@ -217,6 +217,8 @@ def route(value: Route) -> Json:
         "has_condition": value.condition is not None,
         "limits": asdict(value.limits),
         "follow": value.follow,
+        "if_paused": str(value.if_paused),
+        "release": str(value.release),
     }
 
 

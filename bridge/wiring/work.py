@@ -81,6 +81,9 @@ class Work:
             mapping=self.mapping.current,
             metrics=metrics,
             interval_seconds=environment.dags_seconds,
+            take_place=self.router.take_place,
+            give_back=self.router.give_back,
+            on_freed=self.dispatcher.wake,
         )
 
     def names(self, config: Config) -> Names:

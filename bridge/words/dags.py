@@ -56,8 +56,8 @@ class DagPage:
 class KnownDag:
     """A DAG as it is kept in the store.
 
-    `away_seconds` adds up the time in which it was known to be paused or gone; while Airflow cannot be asked, nothing
-    is added. `freed` is 0 once it was seen to be back. Nothing acts on either yet.
+    `away_seconds` adds up the time in which something was held for it; while Airflow cannot be asked, nothing is added.
+    `freed`: it is back, and what was held for it is being set free, up to the trigger with this number.
     """
 
     airflow: str

@@ -1,6 +1,6 @@
 """The words of the bridge as frozen facts: delivery, event, trigger, attempt.
 
-Floor 0: imports nothing of the bridge but reasons and runs. Instants are aware UTC datetimes, durations are
+Floor 0: imports nothing of the bridge but reasons, holds and runs. Instants are aware UTC datetimes, durations are
 seconds, ids are text (`dlv_...`, `trg_...`).
 """
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from bridge.words.holds import DEFAULT_HOLD_SECONDS, FOR_A_DAG, IfPaused
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
 
@@ -159,6 +160,7 @@ class Limits:
     concurrency: int | None = None
     max_per_hour: int | None = None  # heeded when a trigger is made, so not stored with it
     deadline_seconds: float | None = None  # from the webhook on; later it is not started any more
+    hold_seconds: float = DEFAULT_HOLD_SECONDS  # for a DAG that is paused or gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Call:
     note: str | None
     limits: Limits
     follow: bool = True  # watch the DAG run to its end
+    if_paused: IfPaused = IfPaused.TRIGGER
+    series: bytes | None = None  # after a hold only the latest of these is fired; None: each is
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +231,17 @@ class Trigger:
     spent: Spent = Spent()
     run: Run | None = None  # of a fired trigger whose DAG run is followed
     late_at: datetime | None = None  # from then on it is not started any more
+    is_hold_over: bool = False  # it was held for its DAG for as long as its route allows
     doubted_at: datetime | None = None  # when a call of it last ended in a way that may have started its DAG run
 
     def is_late(self, now: datetime) -> bool:
         """Whether its deadline has passed."""
         return self.late_at is not None and self.late_at <= now
+
+    @property
+    def was_held(self) -> bool:
+        """Whether it was held for its DAG."""
+        return not FOR_A_DAG.isdisjoint(self.spent.causes)
 
     @property
     def entry(self) -> TriggerEntry:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bridge.words.holds import Awaits
 from bridge.words.reasons import Reason
 
 
@@ -34,6 +35,8 @@ class Later:
     `attempts_allowed`: give up after so many attempts that ended for this reason, for answers that may be poison.
     `is_hold`: shown as `held`, since something other than waiting has to happen first.
     `is_free`: uses no attempt of the route's `max_attempts`.
+    `awaits`: held for its DAG, for this to change. It uses no attempt and no age.
+    `is_look`: nothing was sent that could have started its DAG run.
     """
 
     reason: Reason
@@ -43,6 +46,8 @@ class Later:
     is_hold: bool = False
     is_free: bool = False
     http_status: int | None = None
+    awaits: Awaits | None = None
+    is_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Never:
 class TargetDown:
     """The place says itself that it is down or busy: the breaker opens, no attempt is used.
 
-    `is_suspect`: it went down under this very call, which may be why.
+    `is_suspect`: it went down under this very call, which may be why. `is_look` as in Later.
     """
 
     reason: Reason = Reason.AIRFLOW_DOWN
@@ -66,19 +71,22 @@ class TargetDown:
     wait_seconds: float = 0.0
     http_status: int | None = None
     is_suspect: bool = False
+    is_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Misconfigured:
     """Sign-in, permission or URL is wrong: parked with an alert, never dead-lettered, no attempt used.
 
-    `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held.
+    `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held. `is_look` as in
+    Later.
     """
 
     reason: Reason
     detail: str = ""
     is_whole_target: bool = True
     http_status: int | None = None
+    is_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +98,13 @@ class TooLate:
     http_status: int | None = None
 
 
-Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """It was held, its DAG is back, and a newer one was fired, which is all that its route wants: it is `cancelled`."""
+
+    detail: str
+    reason: Reason = Reason.SUPERSEDED
+    http_status: int | None = None
+
+
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded

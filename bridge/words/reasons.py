@@ -183,6 +183,11 @@ class Reason(StrEnum):
         "Airflow refuses runs of this DAG for now (import errors, or manual runs are not allowed).",
         "Fix the DAG; it goes on by itself.",
     )
+    DAG_PAUSED = (
+        "dag_paused",
+        "The DAG is paused: as the route says, Airflow keeps the run queued, the trigger is held here, or it failed.",
+        "Unpause the DAG in Airflow; what is queued or held goes on by itself. Replay what failed.",
+    )
     LOOP_GUARD = (
         "loop_guard",
         "DAG runs of this bridge led to the event: one of this very DAG, or too many in a row (BRIDGE_MAX_HOPS).",
@@ -219,20 +224,11 @@ class Reason(StrEnum):
         "Look for the time of the attempt in Airflow's log; replay the trigger when it is fixed.",
     )
     # --- triggers: fired -------------------------------------------------------------------
-    ALREADY_THERE = (
-        "already_there",
-        "The DAG run existed: an earlier attempt of this trigger had made it.",
-        "Nothing to do.",
-    )
+    ALREADY_THERE = ("already_there", "The DAG run existed: an earlier attempt had made it.", "Nothing to do.")
     SAME_COMPLETION = (
         "same_completion",
         "The DAG run existed: made for another copy of the same completion.",
         "Nothing to do; use `replay --run-again` if it should run once more.",
-    )
-    DAG_PAUSED = (
-        "dag_paused",
-        "The DAG run exists, but its DAG was paused: Airflow keeps the run queued.",
-        "Unpause the DAG in Airflow.",
     )
     # --- triggers: failed ------------------------------------------------------------------
     TEMPLATE = (
@@ -260,10 +256,11 @@ class Reason(StrEnum):
         "A DAG run with this id exists, and it was not made for this completion.",
         "Look at that run in Airflow; replay with --run-again to start one under a new id.",
     )
-    TOO_MANY_ATTEMPTS = (
-        "too_many_attempts",
-        "The attempts that the route allows are used up.",
-        "Look at the attempts for the cause, fix it, then replay.",
+    TOO_MANY_ATTEMPTS = ("too_many_attempts", "Its attempts are used up.", "Fix the cause, then replay it.")
+    HELD_TOO_LONG = (
+        "held_too_long",
+        "Its DAG was paused, missing or broken for longer than the route's `hold_at_most`.",
+        "Bring the DAG back, then replay the trigger; raise `hold_at_most` if that takes long on purpose.",
     )
     EXPIRED = (
         "expired",
@@ -283,8 +280,8 @@ class Reason(StrEnum):
     )
     SUPERSEDED = (
         "superseded",
-        "A person replayed its delivery, so what had not started was taken back and planned anew.",
-        "Nothing to do; the delivery's other triggers are what the mapping asks for now.",
+        "A replay of its delivery planned anew what had not started, or a newer one was fired (`release: latest`).",
+        "Nothing to do; replay it if it should run all the same.",
     )
     TOO_LATE = (
         "too_late",

@@ -160,9 +160,9 @@ def test_the_changelog_knows_the_versions() -> None:
     assert versions[:2] == [__version__, wheel.name.split("-")[1]]
 
 
-def test_there_are_six_mapping_examples() -> None:
+def test_there_are_eight_mapping_examples() -> None:
     """From simple to full, and one of a file of a team."""
-    assert len(yaml_examples()) == 6 + 1
+    assert len(yaml_examples()) == 7 + 1
 
 
 @pytest.mark.parametrize("example", yaml_examples())

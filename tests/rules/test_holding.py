@@ -17,9 +17,9 @@ def known(state: DagState = OK, *, ago: float = 60, **more: float | None) -> Kno
     return KnownDag("default", "orders", state, at, at, **more)  # type: ignore[arg-type]
 
 
-def seen(before: KnownDag | None, state: DagState, *, seconds: float = 60) -> KnownDag:
-    """Look now."""
-    return holding.seen("default", "orders", state, before, now=NOW, seconds=seconds)
+def seen(before: KnownDag | None, state: DagState, *, seconds: float = 60, is_held: bool = True) -> KnownDag:
+    """Look now; something is held for it."""
+    return holding.seen("default", "orders", state, before, now=NOW, seconds=seconds, is_held=is_held)
 
 
 def test_what_something_waits_for_is_looked_at_six_times_as_often_and_first() -> None:
@@ -70,17 +70,24 @@ def test_setting_free_goes_on_while_the_dag_stays() -> None:
     [
         (PAUSED, PAUSED, 60, 60),
         (MISSING, PAUSED, 60, 60),
-        (OK, PAUSED, 60, 0),
-        (PAUSED, OK, 60, 0),
+        (OK, OK, 60, 60),
         (PAUSED, PAUSED, 3 * 86_400, 120),
         (PAUSED, PAUSED, -30, 0),
     ],
 )
-def test_a_dag_is_away_between_two_looks_that_found_it_so(
+def test_the_clock_of_a_dag_runs_between_looks_while_something_is_held(
     before: DagState, state: DagState, ago: float, added: float
 ) -> None:
     """An outage of three days between them counts for two minutes, and a clock that is set for nothing."""
     assert seen(known(before, ago=ago, away_seconds=1000), state).away_seconds == 1000 + added
+    assert seen(known(before, ago=ago, away_seconds=1000), state, is_held=False).away_seconds == 1000
+
+
+@pytest.mark.parametrize(("hold", "warned"), [(14 * 86_400, 13 * 86_400), (2 * 86_400, 86_400), (7200, 3600)])
+def test_a_warning_comes_a_day_before_the_end(hold: float, warned: float) -> None:
+    """At half of a hold that is shorter than two days."""
+    assert holding.warned_after(hold) == warned
+    assert warned + holding.warned_before(hold) == hold
 
 
 def test_rare_looks_count_in_full() -> None:

@@ -7,6 +7,7 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, dags
 from bridge.edges.metrics import Metrics
 from bridge.flows.holding import Holding
+from bridge.rules.ceiling import Ceilings, Start
 from bridge.rules.mapping import Mapping
 from bridge.words.dags import KnownDag
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
@@ -25,6 +26,9 @@ class Looking:
         self.standin = standin
         self.mapping = mapping
         self.now = START
+        self.limit: int | None = None
+        self.when_placed: Callable[[], object] = lambda: None
+        self.ceilings = Ceilings(lambda *_: [])
         self.airflow = Airflow(AirflowTarget("default", standin.url, AUTH, connect_seconds=5.0))
         self.holding = Holding(
             inbox=inbox,
@@ -32,8 +36,17 @@ class Looking:
             mapping=lambda: self.mapping,
             metrics=metrics,
             interval_seconds=60.0,
+            take_place=self.take_place,
+            give_back=lambda starts: [self.ceilings.take_back(each) for each in starts],
+            on_freed=lambda: None,
             clock=lambda: self.now,
         )
+
+    def take_place(self, route: str, now: datetime) -> Start | None:
+        """Return when a route may start its next trigger; the test sets `limit`."""
+        start = None if self.limit is None else self.ceilings.take(route, self.limit, now.timestamp())
+        self.when_placed()
+        return start
 
     def step(self, *, later: float = 0.0) -> list[str]:
         """Take one step, so many seconds later; returns what Airflow was asked about DAGs."""

@@ -18,6 +18,7 @@ from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids
 from bridge.rules.retrying.settling import Settlement
+from bridge.words.holds import IfPaused
 from bridge.words.model import Attempt, Call, Claimed, DeliveryState, Limits, Trigger, TriggerState, Verified
 from tests.support import service
 
@@ -159,6 +160,8 @@ def new_trigger(inbox: Inbox, delivery_id: str, **more: Any) -> NewTrigger:
         "note": None,
         "limits": Limits(),
         "follow": True,
+        "if_paused": IfPaused.TRIGGER,
+        "series": None,
     }
     call = Call(**usual | {name: more.pop(name) for name in usual if name in more})
     return NewTrigger(id=id_, delivery_id=more.pop("delivery_id", delivery_id), call=call, **more)

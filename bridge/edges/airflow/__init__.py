@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
 _COPIES = 4  # a copy's run may have a larger conf than ours, and is spelled longer than it was sent
-_PAUSED_CACHE_SECONDS = 30.0
-_PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
 
 
 class Airflow:
@@ -46,7 +44,7 @@ class Airflow:
         self._lock = threading.Lock()
         self._place = _Place(self.probe)
         self._opened: Session | None = None
-        self._paused: dict[str, tuple[float, bool]] = {}
+        self._paused = dags.Paused()
 
     def take_over(self, target: AirflowTarget) -> None:
         """Sign in with other credentials from the next time on; everything else stays as it is."""
@@ -159,6 +157,19 @@ class Airflow:
             )
         )
 
+    def look_before(self, trigger: Trigger) -> Outcome | None:
+        """Return what keeps a trigger from being fired at its DAG, by one request; None: nothing does.
+
+        A DAG that Airflow does not tell of is not fired at: nobody knows whether it is paused.
+        """
+        if (refusal := runs.unsendable(trigger, self._target.max_conf_bytes)) is not None:
+            return refusal
+        found = dags.single(self._session(), trigger.call.dag_id)
+        if not isinstance(found, DagFacts):
+            return self._unless_refuted(found)
+        self._paused.note(trigger.call.dag_id, is_paused=found.is_paused)
+        return dags.before(found, trigger.call.if_paused)
+
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
@@ -192,7 +203,7 @@ class Airflow:
     def _resolve(self, trigger: Trigger, verdict: Outcome | Conflict | Doubt | Ailing) -> Outcome:
         match verdict:
             case Started():
-                return replace(verdict, is_paused=self._is_paused(trigger.call.dag_id))
+                return replace(verdict, is_paused=self._paused.ask(self._session(), trigger.call.dag_id))
             case Conflict():
                 return self._resolve_conflict(trigger, verdict)
             case Doubt():
@@ -260,19 +271,6 @@ class Airflow:
     def _unless_down(self, outcome: Outcome) -> Outcome:
         """Return what is wrong with the place, or what `outcome` means if nothing is."""
         return self._place.problem() or answers.refuted(outcome)
-
-    def _is_paused(self, dag_id: str) -> bool:
-        """Tell whether a DAG is paused, as of at most 30 s ago; no when Airflow does not tell."""
-        now = time.monotonic()
-        with self._lock:
-            known = self._paused.get(dag_id)
-        if known is not None and now < known[0]:
-            return known[1]
-        answer = self._session().call("GET", "dags", dag_id, seconds=_PAUSED_WITHIN_SECONDS)
-        is_paused = isinstance(answer, Answer) and answer.object().get("is_paused") is True
-        with self._lock:
-            self._paused[dag_id] = (now + _PAUSED_CACHE_SECONDS, is_paused)
-        return is_paused
 
 
 class _Place:

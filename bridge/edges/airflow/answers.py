@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.edges.airflow.wire import Answer, Failure, Kind, made_at, shown
+from bridge.words.holds import Awaits
 from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
@@ -195,7 +196,7 @@ def _refusal(answer: Answer) -> Outcome:
             message(answer),
             wait_seconds=_NOT_PARSED_SECONDS,
             is_hold=True,
-            is_free=True,
+            awaits=Awaits.THERE,
             http_status=status,
         )
     if status == 413:
@@ -206,7 +207,7 @@ def _refusal(answer: Answer) -> Outcome:
             message(answer),
             wait_seconds=_REFUSED_SECONDS,
             is_hold=True,
-            is_free=True,
+            awaits=Awaits.THERE,
             http_status=status,
         )
     if status in (400, 422) and answer.is_json:

@@ -4,20 +4,25 @@ A page of the list has 100 DAGs, stale ones too. A DAG that the list lacks is as
 that it is missing: a page may move under whoever turns it.
 """
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge.edges.airflow import answers
 from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import Answer, Failure
-from bridge.words.dags import DagFacts, DagPage
-from bridge.words.outcomes import Misconfigured
+from bridge.words.dags import DagFacts, DagPage, DagState
+from bridge.words.holds import Awaits, IfPaused
+from bridge.words.outcomes import Later, Misconfigured, Never
 from bridge.words.reasons import Reason
 
 if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
 PAGE = 100  # the most that any version gives unless it is told otherwise
+_PAUSED_SECONDS = 30.0
+_PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
 
 
 def page(session: "Session", offset: int) -> DagPage | answers.TargetProblem:
@@ -52,6 +57,27 @@ def single(session: "Session", dag_id: str, *steps: str, **options: Any) -> DagF
     return facts(answer.object())
 
 
+def before(facts: DagFacts, if_paused: IfPaused) -> Later | Never | None:
+    """Return what keeps a trigger from being fired at a DAG, by the route's will; None: nothing does."""
+    match facts.state:
+        case DagState.MISSING:
+            return _away(Reason.DAG_NOT_FOUND, "Airflow has no such DAG")
+        case DagState.STALE:
+            return _away(Reason.DAG_NOT_FOUND, "the DAG is no longer in its file")
+        case DagState.BROKEN:
+            return _away(Reason.DAG_REFUSES_RUNS, "the DAG's file has an import error")
+        case DagState.PAUSED if if_paused is IfPaused.HOLD:
+            return _away(Reason.DAG_PAUSED, "held here until it is unpaused, as the route says")
+        case DagState.PAUSED if if_paused is IfPaused.FAIL:
+            return Never(Reason.DAG_PAUSED, "the route says `if_paused: fail`")
+        case _:
+            return None
+
+
+def _away(reason: Reason, detail: str) -> Later:
+    return Later(reason, detail, is_hold=True, awaits=Awaits.THERE, is_look=True)
+
+
 def _no_answer(answer: Answer, what: str) -> Misconfigured:
     detail = f"{answers.message(answer)}, {what}"
     return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail, is_whole_target=False, http_status=answer.status)
@@ -83,3 +109,28 @@ def _is_required(param: Any) -> bool:
         return False
     types = _schema(param).get("type", "null")
     return "null" not in (types if isinstance(types, list) else [types])
+
+
+class Paused:
+    """Whether a DAG is paused, as of at most 30 s ago; thread-safe."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, bool]] = {}
+
+    def note(self, dag_id: str, *, is_paused: bool) -> None:
+        """Remember what Airflow said."""
+        with self._lock:
+            self._known[dag_id] = (time.monotonic() + _PAUSED_SECONDS, is_paused)
+
+    def ask(self, session: "Session", dag_id: str) -> bool:
+        """Return it from memory, or ask; no when Airflow does not tell."""
+        with self._lock:
+            until, is_paused = self._known.get(dag_id, (0.0, False))
+        if time.monotonic() < until:
+            return is_paused
+        answer = session.call("GET", "dags", dag_id, seconds=_PAUSED_WITHIN_SECONDS)
+        is_paused = isinstance(answer, Answer) and answer.object().get("is_paused") is True
+        self.note(dag_id, is_paused=is_paused)
+        return is_paused

@@ -8,6 +8,7 @@ from typing import Any
 from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import made_at, shown
 from bridge.rules import completion
+from bridge.words.holds import Awaits
 from bridge.words.model import Trigger
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
 from bridge.words.reasons import Reason
@@ -33,7 +34,7 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
     if not _DAG_ID.fullmatch(trigger.call.dag_id) or not trigger.call.dag_id.strip("."):
         # A slash in it would hit another path, whose 405 would look like a wrong URL of the whole Airflow.
         detail = "no DAG can have this id: letters, digits, dots, dashes and underscores only"
-        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True, is_free=True)
+        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True, awaits=Awaits.THERE)
     return None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.completions import Known
-from bridge.edges.inbox.engine.ids import delivery_text, number, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import place, ring_of, sealed
@@ -29,17 +29,19 @@ from bridge.words.reasons import Reason
 _ADD = text(
     "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
     " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
-    " sealed_with, follow, deadline_seconds, late_at)"
+    " sealed_with, follow, deadline_seconds, late_at, if_paused, hold_seconds, series, series_at)"
     " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
     " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow,"
-    " :deadline_seconds, :late_at)"
+    " :deadline_seconds, :late_at, :if_paused, :hold_seconds, :series, :series_at)"
     " ON CONFLICT DO NOTHING"
 )
 _REMAKE = text(
     "UPDATE triggers SET dag_run_id = :dag_run_id, conf = :conf, note = :note, state = :state,"
     " max_age_seconds = :max_age_seconds, max_attempts = :max_attempts, concurrency = :concurrency, reason = :reason,"
     " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
-    " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_anew"
+    " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_anew,"
+    " if_paused = :if_paused, hold_seconds = :hold_seconds, series = :series, series_at = :asked_at, awaits = NULL,"
+    " hold_step_at = NULL, hold_step = 0"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
 )
 # The literal states let the databases use the partial index `triggers_live`.
@@ -223,6 +225,11 @@ def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str,
         "deadline_seconds": new.call.limits.deadline_seconds,
         "late_at": None if new.late_at is None else microseconds(new.late_at),
         "late_anew": _late_anew(new, now),
+        "if_paused": new.call.if_paused,
+        "hold_seconds": new.call.limits.hold_seconds,
+        "series": new.call.series,
+        "series_at": number(new.delivery_id, "dlv"),
+        "asked_at": first_id(microseconds(now)),
         "state": new.state,
         "reason": new.reason,
         **{name: sealed(ring, value, place("triggers", name, row)) for name, value in payload.items()},

@@ -24,7 +24,8 @@ from bridge.words.reasons import Reason
 _WAITS = "state IN ('pending','held')"  # triggers_waiting: by Airflow and due time
 _STATES = ("state = 'pending'", "state = 'held'")  # triggers_pending, triggers_held: by Airflow, route and due time
 _CLAIM = (
-    "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until"  # noqa: S608
+    "UPDATE triggers SET state = 'firing', attempts = attempts + 1, lease_token = :token, lease_until = :until,"  # noqa: S608
+    " awaits = NULL"
     f" WHERE id IN {{chosen}} RETURNING {TRIGGER_COLUMNS}"
 )
 _CLAIM_ANY = locking(

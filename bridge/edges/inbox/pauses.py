@@ -33,17 +33,19 @@ _HOLD_ROUTE = locking(
     chosen="SELECT id FROM triggers WHERE airflow = :airflow AND route = :route AND state = 'pending'"
     " ORDER BY due_at LIMIT :limit",
 )
-# What waited for another cause, which has passed meanwhile: it is due.
+# What waited for another cause, which has passed meanwhile: it is due. And what is held for its DAG, due or not: the
+# pause goes first, so that its time does not count as held for the DAG.
 _HELD_ELSE = (
-    "SELECT id FROM triggers WHERE airflow = :airflow AND state = 'held' AND due_at <= :now{more}"
-    " AND COALESCE(reason, '') <> 'paused_by_person' LIMIT :limit"
+    "SELECT id FROM triggers WHERE airflow = :airflow AND state = 'held'{more}"
+    " AND (due_at <= :now OR awaits IS NOT NULL) AND COALESCE(reason, '') <> 'paused_by_person' LIMIT :limit"
 )
 _HELD_ELSE_OF = {
     PauseKind.AIRFLOW: text(_HELD_ELSE.format(more="")),
     PauseKind.ROUTE: text(_HELD_ELSE.format(more=" AND route = :route")),
 }
 _HOLD = locking(
-    "UPDATE triggers SET reason = 'paused_by_person', detail = NULL WHERE id IN {chosen}",
+    "UPDATE triggers SET reason = 'paused_by_person', detail = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
+    " due_at = CASE WHEN awaits IS NULL THEN due_at ELSE age_from END WHERE id IN {chosen}",
     a_list("ids", BigInteger()),
     chosen="SELECT id FROM triggers WHERE id IN :ids AND state = 'held'",
 )
@@ -128,7 +130,7 @@ def pending_places(connection: Connection, *, airflows: Collection[str], routes:
 def held_else(
     connection: Connection, *, kind: PauseKind, airflow: str, route: str | None, now: datetime, limit: int
 ) -> list[int]:
-    """Return rows of one Airflow, or of one route there, that are held for another cause and due.
+    """Return rows of one Airflow, or of one route there, that are held for another cause and due, or held for a DAG.
 
     To be read beside the writer, and not often: it looks through what is held.
     """

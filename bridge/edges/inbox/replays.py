@@ -19,8 +19,9 @@ from bridge.words.reasons import Reason
 
 _AGAIN = text(
     "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
-    " age_from = :now, settled_at = NULL, late_at = CASE WHEN late_at <= :now"
-    " THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END WHERE id = :id AND state <> 'firing'"
+    " age_from = :now, settled_at = NULL, series = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
+    " late_at = CASE WHEN late_at <= :now THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END"
+    " WHERE id = :id AND state <> 'firing'"
 )
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
@@ -203,7 +204,7 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
     new = NewTrigger(
         id=new_id,
         delivery_id=found.delivery_id,
-        call=replace(found.call, dag_run_id=run_id, conf=owned_conf(found.call.conf, new_id)),
+        call=replace(found.call, dag_run_id=run_id, conf=owned_conf(found.call.conf, new_id), series=None),
         rerun=rerun,
         state=TriggerState.PENDING,
         late_at=None if deadline is None else now + timedelta(seconds=deadline),

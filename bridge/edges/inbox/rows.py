@@ -9,6 +9,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
+from bridge.words.holds import DEFAULT_HOLD_SECONDS, IfPaused
 from bridge.words.model import (
     Attempt,
     Call,
@@ -28,6 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RUN_STATES = frozenset(map(str, RunState))
 
+HOLD_OVER = 2  # of a trigger's `hold_step`
 DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
     " headers, body, lookup, lookups, erased_at, caused_by"
@@ -41,7 +43,8 @@ TRIGGER_ENTRY_COLUMNS = (
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
     " concurrency, state, reason, detail, attempts, rerun, created_at, age_from, due_at, settled_at, spent, follow,"
-    " run_state, run_started_at, run_ended_at, deadline_seconds, late_at, doubted_at"
+    " run_state, run_started_at, run_ended_at, deadline_seconds, late_at, doubted_at, if_paused,"
+    " hold_seconds, series, hold_step"
 )
 
 
@@ -159,6 +162,8 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
             note=note,
             limits=_limits(row),
             follow=row["follow"] != 0,
+            if_paused=IfPaused(row["if_paused"] or IfPaused.TRIGGER),
+            series=None if row["series"] is None else bytes(row["series"]),
         ),
         state=TriggerState(row["state"]),
         reason=_reason(row["reason"]),
@@ -174,6 +179,7 @@ def trigger(row: RowMapping, ring: Ring) -> Trigger:
         run=_run(row),
         late_at=instant_or_none(row["late_at"]),
         doubted_at=instant_or_none(row["doubted_at"]),
+        is_hold_over=row["hold_step"] == HOLD_OVER,
     )
 
 
@@ -183,6 +189,7 @@ def _limits(row: RowMapping) -> Limits:
         max_attempts=row["max_attempts"],
         concurrency=row["concurrency"],
         deadline_seconds=row["deadline_seconds"],
+        hold_seconds=DEFAULT_HOLD_SECONDS if row["hold_seconds"] is None else row["hold_seconds"],
     )
 
 

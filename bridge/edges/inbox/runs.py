@@ -43,6 +43,7 @@ _STANDING = text(
 )
 _PROGRESS = text(
     "UPDATE triggers SET run_state = :state, run_after = :run_after, run_started_at = :started_at,"  # noqa: S608
+    " reason = CASE WHEN reason = 'dag_paused' AND :has_moved = 1 THEN NULL ELSE reason END,"
     f" run_ended_at = :ended_at, run_due_at = :due_at WHERE id = :id AND {_OPEN} AND run_due_at = :was"
 )
 _COUNT = text(
@@ -101,6 +102,7 @@ def _values(look: Progress) -> dict[str, str | int | None]:
         "id": number(look.open.trigger_id, "trg"),
         "was": microseconds(look.open.due_at),
         "state": look.state,
+        "has_moved": int(look.state in ("running", "success", "failed")),
         "run_after": moment(look.run_after),
         "started_at": moment(look.started_at),
         "ended_at": moment(look.ended_at),

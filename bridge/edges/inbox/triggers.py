@@ -4,7 +4,7 @@ Who claims (claiming.py) gets a lease and a fresh token; every later write carri
 hit. Zero rows mean that someone else owns the trigger by now.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -14,7 +14,10 @@ from bridge.edges.inbox.engine.ids import made_at, number
 from bridge.edges.inbox.engine.statements import locking
 from bridge.edges.inbox.rows import TRIGGER_COLUMNS, instant, microseconds, spent_text, trigger
 from bridge.edges.inbox.vault import ADD_KEY, attempt_row, key_for, place, ring_of, sealed
+from bridge.rules.holding import warned_after
 from bridge.rules.retrying.settling import Settlement
+from bridge.rules.sealing import Ring
+from bridge.words.holds import Awaits
 from bridge.words.model import Attempt, Claimed, Trigger, TriggerState
 from bridge.words.runs import RunState
 
@@ -23,11 +26,16 @@ _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
     " spent = COALESCE(:spent, spent), doubted_at = COALESCE(CAST(:doubted_at AS BIGINT), doubted_at),"
+    " awaits = :awaits, hold_step = CASE WHEN :hold = 'over' THEN 0 ELSE hold_step END,"
+    " hold_step_at = CASE :hold WHEN 'none' THEN hold_step_at WHEN 'over' THEN NULL ELSE COALESCE(hold_step_at,"
+    " CAST(:hold_seconds AS DOUBLE PRECISION) + COALESCE((SELECT away_seconds FROM dags"
+    " WHERE dags.airflow = triggers.airflow AND dags.dag_id = triggers.dag_id), 0)) END,"
     " run_state = :run_state, run_due_at = :run_due_at, run_after = :run_after,"
     " run_started_at = NULL, run_ended_at = NULL,"
     f" {ADD_KEY} WHERE id = :id AND lease_token = :token AND state = 'firing'"
 )
 _NO_RUN = {"run_state": None, "run_due_at": None, "run_after": None}
+_NO_HOLD = {"awaits": None, "hold": "none", "hold_seconds": 0.0}
 _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
@@ -74,13 +82,28 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "spent": None if settlement.spent is None else spent_text(settlement.spent, claimed.trigger.age_from),
         "doubted_at": ended_at if settlement.is_doubtful else None,
         **_NO_RUN,
+        **_hold(claimed.trigger, settlement),
     }
     if is_followed:
         made_at = microseconds(settlement.run_after) if settlement.run_after else None
         parameters |= {"run_state": RunState.QUEUED, "run_due_at": ended_at, "run_after": made_at}
     if not connection.execute(_SETTLE, parameters).rowcount:
         return False
-    record = {
+    connection.execute(_RECORD, _record(ring, row, attempt))
+    return True
+
+
+def _hold(trigger: Trigger, settlement: Settlement) -> Mapping[str, object]:
+    """Return what is stored of a hold for a DAG: it goes on from where it was, by the DAG's clock."""
+    if settlement.awaits is None:
+        return _NO_HOLD
+    hold = "over" if settlement.awaits is Awaits.NEWER else "held"
+    seconds = warned_after(trigger.call.limits.hold_seconds)
+    return {"awaits": settlement.awaits, "hold": hold, "hold_seconds": seconds}
+
+
+def _record(ring: Ring, row: int, attempt: Attempt) -> dict[str, object]:
+    return {
         "id": row,
         "number": attempt.number,
         "started_at": microseconds(attempt.started_at),
@@ -91,8 +114,6 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "key": ring.current,
         "http_status": attempt.http_status,
     }
-    connection.execute(_RECORD, record)
-    return True
 
 
 def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
@@ -113,6 +134,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
             "spent": None,
             "doubted_at": None,
             **_NO_RUN,
+            **_NO_HOLD,
         }
         connection.execute(_SETTLE, parameters)
 

@@ -1,6 +1,6 @@
 """What Airflow says about DAGs, in numbers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from bridge.edges.metrics.making import Making, create
 from bridge.words.dags import KnownDag
@@ -26,6 +26,10 @@ class DagMetrics:
         self.requests = making.counter(
             "dag_requests_total", "Looks at the DAGs of an Airflow, apart from those of firing.", "airflow", "outcome"
         )
+        self.ending = making.gauge(
+            "holds_ending", "Triggers held for their DAG that will fail within a day." + _OF_THE_STORE, "airflow"
+        )
+        create(self.ending, self._airflows)
         create(self.requests, self._airflows, ASKED)
 
     def observe(self, found: Iterable[KnownDag]) -> None:
@@ -37,6 +41,11 @@ class DagMetrics:
         for labels in now - self._shown:
             self.state.labels(*labels).set(1)
         self._shown = now
+
+    def observe_ending(self, found: Mapping[str, int]) -> None:
+        """Take over how many triggers will fail within a day, by Airflow."""
+        for airflow in self._airflows:
+            self.ending.labels(airflow).set(found.get(airflow, 0))
 
     def count_request(self, airflow: str, *, is_answered: bool) -> None:
         """Count one request."""

@@ -54,6 +54,7 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
     "started": ("",),
     "already_there": (Reason.ALREADY_THERE, Reason.SAME_COMPLETION),
     "later": (
+        Reason.DAG_PAUSED,
         Reason.DAG_NOT_FOUND,
         Reason.DAG_REFUSES_RUNS,
         Reason.AIRFLOW_ERROR,
@@ -64,16 +65,30 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
         Reason.INTERNAL_ERROR,
     ),
     "too_late": (Reason.TOO_LATE,),
-    "never": (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE, Reason.RUN_ID_CONFLICT),
+    "never": (
+        Reason.CONF_REFUSED,
+        Reason.CONF_TOO_LARGE,
+        Reason.RUN_ID_CONFLICT,
+        Reason.DAG_PAUSED,
+        Reason.HELD_TOO_LONG,
+    ),
     "target_down": (Reason.AIRFLOW_DOWN, Reason.THROTTLED),
+    "superseded": (Reason.SUPERSEDED,),
     "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN, Reason.KEY_MISSING),
 }
-FAILURES = (*ATTEMPTS["never"], Reason.TOO_MANY_ATTEMPTS, Reason.EXPIRED, Reason.TEMPLATE, Reason.CONDITION)
+FAILURES = (
+    *ATTEMPTS["never"],
+    Reason.TOO_MANY_ATTEMPTS,
+    Reason.EXPIRED,
+    Reason.TEMPLATE,
+    Reason.CONDITION,
+)
 # What a trigger can wait for: a place, a DAG, a person.
 HELD = (
     *TROUBLES,
     Reason.AIRFLOW_FORBIDDEN,
     Reason.CALL_BLOCKED,
+    Reason.DAG_PAUSED,
     Reason.DAG_NOT_FOUND,
     Reason.DAG_REFUSES_RUNS,
     Reason.LOOP_GUARD,

@@ -27,9 +27,9 @@ from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
+from bridge.flows.firing import asking
 from bridge.flows.firing.claims import claim_due
 from bridge.flows.firing.lane import Lane
-from bridge.flows.firing.lateness import fire_in_time
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.pauses import Pauses
 from bridge.rules.retrying.settling import Settlement, settle
@@ -276,7 +276,7 @@ class Dispatcher:
     def _call(self, lane: Lane, claimed: Claimed) -> Outcome:
         """Call Airflow; an outcome that is about the whole place opens its breaker."""
         try:
-            outcome = fire_in_time(lane.airflow, claimed.trigger, self._clock())
+            outcome = asking.call(self._inbox, lane.airflow, claimed.trigger, self._clock())
         except Exception:  # noqa: BLE001 - see below
             # The per-trigger guard: an error of the bridge itself is tried again slowly, a few times.
             _log.exception("fire_failed", trigger_id=claimed.trigger.id)

@@ -98,4 +98,5 @@ _WORDS = {
     "TargetDown": "target_down",
     "Misconfigured": "misconfigured",
     "TooLate": "too_late",
+    "Superseded": "superseded",
 }

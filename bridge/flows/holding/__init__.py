@@ -2,11 +2,14 @@
 
 For each Airflow, once an interval at most:
 
-    1. due      the DAGs that the mapping names, as far as they are due for a look
+    1. due      the DAGs that the mapping names or something is held for, as far as they are due for a look; those that
+                something is held for six times as often
     2. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
     3. look     in few requests, however many DAGs there are (place.py)
-    4. store    guarded by the look before, so that the newer of two looks stays
-    5. params   of a few DAGs, longest unread first; they seldom change
+    4. store    guarded by the look before, so that a DAG that is back counts once
+    5. end      what was held for too long by the clock of a DAG that is still away (freeing.py)
+    6. params   of a few DAGs, longest unread first; they seldom change
+    7. free     what was held for DAGs that are back, page by page (freeing.py)
 
 All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
 An Airflow that does not answer is asked more and more rarely.
@@ -15,7 +18,7 @@ An Airflow that does not answer is asked more and more rarely.
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -23,10 +26,12 @@ import structlog
 
 from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, dags, duties
+from bridge.edges.inbox import Inbox, dags, duties, holds
 from bridge.edges.metrics import Metrics
+from bridge.flows.holding.freeing import Freeing, TakePlace
 from bridge.flows.holding.place import Place
 from bridge.rules import holding
+from bridge.rules.ceiling import Start
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.words.dags import DagFacts, DagState, KnownDag
 from bridge.words.errors import BridgeError, InboxUnavailable
@@ -35,6 +40,7 @@ _LEASE_SECONDS = 60.0
 _RENEWED_SECONDS = 15.0
 _STORED_AT_ONCE = 100  # a few milliseconds of the writer's time, between which webhooks pass
 _PARAMS_AT_ONCE = 5
+_FREEING_SECONDS = 0.25  # between two pages
 _PARAMS_AGE = timedelta(hours=1)
 _log = structlog.get_logger("bridge.holding")
 
@@ -50,18 +56,29 @@ class Holding:
         mapping: Callable[[], RouteMap],
         metrics: Metrics,
         interval_seconds: float,
+        take_place: TakePlace,
+        give_back: Callable[[Iterable[Start]], None],
+        on_freed: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`interval_seconds`: how often a DAG is looked at."""
-        self._inbox = inbox
-        self._mapping = mapping
-        self._metrics = metrics
-        self._interval_seconds = interval_seconds
-        self._clock = clock
+        """`interval_seconds`: how often a DAG is looked at; one that something waits for more often.
+
+        `take_place(route, now)`: when a route may start its next trigger; `on_freed` wakes firing.
+        """
+        self._inbox, self._metrics, self._mapping = inbox, metrics, mapping
+        self._interval_seconds, self._clock = interval_seconds, clock
         self._token = secrets.token_hex(8)  # of this process
         self._taken_at = 0.0
         self._places = deque(Place(name, each, before_each=self._go_on) for name, each in airflows.items())
         self._duty = ""
+        self._freeing = Freeing(
+            inbox=inbox,
+            metrics=metrics,
+            take_place=take_place,
+            give_back=give_back,
+            on_freed=on_freed,
+            beat=self._go_on,
+        )
         self.loop = Loop(
             "holding",
             self.step,
@@ -70,35 +87,59 @@ class Holding:
             on_stopped=self._let_go,
         )
 
-    def step(self) -> None:
-        """Look once at every Airflow that may be asked now. Raises InboxUnavailable.
+    def step(self) -> float | None:
+        """Look once at every Airflow that may be asked now; returns the pause. Raises InboxUnavailable.
 
         Each step begins where the last one ended, so an Airflow that makes it fail does not stop the others.
         """
+        is_freeing = False
         for _ in self._places.copy():
             self.loop.beat()
             place = self._places.popleft()
             self._places.append(place)
             if not self.loop.is_ending and place.may_ask(time.monotonic()):
                 self._look(place)
+            is_freeing |= not self.loop.is_ending and self._free(place)
         self._metrics.dags.observe(self._inbox.read(dags.known))
+        return _FREEING_SECONDS if is_freeing else None
 
     def _look(self, place: Place) -> None:
-        known = {dag.dag_id: dag for dag in self._inbox.read(dags.known, airflow=place.name)}
+        known = self._known(place)
+        held = self._inbox.read(holds.named, airflow=place.name).keys()
         names = self._named(place.name)
-        due = holding.due(names, (), known, now=self._clock(), seconds=self._interval_seconds)
+        due = holding.due(names, held, known, now=self._clock(), seconds=self._interval_seconds)
         due = place.open(due, time.monotonic())
         if not due or not self._is_ours(place):
             return
         found = place.ask(due, pause_seconds=self._interval_seconds)
         self._metrics.dags.count_request(place.name, is_answered=place.problem is None)
-        self._store(place, found, known)
-        self._forget(place, known.keys() - names)
+        self._store(place, found, known, held)
+        self._forget(place, known.keys() - names - held)
         if place.problem is not None:
             self._wait(place)
             return
         place.answered()
+        for dag in self._known(place).values():
+            if dag.dag_id in held and dag.dag_id in found:
+                self._freeing.end(dag, self._clock())
         self._read_params(place)
+
+    def _free(self, place: Place) -> bool:
+        """Set one page free of each DAG that is back; returns whether more is to be done at once."""
+        held = self._inbox.read(holds.named, airflow=place.name)
+        behind = {dag_id for dag_id, is_behind in held.items() if is_behind}
+        back = [dag for dag in self._known(place).values() if dag.freed is not None or dag.dag_id in behind]
+        if not back or not self._is_ours(place):
+            return False
+        is_more = False
+        for dag in back:
+            self.loop.beat()
+            is_more |= self._freeing.free(dag, self._clock())
+            is_more |= dag.dag_id in behind and self._freeing.look_behind(dag, self._clock())
+        return is_more
+
+    def _known(self, place: Place) -> dict[str, KnownDag]:
+        return {dag.dag_id: dag for dag in self._inbox.read(dags.known, airflow=place.name)}
 
     def _named(self, airflow: str) -> set[str]:
         """Return the DAGs that the mapping names at an Airflow."""
@@ -116,13 +157,16 @@ class Holding:
             self._taken_at = time.monotonic()
             self._inbox.write(duties.take, self._duty, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
 
-    def _store(self, place: Place, found: Mapping[str, DagFacts], known: Mapping[str, KnownDag]) -> None:
-        now, every = self._clock(), self._interval_seconds
-        looks = [
-            (holding.seen(place.name, dag_id, facts.state, before, now=now, seconds=every), before)
-            for dag_id, facts in found.items()
-            for before in (known.get(dag_id),)
-        ]
+    def _store(
+        self, place: Place, found: Mapping[str, DagFacts], known: Mapping[str, KnownDag], held: Collection[str]
+    ) -> None:
+        def seen(dag_id: str) -> KnownDag:
+            before, is_held = known.get(dag_id), dag_id in held
+            every, state = self._interval_seconds, found[dag_id].state
+            return holding.seen(place.name, dag_id, state, before, now=now, seconds=every, is_held=is_held)
+
+        now = self._clock()
+        looks = [(seen(dag_id), known.get(dag_id)) for dag_id in found]
         for begin in range(0, len(looks), _STORED_AT_ONCE):
             self.loop.beat()
             for look in self._inbox.write(dags.store, looks[begin : begin + _STORED_AT_ONCE]):

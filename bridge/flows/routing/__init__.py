@@ -16,7 +16,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -218,9 +218,7 @@ class Router:
             routings = [routing(delivery, plan, lookup, starts) for delivery, plan in plans]
             routed = self._inbox.write(settle_routing, routings, now=now, on_each=on_each)
         except Exception:
-            with self._lock:
-                for start in starts.values():
-                    self._ceilings.take_back(start)
+            self.give_back(starts.values())
             raise
         self._on_routed()
         stored_at = self._clock()
@@ -235,6 +233,21 @@ class Router:
                 limit = planned.route.limits.max_per_hour
                 if limit is not None and planned.state is TriggerState.PENDING:
                     starts[planned.id] = self._ceilings.take(planned.route.name, limit, now.timestamp())
+
+    def take_place(self, route: str, now: datetime) -> Start | None:
+        """Return when a route may start what was held, and count it; None: it has no ceiling."""
+        found = next((each for each in self._mapping().routes if each.name == route), None)
+        limit = None if found is None else found.limits.max_per_hour
+        if limit is None:
+            return None
+        with self._lock:
+            return self._ceilings.take(route, limit, now.timestamp())
+
+    def give_back(self, starts: Iterable[Start]) -> None:
+        """Uncount places that were not used."""
+        with self._lock:
+            for start in starts:
+                self._ceilings.take_back(start)
 
     def _recall(self, route: str, limit: int, now: float) -> list[float]:
         moment = datetime.fromtimestamp(now, UTC)

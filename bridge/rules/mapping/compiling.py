@@ -16,6 +16,7 @@ from bridge.rules.mapping.schema import DefaultsForm, Readable, ReadablePart, Ro
 from bridge.rules.rendering import BadTemplate, compile_condition, compile_id, compile_text
 from bridge.rules.yamltree import Path, Tree, nearest
 from bridge.words.errors import Problem
+from bridge.words.holds import DEFAULT_HOLD_SECONDS, IfPaused, Release
 from bridge.words.model import Limits
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
@@ -93,8 +94,11 @@ class Compiler:
                 concurrency=self._pick(form, "concurrency"),
                 max_per_hour=self._pick(form, "max_per_hour"),
                 deadline_seconds=self._pick(form, "deadline"),
+                hold_seconds=self._pick(form, "hold_at_most") or DEFAULT_HOLD_SECONDS,
             ),
             follow=self._pick(form, "follow") is not False,
+            if_paused=IfPaused(self._pick(form, "if_paused") or IfPaused.TRIGGER),
+            release=Release(self._pick(form, "release") or Release.ALL),
             written=self._written(
                 form, {"airflow": airflow, "on": list(statuses)} | ({"owner": owner} if owner else {})
             ),
@@ -106,6 +110,7 @@ class Compiler:
         shared = self._defaults.model_dump(exclude_none=True)
         conf = {**shared.get("conf", {}), **own.get("conf", {})}
         usual: dict[str, Any] = {"enabled": True, "follow": True, "max_age": _DEFAULT_AGE_SECONDS}
+        usual |= {"if_paused": "trigger", "release": "all", "hold_at_most": DEFAULT_HOLD_SECONDS}
         said = {**usual, **shared, **own, **resolved}
         read = {name for name in self._constants if _reads(name, json.dumps([said, conf]))}
         used = {"vars": {name: self._constants[name] for name in sorted(read)}} if read else {}

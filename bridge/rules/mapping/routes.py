@@ -1,5 +1,7 @@
 """A route that has been checked and compiled: whether it matches, and the call it makes."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,6 +12,7 @@ from bridge.rules.event import identity
 from bridge.rules.mapping.runs import clean, run_id
 from bridge.rules.rendering import Condition, Template, Unread
 from bridge.words.errors import ConditionError, TemplateError
+from bridge.words.holds import IfPaused, Release
 from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 
 _MAX_NOTE = 1000
@@ -67,6 +70,8 @@ class Route:
     owner: str | None = None
     # What the file says of it: its own keys, the defaults', and the `vars` that it reads.
     written: Mapping[str, Any] = field(default_factory=dict)
+    if_paused: IfPaused = IfPaused.TRIGGER
+    release: Release = Release.ALL
 
     @property
     def conf_keys(self) -> tuple[str, ...]:
@@ -129,7 +134,20 @@ class Route:
             note=None if note is None else clean(str(note))[:_MAX_NOTE],
             limits=self.limits,
             follow=self.follow,
+            if_paused=self.if_paused,
+            series=self._series(dag_id, event, delivery) if self.release is Release.LATEST else None,
         )
+
+    def _series(self, dag_id: str, event: Event, delivery: DeliveryContext) -> bytes | None:
+        """Return what is the same for triggers of which the latest counts; None if the event names no pipeline.
+
+        A digest, since it is stored in plain text beside what may be encrypted.
+        """
+        pipeline = event.pipeline_id or event.pipeline_name
+        if pipeline is None:
+            return None
+        parts = (delivery.source, self.name, self.airflow, dag_id, pipeline, event.environment)
+        return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]
 
     def _run_id(self, event: Event, delivery: DeliveryContext, context: Mapping[str, Any]) -> str:
         if self.dag_run_id is not None:

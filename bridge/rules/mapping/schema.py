@@ -1,6 +1,7 @@
 """The form of mapping.yaml, as pydantic models: the one source of its checks and of the JSON Schema for editors."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -19,7 +20,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bridge.rules import durations
-from bridge.rules.mapping.examples import with_examples
+from bridge.rules.mapping.examples import MEANT, with_examples
 
 # Airflow's own rule for keys, letters of any script; "." and ".." would vanish from the URL that the id is a part of.
 _DAG_ID = re.compile(r"[\w.-]{1,250}")
@@ -152,30 +153,7 @@ class DefaultsForm(_Form):
     """What routes take over unless they say otherwise; `conf` is merged key by key."""
 
     # What people write for a key: Airflow's words, Planasonix' words, and what other tools call it.
-    MEANT: ClassVar[dict[str, str]] = {
-        "dag_id": "dag",
-        "dag_ids": "dag",
-        "dags": "dag",
-        "status": "on",
-        "statuses": "on",
-        "pipeline_id": "pipeline",
-        "pipelines": "pipeline",
-        "connection_id": "connection",
-        "event_type": "event",
-        "type": "event",
-        "env": "environment",
-        "condition": "when",
-        "if": "when",
-        "run_id": "dag_run_id",
-        "config": "conf",
-        "params": "conf",
-        "parameters": "conf",
-        "retries": "max_attempts",
-        "description": "note",
-        "timeout": "max_age",
-        "expires": "deadline",
-        "ttl": "deadline",
-    }
+    MEANT: ClassVar[Mapping[str, str]] = MEANT
 
     source: Globs | None = Field(None, description="Only webhooks of these sources; globs.")
     environment: Globs | None = Field(None, description="Only events of these environments; globs.")
@@ -189,6 +167,15 @@ class DefaultsForm(_Form):
     max_attempts: Attempts | None = Field(None, description="How often a trigger is tried at most.")
     concurrency: Concurrency | None = Field(None, description="Calls of one route under way at once.")
     max_per_hour: PerHour | None = Field(None, description="DAG runs that one route starts in an hour; more wait.")
+    if_paused: Literal["trigger", "hold", "fail"] | None = Field(
+        None, description="A paused DAG: leave runs to Airflow's queue (trigger, the default), hold them here, or fail."
+    )
+    release: Literal["all", "latest"] | None = Field(
+        None, description="When a held DAG is back: all, or the latest of each pipeline and environment; default all."
+    )
+    hold_at_most: Duration | None = Field(
+        None, description="How long a paused or missing DAG is waited for; default 14d."
+    )
     follow: bool | None = Field(None, description="false: do not watch what becomes of the DAG runs; default true.")
 
 

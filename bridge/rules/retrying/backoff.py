@@ -6,12 +6,14 @@ together. `jitter` is a number in [0, 1] that the caller drew; nothing here is r
 
 import math
 
+from bridge.words.holds import FOR_A_DAG
 from bridge.words.reasons import Reason
 
 _BASE_SECONDS = 0.2
 _CAP_SECONDS = 30.0
 _HELD_SECONDS = 15.0
 _HELD_CAP_SECONDS = 300.0
+_AWAY_CAP_SECONDS = 3600.0
 _MOST_DOUBLINGS = 60  # far beyond either cap; keeps the power small for attempts that count in thousands
 
 
@@ -34,6 +36,16 @@ def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
 
 
+def wait_away(times: int, jitter: float, *, at_least: float = 0.0) -> float:
+    """Return the seconds until a DAG that is not back is tried again: as `wait_held`, but up to an hour.
+
+    Looks at the DAG itself end the wait sooner; this is the net below them, and a week of held triggers must not take
+    the pace from the others.
+    """
+    upper = min(_AWAY_CAP_SECONDS, _HELD_SECONDS * _doubled(times))
+    return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
+
+
 # A place in the queue for look-ups, which is drawn before that; so long does a release wait that knows no such queue.
 QUEUED_SECONDS = 3600.0
 # Who answered may have asked for so long (`Retry-After`).
@@ -49,6 +61,8 @@ def longest_wait(reason: Reason | None) -> float:
         return math.inf
     if reason is Reason.LOOKUP_QUEUED:
         return QUEUED_SECONDS
+    if reason in FOR_A_DAG:
+        return _AWAY_CAP_SECONDS
     return _ASKED_SECONDS if reason in _ASKED else _HELD_CAP_SECONDS
 
 

@@ -3,8 +3,9 @@
 Started, AlreadyThere     -> fired
 Never                     -> failed
 Later                     -> pending or held, due after a back-off; failed when attempts or age are used up
+Later, it awaits its DAG  -> held, no attempt and no age; how long that lasts is another matter (rules/holding)
 TargetDown, Misconfigured -> held, the attempt does not count
-TooLate                   -> cancelled
+TooLate, Superseded       -> cancelled
 
 Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
 
@@ -18,8 +19,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bridge.rules.retrying import backoff
+from bridge.words.holds import Awaits, IfPaused
 from bridge.words.model import Spent, Trigger, TriggerState
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, TooLate
+from bridge.words.outcomes import (
+    AlreadyThere,
+    Later,
+    Misconfigured,
+    Never,
+    Outcome,
+    Started,
+    Superseded,
+    TargetDown,
+    TooLate,
+)
 from bridge.words.reasons import Reason
 
 # Airflow's own refusals: no DAG run was made by a call that ended so. After all others one may be there.
@@ -43,6 +55,7 @@ class Settlement:
     is_refunded: bool = False  # the attempt does not count: the place and not the trigger was the trouble
     spent: Spent | None = None  # what has been used of the limits by now; None: as before
     run_after: datetime | None = None  # of a DAG run that is there
+    awaits: Awaits | None = None  # held for its DAG, until this changes
     # The call may have started the DAG run, although nobody knows of it; beside the point of where it leaves it.
     is_doubtful: bool = field(default=False, compare=False)
 
@@ -53,9 +66,9 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
     `jitter` is in [0, 1], `seconds` is how long the call took.
     """
     settlement = _settled(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
-    was_late = trigger.is_late(now - timedelta(seconds=seconds))  # then it was only looked for
     is_open = settlement.state in (TriggerState.PENDING, TriggerState.HELD)
-    return replace(settlement, is_doubtful=is_open and not was_late and settlement.reason not in _NOTHING_STARTED)
+    is_look = isinstance(outcome, Later | TargetDown | Misconfigured) and outcome.is_look
+    return replace(settlement, is_doubtful=is_open and not is_look and settlement.reason not in _NOTHING_STARTED)
 
 
 def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float) -> Settlement:
@@ -65,7 +78,7 @@ def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float
             return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
         case AlreadyThere(reason=reason, run_after=made_at):
             return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
-        case Never() | TooLate():
+        case Never() | TooLate() | Superseded():
             state = TriggerState.FAILED if isinstance(outcome, Never) else TriggerState.CANCELLED
             return Settlement(state, outcome.reason, outcome.detail or None, now)
         case Later():
@@ -86,7 +99,25 @@ def _held(outcome: TargetDown | Misconfigured, due_at: datetime, spent: Spent | 
     return Settlement(TriggerState.HELD, outcome.reason, detail, due_at, is_refunded=True, spent=spent)
 
 
+def _away(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float) -> Settlement:
+    """Hold a trigger for its DAG. What is not to wait in Airflow's queue does not go on for a DAG that is paused."""
+    spent = _counted(trigger.spent, outcome.reason)
+    wait = backoff.wait_away(spent.causes[outcome.reason], jitter, at_least=outcome.wait_seconds)
+    is_kept = outcome.awaits is Awaits.THERE and trigger.call.if_paused is IfPaused.HOLD
+    return Settlement(
+        TriggerState.HELD,
+        outcome.reason,
+        outcome.detail or None,
+        now + timedelta(seconds=wait),
+        is_refunded=True,
+        spent=spent,
+        awaits=Awaits.UNPAUSED if is_kept else outcome.awaits,
+    )
+
+
 def _later(trigger: Trigger, outcome: Later, *, now: datetime, jitter: float, seconds: float) -> Settlement:
+    if outcome.awaits is not None:
+        return _away(trigger, outcome, now=now, jitter=jitter)
     limits, spent = trigger.call.limits, trigger.spent
     if outcome.is_hold or outcome.attempts_allowed is not None:
         spent = _counted(spent, outcome.reason)
@@ -115,8 +146,7 @@ def _wait(trigger: Trigger, outcome: Later, count: int, jitter: float) -> float:
     """
     if not outcome.is_hold:
         return backoff.wait(trigger.attempts, jitter, at_least=outcome.wait_seconds)
-    wait = backoff.wait_held if outcome.is_free else backoff.wait_blocked
-    return wait(count, jitter, at_least=outcome.wait_seconds)
+    return backoff.wait_blocked(count, jitter, at_least=outcome.wait_seconds)
 
 
 def _counted(spent: Spent, cause: Reason) -> Spent:

@@ -246,3 +246,25 @@ def test_the_rest_of_the_call() -> None:
     assert (call.limits.max_age_seconds, call.limits.max_attempts, call.limits.concurrency) == (900, 3, 2)
     assert call.limits.max_per_hour == 7
     assert _call().limits.max_age_seconds == 86_400
+
+
+def test_the_latest_is_per_route_dag_pipeline_and_environment() -> None:
+    """Two calls are of one series only if all of these, and the source, are the same."""
+    latest = "release: latest"
+    one = _call(latest).series
+    assert one is not None
+    assert len(one) == 16
+    assert _call(latest, job_id="job_2", status=Status.FAILED).series == one
+    others = [
+        _call("release: latest\n    name: other"),
+        _call(latest, pipeline_id="pl_2"),
+        _call(latest, environment="staging"),
+        _call("release: latest\n    airflow: default", pipeline_id=None, pipeline_name="orders"),
+    ]
+    assert len({one, *(call.series for call in others)}) == 5
+
+
+def test_what_names_no_pipeline_is_of_no_series() -> None:
+    """Nobody could say which others it takes the place of. Neither is what a route wants all of."""
+    assert _call("release: latest", pipeline_id=None).series is None
+    assert _call("release: all").series is None

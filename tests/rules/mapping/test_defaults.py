@@ -67,6 +67,9 @@ _ROWS: dict[str, tuple[str, str, Callable[[Route], Any], Any, Any, Any]] = {
     "concurrency": ("2", "3", lambda route: _call(route).limits.concurrency, 2, 3, None),
     "follow": ("false", "true", lambda route: _call(route).follow, False, True, True),
     "deadline": ("2h", "5", lambda route: _call(route).limits.deadline_seconds, 7200, 5, None),
+    "if_paused": ("hold", "fail", lambda route: _call(route).if_paused, "hold", "fail", "trigger"),
+    "release": ("latest", "all", lambda route: _call(route).series is not None, True, False, False),
+    "hold_at_most": ("2h", "5d", lambda route: _call(route).limits.hold_seconds, 7200, 5 * 86_400, 14 * 86_400),
     "max_per_hour": ("60", "5", lambda route: _call(route).limits.max_per_hour, 60, 5, None),
 }
 

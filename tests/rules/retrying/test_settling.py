@@ -8,8 +8,19 @@ import pytest
 
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.rules.retrying.settling import Settlement, settle
+from bridge.words.holds import Awaits, IfPaused
 from bridge.words.model import Call, Limits, Spent, Trigger, TriggerState
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, TooLate
+from bridge.words.outcomes import (
+    AlreadyThere,
+    Later,
+    Misconfigured,
+    Never,
+    Outcome,
+    Started,
+    Superseded,
+    TargetDown,
+    TooLate,
+)
 from bridge.words.reasons import Reason
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -76,14 +87,15 @@ def trigger(*, attempts: int = 1, spent: Spent = Spent(), **limits: Any) -> Trig
             Settlement(TriggerState.PENDING, Reason.ANSWER_LOST, "reset", NOW + LATER, spent=Spent(9.0)),
         ),
         (
-            Later(Reason.DAG_NOT_FOUND, wait_seconds=7, is_hold=True, is_free=True),
+            Later(Reason.DAG_NOT_FOUND, wait_seconds=7, is_hold=True, awaits=Awaits.THERE),
             Settlement(
                 TriggerState.HELD,
                 Reason.DAG_NOT_FOUND,
                 None,
                 NOW + timedelta(seconds=15),
                 is_refunded=True,
-                spent=Spent(17.0, {Reason.DAG_NOT_FOUND: 1}),
+                spent=Spent(0.0, {Reason.DAG_NOT_FOUND: 1}),
+                awaits=Awaits.THERE,
             ),
         ),
         (
@@ -96,6 +108,8 @@ def trigger(*, attempts: int = 1, spent: Spent = Spent(), **limits: Any) -> Trig
                 spent=Spent(9.0, {Reason.CALL_BLOCKED: 1}),
             ),
         ),
+        (Superseded("x"), Settlement(TriggerState.CANCELLED, Reason.SUPERSEDED, "x", NOW)),
+        (Never(Reason.DAG_PAUSED, "no"), Settlement(TriggerState.FAILED, Reason.DAG_PAUSED, "no", NOW)),
         (TargetDown(is_suspect=True), Settlement(TriggerState.HELD, Reason.AIRFLOW_DOWN, None, NOW, is_refunded=True)),
     ],
 )
@@ -222,9 +236,19 @@ def test_what_only_this_trigger_meets_uses_attempts_and_age() -> None:
     assert limited.reason is Reason.TOO_MANY_ATTEMPTS
 
 
+@pytest.mark.parametrize("reason", [Reason.DAG_PAUSED, Reason.DAG_NOT_FOUND, Reason.DAG_REFUSES_RUNS])
+def test_a_hold_for_a_dag_uses_no_age(reason: Reason) -> None:
+    """An outage of a week loses nothing: what is almost at its `max_age` is held all the same, as long as it takes."""
+    old = trigger(spent=Spent(DAY - 1, {reason: 500}))
+    made = settle(old, Later(reason, is_hold=True, awaits=Awaits.THERE), now=NOW, jitter=1.0, seconds=30.0)
+    assert (made.state, made.reason) == (TriggerState.HELD, reason)
+    assert made.spent is not None
+    assert made.spent.seconds == DAY - 1
+
+
 def test_a_hold_for_a_dag_uses_no_attempt() -> None:
     """A DAG that is missing for long leaves `max_attempts` as it is."""
-    missing = Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True)
+    missing = Later(Reason.DAG_NOT_FOUND, is_hold=True, awaits=Awaits.THERE)
     made = settle(trigger(attempts=1, max_attempts=1), missing, now=NOW, jitter=1.0)
     assert (made.state, made.is_refunded) == (TriggerState.HELD, True)
 
@@ -236,19 +260,21 @@ def test_what_is_not_the_triggers_fault_never_fails_it(outcome: Outcome) -> None
     assert settle(old, outcome, now=NOW, jitter=0.0).state in (TriggerState.FIRED, TriggerState.HELD)
 
 
-@pytest.mark.parametrize(("times", "longest"), [(0, 30), (1, 60), (3, 240), (4, 300), (10**6, 300)])
+_FORBIDDEN = Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False)
+_MISSING = Later(Reason.DAG_NOT_FOUND, is_hold=True, awaits=Awaits.THERE)
+
+
 @pytest.mark.parametrize(
-    "outcome",
+    ("outcome", "times", "longest"),
     [
-        Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True),
-        Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False),
+        *((_FORBIDDEN, times, longest) for times, longest in ((0, 30), (1, 60), (3, 240), (4, 300), (10**6, 300))),
+        *((_MISSING, times, longest) for times, longest in ((0, 30), (1, 60), (3, 240), (7, 3600), (10**6, 3600))),
     ],
-    ids=["missing", "forbidden"],
 )
 def test_a_cause_that_lasts_is_looked_at_more_rarely(
-    times: int, longest: float, outcome: Later | Misconfigured
+    outcome: Later | Misconfigured, times: int, longest: float
 ) -> None:
-    """From 15-30 s while it is new to 15-300 s, whatever the attempts, which holding does not use up."""
+    """From 15-30 s while it is new to 15-300 s, or an hour for a DAG, which is looked at by itself as well."""
     held = trigger(spent=Spent(0.0, {outcome.reason: times}))
     soonest, latest = (settle(held, outcome, now=NOW, jitter=jitter).due_at for jitter in (0.0, 1.0))
     assert (soonest, latest) == (NOW + timedelta(seconds=15), NOW + timedelta(seconds=longest))
@@ -267,8 +293,8 @@ OUTCOMES: list[Outcome] = [
     *(Later(reason, wait_seconds=60.0) for reason in LIMITED),
     Later(Reason.THROTTLED, wait_seconds=3600.0, is_hold=True),
     Later(Reason.CALL_BLOCKED, is_hold=True),
-    Later(Reason.DAG_NOT_FOUND, wait_seconds=300.0, is_hold=True, is_free=True),
-    Later(Reason.DAG_REFUSES_RUNS, wait_seconds=60.0, is_hold=True, is_free=True),
+    Later(Reason.DAG_NOT_FOUND, wait_seconds=300.0, is_hold=True, awaits=Awaits.THERE),
+    Later(Reason.DAG_REFUSES_RUNS, wait_seconds=60.0, is_hold=True, awaits=Awaits.THERE),
 ]
 
 
@@ -302,11 +328,33 @@ def test_only_a_refusal_leaves_no_doubt(outcome: Outcome, is_doubtful: bool) -> 
     assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful is is_doubtful
 
 
-def test_looking_for_what_is_too_late_leaves_no_new_doubt() -> None:
-    """Nothing is started by it, so it puts off nothing."""
-    late = replace(trigger(), late_at=NOW - timedelta(seconds=5))
-    assert not settle(late, TargetDown(), now=NOW, jitter=0.5, seconds=1).is_doubtful
-    assert settle(late, TargetDown(), now=NOW, jitter=0.5, seconds=9).is_doubtful  # it was in time when it began
+@pytest.mark.parametrize(
+    "outcome",
+    [Later(Reason.ANSWER_LOST), TargetDown(), Misconfigured(Reason.AIRFLOW_MISCONFIGURED)],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_look_leaves_no_new_doubt(outcome: Later | TargetDown | Misconfigured) -> None:
+    """Nothing was sent that could have started the DAG run; after a call nobody knows."""
+    assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful
+    assert not settle(trigger(), replace(outcome, is_look=True), now=NOW, jitter=0.5).is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("if_paused", "awaits", "waits_for"),
+    [
+        (IfPaused.TRIGGER, Awaits.THERE, Awaits.THERE),
+        (IfPaused.FAIL, Awaits.THERE, Awaits.THERE),
+        (IfPaused.HOLD, Awaits.THERE, Awaits.UNPAUSED),
+        (IfPaused.HOLD, Awaits.NEWER, Awaits.NEWER),
+    ],
+)
+def test_what_is_held_while_paused_does_not_go_on_for_a_dag_that_appears_paused(
+    if_paused: IfPaused, awaits: Awaits, waits_for: Awaits
+) -> None:
+    """It would only be held again. What goes into Airflow's queue, or fails, goes on as soon as the DAG is there."""
+    asked = trigger()
+    held = replace(asked, call=replace(asked.call, if_paused=if_paused))
+    assert settle(held, Later(Reason.DAG_NOT_FOUND, awaits=awaits), now=NOW, jitter=0.0).awaits is waits_for
 
 
 def test_what_is_too_late_is_cancelled() -> None:

@@ -23,6 +23,7 @@ from bridge.edges.inbox import (
     erasing,
     finding,
     grouping,
+    holds,
     moving,
     orders,
     pauses,
@@ -37,6 +38,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, first_id
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import Completion, Kind
+from bridge.words.holds import Awaits
 from bridge.words.model import Call, DeliveryState, Limits, TriggerState
 from bridge.words.pauses import PauseKind
 from bridge.words.reasons import Reason
@@ -53,6 +55,11 @@ _RUN = OpenRun("trg_0000000000000001", "dlv_0000000000000001", "r", "d", "r", Ru
 _LOOK = Progress(_RUN, RunState.SUCCESS, _NOW, _NOW, _NOW, None)
 
 _CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "token": "t", "limit": 10}
+_DAG: dict[str, Any] = {"airflow": "default", "dag_id": "d"}
+_AWAY = holds.HeldRow("trg_0000000000000001", "orders", _NOW)
+_NEWER = (None, holds.Newer("trg_0000000000000002", is_fired=True), holds.Newer("trg_0000000000000002", is_fired=False))
+_CHANGES = [holds.Change(_AWAY._replace(newer=one), None if one else _NOW) for one in _NEWER]
+_STEPS = [holds.StepRow(_AWAY.id, "orders", 1.0, Reason.DAG_PAUSED, is_doubted=doubt) for doubt in (True, False)]
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded")
 
 
@@ -100,6 +107,15 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         pauses.held_else,
         {"kind": PauseKind.ROUTE, "airflow": "default", "route": "orders", "now": _NOW, "limit": 100},
     ),
+    "held for DAGs": (False, holds.named, {"airflow": "default"}),
+    "held for a DAG": (False, holds.page, _DAG | {"awaits": tuple(Awaits), "after": 0, "limit": 50}),
+    "a newer one": (False, holds.newer, {"trigger_id": "trg_0000000000000001"}),
+    "still due": (False, holds.still_due, {"ids": ["trg_0000000000000001"], "now": _NOW}),
+    "steps of holds": (False, holds.steps, _DAG | {"clock": 1.0, "step": 0, "limit": 50}),
+    "ending holds": (False, holds.ending, {}),
+    "change": (True, holds.change, {"changes": _CHANGES, "now": _NOW}),
+    "warn": (True, holds.warn, {"rows": [(step, 1.0) for step in _STEPS]}),
+    "end holds": (True, holds.end, {"rows": _STEPS, "now": _NOW}),
     "hold a route": (True, pauses.hold_route, {"place": ("default", "orders"), "limit": 100}),
     "let go": (True, pauses.let_go, {"place": ("default", "orders"), "limit": 100}),
     "release": (True, pauses.release, {"source": "planasonix", "limit": 100}),

@@ -18,8 +18,10 @@ from bridge.edges.inbox import (
     chains,
     claiming,
     completions,
+    dags,
     deadlines,
     deliveries,
+    holds,
     moving,
     orders,
     pauses,
@@ -31,7 +33,9 @@ from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import Completion, Kind
 from bridge.rules.hops import Cause
+from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import InboxUnavailable
+from bridge.words.holds import Awaits
 from bridge.words.orders import Action
 from bridge.words.reasons import Reason
 from tests.support.store import Store, add, empty_store, stored
@@ -118,7 +122,28 @@ WRITTEN |= {
     ),
     "forget orders": lambda c: orders.prune(c, [_QUEUED + n for n in range(1, _PAGE)]),
 }
+_HELD_FOR_A_DAG = [trigger_text((_PAUSED + n) * 2 + 1) for n in range(1, _PAGE + 1)]
+_HELD_ROWS = [holds.HeldRow(id_, "away", _NOW) for id_ in _HELD_FOR_A_DAG]
+_DUE = [holds.Change(row, _NOW) for row in _HELD_ROWS]
+_BEHIND = [holds.Change(row._replace(newer=holds.Newer(_HELD_FOR_A_DAG[-1], is_fired=False))) for row in _HELD_ROWS]
+_STEPPED = [holds.StepRow(id_, "away", 1.0, Reason.DAG_PAUSED, is_doubted=False) for id_ in _HELD_FOR_A_DAG]
+_DAG: dict[str, Any] = {"airflow": "default", "dag_id": "d"}
+WRITTEN |= {
+    "free a page": lambda c: holds.free(c, _DUE, **_DAG, after=0, upto=None, now=_NOW),
+    "put behind a newer one": lambda c: holds.change(c, _BEHIND, now=_NOW),
+    "warn of a hold": lambda c: holds.warn(c, [(row, 1.0) for row in _STEPPED]),
+    "end holds": lambda c: holds.end(c, _STEPPED, now=_NOW),
+    "hold what is held for a DAG": lambda c: pauses.hold_rows(c, [(_PAUSED + n) * 2 + 1 for n in range(1, _PAGE)]),
+}
 READ: dict[str, Callable[[Connection], Any]] = {
+    "DAGs that something is held for": lambda c: holds.named(c, airflow="default"),
+    "a page of what is held": lambda c: holds.page(c, **_DAG, awaits=[Awaits.UNPAUSED], after=0, limit=_PAGE),
+    "a page of what is held, in the middle": lambda c: holds.page(
+        c, **_DAG, awaits=[Awaits.THERE, Awaits.UNPAUSED], after=(_PAUSED + _PAGE) * 2, limit=_PAGE
+    ),
+    "what is set free and not fired": lambda c: holds.still_due(c, _HELD_FOR_A_DAG, now=_NOW),
+    "holds that are not over": lambda c: holds.steps(c, **_DAG, clock=1.0, step=0, limit=_PAGE),
+    "holds that are over": lambda c: holds.steps(c, **_DAG, clock=1e12, step=0, limit=_PAGE),
     "ready routes": lambda c: claiming.ready_routes(c, airflow="default", now=_NOW, full=["full"], limit=4),
     "Airflows with something pending": claiming.airflows_with_pending,
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
@@ -182,13 +207,14 @@ def furnish(inbox: Inbox) -> None:
         add(inbox, stored(inbox, f"evt_{number}"), route=f"route_{number}", now=_NOW)
     add(inbox, stored(inbox, "evt_orders"), now=_NOW)
     add(inbox, stored(inbox, "evt_gone"), airflow="gone", now=_NOW)
+    inbox.write(dags.store, [(KnownDag("default", "d", DagState.OK, _NOW, _NOW, freed=0), None)])
 
 
 def fill(store: Store, amount: int) -> None:
     """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route.
 
     As many wait for their turn to be looked up, as many completions are known, and as many orders wait and have ended.
-    As many wait for the pause of a source, and as many triggers for that of a route.
+    As many wait for the pause of a source, and as many triggers for that of a route, and for their DAG.
     """
     numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {amount}) SELECT n FROM c"  # noqa: S608
     words: dict[str, Any] = {
@@ -209,6 +235,12 @@ def fill(store: Store, amount: int) -> None:
     store.rows(_TRIGGER.format(**words, odd=0, route="'full'", state="'pending'", reason=down))
     store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'", reason=down))
     store.rows(_TRIGGER.format(**paused, odd=0, route="'paused'", state="'held'", reason="'paused_by_person'"))
+    store.rows(_TRIGGER.format(**paused, odd=1, route="'away'", state="'held'", reason="'dag_paused'"))
+    series = "'s'::bytea" if store.is_postgresql else "x'73'"
+    store.rows(
+        f"UPDATE triggers SET awaits = 'unpaused', series = {series}, series_at = id, hold_step_at = 1000000"  # noqa: S608
+        " WHERE route = 'away'"
+    )
     store.rows(_COMPLETION.format(**words))
     store.rows(_STORED_ORDER.format(**words, state="'running'"))
     store.rows(_STORED_ORDER.format(**words | {"id": other["id"]}, state="'stopped'"))
