@@ -202,6 +202,7 @@ class Demo:
         show.headline("Where to look")
         show.say(f"  Airflow         {self._airflow.url}   user admin, password {self._secrets.passwords['admin']}")
         show.say(f"  webhooks        {self._bridge.hook_url}")
+        show.say(f"  bridge, pages   {self._bridge.admin_url}   sign in with the token {token}")
         show.say(f"  bridge, API     curl -H 'Authorization: Bearer {token}' {self._bridge.admin_url}/api/v1/status")
         show.say(f"  bridge, metrics curl -H 'Authorization: Bearer {token}' {self._bridge.admin_url}/metrics")
         show.headline("What to try next, in another terminal")
