@@ -10,6 +10,7 @@ from bridge.edges.inbox import Inbox, browsing, dags, grouping, pauses
 from bridge.rules import attention, views
 from bridge.rules.attention import Facts, Need, Trouble
 from bridge.rules.pauses import Names, is_gone
+from bridge.words.pauses import PauseKind
 
 
 def needs(
@@ -18,13 +19,15 @@ def needs(
     """Return what needs a person; nothing: all is well. `names`: what is configured. Raises InboxUnavailable."""
     at = now or datetime.now(UTC)
     found = inbox.read(pauses.read).at(at).all
+    # What was said of the DAGs of an Airflow that was taken out of bridge.yaml stays in the store.
+    configured = None if names is None else names[PauseKind.AIRFLOW]
     facts = Facts(
         now=at,
         groups=inbox.read(grouping.causes, wanted=browsing.Filter()).groups,
         odd=inbox.read(grouping.odd, since=at - attention.DELIVERIES_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
-        dags=inbox.read(dags.known),
+        dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found],
         troubles=troubles,
     )
