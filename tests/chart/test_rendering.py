@@ -220,9 +220,9 @@ NASTY = 'routes:\n  - dag: a  \n    pipeline: "{{ x }}"   \n    conf: {ü: "\t"}
 )
 def test_files_arrive_as_they_are_written(text: str) -> None:
     """The mapping in the ConfigMap, and the one that the hook checks, are the given text byte for byte."""
-    objects = render({"mapping": {"routes": text}})
-    found = [one["data"]["mapping.yaml"] for one in of_kind(objects, "ConfigMap", name="-mapping")]
-    assert found == [text, text]
+    objects = render({"mapping": {"routes": text, "files": {"sales.yaml": text, "stock.yaml": "routes: []"}}})
+    found = [one["data"] for one in of_kind(objects, "ConfigMap", name="-mapping")]
+    assert found == [{"mapping.yaml": text, "sales.yaml": text, "stock.yaml": "routes: []"}] * 2
 
 
 def test_a_change_of_the_mapping_restarts_nothing() -> None:

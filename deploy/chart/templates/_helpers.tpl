@@ -76,7 +76,7 @@ resources:
 
 {{- define "bridge.env" -}}
 - {name: BRIDGE_CONFIG, value: /etc/bridge/config/bridge.yaml}
-- {name: BRIDGE_MAPPING, value: /etc/bridge/mapping/mapping.yaml}
+- {name: BRIDGE_MAPPING, value: /etc/bridge/mapping}
 - {name: BRIDGE_HOST, value: "0.0.0.0"}
 - {name: BRIDGE_PORT, value: "8080"}
 - {name: BRIDGE_ADMIN_HOST, value: "0.0.0.0"}
@@ -136,6 +136,14 @@ secret-{{ . | replace "." "-" | trunc 48 }}-{{ . | sha256sum | trunc 6 }}
 {{- range include "bridge.secretNames" . | fromJsonArray }}
 - name: {{ include "bridge.secretVolume" . }}
   secret: {secretName: {{ . }}, defaultMode: 288}
+{{- end }}
+{{- end -}}
+
+{{- /* Every mapping file by its name. */ -}}
+{{- define "bridge.mappingFiles" -}}
+mapping.yaml: {{ .Values.mapping.routes | toYaml | nindent 2 | trim }}
+{{- range $name, $text := .Values.mapping.files }}
+{{ $name }}: {{ $text | toYaml | nindent 2 | trim }}
 {{- end }}
 {{- end -}}
 
