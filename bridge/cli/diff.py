@@ -5,22 +5,26 @@
 3. Print counts first, then the first ten of each kind. Exit 0: no difference; 1: there is one.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bridge.cli import bodies
+from bridge.cli.asking import TokenFile, Until, Url
 from bridge.cli.output import AsJson, print_json, spell_json, visible
+from bridge.cli.received import Change, Tally, compare_received, read_both
+from bridge.edges.settings import Names
 from bridge.words.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from bridge.edges.settings import Config, Environment
-    from bridge.rules.comparing import Changed, Kind, RouteChanges
+    from bridge.rules.comparing import Changed, RouteChanges
     from bridge.rules.mapping import Mapping
-    from bridge.rules.planning import Plan, Subject
+    from bridge.rules.planning import Subject
 
 _SHOWN = 10
 _WORDS = {
@@ -31,16 +35,6 @@ _WORDS = {
     "something": "would start something, and start nothing now",
     "same": "stay the same",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One body with both plans."""
-
-    name: str
-    old: "Plan"
-    new: "Plan"
-    kind: "Kind"
 
 
 def register(app: typer.Typer) -> None:
@@ -59,66 +53,101 @@ def diff(
         list[Path] | None, typer.Argument(metavar="BODY", help="Bodies (.json), files of tests (.yaml), or folders.")
     ] = None,
     source: Annotated[str | None, typer.Option("--source", help="Which source the bodies come to.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Compare what was received from this time on: 7d, 02:30..03:00, 2025-03-27."),
+    ] = None,
+    until: Until = None,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a change of the mapping does, to its routes and to bodies. Needs no secret, no store and no network.
 
-    Exit 0: there is no difference. Exit 1: there is one. Exit 2: a file has a mistake.
+    With --since it does, to what the store received, or with --url a running bridge. Exit 0: there is no difference.
+    Exit 1: there is one. Exit 2: a file has a mistake.
     """
     from bridge.cli import context
-    from bridge.rules.comparing import compare_routes
+    from bridge.rules.comparing import compare_routes, compare_subject, differing
 
+    if since is None and (url or token_file or until):
+        raise typer.BadParameter("say what was received since when: --since 7d", param_hint="--since")
     environment = context.environment()
-    before, after, subjects = _read_all(environment, (old, new), given or (), source)
-    routes = compare_routes(before, after)
-    compared = [_compare(name, about, before, after, environment.max_hops) for name, about in subjects]
+    change, (before, after), subjects = _read_all(environment, (old, new), given or (), source)
+    routes, tally = compare_routes(before, after), Tally(most=sys.maxsize)
+    touched = differing(before, after)
+    for name, about in subjects:
+        tally.note(compare_subject(about, before, after, touched=touched, max_hops=environment.max_hops, name=name))
+    if since is not None:
+        tally.add(_compare_received(change, since, until, url, token_file))
     if as_json:
-        _print_as_json(routes, compared)
+        _print_as_json(routes, tally)
     else:
         _print_routes(routes)
-        if given:
-            _print_bodies(compared)
-    if routes or any(each.kind != "same" for each in compared):
+        if given or since is not None:
+            _print_bodies(tally)
+    if routes or any(kind != "same" and amount for kind, amount in tally.counts.items()):
         raise typer.Exit(1)
+
+
+def _compare_received(change: Change, since: str, until: str | None, url: str | None, token_file: Path | None) -> Tally:
+    """Compare what was received; shows how far it is by the time of receipt."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bridge.cli.asking import asking, times
+
+    begin, end = times(since, until)
+    assert begin is not None  # noqa: S101 - `since` is given
+    last = end or datetime.now(UTC)
+    console = Console(stderr=True)
+    with asking(url, token_file) as asked, Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("bodies", total=max(1.0, (last - begin).total_seconds()))
+        return compare_received(
+            asked,
+            change,
+            query={"since": begin.isoformat(), "until": last.isoformat()},
+            on_page=lambda at: bar.update(task, completed=(at - begin).total_seconds()),
+        )
 
 
 def _read_all(
     environment: "Environment", mappings: tuple[str, str], given: Sequence[Path], source: str | None
-) -> "tuple[Mapping, Mapping, list[tuple[str, Subject]]]":
-    from bridge.cli import context
+) -> "tuple[Change, tuple[Mapping, Mapping], list[tuple[str, Subject]]]":
+    """Read everything that is given; raises ConfigError with the mistakes of all of it at once."""
+    from bridge.cli import context, revisions
 
     problems: list[Problem] = []
-    read: list[Mapping] = []
+    files: list[tuple[tuple[str, Any], ...]] = []
     try:
         config = context.configuration_if_there(environment)
     except ConfigError as error:
         problems, config = error.problems, None
-    names = config or context.names(environment.config)
     for where in mappings:
         try:
-            read.append(_mapping(where, names))
+            files.append(tuple(revisions.files_of(where).items()))
         except ConfigError as error:
             problems += error.problems
+            files.append(())
+    names = config or context.names(environment.config)
+    known = None if names is None else Names(tuple(names.sources), tuple(names.airflows))
+    zones = {} if config is None else {name: each.zone for name, each in config.sources.items()}
+    told = tuple((name, str(zone)) for name, zone in zones.items() if zone is not None)
+    change = Change(files[0], files[1], known, told, environment.max_hops)
+    read: tuple[Mapping, Mapping] | None = None
+    try:
+        read = read_both(change)
+    except ConfigError as error:
+        problems += error.problems
     subjects: list[tuple[str, Subject]] = []
     for path in _spread(given):
         try:
             subjects += _subjects(path, config, source)
         except ConfigError as error:
             problems += error.problems
-    if problems:
+    if problems or read is None:
         raise ConfigError(problems)
-    return read[0], read[1], subjects
-
-
-def _mapping(where: str, names: Any) -> "Mapping":
-    """Read a mapping; one that names an Airflow or source of another bridge.yaml than today's is read all the same."""
-    from bridge.cli import context, revisions
-
-    files = revisions.files_of(where)
-    try:
-        return context.mapping_of(files, names)
-    except ConfigError:
-        return context.mapping_of(files, None)
+    return change, read, subjects
 
 
 def _spread(given: Sequence[Path]) -> Iterator[Path]:
@@ -141,16 +170,6 @@ def _subjects(path: Path, config: "Config | None", source: str | None) -> "Itera
         yield str(path), bodies.of_file(path, config, source)
 
 
-def _compare(name: str, about: "Subject", before: "Mapping", after: "Mapping", max_hops: int) -> Compared:
-    from bridge.rules.comparing import compare_plans
-    from bridge.rules.planning import plan
-
-    old, new = (
-        plan(about, each, new_trigger_id=lambda: bodies.TRIGGER_ID, max_hops=max_hops) for each in (before, after)
-    )
-    return Compared(name, old, new, compare_plans(old, new))
-
-
 def _print_routes(routes: "RouteChanges") -> None:
     kinds = {"added": routes.added, "removed": routes.removed, "changed": routes.changed, "renamed": routes.renamed}
     print("routes: " + ", ".join(f"{len(found)} {word}" for word, found in kinds.items()))
@@ -167,29 +186,28 @@ def _print_routes(routes: "RouteChanges") -> None:
         _print_more(found, word)
 
 
-def _print_bodies(compared: Sequence[Compared]) -> None:
-    from bridge.rules.comparing import Kind, conf_changes, starts
+def _print_bodies(tally: Tally) -> None:
+    from bridge.rules.comparing import Kind
 
-    by_kind = {kind: [each for each in compared if each.kind is kind] for kind in Kind}
-    print(f"\nbodies: {len(compared)}")
-    for kind, found in by_kind.items():
-        print(f"  {len(found)} {_WORDS[kind]}")
-    for kind, found in by_kind.items():
-        if kind is Kind.SAME or not found:
+    print(f"\nbodies: {tally.counts.total()}")
+    for kind in Kind:
+        print(f"  {tally.counts[kind]} {_WORDS[kind]}")
+    if tally.locked:
+        print(f"  {tally.locked} cannot be decrypted: no key that is configured opens them")
+    for kind in Kind:
+        found = tally.first.get(kind, [])
+        if not found:
             continue
         print(f"\n{_WORDS[kind]}:")
         for each in found[:_SHOWN]:
             print(f"  {visible(each.name)}")
             if kind is Kind.OTHER_CONF:
-                _print_values(conf_changes(each.old, each.new), "    ")
+                _print_values(each.values, "    ")
                 continue
-            for word, plan in (("now", each.old), ("then", each.new)):
-                print(
-                    visible(
-                        f"    {word.ljust(4)} {', '.join(starts(plan)) or f'nothing ({plan.reason or plan.state})'}"
-                    )
-                )
-        _print_more(found, "bodies")
+            for word, started, why in zip(("now", "then"), (each.now, each.then), each.why, strict=True):
+                print(visible(f"    {word.ljust(4)} {', '.join(started) or f'nothing ({why})'}"))
+        if (more := tally.counts[kind] - _SHOWN) > 0:
+            print(f"  ... and {more} more bodies")
 
 
 def _print_values(values: Sequence[tuple[str, Any, Any]], indent: str) -> None:
@@ -203,8 +221,8 @@ def _print_more(found: Sequence[Any], word: str, indent: str = "  ") -> None:
         print(f"{indent}... and {len(found) - _SHOWN} more {word}")
 
 
-def _print_as_json(routes: "RouteChanges", compared: Sequence[Compared]) -> None:
-    from bridge.rules.comparing import Kind, conf_changes, starts
+def _print_as_json(routes: "RouteChanges", tally: Tally) -> None:
+    from bridge.rules.comparing import Kind
 
     print_json(
         {
@@ -215,17 +233,18 @@ def _print_as_json(routes: "RouteChanges", compared: Sequence[Compared]) -> None
                 "renamed": [_as_json(each) for each in routes.renamed],
             },
             "bodies": {
-                "counts": {str(kind): sum(each.kind is kind for each in compared) for kind in Kind},
+                "counts": {str(kind): tally.counts[kind] for kind in Kind},
+                "locked": tally.locked,
                 "different": [
                     {
                         "body": each.name,
                         "kind": str(each.kind),
-                        "now": starts(each.old),
-                        "then": starts(each.new),
-                        "values": _values(conf_changes(each.old, each.new)) if each.kind is Kind.OTHER_CONF else [],
+                        "now": each.now,
+                        "then": each.then,
+                        "values": _values(each.values),
                     }
-                    for each in compared
-                    if each.kind is not Kind.SAME
+                    for kind in Kind
+                    for each in tally.first.get(kind, [])
                 ],
             },
         }

@@ -15,11 +15,12 @@ from typing import Any
 
 from bridge.rules.mapping import Mapping as Routes
 from bridge.rules.mapping import Route
-from bridge.rules.planning import Plan, Planned
+from bridge.rules.planning import Plan, Planned, Subject, plan
 from bridge.words.model import TriggerState
 
 _OWN_KEY = "planasonix"
 _WHAT_IT_ASKS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment", "dag", "airflow")
+_TRIGGER_ID = "trg_0000000000000000"
 _LABELS = ("route", "trigger_id")  # of conf.planasonix: they say nothing of the event
 
 
@@ -32,6 +33,18 @@ class Kind(StrEnum):
     OTHER_CONF = "other_conf"  # the same DAGs; conf, note, or a DAG run id of the route's own
     SOMETHING = "something"  # it started nothing, and would start something
     SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a change does to one body: what it starts now and then (or why nothing), and the values that differ."""
+
+    name: str
+    kind: Kind
+    now: tuple[str, ...]
+    then: tuple[str, ...]
+    why: tuple[str, str]
+    values: tuple[tuple[str, Any, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,42 @@ def compare_routes(old: Routes, new: Routes) -> RouteChanges:
     return RouteChanges(tuple(come), tuple(gone), tuple(each for each in kept if each.keys), tuple(renamed))
 
 
+def differing(old: Routes, new: Routes) -> Routes:
+    """Return every route that differs, old and new ones: a body that meets none of them is planned the same by both."""
+    found = compare_routes(old, new)
+    before = {route.name: route for route in old.routes}
+    former = [before[each.former_name] for each in (*found.changed, *found.renamed)]
+    latter = [each.route for each in (*found.changed, *found.renamed)]
+    return Routes.of((*found.removed, *found.added, *former, *latter))
+
+
+def compare_subject(
+    subject: Subject, old: Routes, new: Routes, *, touched: Routes, max_hops: int, name: str | None = None
+) -> Difference | None:
+    """Return what a change does to one body, None if nothing. `touched`: the routes that differ (`differing`).
+
+    `name` is what people call the body; its delivery's id if not given.
+    """
+
+    def planned(routes: Routes) -> Plan:
+        return plan(subject, routes, new_trigger_id=lambda: _TRIGGER_ID, max_hops=max_hops)
+
+    if not touched.routes or not planned(touched).triggers:
+        return None
+    before, after = planned(old), planned(new)
+    kind = compare_plans(before, after)
+    if kind is Kind.SAME:
+        return None
+    return Difference(
+        subject.id if name is None else name,
+        kind,
+        starts(before),
+        starts(after),
+        (str(before.reason or before.state), str(after.reason or after.state)),
+        conf_changes(before, after) if kind is Kind.OTHER_CONF else (),
+    )
+
+
 def compare_plans(old: Plan, new: Plan) -> Kind:
     """Return what a change does to one body."""
     if _failing(new) - _failing(old):
@@ -88,12 +137,12 @@ def compare_plans(old: Plan, new: Plan) -> Kind:
     return Kind.SAME if _calls(old) == _calls(new) else Kind.OTHER_CONF
 
 
-def starts(plan: Plan) -> tuple[str, ...]:
+def starts(made: Plan) -> tuple[str, ...]:
     """Return what a plan starts, and what fails, for people: a DAG and its route."""
     return tuple(
         f"{planned.dag_id} (route {planned.route.name}"
         + (")" if planned.state is TriggerState.PENDING else f"; {planned.state}: {planned.reason})")
-        for planned in plan.triggers
+        for planned in made.triggers
     )
 
 
@@ -103,7 +152,7 @@ def conf_changes(old: Plan, new: Plan) -> tuple[tuple[str, Any, Any], ...]:
     def place_of(planned: Planned) -> tuple[str, ...]:
         return (planned.route.airflow, planned.dag_id, _spelled_call(planned))
 
-    pairs = zip(*(sorted(_pending(plan), key=place_of) for plan in (old, new)), strict=True)
+    pairs = zip(*(sorted(_pending(made), key=place_of) for made in (old, new)), strict=True)
     return tuple(
         (f"{first.dag_id}: {place}", before, after)
         for first, second in pairs
@@ -142,24 +191,24 @@ def _differences(old: Any, new: Any, place: str = "") -> Iterator[tuple[str, Any
         yield place, old, new
 
 
-def _pending(plan: Plan) -> list[Planned]:
-    return [planned for planned in plan.triggers if planned.state is TriggerState.PENDING]
+def _pending(made: Plan) -> list[Planned]:
+    return [planned for planned in made.triggers if planned.state is TriggerState.PENDING]
 
 
-def _dags(plan: Plan) -> Counter[tuple[str, str]]:
-    return Counter((planned.route.airflow, planned.dag_id) for planned in _pending(plan))
+def _dags(made: Plan) -> Counter[tuple[str, str]]:
+    return Counter((planned.route.airflow, planned.dag_id) for planned in _pending(made))
 
 
-def _failing(plan: Plan) -> Counter[tuple[str, str, str]]:
+def _failing(made: Plan) -> Counter[tuple[str, str, str]]:
     return Counter(
         (planned.route.airflow, planned.dag_id, str(planned.reason))
-        for planned in plan.triggers
+        for planned in made.triggers
         if planned.state is TriggerState.FAILED
     )
 
 
-def _calls(plan: Plan) -> list[str]:
-    return sorted(map(_spelled_call, _pending(plan)))
+def _calls(made: Plan) -> list[str]:
+    return sorted(map(_spelled_call, _pending(made)))
 
 
 def _spelled_call(planned: Planned) -> str:

@@ -14,6 +14,7 @@ from bridge.rules import attention, views
 from bridge.rules.attention import Trouble
 from bridge.rules.pauses import Names
 from bridge.web.audit import AuditApi
+from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.looks import LooksApi
 from bridge.web.refusals import RefusalsApi
@@ -49,6 +50,7 @@ class Beside:
             "why/{id}": WhyApi(inbox=inbox, around=around).why,
             "causes": CausesApi(inbox=inbox).causes,
             "refusals": RefusalsApi(inbox=inbox).refusals,
+            "bodies": BodiesApi(inbox=inbox, zones={}).bodies,
             "audit": AuditApi(inbox=inbox).audit,
         }
 

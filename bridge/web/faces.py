@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
+from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.history import HistoryApi
 from bridge.web.links import Links
@@ -32,3 +33,4 @@ class Faces:
     why: WhyApi
     links: Links
     history: HistoryApi
+    bodies: BodiesApi

@@ -39,6 +39,7 @@ from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
+from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.faces import Faces
 from bridge.web.history import HistoryApi
@@ -108,6 +109,7 @@ class Service:
     def _build_faces(self, environment: Environment, config: Config) -> None:
         self._config = config  # as it was at the start: names do not change
         self._sources = config.sources
+        self._zones = {name: str(each.zone) for name, each in config.sources.items() if each.zone is not None}
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
         self._refusals = RefusalRing(inbox=self._inbox, metrics=self._metrics)
@@ -255,6 +257,8 @@ class Service:
             history=HistoryApi(counting=Counting(inbox=self._inbox)),
             links=links,
             why=WhyApi(inbox=self._inbox, around=Around(self._sources, api.plan_of, links.run)),
+            links=Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()}),
+            bodies=BodiesApi(inbox=self._inbox, zones=self._zones),
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(faces, access=access, public_url=environment.public_admin_url)

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from bridge.rules.comparing import Kind, RouteChanges, compare_plans, compare_routes, conf_changes, starts
+from bridge.rules.comparing import (
+    Kind,
+    RouteChanges,
+    compare_plans,
+    compare_routes,
+    compare_subject,
+    conf_changes,
+    differing,
+    starts,
+)
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Plan, Subject, plan
 from bridge.rules.samples import changed, compact
@@ -129,3 +138,29 @@ def test_the_values_that_would_be_sent_otherwise() -> None:
     assert conf_changes(old, new) == (("d2: note", "a", "b"),)
     assert starts(new) == ("d1 (route d1)", "d2 (route z)")
     assert starts(_plan(_mapping(), pipeline_id="pl_3")) == ("d3 (route failing; failed: template)",)
+
+
+@pytest.mark.parametrize("pipeline", ["pl_1", "pl_2", "pl_3", "pl_9", None])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dag: d1", "dag: other"),
+        ("event.rows_loaded > 10", "event.rows_loaded > 10**9"),
+        ("parameters.x", "rows_loaded"),
+        ("{team: a", "{team: b"),
+        ("environment: production", "environment: staging"),
+        ("name: second", "name: renamed"),
+        ("pipeline: pl_1", "pipeline: pl_9"),
+        ("dag: d3", "dag: d4"),
+    ],
+)
+def test_one_look_at_the_routes_that_differ_is_enough(old: str, new: str, pipeline: str | None) -> None:
+    """What is said of a body is what its two whole plans say."""
+    before, after = _mapping(), _edited(old, new)
+    changes = {"pipeline_id": pipeline, "rows_loaded": 44802}
+    about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", compact(changed("job.succeeded", changes)))
+    found = compare_subject(about, before, after, touched=differing(before, after), max_hops=3)
+    plans = _plan(before, **changes), _plan(after, **changes)
+    assert (Kind.SAME if found is None else found.kind) is compare_plans(*plans)
+    if found is not None:
+        assert (found.now, found.then) == (starts(plans[0]), starts(plans[1]))

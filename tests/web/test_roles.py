@@ -36,6 +36,7 @@ NEEDS: dict[str, Role | None] = {
     "GET /api/v1/history": Role.VIEWER,
     "GET /api/v1/wait": Role.VIEWER,
     "GET /api/v1/refusals": Role.OPERATOR,
+    "GET /api/v1/bodies": Role.OPERATOR,
     "GET /api/v1/audit": Role.ADMIN,
     "POST /api/v1/erase": Role.ADMIN,
     "GET /sign-in": None,

@@ -62,6 +62,11 @@ class Mapping:
     owners: AnyMapping[str, str] = field(default_factory=dict)  # by the route's name, of those that have one
     warnings: tuple[Problem, ...] = ()  # what is valid and yet hardly meant
 
+    @classmethod
+    def of(cls, routes: Sequence[Route]) -> "Mapping":
+        """Return a mapping of some routes, which may have one name: for what is asked of them and of no other."""
+        return cls(tuple(routes), "", Index(routes))
+
     def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> Verdicts:
         """Return what each route says to an event, in the order of the files."""
         facts = {

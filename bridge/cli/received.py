@@ -1,0 +1,208 @@
+"""What a change of the mapping does to what was really received: page by page, in as many processes as there are cores.
+
+1. Read pages of bodies, from the store or a running bridge, the oldest first. No page is kept.
+2. A small history is compared here. A larger one is compared by processes of their own, at a low priority, so
+   that webhooks go first; a few pages wait for them and no more, so that memory stays bounded.
+3. Counts are added up; of each kind the first ten are kept.
+
+Most deliveries meet no route that the change touches. That takes one look at the routes that differ.
+"""
+
+import os
+from base64 import b64decode
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from bridge.edges.settings import Names
+
+if TYPE_CHECKING:
+    from bridge.cli.asking import Asked
+    from bridge.rules.comparing import Difference, Kind
+    from bridge.rules.mapping import Mapping as Routes
+
+Page = Sequence[Mapping[str, Any]]
+SHOWN = 10
+_AT_ONCE = 500
+_PAGES_HERE = 20
+_NICE = 10  # behind the bridge and the database, and still not starved beside other work
+_WAITING_EACH = 4  # pages that wait for a process
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Two mappings as their files, and what planning needs to know. Equal for equal changes, so each is read once."""
+
+    old: tuple[tuple[str, Any], ...]
+    new: tuple[tuple[str, Any], ...]
+    names: Names | None  # of bridge.yaml
+    zones: tuple[tuple[str, str], ...]  # of sources, where the page does not say
+    max_hops: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many bodies of each kind there are, the first of each, and how many no key opens."""
+
+    counts: "Counter[Kind]" = field(default_factory=Counter)
+    first: "dict[Kind, list[Difference]]" = field(default_factory=dict)
+    locked: int = 0
+    most: int = SHOWN  # of each kind that are kept
+
+    def note(self, found: "Difference | None") -> None:
+        """Count one body; None: the change does nothing to it."""
+        from bridge.rules.comparing import Kind
+
+        kind = Kind.SAME if found is None else found.kind
+        self.counts[kind] += 1
+        if found is not None and len(self.first.setdefault(kind, [])) < self.most:
+            self.first[kind].append(found)
+
+    def add(self, other: "Tally") -> None:
+        """Add what comes later."""
+        self.counts.update(other.counts)
+        self.locked += other.locked
+        for kind, found in other.first.items():
+            mine = self.first.setdefault(kind, [])
+            mine += found[: self.most - len(mine)]
+
+
+def compare_received(
+    asked: "Asked",
+    change: Change,
+    *,
+    query: Mapping[str, str],
+    on_page: Callable[[datetime], None],
+    pages_here: int = _PAGES_HERE,
+) -> Tally:
+    """Compare everything that was received in a span of time. `on_page` hears how far it is.
+
+    `pages_here`: so many pages are compared in this process, before others are started.
+
+    Raises what asking raises: ConfigError, RemoteUnavailable, InboxUnavailable, BadFilter.
+    """
+    total = Tally()
+    pages = _pages(asked, query)
+    for page in islice(pages, pages_here):
+        total.add(compare_page(change, page))
+        on_page(_instant(page))
+    cores = len(os.sched_getaffinity(0))
+    under_way: deque[tuple[datetime, Future[Tally]]] = deque()
+
+    def settle(most: int) -> None:
+        while len(under_way) > most:
+            at, future = under_way.popleft()
+            total.add(future.result())
+            on_page(at)
+
+    with _processes(cores) as submit:
+        for page in pages:
+            under_way.append((_instant(page), submit(change, page)))
+            settle(cores * _WAITING_EACH)
+        settle(0)
+    return total
+
+
+@contextmanager
+def _processes(cores: int) -> Iterator[Callable[[Change, Page], Future[Tally]]]:
+    """Give what compares a page elsewhere; no process is started before the first page."""
+    pool: list[ProcessPoolExecutor] = []
+
+    def submit(change: Change, page: Page) -> Future[Tally]:
+        if not pool:
+            pool.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_go_last))
+        return pool[0].submit(compare_page, change, page)
+
+    try:
+        yield submit
+    finally:
+        for each in pool:
+            each.shutdown(cancel_futures=True)
+
+
+def _go_last() -> None:
+    os.nice(_NICE)
+
+
+def _pages(asked: "Asked", query: Mapping[str, str]) -> Iterator[Page]:
+    after: str | None = None
+    while True:
+        more = {} if after is None else {"after": after}
+        answer = asked.get("bodies", limit=str(_AT_ONCE), **query, **more)
+        if answer["bodies"]:
+            yield answer["bodies"]
+        after = answer["next"]
+        if after is None:
+            return
+
+
+def _instant(page: Page) -> datetime:
+    return datetime.fromisoformat(page[-1]["received_at"])
+
+
+def compare_page(change: Change, page: Page) -> Tally:
+    """Compare a page of bodies. Runs in a process of its own for a large history."""
+    from bridge.rules.comparing import compare_subject
+
+    old, new, touched = _read(change)
+    zones, tally = dict(change.zones), Tally()
+    for one in page:
+        if one["body"] is None:
+            tally.locked += 1
+            continue
+        about = _subject(one, zones)
+        tally.note(compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
+    return tally
+
+
+@cache
+def _read(change: Change) -> "tuple[Routes, Routes, Routes]":
+    from bridge.rules.comparing import differing
+
+    old, new = read_both(change)
+    return old, new, differing(old, new)
+
+
+def read_both(change: Change) -> "tuple[Routes, Routes]":
+    """Read both mappings; raises ConfigError with the mistakes of both.
+
+    One that names an Airflow or source of another bridge.yaml than today's is read all the same.
+    """
+    from bridge.cli import context
+    from bridge.words.errors import ConfigError
+
+    problems, read = [], []
+    for files in (change.old, change.new):
+        try:
+            try:
+                read.append(context.mapping_of(dict(files), change.names))
+            except ConfigError:
+                read.append(context.mapping_of(dict(files), None))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return read[0], read[1]
+
+
+def _subject(one: Mapping[str, Any], zones: Mapping[str, str]) -> Any:
+    from bridge.rules.planning import Subject
+
+    zone = one["timezone"] or zones.get(one["source"])
+    return Subject(
+        id=one["id"],
+        source=one["source"],
+        received_at=one["received_at"],
+        body=b64decode(one["body"]),
+        path_pipeline_id=one["url_pipeline"],
+        lookup=one["job"],
+        zone=None if zone is None else ZoneInfo(zone),
+    )

@@ -1,0 +1,40 @@
+"""What the JSON API answers about the bodies that were received: for operators, since they are payloads."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.edges.inbox import Inbox, received
+from bridge.edges.inbox.received import Received
+from bridge.rules import views
+from bridge.web.queries import page
+
+_FILTERS = frozenset({"since", "until", "after"})
+
+
+class BodiesApi:
+    """The part of the admin API that `diff --since` reads; methods as those of `Api`."""
+
+    def __init__(self, *, inbox: Inbox, zones: Mapping[str, str]) -> None:
+        """`zones`: the time zone of each source that has one."""
+        self._inbox = inbox
+        self._zones = zones
+
+    def bodies(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
+        """Return a page of what was received, bodies in base64, the oldest first; `next` is the next page's `after`."""
+        wanted, limit = page(query, _FILTERS)
+        found, following = self._inbox.read(
+            received.bodies, since=wanted.since, until=wanted.until, after=wanted.after, limit=limit
+        )
+        return {"bodies": [self._shown(one) for one in found], "next": following}
+
+    def _shown(self, one: Received) -> views.Json:
+        return {
+            "id": one.id,
+            "source": one.source,
+            "received_at": views.instant(one.received_at),
+            "url_pipeline": one.path_pipeline_id,
+            "body": None if one.body is None else b64encode(one.body).decode(),
+            "job": None if one.lookup is None else dict(one.lookup),
+            "timezone": self._zones.get(one.source),
+        }
