@@ -42,21 +42,23 @@ def register(app: typer.Typer) -> None:
     app.command()(diff)
 
 
+Old = Annotated[str, typer.Argument(metavar="OLD", help="The mapping as it was: a file, a folder, or REV:PATH of git.")]
+New = Annotated[str, typer.Argument(metavar="NEW", help="The mapping as it shall be: a file, a folder, or REV:PATH.")]
+Given = Annotated[
+    list[Path] | None, typer.Argument(metavar="BODY", help="Bodies (.json), files of tests (.yaml), or folders.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Compare what was received from this time on: 7d, 02:30..03:00, 2025-03-27."),
+]
+
+
 def diff(
-    old: Annotated[
-        str, typer.Argument(metavar="OLD", help="The mapping as it was: a file, a folder, or REV:PATH of git.")
-    ],
-    new: Annotated[
-        str, typer.Argument(metavar="NEW", help="The mapping as it shall be: a file, a folder, or REV:PATH.")
-    ],
-    given: Annotated[
-        list[Path] | None, typer.Argument(metavar="BODY", help="Bodies (.json), files of tests (.yaml), or folders.")
-    ] = None,
+    old: Old,
+    new: New,
+    given: Given = None,
     source: Annotated[str | None, typer.Option("--source", help="Which source the bodies come to.")] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", help="Compare what was received from this time on: 7d, 02:30..03:00, 2025-03-27."),
-    ] = None,
+    since: Since = None,
     until: Until = None,
     url: Url = None,
     token_file: TokenFile = None,
@@ -68,16 +70,12 @@ def diff(
     Exit 1: there is one. Exit 2: a file has a mistake.
     """
     from bridge.cli import context
-    from bridge.rules.comparing import compare_routes, compare_subject, differing
+    from bridge.rules.comparing import compare_routes
 
     if since is None and (url or token_file or until):
         raise typer.BadParameter("say what was received since when: --since 7d", param_hint="--since")
-    environment = context.environment()
-    change, (before, after), subjects = _read_all(environment, (old, new), given or (), source)
-    routes, tally = compare_routes(before, after), Tally(most=sys.maxsize)
-    touched = differing(before, after)
-    for name, about in subjects:
-        tally.note(compare_subject(about, before, after, touched=touched, max_hops=environment.max_hops, name=name))
+    change, (before, after), subjects = _read_all(context.environment(), (old, new), given or (), source)
+    routes, tally = compare_routes(before, after), _compare_given(subjects, before, after, change.max_hops)
     if since is not None:
         tally.add(_compare_received(change, since, until, url, token_file))
     if as_json:
@@ -88,6 +86,17 @@ def diff(
             _print_bodies(tally)
     if routes or any(kind != "same" and amount for kind, amount in tally.counts.items()):
         raise typer.Exit(1)
+
+
+def _compare_given(
+    subjects: "Sequence[tuple[str, Subject]]", before: "Mapping", after: "Mapping", max_hops: int
+) -> Tally:
+    from bridge.rules.comparing import compare_subject, differing
+
+    tally, touched = Tally(most=sys.maxsize), differing(before, after)
+    for name, about in subjects:
+        tally.note(compare_subject(about, before, after, touched=touched, max_hops=max_hops, name=name))
+    return tally
 
 
 def _compare_received(change: Change, since: str, until: str | None, url: str | None, token_file: Path | None) -> Tally:

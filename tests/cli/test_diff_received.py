@@ -77,7 +77,7 @@ def test_a_time_without_since_is_2(received: Place) -> None:
 def test_pages_follow_each_other_to_the_end(received: Place) -> None:
     """Each delivery once, the oldest first, whatever the size of a page."""
     inbox = Inbox(f"sqlite:///{received.folder / 'bridge.db'}")
-    beside = Beside(inbox, sources=(), actor="tests")
+    beside = Beside(inbox, sources=(), actor="tests", names=dict, troubles=list)
     found: list[str] = []
     after: dict[str, str] = {}
     while True:
@@ -96,7 +96,7 @@ def test_processes_of_their_own_count_the_same(received: Place) -> None:
     files = [tuple(files_of(str(received.folder / name)).items()) for name in ("mapping.yaml", "other_dag.yaml")]
     change = Change(files[0], files[1], None, (), 3)
     inbox = Inbox(f"sqlite:///{received.folder / 'bridge.db'}")
-    beside = Beside(inbox, sources=(), actor="tests")
+    beside = Beside(inbox, sources=(), actor="tests", names=dict, troubles=list)
     here, there = (
         compare_received(beside, change, query={}, on_page=lambda _: None, pages_here=amount) for amount in (20, 0)
     )
