@@ -257,7 +257,6 @@ class Service:
             history=HistoryApi(counting=Counting(inbox=self._inbox)),
             links=links,
             why=WhyApi(inbox=self._inbox, around=Around(self._sources, api.plan_of, links.run)),
-            links=Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()}),
             bodies=BodiesApi(inbox=self._inbox, zones=self._zones),
         )
         access = self._entrance.access(lambda: self._tokens)
