@@ -1,6 +1,7 @@
 """diff --since: what a change of the mapping does to what was really received, of the store and of a running bridge."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,12 +9,24 @@ from bridge.cli.received import Change, compare_received
 from bridge.cli.revisions import files_of
 from bridge.edges.inbox import Inbox
 from bridge.rules.comparing import Kind
-from bridge.web.beside import Beside
+from bridge.web.bodies import BodiesApi
 from tests.cli.conftest import MAPPING, Place
 from tests.support.service import BridgeProcess, body
 from tests.support.store import Store, accept
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
+
+
+class Pages:
+    """The API's pages of bodies, asked as commands ask."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._api = BodiesApi(inbox=inbox, zones={})
+
+    def get(self, path: str, /, *_: str, **query: str) -> dict[str, Any]:
+        """Return a page."""
+        assert path == "bodies"
+        return self._api.bodies(query=query)
 
 
 @pytest.fixture
@@ -77,7 +90,7 @@ def test_a_time_without_since_is_2(received: Place) -> None:
 def test_pages_follow_each_other_to_the_end(received: Place) -> None:
     """Each delivery once, the oldest first, whatever the size of a page."""
     inbox = Inbox(f"sqlite:///{received.folder / 'bridge.db'}")
-    beside = Beside(inbox, sources=(), actor="tests", names=dict, troubles=list)
+    beside = Pages(inbox)
     found: list[str] = []
     after: dict[str, str] = {}
     while True:
@@ -96,7 +109,7 @@ def test_processes_of_their_own_count_the_same(received: Place) -> None:
     files = [tuple(files_of(str(received.folder / name)).items()) for name in ("mapping.yaml", "other_dag.yaml")]
     change = Change(files[0], files[1], None, (), 3)
     inbox = Inbox(f"sqlite:///{received.folder / 'bridge.db'}")
-    beside = Beside(inbox, sources=(), actor="tests", names=dict, troubles=list)
+    beside = Pages(inbox)
     here, there = (
         compare_received(beside, change, query={}, on_page=lambda _: None, pages_here=amount) for amount in (20, 0)
     )
