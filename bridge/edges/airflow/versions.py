@@ -40,7 +40,7 @@ VERSIONS: Mapping[str, Version] = {
     "3": Version(
         api="/api/v2",
         health="/api/v2/monitor/health",
-        password_way="login",  # noqa: S106 - a way, no password
+        password_way="login",  # noqa: S106  # nosec B106 - a way, no password
         stale_too="exclude_stale=false",
         made="run_after",
         run_needs={"logical_date": None},  # required, and null so that nothing but the id can clash
@@ -50,7 +50,7 @@ VERSIONS: Mapping[str, Version] = {
     "2": Version(
         api="/api/v1",
         health="/api/v1/health",
-        password_way="basic",  # noqa: S106 - a way, no password
+        password_way="basic",  # noqa: S106  # nosec B106 - a way, no password
         stale_too="only_active=false",
         made="execution_date",
         run_needs={},  # a logical date that is null is refused
