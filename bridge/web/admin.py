@@ -18,8 +18,9 @@ from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.faces import Faces
 from bridge.web.orders import Accepted
 from bridge.web.pages import Pages, Threads
+from bridge.web.queries import read_body
 from bridge.web.sign_in import Access, Door, Guard, caller_of
-from bridge.words.errors import BadFilter, BridgeError, Forbidden, InboxUnavailable, NotThere
+from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere
 from bridge.words.roles import Role
 
 _LEFT = Response(status_code=503)  # which nobody reads
@@ -122,23 +123,9 @@ def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> End
     return _needs(role, endpoint)
 
 
-MOST_BYTES = 2_097_152
-
-
 async def _body(request: Request) -> bytes:
     """Read the body of a change; it must be called JSON, which no HTML form can do across origins."""
-    if request.method != "POST":
-        return b""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadFilter("send Content-Type: application/json")
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise BadFilter(f"the body is larger than {MOST_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
+    return await read_body(request, "application/json") if request.method == "POST" else b""
 
 
 def _result(value: views.Json) -> Response:

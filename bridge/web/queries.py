@@ -1,15 +1,32 @@
-"""What a request to the API asks for: bodies, flags, texts, filters and pages. BadFilter for what cannot be read."""
+"""What a request asks for: bodies, flags, texts, filters and pages. BadFilter for what cannot be read."""
 
 import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from starlette.requests import Request
+
 from bridge.edges.inbox import browsing
 from bridge.words.errors import BadFilter
 
 PAGE = 50
 MOST = 500
+MOST_BYTES = 2_097_152  # of the body of a change: a webhook's body and a mapping are pasted into one
+
+
+async def read_body(request: Request, content_type: str) -> bytes:
+    """Return the body of a change, which must be of this type. Raises BadFilter."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != content_type:
+        raise BadFilter(f"send Content-Type: {content_type}")
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise BadFilter(f"the body is larger than {MOST_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def json_object(body: bytes, *keys: str) -> Mapping[str, Any]:

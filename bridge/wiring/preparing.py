@@ -15,7 +15,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
 from bridge.rules.signature import advise
-from bridge.web.admin import MOST_BYTES
+from bridge.web.queries import MOST_BYTES
 from bridge.web.server import Bounds
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.roles import SIGN_INS

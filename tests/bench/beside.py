@@ -19,7 +19,7 @@ from tests.support.standin import Standin
 _DAG = "refresh_sales_marts"
 _PIPELINE = "pl_01hqxyz"
 _WARM_UP = 10
-_SECONDS = 0.05  # from one webhook to the next
+_SPACING_SECONDS = 0.05  # the load: from one webhook to the next
 _MORE = "    concurrency: 16\n    rate: 1000"
 
 
@@ -87,7 +87,7 @@ def _send(places: Mapping[str, _Place], first: int, amount: int) -> None:
         payload = body(event=f"evt_{number}", pipeline=_PIPELINE)
         for place in random.sample(list(places.values()), len(places)):
             assert place.bridge.send(payload).status_code == 202
-            time.sleep(_SECONDS)
+            time.sleep(_SPACING_SECONDS)
     fired = "SELECT count(*) FROM triggers WHERE state = 'fired'"
     for place in places.values():
         wait_for(

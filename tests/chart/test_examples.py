@@ -41,8 +41,11 @@ def test_helm_commands_of_the_page_render(verb: str, tmp_path: Path) -> None:
         if line.startswith(f"helm {verb} ")
     ]
     assert commands
-    for name in ("bridge.yaml", "mapping.yaml"):
-        (tmp_path / name).write_text((REPOSITORY / "deploy" / "plain" / name).read_text())
+    plain = REPOSITORY / "deploy" / "plain"
+    (tmp_path / "bridge.yaml").write_text((plain / "bridge.yaml").read_text())
+    mappings = set(re.findall(r"--set-file \S+=([\w.-]+)", PAGE)) - {"bridge.yaml"}  # one, or a team's file of it
+    for name in mappings:
+        (tmp_path / name).write_text((plain / "mapping.yaml").read_text())
     for command in commands:
         options = [option for option in command[4:] if option != "--reset-then-reuse-values"]
         done = subprocess.run(

@@ -3,7 +3,6 @@
 Firing and looking are real; the test moves the clock of both. `fire` claims what is due and calls for it, in order.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +31,6 @@ from tests.support.store import accept, add, claim, empty_store, new_trigger, st
 
 DAY = 86_400.0
 PENDING, FIRING, FIRED, HELD, FAILED, CANCELLED = TriggerState
-_NUMBERS = itertools.count(1)
 ROUTES = "routes:\n  - {name: orders, dag: load_orders, pipeline: p, if_paused: hold}\n"
 
 
@@ -63,7 +61,8 @@ class Bridge(Looking):
     def fire(self, *, later: float = 0.001) -> None:
         """Fire what is due, the oldest first, without jitter."""
         self.now += timedelta(seconds=later)
-        for claimed in claim(self.inbox, now=self.now, limit=500):
+        due = claim(self.inbox, now=self.now, limit=500)  # those due at one instant come in any order
+        for claimed in sorted(due, key=lambda each: each.trigger.id):
             outcome = asking.call(self.inbox, self.airflow, claimed.trigger, self.now)
             settlement = settle(claimed.trigger, outcome, now=self.now, jitter=0.0)
             self.inbox.write(triggers.settle, claimed, settlement, record(claimed, outcome, self.now, 0.0))
@@ -106,10 +105,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{empty_store(tmp_path / 'held.db')}"
         return
     template, server = request.getfixturevalue("held_template"), request.getfixturevalue("postgres_server")
-    name = f"held_{next(_NUMBERS)}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.url(name)
-    server.drop_database(name)
+    with server.copied(template) as copy:
+        yield copy
 
 
 @pytest.fixture

@@ -152,12 +152,13 @@ def test_a_button_replays_and_leads_to_what_became_of_it(
     people: dict[Role, Person], stored: dict[str, str], bridge: BridgeProcess
 ) -> None:
     """The same order as by the API; sent twice it is placed once."""
-    fields = {"action": "replay", "ids": stored["failed"], "key": "once", "back": f"/triggers/{stored['failed']}"}
+    fields = {"action": "replay", "ids": stored["none"], "key": "once", "back": f"/deliveries/{stored['none']}"}
     first, second = (people[Role.OPERATOR].send("/orders", **fields) for _ in range(2))
     assert order_of(first) == order_of(second)
+    wait_for(lambda: bridge.api(f"orders/{order_of(first)}")["state"] == "done", seconds=30, what="the order done")
     page = people[Role.OPERATOR].look(first.headers["location"])
     assert "1 of 1 done" in text_of(page)
-    assert f'href="/triggers/{stored["failed"]}"' in page
+    assert f'href="/deliveries/{stored["none"]}"' in page
     assert bridge.api(f"orders/{order_of(first)}")["actor"] == "token:operator"
     assert order_of(first) in people[Role.VIEWER].look("/orders")
 

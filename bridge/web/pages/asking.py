@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.types import Scope
 
+from bridge.web.queries import read_body
 from bridge.web.sign_in import asker_of, caller_of
 from bridge.words.errors import BadFilter
 from bridge.words.roles import Caller
 
-MOST_BYTES = 2_097_152  # a body and a mapping are pasted into a form
 _MOST_FIELDS = 1000
 _FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_TOKEN = "csrf"  # noqa: S105 - the name of a field
@@ -62,17 +62,9 @@ async def read(request: Request, begun: Asked) -> Asked:
 
 async def read_form(request: Request) -> Mapping[str, str]:
     """Return the fields of a form that was sent; raises BadFilter."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        raise BadFilter("this is no form")
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise BadFilter(f"the form is larger than {MOST_BYTES} bytes")
-        pieces.append(piece)
+    content = await read_body(request, _FORM_TYPE)
     try:
-        fields = parse_qsl(b"".join(pieces).decode(), max_num_fields=_MOST_FIELDS, encoding="utf-8", errors="strict")
+        fields = parse_qsl(content.decode(), max_num_fields=_MOST_FIELDS, encoding="utf-8", errors="strict")
     except ValueError:
         raise BadFilter("the form cannot be read") from None
     return {name: value for name, value in fields if value.strip()}

@@ -1,6 +1,5 @@
 """A migrated store of the test's own, on each database, and any number of inboxes over it."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ import pytest
 from bridge.edges.inbox import Inbox, prepare
 from tests.support.airflow_server import PostgresServer
 from tests.support.store import Store, empty_store
-
-_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
@@ -34,11 +31,8 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"sqlite:///{request.getfixturevalue('path')}"
         return
     template = request.getfixturevalue("postgres_template")
-    server = request.getfixturevalue("postgres_server")
-    name = f"inbox_{next(_NUMBERS)}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.url(name)
-    server.drop_database(name)
+    with request.getfixturevalue("postgres_server").copied(template) as copy:
+        yield copy
 
 
 @pytest.fixture

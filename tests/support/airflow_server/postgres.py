@@ -5,6 +5,7 @@ permissions of every directory above. This one becomes `nobody`, and copies what
 """
 
 import contextlib
+import itertools
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +46,7 @@ class PostgresServer:
         self._programs = self._reachable_programs()
         self.cluster = self._directory / "cluster"
         self.port = free_port()
+        self._numbers = itertools.count(1)
         if copy_of is None:
             self.cluster.mkdir(mode=0o700)
         else:
@@ -105,6 +108,14 @@ class PostgresServer:
         """Create an empty database and return its URL."""
         self.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+    @contextlib.contextmanager
+    def copied(self, template: str) -> Iterator[str]:
+        """The URL of a copy of a database that nobody is connected to, gone afterwards."""
+        name = f"{template}_{next(self._numbers)}"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        yield self.url(name)
+        self.drop_database(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, whoever is still connected."""

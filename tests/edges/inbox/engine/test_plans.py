@@ -1,6 +1,5 @@
 """What runs all the time, and what a person asks for, never reads all of history: the plans say so."""
 
-import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -47,7 +46,6 @@ from tests.support.airflow_server import PostgresServer
 from tests.support.store import Store, add, empty_store, stored
 
 _HISTORY = 5_000
-_NUMBERS = itertools.count(1)
 _NOW = datetime.now(UTC)
 _ODD_DELIVERIES = (DeliveryState.RECEIVED, *(s for s in DeliveryState if s not in ("routed", "received")))
 _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FIRED]
@@ -245,11 +243,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{shutil.copy(request.getfixturevalue('sqlite_history'), tmp_path)}"
         return
     template = request.getfixturevalue("postgres_history")
-    server = request.getfixturevalue("postgres_server")
-    name = f"plans_{next(_NUMBERS)}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.url(name)
-    server.drop_database(name)
+    with request.getfixturevalue("postgres_server").copied(template) as copy:
+        yield copy
 
 
 @pytest.fixture
