@@ -158,3 +158,13 @@ def test_a_dag_that_hangs_leaves_a_place_also_where_few_are_open(amount: int) ->
     only = Places(1)
     taken(only, 1, call(), 0.0)
     assert only.room(9.0) == 0
+
+
+def test_a_route_at_its_limit_is_full() -> None:
+    """At the limit and not above it, so that nothing is claimed that could not begin."""
+    places = Places(4)
+    answer(places, call(limit=2), 0.0)
+    assert len(taken(places, 1, call(limit=2))) == 1
+    assert places.full_routes(0.0) == set()
+    assert len(taken(places, 2, call(limit=2))) == 1
+    assert places.full_routes(0.0) == {"orders"}

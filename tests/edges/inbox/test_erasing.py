@@ -106,6 +106,7 @@ def test_what_waits_is_refused_or_cancelled(inbox: Inbox) -> None:
 def test_what_was_not_routed_yet_never_is(inbox: Inbox) -> None:
     """It is refused like a waiting trigger; cancelled, it is `ignored` with the reason."""
     delivery_id = stored(inbox)
+    assert find(inbox).waiting == 1
     with pytest.raises(BadFilter, match="still has DAG runs to start"):
         erase(inbox, delivery_id)
     erase(inbox, delivery_id, is_cancelling=True)

@@ -227,3 +227,13 @@ def test_what_fits_is_the_same_with_and_without_the_index(
     shown = [(verdict.route.name, verdict.matches) for verdict in verdicts if verdict.matches or verdict.error]
     judged = [verdicts.judge(route) for route in mapping.routes]
     assert fitting == shown == [(each.route.name, each.matches) for each in judged if each.matches or each.error]
+
+
+def test_a_field_that_cannot_be_read_hides_no_other_condition() -> None:
+    """A route that another condition rules out is none of this event, and no error."""
+    verdict = _verdict(
+        "environment: production, on: failed", environment=None, unreadable={"environment": "is a number"}
+    )
+    assert not verdict.matches
+    assert verdict.error is None
+    assert verdict.why_not == 'on: event has "succeeded", route wants "failed"'
