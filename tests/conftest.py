@@ -61,8 +61,7 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The PostgreSQL server of this test session, for tests that need more than one database."""
-    # Databases are made and dropped by the hundred, and none outlives a power cut.
-    server = PostgresServer(options={"fsync": "off"})
+    server = PostgresServer()
     try:
         server.start()
         yield server

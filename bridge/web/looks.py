@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, triggers
+from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, finding, triggers
+from bridge.edges.inbox.finding import Found
 from bridge.rules import views
-from bridge.web.queries import MOST, next_page, page
+from bridge.web.queries import MOST, next_page, page, storable
 from bridge.words.errors import NotThere
 from bridge.words.roles import Caller
 
@@ -34,6 +35,10 @@ class LooksApi:
             raise NotThere(f"no delivery {path['id']}")
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
         return _for(caller, views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]})
+
+    def find(self, id_: str) -> Found:
+        """Return what an id means, and which deliveries have it; any id that `why` takes."""
+        return self._inbox.read(finding.find, storable("id", id_), sources=self._sources)
 
     def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""

@@ -36,7 +36,8 @@ def stored(bridge: BridgeProcess) -> dict[str, str]:
     wait_for(lambda: bridge.api(f"deliveries/{ids['good']}")["triggers"], seconds=10, what="a trigger")
     wait_for(lambda: bridge.api("triggers", state="failed")["triggers"], seconds=10, what="a failed trigger")
     wait_for(lambda: bridge.api("deliveries", state="unrouted")["deliveries"], seconds=10, what="an unrouted one")
-    ids["trigger"] = bridge.api(f"deliveries/{ids['good']}")["triggers"][0]["id"]
+    (good,) = bridge.api(f"deliveries/{ids['good']}")["triggers"]
+    ids |= {"trigger": good["id"], "dag_run": good["dag_run_id"]}
     ids["failed"] = bridge.api(f"deliveries/{ids['bad']}")["triggers"][0]["id"]
     return ids
 
@@ -94,10 +95,17 @@ def test_a_filter_that_cannot_be_read_is_said(people: dict[Role, Person], query:
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("evt_bad", "bad"), ("job_77", "good"), ("pl_none", "none"), ("{good}", "good"), (" {bad} ", "bad")],
+    [
+        ("evt_bad", "bad"),
+        ("job_77", "good"),
+        ("pl_none", "none"),
+        ("{good}", "good"),
+        (" {bad} ", "bad"),
+        ("{dag_run}", "good"),
+    ],
 )
 def test_one_field_finds_any_id(people: dict[Role, Person], stored: dict[str, str], text: str, place: str) -> None:
-    """Event, job, pipeline, delivery: it leads to the one that has it."""
+    """Event, job, pipeline, delivery, DAG run: it leads to the one that has it."""
     answer = people[Role.VIEWER].client.get("/deliveries", params={"find": text.format(**stored)})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/deliveries/{stored[place]}")
 

@@ -17,7 +17,7 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.runs import RunState
 
 _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of these wants to see triggers
-_IDS = ("event_id", "job_id", "run_id", "pipeline_id")
+_IDS = {"event": "event_id", "job": "job_id", "run": "run_id", "pipeline": "pipeline_id"}  # what lists filter by
 _MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
 _PAGES = {"dlv_": "/deliveries/", "trg_": "/triggers/", "ord_": "/orders/"}
 
@@ -34,7 +34,7 @@ class Deliveries:
         """List what came, newest first, by state, source and time; a search takes any id."""
         query = dict(asked.query)
         if found := query.pop("find", None):
-            return self._found(asked, found)
+            return self._found(found)
         are_triggers = query.get("state") in set(TriggerState) or not _OF_TRIGGERS.isdisjoint(query)
         names = (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) | {"limit"}
         wanted = finding.filters(query, names, now=datetime.now(UTC))
@@ -98,14 +98,13 @@ class Deliveries:
         found = self._faces.looks.deliveries(query=query, caller=asked.caller)["deliveries"]
         return [each for each in found if each["id"] != shown["id"]]
 
-    def _found(self, asked: Asked, text: str) -> Response:
+    def _found(self, text: str) -> Response:
         """Lead to whatever has this id: one thing itself, or the list of what came of it."""
         if (place := _PAGES.get(text[:4])) is not None:
             return lead(place + text)
-        for name in _IDS:
-            rows = self._faces.looks.deliveries(query={name: text, "limit": "2"}, caller=asked.caller)["deliveries"]
-            if len(rows) == 1:
-                return lead(f"/deliveries/{rows[0]['id']}")
-            if rows:
-                return lead(finding.address("/deliveries", {name: text}))
+        found = self._faces.looks.find(text)
+        if len(found.deliveries) > 1 and found.kind in _IDS:
+            return lead(finding.address("/deliveries", {_IDS[found.kind]: text}))
+        if found.deliveries:
+            return lead(f"/deliveries/{found.deliveries[0]}")
         raise NotThere(f"nothing that is stored has the id {text[:100]}")
