@@ -12,7 +12,7 @@ from tests.crash.rounds import LEAST, Plan, Result, Stored, compare, judge, plan
 from tests.support.standin import Standin
 from tests.support.store import empty_store
 
-_PAIRS = 6
+_PAIRS = 2
 
 
 def _plans(store: str) -> list[Plan]:
