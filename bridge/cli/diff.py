@@ -95,7 +95,7 @@ def _compare_given(
 
     tally, touched = Tally(most=sys.maxsize), differing(before, after)
     for name, about in subjects:
-        tally.note(compare_subject(about, before, after, touched=touched, max_hops=max_hops, name=name))
+        tally.note(name, compare_subject(about, before, after, touched=touched, max_hops=max_hops))
     return tally
 
 

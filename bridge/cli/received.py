@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bridge.cli.asking import Asked
     from bridge.rules.comparing import Difference, Kind
     from bridge.rules.mapping import Mapping as Routes
+    from bridge.rules.planning import Plan
 
 Page = Sequence[Mapping[str, Any]]
 SHOWN = 10
@@ -57,14 +58,17 @@ class Tally:
     locked: int = 0
     most: int = SHOWN  # of each kind that are kept
 
-    def note(self, found: "Difference | None") -> None:
-        """Count one body; None: the change does nothing to it."""
-        from bridge.rules.comparing import Kind
+    def note(self, name: str, found: "tuple[Kind, Plan, Plan] | None") -> None:
+        """Count one body, called `name` by people; None: the change does nothing to it."""
+        from bridge.rules.comparing import Kind, describe
 
-        kind = Kind.SAME if found is None else found.kind
-        self.counts[kind] += 1
-        if found is not None and len(self.first.setdefault(kind, [])) < self.most:
-            self.first[kind].append(found)
+        if found is None:
+            self.counts[Kind.SAME] += 1
+            return
+        self.counts[found[0]] += 1
+        first = self.first.setdefault(found[0], [])
+        if len(first) < self.most:
+            first.append(describe(name, *found))
 
     def add(self, other: "Tally") -> None:
         """Add what comes later."""
@@ -159,7 +163,7 @@ def compare_page(change: Change, page: Page) -> Tally:
             tally.locked += 1
             continue
         about = _subject(one, zones)
-        tally.note(compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
+        tally.note(about.id, compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
     return tally
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bridge.rules import planning
 from bridge.rules.mapping import Mapping as Routes
 from bridge.rules.mapping import Route
-from bridge.rules.planning import Plan, Planned, Subject, plan
+from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.model import TriggerState
 
 _OWN_KEY = "planasonix"
@@ -101,24 +102,27 @@ def differing(old: Routes, new: Routes) -> Routes:
 
 
 def compare_subject(
-    subject: Subject, old: Routes, new: Routes, *, touched: Routes, max_hops: int, name: str | None = None
-) -> Difference | None:
-    """Return what a change does to one body, None if nothing. `touched`: the routes that differ (`differing`).
+    subject: Subject, old: Routes, new: Routes, *, touched: Routes, max_hops: int
+) -> tuple[Kind, Plan, Plan] | None:
+    """Return what a change does to one body, with the plan of each mapping; None if it does nothing.
 
-    `name` is what people call the body; its delivery's id if not given.
+    `touched`: the routes that differ (`differing`).
     """
-
-    def planned(routes: Routes) -> Plan:
-        return plan(subject, routes, new_trigger_id=lambda: _TRIGGER_ID, max_hops=max_hops)
-
-    if not touched.routes or not planned(touched).triggers:
+    event = planning.read(subject)
+    if isinstance(event, Plan) or not touched.routes or not planning.verdicts(event, subject, touched).fitting:
         return None
-    before, after = planned(old), planned(new)
+    before, after = (
+        planning.plan_event(event, subject, routes, new_trigger_id=lambda: _TRIGGER_ID, max_hops=max_hops)
+        for routes in (old, new)
+    )
     kind = compare_plans(before, after)
-    if kind is Kind.SAME:
-        return None
+    return None if kind is Kind.SAME else (kind, before, after)
+
+
+def describe(name: str, kind: Kind, before: Plan, after: Plan) -> Difference:
+    """Return what people read of a body that a change does something to."""
     return Difference(
-        subject.id if name is None else name,
+        name,
         kind,
         starts(before),
         starts(after),

@@ -14,7 +14,7 @@ from bridge.rules import completion as completions
 from bridge.rules import event as events
 from bridge.rules import hops as loops
 from bridge.rules.completion import Completion
-from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict
+from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict, Verdicts
 from bridge.rules.mapping.runs import run_id
 from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
 from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerState
@@ -100,6 +100,14 @@ class Subject:
 
 def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int) -> Plan:
     """Return what the mapping makes of a delivery. Never raises for anything that a body can hold."""
+    event = read(subject)
+    if isinstance(event, Plan):
+        return event
+    return plan_event(event, subject, mapping, new_trigger_id=new_trigger_id, max_hops=max_hops)
+
+
+def read(subject: Subject) -> Event | Plan:
+    """Return the event that routes may see, or the plan of a delivery that has none, whatever the mapping says."""
     try:
         event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, zone=subject.zone)
         if subject.lookup is not None:
@@ -107,35 +115,53 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
     except Unreadable as unreadable:
         return Plan(DeliveryState.INVALID, unreadable.reason, unreadable.detail)
     aside = events.set_aside(event)
-    may_look_up = subject.lookup is None and event.job_id is not None
-    if aside is not None:
-        detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
-        wants_lookup = may_look_up and aside is Reason.STATUS_UNKNOWN and events.lacks_status(event)
-        return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
+    if aside is None:
+        return event
+    detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
+    wants_lookup = _may_look_up(event, subject) and aside is Reason.STATUS_UNKNOWN and events.lacks_status(event)
+    return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
+
+
+def verdicts(event: Event, subject: Subject, mapping: Mapping) -> Verdicts:
+    """Return what each route of a mapping says to an event."""
+    return mapping.explain(event, subject.source, _context(event, subject))
+
+
+def plan_event(
+    event: Event, subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int
+) -> Plan:
+    """Return what the mapping makes of an event that routes may see (`read`)."""
     completion = completions.of(event, source=subject.source, delivery_id=subject.id)
-    hops = loops.count(event, subject.chain)
-    context = DeliveryContext(subject.id, subject.received_at, subject.source, hops)
+    context = _context(event, subject)
     circle = partial(loops.problem, event, subject.chain, limit=max_hops, delivery_id=subject.id)
-    verdicts = mapping.explain(event, subject.source, context)
+    judged = mapping.explain(event, subject.source, context)
     triggers = tuple(
         _named(
             _planned(verdict, dag_id, event, context, new_trigger_id(), circle=circle),
             event,
             completion,
         )
-        for verdict in verdicts.fitting
+        for verdict in judged.fitting
         for dag_id in verdict.route.dags
     )
-    wants_lookup = may_look_up and event.pipeline_id is None
+    wants_lookup = _may_look_up(event, subject) and event.pipeline_id is None
     if triggers:
         detail = _detail(loops.disagreement(event, subject.chain), event)
         return Plan(
-            DeliveryState.ROUTED, None, detail, event, verdicts, triggers, completion, subject.chain, wants_lookup
+            DeliveryState.ROUTED, None, detail, event, judged, triggers, completion, subject.chain, wants_lookup
         )
     state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
-    return Plan(state, reason, _detail(detail, event), event, verdicts, (), completion, None, wants_lookup)
+    return Plan(state, reason, _detail(detail, event), event, judged, (), completion, None, wants_lookup)
+
+
+def _context(event: Event, subject: Subject) -> DeliveryContext:
+    return DeliveryContext(subject.id, subject.received_at, subject.source, loops.count(event, subject.chain))
+
+
+def _may_look_up(event: Event, subject: Subject) -> bool:
+    return subject.lookup is None and event.job_id is not None
 
 
 def job_id(subject: Subject) -> str | None:

@@ -12,6 +12,7 @@ from tests.bench import (
     backlog,
     beside,
     costs,
+    diffing,
     drain,
     end_to_end,
     following,
@@ -91,6 +92,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "pace": lambda options: pace.measure(
         real=100 if options.quick else 600, strained=60 if options.quick else 400, pairs=min(3, options.rounds)
     ),
+    "diffing": lambda options: diffing.measure(stored=20_000 if options.quick else 1_000_000),
     "matching": lambda _: matching.measure(),
     "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),
 }

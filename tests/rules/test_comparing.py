@@ -11,6 +11,7 @@ from bridge.rules.comparing import (
     compare_routes,
     compare_subject,
     conf_changes,
+    describe,
     differing,
     starts,
 )
@@ -161,6 +162,7 @@ def test_one_look_at_the_routes_that_differ_is_enough(old: str, new: str, pipeli
     about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", compact(changed("job.succeeded", changes)))
     found = compare_subject(about, before, after, touched=differing(before, after), max_hops=3)
     plans = _plan(before, **changes), _plan(after, **changes)
-    assert (Kind.SAME if found is None else found.kind) is compare_plans(*plans)
+    assert (Kind.SAME if found is None else found[0]) is compare_plans(*plans)
     if found is not None:
-        assert (found.now, found.then) == (starts(plans[0]), starts(plans[1]))
+        said = describe("dlv_0", *found)
+        assert (said.now, said.then) == (starts(plans[0]), starts(plans[1]))
