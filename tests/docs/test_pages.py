@@ -145,7 +145,8 @@ def test_the_unit_of_systemd_fits_the_settings() -> None:
     """Its variables are settings, its command exists, and it waits for longer than a stop takes."""
     text = (REPOSITORY / "deploy" / "systemd" / "planasonix-bridge.service").read_text()
     settings = {one.name: one.default for one in list_settings()}
-    assert set(re.findall(r"(?m)^Environment=(\w+)=", text)) <= set(settings)
+    variables = {name.removesuffix("_FILE") for name in re.findall(r"(?m)^Environment=(\w+)=", text)}
+    assert variables <= set(settings)
     (command,) = re.findall(r"(?m)^ExecStart=\S+/planasonix-bridge (.+)$", text)
     assert _known(get_command(app), command.split()) == []
     (patience,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", text)

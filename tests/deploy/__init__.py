@@ -1,0 +1,1 @@
+"""What installs the bridge without Kubernetes: compose, systemd, and the proxies in front."""
