@@ -28,6 +28,7 @@ IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "httptools": "bridge.web.server",
     "httpx": ("bridge.edges.planasonix", "bridge.edges.jwks"),
     "jinja2": ("bridge.rules.rendering", "bridge.web.pages.drawing"),
+    "jsonschema": "bridge.rules.conforming",
     "jwt": "bridge.rules.signature",
     "msgspec": "bridge.rules.event",
     "prometheus_client": "bridge.edges.metrics",

@@ -145,6 +145,7 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
 
 
 def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
+    from bridge.rules.conforming import mistakes
     from bridge.words.errors import BridgeError
 
     try:
@@ -154,12 +155,14 @@ def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
     if not facts.exists:
         return f"route {route.name}: Airflow has no such DAG"
     missing = sorted(set(facts.required) - set(route.conf_keys))
-    troubles = {
+    troubles: dict[str, object] = {
         "the DAG's file has an import error": facts.has_import_errors,
         "the DAG is no longer in its file": facts.is_stale,
         "paused: runs are made but wait until it is unpaused": facts.is_paused,
         f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
     }
+    if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
+        troubles[f"route {route.name}: {found}"] = True
     return next((problem for problem, is_so in troubles.items() if is_so), "ok")
 
 

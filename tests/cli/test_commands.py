@@ -215,6 +215,22 @@ def test_check_airflow(place: Place) -> None:
     assert "airflow_down" in ended.out
 
 
+def test_check_airflow_holds_conf_to_the_params_of_the_dag(place: Place) -> None:
+    """Where the route says `conf_schema: dag`; Airflow takes more conf than params."""
+    route = "routes: [{name: orders, pipeline: p, dag: load_orders, conf: {limit: many, citty: Kiel}%s}]\n"
+    params = {"limit": {"value": 10, "schema": {"type": "integer"}}, "city": {"value": "x", "schema": {}}}
+    with Standin() as airflow:
+        airflow.dags["load_orders"] = {"is_paused": False, "params": params}
+        place.configure(airflow.url)
+        (place.folder / "mapping.yaml").write_text(route % "")
+        assert place.run("check", "--airflow").code == 0
+        (place.folder / "mapping.yaml").write_text(route % ", conf_schema: dag")
+        ended = place.run("check", "--airflow")
+    assert ended.code == 1
+    said = " ".join(ended.out.split())
+    assert "route orders: conf.limit: 'many' is not of type 'integer'; conf.citty: the DAG has no param" in said
+
+
 @pytest.mark.parametrize("is_stdin", [False, True])
 def test_explain_shows_the_exact_call(place: Place, payload: str, is_stdin: bool) -> None:
     """From a file or from stdin; exit 0 since a route matches."""

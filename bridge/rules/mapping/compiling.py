@@ -97,6 +97,7 @@ class Compiler:
                 hold_seconds=self._pick(form, "hold_at_most") or DEFAULT_HOLD_SECONDS,
             ),
             follow=self._pick(form, "follow") is not False,
+            holds_to_params=self._pick(form, "conf_schema") == "dag",
             if_paused=IfPaused(self._pick(form, "if_paused") or IfPaused.TRIGGER),
             release=Release(self._pick(form, "release") or Release.ALL),
             written=self._written(
@@ -110,7 +111,7 @@ class Compiler:
         shared = self._defaults.model_dump(exclude_none=True)
         conf = {**shared.get("conf", {}), **own.get("conf", {})}
         usual: dict[str, Any] = {"enabled": True, "follow": True, "max_age": _DEFAULT_AGE_SECONDS}
-        usual |= {"if_paused": "trigger", "release": "all", "hold_at_most": DEFAULT_HOLD_SECONDS}
+        usual |= {"if_paused": "trigger", "release": "all", "hold_at_most": DEFAULT_HOLD_SECONDS, "conf_schema": "any"}
         said = {**usual, **shared, **own, **resolved}
         read = {name for name in self._constants if _reads(name, json.dumps([said, conf]))}
         used = {"vars": {name: self._constants[name] for name in sorted(read)}} if read else {}

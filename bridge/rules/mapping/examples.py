@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, list[Any]] = {
     "if_paused": ["hold"],
     "release": ["latest"],
     "hold_at_most": ["14d"],
+    "conf_schema": ["dag"],
     "max_attempts": [50],
     "concurrency": [1],
     "max_per_hour": [60],
@@ -41,6 +42,7 @@ DEFAULTS: Mapping[str, Any] = {
     "max_age": "24h",
     "if_paused": "trigger",
     "release": "all",
+    "conf_schema": "any",
     "hold_at_most": "14d",
 }
 

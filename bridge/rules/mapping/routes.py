@@ -72,6 +72,7 @@ class Route:
     written: Mapping[str, Any] = field(default_factory=dict)
     if_paused: IfPaused = IfPaused.TRIGGER
     release: Release = Release.ALL
+    holds_to_params: bool = False  # `conf_schema: dag`
 
     @property
     def conf_keys(self) -> tuple[str, ...]:

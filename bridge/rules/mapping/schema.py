@@ -176,6 +176,9 @@ class DefaultsForm(_Form):
     hold_at_most: Duration | None = Field(
         None, description="How long a paused or missing DAG is waited for; default 14d."
     )
+    conf_schema: Literal["dag", "any"] | None = Field(
+        None, description="dag: `check --airflow` holds conf to the DAG's params; default any: only to the required."
+    )
     follow: bool | None = Field(None, description="false: do not watch what becomes of the DAG runs; default true.")
 
 

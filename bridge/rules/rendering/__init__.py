@@ -12,6 +12,7 @@ other template gives text. A name that does not exist is an error at load, a mis
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "NAMESPACE",
     "BadTemplate",
     "Condition",
+    "Gives",
     "Template",
     "Unread",
     "compile_condition",
@@ -41,12 +43,21 @@ _FAILURES = (JinjaError, ArithmeticError, TypeError, ValueError, LookupError, At
 Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
+class Gives(Enum):
+    """What is known of a template's value before there is an event."""
+
+    CONSTANT = auto()  # it is the text itself
+    TEXT = auto()
+    ANYTHING = auto()  # one expression, which keeps its type
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """One compiled text; `render` gives its value for a context."""
 
     where: str
     evaluate: Evaluate
+    gives: Gives = Gives.ANYTHING
 
     def render(self, context: Mapping[str, Any]) -> Any:
         """Return a JSON value; raises TemplateError that names this template."""
@@ -80,10 +91,12 @@ class Condition:
 def compile_text(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Template:
     """Compile one text of the mapping. `where` names it in errors, `constants` are its `vars`. Raises BadTemplate."""
     if not _is_template(text):
-        return Template(where, lambda _: text)
+        return Template(where, lambda _: text, Gives.CONSTANT)
     tree = parse(text, constants)
     expression = single_expression(tree)
-    return Template(where, _text(tie(tree)) if expression is None else _native(expression))
+    if expression is None:
+        return Template(where, _text(tie(tree)), Gives.TEXT)
+    return Template(where, _native(expression))
 
 
 def compile_id(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Template:

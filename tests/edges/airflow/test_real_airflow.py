@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bridge.rules.conforming import mistakes
+from bridge.rules.mapping import read
 from bridge.words.dags import DagFacts, DagPage, DagState
 from bridge.words.errors import BridgeError
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Started
@@ -187,6 +189,13 @@ def test_facts_of_dags(connect: Connect) -> None:
     assert (facts.exists, facts.is_paused, facts.is_stale, facts.has_import_errors) == (True, False, False, False)
     assert facts.required == ("city",)
     assert facts.params["limit"] == {"type": "integer", "minimum": 1}
+    text = "routes: [{pipeline: p, dag: needs_params, conf_schema: dag, conf: {city: '', limit: 0, town: Kiel}}]"
+    route = read(text, file="mapping.yaml", airflows=None, sources=None).routes[0]
+    assert [said.partition(":")[0] for said in mistakes(route, facts.params)] == [
+        "conf.city",
+        "conf.limit",
+        "conf.town",
+    ]
 
 
 def test_the_list_of_dags_says_of_each_whether_it_can_run(connect: Connect) -> None:

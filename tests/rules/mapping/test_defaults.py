@@ -70,6 +70,7 @@ _ROWS: dict[str, tuple[str, str, Callable[[Route], Any], Any, Any, Any]] = {
     "if_paused": ("hold", "fail", lambda route: _call(route).if_paused, "hold", "fail", "trigger"),
     "release": ("latest", "all", lambda route: _call(route).series is not None, True, False, False),
     "hold_at_most": ("2h", "5d", lambda route: _call(route).limits.hold_seconds, 7200, 5 * 86_400, 14 * 86_400),
+    "conf_schema": ("dag", "any", lambda route: route.holds_to_params, True, False, False),
     "max_per_hour": ("60", "5", lambda route: _call(route).limits.max_per_hour, 60, 5, None),
 }
 
