@@ -35,6 +35,12 @@ class Asked(Protocol):
     def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Return what `GET /api/v1/path/id` answers."""
 
+    def post(self, path: str, asked: Mapping[str, Any], /, *ids: str) -> dict[str, Any]:
+        """Have `POST /api/v1/path` done, `{id}` in it being the id."""
+
+    def events(self, path: str, /, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what `GET /api/v1/path` streams, as name and JSON object of each event."""
+
 
 @contextmanager
 def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:

@@ -1,28 +1,32 @@
 """replay, cancel and orders: what is done with many deliveries or triggers, and how far it is."""
 
-import signal
-import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.asking import Limit, Since, Until, times
-from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
-from bridge.words.errors import InboxUnavailable
-from bridge.words.orders import Action, Order, OrderState
-
-if TYPE_CHECKING:
-    from bridge.edges.inbox import Inbox
-    from bridge.edges.inbox.browsing import Filter
-    from bridge.edges.inbox.orders import NewOrder
+from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages, told_times
+from bridge.cli.browse import print_many
+from bridge.cli.carrying_out import Wish, carry_out, confirm, count
+from bridge.cli.output import AsJson, print_fields, print_json
+from bridge.words.orders import Action, OrderState
 
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Key = Annotated[str | None, typer.Option(help="The same order under the same key is carried out once.")]
-_FEW = 20
+Cause = Annotated[str | None, typer.Option("--cause", help="Only with this reason, as `causes` shows it.")]
+Route = Annotated[str | None, typer.Option(help="Only triggers of this route.")]
+Dag = Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")]
+Airflow = Annotated[str | None, typer.Option(help="Only of this Airflow.")]
+Of = Annotated[str | None, typer.Option("--delivery", help="Only of this delivery.")]
+Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events of this pipeline (its id).")]
+Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
+Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and do nothing. Exit 1 if nothing matches.")]
+AtMost = Annotated[int | None, typer.Option("--limit", min=1, max=100_000, help="At most so many, the oldest first.")]
+Where = tuple[str | None, Path | None]  # --url and --token-file
 
 
 def register(app: typer.Typer) -> None:
@@ -35,46 +39,80 @@ def register(app: typer.Typer) -> None:
 def replay(
     ids: Annotated[list[str] | None, typer.Argument(help="Deliveries (dlv_...) or triggers (trg_...).")] = None,
     state: Annotated[str | None, typer.Option(help="All in this state: failed, unrouted, stale, ...")] = None,
-    route: Annotated[str | None, typer.Option(help="Only triggers of this route.")] = None,
+    run_state: Annotated[str | None, typer.Option(help="All whose DAG run is in this state: failed, ...")] = None,
+    cause: Cause = None,
+    route: Route = None,
+    dag_id: Dag = None,
+    airflow: Airflow = None,
     source: Annotated[str | None, typer.Option(help="Only deliveries of this source.")] = None,
+    delivery_id: Of = None,
+    pipeline: Pipeline = None,
+    job: Job = None,
+    run: Run = None,
     since: Since = None,
     until: Until = None,
     run_again: Annotated[bool, typer.Option("--run-again", help="Start new runs, under new DAG run ids.")] = False,
     reason: Reason = None,
     key: Key = None,
+    limit: AtMost = None,
+    dry_run: DryRun = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Then watch until the DAG runs have ended. Exit 1 if one did not succeed.")
+    ] = False,
     yes: Yes = False,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it."""
-    from bridge.edges.inbox import browsing
+    """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it.
 
-    begin, end = times(since, until)
-    wanted = browsing.Filter(state=state, route=route, source=source, since=begin, until=end)
+    It shows how far it is until all is done; Ctrl-C stops it.
+    """
+    filters = _filters(
+        since, until, state=state, run_state=run_state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
+        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
+    )  # fmt: skip
     action = Action.RUN_AGAIN if run_again else Action.REPLAY
-    new = _new(action, [ids, state, route, source, since, until], reason, key)
-    _carry_out(new, ids or [], wanted, "replayed", yes=yes, as_json=as_json)
+    wish = Wish(action, ids or [], filters, reason, key or _own_key(), limit, yes)
+    if follow and key is not None and not ids:
+        raise typer.BadParameter("--follow with --key needs ids: a filter means others the next time")
+    if dry_run:
+        _count(wish, (url, token_file), as_json)
+    elif follow:
+        _do_and_follow(wish, (url, token_file), as_json)
+    else:
+        _do(wish, (url, token_file), as_json)
 
 
 def cancel(
     ids: Annotated[list[str] | None, typer.Argument(help="Triggers (trg_...).")] = None,
     state: Annotated[str | None, typer.Option(help="All in this state: pending, held or failed.")] = None,
-    route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
-    dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
-    delivery_id: Annotated[str | None, typer.Option("--delivery", help="Only of this delivery.")] = None,
+    cause: Cause = None,
+    route: Route = None,
+    dag_id: Dag = None,
+    airflow: Airflow = None,
+    delivery_id: Of = None,
+    pipeline: Pipeline = None,
+    job: Job = None,
+    run: Run = None,
     since: Since = None,
     until: Until = None,
     reason: Reason = None,
     key: Key = None,
+    limit: AtMost = None,
+    dry_run: DryRun = False,
     yes: Yes = False,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Give up triggers that wait or failed. What is being fired, or was, stays as it is."""
-    from bridge.edges.inbox import browsing
-
-    begin, end = times(since, until)
-    wanted = browsing.Filter(state=state, route=route, dag_id=dag_id, delivery_id=delivery_id, since=begin, until=end)
-    new = _new(Action.CANCEL, [ids, state, route, dag_id, delivery_id, since, until], reason, key)
-    _carry_out(new, ids or [], wanted, "cancelled", yes=yes, as_json=as_json)
+    filters = _filters(
+        since, until, state=state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
+        delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
+    )  # fmt: skip
+    wish = Wish(Action.CANCEL, ids or [], filters, reason, key or _own_key(), limit, yes)
+    (_count if dry_run else _do)(wish, (url, token_file), as_json)
 
 
 def orders(
@@ -82,134 +120,92 @@ def orders(
     stop: Annotated[bool, typer.Option("--stop", help="Let it do nothing more; what it has done stays.")] = False,
     reason: Reason = None,
     limit: Limit = 20,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List orders (a replay or a cancel of many), or show one and how far it is. Exit 1 if there is none."""
-    from bridge.cli import context
-    from bridge.edges.inbox import orders as statements
-    from bridge.flows import ordering
-    from bridge.rules import views
-
     if stop and order_id is None:
         raise typer.BadParameter("say which order to stop")
-    with context.store(context.environment()) as inbox:
+    with asking(url, token_file) as asked:
         if order_id is not None:
-            if stop:
-                order = ordering.stop(inbox, order_id, actor=context.actor(), reason=reason)
-            else:
-                order = ordering.look(inbox, order_id)
-            (print_json if as_json else print_fields)(views.order(order))
+            said = {} if reason is None else {"reason": reason}
+            order = asked.post("orders/{id}/stop", said, order_id) if stop else asked.get("orders", order_id)
+            (print_json if as_json else print_fields)(order)
             return
-        found = [views.order(item) for item in inbox.read(statements.newest, limit=limit)]
-    if as_json:
-        print_json(found)
-    else:
-        columns = ("id", "placed_at", "action", "state", "done", "count", "actor", "reason")
-        print_table(columns, [[None if item[name] is None else str(item[name]) for name in columns] for item in found])
-    if not found:
-        raise typer.Exit(1)
+        found = pages(asked, "orders", {}, limit=limit)
+    print_many(found, ("id", "placed_at", "action", "state", "done", "count", "actor", "reason"), as_json)
 
 
-def _new(action: Action, asked: list[object], reason: str | None, key: str | None) -> "NewOrder":
-    """Return the order as typed; without a key of the person's it gets one, so that asking the store twice is safe."""
-    from bridge.cli import context
-    from bridge.edges.inbox.orders import NewOrder
+def _filters(since: str | None, until: str | None, **filters: str | None) -> dict[str, str]:
+    """Return a filter as the API takes it.
 
-    return NewOrder(action, context.actor(), repr(asked), reason, key or f"cli-{uuid.uuid4()}")
-
-
-def _carry_out(new: "NewOrder", ids: list[str], wanted: "Filter", name: str, *, yes: bool, as_json: bool) -> None:
-    from bridge.cli import context
-    from bridge.flows import ordering
-
-    with context.store(context.environment()) as inbox:
-        order = ordering.placed_before(inbox, new)
-        if order is not None:
-            say(f"{order.id} was placed under this key before: nothing new is begun")
-        else:
-            order = _place(inbox, new, ids, wanted, yes=yes)
-        if order is not None:
-            order = _work(inbox, order)
-    outcomes = {} if order is None else order.outcomes
-    if as_json:
-        print_json({"count": 0 if order is None else order.count, name: outcomes})
-    else:
-        for outcome, amount in sorted(outcomes.items()):
-            typer.echo(f"{amount}  {outcome}")
-    if order is None or order.state is OrderState.STOPPED:
-        raise typer.Exit(1)
-
-
-def _place(inbox: "Inbox", new: "NewOrder", ids: list[str], wanted: "Filter", *, yes: bool) -> Order | None:
-    """Store the order once the person agrees; None if nothing matches."""
-    from bridge.flows import ordering
-
-    if ids:
-        return ordering.place(inbox, new, ordering.check(inbox, ids, new.action))
-    chosen = ordering.select(inbox, wanted, new.action)
-    say(f"{len(chosen)} match")
-    if chosen and not yes and not _agrees():
-        raise typer.Exit(1)
-    return ordering.place(inbox, new, chosen) if chosen else None
-
-
-def _work(inbox: "Inbox", order: Order) -> Order:
-    """Do it here, and show how far it is. Ctrl-C stops the order; whatever else ends this lets the service go on."""
-    from bridge.cli import context
-    from bridge.flows import ordering
-
-    try:
-        with _progress(order) as show, _interruptible() as raise_if_interrupted:
-
-            def on_progress(item: Order) -> None:
-                show(item)
-                raise_if_interrupted()
-
-            return ordering.carry_out(inbox, order, on_progress=on_progress)
-    except InboxUnavailable:
-        say(f"{order.id} is stored, and the service goes on with it; `orders {order.id}` shows how far it is")
-        raise
-    except KeyboardInterrupt:
-        order = ordering.stop(inbox, order.id, actor=context.actor())
-        say(f"stopped: {order.done} of {order.count} were done")
-        return order
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
-    """Give a function that raises KeyboardInterrupt if Ctrl-C was pressed: between slices, and nowhere else.
-
-    Raised in the midst of one, it could be lost in code that ignores exceptions, or hide what has been committed.
+    `2h` stays as it was typed, so that the same words under the same key are the same order whenever they are sent.
     """
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-
-    def raise_if_interrupted() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    try:
-        yield raise_if_interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
+    times = told_times(since, until)
+    for name, text in (("since", since), ("until", until)):
+        if text is not None and ".." not in text and text[-1:] in tuple("smhd"):
+            times[name] = text
+    return {name: str(value) for name, value in (filters | times).items() if value is not None}
 
 
-@contextmanager
-def _progress(order: Order) -> Iterator[Callable[[Order], None]]:
-    """Give a function that shows how far an order is; a bar for more than a few items."""
-    if order.count <= _FEW:
-        yield lambda _: None
+def _own_key() -> str:
+    """Return a key for an order whose person gave none, so that sending it twice is safe."""
+    return f"cli-{uuid.uuid4()}"
+
+
+def _count(wish: Wish, where: Where, as_json: bool) -> None:
+    with asking(*where) as asked:
+        amount = count(asked, wish)
+    if as_json:
+        print_json({"count": amount, wish.name: {}})
+    else:
+        typer.echo(f"{amount} match; nothing was done")
+    if not amount:
+        raise typer.Exit(1)
+
+
+def _do(wish: Wish, where: Where, as_json: bool) -> None:
+    """Do it, and print what became of it. Exit 1 if nothing was done, or not all of it."""
+    with asking(*where) as asked:
+        order = carry_out(asked, wish)
+    _print(_answer(wish, order), as_json)
+    if not _is_whole(order):
+        raise typer.Exit(1)
+
+
+def _do_and_follow(wish: Wish, where: Where, as_json: bool) -> None:
+    """Do it, watch what comes of it, and print both. Exit 1 if not all of it succeeded."""
+    from bridge.cli import outcome
+
+    with asking(*where) as asked:
+        ids = wish.ids or outcome.chosen(asked, wish.filters, limit=wish.limit)
+        if not wish.ids:
+            confirm(len(ids), wish)
+        items = outcome.deliveries_of(asked, ids)
+        order = carry_out(asked, replace(wish, ids=ids, limit=None)) if ids else None
+        followed = outcome.follow(asked, items) if _is_whole(order) else {}
+    _print(_answer(wish, order) | {"followed": followed}, as_json)
+    if not followed or followed["success"] < sum(followed.values()):
+        raise typer.Exit(1)
+
+
+def _is_whole(order: dict[str, Any] | None) -> bool:
+    return order is not None and order["state"] != OrderState.STOPPED
+
+
+def _answer(wish: Wish, order: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "count": 0 if order is None else order["count"],
+        wish.name: {} if order is None else order["outcomes"],
+    }
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(order.id, total=order.count)
-        yield lambda item: bar.update(task, completed=item.done)
-
-
-def _agrees() -> bool:
-    if not sys.stdin.isatty():
-        say("nothing was done; add --yes to do it")
-        return False
-    return typer.confirm("Do it?", err=True)
+    for amounts in answer.values():
+        if isinstance(amounts, dict):
+            for name, amount in sorted(amounts.items()):
+                typer.echo(f"{amount}  {name}")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.asking import TokenFile, Url, asking
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
 from bridge.rules import durations
 from bridge.words.pauses import PauseKind
@@ -25,44 +26,40 @@ def pause(
         str | None, typer.Option("--for", help="It ends by itself after so long: 90s, 15m, 2h, 7d.")
     ] = None,
     reason: Why = None,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Start nothing for a route, source or Airflow until it is resumed. Webhooks are taken in and wait.
 
     Without arguments: show what is paused; exit 1 if nothing is.
     """
-    from bridge.cli import context
-    from bridge.flows import pausing
-    from bridge.rules import views
-    from bridge.rules.pauses import is_gone
+    from bridge.web.beside import Beside
 
     if kind is not None and name is None:
         raise typer.BadParameter(f"say which {kind}")
     seconds = None if lasting is None else _seconds(lasting)
-    settings = context.environment()
-    names = context.pausable(settings)
-    with context.store(settings) as inbox:
+    with asking(url, token_file) as asked:
         if kind is None or name is None:
-            _show([views.pause(each, is_gone=is_gone(each, names)) for each in pausing.look(inbox).all], as_json)
+            _show(asked.get("pauses")["pauses"], as_json)
             return
-        paused = pausing.pause(inbox, kind, name, names=names, actor=context.actor(), seconds=seconds, reason=reason)
-    if names[kind] is None:
-        say(f"nobody knows whether there is a {kind} {name}: its file cannot be read here")
-    (print_json if as_json else print_fields)(views.pause(paused, is_gone=False))
+        paused = asked.post("pause", {"kind": str(kind), "name": name, "for": seconds, "reason": reason})["paused"]
+        if isinstance(asked, Beside) and not asked.knows(kind):
+            say(f"nobody knows whether there is a {kind} {name}: its file cannot be read here")
+    (print_json if as_json else print_fields)(paused)
 
 
 def resume(
     kind: Annotated[PauseKind, typer.Argument(help="What to resume.")],
     name: Name,
     reason: Why = None,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """End a pause. What waits goes on, oldest first. Exit 1 if it is not paused."""
-    from bridge.cli import context
-    from bridge.flows import pausing
-
-    with context.store(context.environment()) as inbox:
-        pausing.resume(inbox, kind, name, actor=context.actor(), reason=reason)
+    with asking(url, token_file) as asked:
+        asked.post("resume", {"kind": str(kind), "name": name, "reason": reason})
     (print_json if as_json else print_fields)({"resumed": str(kind), "name": name})
 
 

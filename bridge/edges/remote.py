@@ -9,19 +9,21 @@ comes from a file or the environment, never from an argument, and is part of no 
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, NoReturn
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from bridge import __version__
-from bridge.edges.http import Deadline
+from bridge.edges.http import Deadline, path_segment
 from bridge.words.errors import BadFilter, ConfigError, NotThere, Problem, RemoteUnavailable
 from bridge.words.targets import Secret
 
 _SECONDS = 30.0
 _MOST_BYTES = 64 * 1_048_576  # a page of the largest deliveries
 _SHOWN = 300
+_SILENT_SECONDS = 60.0  # four times as long as a bridge is silent
 
 
 class Remote:
@@ -40,29 +42,63 @@ class Remote:
 
     def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Ask for what is below /api/v1. Raises ConfigError, RemoteUnavailable, NotThere and BadFilter."""
-        place = "/".join((path, *(quote(each, safe="", errors="replace") for each in ids)))
-        status, body = self._send(f"{self._parts.path}/api/v1/{place}?" + urlencode(query, errors="replace"))
-        return self._object(status, body)
+        place = "/".join((path, *(path_segment(each) for each in ids)))
+        return self._object(*self._send("GET", f"{place}?" + urlencode(query, errors="replace")))
 
-    def _send(self, target: str) -> tuple[int, bytes]:
-        host, port = self._parts.hostname or "", self._parts.port
-        if self._parts.scheme == "https":
-            trusted = ssl.create_default_context()
-            link: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=_SECONDS, context=trusted
-            )
-        else:
-            link = http.client.HTTPConnection(host, port, timeout=_SECONDS)
-        try:
+    def post(self, path: str, asked: Mapping[str, Any], /, *ids: str) -> dict[str, Any]:
+        """Have what is below /api/v1 done, `{id}` in the path being the id. Raises as `get` does.
+
+        RemoteUnavailable does not say that nothing was done.
+        """
+        place = path.format(id=path_segment(ids[0])) if ids else path
+        return self._object(*self._send("POST", place, json.dumps(asked).encode()))
+
+    def events(self, path: str, /, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the server-sent events of what is below /api/v1, as name and JSON object, until the bridge ends them.
+
+        Raises as `get` does; a stream that is silent for a minute counts as lost.
+        """
+        with self._link() as link:
             with Deadline(_SECONDS) as deadline:
-                link.connect()
-                deadline.watch(link.sock.fileno())
-                link.request("GET", target, headers=self._headers())
-                answer = link.getresponse()
+                answer = self._ask(link, deadline, "GET", f"{path}?" + urlencode(query, errors="replace"))
+                body = b"" if answer.status == http.client.OK else answer.read(_MOST_BYTES)
+            if answer.status != http.client.OK:
+                self._object(answer.status, body)
+            link.sock.settimeout(_SILENT_SECONDS)
+            yield from _events(answer)
+
+    def _send(self, method: str, place: str, content: bytes | None = None) -> tuple[int, bytes]:
+        with self._link() as link:
+            with Deadline(_SECONDS) as deadline:
+                answer = self._ask(link, deadline, method, place, content)
                 body = answer.read(_MOST_BYTES)
             if deadline.is_late or answer.length:
                 raise RemoteUnavailable(f"{self._url} gave no whole answer")
             return answer.status, body
+
+    def _ask(
+        self,
+        link: http.client.HTTPConnection,
+        deadline: Deadline,
+        method: str,
+        place: str,
+        content: bytes | None = None,
+    ) -> http.client.HTTPResponse:
+        link.connect()
+        deadline.watch(link.sock.fileno())
+        link.request(method, f"{self._parts.path}/api/v1/{place}", body=content, headers=self._headers(content))
+        return link.getresponse()
+
+    @contextmanager
+    def _link(self) -> Iterator[http.client.HTTPConnection]:
+        """Give a connection for one question; what goes wrong with it is raised as `get` says."""
+        host, port = self._parts.hostname or "", self._parts.port
+        link = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        if self._parts.scheme == "https":
+            trusted = ssl.create_default_context()
+            link = http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=trusted)
+        try:
+            yield link
         except ssl.SSLCertVerificationError as error:
             self._refuse(f"its certificate is not accepted: {error.verify_message}")
         except (OSError, http.client.HTTPException) as error:
@@ -71,9 +107,10 @@ class Remote:
         finally:
             link.close()
 
-    def _headers(self) -> Mapping[str, str]:
+    def _headers(self, content: bytes | None) -> Mapping[str, str]:
         signed = {} if self._token is None else {"Authorization": f"Bearer {self._token.reveal()}"}
-        return {"Accept": "application/json", "User-Agent": f"planasonix-bridge/{__version__}", **signed}
+        typed = {} if content is None else {"Content-Type": "application/json"}
+        return {"Accept": "application/json", "User-Agent": f"planasonix-bridge/{__version__}", **typed, **signed}
 
     def _object(self, status: int, body: bytes) -> dict[str, Any]:
         """Return the JSON object of an answer; anything else is an error that says what to do."""
@@ -81,7 +118,7 @@ class Remote:
             value = json.loads(body)
         except (ValueError, RecursionError):
             value = None
-        if status >= http.client.INTERNAL_SERVER_ERROR:
+        if status >= http.client.INTERNAL_SERVER_ERROR or status == http.client.TOO_MANY_REQUESTS:
             raise RemoteUnavailable(f"{self._url} answers {status}{_detail(value)}")
         if status == http.client.UNAUTHORIZED:
             self._refuse("it refuses the token: give --token-file FILE, or set BRIDGE_ADMIN_TOKEN")
@@ -93,12 +130,32 @@ class Remote:
             self._refuse(f"it refuses this{_detail(value)}")
         if status == http.client.BAD_REQUEST:
             raise BadFilter(_detail(value).removeprefix(": "))
-        if status != http.client.OK:
+        if status not in (http.client.OK, http.client.ACCEPTED):
             self._refuse(f"it answers {status}{_detail(value)}: is this the admin listener of a bridge?")
         return value
 
     def _refuse(self, what: str) -> NoReturn:
         raise ConfigError([Problem(self._url, 0, 0, what)])
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read events, each ended by an empty line; lines that begin with a colon only say that somebody is there."""
+    name, content = "", b""
+    while line := answer.readline(_MOST_BYTES):
+        field, _, value = line.rstrip(b"\r\n").partition(b": ")
+        if field == b"event":
+            name = value.decode("utf-8", "replace")
+        elif field == b"data":
+            content = value
+        elif not field and name:
+            try:
+                found = json.loads(content)
+            except (ValueError, RecursionError):
+                found = None
+            if not isinstance(found, dict):
+                raise RemoteUnavailable("the stream has something that is no event")
+            yield name, found
+            name, content = "", b""
 
 
 def _is_own(host: str) -> bool:

@@ -6,9 +6,9 @@ A job is found in the bodies of the deliveries of a time: each is read once, so 
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from bridge.edges.inbox import Inbox, browsing, completions, deliveries, runs
+from bridge.edges.inbox import Inbox, browsing, completions, deliveries, runs, triggers
 from bridge.rules import event as events
-from bridge.rules.awaiting import Judgement, judge, judge_job
+from bridge.rules.awaiting import Judgement, judge, judge_job, judge_place
 from bridge.rules.completion import Kind
 from bridge.words.errors import NotThere, Unreadable
 from bridge.words.model import Delivery, TriggerEntry, TriggerState
@@ -28,6 +28,14 @@ def of_delivery(inbox: Inbox, delivery_id: str) -> Callable[[], Judgement]:
         return judge(found, _triggers(inbox, found.id))
 
     return look
+
+
+def of_trigger(inbox: Inbox, trigger_id: str) -> Judgement:
+    """Return how a trigger stands; if it was run again, its newest run counts. Raises NotThere."""
+    found = inbox.read(triggers.get, trigger_id)
+    if found is None:
+        raise NotThere(f"no trigger {trigger_id}")
+    return judge_place(found.entry, _triggers(inbox, found.delivery_id))
 
 
 def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgement]:

@@ -50,7 +50,7 @@ def select(inbox: Inbox, wanted: browsing.Filter, action: Action = Action.REPLAY
     Raises BadFilter if it says too little, means too many, or means what the action cannot be done with.
     """
     state = wanted.state
-    if state is None and wanted.run_state is None and wanted.delivery_id is None:
+    if state is None and wanted.run_state is None and not any((wanted.delivery_id, wanted.job_id, wanted.run_id)):
         raise BadFilter("say which state, e.g. --state failed, --state held or --run-state failed")
     if state not in set(DeliveryState) | set(TriggerState) | {None}:
         raise BadFilter(f"no such state: {state}")
@@ -178,4 +178,12 @@ class Orders:
             with self._moved:
                 self._moved.wait(min(remaining, _LOOK_SECONDS))
             order = look(self._inbox, order.id)
+        return order
+
+
+class OrdersBeside:
+    """Orders placed by a command beside the service, or without one: whoever placed one works on it (`carry_out`)."""
+
+    def wait(self, order: Order, *, seconds: float) -> Order:  # noqa: ARG002 - as `Orders.wait`
+        """Return the order as it stands: nobody works on it yet."""
         return order

@@ -217,3 +217,25 @@ class Pausing:
             if source not in current.sources:
                 moved += inbox.write(pauses.release, source, limit=_SLICE)
         return moved
+
+
+class PausingBeside:
+    """Pausing by a command beside the service, or without one: each replica knows of it within a second."""
+
+    def __init__(self, *, inbox: Inbox, names: Callable[[], Names]) -> None:
+        """`names` returns what is configured here."""
+        self._inbox = inbox
+        self._names = names
+
+    def pause(self, kind: PauseKind, name: str, *, actor: str, seconds: float | None, reason: str | None) -> Pause:
+        """Pause as `pause` does."""
+        return pause(self._inbox, kind, name, names=self._names(), actor=actor, seconds=seconds, reason=reason)
+
+    def resume(self, kind: PauseKind, name: str, *, actor: str, reason: str | None) -> None:
+        """Resume as `resume` does."""
+        resume(self._inbox, kind, name, actor=actor, reason=reason)
+
+    def shown(self) -> list[tuple[Pause, bool]]:
+        """Return what is paused, each with whether its name is gone."""
+        names = self._names()
+        return [(each, is_gone(each, names)) for each in look(self._inbox).all]

@@ -4,6 +4,7 @@ Every handler reads or writes the store in a thread (calls). Every path names th
 lesser one gets 403.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -15,12 +16,14 @@ from starlette.routing import Mount, Route
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
+from bridge.web.events import EventStream
 from bridge.web.faces import Faces
 from bridge.web.orders import Accepted
 from bridge.web.pages import Pages, Threads
 from bridge.web.queries import read_body
 from bridge.web.sign_in import Access, Door, Guard, caller_of
-from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere
+from bridge.web.stream import StreamApi
+from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere, TooMany
 from bridge.words.roles import Role
 
 _LEFT = Response(status_code=503)  # which nobody reads
@@ -56,14 +59,16 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/deliveries/{id}", _answers(faces.looks.delivery, looks, Role.VIEWER)),
         Route("/triggers", _answers(faces.looks.triggers, looks, Role.VIEWER)),
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
+        Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
         Route("/why/{id}", _answers(faces.why.why, looks, Role.OPERATOR)),
         Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
         Route("/history", _answers(faces.history.history, looks, Role.VIEWER)),
-        Route("/wait", _answers(api.wait, looks, Role.VIEWER)),
+        Route("/wait", _answers(faces.waiting.wait, looks, Role.VIEWER)),
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
         Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),
         Route("/cancel", _answers(orders.cancel, changes, Role.OPERATOR), methods=["POST"]),
+        Route("/pauses", _answers(faces.pauses.pauses, looks, Role.VIEWER)),
         Route("/pause", _answers(faces.pauses.pause, changes, Role.OPERATOR), methods=["POST"]),
         Route("/resume", _answers(faces.pauses.resume, changes, Role.OPERATOR), methods=["POST"]),
         Route("/orders", _answers(orders.orders, looks, Role.VIEWER)),
@@ -72,18 +77,18 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/refusals", _answers(faces.refusals.refusals, looks, Role.OPERATOR)),
         Route("/bodies", _answers(faces.bodies.bodies, looks, Role.OPERATOR)),
         Route("/audit", _answers(faces.audit.audit, looks, Role.ADMIN)),
-        Route("/erase", _answers(api.erase, changes, Role.ADMIN), methods=["POST"]),
+        Route("/erase", _answers(faces.erasing.erase, changes, Role.ADMIN), methods=["POST"]),
         Route("/outcomes", _answers(faces.outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),
     ]
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response | EventStream]]
 
 
 def _needs(role: Role, endpoint: Endpoint) -> Endpoint:
     """Answer 403 to a caller that may not do what needs this role."""
 
-    async def guarded(request: Request) -> Response:
+    async def guarded(request: Request) -> Response | EventStream:
         if not caller_of(request.scope).may(role):
             return _forbidden(request, role)
         return await endpoint(request)
@@ -108,19 +113,50 @@ def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> End
                 request.receive,
                 lambda: _result(method(path=request.path_params, query=query, body=body, caller=caller)),
             )
-        except Forbidden as error:
-            return _forbidden(request, error.needed)
-        except NotThere as error:
-            return _json({"error": "not_found", "detail": str(error)}, 404)
-        except InboxUnavailable as error:
-            return _json({"error": "unavailable", "detail": str(error)}, 503)
-        except BridgeError as error:
-            return _json({"error": "bad_request", "detail": str(error)}, 400)
-        except ClientLeft:
-            return _LEFT
+        except (BridgeError, ClientLeft) as error:
+            return _refusal(request, error)
 
     endpoint.__doc__ = method.__doc__
     return _needs(role, endpoint)
+
+
+def _streams(api: StreamApi, calls: Calls, role: Role) -> Endpoint:
+    """Answer with events that go on; what was missed before is looked up in a thread."""
+
+    async def endpoint(request: Request) -> Response | EventStream:
+        query, came_back = dict(request.query_params), request.headers.get("last-event-id")
+        try:
+            stream, catch_up = api.stream(query=query, caller=caller_of(request.scope), last_event_id=came_back)
+        except BridgeError as error:
+            return _refusal(request, error)
+        try:
+            if catch_up is not None:
+                await calls.run(request.receive, catch_up)
+        except (BridgeError, ClientLeft) as error:
+            stream.leave()
+            return _refusal(request, error)
+        return stream
+
+    endpoint.__doc__ = api.stream.__doc__
+    return _needs(role, endpoint)
+
+
+def _refusal(request: Request, error: Exception) -> Response:
+    """Return what is answered instead."""
+    match error:
+        case Forbidden():
+            return _forbidden(request, error.needed)
+        case NotThere():
+            return _json({"error": "not_found", "detail": str(error)}, 404)
+        case InboxUnavailable():
+            return _json({"error": "unavailable", "detail": str(error)}, 503)
+        case TooMany():
+            answer = _json({"error": "too_many_requests", "detail": f"too many {error.limit}; try again later"}, 429)
+            answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+            return answer
+        case ClientLeft():
+            return _LEFT
+    return _json({"error": "bad_request", "detail": str(error)}, 400)
 
 
 async def _body(request: Request) -> bytes:

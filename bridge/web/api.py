@@ -11,15 +11,13 @@ from typing import Any
 from bridge.chores.mapping_file import MappingFile
 from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
-from bridge.flows import awaiting
-from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
-from bridge.web.queries import flag, json_object, waited_for, words
+from bridge.web.queries import json_object, words
 from bridge.words.errors import BadFilter, Forbidden, NotThere
 from bridge.words.model import Delivery
 from bridge.words.roles import Caller, Role
@@ -60,16 +58,6 @@ class Api:
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
         return {"routes": [views.route(item) for item in self._mapping.current().routes]}
-
-    def wait(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
-        """Return how `?delivery=dlv_...` or `?job=...&since=...` stands: `open`, `success` or `failed`, and why.
-
-        It answers at once; `planasonix-bridge wait --url` asks again and again. `since` is a day ago unless given.
-        """
-        delivery_id, job_id, since = waited_for(query)
-        if delivery_id is not None:
-            return views.judgement(awaiting.of_delivery(self._inbox, delivery_id)())
-        return views.judgement(awaiting.of_told_job(self._inbox, str(job_id), since=since))
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.
@@ -115,19 +103,3 @@ class Api:
             body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
             zone=self._sources[source].zone,
         )
-
-    def erase(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
-        """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
-        order = json_object(body, "source", "event_id", "reason", "cancel", "dry_run")
-        source, event_id, reason = (words(order, name) for name in ("source", "event_id", "reason"))
-        if source is None or event_id is None:
-            raise BadFilter('send {"source": "...", "event_id": "...", "reason": "..."}')
-        is_dry, is_cancelling = flag(order, "dry_run"), flag(order, "cancel")
-        found = look(self._inbox, source=source, event_id=event_id)
-        if is_dry:
-            return facts(found) | {"erased": False}
-        if reason is None:
-            raise BadFilter("reason must be text: it goes to the audit log")
-        erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
-        found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
-        return facts(found) | {"erased": True, "is_clean": is_clean}

@@ -1,24 +1,38 @@
 """The store beside a command, asked with the words of the API: the same paths, filters and answers as over HTTP.
 
-It answers what needs the store alone. Whoever can open the store may do what an admin may.
+It answers what needs the store alone. Whoever can open the store may do what an admin may. What is ordered here is
+worked on by whoever ordered it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from bridge.edges.inbox import Inbox
-from bridge.flows import attending
+from bridge.flows import attending, ordering
 from bridge.flows.explaining import Around
+from bridge.flows.ordering import OrdersBeside
+from bridge.flows.pausing import PausingBeside
+from bridge.flows.tailing import EVERY_SECONDS, Tail
 from bridge.rules import attention, views
 from bridge.rules.attention import Trouble
 from bridge.rules.pauses import Names
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
+from bridge.web.erasing import ErasingApi
 from bridge.web.looks import LooksApi
+from bridge.web.orders import OrdersApi
+from bridge.web.pauses import PausesApi
+from bridge.web.queries import filter_of
 from bridge.web.refusals import RefusalsApi
+from bridge.web.stream import FILTERS, is_wanted
+from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
+from bridge.words.pauses import PauseKind
 from bridge.words.roles import Caller, Role
 
 
@@ -40,7 +54,12 @@ class Beside:
         `names` returns what can be paused; `troubles` what is wrong with the files here; `around` what `why` needs.
         """
         self._caller = Caller(actor, Role.ADMIN)
-        looks = LooksApi(inbox=inbox, sources=sources)
+        self._inbox = inbox
+        self._names = names
+        self._link = around.link
+        looks = LooksApi(inbox=inbox, sources=sources, link=around.link)
+        orders = OrdersApi(inbox=inbox, working=OrdersBeside())
+        pauses = PausesApi(pausing=PausingBeside(inbox=inbox, names=names))
         self._answers: Mapping[str, Callable[..., views.Json]] = {
             "status": partial(_status, inbox, names, troubles),
             "deliveries": looks.deliveries,
@@ -52,12 +71,59 @@ class Beside:
             "refusals": RefusalsApi(inbox=inbox).refusals,
             "bodies": BodiesApi(inbox=inbox, zones={}).bodies,
             "audit": AuditApi(inbox=inbox).audit,
+            "orders": orders.orders,
+            "orders/{id}": orders.order,
+            "pauses": pauses.pauses,
+            "wait": WaitingApi(inbox=inbox).wait,
+        }
+        self._changes: Mapping[str, Callable[..., views.Json]] = {
+            "replay": orders.replay,
+            "cancel": orders.cancel,
+            "orders/{id}/stop": orders.stop,
+            "pause": pauses.pause,
+            "resume": pauses.resume,
+            "erase": ErasingApi(inbox=inbox).erase,
         }
 
     def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Return what `GET /api/v1/path` would. Raises NotThere, BadFilter and InboxUnavailable."""
         answer = self._answers["/".join((path, *("{id}" for _ in ids)))]
-        return answer(path=dict.fromkeys(("id",), ids[0]) if ids else {}, query=query, body=b"", caller=self._caller)
+        return answer(path=_path(ids), query=query, body=b"", caller=self._caller)
+
+    def post(self, path: str, asked: Mapping[str, Any], /, *ids: str) -> dict[str, Any]:
+        """Do what `POST /api/v1/path` would, `{id}` in it being the id. An order is only placed: see `carry_out`.
+
+        Raises NotThere, BadFilter and InboxUnavailable.
+        """
+        body = json.dumps(asked).encode()
+        return self._changes[path](path=_path(ids), query={}, body=body, caller=self._caller)
+
+    def events(self, path: str, /, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what `GET /api/v1/stream` would, for ever. Raises BadFilter and InboxUnavailable."""
+        assert path == "stream"  # noqa: S101 - nothing else goes on
+        wanted, since = is_wanted(query), filter_of(query, FILTERS).since
+        tail = Tail(self._inbox, link=self._link, since=since or datetime.now(UTC), after=query.get("after"))
+        while True:
+            heard = tail.look()
+            if heard.is_cut:
+                yield "skipped", {}
+            for each in heard.news:
+                if wanted(each):
+                    yield "delivery", json.loads(each.full)
+            time.sleep(EVERY_SECONDS)
+
+    def carry_out(self, order_id: str, *, on_progress: Callable[[int], None]) -> dict[str, Any]:
+        """Work on an order until it has ended, beside whoever else does; `on_progress` hears how much is done."""
+        order = ordering.look(self._inbox, order_id)
+        return views.order(ordering.carry_out(self._inbox, order, on_progress=lambda one: on_progress(one.done)))
+
+    def knows(self, kind: PauseKind) -> bool:
+        """Say whether the files here tell what there is of a kind."""
+        return self._names()[kind] is not None
+
+
+def _path(ids: Sequence[str]) -> dict[str, str]:
+    return {"id": ids[0]} if ids else {}
 
 
 def _status(

@@ -6,6 +6,7 @@ from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
+from bridge.web.erasing import ErasingApi
 from bridge.web.history import HistoryApi
 from bridge.web.links import Links
 from bridge.web.looks import LooksApi
@@ -14,6 +15,8 @@ from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.status import StatusApi
+from bridge.web.stream import StreamApi
+from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
 
 
@@ -34,3 +37,6 @@ class Faces:
     links: Links
     history: HistoryApi
     bodies: BodiesApi
+    erasing: ErasingApi
+    waiting: WaitingApi
+    stream: StreamApi

@@ -1,6 +1,6 @@
 """What the JSON API answers about deliveries and triggers: pages of them, and one of them whole."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,16 +9,23 @@ from bridge.edges.inbox.finding import Found
 from bridge.rules import views
 from bridge.web.queries import MOST, next_page, page, storable
 from bridge.words.errors import NotThere
+from bridge.words.model import TriggerEntry, TriggerState
 from bridge.words.roles import Caller
+
+Link = Callable[[str, str, str | None], str | None]
 
 
 class LooksApi:
     """The part of the admin API that shows what is stored; methods as those of `Api`."""
 
-    def __init__(self, *, inbox: Inbox, sources: Collection[str]) -> None:
-        """`sources`: the names of those that are configured, by which an event is found at once."""
+    def __init__(self, *, inbox: Inbox, sources: Collection[str], link: Link) -> None:
+        """`sources`: the names of those that are configured, by which an event is found at once.
+
+        `link` returns the page of a DAG run, given the Airflow's name, the DAG and the DAG run id.
+        """
         self._inbox = inbox
         self._sources = sources
+        self._link = link
 
     def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
@@ -34,7 +41,7 @@ class LooksApi:
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
-        return _for(caller, views.delivery(found) | {"triggers": [views.trigger_entry(item) for item in mine]})
+        return _for(caller, views.delivery(found) | {"triggers": [self._entry(item) for item in mine]})
 
     def find(self, id_: str) -> Found:
         """Return what an id means, and which deliveries have it; any id that `why` takes."""
@@ -44,7 +51,7 @@ class LooksApi:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.TRIGGER_FILTERS)
         found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        shown = {"triggers": [views.trigger_entry(item) for item in found], "next": next_page(found, limit)}
+        shown = {"triggers": [self._entry(item) for item in found], "next": next_page(found, limit)}
         return _for(caller, shown)
 
     def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
@@ -57,7 +64,17 @@ class LooksApi:
         known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
         chain = self._inbox.read(chains.behind, found.delivery_id)
         shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
+        shown |= {"link": self._page_of(found.entry)}
         return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
+
+    def _entry(self, trigger: TriggerEntry) -> views.Json:
+        return views.trigger_entry(trigger) | {"link": self._page_of(trigger)}
+
+    def _page_of(self, trigger: TriggerEntry) -> str | None:
+        """Return where Airflow shows its DAG run; None while there is none."""
+        if trigger.state is not TriggerState.FIRED:
+            return None
+        return self._link(trigger.airflow, trigger.dag_id, trigger.dag_run_id)
 
 
 def _for(caller: Caller, shown: views.Json) -> views.Json:

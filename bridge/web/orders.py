@@ -12,7 +12,7 @@ from bridge.edges.inbox import Inbox, browsing, orders
 from bridge.edges.inbox.orders import NewOrder
 from bridge.flows import ordering
 from bridge.rules import views
-from bridge.web.queries import filter_of, flag, json_object, next_page, page, words
+from bridge.web.queries import count_of, filter_of, flag, json_object, next_page, page, words
 from bridge.words.errors import BadFilter
 from bridge.words.orders import Action, Order, OrderState
 from bridge.words.roles import Caller
@@ -25,6 +25,9 @@ _FILTERS = {
 }
 
 
+_KEYS = ("ids", "filter", "limit", "dry_run", "reason", "idempotency_key")
+
+
 class Accepted(dict[str, Any]):
     """The answer to an order that goes on (202)."""
 
@@ -32,20 +35,23 @@ class Accepted(dict[str, Any]):
 class OrdersApi:
     """The part of the admin API that steers; methods as those of `Api`."""
 
-    def __init__(self, *, inbox: Inbox, working: ordering.Orders) -> None:
+    def __init__(self, *, inbox: Inbox, working: ordering.Orders | ordering.OrdersBeside) -> None:
         """`working` does what is placed."""
         self._inbox = inbox
         self._working = working
 
     def replay(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
-        """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count."""
-        asked = json_object(body, "ids", "filter", "dry_run", "run_again", "reason", "idempotency_key")
+        """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count.
+
+        `"limit": 100` takes the oldest so many.
+        """
+        asked = json_object(body, *_KEYS, "run_again")
         action = Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY
         return self._order(asked, action, "replayed", caller)
 
     def cancel(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed."""
-        asked = json_object(body, "ids", "filter", "dry_run", "reason", "idempotency_key")
+        asked = json_object(body, *_KEYS)
         return self._order(asked, Action.CANCEL, "cancelled", caller)
 
     def orders(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
@@ -69,13 +75,7 @@ class OrdersApi:
 
     def place(self, asked: Mapping[str, Any], action: Action, caller: Caller) -> Order | None:
         """Place an order, and return it as it stands after two seconds at most; None if there is nothing to do."""
-        new = NewOrder(
-            action=action,
-            actor=caller.name,
-            asked=json.dumps([asked.get("ids"), asked.get("filter")], sort_keys=True),
-            reason=words(asked, "reason"),
-            key=words(asked, "idempotency_key"),
-        )
+        new = _new(asked, action, caller)
         order = ordering.placed_before(self._inbox, new)
         if order is None:
             ids = self._chosen(asked, action)
@@ -85,24 +85,43 @@ class OrdersApi:
         return self._working.wait(order, seconds=_WAIT_SECONDS)
 
     def _order(self, asked: Mapping[str, Any], action: Action, name: str, caller: Caller) -> views.Json:
+        before = ordering.placed_before(self._inbox, _new(asked, action, caller))
         if flag(asked, "dry_run"):
-            return {"count": self.count(asked, action), name: {}}
+            return {"count": self.count(asked, action), name: {}} if before is None else _repeated(before, name)
         order = self.place(asked, action, caller)
-        return {"count": 0, name: {}} if order is None else _answer(order, name)
+        if order is None:
+            return {"count": 0, name: {}}
+        return _answer(order, name, is_repeat=before is not None)
 
     def _chosen(self, asked: Mapping[str, Any], action: Action) -> list[str]:
+        limit = count_of(asked, "limit", most=ordering.LIMIT)
         match asked:
             case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(item, str) for item in ids):
-                return ordering.check(self._inbox, ids, action)
+                return ordering.check(self._inbox, ids, action)[:limit]
             case {"filter": dict(chosen), **rest} if "ids" not in rest:
                 filters = {str(name): str(value) for name, value in chosen.items()}
-                return ordering.select(self._inbox, filter_of(filters, _FILTERS[action]), action)
+                return ordering.select(self._inbox, filter_of(filters, _FILTERS[action]), action)[:limit]
             case _:
                 raise BadFilter('send {"ids": ["trg_..."]} or {"filter": {"state": "failed"}}')
 
 
-def _answer(order: Order, name: str) -> views.Json:
-    answer = {"count": order.count, name: dict(order.outcomes)}
-    if order.state is OrderState.DONE:
-        return answer
-    return Accepted(answer | {"order": views.order(order)})
+def _new(asked: Mapping[str, Any], action: Action, caller: Caller) -> NewOrder:
+    """Return the order as it was spelled: the same words under one key are the same order."""
+    spelled = [asked.get("ids"), asked.get("filter"), *([asked["limit"]] if "limit" in asked else [])]
+    return NewOrder(
+        action=action,
+        actor=caller.name,
+        asked=json.dumps(spelled, sort_keys=True),
+        reason=words(asked, "reason"),
+        key=words(asked, "idempotency_key"),
+    )
+
+
+def _answer(order: Order, name: str, *, is_repeat: bool) -> views.Json:
+    answer = {"count": order.count, name: dict(order.outcomes), "is_repeat": is_repeat, "order": views.order(order)}
+    return answer if order.state is OrderState.DONE else Accepted(answer)
+
+
+def _repeated(order: Order, name: str) -> views.Json:
+    """Return what a count says of an order that was placed under this key before."""
+    return {"count": order.count, name: {}, "is_repeat": True, "order": views.order(order)}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.flows.pausing import Pausing
+from bridge.flows.pausing import Pausing, PausingBeside
 from bridge.rules import durations, views
 from bridge.web.queries import json_object, words
 from bridge.words.errors import BadFilter
@@ -14,9 +14,13 @@ from bridge.words.roles import Caller
 class PausesApi:
     """The part of the admin API that pauses; methods as those of `Api`."""
 
-    def __init__(self, *, pausing: Pausing) -> None:
+    def __init__(self, *, pausing: Pausing | PausingBeside) -> None:
         """`pausing` knows what is paused."""
         self._pausing = pausing
+
+    def pauses(self, **_: Any) -> views.Json:
+        """Return what is paused; `is_gone`: what it names is configured no more."""
+        return {"pauses": [views.pause(each, is_gone=is_gone) for each, is_gone in self._pausing.shown()]}
 
     def pause(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Pause `{"kind": "route", "name": "orders"}`, with `"for": "2h"` for so long; `"reason"` is for people."""

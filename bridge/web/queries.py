@@ -3,11 +3,12 @@
 import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
 from bridge.edges.inbox import browsing
+from bridge.rules import when
 from bridge.words.errors import BadFilter
 
 PAGE = 50
@@ -93,22 +94,41 @@ def _yes_or_no(name: str, text: str) -> bool:
     return text == "true"
 
 
-def waited_for(query: Mapping[str, str]) -> tuple[str | None, str | None, datetime]:
-    """Read `delivery` or `job`, either of them, and `since`, which is a day ago unless it is given."""
-    refuse_unknown(query, ("delivery", "job", "since"))
-    delivery_id, job_id = words(query, "delivery"), words(query, "job")
-    if bool(delivery_id) == bool(job_id):
-        raise BadFilter("send either delivery=dlv_... or job=...")
+class WaitedFor(NamedTuple):
+    """What is waited for: one of the three. A job is looked for from `since` on."""
+
+    delivery_id: str | None
+    trigger_id: str | None
+    job_id: str | None
+    since: datetime
+
+
+def waited_for(query: Mapping[str, str]) -> WaitedFor:
+    """Read `delivery`, `trigger` or `job`, one of them, and `since`, which is a day ago unless it is given."""
+    refuse_unknown(query, ("delivery", "trigger", "job", "since"))
+    delivery_id, trigger_id, job_id = (words(query, name) or None for name in ("delivery", "trigger", "job"))
+    if sum(each is not None for each in (delivery_id, trigger_id, job_id)) != 1:
+        raise BadFilter("send either delivery=dlv_..., trigger=trg_... or job=...")
     since = _instant("since", query["since"]) if "since" in query else datetime.now(UTC) - timedelta(days=1)
-    return delivery_id, job_id, since
+    return WaitedFor(delivery_id, trigger_id, job_id, since)
 
 
 def _instant(name: str, text: str) -> datetime:
+    """Read an instant, or so long ago (`90m`), which stays the same word in an order that is sent again."""
     try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadFilter(f"{name} must be an instant like 2025-03-27T14:00:00Z") from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return when.instant(text, now=datetime.now(UTC))
+    except ValueError as error:
+        raise BadFilter(f"{name}: {error}") from None
+
+
+def count_of(order: Mapping[str, Any], name: str, *, most: int) -> int | None:
+    """Return a number of an order, None if it has none."""
+    value = order.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise BadFilter(f"{name} must be 1 to {most}")
+    return value
 
 
 def next_page(found: list[Any], limit: int) -> str | None:

@@ -32,30 +32,16 @@ from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
-from bridge.flows.counting import Counting
-from bridge.flows.explaining import Around
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
-from bridge.web.api import Api
-from bridge.web.audit import AuditApi
-from bridge.web.bodies import BodiesApi
-from bridge.web.causes import CausesApi
-from bridge.web.faces import Faces
-from bridge.web.history import HistoryApi
 from bridge.web.hooks import Hooks
-from bridge.web.links import Links
-from bridge.web.looks import LooksApi
 from bridge.web.ops import PublicApp, Readiness
-from bridge.web.orders import OrdersApi
-from bridge.web.outcomes import OutcomesApi
-from bridge.web.pauses import PausesApi
-from bridge.web.refusals import RefusalsApi
 from bridge.web.server import Server, address, listen, server
 from bridge.web.status import StatusApi
-from bridge.web.why import WhyApi
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
+from bridge.wiring.faces import build_faces
 from bridge.wiring.work import Work
 
 _log = structlog.get_logger("bridge")
@@ -109,7 +95,6 @@ class Service:
     def _build_faces(self, environment: Environment, config: Config) -> None:
         self._config = config  # as it was at the start: names do not change
         self._sources = config.sources
-        self._zones = {name: str(each.zone) for name, each in config.sources.items() if each.zone is not None}
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
         self._refusals = RefusalRing(inbox=self._inbox, metrics=self._metrics)
@@ -235,29 +220,13 @@ class Service:
             max_body_bytes=environment.max_body_bytes,
             body_seconds=environment.body_seconds,
         )
-        api = Api(
+        faces = build_faces(
             inbox=self._inbox,
-            mapping=self._work.mapping,
             metrics=self._metrics,
+            work=self._work,
             sources=self._sources,
-            airflows=self._work.airflows,
-            max_hops=environment.max_hops,
-        )
-        links = Links({name: airflow.run_url for name, (_, airflow) in self._work.airflows.items()})
-        faces = Faces(
-            api=api,
             status=self._status(),
-            looks=LooksApi(inbox=self._inbox, sources=self._sources),
-            orders=OrdersApi(inbox=self._inbox, working=self._work.orders),
-            outcomes=OutcomesApi(following=self._work.following, airflows=self._work.airflows),
-            audit=AuditApi(inbox=self._inbox),
-            refusals=RefusalsApi(inbox=self._inbox),
-            pauses=PausesApi(pausing=self._work.pausing),
-            causes=CausesApi(inbox=self._inbox),
-            history=HistoryApi(counting=Counting(inbox=self._inbox)),
-            links=links,
-            why=WhyApi(inbox=self._inbox, around=Around(self._sources, api.plan_of, links.run)),
-            bodies=BodiesApi(inbox=self._inbox, zones=self._zones),
+            max_hops=environment.max_hops,
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(faces, access=access, public_url=environment.public_admin_url)

@@ -21,7 +21,9 @@ from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
 from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
+from bridge.flows.tailing import Tailing
 from bridge.rules.pauses import Names
+from bridge.web.links import Links
 from bridge.words.pauses import PauseKind
 
 
@@ -75,6 +77,8 @@ class Work:
             interval_seconds=environment.follow_seconds,
             give_up=timedelta(days=environment.follow_days),
         )
+        self.links = Links({name: airflow.run_url for name, (_, airflow) in self.airflows.items()})
+        self.tailing = Tailing(inbox=inbox, link=self.links.run, metrics=metrics)
         self.holding = Holding(
             inbox=inbox,
             airflows={name: airflow for name, (_, airflow) in self.airflows.items()},
@@ -101,6 +105,7 @@ class Work:
             self.orders.loop,
             self.following.loop,
             self.holding.loop,
+            self.tailing.loop,
         ]
 
     @property

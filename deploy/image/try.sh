@@ -107,6 +107,7 @@ verb 01 status # 1: no Airflow answers here
 verb 01 causes # 1: it is held by now
 verb 0 replay "$delivery" --reason "a try of the image"
 verb 0 orders
+verb 0 tail --since 1h --for 1s
 verb 0 pause source planasonix --reason "a try of the image"
 verb 0 resume source planasonix
 verb 01 refusals # 1: there are none

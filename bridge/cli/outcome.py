@@ -1,0 +1,82 @@
+"""What `replay --follow` does once the replay is done: watch until every DAG run has ended, and say how.
+
+Each item is asked about singly, as `wait` does, so there may be no more than a few hundred. Ctrl-C ends the watching;
+what was replayed goes on.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.cli.asking import Asked, pages
+from bridge.cli.carrying_out import progress
+from bridge.cli.output import say
+from bridge.words.errors import BadFilter, InboxUnavailable, NotThere, RemoteUnavailable
+from bridge.words.model import DeliveryState
+
+MOST = 500  # items: each is one small question a second
+_MOST_LOOKED_AT = 10_000
+_LOOK_SECONDS = 1.0
+_FEW = 20  # of which each word is said
+
+
+def chosen(asked: Asked, filters: Mapping[str, str], *, limit: int | None) -> list[str]:
+    """Return the ids that a filter means, oldest first. Raises BadFilter for more than can be followed."""
+    path = "deliveries" if filters.get("state") in set(DeliveryState) else "triggers"
+    found = pages(asked, path, filters, limit=_MOST_LOOKED_AT)
+    ids = [str(each["id"]) for each in reversed(found)][:limit]
+    if len(ids) > MOST or len(found) == _MOST_LOOKED_AT:
+        raise BadFilter(f"{len(found)} match, and --follow watches {MOST} at most: take a part of them")
+    return ids
+
+
+def deliveries_of(asked: Asked, ids: list[str]) -> dict[str, str]:
+    """Return the delivery of each item: a trigger that is routed again is gone for a moment. Raises NotThere."""
+    return {id_: id_ if id_.startswith("dlv_") else str(asked.get("triggers", id_)["delivery_id"]) for id_ in ids}
+
+
+def follow(asked: Asked, items: Mapping[str, str]) -> dict[str, int]:
+    """Watch until nothing is open; return how many succeeded and failed, and how many are still open after Ctrl-C.
+
+    `items` as `deliveries_of` returned them before the replay.
+    """
+    open_ = dict.fromkeys(items, "")
+    ended: Counter[str] = Counter()
+    try:
+        with progress("DAG runs", len(items)) as show:
+            while open_:
+                for id_, said in list(open_.items()):
+                    outcome, why = _look(asked, id_, items[id_])
+                    if why != said and len(items) <= _FEW:
+                        say(why)
+                    open_[id_] = why
+                    if outcome != "open":
+                        del open_[id_]
+                        ended[outcome] += 1
+                show(ended.total())
+                if open_:
+                    time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        say(f"{len(open_)} go on, and are no longer watched")
+    return {"success": ended["success"], "failed": ended["failed"], "open": len(open_)}
+
+
+def _look(asked: Asked, id_: str, delivery_id: str) -> tuple[str, str]:
+    """Return how one stands, and why; a bridge that is away for a while says nothing of it."""
+    try:
+        answer = _ask(asked, id_, delivery_id)
+    except (InboxUnavailable, RemoteUnavailable) as error:
+        return "open", str(error)
+    except NotThere as error:
+        return "failed", str(error)
+    return str(answer["outcome"]), str(answer["why"])
+
+
+def _ask(asked: Asked, id_: str, delivery_id: str) -> dict[str, Any]:
+    if id_ != delivery_id:
+        try:
+            return asked.get("wait", trigger=id_)
+        except NotThere:
+            pass  # it is routed again, or the mapping asks for it no more: its delivery tells
+    return asked.get("wait", delivery=delivery_id)

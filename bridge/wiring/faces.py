@@ -1,0 +1,59 @@
+"""Builds every part of the admin API once. A new part is listed in web/faces.py and built here."""
+
+from collections.abc import Mapping
+
+from bridge.edges.inbox import Inbox
+from bridge.edges.metrics import Metrics
+from bridge.flows.counting import Counting
+from bridge.flows.explaining import Around
+from bridge.rules.sources import Source
+from bridge.web.api import Api
+from bridge.web.audit import AuditApi
+from bridge.web.bodies import BodiesApi
+from bridge.web.causes import CausesApi
+from bridge.web.erasing import ErasingApi
+from bridge.web.faces import Faces
+from bridge.web.history import HistoryApi
+from bridge.web.looks import LooksApi
+from bridge.web.orders import OrdersApi
+from bridge.web.outcomes import OutcomesApi
+from bridge.web.pauses import PausesApi
+from bridge.web.refusals import RefusalsApi
+from bridge.web.status import StatusApi
+from bridge.web.stream import StreamApi
+from bridge.web.waiting import WaitingApi
+from bridge.web.why import WhyApi
+from bridge.wiring.work import Work
+
+
+def build_faces(
+    *, inbox: Inbox, metrics: Metrics, work: Work, sources: Mapping[str, Source], status: StatusApi, max_hops: int
+) -> Faces:
+    """Build them over the objects of one process; `sources` by name."""
+    api = Api(
+        inbox=inbox,
+        mapping=work.mapping,
+        metrics=metrics,
+        sources=sources,
+        airflows=work.airflows,
+        max_hops=max_hops,
+    )
+    zones = {name: str(each.zone) for name, each in sources.items() if each.zone is not None}
+    return Faces(
+        api=api,
+        status=status,
+        looks=LooksApi(inbox=inbox, sources=sources, link=work.links.run),
+        orders=OrdersApi(inbox=inbox, working=work.orders),
+        outcomes=OutcomesApi(following=work.following, airflows=work.airflows),
+        audit=AuditApi(inbox=inbox),
+        refusals=RefusalsApi(inbox=inbox),
+        pauses=PausesApi(pausing=work.pausing),
+        causes=CausesApi(inbox=inbox),
+        history=HistoryApi(counting=Counting(inbox=inbox)),
+        links=work.links,
+        why=WhyApi(inbox=inbox, around=Around(sources, api.plan_of, work.links.run)),
+        bodies=BodiesApi(inbox=inbox, zones=zones),
+        erasing=ErasingApi(inbox=inbox),
+        waiting=WaitingApi(inbox=inbox),
+        stream=StreamApi(tailing=work.tailing),
+    )
