@@ -24,6 +24,9 @@ Of = Annotated[str | None, typer.Option("--delivery", help="Only of this deliver
 Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events of this pipeline (its id).")]
 Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
 Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
+Follow = Annotated[
+    bool, typer.Option("--follow", help="Then watch until the DAG runs have ended. Exit 1 if one did not succeed.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, and do nothing. Exit 1 if nothing matches.")]
 AtMost = Annotated[int | None, typer.Option("--limit", min=1, max=100_000, help="At most so many, the oldest first.")]
 Where = tuple[str | None, Path | None]  # --url and --token-file
@@ -56,9 +59,7 @@ def replay(
     key: Key = None,
     limit: AtMost = None,
     dry_run: DryRun = False,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Then watch until the DAG runs have ended. Exit 1 if one did not succeed.")
-    ] = False,
+    follow: Follow = False,
     yes: Yes = False,
     url: Url = None,
     token_file: TokenFile = None,
@@ -76,12 +77,8 @@ def replay(
     wish = Wish(action, ids or [], filters, reason, key or _own_key(), limit, yes)
     if follow and key is not None and not ids:
         raise typer.BadParameter("--follow with --key needs ids: a filter means others the next time")
-    if dry_run:
-        _count(wish, (url, token_file), as_json)
-    elif follow:
-        _do_and_follow(wish, (url, token_file), as_json)
-    else:
-        _do(wish, (url, token_file), as_json)
+    carry = _count if dry_run else _do_and_follow if follow else _do
+    carry(wish, (url, token_file), as_json)
 
 
 def cancel(
@@ -182,7 +179,7 @@ def _do_and_follow(wish: Wish, where: Where, as_json: bool) -> None:
         ids = wish.ids or outcome.chosen(asked, wish.filters, limit=wish.limit)
         if not wish.ids:
             confirm(len(ids), wish)
-        items = outcome.deliveries_of(asked, ids)
+        items = outcome.items_of(asked, ids)
         order = carry_out(asked, replace(wish, ids=ids, limit=None)) if ids else None
         followed = outcome.follow(asked, items) if _is_whole(order) else {}
     _print(_answer(wish, order) | {"followed": followed}, as_json)

@@ -7,6 +7,7 @@ what was replayed goes on.
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.cli.asking import Asked, pages
@@ -31,15 +32,32 @@ def chosen(asked: Asked, filters: Mapping[str, str], *, limit: int | None) -> li
     return ids
 
 
-def deliveries_of(asked: Asked, ids: list[str]) -> dict[str, str]:
-    """Return the delivery of each item: a trigger that is routed again is gone for a moment. Raises NotThere."""
-    return {id_: id_ if id_.startswith("dlv_") else str(asked.get("triggers", id_)["delivery_id"]) for id_ in ids}
+@dataclass(slots=True)
+class Item:
+    """What is watched: a delivery, or what a route asks for at a DAG. A trigger that is routed again has another id."""
+
+    delivery_id: str
+    trigger_id: str | None = None
+    place: tuple[str, str, str] | None = None  # route, Airflow, DAG
 
 
-def follow(asked: Asked, items: Mapping[str, str]) -> dict[str, int]:
+def items_of(asked: Asked, ids: list[str]) -> dict[str, Item]:
+    """Return what is to be watched, by its id, as it is before the replay. Raises NotThere."""
+    return {id_: Item(id_) if id_.startswith("dlv_") else _item(asked.get("triggers", id_)) for id_ in ids}
+
+
+def _item(trigger: Mapping[str, Any]) -> Item:
+    return Item(str(trigger["delivery_id"]), str(trigger["id"]), _place(trigger))
+
+
+def _place(trigger: Mapping[str, Any]) -> tuple[str, str, str]:
+    return trigger["route"], trigger["airflow"], trigger["dag_id"]
+
+
+def follow(asked: Asked, items: Mapping[str, Item]) -> dict[str, int]:
     """Watch until nothing is open; return how many succeeded and failed, and how many are still open after Ctrl-C.
 
-    `items` as `deliveries_of` returned them before the replay.
+    `items` as `items_of` returned them before the replay.
     """
     open_ = dict.fromkeys(items, "")
     ended: Counter[str] = Counter()
@@ -47,7 +65,7 @@ def follow(asked: Asked, items: Mapping[str, str]) -> dict[str, int]:
         with progress("DAG runs", len(items)) as show:
             while open_:
                 for id_, said in list(open_.items()):
-                    outcome, why = _look(asked, id_, items[id_])
+                    outcome, why = _look(asked, items[id_])
                     if why != said and len(items) <= _FEW:
                         say(why)
                     open_[id_] = why
@@ -62,10 +80,10 @@ def follow(asked: Asked, items: Mapping[str, str]) -> dict[str, int]:
     return {"success": ended["success"], "failed": ended["failed"], "open": len(open_)}
 
 
-def _look(asked: Asked, id_: str, delivery_id: str) -> tuple[str, str]:
+def _look(asked: Asked, item: Item) -> tuple[str, str]:
     """Return how one stands, and why; a bridge that is away for a while says nothing of it."""
     try:
-        answer = _ask(asked, id_, delivery_id)
+        answer = _ask(asked, item)
     except (InboxUnavailable, RemoteUnavailable) as error:
         return "open", str(error)
     except NotThere as error:
@@ -73,10 +91,11 @@ def _look(asked: Asked, id_: str, delivery_id: str) -> tuple[str, str]:
     return str(answer["outcome"]), str(answer["why"])
 
 
-def _ask(asked: Asked, id_: str, delivery_id: str) -> dict[str, Any]:
-    if id_ != delivery_id:
+def _ask(asked: Asked, item: Item) -> dict[str, Any]:
+    if item.trigger_id is not None:
         try:
-            return asked.get("wait", trigger=id_)
+            return asked.get("wait", trigger=item.trigger_id)
         except NotThere:
-            pass  # it is routed again, or the mapping asks for it no more: its delivery tells
-    return asked.get("wait", delivery=delivery_id)
+            now = asked.get("deliveries", item.delivery_id)["triggers"]
+            item.trigger_id = next((str(each["id"]) for each in now if _place(each) == item.place), None)
+    return asked.get("wait", delivery=item.delivery_id)

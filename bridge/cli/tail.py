@@ -55,7 +55,7 @@ def tail(
         "since": told_times(since, None)["since"],
     }
     query = {name: value for name, value in filters.items() if value is not None}
-    with asking(url, token_file) as asked, _until_time_is_up(lasting), contextlib.suppress(KeyboardInterrupt):
+    with asking(url, token_file) as asked, _endable(lasting), contextlib.suppress(KeyboardInterrupt):
         for name, event in _forever(asked, query):
             if name == "skipped":
                 say("... more came than is shown")
@@ -78,22 +78,20 @@ def _forever(asked: Asked, query: dict[str, str]) -> Iterator[tuple[str, dict[st
 
 
 @contextlib.contextmanager
-def _until_time_is_up(lasting: str | None) -> Iterator[None]:
-    """Have the alarm end it as Ctrl-C does."""
-    if lasting is None:
-        yield
-        return
+def _endable(lasting: str | None) -> Iterator[None]:
+    """Have Ctrl-C end it, also where a shell started it in the background, and the alarm as Ctrl-C does."""
     try:
-        seconds = durations.seconds(lasting)
+        seconds = 0.0 if lasting is None else max(durations.seconds(lasting), 0.001)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--for") from None
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _line(event: dict[str, Any]) -> str:

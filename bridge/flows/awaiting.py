@@ -33,9 +33,10 @@ def of_delivery(inbox: Inbox, delivery_id: str) -> Callable[[], Judgement]:
 def of_trigger(inbox: Inbox, trigger_id: str) -> Judgement:
     """Return how a trigger stands; if it was run again, its newest run counts. Raises NotThere."""
     found = inbox.read(triggers.get, trigger_id)
-    if found is None:
+    delivery = None if found is None else inbox.read(deliveries.get, found.delivery_id)
+    if found is None or delivery is None:
         raise NotThere(f"no trigger {trigger_id}")
-    return judge_place(found.entry, _triggers(inbox, found.delivery_id))
+    return judge_place(found.entry, delivery, _triggers(inbox, delivery.id))
 
 
 def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgement]:

@@ -43,8 +43,13 @@ def judge(delivery: Delivery, triggers: Sequence[TriggerEntry]) -> Judgement:
     return worst([_of_trigger(trigger) for trigger in newest.values()])
 
 
-def judge_place(trigger: TriggerEntry, of_delivery: Sequence[TriggerEntry]) -> Judgement:
-    """Return how a trigger stands, by the newest of its delivery that its route has for its DAG."""
+def judge_place(trigger: TriggerEntry, delivery: Delivery, of_delivery: Sequence[TriggerEntry]) -> Judgement:
+    """Return how a trigger stands, by the newest of its delivery that its route has for its DAG.
+
+    While its delivery is routed again, nothing is said of it.
+    """
+    if delivery.state is DeliveryState.RECEIVED:
+        return Judgement(Outcome.OPEN, f"{delivery.id} waits to be routed")
     place = trigger.route, trigger.airflow, trigger.dag_id
     rivals = [each for each in of_delivery if (each.route, each.airflow, each.dag_id) == place]
     return _of_trigger(max(rivals, key=lambda each: each.rerun, default=trigger))

@@ -76,14 +76,7 @@ class Beside:
             "pauses": pauses.pauses,
             "wait": WaitingApi(inbox=inbox).wait,
         }
-        self._changes: Mapping[str, Callable[..., views.Json]] = {
-            "replay": orders.replay,
-            "cancel": orders.cancel,
-            "orders/{id}/stop": orders.stop,
-            "pause": pauses.pause,
-            "resume": pauses.resume,
-            "erase": ErasingApi(inbox=inbox).erase,
-        }
+        self._changes = _changes(orders, pauses, ErasingApi(inbox=inbox))
 
     def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Return what `GET /api/v1/path` would. Raises NotThere, BadFilter and InboxUnavailable."""
@@ -120,6 +113,18 @@ class Beside:
     def knows(self, kind: PauseKind) -> bool:
         """Say whether the files here tell what there is of a kind."""
         return self._names()[kind] is not None
+
+
+def _changes(orders: OrdersApi, pauses: PausesApi, erasing: ErasingApi) -> Mapping[str, Callable[..., views.Json]]:
+    """Return what changes something, by its path."""
+    return {
+        "replay": orders.replay,
+        "cancel": orders.cancel,
+        "orders/{id}/stop": orders.stop,
+        "pause": pauses.pause,
+        "resume": pauses.resume,
+        "erase": erasing.erase,
+    }
 
 
 def _path(ids: Sequence[str]) -> dict[str, str]:
