@@ -76,6 +76,25 @@ def test_a_mistake_is_2(changed: Place) -> None:
         assert (ended.code, ended.out) == (2, "")
 
 
+def test_a_folder_of_a_revision_is_read_as_a_folder_is(place: Place) -> None:
+    """Each file with its own owner; what was moved from file to file is no change."""
+    teams = place.folder / "teams"
+    teams.mkdir()
+    moved = "{name: y, pipeline: q, dag: d}"
+    (teams / "a.yaml").write_text(f"owner: a\nroutes: [{{name: x, pipeline: p, dag: d}}, {moved}]\n")
+    (teams / "b.yaml").write_text("owner: b\nroutes: [{name: z, pipeline: r, dag: d}]\n")
+    (teams / "notes.txt").write_text("no mapping")
+    repository(place.folder)
+    assert place.run("diff", "HEAD:teams", "teams").out == "routes: 0 added, 0 removed, 0 changed, 0 renamed\n"
+    (teams / "a.yaml").write_text("owner: a\nroutes: [{name: x, pipeline: p, dag: d}]\n")
+    (teams / "b.yaml").write_text(f"owner: a\nroutes: [{{name: z, pipeline: r, dag: e}}, {moved}]\n")
+    ended = place.run("diff", "HEAD:teams", "teams")
+    assert (ended.code, ended.out.splitlines()[0]) == (1, "routes: 0 added, 0 removed, 1 changed, 0 renamed")
+    assert "changed  z (teams/b.yaml:2)" in ended.out
+    ended = place.run("diff", "HEAD:bodies", "teams")
+    assert (ended.code, ended.out) == (2, "")
+
+
 def test_an_airflow_that_is_no_more_stops_no_comparison(changed: Place) -> None:
     """The old mapping may name what bridge.yaml had then."""
     old = changed.folder / "old.yaml"

@@ -1,5 +1,6 @@
 """test: the mapping held against a file of tests, in a folder with nothing else."""
 
+import functools
 import os
 import re
 import subprocess
@@ -37,10 +38,10 @@ tests:
 
 
 def in_nothing(*words: str, cwd: Path = REPOSITORY) -> Ended:
-    """Run the command with no variable set but the PATH."""
+    """Run the command with no variable set but the PATH, and with no network where the machine can take it away."""
     command = Path(os.fspath(COMMAND)).resolve()
     done = subprocess.run(
-        [command, *words],
+        [*_without_network(), command, *words],
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -49,6 +50,16 @@ def in_nothing(*words: str, cwd: Path = REPOSITORY) -> Ended:
         timeout=60,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@functools.cache
+def _without_network() -> tuple[str, ...]:
+    prefix = ("unshare", "--map-root-user", "--net")
+    try:
+        done = subprocess.run([*prefix, "true"], check=False, capture_output=True)
+    except FileNotFoundError:
+        return ()
+    return () if done.returncode else prefix
 
 
 @pytest.fixture
