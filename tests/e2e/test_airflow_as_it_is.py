@@ -1,9 +1,9 @@
 """Airflow as it really is: a long story on a real Airflow 3 with its scheduler, and what Airflow 2 has of it.
 
-`make test-all` runs them. On Airflow 3, 200 events meet a DAG that is paused for their time, and 200 a route that a
-person has paused; the file of a DAG is removed, broken and mended while events come; a run fails, another is deleted;
-the api-server comes back with another signing key; and `verify` finds exactly what was planted. Airflow 2 has all of
-it but the signing key, with fewer events, since its SQLite bears few.
+`make test-all` runs them. On Airflow 3, 200 events meet a DAG that is paused for their time, with each setting of
+`if_paused`, and 200 a route that a person has paused; the file of a DAG is removed, broken and mended while events
+come; a run fails, another is deleted; the api-server comes back with another signing key; and `verify` finds exactly
+what was planted. Airflow 2 has all of it but the signing key, with fewer events, since its SQLite bears few.
 """
 
 import json
@@ -35,10 +35,14 @@ from airflow import DAG
 with DAG("{name}", schedule=None, max_active_runs=64):
     EmptyOperator(task_id="done")
 '''
-OWN = ("waits_there", "waits_here", "moving")
+PAUSED = ("waits_there", "held", "newest", "refused")
+OWN = (*PAUSED, "waits_here", "moving")
 MAPPING = """\
 routes:
   - {name: there, pipeline: pl_there, dag: waits_there}
+  - {name: held, pipeline: pl_held, dag: held, if_paused: hold}
+  - {name: newest, pipeline: pl_newest, dag: newest, if_paused: hold, release: latest}
+  - {name: refused, pipeline: pl_refused, dag: refused, if_paused: fail}
   - {name: here, pipeline: pl_here, dag: waits_here}
   - {name: moving, pipeline: pl_moving, dag: moving}
   - {name: failing, pipeline: pl_failing, dag: fails_on_demand, conf: {fail: true}}
@@ -142,21 +146,32 @@ def test_airflow_2_as_it_really_is(tmp_path: Path) -> None:
 
 
 def _what_is_paused_waits_and_loses_nothing(place: Place) -> None:
-    """In Airflow's own queue while the DAG is paused there; here while a person has paused the route."""
+    """In Airflow's own queue while the DAG is paused there, or here; here while a person has paused the route."""
     bridge, server, events = place.bridge, place.server, place.events
-    server.pause("waits_there", is_paused=True)
-    knows(bridge, "waits_there", "paused")
+    for dag_id in PAUSED:
+        server.pause(dag_id, is_paused=True)
+        knows(bridge, dag_id, "paused")
     bridge.api("pause", post={"kind": "route", "name": "here"})
-    send(bridge, "there", events)
-    send(bridge, "here", events)
+    for name in ("there", "held", "newest", "refused", "here"):
+        send(bridge, name, events)
     reach(bridge, "there", fired_queued=events)
+    reach(bridge, "held", held_dag_paused=events)
+    reach(bridge, "newest", held_dag_paused=events)
+    reach(bridge, "refused", failed_dag_paused=events)
     reach(bridge, "here", held_paused_by_person=events)
-    assert [len(server.runs(dag_id)) for dag_id in ("waits_there", "waits_here")] == [events, 0]
-    server.pause("waits_there", is_paused=False)
+    runs = {dag_id: len(server.runs(dag_id)) for dag_id in (*PAUSED, "waits_here")}
+    assert runs == {"waits_there": events, "held": 0, "newest": 0, "refused": 0, "waits_here": 0}
+    for dag_id in PAUSED:
+        server.pause(dag_id, is_paused=False)
     bridge.api("resume", post={"kind": "route", "name": "here"})
-    for route, dag_id in (("there", "waits_there"), ("here", "waits_here")):
+    for route, dag_id in (("there", "waits_there"), ("held", "held"), ("here", "waits_here")):
         reach(bridge, route, fired_success=events)
         assert len(server.runs(dag_id)) == events
+    reach(bridge, "newest", fired_success=1, cancelled_superseded=events - 1)
+    reach(bridge, "refused", failed_dag_paused=events)
+    (newest,) = server.runs("newest")
+    assert newest["conf"]["planasonix"]["event_id"] == f"evt_newest_{events}"
+    assert server.runs("refused") == []
 
 
 def _a_file_that_goes_breaks_and_comes_back_loses_nothing(place: Place) -> None:

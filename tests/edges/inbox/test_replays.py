@@ -212,6 +212,18 @@ def test_a_refused_conf_is_made_anew(inbox: Inbox, reason: Reason) -> None:
     assert claimed.trigger.call.conf == {"size": 2, "planasonix": {"route": "orders", "trigger_id": id_}}
 
 
+def test_what_is_made_anew_is_due_at_once(inbox: Inbox) -> None:
+    """However late it was due when it ended."""
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id)
+    (claimed,) = claim(inbox)
+    end = settlement(TriggerState.FAILED, reason=Reason.CONF_REFUSED, due_at=NOW + timedelta(days=9))
+    inbox.write(triggers.settle, claimed, end, attempt())
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, delivery_id) == 1
+    assert [each.trigger.id for each in claim(inbox, now=NOW + LATER)] == [id_]
+
+
 def test_routing_again_leaves_what_fired(inbox: Inbox, store: Store) -> None:
     """A delivery that is replayed starts nothing that it has started before; a new route's trigger is added."""
     delivery_id = stored(inbox)
