@@ -163,6 +163,15 @@ def _as(case: Case, other: Case) -> list[tuple[str, bytes]]:
     return found + ([(case[0].id_header, b"msg_1")] if case[0].id_header else [])
 
 
+def test_each_preset_takes_the_keys_of_its_kind() -> None:
+    """Secrets, public keys, or for two presets either."""
+    both = {name for name, preset in PRESETS.items() if preset.key_kinds == ("secrets", "public_keys")}
+    public = {name for name, preset in PRESETS.items() if preset.key_kinds == ("public_keys",)}
+    secret = {name for name, preset in PRESETS.items() if preset.key_kinds == ("secrets",)}
+    assert (both, public) == ({"standard-webhooks", "jwt"}, {"ed25519", "ecdsa-p256", "rsa-pss"})
+    assert both | public | secret == set(PRESETS)
+
+
 def test_keys_of_another_kind_are_refused_at_start() -> None:
     """A secret is never used where a public key belongs, nor the other way round, nor RSA for Ed25519."""
     rsa_key = Key("rsa", public=PAIRS["rsa-pss"].public_key())
