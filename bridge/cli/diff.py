@@ -17,7 +17,6 @@ from bridge.cli import bodies
 from bridge.cli.asking import TokenFile, Until, Url
 from bridge.cli.output import AsJson, print_json, spell_json, visible
 from bridge.cli.received import Change, Tally, compare_received, read_both
-from bridge.edges.settings import Names
 from bridge.words.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -125,6 +124,7 @@ def _read_all(
 ) -> "tuple[Change, tuple[Mapping, Mapping], list[tuple[str, Subject]]]":
     """Read everything that is given; raises ConfigError with the mistakes of all of it at once."""
     from bridge.cli import context, revisions
+    from bridge.edges.settings import Names
 
     problems: list[Problem] = []
     files: list[tuple[tuple[str, Any], ...]] = []

@@ -8,13 +8,11 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-
-from bridge.rules import views
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")  # as views spells it
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -39,6 +37,8 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON value."""
+    from bridge.rules import views
+
     print(spell_json(json.loads(views.dump(value)), indent=2))
 
 
@@ -50,7 +50,7 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str | None]]) -> No
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def print_fields(value: views.Json) -> None:
+def print_fields(value: Mapping[str, Any]) -> None:
     """Print one thing, a field a line; a structure as JSON."""
     width = max(len(name) for name in value)
     for name, field in value.items():

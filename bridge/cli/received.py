@@ -22,10 +22,9 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from bridge.edges.settings import Names
-
 if TYPE_CHECKING:
     from bridge.cli.asking import Asked
+    from bridge.edges.settings import Names
     from bridge.rules.comparing import Difference, Kind
     from bridge.rules.mapping import Mapping as Routes
     from bridge.rules.planning import Plan
@@ -44,7 +43,7 @@ class Change:
 
     old: tuple[tuple[str, Any], ...]
     new: tuple[tuple[str, Any], ...]
-    names: Names | None  # of bridge.yaml
+    names: "Names | None"  # of bridge.yaml
     zones: tuple[tuple[str, str], ...]  # of sources, where the page does not say
     max_hops: int
 
