@@ -28,8 +28,10 @@ from bridge.cli import (
     send,
     serve,
     status,
+    subscribing,
     tail,
     testing,
+    urls,
     verify,
     wait,
     why,
@@ -69,6 +71,8 @@ for module in (
     audit,
     erase,
     keys,
+    urls,
+    subscribing,
 ):
     module.register(app)
 
@@ -102,11 +106,11 @@ def main() -> NoReturn:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        sys.exit(_explain(error))
+        sys.exit(explain(error))
     sys.exit(0)
 
 
-def _explain(error: Exception) -> int:
+def explain(error: Exception) -> int:
     """Say what is wrong in one line a problem; returns the exit code."""
     if isinstance(error, ConfigError):
         for problem in error.problems:

@@ -11,11 +11,13 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.mapping_files import Content, look, text_of
 from bridge.edges.remote import Remote
 from bridge.edges.settings import (
+    Absent,
     Config,
     Environment,
     Names,
     plain_url,
     read_config,
+    read_config_so_far,
     read_config_to_check,
     read_config_without_secrets,
     read_environment,
@@ -28,6 +30,7 @@ from bridge.rules.mapping import Part, join, read_part
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.pauses import PauseKind
+from bridge.words.targets import PlanasonixApi
 
 
 def environment() -> Environment:
@@ -45,6 +48,12 @@ def configuration_to_check(settings: Environment) -> Config:
     """Read bridge.yaml for a command that needs no secret: `absent` names those that are not there. ConfigError."""
     path = settings.config
     return read_config_to_check(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
+
+
+def configuration_so_far(settings: Environment) -> Config:
+    """Read bridge.yaml for what sets a source up, while secrets of webhooks are still to come. ConfigError."""
+    path = settings.config
+    return read_config_so_far(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
 
 def configuration_if_there(settings: Environment) -> Config | None:
@@ -124,6 +133,19 @@ def source(config: Config, name: str | None) -> Source:
         return config.sources[name]
     what = f"say which: {', '.join(config.sources)}" if name is None else f"no source {name!r}"
     raise ConfigError([Problem("--source", 0, 0, what)])
+
+
+def with_api(config: Config, name: str | None) -> tuple[str, PlanasonixApi]:
+    """Return the source of this name, or the only one with `api`, and the API; ConfigError names those there are."""
+    asked = [each for each in config.sources.values() if each.api is not None]
+    found = asked[0] if name is None and len(asked) == 1 else config.sources.get(name or "")
+    if found is None or found.api is None:
+        known = ", ".join(each.name for each in asked) or "none: add `api: {url, key}` to the source in bridge.yaml"
+        what = "say which source" if found is None else f"source {found.name} has no `api`"
+        raise ConfigError([Problem("--source", 0, 0, f"{what}; with an `api` there is {known}")])
+    if isinstance(found.api.key, Absent):
+        raise ConfigError([Problem("--source", 0, 0, f"the key of the `api` of source {found.name} is not there")])
+    return found.name, found.api
 
 
 def sources(settings: Environment) -> tuple[str, ...]:

@@ -99,6 +99,10 @@ verb 0 sample --pipeline pl_1
 verb 0 test /etc/bridge/config/tests.yaml
 verb 0 diff /etc/bridge/mapping/mapping.yaml /etc/bridge/mapping/mapping.yaml
 verb 0 keys show
+verb 0 urls --base https://hooks.example.com
+verb 2 subscriptions # no `api` is configured
+verb 2 subscribe --url https://hooks.example.com
+verb 2 unsubscribe wh_1 --yes
 verb 0 explain /etc/bridge/config/event.json
 verb 0 deliveries "$delivery"
 verb 0 triggers "$trigger"

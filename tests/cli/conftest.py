@@ -1,15 +1,20 @@
 """The installed command in a folder with a configuration of its own."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from bridge import cli
 from deploy.demo.processes import free_port
 from tests.support.service import COMMAND, CONFIG, SECRET, TOKEN
 from tests.support.store import empty_store
@@ -76,6 +81,35 @@ class Place:
         ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in ended.err or "--debug" in words
         return ended
+
+    def here(self, *words: str, stdin: str = "", **variables: str | None) -> Ended:
+        """Run the command in this process: as good, and quicker, for what neither serves nor ends the process."""
+        changed = {**self.variables, **variables}
+        former, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+        os.environ.clear()
+        os.environ.update({name: value for name, value in changed.items() if value is not None})
+        spoken, sys.stdin = sys.stdin, io.StringIO(stdin)
+        try:
+            with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = _ended_with(words)
+        finally:
+            sys.stdin = spoken
+            os.environ.clear()
+            os.environ.update(former)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+
+def _ended_with(words: tuple[str, ...]) -> int:
+    """Return the exit code, as `main` has it."""
+    try:
+        return int(cli.app([*words], standalone_mode=False) or 0)
+    except typer.Abort:
+        return 1
+    except typer.BadParameter as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - what `main` does
+        return cli.explain(error)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from bridge.edges.settings.config import (
     Config,
     Names,
     read_config,
+    read_config_so_far,
     read_config_to_check,
     read_config_without_secrets,
     read_names,
@@ -21,9 +22,10 @@ from bridge.edges.settings.environment import (
     read_token,
     setting_files,
 )
-from bridge.edges.settings.fields import plain_url
+from bridge.edges.settings.fields import Absent, plain_url
 
 __all__ = [
+    "Absent",
     "Config",
     "Environment",
     "Names",
@@ -32,6 +34,7 @@ __all__ = [
     "list_settings",
     "plain_url",
     "read_config",
+    "read_config_so_far",
     "read_config_to_check",
     "read_config_without_secrets",
     "read_environment",

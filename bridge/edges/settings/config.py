@@ -91,6 +91,14 @@ def read_config_without_secrets(text: str, *, file: str, base_dir: Path) -> Conf
     return _read(text, file, {}, base_dir, Lacking())
 
 
+def read_config_so_far(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:
+    """Return what it says with the secrets that are there; `absent` names the others, which others can still bring.
+
+    For what sets a source up: its API key is there before its webhooks' secret is. ConfigError.
+    """
+    return _read(text, file, environ, base_dir, Lacking())
+
+
 def read_names(text: str, *, file: str) -> Names | None:
     """Return the names alone, of a file that may have any mistake; None if not even they can be read."""
     try:

@@ -1,4 +1,4 @@
-"""The Planasonix API, asked for the one thing that some webhooks leave out: which pipeline a job belongs to.
+"""The Planasonix API: asked for what some webhooks leave out, and (`subscriptions`) for what it sends where.
 
 httpx is imported at the first call: it costs 0.1 s, and most sources have no `api`. Nothing is retried here: routing
 decides when. No redirect is followed, since it would carry the key elsewhere. The key is never part of an error.
@@ -7,7 +7,9 @@ decides when. No redirect is followed, since it would carry the key elsewhere. T
 import json
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 1 << 20
 _CONNECT_SECONDS = 3.0
+_GOOD = frozenset({200, 201, 202, 204})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the API answered: its JSON, None for an empty body; and what its clock showed, as far as it says so."""
+
+    value: Any
+    at: datetime | None
 
 
 class PlanasonixClient:
@@ -46,6 +57,17 @@ class PlanasonixClient:
             self._get("/api/v1/jobs", max_bytes=0)
         except LookupNotFound:
             raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
+
+    def ask(self, method: str, path: str, body: Any = None) -> Answered:
+        """Ask for anything else, with a JSON body if one is given; raises LookupNotFound, LookupUnavailable.
+
+        Nothing is repeated: after LookupUnavailable nobody knows whether a change was made.
+        """
+        content, at = self._send(method, path, None if body is None else json.dumps(body).encode())
+        try:
+            return Answered(json.loads(content) if content.strip() else None, at)
+        except (ValueError, RecursionError):
+            raise LookupUnavailable("the Planasonix API does not answer with JSON") from None
 
     def take_over(self, api: PlanasonixApi) -> None:
         """Use another key from the next request on."""
@@ -77,13 +99,21 @@ class PlanasonixClient:
             return self._opened
 
     def _get(self, path: str, *, max_bytes: int = _MAX_BYTES) -> bytes:
+        return self._send("GET", path, None, max_bytes=max_bytes)[0]
+
+    def _send(
+        self, method: str, path: str, content: bytes | None, *, max_bytes: int = _MAX_BYTES
+    ) -> tuple[bytes, datetime | None]:
+        """Send one request; returns the body of a good answer, and its Date."""
         client = self._client()
         import httpx  # noqa: PLC0415 - imported by now
 
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        url = self._api.url.rstrip("/") + path
         try:
-            with client.stream("GET", self._api.url.rstrip("/") + path) as answer:
-                _check(answer)
-                return self._read(answer, max_bytes) if max_bytes else b""
+            with client.stream(method, url, content=content, headers=headers) as answer:
+                _check(answer, _GOOD if method != "GET" else frozenset({200}))
+                return self._read(answer, max_bytes) if max_bytes else b"", _date(answer.headers.get("Date"))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
             raise LookupUnavailable(f"the Planasonix API cannot be reached: {failure_words(error)}") from None
@@ -102,11 +132,20 @@ class PlanasonixClient:
         return bytes(body)
 
 
-def _check(answer: "httpx.Response") -> None:
-    """Raise unless the answer is the API's 200; a 404 in HTML comes from a wrong URL, not from the API."""
+def _date(text: str | None) -> datetime | None:
+    """Read a Date header; None if there is none, or it cannot be read."""
+    try:
+        at = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
+    """Raise unless the answer is one of the API's good ones; a 404 in HTML comes from a wrong URL, not from the API."""
     status = answer.status_code
     media_type = answer.headers.get("Content-Type", "")
-    if status == 200 and "html" not in media_type:
+    if status in good and "html" not in media_type:
         return
     if status == 404 and "html" not in media_type:
         raise LookupNotFound("the Planasonix API answers 404")
