@@ -17,8 +17,10 @@ from bridge.cli import (
     browse,
     causes,
     check,
+    completion,
     diff,
     erase,
+    export,
     keys,
     ordering,
     pausing,
@@ -69,10 +71,12 @@ for module in (
     pausing,
     refusals,
     audit,
+    export,
     erase,
     keys,
     urls,
     subscribing,
+    completion,
 ):
     module.register(app)
 
@@ -98,6 +102,7 @@ def main() -> NoReturn:
     logs.configure("warning", "console", sys.stderr)  # `serve` has its own way
     escape_unprintable()
     os.umask(0o077)  # the store holds payloads: its files are for this user alone
+    completion.prepare()
     try:
         app()
     except BrokenPipeError:

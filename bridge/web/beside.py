@@ -24,6 +24,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.erasing import ErasingApi
+from bridge.web.exporting import ExportingApi
 from bridge.web.looks import LooksApi
 from bridge.web.orders import OrdersApi
 from bridge.web.pauses import PausesApi
@@ -74,6 +75,7 @@ class Beside:
             "orders": orders.orders,
             "orders/{id}": orders.order,
             "pauses": pauses.pauses,
+            "export/{id}": ExportingApi(inbox=inbox).export,
             "wait": WaitingApi(inbox=inbox).wait,
         }
         self._changes = _changes(orders, pauses, ErasingApi(inbox=inbox))

@@ -7,6 +7,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.erasing import ErasingApi
+from bridge.web.exporting import ExportingApi
 from bridge.web.history import HistoryApi
 from bridge.web.links import Links
 from bridge.web.looks import LooksApi
@@ -39,4 +40,5 @@ class Faces:
     bodies: BodiesApi
     erasing: ErasingApi
     waiting: WaitingApi
+    exporting: ExportingApi
     stream: StreamApi

@@ -12,6 +12,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.erasing import ErasingApi
+from bridge.web.exporting import ExportingApi
 from bridge.web.faces import Faces
 from bridge.web.history import HistoryApi
 from bridge.web.looks import LooksApi
@@ -55,5 +56,6 @@ def build_faces(
         bodies=BodiesApi(inbox=inbox, zones=zones),
         erasing=ErasingApi(inbox=inbox),
         waiting=WaitingApi(inbox=inbox),
+        exporting=ExportingApi(inbox=inbox),
         stream=StreamApi(tailing=work.tailing),
     )

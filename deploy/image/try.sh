@@ -110,6 +110,7 @@ verb 0 why "$delivery"
 verb 01 status # 1: no Airflow answers here
 verb 01 causes # 1: it is held by now
 verb 0 replay "$delivery" --reason "a try of the image"
+verb 0 export deliveries
 verb 0 orders
 verb 0 tail --since 1h --for 1s
 verb 0 pause source planasonix --reason "a try of the image"
@@ -120,6 +121,7 @@ verb 1 verify # no Airflow answers here
 verb 13 wait --delivery "$delivery" --timeout 1s # 3: no Airflow answers here, 1: it was cancelled
 verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
 verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
+verb 0 completion bash
 verb 0 migrate
 verb 2 serve # the store is served already
 echo "verbs          each answered as user $(inside python3 -c 'import os; print(os.getuid())')"

@@ -29,7 +29,7 @@ class Failed:
     def __init__(self, bridge: BridgeProcess) -> None:
         self.job = f"job_{time.monotonic_ns()}"
         self.event = f"evt_{self.job}"
-        self._bridge = bridge
+        self.bridge = bridge
         self.delivery = bridge.send(body(event=self.event, pipeline="pl_bad", job=self.job)).json()["delivery_id"]
         self.wait()
 
@@ -39,7 +39,7 @@ class Failed:
 
     @property
     def _shown(self) -> Any:
-        return self._bridge.api(f"deliveries/{self.delivery}")
+        return self.bridge.api(f"deliveries/{self.delivery}")
 
     @property
     def trigger(self) -> str:
@@ -225,6 +225,45 @@ def _first(answer: httpx.Response) -> Any:
 def _is_let_in(client: httpx.Client, url: str) -> bool:
     with client.stream("GET", url) as answer:
         return answer.status_code == httpx.codes.OK
+
+
+def test_everything_is_exported_in_lines(run: Run, failed: Failed) -> None:
+    """Whole, the oldest first, and from where it was cut off."""
+    later = Failed(failed.bridge)
+    lines = _lines(run("export", "deliveries", "--since", "1d"))
+    ids = [line["id"] for line in lines]
+    assert ids == sorted(ids)
+    (mine,) = [line for line in lines if line["id"] == failed.delivery]
+    assert json.loads(mine["body"])["job_id"] == failed.job
+    words = ("export", "deliveries", "--after", failed.delivery, "--limit", "1", "--job", later.job)
+    assert [line["id"] for line in _lines(run(*words))] == [later.delivery]
+    (trigger,) = _lines(run("export", "triggers", "--job", failed.job))
+    assert (trigger["id"], trigger["state"], "conf" in trigger) == (failed.trigger, "failed", True)
+    with pytest.raises(BadFilter, match="route"):
+        run("export", "deliveries", "--route", "x")
+
+
+def test_attempts_are_exported_with_whose_they_are(run: Run, bridge: BridgeProcess) -> None:
+    """By the filters of their triggers."""
+    bridge.send(body(event="evt_tried"))  # at an Airflow that is not there, so only the first is tried
+    wait_for(lambda: _lines(run("export", "attempts")), seconds=10, what="an attempt")
+    first = _lines(run("export", "attempts"))[0]
+    (line, *_) = _lines(run("export", "attempts", "--delivery", first["delivery_id"], "--dag", "refresh_sales_marts"))
+    assert (line["number"], line["trigger_id"]) == (1, first["trigger_id"])
+    assert _lines(run("export", "attempts", "--dag", "open_incident")) == []
+
+
+def test_a_viewer_exports_no_payload(bridge: BridgeProcess, failed: Failed) -> None:
+    """Ids and states only."""
+    run = runner(bridge, "--url", TOKENS[Role.VIEWER])
+    (line,) = _lines(run("export", "deliveries", "--job", failed.job))
+    assert (line["id"], line["body"]) == (failed.delivery, None)
+
+
+def _lines(ended: tuple[int, str]) -> list[Any]:
+    code, out = ended
+    assert code == 0
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def test_a_viewer_may_order_nothing(bridge: BridgeProcess, failed: Failed) -> None:
