@@ -5,16 +5,18 @@ lesser one gets 403.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.rules import views
+from bridge.web import openapi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.events import EventStream
 from bridge.web.faces import Faces
@@ -44,10 +46,49 @@ def admin_app(faces: Faces, *, access: Access, public_url: str | None = None) ->
 
     routes = [
         Route("/metrics", _needs(Role.METRICS, metrics)),
-        Mount("/api/v1", routes=_api_routes(faces, looks, changes)),
+        Mount("/api/v1", routes=_described(_api_routes(faces, looks, changes))),
         *pages.routes(),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, door=door, refusal=pages.refusal)])
+    guard = Middleware(Guard, door=door, refusal=pages.refusal)
+    handlers = {HTTPException: _not_offered, Exception: _failed}
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+
+
+def _described(routes: list[Route]) -> list[Route]:
+    """Add the path that describes all of them, itself among them."""
+    content = b""
+
+    async def describe(_: Request) -> Response:
+        """Return this API as an OpenAPI document: every path, what it takes and answers, and the role that it needs."""
+        return Response(content, media_type="application/json")
+
+    routes.append(Route("/openapi.json", _needs(Role.VIEWER, describe)))
+    content = views.dump(openapi.document(_offers(routes)))
+    return routes
+
+
+def _offers(routes: list[Route]) -> Iterator[openapi.Offer]:
+    for route in routes:
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            path = route.path.replace(":path}", "}")
+            yield openapi.Offer(method, path, route.endpoint.__doc__ or "", route.endpoint.role)  # type: ignore[attr-defined]
+
+
+async def _not_offered(request: Request, error: Exception) -> Response:
+    """Answer for a path or a method that is not there; the API's in the shape of its other errors."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    if not request.scope["path"].startswith("/api/"):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    word = error.detail.lower().replace(" ", "_")
+    said = {"error": word, "detail": f"{request.method} is not offered here; GET /api/v1/openapi.json says what is"}
+    return Response(views.dump(said), error.status_code, error.headers, "application/json")
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    """Answer for a mistake of the bridge's own; the server logs it."""
+    if not request.scope["path"].startswith("/api/"):
+        return PlainTextResponse("Internal Server Error", 500)
+    return _json({"error": "internal_error", "detail": "a mistake of the bridge: its log has more"}, 500)
 
 
 def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
@@ -100,8 +141,8 @@ def _needs(role: Role, endpoint: Endpoint) -> Endpoint:
 
 
 def _forbidden(request: Request, needed: Role) -> Response:
-    next_step = f"this needs the role {needed}, and {caller_of(request.scope).name} has another one"
-    return _json({"error": "forbidden", "next_step": next_step}, 403)
+    detail = f"this needs the role {needed}, and {caller_of(request.scope).name} has another one"
+    return _json({"error": "forbidden", "detail": detail, "next_step": f"use a token of the role {needed}"}, 403)
 
 
 def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> Endpoint:

@@ -42,6 +42,11 @@ FORM_HEADER = "x-csrf-token"
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>, or the token of another role"  # noqa: S105 - no token
 _NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"
 _NEED_FORM_TOKEN = "a change by cookie needs the header X-CSRF-Token; or send a bearer token"  # noqa: S105 - no token
+_DETAILS = {
+    "unauthorized": "no token or session that is known here",
+    "forbidden": "a change by cookie without the form token of its session",
+    "too_many_requests": "too many wrong tokens",
+}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 _LOOPBACK_CALLER = Caller("loopback", Role.ADMIN)
 _SCRAPER = Caller("anybody", Role.METRICS)
@@ -217,7 +222,8 @@ class Guard:
         if (page := self._refusal(scope, status, next_step)) is not None:
             return page
         headers = {"Retry-After": "1"} if status == _TOO_MANY else None
-        return Response(views.dump({"error": error, "next_step": next_step}), status, headers, "application/json")
+        content = {"error": error, "detail": _DETAILS[error], "next_step": next_step}
+        return Response(views.dump(content), status, headers, "application/json")
 
     def _looking_on(self, scope: Scope, send: Send, address: str) -> Send:
         """Forbid caches to keep the answer, and count what a role was too little for."""

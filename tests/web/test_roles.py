@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 NEEDS: dict[str, Role | None] = {
     "GET /metrics": Role.METRICS,
     "GET /api/v1/status": Role.VIEWER,
+    "GET /api/v1/openapi.json": Role.VIEWER,
     "GET /api/v1/deliveries": Role.VIEWER,
     "GET /api/v1/deliveries/{id}": Role.VIEWER,
     "GET /api/v1/triggers": Role.VIEWER,
@@ -136,7 +137,8 @@ def test_every_role_at_every_path_and_method(
             if method != "HEAD" and path.startswith("/api/"):
                 assert answer.json() == {
                     "error": "forbidden",
-                    "next_step": f"this needs the role {needed}, and token:{role} has another one",
+                    "detail": f"this needs the role {needed}, and token:{role} has another one",
+                    "next_step": f"use a token of the role {needed}",
                 }
         assert answer.headers["cache-control"] == "no-store", method
 
