@@ -21,6 +21,7 @@ from bridge.cli import (
     diff,
     erase,
     export,
+    explain,
     keys,
     ordering,
     pausing,
@@ -55,6 +56,7 @@ app = typer.Typer(
 for module in (
     serve,
     check,
+    explain,
     testing,
     diff,
     schemas,

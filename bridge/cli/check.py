@@ -1,33 +1,42 @@
-"""check and explain: what the configuration means, before anything is sent."""
+"""check: what is wrong with the files, and on request with what they name outside.
+
+    files   bridge.yaml, the mapping and the settings: every mistake at once, exit 2
+    more    secrets (--secrets), the store (--store), every Airflow (--airflow), the Planasonix API (--planasonix)
+
+`--at-start` asks what `serve` needs to start, no more: a broken mapping stops nothing there, so it is a warning.
+"""
 
 import os
-import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.output import AsJson, print_json, print_table, say, spell_json
+from bridge.cli.output import print_table, say
 
 if TYPE_CHECKING:
     from bridge.edges.airflow import Airflow
-    from bridge.edges.settings import Config, Environment
+    from bridge.edges.settings import Config
     from bridge.rules.mapping import Mapping, Route
-    from bridge.rules.planning import Plan, Subject
-    from bridge.rules.sources import Source
+    from bridge.words.errors import Problem
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command()(check)
-    app.command()(explain)
 
 
 def check(
     airflow: Annotated[bool, typer.Option("--airflow", help="Ask every Airflow about every DAG.")] = False,
     planasonix: Annotated[bool, typer.Option("--planasonix", help="Ask the Planasonix API of every source.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="Open the store, and see that a write commits.")] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="A secret that is not there is a mistake, as it is for `serve`.")
+    ] = False,
+    at_start: Annotated[
+        bool, typer.Option("--at-start", help="Only what `serve` needs: secrets too; a broken mapping is a warning.")
+    ] = False,
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="Check this mapping, a file or a folder, and nothing else.")
     ] = None,
@@ -45,23 +54,33 @@ def check(
         typer.echo(f"ok: {len(found.routes)} route(s), mapping {found.digest}")
         warnings = _warn(found)
     else:
-        config, found = _configured(needs_secrets=airflow or planasonix)
-        warnings = _warn(found) + _warn_of_keys(config)
-        troubles = (_check_airflows(config, found) if airflow else 0) + (_check_planasonix(config) if planasonix else 0)
+        needs_secrets = secrets or at_start or airflow or planasonix
+        config, found, warnings = _configured(needs_secrets=needs_secrets, may_be_broken=at_start)
+        warnings += _warn(found) + _warn_of_keys(config)
+        troubles = _check_store() if store else 0
+        troubles += (_check_airflows(config, found) if airflow else 0) + (
+            _check_planasonix(config) if planasonix else 0
+        )
         if troubles:
             raise typer.Exit(1)
     if strict and warnings:
         raise typer.Exit(1)
 
 
-def _configured(*, needs_secrets: bool) -> "tuple[Config, Mapping]":
-    """Read everything, and say that it is well; raises ConfigError with the mistakes of all files at once."""
+def _configured(*, needs_secrets: bool, may_be_broken: bool) -> "tuple[Config, Mapping, int]":
+    """Read everything, and say that it is well; raises ConfigError with the mistakes of all files at once.
+
+    `may_be_broken`: mistakes of the mapping are warnings, and how many is returned.
+    """
     from bridge.cli import context
-    from bridge.words.errors import ConfigError, Problem
+    from bridge.rules.mapping import join
+    from bridge.words.errors import ConfigError
 
     environment = context.environment()
     problems: list[Problem] = []
+    broken: list[Problem] = []
     config: Config | None = None
+    found = join([])
     try:
         config = (context.configuration if needs_secrets else context.configuration_to_check)(environment)
     except ConfigError as error:
@@ -69,20 +88,16 @@ def _configured(*, needs_secrets: bool) -> "tuple[Config, Mapping]":
     try:
         found = context.mapping(environment.mapping, config or context.names(environment.config))
     except ConfigError as error:
-        problems += error.problems
-    if problems or config is None:
-        raise ConfigError(problems)
-    typer.echo(
-        f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {len(found.routes)} route(s),"
-        f" mapping {found.digest}"
-    )
-    _say_absent(config)
-    return config, found
-
-
-def _say_absent(config: "Config") -> None:
+        broken += error.problems
+    if config is None or (broken and not may_be_broken):
+        raise ConfigError(problems + broken)
+    routes = "a broken mapping" if broken else f"{len(found.routes)} route(s), mapping {found.digest}"
+    typer.echo(f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {routes}")
+    for problem in broken:
+        say(f"warning: {problem}")
     if config.absent:
         say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
+    return config, found, len(broken)
 
 
 def _warn(mapping: "Mapping") -> int:
@@ -118,6 +133,22 @@ def _check_key_sets(config: "Config") -> None:
         rows.extend((source, key.id, name, "-", f"not used: {why}") for name, why in found.dropped)
     if rows:
         print_table(("source", "key", "kid", "algorithm", "fact"), rows)
+
+
+def _check_store() -> int:
+    """Open the store, and say what is in it; a store that is not there yet is well. Returns the number of troubles."""
+    from bridge.cli import context
+    from bridge.edges import inbox
+    from bridge.words.errors import InboxUnavailable
+
+    environment = context.environment()
+    try:
+        found = inbox.try_out(environment.database_url, password=environment.database_password)
+    except InboxUnavailable as error:
+        say(f"error: BRIDGE_DATABASE_URL: {error}")
+        return 1
+    typer.echo(f"ok: the store, schema {found}" if found else "ok: the store, empty: `serve` fills it")
+    return 0
 
 
 def _check_airflows(config: "Config", mapping: "Mapping") -> int:
@@ -187,116 +218,3 @@ def _check_planasonix(config: "Config") -> int:
             client.close()
     print_table(("source", "fact"), rows)
     return troubles
-
-
-def explain(
-    payload: Annotated[str | None, typer.Argument(help="A JSON file with a webhook's body, or - for stdin.")] = None,
-    delivery: Annotated[str | None, typer.Option("--delivery", help="Use a stored delivery instead.")] = None,
-    source: Annotated[str | None, typer.Option("--source", help="Which source sent it.")] = None,
-    pipeline_id: Annotated[str | None, typer.Option("--pipeline-id", help="As if sent to the URL of it.")] = None,
-    expect: Annotated[
-        str | None,
-        typer.Option("--expect", metavar="DAG,DAG", help="Exit 1 unless exactly these DAGs would be started."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show which routes match, why the others do not, and the exact calls; sends nothing.
-
-    Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
-    """
-    from bridge.cli import context
-    from bridge.rules import views
-    from bridge.rules.planning import plan
-
-    if (payload is None) == (delivery is None):
-        raise typer.BadParameter("give a payload file, or --delivery ID")
-    environment = context.environment()
-    config = context.configuration_to_check(environment)
-    mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
-    _say_absent(config)
-    if delivery is not None:
-        made = _plan_stored(environment, config, mapping, delivery)
-    else:
-        body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
-        about = _imagined(context.source(config, source), body, pipeline_id)
-        made = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
-    if as_json:
-        print_json(views.plan(made))
-    else:
-        _print_plan(made)
-    if not (made.would_start if expect is None else _is_as_expected(made, expect)):
-        raise typer.Exit(1)
-
-
-def _is_as_expected(made: "Plan", expect: str) -> bool:
-    """Say which DAGs differ from `dag_a,dag_b`; an empty text expects none. A route that fails is never expected."""
-    from bridge.words.model import TriggerState
-
-    wanted = sorted(filter(None, map(str.strip, expect.split(","))))
-    started = sorted(planned.dag_id for planned in made.triggers if planned.state is TriggerState.PENDING)
-    if started != wanted:
-        say(f"expected: {', '.join(wanted) or 'nothing'}; would be started: {', '.join(started) or 'nothing'}")
-    return started == wanted and len(started) == len(made.triggers)
-
-
-def _no_id() -> str:
-    return "trg_0000000000000000"
-
-
-def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping", delivery_id: str) -> "Plan":
-    from bridge.cli import context
-    from bridge.edges.inbox import deliveries
-    from bridge.flows.routing.tracing import plan_traced
-    from bridge.rules.planning import Subject
-    from bridge.words.errors import NotThere
-
-    with context.store(environment) as inbox:
-        found = inbox.read(deliveries.get, delivery_id)
-        if found is None:
-            raise NotThere(f"no delivery {delivery_id}")
-        source = config.sources.get(found.source)
-        about = Subject.of(found, zone=source.zone if source else None)
-        return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
-
-
-def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subject":
-    from bridge.rules.planning import Subject
-    from bridge.rules.views import instant
-
-    now = instant(datetime.now(UTC)) or ""
-    return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, zone=source.zone)
-
-
-def _print_plan(made: "Plan") -> None:
-    """Print a plan for people: the state, the routes, then the calls."""
-    print(f"delivery: {made.state}" + (f" ({made.reason}: {made.reason.why})" if made.reason else ""))
-    if made.detail:
-        print(f"detail: {made.detail}")
-    if made.verdicts:
-        print_table(
-            ("route", "matches", "why not"),
-            [
-                (
-                    item.route.name,
-                    "yes" if item.matches else "no",
-                    item.why_not or (str(item.error) if item.error else None),
-                )
-                for item in made.verdicts
-            ],
-        )
-    for planned in made.triggers:
-        if planned.call is None:
-            print(f"\n{planned.route.name} -> {planned.dag_id}: {planned.state} ({planned.reason}) {planned.detail}")
-            continue
-        call = planned.call
-        print(f"\n{planned.route.name} -> POST dagRuns of {call.dag_id} at Airflow {call.airflow!r}")
-        print(f"dag_run_id: {call.dag_run_id}")
-        if call.note is not None:
-            print(f"note: {call.note}")
-        print(f"conf: {spell_json(call.conf, indent=2)}")
-        if rivals := made.rivals(planned):
-            print(f"also started by {', '.join(rivals)}; conf.planasonix.route tells the runs apart")
-        if planned.reason is not None:
-            print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
-    if made.wants_lookup:
-        say("note: the event names no pipeline; serve asks the Planasonix API for it if the source has `api`")

@@ -34,6 +34,8 @@ class Pod:
         (folder / "data").mkdir(exist_ok=True)
         mounts = {mount["name"]: mount["mountPath"] for mount in self.spec["containers"][0]["volumeMounts"]}
         for volume in self.spec["volumes"]:
+            if "emptyDir" in volume or volume["name"] not in mounts:
+                continue
             files = maps[volume["configMap"]["name"]] if "configMap" in volume else SECRETS
             moved = {name: self.moved(text, airflow_url) for name, text in files.items()}
             self.folders[volume["name"]] = Projected(Path(self.moved(mounts[volume["name"]])), moved)

@@ -6,6 +6,7 @@ Everything here calls the tools that `make setup` unpacked; nothing talks to a c
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ POSTGRESQL = {
     "postgresql": {"url": "postgresql://bridge@db.example.com/bridge", "passwordSecret": "bridge-database"},
 }
 Manifest = dict[str, Any]
+# A container of the user's own that keeps the rules which the tests hold the chart's to.
+SIDECAR: Manifest = {
+    "image": "proxy:1",
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+    "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}},
+    "env": [],
+    "volumeMounts": [],
+}
 
 # What people really choose, and everything switched on at once.
 MATRIX: dict[str, Manifest] = {
@@ -93,21 +107,73 @@ MATRIX: dict[str, Manifest] = {
         "priorityClassName": "high",
         "serviceAccount": {"annotations": {"cloud/role": "bridge"}},
         "adminService": {"port": 9000, "annotations": {"a": "b"}},
+        "commonLabels": {"cost-center": "42"},
+    },
+    "extended": {
+        "store": {"type": "postgresql", "postgresql": {"urlSecret": "bridge-database"}},
+        "replicas": None,
+        "extraEnv": {"REGION": {"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}},
+        "envFrom": [{"secretRef": {"name": "bridge-env", "optional": True}}],
+        "extraVolumes": [{"name": "ca", "configMap": {"name": "my-ca"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/bridge/ca", "readOnly": True}],
+        "extraContainers": [SIDECAR | {"name": "proxy"}],
+        "initContainers": [SIDECAR | {"name": "first"}],
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra"}, "data": {"a": "b"}},
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-made\ndata: {}\n",
+        ],
+        "commonLabels": {"cost-center": "42"},
+        "podLabels": {"team": "data"},
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+        "podSecurityContext": {"runAsUser": 20000, "fsGroup": None, "supplementalGroups": [5]},
+        "ingress": {
+            "enabled": True,
+            "host": "hooks.example.com",
+            "tlsSecret": "hooks-tls",
+            "hosts": [{"host": "eu.example.com", "tlsSecret": "eu-tls"}, {"host": "plain.example.com"}],
+        },
+        "service": {
+            "type": "LoadBalancer",
+            "externalTrafficPolicy": "Local",
+            "loadBalancerClass": "service.k8s.aws/nlb",
+            "loadBalancerSourceRanges": ["203.0.113.0/24", "2001:db8::/32"],
+        },
+        "serviceMonitor": {
+            "enabled": True,
+            "scrapeTimeout": "10s",
+            "relabelings": [{"targetLabel": "cluster", "replacement": "eu"}],
+            "metricRelabelings": [{"action": "drop", "sourceLabels": ["le"], "regex": "0.5"}],
+        },
+    },
+    "gitops": {
+        "hooks": {"enabled": False},
+        "config": {"existingConfigMap": "my-config", "checksum": "2f9a"},
+        "check": {"airflow": True},
     },
 }
 
 
 def template(values: Mapping[str, Any], *options: str, release: str = "bridge") -> "subprocess.CompletedProcess[str]":
     """Run `helm template` with these values."""
+    return _run(json.dumps(values), release, *options)
+
+
+@cache
+def _run(values: str, release: str, *options: str) -> "subprocess.CompletedProcess[str]":
     command = [HELM, "template", release, CHART, "--namespace", "data-platform", "--values", "-", *options]
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, input=values, capture_output=True, text=True, check=False)
 
 
 def render(values: Mapping[str, Any], *options: str, release: str = "bridge") -> list[Manifest]:
-    """Return the objects that helm makes of these values."""
-    done = template(values, *options, release=release)
+    """Return the objects that helm makes of these values; it is asked once, and each caller has its own copy."""
+    return json.loads(_objects(json.dumps(values), release, *options))
+
+
+@cache
+def _objects(values: str, release: str, *options: str) -> str:
+    done = _run(values, release, *options)
     assert done.returncode == 0, done.stderr
-    return read_all(done.stdout)
+    return json.dumps(read_all(done.stdout))
 
 
 def read_all(text: str) -> list[Manifest]:
@@ -142,6 +208,9 @@ def quantity(text: str | int | float) -> float:
         if isinstance(text, str) and text.endswith(suffix):
             return float(text.removesuffix(suffix)) * factor
     return float(text)
+
+
+(VALUES,) = read_all((CHART / "values.yaml").read_text())
 
 
 class Projected:

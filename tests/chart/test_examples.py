@@ -21,24 +21,35 @@ def test_an_example_passes_the_check_before_it_lands(example: Path, tmp_path: Pa
     """The chart renders it, and the hook's own command is content with its bridge.yaml and the files it names."""
     (values,) = read_all(example.read_text())
     objects = render(values)
-    (job,) = of_kind(objects, "Job")
-    done = Pod(tmp_path, job["spec"]["template"], objects).run("check")
+    (pod,) = of_kind(objects, "Pod", name="-check")
+    pod["spec"]["containers"][0]["args"] = ["check", "--secrets"]  # no store is here
+    done = Pod(tmp_path, pod, objects).run("check")
     assert (done.returncode, done.stdout[:4]) == (0, "ok: "), done.stderr
 
 
 def test_there_is_an_example_for_every_airflow_that_the_page_promises() -> None:
-    """Same cluster, Airflow 3 with either auth manager, far away."""
-    assert [path.stem for path in EXAMPLES] == ["airflow3-fab", "airflow3-simple", "far-airflow", "same-cluster"]
+    """Same cluster, Airflow 3 with either auth manager, far away; and OpenShift, and a mapping in git."""
+    assert [path.stem for path in EXAMPLES] == [
+        "airflow3-fab",
+        "airflow3-simple",
+        "far-airflow",
+        "git-sync",
+        "openshift",
+        "same-cluster",
+    ]
 
 
-@pytest.mark.parametrize("verb", ["install", "upgrade"])
-def test_helm_commands_of_the_page_render(verb: str, tmp_path: Path) -> None:
-    """Their options are values of the chart; `--set-file` gets the files of deploy/plain."""
+def test_helm_commands_of_the_page_render(tmp_path: Path) -> None:
+    """Their options are values of the chart; `--set-file` gets the files of deploy/plain. None says `helm install`.
+
+    A first install that failed leaves a release of that name behind, which `helm install` does not touch.
+    """
+    assert "helm install" not in PAGE
     commands = [
         shlex.split(line)
         for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
         for line in block.replace("\\\n", " ").splitlines()
-        if line.startswith(f"helm {verb} ")
+        if line.startswith("helm upgrade ")
     ]
     assert commands
     plain = REPOSITORY / "deploy" / "plain"
@@ -47,9 +58,11 @@ def test_helm_commands_of_the_page_render(verb: str, tmp_path: Path) -> None:
     for name in mappings:
         (tmp_path / name).write_text((plain / "mapping.yaml").read_text())
     for command in commands:
-        options = [option for option in command[4:] if option != "--reset-then-reuse-values"]
+        of_upgrade = ("--reset-then-reuse-values", "--install", "--force-conflicts")
+        words = [word.replace("deploy/chart", str(CHART)) for word in command[2:] if word not in of_upgrade]
+        release, _, *options = words
         done = subprocess.run(
-            [HELM, "template", command[2], CHART, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+            [HELM, "template", release, CHART, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
 
@@ -60,9 +73,9 @@ def test_names_on_the_page_are_those_of_the_chart() -> None:
     (workload,) = of_kind(objects, "StatefulSet")
     claim = workload["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
     pod = f"{workload['metadata']['name']}-0"
-    (job,) = of_kind(objects, "Job")
-    assert {f"exec {pod} ", f"pvc {claim}-{pod} ", f"job/{job['metadata']['name']} "} <= set(
-        re.findall(r"exec \S+ |pvc \S+ |job/\S+ ", PAGE)
+    (check,) = of_kind(objects, "Pod", name="-check")
+    assert {f"exec {pod} ", f"pvc {claim}-{pod} ", f"logs {check['metadata']['name']} "} <= set(
+        re.findall(r"exec \S+ |pvc \S+ |logs \S+ ", PAGE)
     )
 
 

@@ -6,6 +6,7 @@ from tests.chart.support import POSTGRESQL, Manifest, template
 
 ENV = "airflow: {default: {url: http://a, auth: {token: {env: TOKEN}}}}"
 ELSEWHERE = "airflow: {default: {url: http://a, auth: {token: {file: /etc/bridge/secrets/elsewhere/token}}}}"
+MOUNT = {"name": "mapping", "mountPath": "/mapping"}
 GALLERY: dict[str, tuple[Manifest, str]] = {
     "two replicas on SQLite": (
         {"replicas": 2},
@@ -28,6 +29,22 @@ GALLERY: dict[str, tuple[Manifest, str]] = {
     "no bridge.yaml": ({"config": {"bridge": ""}}, "config.bridge: empty"),
     "no mapping": ({"mapping": {"routes": ""}}, "mapping.routes: empty"),
     "no URL of PostgreSQL": ({"store": {"type": "postgresql"}}, "store.postgresql.url: give postgresql://user@host"),
+    "two URLs of PostgreSQL": (
+        {"store": {"type": "postgresql", "postgresql": {"url": "postgresql://a@c/d", "urlSecret": "b"}}},
+        "store.postgresql.urlSecret: holds the whole URL with its password; take url and passwordSecret away",
+    ),
+    "a folder without a volume": (
+        {"mapping": {"folder": "/mapping"}},
+        "mapping.folder: no volume is mounted there; name it in extraVolumes and extraVolumeMounts",
+    ),
+    "a mapping for two": (
+        {"mapping": {"folder": "/mapping", "existingConfigMap": "a"}, "extraVolumeMounts": [MOUNT]},
+        "mapping.folder: the mapping is there already; take mapping.existingConfigMap away",
+    ),
+    "more routes than a ConfigMap holds": (
+        {"mapping": {"routes": "routes: []\n" + "# a comment of forty characters, as it is\n" * 25_000}},
+        "bytes are more than a ConfigMap may hold (1 MiB); give several ConfigMaps in extraVolumes, or mapping.folder",
+    ),
     "a password in the URL": (
         {"store": {"type": "postgresql", "postgresql": {"url": "postgresql://a:b@c/d"}}},
         "store.postgresql.url: take the password out; put it into a Secret",
@@ -74,7 +91,7 @@ GALLERY: dict[str, tuple[Manifest, str]] = {
         "additional properties 'password' not allowed",
     ),
     "an unknown store": ({"store": {"type": "mysql"}}, "value must be one of 'sqlite', 'postgresql'"),
-    "a wrong type": ({"replicas": "two"}, "got string, want integer"),
+    "a wrong type": ({"replicas": "two"}, "got string, want null or integer"),
     "a setting that is none": ({"settings": {"PORT": "80"}}, "'PORT' does not match pattern"),
 }
 

@@ -4,6 +4,7 @@ There is no kubelet here. The folders are changed as the kubelet changes them (o
 what the pod's probes ask, and the hook's and the test's commands are the rendered ones.
 """
 
+import shutil
 import subprocess
 import threading
 import time
@@ -37,22 +38,20 @@ def rendered(tmp_path: Path, mapping: str, airflow_url: str = "http://127.0.0.1:
     """Return the bridge's pod, the hook's and the test's."""
     objects = render({"mapping": {"routes": mapping}})
     (workload,) = of_kind(objects, "StatefulSet")
-    (job,) = of_kind(objects, "Job")
-    (test,) = of_kind(objects, "Pod")
+    (check,) = of_kind(objects, "Pod", name="-check")
+    (test,) = of_kind(objects, "Pod", name="-test")
     made = []
-    for name, pod in (("pod", workload["spec"]["template"]), ("check", job["spec"]["template"]), ("test", test)):
+    for name, pod in (("pod", workload["spec"]["template"]), ("check", check), ("test", test)):
         (tmp_path / name).mkdir()
         made.append(Pod(tmp_path / name, pod, objects, airflow_url=airflow_url))
     return made[0], made[1], made[2]
 
 
-def test_the_pod_migrates_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: Standin) -> None:
-    """Init container, container, `helm test`, SIGTERM: the rendered commands, with the rendered variables."""
+def test_the_pod_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: Standin) -> None:
+    """Container, `helm test`, SIGTERM: the rendered commands, with the rendered variables."""
     pod, check, test = rendered(tmp_path, ROUTE.format(dag="load_orders"), standin.url)
     assert check.run("check").returncode == 0
-    migrated = pod.run("migrate")
-    assert (migrated.returncode, "migrated from nothing" in migrated.stderr) == (0, True), migrated.stderr
-    assert "nothing to do" in pod.run("migrate").stderr
+    assert "initContainers" not in pod.spec  # `serve` makes the store: a pod that moves is back sooner
     (container,) = pod.spec["containers"]
     bridge = subprocess.Popen([COMMAND, *container["args"]], env=pod.environment(container), cwd=pod.folder)
     try:
@@ -97,6 +96,31 @@ def test_a_broken_mapping_is_refused_before_it_lands(tmp_path: Path, mapping: st
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_secret_is_named_at_once(tmp_path: Path) -> None:
+    """Its volume is optional in the check's pod, so that one runs and names the file, instead of waiting in silence."""
+    _, check, _ = rendered(tmp_path, ROUTE.format(dag="a"))
+    (volume,) = [one for one in check.spec["volumes"] if "secret" in one]
+    assert volume["secret"]["optional"] is True
+    shutil.rmtree(check.folders[volume["name"]].folder)
+    done = check.run("check")
+    assert done.returncode == 2
+    assert "/etc/bridge/secrets/planasonix-bridge/admin-token cannot be read: No such file" in done.stderr.replace(
+        str(check.folder / "etc"), "/etc/bridge"
+    )
+
+
+def test_without_hooks_the_pod_checks_its_files_itself(tmp_path: Path) -> None:
+    """An init container refuses what `serve` would refuse; a broken mapping it only says, since intake must go on."""
+    values = {"hooks": {"enabled": False}, "mapping": {"routes": "routes:\n  - pipelin: pl_1\n    dag: a\n"}}
+    objects = render(values)
+    (workload,) = of_kind(objects, "StatefulSet")
+    pod = Pod(tmp_path, workload["spec"]["template"], objects)
+    done = pod.run("check")
+    assert (done.returncode, "warning: " in done.stderr, "mapping.yaml:2:5" in done.stderr) == (0, True, True)
+    pod.folders["config"].write({"bridge.yaml": "sources: {}\n"})
+    assert pod.run("check").returncode == 2
 
 
 def answers(client: httpx.Client, port: int, path: str) -> int:

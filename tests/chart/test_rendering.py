@@ -54,17 +54,21 @@ def test_every_object_fits_the_schema(values: Manifest, version: str, tmp_path: 
 def test_selectors_select_the_bridge_and_nothing_else(values: Manifest) -> None:
     """Services, workload, budget, spread and the ServiceMonitor select what they are for."""
     objects = render(values)
-    labels = {label.partition("/")[0]: pod["metadata"]["labels"] for label, pod in pods(objects)}
+    labels = {label: pod["metadata"]["labels"] for label, pod in pods(objects)}
     (workload,) = of_kind(objects, "Deployment", "StatefulSet")
     selectors = [workload["spec"]["selector"]["matchLabels"]]
     selectors += [one["spec"]["selector"] for one in of_kind(objects, "Service")]
     selectors += [one["spec"]["selector"]["matchLabels"] for one in of_kind(objects, "PodDisruptionBudget")]
     spread = workload["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
     selectors += [one["labelSelector"]["matchLabels"] for one in spread]
+    own_name = f"{workload['kind']}/{workload['metadata']['name']}"
     for selector in selectors:
-        assert [kind for kind, own in labels.items() if selects(selector, own)] == [workload["kind"]]
+        assert [label for label, own in labels.items() if selects(selector, own)] == [own_name]
     for policy in of_kind(objects, "NetworkPolicy"):
-        assert all(selects(policy["spec"]["podSelector"]["matchLabels"], own) for own in labels.values())
+        wanted = {"check"} if policy["metadata"]["name"].endswith("-check") else {"bridge", "check", "test"}
+        for own in labels.values():
+            is_selected = selects(policy["spec"]["podSelector"]["matchLabels"], own)
+            assert is_selected == (own["app.kubernetes.io/component"] in wanted)
     for monitor in of_kind(objects, "ServiceMonitor"):
         chosen = [
             one["metadata"]["name"]
@@ -78,7 +82,7 @@ def test_selectors_select_the_bridge_and_nothing_else(values: Manifest) -> None:
 def test_volumes_and_config_maps_are_there(values: Manifest) -> None:
     """Every mount has its volume, every volume a mount, every ConfigMap of the chart exists; none is a subPath."""
     objects = render(values)
-    made = {one["metadata"]["name"] for one in of_kind(objects, "ConfigMap")} | {"my-config", "my-mapping"}
+    made = {one["metadata"]["name"] for one in of_kind(objects, "ConfigMap")} | {"my-config", "my-mapping", "my-ca"}
     for label, pod in pods(objects):
         volumes = {one["name"]: one for one in pod["spec"].get("volumes", [])}
         claims = [
@@ -105,17 +109,18 @@ def test_ports_and_backends_are_there(values: Manifest) -> None:
     """Probes, Services, Ingress and HTTPRoute name ports that something has."""
     objects = render(values)
     (workload,) = of_kind(objects, "Deployment", "StatefulSet")
-    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    container = workload["spec"]["template"]["spec"]["containers"][0]
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     assert len(set(ports.values())) == len(ports) == 2
-    environment = {one["name"]: one["value"] for one in container["env"]}
+    environment = {one["name"]: one.get("value") for one in container["env"]}
     assert (environment["BRIDGE_PORT"], environment["BRIDGE_ADMIN_PORT"]) == (str(ports["http"]), str(ports["admin"]))
     assert {container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "liveness", "readiness")} == {"http"}
     services = {one["metadata"]["name"]: one["spec"]["ports"] for one in of_kind(objects, "Service")}
     assert {port["targetPort"] for all_ports in services.values() for port in all_ports} == set(ports)
     for one in of_kind(objects, "Ingress"):
-        backend = one["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
-        assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]}
+        for rule in one["spec"]["rules"]:
+            backend = rule["http"]["paths"][0]["backend"]["service"]
+            assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]}
     for one in of_kind(objects, "HTTPRoute"):
         (backend,) = one["spec"]["rules"][0]["backendRefs"]
         assert backend["port"] in {port["port"] for port in services[backend["name"]]}
@@ -127,7 +132,8 @@ def test_nothing_of_the_admin_listener_leaves_the_cluster(values: Manifest) -> N
     objects = render(values)
     (admin,) = of_kind(objects, "Service", name="-admin")
     assert admin["spec"]["type"] == "ClusterIP"
-    paths = [one["spec"]["rules"][0]["http"]["paths"][0]["path"] for one in of_kind(objects, "Ingress")]
+    rules = [rule for one in of_kind(objects, "Ingress") for rule in one["spec"]["rules"]]
+    paths = [path["path"] for rule in rules for path in rule["http"]["paths"]]
     paths += [one["spec"]["rules"][0]["matches"][0]["path"]["value"] for one in of_kind(objects, "HTTPRoute")]
     assert set(paths) <= {"/hooks"}
     backends = json.dumps(of_kind(objects, "Ingress", "HTTPRoute"))
@@ -153,7 +159,7 @@ def test_variables_are_settings_and_hold_no_secret(values: Manifest) -> None:
             assert len(names) == len(set(names))
             ours = {name for name in names if name.startswith("BRIDGE_")}
             assert {name for name in ours if name not in known and name.removesuffix("_FILE") not in known} == set()
-            assert all("valueFrom" not in variable for variable in one["env"])
+            assert all("valueFrom" not in variable for variable in one["env"] if variable["name"] in ours)
             mounted = {mount["mountPath"] for mount in one["volumeMounts"]}
             for variable in one["env"]:
                 if variable["name"].endswith("_FILE"):
@@ -189,11 +195,11 @@ def test_the_grace_period_outlasts_the_stop(values: Manifest) -> None:
     """preStop, drain, the last requests and the last calls fit between SIGTERM's eve and SIGKILL."""
     (workload,) = of_kind(render(values), "Deployment", "StatefulSet")
     spec = workload["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    environment = {one["name"]: one["value"] for one in container["env"]}
+    container = spec["containers"][0]
+    environment = {one["name"]: one.get("value") for one in container["env"]}
     pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    drain = float(environment.get("BRIDGE_DRAIN_SECONDS", 0))
-    shutdown = float(environment["BRIDGE_SHUTDOWN_SECONDS"])
+    drain = float(environment.get("BRIDGE_DRAIN_SECONDS") or 0)
+    shutdown = float(environment["BRIDGE_SHUTDOWN_SECONDS"] or 0)
     assert spec["terminationGracePeriodSeconds"] > pause + drain + shutdown
 
 
@@ -238,17 +244,23 @@ def test_a_change_of_the_mapping_restarts_nothing() -> None:
 
 
 def test_the_new_files_are_checked_before_they_land() -> None:
-    """The hook's Job comes before install and upgrade, after its own copies of the files, and reads those."""
+    """The hook's pod comes before install and upgrade, after its own copies of the files, and reads those.
+
+    It is no Job: what a LimitRange, a quota or a policy forbids is then an error of helm's own, at once.
+    """
     objects = render({})
-    (job,) = of_kind(objects, "Job")
+    assert of_kind(objects, "Job") == []
+    (pod,) = of_kind(objects, "Pod", name="-check")
     hooks = [one for one in objects if "pre-upgrade" in one["metadata"].get("annotations", {}).get("helm.sh/hook", "")]
     weights = {one["metadata"]["name"]: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in hooks}
-    used = {one["configMap"]["name"] for one in job["spec"]["template"]["spec"]["volumes"] if "configMap" in one}
+    used = {one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one}
     assert used <= set(weights)
-    assert all(weights[name] < weights[job["metadata"]["name"]] for name in used)
-    assert "serviceAccountName" not in job["spec"]["template"]["spec"]  # the release's does not exist yet
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["check"]
+    assert all(weights[name] < weights[pod["metadata"]["name"]] for name in used)
+    assert "serviceAccountName" not in pod["spec"]  # the release's does not exist yet
+    (container,) = pod["spec"]["containers"]
+    assert container["args"] == ["check", "--secrets"]
+    (shared,) = of_kind(render(MATRIX["postgresql"]), "Pod", name="-check")
+    assert shared["spec"]["containers"][0]["args"] == ["check", "--secrets", "--store"]
 
 
 def test_alerts_and_dashboard_are_those_of_the_repository() -> None:
@@ -267,11 +279,11 @@ def test_alerts_and_dashboard_are_those_of_the_repository() -> None:
 def test_the_network_policy_opens_what_is_needed_only() -> None:
     """An empty list of peers closes; without PostgreSQL there is no way to it; no rule is open to everybody."""
     values = {"networkPolicy": {"ingressControllers": [], "prometheus": [], "airflow": {"to": [], "ports": [1]}}}
-    (closed,) = of_kind(render(values), "NetworkPolicy")
+    (closed,) = of_kind(render(values), "NetworkPolicy", name="-bridge")
     ports = [port["port"] for rule in closed["spec"]["egress"] for port in rule["ports"]]
     assert ports == [53, 53, 8080]
     assert [len(rule["from"]) for rule in closed["spec"]["ingress"]] == [1]
-    (shared,) = of_kind(render(MATRIX["postgresql"]), "NetworkPolicy")
+    (shared,) = of_kind(render(MATRIX["postgresql"]), "NetworkPolicy", name="-bridge")
     assert 5432 in [port["port"] for rule in shared["spec"]["egress"] for port in rule["ports"]]
     for rule in shared["spec"]["ingress"] + shared["spec"]["egress"]:
         assert rule.get("from") or rule.get("to")

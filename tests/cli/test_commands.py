@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.edges.inbox import Inbox
+from bridge.edges.inbox import SCHEMA, Inbox
+from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
 from tests.support.service import COMMAND, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
@@ -233,6 +234,43 @@ def test_check_airflow_holds_conf_to_the_params_of_the_dag(place: Place) -> None
     assert ended.code == 1
     said = " ".join(ended.out.split())
     assert "route orders: conf.limit: 'many' is not of type 'integer'; conf.citty: the DAG has no param" in said
+
+
+def test_check_with_secrets_wants_what_serve_wants(place: Place) -> None:
+    """A Secret that is not there is a mistake that names its file, so that an install fails at once."""
+    config = place.folder / "bridge.yaml"
+    config.write_text(config.read_text().replace("env: PLANASONIX_WEBHOOK_SECRET", "file: secrets/webhook-secret"))
+    assert place.run("check", **_NO_SECRET).code == 0
+    ended = place.run("check", "--secrets", **_NO_SECRET)
+    assert (ended.code, ended.out) == (2, "")
+    assert "secrets/webhook-secret cannot be read: No such file or directory" in ended.err
+
+
+def test_check_at_start_lets_a_broken_mapping_through(place: Place) -> None:
+    """With a warning that has its place; what `serve` refuses is refused: bridge.yaml, and a missing secret."""
+    assert place.run("check", "--at-start").out.startswith("ok: 1 source(s), 1 Airflow(s), 2 route(s)")
+    (place.folder / "mapping.yaml").write_text("routes:\n  - pipline: x\n    dag: a\n")
+    ended = place.run("check", "--at-start")
+    assert (ended.code, ended.out) == (0, "ok: 1 source(s), 1 Airflow(s), a broken mapping\n")
+    assert "warning: " in ended.err
+    assert "mapping.yaml:2:5: " in ended.err
+    assert place.run("check", "--at-start", **_NO_SECRET).code == 2
+    config = place.folder / "bridge.yaml"
+    config.write_text(config.read_text() + "    nonsense: 1\n")
+    assert place.run("check", "--at-start").code == 2
+
+
+def test_check_store_opens_it(place: Place) -> None:
+    """One that is not made yet is well; one that is there has its schema named; one that is away is exit 1."""
+    assert place.run("check", "--store").out.endswith("ok: the store, empty: `serve` fills it\n")
+    assert not (place.folder / "bridge.db").exists()
+    place.store()
+    assert place.run("check", "--store").out.endswith(f"ok: the store, schema {SCHEMA}\n")
+    away = f"postgresql://bridge:secret@127.0.0.1:{free_port()}/bridge"
+    ended = place.run("check", "--store", BRIDGE_DATABASE_URL=away)
+    assert ended.code == 1
+    assert "error: BRIDGE_DATABASE_URL: the store cannot be opened" in ended.err
+    assert "secret" not in ended.err
 
 
 @pytest.mark.parametrize("is_stdin", [False, True])

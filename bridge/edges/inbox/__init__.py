@@ -48,6 +48,7 @@ from bridge.words.model import DeliveryState, Verified
 from bridge.words.reasons import Reason
 
 _NEWEST = text("SELECT MAX(id) FROM deliveries")
+_TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -247,6 +248,25 @@ def prepare(url: str, *, password: Password = lambda: None) -> tuple[str | None,
     try:
         with _opening(url):
             return migrate(engine)
+    finally:
+        engine.dispose()
+
+
+def try_out(url: str, *, password: Password = lambda: None) -> str | None:
+    """Prove that a write commits, if there is a schema; return its revision, None for a store that is not made yet.
+
+    Raises ConfigError for a wrong URL, InboxUnavailable for a store that is away. Makes nothing.
+    """
+    if engines.is_missing(url):
+        return None
+    engine = open_for_migration(url, password)
+    try:
+        with _opening(url):
+            found = current(engine)
+            if found is not None:
+                with engine.begin() as connection:
+                    connection.execute(_TOUCH)
+            return found
     finally:
         engine.dispose()
 

@@ -20,6 +20,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "bridge.labels" -}}
 {{ include "bridge.selector" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
@@ -46,20 +49,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (printf "%s-mapping" (include "bridge.fullname" .)) .Values.mapping.existingConfigMap -}}
 {{- end -}}
 
-{{- /* What the restricted Pod Security Standard asks of a pod. 10001 is the image's user. */ -}}
-{{- define "bridge.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
+{{- /* A map of values without those that are null: that is how a value is left out. */ -}}
+{{- define "bridge.given" -}}
+{{- $given := dict -}}
+{{- range $key, $value := . -}}
+  {{- if not (kindIs "invalid" $value) -}}
+    {{- $_ := set $given $key $value -}}
+  {{- end -}}
+{{- end -}}
+{{- toYaml $given -}}
 {{- end -}}
 
-{{- define "bridge.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- /* Labels of a pod: those of every object, what it is, and the user's. */ -}}
+{{- define "bridge.podLabels" -}}
+{{- $root := index . 0 -}}
+{{ include "bridge.labels" $root }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- with $root.Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- /* Image, variables and limits that every container of the chart shares; only name, args and mounts differ. */ -}}
@@ -67,16 +75,22 @@ capabilities: {drop: [ALL]}
 image: {{ include "bridge.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
-  {{- include "bridge.containerSecurity" . | nindent 2 }}
+  {{- include "bridge.given" .Values.securityContext | nindent 2 }}
+# The last lines of the log are the reason, shown by `kubectl describe pod`.
+terminationMessagePolicy: FallbackToLogsOnError
 env:
   {{- include "bridge.env" . | nindent 2 }}
+{{- with .Values.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 {{- end -}}
 
 {{- define "bridge.env" -}}
 - {name: BRIDGE_CONFIG, value: /etc/bridge/config/bridge.yaml}
-- {name: BRIDGE_MAPPING, value: /etc/bridge/mapping}
+- {name: BRIDGE_MAPPING, value: {{ default "/etc/bridge/mapping" .Values.mapping.folder | quote }}}
 - {name: BRIDGE_HOST, value: "0.0.0.0"}
 - {name: BRIDGE_PORT, value: "8080"}
 - {name: BRIDGE_ADMIN_HOST, value: "0.0.0.0"}
@@ -88,7 +102,11 @@ resources:
 {{- end }}
 {{- end }}
 {{- if eq .Values.store.type "postgresql" }}
+{{- with .Values.store.postgresql.urlSecret }}
+- {name: BRIDGE_DATABASE_URL_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" . $.Values.store.postgresql.urlKey | quote }}}
+{{- else }}
 - {name: BRIDGE_DATABASE_URL, value: {{ .Values.store.postgresql.url | quote }}}
+{{- end }}
 {{- with .Values.store.postgresql.passwordSecret }}
 - {name: BRIDGE_DATABASE_PASSWORD_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" . $.Values.store.postgresql.passwordKey | quote }}}
 {{- end }}
@@ -107,7 +125,11 @@ resources:
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 {{- range $name, $value := .Values.extraEnv }}
+{{- if kindIs "map" $value }}
+- {name: {{ $name }}, valueFrom: {{ $value.valueFrom | toJson }}}
+{{- else }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -115,8 +137,8 @@ resources:
 {{- define "bridge.secretNames" -}}
 {{- $names := concat (default list .Values.secrets) (list .Values.adminToken.secret) -}}
 {{- $names = concat $names (compact (list .Values.operatorToken.secret .Values.viewerToken.secret .Values.metricsToken.secret .Values.outcomesToken.secret)) -}}
-{{- if and (eq .Values.store.type "postgresql") .Values.store.postgresql.passwordSecret -}}
-{{- $names = append $names .Values.store.postgresql.passwordSecret -}}
+{{- if eq .Values.store.type "postgresql" -}}
+{{- $names = concat $names (compact (list .Values.store.postgresql.passwordSecret .Values.store.postgresql.urlSecret)) -}}
 {{- end -}}
 {{- $names | uniq | toJson -}}
 {{- end -}}
@@ -139,6 +161,19 @@ secret-{{ . | replace "." "-" | trunc 48 }}-{{ . | sha256sum | trunc 6 }}
 {{- end }}
 {{- end -}}
 
+{{- /* Of every container of the chart's: what bridge.yaml names may lie there. */ -}}
+{{- define "bridge.extraMounts" -}}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "bridge.extraVolumes" -}}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- /* Every mapping file by its name. */ -}}
 {{- define "bridge.mappingFiles" -}}
 mapping.yaml: {{ .Values.mapping.routes | toYaml | nindent 2 | trim }}
@@ -149,7 +184,39 @@ mapping.yaml: {{ .Values.mapping.routes | toYaml | nindent 2 | trim }}
 
 {{- define "bridge.configMounts" -}}
 - {name: config, mountPath: /etc/bridge/config, readOnly: true}
+{{- if not .Values.mapping.folder }}
 - {name: mapping, mountPath: /etc/bridge/mapping, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- /* The volumes of those two, of the ConfigMaps of these names. */ -}}
+{{- define "bridge.configVolumes" -}}
+- name: config
+  configMap: {name: {{ .config }}, defaultMode: 288}
+{{- with .mapping }}
+- name: mapping
+  configMap: {name: {{ . }}, defaultMode: 288}
+{{- end }}
+{{- end -}}
+
+{{- /* The ConfigMaps of the running bridge; no mapping where it is read from a folder of another volume. */ -}}
+{{- define "bridge.ownVolumes" -}}
+{{- $mapping := empty .Values.mapping.folder | ternary (include "bridge.mappingConfigMap" .) "" -}}
+{{- include "bridge.configVolumes" (dict "config" (include "bridge.configMap" .) "mapping" $mapping) -}}
+{{- end -}}
+
+{{- /* A sum of bridge.yaml, which is read at the start alone: another one restarts the pods. An existing ConfigMap is
+     looked at where helm speaks to the cluster; elsewhere (helm template, Argo CD) `config.checksum` is the way. */ -}}
+{{- define "bridge.configSum" -}}
+{{- if .Values.config.checksum -}}
+{{- .Values.config.checksum -}}
+{{- else if .Values.config.existingConfigMap -}}
+{{- with lookup "v1" "ConfigMap" .Release.Namespace .Values.config.existingConfigMap -}}
+{{- get (default dict .data) "bridge.yaml" | sha256sum -}}
+{{- end -}}
+{{- else -}}
+{{- .Values.config.bridge | sha256sum -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "bridge.pullSecrets" -}}

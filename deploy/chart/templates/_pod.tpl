@@ -2,16 +2,12 @@
 {{- define "bridge.pod" -}}
 metadata:
   labels:
-    {{- include "bridge.labels" . | nindent 4 }}
-    app.kubernetes.io/component: bridge
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "bridge.podLabels" (list . "bridge") | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: bridge
-    {{- if not .Values.config.existingConfigMap }}
-    # bridge.yaml is read at the start alone; the mapping is not summed up here, for it is re-read while running.
-    checksum/config: {{ .Values.config.bridge | sha256sum }}
+    {{- with include "bridge.configSum" . }}
+    # The mapping is not summed up here, for it is re-read while running.
+    checksum/config: {{ . | quote }}
     {{- end }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -23,12 +19,30 @@ spec:
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
   securityContext:
-    {{- include "bridge.podSecurity" . | nindent 4 }}
+    {{- include "bridge.given" .Values.podSecurityContext | nindent 4 }}
   {{- with include "bridge.pullSecrets" . }}
   {{- trim . | nindent 2 }}
   {{- end }}
-  {{- if .Values.migration.enabled }}
+  {{- $isChecked := and .Values.check.enabled (not .Values.hooks.enabled) }}
+  {{- $isMigrated := and .Values.migration.enabled (eq .Values.store.type "postgresql") }}
+  {{- if or .Values.initContainers $isChecked $isMigrated }}
   initContainers:
+    {{- with .Values.initContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if $isChecked }}
+    # What the hook would ask. A broken mapping is only said: webhooks are taken in without one, and must be.
+    - name: check
+      args: [check, --at-start{{ if .Values.check.airflow }}, --airflow{{ end }}]
+      {{- include "bridge.container" . | nindent 6 }}
+      volumeMounts:
+        {{- include "bridge.configMounts" . | trim | nindent 8 }}
+        {{- include "bridge.secretMounts" . | trim | nindent 8 }}
+        {{- with include "bridge.extraMounts" . }}
+        {{- trim . | nindent 8 }}
+        {{- end }}
+    {{- end }}
+    {{- if $isMigrated }}
     # Pods that start together take turns on PostgreSQL; whoever comes second finds nothing left to do.
     - name: migrate
       args: [migrate]
@@ -36,6 +50,10 @@ spec:
       volumeMounts:
         - {name: data, mountPath: /data}
         {{- include "bridge.secretMounts" . | trim | nindent 8 }}
+        {{- with include "bridge.extraMounts" . }}
+        {{- trim . | nindent 8 }}
+        {{- end }}
+    {{- end }}
   {{- end }}
   containers:
     - name: bridge
@@ -69,12 +87,18 @@ spec:
         - {name: data, mountPath: /data}
         {{- include "bridge.configMounts" . | trim | nindent 8 }}
         {{- include "bridge.secretMounts" . | trim | nindent 8 }}
+        {{- with include "bridge.extraMounts" . }}
+        {{- trim . | nindent 8 }}
+        {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
-    - name: config
-      configMap: {name: {{ include "bridge.configMap" . }}, defaultMode: 288}
-    - name: mapping
-      configMap: {name: {{ include "bridge.mappingConfigMap" . }}, defaultMode: 288}
+    {{- include "bridge.ownVolumes" . | nindent 4 }}
     {{- include "bridge.secretVolumes" . | trim | nindent 4 }}
+    {{- with include "bridge.extraVolumes" . }}
+    {{- trim . | nindent 4 }}
+    {{- end }}
     {{- if eq .Values.store.type "postgresql" }}
     - name: data
       emptyDir: {sizeLimit: 64Mi}

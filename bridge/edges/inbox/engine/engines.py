@@ -7,6 +7,7 @@ returns), one writer connection. Readers are read-only connections.
 import fcntl
 import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,41 @@ def read_url(text: str) -> URL:
 def is_postgresql(url: URL) -> bool:
     """Whether the store is a PostgreSQL database, however its URL spells that."""
     return url.get_backend_name() in ("postgresql", "postgres")
+
+
+def is_missing(text: str) -> bool:
+    """Whether a URL names a SQLite file that is not there yet; ConfigError for one that could not be made."""
+    url = read_url(text)
+    if is_postgresql(url):
+        return False
+    check_writable(url)
+    return not Path(str(url.database)).exists()
+
+
+def check_writable(url: URL) -> None:
+    """Raise ConfigError, with the owner and the next step, for a SQLite file whose folder or files cannot be written.
+
+    SQLite itself says only "unable to open database file", and writes a log and an index beside the file.
+    """
+    path = Path(str(url.database)).resolve()
+    beside = [path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock")]
+    for each in (path.parent, *(file for file in beside if file.is_file())):
+        wanted = os.R_OK | os.W_OK | (os.X_OK if each == path.parent else 0)
+        if os.access(each, wanted, effective_ids=True):
+            continue
+        what = f"{each} cannot be written: {_why_not(each)}"
+        raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
+
+
+def _why_not(path: Path) -> str:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return "it is on a read-only file system; give the store a volume"
+    found, groups = path.stat(), ", ".join(map(str, sorted({os.getegid(), *os.getgroups()})))
+    return (
+        f"it belongs to uid {found.st_uid}, gid {found.st_gid}, mode {stat.S_IMODE(found.st_mode):04o},"
+        f" and this process is uid {os.geteuid()}, gid {groups}."
+        " On Kubernetes give the pod the volume's group with `fsGroup`, elsewhere change the owner (chown)"
+    )
 
 
 def open_writer(url: URL) -> Engine:
@@ -95,7 +131,8 @@ class FileLock:
     """
 
     def __init__(self, url: URL) -> None:
-        """Take both locks, or raise InboxInUse. Makes the files if they are not there."""
+        """Take both locks, or raise InboxInUse. Makes the files if they are not there. ConfigError if it may not."""
+        check_writable(url)
         path = Path(str(url.database)).resolve()
         self._files: list[int] = []
         for name in (path, path.with_name(f"{path.name}.lock")):

@@ -237,6 +237,7 @@ def open_for_migration(text: str, password: Password) -> Engine:
     """Open a store that may not be there yet; raises ConfigError."""
     url = engines.read_url(text)
     if not engines.is_postgresql(url):
+        engines.check_writable(url)
         return engines.open_writer(url)
     return PostgresStore(url, password).writing
 

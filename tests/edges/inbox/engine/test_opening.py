@@ -1,8 +1,10 @@
 """A store is opened only when it is one, and the message says what to do otherwise."""
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,51 @@ def test_one_process_serves_a_file_by_whatever_name(path: Path, link: str) -> No
         inboxes.lock(f"sqlite:///{other}")
     first.release()
     inboxes.lock(f"sqlite:///{other}").release()
+
+
+_STRANGER = 65_534
+_OPEN = f"""
+import os, sys
+from bridge.edges import inbox
+from bridge.edges.inbox.engine import engines
+from bridge.words.errors import ConfigError
+os.setgroups([])
+os.setresgid(*[{_STRANGER}] * 3)
+os.setresuid(*[{_STRANGER}] * 3)
+try:
+    getattr(inbox, sys.argv[1])(sys.argv[2])
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("way", ["lock", "prepare", "try_out"])
+@pytest.mark.parametrize("is_file", [False, True], ids=["folder", "file"])
+def test_a_place_that_cannot_be_written_is_named_with_its_owner(way: str, is_file: bool) -> None:
+    """Path, owner, who asks, and `fsGroup`: SQLite alone would only be unable to open the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777 if is_file else 0o755)
+        path = Path(folder) / "bridge.db"
+        if is_file:
+            inboxes.prepare(f"sqlite:///{path}")
+            path.chmod(0o600)
+        done = subprocess.run(
+            [sys.executable, "-c", _OPEN, way, f"sqlite:///{path}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        where, mode = (path, "0600") if is_file else (folder, "0755")
+        assert done.stdout.startswith(f"BRIDGE_DATABASE_URL: {where} cannot be written: it belongs to uid 0, gid 0")
+        assert f"mode {mode}, and this process is uid {_STRANGER}, gid {_STRANGER}. On Kubernetes" in done.stdout
+        assert "`fsGroup`" in done.stdout
+
+
+@pytest.mark.usefixtures("store")
+def test_a_store_is_tried_out_without_making_one(tmp_path: Path, url: str) -> None:
+    """Nothing where nothing is yet, and no file is made; the revision of one that is there, after a write."""
+    before = list(tmp_path.iterdir())
+    assert inboxes.try_out(f"sqlite:///{tmp_path / 'not_yet.db'}") is None
+    assert list(tmp_path.iterdir()) == before
+    assert inboxes.try_out(url) == SCHEMA

@@ -1,0 +1,135 @@
+"""explain: what an event would start, before anything is sent."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.cli.output import AsJson, print_json, print_table, say, spell_json
+
+if TYPE_CHECKING:
+    from bridge.edges.settings import Config, Environment
+    from bridge.rules.mapping import Mapping
+    from bridge.rules.planning import Plan, Subject
+    from bridge.rules.sources import Source
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(
+    payload: Annotated[str | None, typer.Argument(help="A JSON file with a webhook's body, or - for stdin.")] = None,
+    delivery: Annotated[str | None, typer.Option("--delivery", help="Use a stored delivery instead.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Which source sent it.")] = None,
+    pipeline_id: Annotated[str | None, typer.Option("--pipeline-id", help="As if sent to the URL of it.")] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option("--expect", metavar="DAG,DAG", help="Exit 1 unless exactly these DAGs would be started."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which routes match, why the others do not, and the exact calls; sends nothing.
+
+    Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
+    """
+    from bridge.cli import context
+    from bridge.rules import views
+    from bridge.rules.planning import plan
+
+    if (payload is None) == (delivery is None):
+        raise typer.BadParameter("give a payload file, or --delivery ID")
+    environment = context.environment()
+    config = context.configuration_to_check(environment)
+    mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
+    if config.absent:
+        say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
+    if delivery is not None:
+        made = _plan_stored(environment, config, mapping, delivery)
+    else:
+        body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
+        about = _imagined(context.source(config, source), body, pipeline_id)
+        made = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
+    if as_json:
+        print_json(views.plan(made))
+    else:
+        _print_plan(made)
+    if not (made.would_start if expect is None else _is_as_expected(made, expect)):
+        raise typer.Exit(1)
+
+
+def _is_as_expected(made: "Plan", expect: str) -> bool:
+    """Say which DAGs differ from `dag_a,dag_b`; an empty text expects none. A route that fails is never expected."""
+    from bridge.words.model import TriggerState
+
+    wanted = sorted(filter(None, map(str.strip, expect.split(","))))
+    started = sorted(planned.dag_id for planned in made.triggers if planned.state is TriggerState.PENDING)
+    if started != wanted:
+        say(f"expected: {', '.join(wanted) or 'nothing'}; would be started: {', '.join(started) or 'nothing'}")
+    return started == wanted and len(started) == len(made.triggers)
+
+
+def _no_id() -> str:
+    return "trg_0000000000000000"
+
+
+def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping", delivery_id: str) -> "Plan":
+    from bridge.cli import context
+    from bridge.edges.inbox import deliveries
+    from bridge.flows.routing.tracing import plan_traced
+    from bridge.rules.planning import Subject
+    from bridge.words.errors import NotThere
+
+    with context.store(environment) as inbox:
+        found = inbox.read(deliveries.get, delivery_id)
+        if found is None:
+            raise NotThere(f"no delivery {delivery_id}")
+        source = config.sources.get(found.source)
+        about = Subject.of(found, zone=source.zone if source else None)
+        return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
+
+
+def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subject":
+    from bridge.rules.planning import Subject
+    from bridge.rules.views import instant
+
+    now = instant(datetime.now(UTC)) or ""
+    return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, zone=source.zone)
+
+
+def _print_plan(made: "Plan") -> None:
+    """Print a plan for people: the state, the routes, then the calls."""
+    print(f"delivery: {made.state}" + (f" ({made.reason}: {made.reason.why})" if made.reason else ""))
+    if made.detail:
+        print(f"detail: {made.detail}")
+    if made.verdicts:
+        print_table(
+            ("route", "matches", "why not"),
+            [
+                (
+                    item.route.name,
+                    "yes" if item.matches else "no",
+                    item.why_not or (str(item.error) if item.error else None),
+                )
+                for item in made.verdicts
+            ],
+        )
+    for planned in made.triggers:
+        if planned.call is None:
+            print(f"\n{planned.route.name} -> {planned.dag_id}: {planned.state} ({planned.reason}) {planned.detail}")
+            continue
+        call = planned.call
+        print(f"\n{planned.route.name} -> POST dagRuns of {call.dag_id} at Airflow {call.airflow!r}")
+        print(f"dag_run_id: {call.dag_run_id}")
+        if call.note is not None:
+            print(f"note: {call.note}")
+        print(f"conf: {spell_json(call.conf, indent=2)}")
+        if rivals := made.rivals(planned):
+            print(f"also started by {', '.join(rivals)}; conf.planasonix.route tells the runs apart")
+        if planned.reason is not None:
+            print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
+    if made.wants_lookup:
+        say("note: the event names no pipeline; serve asks the Planasonix API for it if the source has `api`")
