@@ -13,7 +13,8 @@ for a read of a few kilobytes.
                  meant, but said at warning level. A folder that cannot be read changes nothing
     4. keep      the last good content of each file in the store, so that a restart begins with what was in use
 
-A file that has never been good adds nothing. Only where no file has a good content the service does not start.
+A file that has never been good adds nothing. Where no file has a good content there is no mapping (`is_lacking`):
+webhooks are taken in all the same, and wait until one of them is mended (`flows/routing/unmapped`).
 """
 
 import os
@@ -65,6 +66,7 @@ class MappingState:
     loaded_at: datetime
     problems: Problems = ()
     files: tuple[FileState, ...] = ()
+    is_lacking: bool = False  # no content of any file was ever good: nothing can be routed
 
 
 class MappingFile:
@@ -81,7 +83,7 @@ class MappingFile:
         pages_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Read the files; raises ConfigError if none of them can be used, and there is no last good one either.
+        """Read the files, and what the store has kept of them. Raises InboxUnavailable.
 
         `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
         """
@@ -153,16 +155,14 @@ class MappingFile:
         is_there = self._seen.files if self._seen.problem is None else last
         self._good = {file: part for file, part in last.items() if file in is_there}
         parts, problems = self._judge(self._settled)
-        if not parts:
-            raise ConfigError(_flat(problems))
         mapping, now, said = join(list(parts.values())), self._clock(), _flat(problems)
         self._since = self._instants(parts, now)
         self._good = parts
         self._observe(mapping, now)
         self._metrics.mapping_broken.set(bool(said))
-        _say_broken(said)
+        _say_broken(said, is_lacking=not parts)
         _say_shrunk(parts, last)
-        return MappingState(mapping, now, tuple(said), self._states(problems))
+        return MappingState(mapping, now, tuple(said), self._states(problems), is_lacking=not parts)
 
     def _take_over(self, settled: Look) -> bool:
         """Use what can be used of these contents, and show what cannot. Returns whether either is news."""
@@ -177,7 +177,8 @@ class MappingFile:
             mapping, loaded_at = join(list(parts.values())), self._clock()
             self._since = self._instants(parts, loaded_at)
             self._good = parts
-        self.state = MappingState(mapping, loaded_at, said, self._states(problems))
+        is_lacking = before.is_lacking and not parts
+        self.state = MappingState(mapping, loaded_at, said, self._states(problems), is_lacking)
         if is_other:
             self._observe(mapping, loaded_at)
             self._metrics.mapping_reloads.labels("loaded").inc()
@@ -186,7 +187,7 @@ class MappingFile:
         self._metrics.mapping_broken.set(bool(said))
         if new := [each for each in said if each not in before.problems]:
             self._metrics.mapping_reloads.labels("refused").inc()
-            _say_broken(new)
+            _say_broken(new, is_lacking=is_lacking)
         return is_other or said != before.problems
 
     def _judge(self, settled: Look) -> tuple[Mapping[str, Part], Mapping[str, Problems]]:
@@ -262,9 +263,10 @@ def _flat(problems: Mapping[str, Problems]) -> list[Problem]:
     return sorted(each for found in problems.values() for each in found)
 
 
-def _say_broken(problems: Sequence[Problem]) -> None:
+def _say_broken(problems: Sequence[Problem], *, is_lacking: bool) -> None:
+    meanwhile = "webhooks are taken in and wait until then" if is_lacking else "its last good content is in use"
     for problem in problems:
-        _log.error("mapping_broken", problem=str(problem), next_step="mend the file; its last good content is in use")
+        _log.error("mapping_broken", problem=str(problem), next_step=f"mend the file; {meanwhile}")
 
 
 def _say_loaded(mapping: RouteMap, parts: Mapping[str, Part], former: Mapping[str, Part]) -> None:

@@ -35,6 +35,7 @@ _PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
 # A stranger can make these: they say nothing of our secrets.
 _ANYBODYS = frozenset({Reason.SIGNATURE_MISSING})
 _CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
+_WAITS = ", nor was one in use before, so every webhook is taken in and waits"
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -100,12 +101,17 @@ def needs(facts: Facts) -> list[Need]:
     ]
 
 
-def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem]) -> Iterator[Trouble]:
-    """Return what is wrong with the files: the first problem of each, and how many there are."""
+def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem], *, is_lacking: bool = False) -> Iterator[Trouble]:
+    """Return what is wrong with the files: the first problem of each, and how many there are.
+
+    `is_lacking`: no mapping is in use, so everything waits.
+    """
     for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            yield Trouble(what, kind, f"the {kind} cannot be used: {problems[0]}{more}", _CHECK)
+            waits = what == "mapping_broken" and is_lacking
+            says = f"the {kind} cannot be used{_WAITS if waits else ''}: {problems[0]}{more}"
+            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK)
 
 
 def view(found: Sequence[Need]) -> views.Json:

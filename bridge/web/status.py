@@ -86,7 +86,8 @@ class StatusApi:
         return [views.dag(item, params.get(item.dag_id), routes) for item in sorted(known, key=lambda dag: dag.dag_id)]
 
     def _troubles(self) -> Iterator[Trouble]:
-        yield from attention.of_files(self._mapping.state.problems, self._secrets().problems)
+        state = self._mapping.state
+        yield from attention.of_files(state.problems, self._secrets().problems, is_lacking=state.is_lacking)
         for item in self._key_sets():
             if item.trouble is not None:
                 says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"
@@ -100,6 +101,7 @@ def _mapping(state: MappingState) -> views.Json:
     return {
         "digest": state.mapping.digest,
         "routes": len(state.mapping.routes),
+        "is_lacking": state.is_lacking,
         "loaded_at": views.instant(state.loaded_at),
         "problems": [str(problem) for problem in state.problems],
         "warnings": [str(warning) for warning in state.mapping.warnings],

@@ -21,6 +21,7 @@ from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
 from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
+from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
 from bridge.rules.pauses import Names
 from bridge.web.links import Links
@@ -31,7 +32,7 @@ class Work:
     """Everything that a webhook meets after its 202."""
 
     def __init__(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
-        """Build it; raises ConfigError for a mapping that cannot be used. Nothing runs yet."""
+        """Build it. Nothing runs yet."""
         self.mapping = MappingFile(
             environment.mapping,
             airflows=config.airflows,
@@ -68,6 +69,7 @@ class Work:
             max_hops=environment.max_hops,
             lease_seconds=seconds,
             pauses=self.pausing.current,
+            unmapped=Unmapped(inbox=inbox, is_lacking=lambda: self.mapping.state.is_lacking),
         )
         self.orders = Orders(inbox=inbox, metrics=metrics, on_worked=self.wake)
         self.following = Following(
@@ -92,7 +94,8 @@ class Work:
 
     def names(self, config: Config) -> Names:
         """Return what can be paused: the routes in use, the sources and the Airflows."""
-        routes = [route.name for route in self.mapping.current().routes]
+        state = self.mapping.state
+        routes = None if state.is_lacking else [route.name for route in state.mapping.routes]
         return {PauseKind.ROUTE: routes, PauseKind.SOURCE: config.sources, PauseKind.AIRFLOW: config.airflows}
 
     @property

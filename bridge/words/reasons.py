@@ -198,6 +198,7 @@ class Reason(StrEnum):
         "The route has started as many DAG runs in this hour as its `max_per_hour` allows.",
         "It goes on by itself, in order; raise `max_per_hour` if the burst is genuine, else change the secret.",
     )
+    MAPPING_BROKEN = ("mapping_broken", "No mapping was ever good; it waits for one.", "Mend what `check` names.")
     PAUSED_BY_PERSON = (
         "paused_by_person",
         "A person has paused its route, its source or its Airflow; the detail tells who, since when and why.",

@@ -9,7 +9,6 @@ import pytest
 from bridge.chores.mapping_file import MappingFile
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.words.errors import ConfigError
 from tests.support.store import wait_for
 
 GOOD = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
@@ -203,12 +202,25 @@ def test_the_thread_sees_a_change_by_itself(file: Path, mapping: MappingFile) ->
 
 
 @pytest.mark.parametrize("content", [None, BAD, ""])
-def test_a_service_without_a_good_mapping_does_not_start(
+def test_a_service_without_a_good_mapping_starts_and_lacks_one(
     tmp_path: Path, inbox: Inbox, metrics: Metrics, content: str | None
 ) -> None:
-    """There is no last good one yet, so a bad first one is an error that names the file."""
+    """There is no last good one yet: it says what is wrong, has no route, and takes over the mended file."""
     path = tmp_path / "mapping.yaml"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigError, match=r"mapping\.yaml"):
-        MappingFile(path, inbox=inbox, metrics=metrics, **NAMES)
+    mapping = MappingFile(path, inbox=inbox, metrics=metrics, **NAMES)
+    assert mapping.state.is_lacking
+    assert "mapping.yaml" in str(mapping.state.problems[0])
+    assert mapping.current().routes == ()
+    assert sample(metrics, "bridge_mapping_broken") == 1
+    path.write_text(BAD)
+    look_twice(mapping)
+    assert mapping.state.is_lacking
+    path.write_text(GOOD)
+    assert look_twice(mapping)
+    assert (mapping.state.is_lacking, len(mapping.current().routes)) == (False, 1)
+    assert sample(metrics, "bridge_mapping_broken") == 0
+    path.write_text(BAD)
+    look_twice(mapping)
+    assert (mapping.state.is_lacking, len(mapping.current().routes)) == (False, 1)

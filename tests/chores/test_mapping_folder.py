@@ -10,7 +10,6 @@ from bridge.chores.mapping_file import MappingFile
 from bridge.edges import logs
 from bridge.edges.inbox import Inbox, mappings
 from bridge.edges.metrics import Metrics
-from bridge.words.errors import ConfigError
 
 SALES = "owner: team-sales\nroutes:\n  - {name: orders, pipeline: pl_1, dag: load_orders}\n"
 STOCK = "owner: team-stock\nroutes:\n  - {name: stock, pipeline: pl_2, dag: load_stock}\n"
@@ -164,13 +163,16 @@ def test_a_new_file_with_a_mistake_adds_nothing(folder: Path, start: Start) -> N
         assert list(problems(one)) == ["new.yaml"]
 
 
-def test_where_no_file_can_be_used_the_service_does_not_start(folder: Path, start: Start) -> None:
-    """Every mistake of every file is told."""
+def test_where_no_file_can_be_used_the_service_lacks_a_mapping(folder: Path, start: Start) -> None:
+    """Every mistake of every file is told; one that is mended is in use."""
     (folder / "sales.yaml").write_text(BROKEN)
     (folder / "stock.yaml").write_text("[")
-    with pytest.raises(ConfigError) as error:
-        start()
-    assert {Path(each.file).name for each in error.value.problems} == {"sales.yaml", "stock.yaml"}
+    mapping = start()
+    assert mapping.state.is_lacking
+    assert set(problems(mapping)) == {"sales.yaml", "stock.yaml"}
+    (folder / "stock.yaml").write_text(STOCK)
+    look_twice(mapping)
+    assert (mapping.state.is_lacking, routes(mapping)) == (False, ["stock"])
 
 
 def test_the_store_keeps_what_is_in_use_and_nothing_else(folder: Path, start: Start, inbox: Inbox) -> None:

@@ -33,6 +33,7 @@ from bridge.flows.routing.drafts import FAILED_SECONDS, aside, locked, postponed
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.flows.routing.tracing import plan_traced
+from bridge.flows.routing.unmapped import Unmapped
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
 from bridge.rules.event import lacks_status
@@ -70,6 +71,7 @@ class Router:
         max_hops: int,
         lease_seconds: float,
         pauses: Callable[[], Pauses] = Pauses,
+        unmapped: Unmapped | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`mapping` returns the one in use; `apis` and `sources` by source; `on_routed` wakes firing.
@@ -84,7 +86,7 @@ class Router:
         self._metrics = metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
-        self._clock, self._pauses = clock, pauses
+        self._clock, self._pauses, self._unmapped = clock, pauses, unmapped or Unmapped(inbox=inbox)
         self._lookups = self._make_lookups(lease_seconds)
         self._reporting = Reporting(metrics)
         self._ceilings = Ceilings(self._recall)
@@ -133,7 +135,9 @@ class Router:
     def route_due(self) -> int:
         """Route one batch of what is due; returns how many deliveries were looked at."""
         self._lookups.renew()
-        drawn = self._draw()
+        if self._unmapped.is_lacking():
+            return self._unmapped.put_aside()
+        drawn = self._unmapped.let_go() + self._draw()
         waiting = self._inbox.read(due, now=self._clock(), limit=BATCH, node=self._inbox.node)
         if waiting:
             self._route(waiting)

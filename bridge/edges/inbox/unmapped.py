@@ -1,0 +1,35 @@
+"""Statements on the deliveries that wait for a mapping (reason `mapping_broken`).
+
+Which they are is read beside the writer: of what waits, only what is due never is looked at. The writer then changes
+just those rows.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Connection, text
+
+from bridge.edges.inbox.engine.statements import a_list, locking
+from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.triggers import NEVER
+
+# The literal state lets the databases use the partial index `deliveries_waiting`.
+_WAITING = text(
+    "SELECT id FROM deliveries WHERE state = 'received' AND due_at = :never AND reason = 'mapping_broken'"
+    " ORDER BY id LIMIT :limit"
+).bindparams(never=microseconds(NEVER))
+_LET_GO = locking(
+    "UPDATE deliveries SET due_at = received_at, reason = NULL, detail = NULL WHERE id IN {chosen}",
+    a_list("ids", BigInteger()),
+    chosen="SELECT id FROM deliveries WHERE id IN :ids AND state = 'received'"
+    " AND COALESCE(reason, '') = 'mapping_broken'",
+)
+
+
+def waiting(connection: Connection, *, limit: int) -> list[int]:
+    """Return rows that wait for a mapping, those that came first."""
+    return [row[0] for row in connection.execute(_WAITING, {"limit": limit})]
+
+
+def let_go(connection: Connection, rows: Sequence[int]) -> int:
+    """Let routing have these, if they still wait for a mapping; returns how many did."""
+    return connection.execute(_LET_GO.on(connection), {"ids": list(rows)}).rowcount
