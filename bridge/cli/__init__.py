@@ -21,7 +21,7 @@ from bridge.cli import (
     diff,
     erase,
     export,
-    explain,
+    explaining,
     keys,
     ordering,
     pausing,
@@ -56,7 +56,7 @@ app = typer.Typer(
 for module in (
     serve,
     check,
-    explain,
+    explaining,
     testing,
     diff,
     schemas,
