@@ -51,12 +51,11 @@ class Work:
         self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
 
     def _build_flows(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
-        seconds = environment.lease_seconds
         self.dispatcher = Dispatcher(
             inbox=inbox,
             airflows=self.airflows,
             metrics=metrics,
-            lease_seconds=seconds,
+            lease_seconds=environment.lease_seconds,
             pauses=self.pausing.current,
         )
         self.router = Router(
@@ -67,7 +66,7 @@ class Work:
             metrics=metrics,
             on_routed=self.dispatcher.wake,
             max_hops=environment.max_hops,
-            lease_seconds=seconds,
+            lease_seconds=environment.lease_seconds,
             pauses=self.pausing.current,
             unmapped=Unmapped(inbox=inbox, is_lacking=lambda: self.mapping.state.is_lacking),
         )

@@ -82,8 +82,7 @@ class Router:
         self._inbox = inbox
         self._mapping = mapping
         self._apis = apis
-        self._sources = sources
-        self._metrics = metrics
+        self._sources, self._metrics = sources, metrics
         self._on_routed = on_routed
         self._max_hops = max_hops
         self._clock, self._pauses, self._unmapped = clock, pauses, unmapped or Unmapped(inbox=inbox)
