@@ -1,9 +1,8 @@
 """Write build/sbom.json: every package that the bridge is shipped with, its version, hashes and licence (CycloneDX).
 
-    sbom.py [--image NAME:TAG]
-
-Python packages come from requirements/runtime.txt, their licences from their installed metadata. With --image, the
-Debian packages of that image are listed too; buildah or docker reads its package database.
+sbom.py                      Python packages from requirements/runtime.txt, licences from their installed metadata
+sbom.py --image NAME:TAG     what an image says of itself, its Debian packages too; buildah or docker reads it there
+sbom.py --inside             printed inside the build of an image, of what is installed there; needs Python alone
 """
 
 import argparse
@@ -18,6 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[1]
+NAME = "planasonix-bridge"
+INSIDE = "/usr/share/planasonix-bridge/sbom.json"
+DOCUMENTS = Path("/usr/share/doc")
 STATUS = "/var/lib/dpkg/status"
 RELEASE = "/etc/os-release"
 Json = dict[str, Any]
@@ -25,20 +27,56 @@ Json = dict[str, Any]
 
 def main() -> int:
     """Write the file and say where."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--image", help="list the Debian packages of this image too")
-    image: str | None = options.parse_args().image
-    sbom = locked()
-    sbom["metadata"]["component"]["version"] = version()
-    for component in sbom["components"]:
-        component["licenses"] = licences(component["name"])
-    if image is not None:
-        sbom["components"] += debian(read_in_image(image, STATUS), read_in_image(image, RELEASE))
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--image", help="what this image says of itself")
+    options.add_argument("--inside", action="store_true", help="print what is installed beside this Python")
+    asked = options.parse_args()
+    if asked.inside:
+        print(json.dumps(inside(), indent=1, sort_keys=True))
+        return 0
+    sbom = shipped() if asked.image is None else json.loads(read_in_image(asked.image, INSIDE))
     place = ROOT / "build" / "sbom.json"
     place.parent.mkdir(exist_ok=True)
     place.write_text(json.dumps(sbom, indent=2) + "\n")
     print(f"{place.relative_to(ROOT)}: {len(sbom['components'])} packages")
     return 0
+
+
+def shipped() -> Json:
+    """Return the document of the runtime lock, with the licences."""
+    sbom = locked()
+    sbom["metadata"]["component"]["version"] = version()
+    for component in sbom["components"]:
+        component["licenses"] = licences(component["name"])
+    return sbom
+
+
+def inside() -> Json:
+    """Return the document of an image from within: the Python packages of this environment, and Debian's."""
+    python = [
+        {"type": "library", "name": name, "version": one.version, "purl": f"pkg:pypi/{name}@{one.version}"}
+        | {"licenses": licences(name)}
+        for one in importlib.metadata.distributions()
+        if (name := re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()) != NAME
+    ]
+    system = debian(Path(STATUS).read_text(), Path(RELEASE).read_text())
+    for component in system:
+        component["licenses"] = debian_licences(DOCUMENTS / str(component["name"]) / "copyright")
+    root = {"type": "application", "name": NAME, "version": importlib.metadata.version(NAME)}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": root | {"licenses": [{"expression": "Apache-2.0"}]}},
+        "components": [*sorted(python, key=lambda one: str(one["name"])), *system],
+    }
+
+
+def debian_licences(file: Path) -> list[Json]:
+    """Return the names of the licences in a copyright file of Debian; where it names none, the file itself."""
+    text = file.read_text(errors="replace") if file.is_file() else ""
+    names = sorted(set(re.findall(r"(?m)^License:[ \t]*(\S.*?)[ \t]*$", text)))
+    return [{"license": {"name": name}} for name in names or [f"see {file}"]]
 
 
 def locked() -> Json:

@@ -22,6 +22,7 @@ from bridge.cli import (
     erase,
     explaining,
     export,
+    init,
     keys,
     ordering,
     pausing,
@@ -54,6 +55,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for module in (
+    init,
     serve,
     check,
     explaining,

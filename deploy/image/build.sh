@@ -6,10 +6,13 @@
 #
 # TAG defaults to localhost/planasonix-bridge:<version>. PIP_CONFIG_FILE, if set, is what pip uses inside the build, as
 # a secret that leaves no trace in the image. buildah also sees this machine's certificates, for a mirror behind an own CA.
+# The same commit, locks and base make the same layers: every file has the commit's time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
 tag=${1:-localhost/planasonix-bridge:$version}
 
 if [ -n "${LOCAL_BASE:-}" ]; then
@@ -41,13 +44,15 @@ builder=$(command -v buildah || command -v docker) || {
     echo "neither buildah nor docker is on PATH: install one of them" >&2
     exit 1
 }
-arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag")
+arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag"
+    --build-arg "CREATED=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
+    --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 case $builder in
 # The docker format: the other one has no HEALTHCHECK.
 *buildah)
     [ ! -d /etc/ssl/certs ] || arguments+=(--volume /etc/ssl/certs:/etc/ssl/certs:ro)
-    buildah bud --format docker --network host "${arguments[@]}" .
+    buildah bud --format docker --network host --timestamp "$SOURCE_DATE_EPOCH" "${arguments[@]}" .
     ;;
 *) docker build "${arguments[@]}" . ;;
 esac

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Start an image as Kubernetes would (read-only root, no capabilities, its own user), send it a signed webhook, stop it.
+# Start an image as Kubernetes would (read-only root, no capabilities), send it a signed webhook, run every verb, stop it.
+# Twice: as its own user, and as OpenShift does, as a user that nobody knows (group 0). Neither has a HOME. Then look at what is
+# in it: nothing setuid, no pip, perl or manuals, less than 200 MB, a list of its packages with their licences.
 #
 #   deploy/image/try.sh [IMAGE]      needs podman or docker, and curl; prints what it saw, exit 0 only if all of it is right
 #
@@ -38,25 +40,35 @@ YAML
 chmod -R a+rX "$place"
 
 now() { date +%s%3N; }
-inside() { "${engine[@]}" exec "$name" "$@"; }
+inside() { "${engine[@]}" exec "$name" env -u HOME "$@"; }
 ready() { curl --silent --fail --noproxy '*' "http://127.0.0.1:$port/readyz" >/dev/null; }
-began=$(now)
-"${engine[@]}" run --detach --name "$name" --read-only --cap-drop all --security-opt no-new-privileges --network host \
-    --env "BRIDGE_PORT=$port" --env "BRIDGE_ADMIN_PORT=$((port + 1))" \
-    --volume "$place/config:/etc/bridge/config:ro" --volume "$place/mapping:/etc/bridge/mapping:ro" \
-    --volume "$place/secrets:/etc/bridge/secrets:ro" "${options[@]}" "$image" >/dev/null
-until ready; do
-    [ $(($(now) - began)) -lt 60000 ] || {
-        "${engine[@]}" logs "$name" >&2
-        echo "it was not ready after 60 s" >&2
-        exit 1
+wrong() { echo "$*" >&2 && exit 1; }
+verb() { # EXIT-CODES WORDS...: run one, and say what went wrong
+    local wanted=$1 got=0
+    shift
+    inside planasonix-bridge "$@" >"$place/said" 2>&1 || got=$?
+    [[ $got =~ ^[$wanted]$ ]] && ! grep -Eq 'Traceback|run with --debug' "$place/said" || {
+        cat "$place/said" >&2
+        wrong "planasonix-bridge $* ended with $got, not $wanted"
     }
-    sleep 0.05
-done
-echo "ready after    $(($(now) - began)) ms, with the container's start"
-echo "image          $(("$("${engine[@]}" image inspect --format '{{.Size}}' "$image")" / 1000000)) MB"
-echo "user           $(inside python3 -c 'import os; print(os.getuid(), os.getgid())')"
-inside python3 -c '
+}
+
+start() { # OPTIONS of `run`
+    began=$(now)
+    "${engine[@]}" run --detach --name "$name" --read-only --cap-drop all --security-opt no-new-privileges --network host \
+        --env "BRIDGE_PORT=$port" --env "BRIDGE_ADMIN_PORT=$((port + 1))" \
+        --volume "$place/config:/etc/bridge/config:ro" --volume "$place/mapping:/etc/bridge/mapping:ro" \
+        --volume "$place/secrets:/etc/bridge/secrets:ro" "${options[@]}" "$@" "$image" >/dev/null
+    until ready; do
+        [ $(($(now) - began)) -lt 120000 ] || { "${engine[@]}" logs "$name" >&2 && wrong "it was not ready after 120 s"; }
+        sleep 0.05
+    done
+    echo "ready after    $(($(now) - began)) ms, with the container's start"
+    echo "user           $(inside python3 -c 'import os; print(os.getuid(), os.getgid())')"
+}
+
+try_places() { # what it can write, and what it could be abused with
+    inside python3 -c '
 import os, sys
 tried = {path: None for path in ("/", "/etc", "/opt/bridge", "/tmp", "/run", "/var/tmp", "/data")}
 for path in tried:
@@ -65,71 +77,105 @@ for path in tried:
         tried[path] = True
     except OSError:
         tried[path] = False
+tools = [tool for tool in ("gcc", "cc", "make", "pip", "perl", "apt-get", "openssl", "curl", "wget", "su", "mount") if any(
+    os.access(os.path.join(place, tool), os.X_OK) for place in os.environ["PATH"].split(":"))]
 print("writable      ", *[path for path, could in tried.items() if could])
-print("tools         ", *[tool for tool in ("gcc", "cc", "make", "pip", "curl", "wget") if any(
-    os.access(os.path.join(place, tool), os.X_OK) for place in os.environ["PATH"].split(":"))] or ["none of a compiler, pip, curl, wget"])
-sys.exit(tried != {path: path == "/data" for path in tried})
+print("tools         ", *tools or ["none of a compiler, pip, perl, apt, curl, wget, su"])
+sys.exit(tools or tried != {path: path == "/data" for path in tried})
 '
-echo "signed webhook $(inside planasonix-bridge send /etc/bridge/config/event.json)"
-echo "sent again     $(inside planasonix-bridge send /etc/bridge/config/event.json)"
-curl --silent --fail --noproxy '*' "http://127.0.0.1:$((port + 1))/" | grep -q '<h1>Overview' || {
-    echo "the pages are not in the image" >&2
-    exit 1
 }
-# Every verb as the image's user, who has no name and no home. A test compares them with the code.
-delivery=$(inside planasonix-bridge deliveries --json | sed -n 's/.*"id": "\(dlv_[0-9a-f]*\)".*/\1/p' | head -n 1)
-until trigger=$(inside planasonix-bridge triggers --json | grep -o 'trg_[0-9a-f]*' | head -n 1) && [ -n "$trigger" ]; do
-    [ $(($(now) - began)) -lt 120000 ] || { echo "no trigger was made" >&2 && exit 1; }
-    sleep 0.2
-done
-verb() { # EXIT-CODES WORDS...: run one, and say what went wrong
-    local wanted=$1 got=0
-    shift
-    inside planasonix-bridge "$@" >"$place/said" 2>&1 || got=$?
-    [[ $got =~ ^[$wanted]$ ]] && ! grep -Eq 'Traceback|run with --debug' "$place/said" || {
-        echo "planasonix-bridge $* ended with $got, not $wanted:" >&2
-        cat "$place/said" >&2
-        exit 1
-    }
+
+try_webhook() {
+    echo "signed webhook $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+    echo "sent again     $(inside planasonix-bridge send /etc/bridge/config/event.json)"
+    curl --silent --fail --location --noproxy '*' "http://127.0.0.1:$((port + 1))/" >"$place/page" || true
+    grep -q '<h1' "$place/page" || wrong "the pages are not in the image: $(head -c 300 "$place/page")"
 }
-verb 0 --version
-verb 0 check
-verb 0 schema
-verb 0 sample --pipeline pl_1
-verb 0 test /etc/bridge/config/tests.yaml
-verb 0 diff /etc/bridge/mapping/mapping.yaml /etc/bridge/mapping/mapping.yaml
-verb 0 keys show
-verb 0 urls --base https://hooks.example.com
-verb 2 subscriptions # no `api` is configured
-verb 2 subscribe --url https://hooks.example.com
-verb 2 unsubscribe wh_1 --yes
-verb 0 explain /etc/bridge/config/event.json
-verb 0 deliveries "$delivery"
-verb 0 triggers "$trigger"
-verb 0 why "$delivery"
-verb 01 status # 1: no Airflow answers here
-verb 01 causes # 1: it is held by now
-verb 0 replay "$delivery" --reason "a try of the image"
-verb 0 export deliveries
-verb 0 orders
-verb 0 tail --since 1h --for 1s
-verb 0 pause source planasonix --reason "a try of the image"
-verb 0 resume source planasonix
-verb 01 refusals # 1: there are none
-verb 01 audit
-verb 1 verify # no Airflow answers here
-verb 13 wait --delivery "$delivery" --timeout 1s # 3: no Airflow answers here, 1: it was cancelled
-verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
-verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
-verb 0 completion bash
-verb 0 migrate
-verb 2 serve # the store is served already
-echo "verbs          each answered as user $(inside python3 -c 'import os; print(os.getuid())')"
-check=$("${engine[@]}" image inspect --format '{{json .HealthCheck}}{{json .Config.Healthcheck}}' "$image" 2>/dev/null ||
-    "${engine[@]}" image inspect --format '{{json .Config.Healthcheck}}' "$image")
-case $check in *livez*) ;; *) echo "the image has no HEALTHCHECK" >&2 && exit 1 ;; esac
-began=$(now)
-"${engine[@]}" stop --time 30 "$name" >/dev/null
-code=$("${engine[@]}" inspect --format '{{.State.ExitCode}}' "$name")
-echo "stopped after  $(($(now) - began)) ms, exit code $code"
-[ "$code" = 0 ]
+
+try_verbs() { # every verb, as a user who has no name and no home. A test compares them with the code.
+    local delivery trigger
+    delivery=$(inside planasonix-bridge deliveries --json | sed -n 's/.*"id": "\(dlv_[0-9a-f]*\)".*/\1/p' | head -n 1)
+    until trigger=$(inside planasonix-bridge triggers --json | grep -o 'trg_[0-9a-f]*' | head -n 1) && [ -n "$trigger" ]; do
+        [ $(($(now) - began)) -lt 240000 ] || wrong "no trigger was made"
+        sleep 0.2
+    done
+    verb 0 --version
+    verb 0 init /data/first --here --pipeline pl_1 --dag load_orders
+    verb 0 check
+    verb 0 schema
+    verb 0 sample --pipeline pl_1
+    verb 0 test /etc/bridge/config/tests.yaml
+    verb 0 diff /etc/bridge/mapping/mapping.yaml /etc/bridge/mapping/mapping.yaml
+    verb 0 keys show
+    verb 0 urls --base https://hooks.example.com
+    verb 2 subscriptions # no `api` is configured
+    verb 2 subscribe --url https://hooks.example.com
+    verb 2 unsubscribe wh_1 --yes
+    verb 0 explain /etc/bridge/config/event.json
+    verb 0 deliveries "$delivery"
+    verb 0 triggers "$trigger"
+    verb 0 why "$delivery"
+    verb 01 status # 1: no Airflow answers here
+    verb 01 causes # 1: it is held by now
+    verb 0 replay "$delivery" --reason "a try of the image"
+    verb 0 export deliveries
+    verb 0 orders
+    verb 0 tail --since 1h --for 1s
+    verb 0 pause source planasonix --reason "a try of the image"
+    verb 0 resume source planasonix
+    verb 01 refusals # 1: there are none
+    verb 01 audit
+    verb 1 verify # no Airflow answers here
+    verb 13 wait --delivery "$delivery" --timeout 1s # 3: no Airflow answers here, 1: it was cancelled
+    verb 01 cancel "$trigger" --reason "a try of the image" # 1: it is being fired just now
+    verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
+    verb 0 completion bash
+    verb 0 migrate
+    verb 2 serve # the store is served already
+    echo "verbs          each answered as user $(inside python3 -c 'import os; print(os.getuid())')"
+}
+
+stop() {
+    local code
+    began=$(now)
+    "${engine[@]}" stop --time 60 "$name" >/dev/null
+    code=$("${engine[@]}" inspect --format '{{.State.ExitCode}}' "$name")
+    echo "stopped after  $(($(now) - began)) ms, exit code $code"
+    [ "$code" = 0 ] || { "${engine[@]}" logs "$name" | tail -n 20 >&2 && wrong "it did not stop well"; }
+    "${engine[@]}" rm --force "$name" >/dev/null
+}
+
+try_image() { # what is in it
+    local bytes found check
+    bytes=$("${engine[@]}" image inspect --format '{{.Size}}' "$image")
+    echo "image          $((bytes / 1000000)) MB"
+    [ "$bytes" -lt 200000000 ] || wrong "the image has 200 MB or more"
+    found=$(inside find / -xdev \( -type f -perm /6000 -o -name 'pip-*' -o -name ensurepip -o -name 'perl5*' -o -path /usr/share/man \
+        -o -path /usr/share/locale -o -path /usr/share/python-wheels -o -path '/usr/share/doc/*' -type f ! -name copyright \) 2>/dev/null || true)
+    [ -z "$found" ] || wrong "these do not belong into the image: $found"
+    inside python3 -c '
+import json
+found = json.load(open("/usr/share/planasonix-bridge/sbom.json"))["components"]
+kinds = {one["purl"].partition("/")[0] for one in found if one["licenses"]}
+assert kinds == {"pkg:deb", "pkg:pypi"} and all(one["licenses"] for one in found), kinds
+print("packages      ", len(found), "in its own list, each with a licence")
+'
+    check=$("${engine[@]}" image inspect --format '{{json .HealthCheck}}{{json .Config.Healthcheck}}' "$image" 2>/dev/null ||
+        "${engine[@]}" image inspect --format '{{json .Config.Healthcheck}}' "$image")
+    case $check in *livez*) ;; *) wrong "the image has no HEALTHCHECK" ;; esac
+    "${engine[@]}" image inspect --format '{{json .Config.Labels}}' "$image" | grep -q '"org.opencontainers.image.revision"' ||
+        wrong "the image has no labels"
+}
+
+start
+try_image
+try_places
+try_webhook
+try_verbs
+stop
+mkdir "$place/data" && chmod 0777 "$place/data"
+start --user 1000680000:0 --volume "$place/data:/data"
+try_places
+try_webhook
+try_verbs
+stop

@@ -1,13 +1,15 @@
-"""Write deploy/plain from the chart, and the chart's copies of deploy/observability: `make plain`.
+"""Write deploy/plain from the chart, the chart's copies of deploy/observability, and what `init` writes: `make plain`.
 
-Helm cannot read files outside a chart, and people without Helm want files: both are copies, and a test holds them in
-step. Hooks are left out; what they do (check, a test event) is a command in docs/kubernetes.md.
+Helm cannot read files outside a chart, and people without Helm want files: all are copies, and tests hold them in step.
+Hooks are left out; what they do (check, a test event) is a command in docs/kubernetes.md. deploy/compose/compose.yaml
+and the unit of deploy/systemd are what `planasonix-bridge init` writes if nothing is chosen.
 """
 
 import re
 import subprocess
 from pathlib import Path
 
+from bridge.cli.starting import Answers, Place, compose_yaml, unit
 from deploy.demo.airflow import REPOSITORY
 
 PLAIN = Path(__file__).parent
@@ -22,6 +24,15 @@ def copies() -> dict[Path, str]:
     """Return the chart's files that are kept elsewhere, by where they belong."""
     return {
         CHART / "files" / name: (REPOSITORY / "deploy" / "observability" / name).read_text() for name in OBSERVABILITY
+    }
+
+
+def firsts() -> dict[Path, str]:
+    """Return the compose file and the unit of systemd, by where they belong."""
+    url = "http://airflow.example.com"
+    return {
+        REPOSITORY / "deploy/compose/compose.yaml": compose_yaml(Answers(Place.COMPOSE, url)),
+        REPOSITORY / "deploy/systemd/planasonix-bridge.service": unit(Answers(Place.SYSTEMD, url)),
     }
 
 
@@ -47,7 +58,7 @@ def manifests() -> dict[Path, str]:
 
 def main() -> None:
     """Write everything, and remove what is no longer made."""
-    for path, text in copies().items():
+    for path, text in (copies() | firsts()).items():
         path.write_text(text)
     made = manifests()
     for path in PLAIN.glob("*.yaml"):

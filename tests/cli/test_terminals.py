@@ -117,6 +117,6 @@ def test_a_user_without_a_name_is_named_by_its_number(place: Place) -> None:
 
 def test_the_image_is_tried_with_every_verb() -> None:
     """deploy/image/try.sh runs each as the image's user: a verb that needs a name or a home fails there."""
-    tried = set(re.findall(r"(?m)(?:^verb [0-9]+|planasonix-bridge) ([a-z]+)", TRY.read_text()))
+    tried = set(re.findall(r"(?m)(?:^ *verb [0-9]+|planasonix-bridge) ([a-z]+)", TRY.read_text()))
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     assert (verbs | {group.name for group in app.registered_groups}) - tried == set()
