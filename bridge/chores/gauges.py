@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, browsing, holds, runs
+from bridge.edges.inbox import Inbox, browsing, holds, runs, waits
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
@@ -60,6 +60,7 @@ class Gauges:
         """Read what waits, and once a minute the size. Raises InboxUnavailable; then the last values stay."""
         self._metrics.store.observe_backlog(self._inbox.read(browsing.backlog), self._clock())
         self._metrics.runs.observe_open(self._inbox.read(runs.count), self._clock())
+        self._metrics.waits.observe_open(self._inbox.read(waits.count), self._clock())
         self._metrics.dags.observe_ending(self._inbox.read(holds.ending))
         now = time.monotonic()
         if self._sized_at is None or now - self._sized_at >= _SIZE_SECONDS:

@@ -51,4 +51,6 @@ def _print(answer: dict[str, Any]) -> None:
     for source in answer["sources"]:
         print(visible(f"source {source['name']}: last webhook {local(source['last_delivery'])}"))
     for airflow in answer.get("airflows", ()):
-        print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}"))
+        found = airflow.get("waits")
+        waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
+        print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}{waits}"))

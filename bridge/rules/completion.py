@@ -69,6 +69,11 @@ class Completion:
         parts = (self.source, self.kind, self.id, self.status, self.pipeline_id or "")
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
+    def others(self, event: Event) -> frozenset[str]:
+        """Return the ids of runs, jobs and backfills that its event names beside the one that it tells of."""
+        ids = (event.run_id, event.job_id, event.backfill_id)
+        return frozenset(id_ for id_ in ids if id_ is not None) - {self.id}
+
     def __str__(self) -> str:
         """Return it as people say it."""
         return f"{self.kind} {self.id}, {self.status}"

@@ -9,7 +9,7 @@ from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
 from bridge.chores.mapping_file import FileState, MappingFile, MappingState
 from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, dags
+from bridge.edges.inbox import Inbox, dags, waits
 from bridge.flows import attending
 from bridge.flows.firing import Dispatcher
 from bridge.flows.pausing import Pausing
@@ -77,7 +77,13 @@ class StatusApi:
             **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
             "calls_under_way": len(lane.under_way),
             "pace": lane.easing.facts(now),
+            "waits": self._waits(name) if lane.wakes else None,
         }
+
+    def _waits(self, airflow: str) -> views.Json:
+        """Return how many of an Airflow's tasks are parked."""
+        found = next((item for item in self._inbox.read(waits.count) if item.airflow == airflow), None)
+        return {"open": found.amount if found else 0, "oldest": views.instant(found.oldest_at if found else None)}
 
     def _dags(self, airflow: str) -> list[views.Json]:
         """Return what an Airflow says of the DAGs that the mapping names, as it was last asked."""

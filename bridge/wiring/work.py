@@ -5,6 +5,7 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 from bridge.chores.encryption import Encryption
 from bridge.chores.loop import Loop
@@ -23,6 +24,7 @@ from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
+from bridge.flows.waking import Waking
 from bridge.rules.pauses import Names
 from bridge.web.links import Links
 from bridge.words.pauses import PauseKind
@@ -64,7 +66,7 @@ class Work:
             apis=self.apis,
             sources=config.sources,
             metrics=metrics,
-            on_routed=self.dispatcher.wake,
+            on_routed=self._tell_of_routed,
             max_hops=environment.max_hops,
             lease_seconds=environment.lease_seconds,
             pauses=self.pausing.current,
@@ -91,6 +93,24 @@ class Work:
             on_freed=self.dispatcher.wake,
         )
 
+        self.wakings = [
+            Waking(
+                name,
+                airflow.waits,
+                inbox=inbox,
+                sources=config.sources,
+                metrics=metrics,
+                take_turn=partial(self.dispatcher.take_turn, name),
+            )
+            for name, (target, airflow) in self.airflows.items()
+            if target.wake
+        ]
+
+    def _tell_of_routed(self) -> None:
+        self.dispatcher.wake()
+        for waking in self.wakings:
+            waking.tell()
+
     def names(self, config: Config) -> Names:
         """Return what can be paused: the routes in use, the sources and the Airflows."""
         state = self.mapping.state
@@ -108,6 +128,7 @@ class Work:
             self.following.loop,
             self.holding.loop,
             self.tailing.loop,
+            *(waking.loop for waking in self.wakings),
         ]
 
     @property
@@ -119,6 +140,8 @@ class Work:
         """Look into the store at once."""
         self.router.wake()
         self.dispatcher.wake()
+        for waking in self.wakings:
+            waking.loop.wake()
 
     def take_over(self, config: Config) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""

@@ -72,6 +72,7 @@ class AirflowTarget:
     verify_tls: bool = True
     proxy: Secret | None = None  # a URL, perhaps with user and password
     headers: Mapping[str, Secret] = field(default_factory=dict)  # sent with every call
+    wake: bool = False  # end the waits of its parked tasks
 
 
 @dataclass(frozen=True, slots=True)

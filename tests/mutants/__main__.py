@@ -69,6 +69,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/triggers.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_runs.py"),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/holds.py": ("tests/flows/test_freeing.py",),
+    "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }
 SKIPPED = ("__init__.py", "views.py")

@@ -55,6 +55,8 @@ class Standin:
         self.after: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.before_read: Callable[[dict[str, Any]], Answer | None] = _nothing
         self.before_list: Callable[[dict[str, Any]], Answer | None] = _nothing
+        # Asked for what is not known here: method, path's parts below /api/v2, body, query.
+        self.more: Callable[[str, list[str], dict[str, Any], dict[str, str]], Answer | None] = lambda *_: None
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
@@ -161,7 +163,8 @@ class Standin:
             case "GET", ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
                 found = self.before_read({"dag_run_id": run_id}) or self._read(dag_id, run_id)
             case _:
-                found = (404, {"detail": "Not Found"})
+                parts = path.strip("/").split("/")[2:]
+                found = self.more(method, parts, body, query) or (404, {"detail": "Not Found"})
         return found
 
     def _sign_in(self, body: dict[str, Any]) -> Answer:
@@ -249,6 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._reply("POST")
+
+    def do_PATCH(self) -> None:
+        self._reply("PATCH")
 
     def _reply(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)

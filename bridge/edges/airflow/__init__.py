@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.edges.airflow import answers, dags, listing, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
 from bridge.edges.airflow.versions import run_url
+from bridge.edges.airflow.waits import Waits
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
@@ -169,6 +170,11 @@ class Airflow:
             return self._unless_refuted(found)
         self._paused.note(trigger.call.dag_id, is_paused=found.is_paused)
         return dags.before(found, trigger.call.if_paused)
+
+    @property
+    def waits(self) -> Waits:
+        """The tasks that wait for input."""
+        return Waits(self._session)
 
     def close(self) -> None:
         """Close the connections."""

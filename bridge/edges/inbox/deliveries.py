@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, text
 
-from bridge.edges.inbox import completions, pauses
+from bridge.edges.inbox import completions, pauses, waits
 from bridge.edges.inbox.adding import NewTrigger, add_all
 from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import NODES, number
@@ -97,6 +97,7 @@ class Routing:
     triggers: Sequence[NewTrigger]
     completion: Completion | None = None
     caused_by: str | None = None  # the trigger of which the run led to it
+    also_names: Collection[str] = ()  # ids that the event names beside the one of its completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def _settle_one(connection: Connection, routing: Routing, known: Known, now: dat
     else:
         settled = replace(routing, triggers=add_all(connection, routing.triggers, known, now=now))
     completions.keep(connection, known, row)
+    waits.tell_also(connection, row, routing.also_names)
     return settled
 
 

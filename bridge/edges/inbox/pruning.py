@@ -33,6 +33,7 @@ _KEYS = text(
     "DELETE FROM dedup WHERE delivery_id IN :ids AND dedup_key IN (SELECT dedup_key FROM deliveries WHERE id IN :ids)"
 ).bindparams(_IDS)
 _COMPLETIONS = text("DELETE FROM completions WHERE delivery_id IN :ids").bindparams(_IDS)
+_COMPLETION_IDS = text("DELETE FROM completion_ids WHERE delivery_id IN :ids").bindparams(_IDS)
 _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 
 
@@ -52,6 +53,6 @@ def prune(connection: Connection, ids: Sequence[int]) -> int:
     gone = [row[0] for row in connection.execute(_ENDED.on(connection), {"ids": list(ids)})]
     if gone:
         keys = () if is_shared(connection) else (_KEYS,)
-        for statement in (_ATTEMPTS, _TRIGGERS, _COMPLETIONS, *keys, _DELIVERIES):
+        for statement in (_ATTEMPTS, _TRIGGERS, _COMPLETIONS, _COMPLETION_IDS, *keys, _DELIVERIES):
             connection.execute(statement, {"ids": gone})
     return len(gone)

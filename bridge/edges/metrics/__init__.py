@@ -29,6 +29,7 @@ from bridge.edges.metrics.pace import PaceMetrics
 from bridge.edges.metrics.pauses import PauseMetrics
 from bridge.edges.metrics.runs import RunMetrics
 from bridge.edges.metrics.store import StoreMetrics
+from bridge.edges.metrics.waits import WaitMetrics
 from bridge.words.model import Attempt, TriggerState
 from bridge.words.reasons import Reason
 
@@ -59,6 +60,7 @@ class Metrics:
         self.pace = PaceMetrics(making)
         self.dags = DagMetrics(making, self._airflows)
         self.pauses = PauseMetrics(making)
+        self.waits = WaitMetrics(making, self._airflows)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -196,6 +196,7 @@ class _Airflow(Entry):
     verify_tls: bool = _AIRFLOW.verify_tls
     proxy: ProxyUrl | None = None
     headers: HeadersField = Field(default_factory=dict)
+    wake: bool = _AIRFLOW.wake
 
     def build(self, name: str) -> AirflowTarget:
         given = {field: getattr(self, field) for field in type(self).model_fields if field not in ("url", "auth")}

@@ -109,6 +109,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "version": ("Airflow's major version.", "3"),
         "concurrency": ("Calls at once; 1 for an Airflow on SQLite.", None),
         "rate": ("DAG runs per second.", None),
+        "wake": ("Wake its tasks that are parked until Planasonix tells how their run ended; Airflow 3.3.", True),
         "adaptive": ("false: call at the full pace also while it is under strain.", False),
         "connect_seconds": ("How long a connection may take.", None),
         "read_seconds": ("How long to wait for each piece of an answer.", None),

@@ -28,7 +28,7 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import asking
-from bridge.flows.firing.claims import claim_due
+from bridge.flows.firing.claims import HOLD_BATCH, claim_due, hold_strays
 from bridge.flows.firing.lane import Lane
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.pauses import Pauses
@@ -40,8 +40,7 @@ from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
 _POLL_SECONDS = 1.0
-_HOLD_BATCH = 500
-_RENEWALS = 4  # a lease is at least so many renewals long
+_RENEWALS = 4  # of a lease, at least
 _SETTLE_TRIES = 5
 _log = structlog.get_logger("bridge.firing")
 
@@ -86,6 +85,11 @@ class Dispatcher:
     def wake(self) -> None:
         """Look now instead of at the next poll; cheap, from any thread."""
         self.loop.wake()
+
+    def take_turn(self, airflow: str) -> bool:
+        """Take one call's share of the pace for another flow; False: not now."""
+        with self._lock:
+            return self.lanes[airflow].take_turn(time.monotonic(), self._pauses())
 
     def _let_calls_end(self, limit_seconds: float) -> None:
         """Wait for running calls up to a limit, then give the leases back; nothing more is claimed by now.
@@ -147,10 +151,7 @@ class Dispatcher:
         if taken:
             self._metrics.leases_taken_over.inc(taken)
             _log.warning("leases_taken_over", triggers=taken)
-        for name in self._inbox.read(claiming.airflows_with_pending) - self.lanes.keys():
-            strays = self._inbox.write(claiming.hold, airflow=name, reason=Reason.UNKNOWN_AIRFLOW, limit=_HOLD_BATCH)
-            next_step = Reason.UNKNOWN_AIRFLOW.next_step
-            _log.error("unknown_airflow", airflow=name, triggers=strays, next_step=next_step)
+        hold_strays(self._inbox, self.lanes)
         return taken
 
     def _renew(self) -> None:
@@ -206,7 +207,7 @@ class Dispatcher:
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""
         reason = lane.breaker.reason or Reason.AIRFLOW_DOWN
-        self._inbox.write(claiming.hold, airflow=lane.name, reason=reason, limit=_HOLD_BATCH)
+        self._inbox.write(claiming.hold, airflow=lane.name, reason=reason, limit=HOLD_BATCH)
         if lane.breaker.may_probe(now) and not lane.is_probing:
             lane.is_probing = True
             try:

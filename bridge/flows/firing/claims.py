@@ -4,8 +4,14 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+import structlog
+
 from bridge.edges.inbox import Inbox, claiming
 from bridge.words.model import Claimed
+from bridge.words.reasons import Reason
+
+HOLD_BATCH = 500
+_log = structlog.get_logger("bridge.firing")
 
 
 def claim_due(
@@ -25,3 +31,10 @@ def claim_due(
     return inbox.write(
         claiming.claim, airflow=airflow, now=now, until=now + lease, token=token, limit=limit, routes=routes
     )
+
+
+def hold_strays(inbox: Inbox, airflows: Collection[str]) -> None:
+    """Hold what is for an Airflow that is not one of these, a batch of each, and say so. Raises InboxUnavailable."""
+    for name in inbox.read(claiming.airflows_with_pending) - set(airflows):
+        strays = inbox.write(claiming.hold, airflow=name, reason=Reason.UNKNOWN_AIRFLOW, limit=HOLD_BATCH)
+        _log.error("unknown_airflow", airflow=name, triggers=strays, next_step=Reason.UNKNOWN_AIRFLOW.next_step)

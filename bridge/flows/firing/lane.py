@@ -33,6 +33,7 @@ class Lane:
         """`now` in monotonic seconds."""
         self.name = target.name
         self.airflow = airflow
+        self.wakes = target.wake
         self.breaker = Breaker()
         # By trigger and token: a trigger whose lease was lost may be under way twice.
         self.under_way: dict[tuple[str, str], Claimed] = {}
@@ -53,6 +54,13 @@ class Lane:
         self._places.open(self.easing.concurrency(now))
         self._pacer.refill_at(self.easing.rate(now), now)
         return max(0, min(self._places.room(now), self._pacer.available(now))) if not self.breaker.is_open else 0
+
+    def take_turn(self, now: float, pauses: Pauses = NOTHING) -> bool:
+        """Take one call's share of the pace, for a call that fires nothing; False: not now."""
+        if not self.room(now) or self.name in pauses.airflows:
+            return False
+        self._pacer.take(1, now)
+        return True
 
     def offer(self, now: float, pauses: Pauses = NOTHING) -> Offer:
         """Return what may be claimed now; nothing of what is paused."""

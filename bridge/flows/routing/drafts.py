@@ -53,7 +53,17 @@ def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, st
     """Return what is stored of a plan; `starts` of triggers whose route has a ceiling, by trigger id."""
     triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in plan.triggers]
     caused_by = None if plan.chain is None else plan.chain.caused_by
-    return Routing(delivery.id, plan.state, plan.reason, plan.detail, lookup, triggers, plan.completion, caused_by)
+    return Routing(
+        delivery.id,
+        plan.state,
+        plan.reason,
+        plan.detail,
+        lookup,
+        triggers,
+        plan.completion,
+        caused_by,
+        also_names=() if plan.event is None or plan.completion is None else plan.completion.others(plan.event),
+    )
 
 
 def new_trigger(delivery: Delivery, planned: Planned, start: Start | None) -> NewTrigger:

@@ -27,6 +27,7 @@ FIELDS = (
     Field("organization_id", "Organization", "Sent as X-Organization-Id; only if your key is for several.", "org_..."),
     Field("environment", "Environment", "Used when a task names none.", "production"),
     Field("agent_pool", "Agent pool", "Where runs are executed, if you have agents of your own.", ""),
+    Field("bridge_source", "Bridge source", "This Planasonix's name in bridge.yaml; for parked tasks.", ""),
     Field("app_url", "Web address", "Where people open Planasonix; for links.", DEFAULT_APP_URL),
 )
 HIDDEN = ["schema", "port", "extra"]

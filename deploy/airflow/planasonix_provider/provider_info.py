@@ -12,6 +12,7 @@ _OPTIONS = {
     "url": "The bridge's admin listener, as Airflow's scheduler reaches it. Empty: no end of a DAG run is reported.",
     "outcomes_token": "The bridge's BRIDGE_OUTCOMES_TOKEN, which opens nothing else.",
     "airflow": "This Airflow's name in bridge.yaml; needed if there are several.",
+    "parked": "True: tasks that run a pipeline are parked until the bridge wakes them, unless they say otherwise.",
     "tab_url": "The page that the tab of a DAG run and of a task shows; {DAG_ID} and {RUN_ID} are filled in.",
 }
 

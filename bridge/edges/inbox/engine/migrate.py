@@ -31,7 +31,7 @@ _log = structlog.get_logger("bridge.inbox")
 
 _MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
-SCHEMA = "0018"  # the newest revision; a test compares it with the folder
+SCHEMA = "0019"  # the newest revision; a test compares it with the folder
 
 
 def current(engine: Engine) -> str | None:

@@ -37,6 +37,7 @@ class Settings:
     environment: str | None = None
     organization_id: str | None = None
     agent_pool: str | None = None
+    bridge_source: str | None = None
     app_url: str = connection_form.DEFAULT_APP_URL
 
     @property

@@ -2,9 +2,10 @@
 
 1. Start the load, or find the run that an earlier try of the task has started (`starting`).
 2. Put the run's id and address into XCom, before any waiting: the link works, and a person can look.
-3. Wait, in one of two ways; `execute` chooses, and a further way is a further branch there:
+3. Wait, in one of three ways; `execute` takes the first that is asked for and possible:
+     parked       nobody waits: the bridge wakes the task when the webhook comes; Airflow 3.3 and newer (`parking`)
+     deferrable   a trigger waits; no slot, any Airflow with a triggerer; so does `parked` before Airflow 3.3
      blocking     a worker slot waits; Airflow 3.3 remembers the run's id over a crash (`ResumableJobMixin`)
-     deferrable   a trigger waits; no slot, any Airflow with a triggerer
 4. Judge the end: the result to XCom, or the exception by which Airflow retries, fails for good, or skips.
 
 `timeout` ends the task and leaves the run alone, so a retry waits on. `execution_timeout`, and a person who ends the
@@ -27,7 +28,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from planasonix_provider import connection_form
+from planasonix_provider import connection_form, parking
 from planasonix_provider.errors import AlreadyRunning, NotThere, PlanasonixError, Rejected, Unavailable
 from planasonix_provider.hooks.api import PlanasonixHook
 from planasonix_provider.links import RUN_ID_KEY, RUN_URL_KEY, PlanasonixRunLink
@@ -79,6 +80,7 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         poll_interval: float = 30.0,
         planasonix_conn_id: str = connection_form.DEFAULT_CONNECTION,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        parked: bool = conf.getboolean("planasonix_bridge", "parked", fallback=False),
         idempotency_key: str | None = None,
         metadata: bool = True,
         **kwargs: Any,
@@ -98,6 +100,7 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         self.poll_interval = poll_interval
         self.planasonix_conn_id = planasonix_conn_id
         self.deferrable = deferrable
+        self.parked = parked
         self.idempotency_key = idempotency_key
         self.metadata = metadata
         self._run_id: str | None = None
@@ -110,8 +113,8 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         try:
             if not self.wait_for_completion:
                 return self._result(self._attach_or_start(context))
-            if self.deferrable:
-                return self._deferred(context, now)
+            if self.parked or self.deferrable:
+                return self._without_a_slot(context, now)
             return self.execute_resumable(context)
         except AlreadyRunning:
             raise  # the run that is there will end
@@ -130,6 +133,25 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         if event.get("over"):
             self._give_up(Over(event["over"]))
         raise PlanasonixError(event.get("error") or "the trigger fired without a reason")
+
+    def execute_answered(self, context: Context, event: dict[str, Any], **wait: Any) -> Any:
+        """Go on after a parked wait was answered: by the bridge, by a person, or since the time is up."""
+        instance, stay = context["ti"], parking.Stay(**wait)
+        self._run_id = str(instance.xcom_pull(task_ids=self.task_id, key=RUN_ID_KEY, map_indexes=instance.map_index))
+        answer = parking.read(event, self._run_id)
+        self.log.info("Woken (%s)", answer.by)
+        if answer.run:
+            return self._judge(answer.run)
+        try:
+            run = self._hook.get_run(self._run_id)
+        except Unavailable as error:
+            self.log.warning("%s", error)
+            run = Run(id=self._run_id)
+        if not run.is_active:
+            return self._judge(run)
+        if over := stay.over(time.time()):
+            self._give_up(over)
+        return self._park(context, run, stay.longer())
 
     def on_kill(self) -> None:
         """Cancel the run: the task is being ended from outside."""
@@ -213,19 +235,30 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         self._announce(context, run)
         return run
 
-    def _deferred(self, context: Context, now: float) -> Any:
+    def _without_a_slot(self, context: Context, now: float) -> Any:
         run = self._attach_or_start(context)
-        return self._defer(run, now) if run.is_active else self._judge(run)
+        if not run.is_active:
+            return self._judge(run)
+        if not self.parked or not parking.is_possible():
+            return self._defer(run, now)
+        return self._park(context, run, parking.Stay(self._timeout_at, self._deadline_at(now)))
+
+    def _deadline_at(self, now: float) -> float | None:
+        return None if self.execution_timeout is None else now + self.execution_timeout.total_seconds()
+
+    def _park(self, context: Context, run: Run, stay: parking.Stay) -> NoReturn:
+        pipeline_id = run.pipeline_id or self.pipeline_id
+        about = parking.subject(run.id, pipeline_id, self._hook.settings.bridge_source)
+        parking.park(context["ti"], about, stay, method_name="execute_answered", now=time.time())
 
     def _defer(self, run: Run, now: float) -> NoReturn:
-        deadline = None if self.execution_timeout is None else now + self.execution_timeout.total_seconds()
         self.defer(
             trigger=PlanasonixRunTrigger(
                 planasonix_conn_id=self.planasonix_conn_id,
                 sought=Sought(run_id=run.id, is_ours=True).as_arguments(),
                 poll_interval=self.poll_interval,
                 timeout_at=self._timeout_at,
-                deadline_at=deadline,
+                deadline_at=self._deadline_at(now),
             ),
             method_name="execute_complete",
         )

@@ -1,0 +1,137 @@
+"""Answers the tasks of whose run the store knows something, each once.
+
+    1. facts    what the store knows of the runs that are waited for, of all of them by three statements
+    2. look     at the task: one that no longer waits, or waits in another try, is not touched
+    3. answer   with the status, and ids, rows and instants of the webhook; or `look` (bridge.rules.waking)
+    4. forget   the wait, whether Airflow took the answer or had another one before
+
+A crash between 3 and 4 answers once more, which Airflow refuses (409).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import structlog
+
+from bridge.edges.airflow.waits import Problem, Waits
+from bridge.edges.inbox import Inbox, waits
+from bridge.edges.inbox.deliveries import get
+from bridge.edges.metrics import Metrics
+from bridge.rules import event as events
+from bridge.rules import waking
+from bridge.rules.sources import Source
+from bridge.words.errors import BridgeError, InboxUnavailable
+from bridge.words.model import Delivery, Event
+from bridge.words.waits import Fact, Parked, TaskKey
+
+_MOST_HINTS = 10_000
+_log = structlog.get_logger("bridge.waking")
+
+
+class Answering:
+    """One Airflow. One thread."""
+
+    def __init__(
+        self,
+        name: str,
+        airflow: Waits,
+        *,
+        inbox: Inbox,
+        sources: Mapping[str, Source],
+        metrics: Metrics,
+        take_turn: Callable[[], bool],
+        go_on: Callable[[], bool],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`take_turn` takes one call's share of the Airflow's pace; `go_on` runs before each; False: end."""
+        self._name, self._airflow, self._inbox = name, airflow, inbox
+        self._sources, self._metrics, self._clock = sources, metrics, clock
+        self._take_turn, self._go_on = take_turn, go_on
+        self.overdue = 0  # of the last step: what could be answered, and was not
+        self._hints: dict[tuple[TaskKey, int], waking.Hint] = {}
+
+    def step(self) -> Problem | None:
+        """Answer what can be answered; returns what kept Airflow from it. Raises InboxUnavailable."""
+        problem: Problem | None = None
+        left = [fact for fact in self._inbox.read(waits.facts, airflow=self._name) if self._is_news(fact)]
+        while left and problem is None and self._go_on() and self._take_turn():
+            problem = self._answer(left[-1])
+            if problem is None:
+                left.pop()
+        self.overdue = len(left)
+        self._metrics.waits.observe_overdue(self._name, sum(fact.status is not None for fact in left))
+        return problem
+
+    def _is_news(self, fact: Fact) -> bool:
+        return fact.status is not None or self._hint(fact).may_follow(fact.delivery_id, time.monotonic())
+
+    def _hint(self, fact: Fact) -> waking.Hint:
+        return self._hints.get((fact.wait.task, fact.wait.try_number), waking.Hint())
+
+    def _answer(self, fact: Fact) -> Problem | None:
+        wait = fact.wait
+        seen = self._airflow.look(wait.task)
+        if seen is not None and not isinstance(seen, Parked):
+            return seen
+        is_waiting = seen is not None and seen.is_waiting and not seen.is_answered
+        if seen is None or not is_waiting or seen.try_number != wait.try_number:
+            self._forget(fact, "gone")
+            return None
+        delivery = self._delivery(fact)
+        told = waking.facts(self._event(delivery), run_id=wait.run_id, delivery_id=fact.delivery_id)
+        given = self._airflow.answer(wait.task, fact.status or waking.LOOK, told)
+        if not isinstance(given, bool):
+            return given
+        self._note_hint(fact)
+        self._forget(fact, ("look" if fact.status is None else "answered") if given else "refused")
+        if given and fact.status is not None and delivery is not None:
+            # Of a webhook that came before its task was parked, the wait is what took time.
+            since = max(delivery.received_at, wait.since)
+            self._metrics.waits.observe_answer((self._clock() - since).total_seconds())
+        return None
+
+    def _forget(self, fact: Fact, outcome: str) -> None:
+        wait = fact.wait
+        self._inbox.write(waits.forget, airflow=self._name, tasks=[wait.task])
+        self._metrics.waits.count(self._name, outcome)
+        _log.info(
+            "wait_ended",
+            airflow=self._name,
+            dag_id=wait.task.dag_id,
+            dag_run_id=wait.task.dag_run_id,
+            task_id=wait.task.task_id,
+            map_index=wait.task.map_index,
+            run_id=wait.run_id,
+            delivery_id=fact.delivery_id,
+            status=fact.status,
+            outcome=outcome,
+        )
+
+    def _note_hint(self, fact: Fact) -> None:
+        if fact.status is not None:
+            return
+        if len(self._hints) >= _MOST_HINTS:
+            self._hints.clear()  # at worst each is told once more
+        key = (fact.wait.task, fact.wait.try_number)
+        self._hints[key] = self._hint(fact).next(fact.delivery_id, time.monotonic())
+
+    def _delivery(self, fact: Fact) -> Delivery | None:
+        try:
+            return self._inbox.read(get, fact.delivery_id)
+        except InboxUnavailable:
+            raise
+        except BridgeError:
+            return None
+
+    def _event(self, delivery: Delivery | None) -> Event | None:
+        """Return what a delivery says, None where its payload is erased or cannot be decrypted."""
+        if delivery is None or delivery.locked is not None or delivery.erased_at is not None:
+            return None
+        source = self._sources.get(delivery.source)
+        zone = None if source is None else source.zone
+        try:
+            event = events.read(delivery.body, path_pipeline_id=delivery.path_pipeline_id, zone=zone)
+            return event if delivery.lookup is None else events.merge(event, delivery.lookup, zone=zone)
+        except BridgeError:
+            return None

@@ -1,0 +1,84 @@
+"""What a parked task says it waits for, what a completion says to it, and how often it may be told to look. Pure.
+
+    an id of its own     a run, job or backfill under the id that the task was given: it is answered with the status
+    named beside         a job whose event names the run: one job of it has ended, perhaps not the last. `look`
+    the same pipeline    an event that names no run, since the task waits: it may be this run's. `look`
+
+`look` makes the task ask Planasonix itself, once. It is said for each completion once, and to one task ever more
+rarely: a pipeline that runs every minute would else wake a task that waits for another run every minute.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from bridge.words.model import Event
+
+MARKER = "Planasonix bridge: run "  # the provider's `parking` writes it; its tests hold the two together
+RUN_ID_KEY = "planasonix_run_id"
+LOOK = "look"
+_FIRST_SECONDS = 30.0
+_LONGEST_SECONDS = 3600.0
+_MOST_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a task waits for."""
+
+    run_id: str
+    pipeline_id: str | None = None
+    source: str | None = None
+
+
+def read(subject: str) -> About | None:
+    """Read the subject of a request for input; None if it is not the provider's."""
+    words = subject.removeprefix(MARKER).split(" ")
+    if not subject.startswith(MARKER) or not words[0] or len(words) % 2 == 0:
+        return None
+    named = dict(zip(words[1::2], map(unquote, words[2::2]), strict=True))
+    return About(unquote(words[0]), named.get("pipeline"), named.get("source"))
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The last time that a task was told to look: of which delivery, how often by then, and when at the soonest again.
+
+    Instants are monotonic seconds.
+    """
+
+    delivery_id: str = ""
+    times: int = 0
+    not_before: float = 0.0
+
+    def may_follow(self, delivery_id: str, now: float) -> bool:
+        """Whether the task may be told to look because of this delivery."""
+        return delivery_id > self.delivery_id and now >= self.not_before
+
+    def next(self, delivery_id: str, now: float) -> "Hint":
+        """Return the hint that was given now."""
+        pause = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(self.times, 10))
+        return Hint(delivery_id, self.times + 1, now + pause)
+
+
+def facts(event: Event | None, *, run_id: str, delivery_id: str) -> dict[str, Any]:
+    """Return what a task is told beside the status: ids, rows and instants, as far as the event has them.
+
+    `event` is None where its payload cannot be read any more.
+    """
+    told: dict[str, Any] = {"run_id": run_id, "delivery_id": delivery_id}
+    if event is None:
+        return told
+    for name in ("job_id", "pipeline_id", "rows_loaded", "started_at", "finished_at", "duration_seconds"):
+        if (value := getattr(event, name)) is not None:
+            told[name] = value
+    if (error := _error(event.error)) is not None:
+        told["error"] = error
+    return told
+
+
+def _error(error: Any) -> str | None:
+    if isinstance(error, Mapping):
+        error = ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))
+    return error[:_MOST_TEXT] if isinstance(error, str) and error else None
