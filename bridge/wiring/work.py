@@ -93,6 +93,9 @@ class Work:
             on_freed=self.dispatcher.wake,
         )
 
+        self._build_wakings(config, inbox, metrics)
+
+    def _build_wakings(self, config: Config, inbox: Inbox, metrics: Metrics) -> None:
         self.wakings = [
             Waking(
                 name,

@@ -40,8 +40,7 @@ from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
 _POLL_SECONDS = 1.0
-_RENEWALS = 4  # of a lease, at least
-_SETTLE_TRIES = 5
+_RENEWALS, _SETTLE_TRIES = 4, 5  # a lease is at least so many renewals long
 _log = structlog.get_logger("bridge.firing")
 
 

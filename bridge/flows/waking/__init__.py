@@ -25,6 +25,7 @@ from bridge.edges.inbox import Inbox, duties, waits
 from bridge.edges.metrics import Metrics
 from bridge.flows.waking.answering import Answering
 from bridge.flows.waking.listing import Listing
+from bridge.flows.waking.place import Place
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable
@@ -62,25 +63,9 @@ class Waking:
         self._not_before = self._stepped_at = self._taken_at = 0.0
         self._reason: Reason | None = None
         self.loop = Loop("waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._let_go)
-        self._listing = Listing(
-            name,
-            airflow,
-            inbox=inbox,
-            metrics=metrics,
-            take_turn=take_turn,
-            go_on=self._go_on,
-            step_seconds=step_seconds,
-        )
-        self._answering = Answering(
-            name,
-            airflow,
-            inbox=inbox,
-            sources=sources,
-            metrics=metrics,
-            take_turn=take_turn,
-            go_on=self._go_on,
-            clock=clock,
-        )
+        parts = Place(name, airflow, inbox, metrics, take_turn, self._go_on)
+        self._listing = Listing(parts, step_seconds=step_seconds)
+        self._answering = Answering(parts, sources=sources, clock=clock)
 
     def tell(self) -> None:
         """Something was routed here: look at once; cheap, from any thread."""

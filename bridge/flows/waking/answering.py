@@ -14,10 +14,10 @@ from datetime import datetime
 
 import structlog
 
-from bridge.edges.airflow.waits import Problem, Waits
-from bridge.edges.inbox import Inbox, waits
+from bridge.edges.airflow.waits import Problem
+from bridge.edges.inbox import waits
 from bridge.edges.inbox.deliveries import get
-from bridge.edges.metrics import Metrics
+from bridge.flows.waking.place import Place
 from bridge.rules import event as events
 from bridge.rules import waking
 from bridge.rules.sources import Source
@@ -32,22 +32,11 @@ _log = structlog.get_logger("bridge.waking")
 class Answering:
     """One Airflow. One thread."""
 
-    def __init__(
-        self,
-        name: str,
-        airflow: Waits,
-        *,
-        inbox: Inbox,
-        sources: Mapping[str, Source],
-        metrics: Metrics,
-        take_turn: Callable[[], bool],
-        go_on: Callable[[], bool],
-        clock: Callable[[], datetime],
-    ) -> None:
-        """`take_turn` takes one call's share of the Airflow's pace; `go_on` runs before each; False: end."""
-        self._name, self._airflow, self._inbox = name, airflow, inbox
-        self._sources, self._metrics, self._clock = sources, metrics, clock
-        self._take_turn, self._go_on = take_turn, go_on
+    def __init__(self, place: Place, *, sources: Mapping[str, Source], clock: Callable[[], datetime]) -> None:
+        """Nothing was answered yet."""
+        self._name, self._airflow, self._inbox, self._metrics = place.name, place.airflow, place.inbox, place.metrics
+        self._take_turn, self._go_on = place.take_turn, place.go_on
+        self._sources, self._clock = sources, clock
         self.overdue = 0  # of the last step: what could be answered, and was not
         self._hints: dict[tuple[TaskKey, int], waking.Hint] = {}
 

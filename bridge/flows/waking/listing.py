@@ -10,13 +10,13 @@ closer than `_CLOSEST_SECONDS`: 25 a minute, however many webhooks come and task
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
-from bridge.edges.airflow.waits import Problem, Waits
-from bridge.edges.inbox import Inbox, waits
-from bridge.edges.metrics import Metrics
+from bridge.edges.airflow.waits import Problem
+from bridge.edges.inbox import waits
+from bridge.flows.waking.place import Place
 from bridge.rules import waking
 from bridge.words.waits import Parked, ParkedPage, TaskKey, Wait
 
@@ -33,20 +33,10 @@ _log = structlog.get_logger("bridge.waking")
 class Listing:
     """Keeps the waits of one Airflow in the store. One thread."""
 
-    def __init__(
-        self,
-        name: str,
-        airflow: Waits,
-        *,
-        inbox: Inbox,
-        metrics: Metrics,
-        take_turn: Callable[[], bool],
-        go_on: Callable[[], bool],
-        step_seconds: float,
-    ) -> None:
-        """`take_turn` takes one call's share of the Airflow's pace; `go_on` runs before each; False: end."""
-        self._name, self._airflow, self._inbox, self._metrics = name, airflow, inbox, metrics
-        self._take_turn, self._go_on = take_turn, go_on
+    def __init__(self, place: Place, *, step_seconds: float) -> None:
+        """`step_seconds`: the usual pause between two requests while tasks wait."""
+        self._name, self._airflow, self._inbox, self._metrics = place.name, place.airflow, place.inbox, place.metrics
+        self._take_turn, self._go_on = place.take_turn, place.go_on
         self._step_seconds = step_seconds
         self._page = _PAGE  # smaller where an answer was too long to be read
         self.forget()
