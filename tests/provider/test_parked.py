@@ -30,16 +30,15 @@ RUN = """
     real = time.sleep
 
     def sleep(seconds):
-        if seconds == 1 and waiting:
-            answer()
-        else:
+        if seconds != 1 or not answer():
             real(seconds)
 
     def answer():
         with create_session(scoped=False) as session:
             task = session.query(TaskInstance).filter_by(dag_id=dag_id, state="awaiting_input").first()
             if task is None:
-                return
+                return False
+            assert waiting, "the task waits, and the test has no answer left"
             request = session.get(HITLDetail, task.id)
             seconds = (task.trigger_timeout - utcnow()).total_seconds()
             asked.append({"subject": request.subject, "options": request.options, "seconds": seconds,
@@ -49,6 +48,7 @@ RUN = """
             request.responded_at = utcnow()
             event = request.as_resume_event_payload(timedout=given.get("timedout", False))
             handle_event_submit(TriggerEvent(event), task_instance=task, session=session)
+        return True
 
     time.sleep = sleep
     try:
@@ -141,7 +141,7 @@ def test_an_answer_about_another_run_is_a_look(airflow: AirflowPython, planasoni
 
 def test_a_retry_is_parked_for_its_own_run(airflow: AirflowPython, planasonix: RunsApi) -> None:
     """A run that failed is started anew; XCom names the new one, whatever the request's subject says."""
-    planasonix.story = ["running"]
+    planasonix.stories.extend([["running", "failed"], ["running"]])
     first = {"chosen": ["failed"], "facts": FACTS}
     second = {"chosen": ["succeeded"], "facts": FACTS | {"run_id": "run_0002"}}
     task = answered(airflow, planasonix, first, second, arguments="retries=1, retry_delay=timedelta(0)")
