@@ -49,6 +49,7 @@ class Work:
         self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self.names(config))
         self.pausing.refresh()  # nothing of what is paused may start before it is known
         self._build_flows(environment, config, inbox, metrics)
+        self._build_wakings(config, inbox, metrics)
         self.pausing.call_on_change(self.wake)
         self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
 
@@ -92,8 +93,6 @@ class Work:
             give_back=self.router.give_back,
             on_freed=self.dispatcher.wake,
         )
-
-        self._build_wakings(config, inbox, metrics)
 
     def _build_wakings(self, config: Config, inbox: Inbox, metrics: Metrics) -> None:
         self.wakings = [
