@@ -19,6 +19,7 @@ from bridge.cli import (
     check,
     completion,
     diff,
+    doctor,
     erase,
     explaining,
     export,
@@ -81,6 +82,7 @@ for module in (
     urls,
     subscribing,
     completion,
+    doctor,
 ):
     module.register(app)
 

@@ -16,9 +16,8 @@ import typer
 from bridge.cli.output import print_table, say
 
 if TYPE_CHECKING:
-    from bridge.edges.airflow import Airflow
     from bridge.edges.settings import Config
-    from bridge.rules.mapping import Mapping, Route
+    from bridge.rules.mapping import Mapping
     from bridge.words.errors import Problem
 
 
@@ -154,6 +153,7 @@ def _check_store() -> int:
 def _check_airflows(config: "Config", mapping: "Mapping") -> int:
     """Print what each Airflow says of each DAG; returns the number of troubles."""
     from bridge.edges.airflow import Airflow
+    from bridge.flows.examining.airflows import dag_fact
 
     troubles = 0
     rows: list[tuple[str, str, str]] = []
@@ -167,34 +167,12 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
         for route in mapping.routes:
             if route.airflow == name and route.enabled:
                 for dag_id in route.dags:
-                    fact = _dag_fact(airflow, route, dag_id)
+                    fact = dag_fact(airflow, route, dag_id)
                     troubles += fact != "ok"
                     rows.append((name, dag_id, fact))
         airflow.close()
     print_table(("airflow", "dag", "fact"), rows)
     return troubles
-
-
-def _dag_fact(airflow: "Airflow", route: "Route", dag_id: str) -> str:
-    from bridge.rules.conforming import mistakes
-    from bridge.words.errors import BridgeError
-
-    try:
-        facts = airflow.look_at(dag_id)
-    except BridgeError as error:
-        return f"could not be asked: {error}"
-    if not facts.exists:
-        return f"route {route.name}: Airflow has no such DAG"
-    missing = sorted(set(facts.required) - set(route.conf_keys))
-    troubles: dict[str, object] = {
-        "the DAG's file has an import error": facts.has_import_errors,
-        "the DAG is no longer in its file": facts.is_stale,
-        "paused: runs are made but wait until it is unpaused": facts.is_paused,
-        f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
-    }
-    if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
-        troubles[f"route {route.name}: {found}"] = True
-    return next((problem for problem, is_so in troubles.items() if is_so), "ok")
 
 
 def _check_planasonix(config: "Config") -> int:

@@ -56,8 +56,7 @@ def subscribe(
     """
     from bridge.edges.planasonix.hooks import at_url, hook_url
 
-    public, wanted = checked(url, "--url"), _wanted(events)
-    spell = _spelling(kubernetes_secret)
+    public, wanted, spell = checked(url, "--url"), _wanted(events), _spelling(kubernetes_secret)
     with opened(source) as (name, api), _place(secret_out, is_forced=force) as write:
         address = hook_url(public, name)
         there = at_url(api.every(), address)
@@ -66,9 +65,7 @@ def subscribe(
         if there:
             _update(api, there[0], wanted, None if write is None else (write, spell), is_new=new_secret)
         elif write is None:
-            raise typer.BadParameter(
-                "there is no subscription yet, and its secret is shown once: give --secret-out PATH"
-            )
+            raise typer.BadParameter("none is there yet, and its secret is shown once: give --secret-out PATH")
         else:
             made = api.create(address, wanted)
             typer.echo(f"created {visible(made.id)}: {', '.join(wanted)} to {address}")

@@ -38,6 +38,15 @@ def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
     return min(max(0.0, (at - now).total_seconds()), _MAX_WAIT_SECONDS)
 
 
+def http_date(text: str | None) -> datetime | None:
+    """Read a Date header; None if there is none, or it cannot be read."""
+    try:
+        at = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def failure_words(error: Exception) -> str:
     """Say which error of httpx it was, without its text, which may hold what was sent; of a proxy's no, what to do."""
     name = type(error).__name__

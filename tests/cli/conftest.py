@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,23 @@ class Place:
 
     def here(self, *words: str, stdin: str = "", **variables: str | None) -> Ended:
         """Run the command in this process: as good, and quicker, for what neither serves nor ends the process."""
-        changed = {**self.variables, **variables}
-        former, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+        return run_here(self.folder, {**self.variables, **variables}, *words, stdin=stdin)
+
+
+def run_here(folder: Path, variables: Mapping[str, str | None], *words: str, stdin: str = "") -> Ended:
+    """Run the command in this process, in a folder and with these variables alone."""
+    former, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+    os.environ.clear()
+    os.environ.update({name: value for name, value in variables.items() if value is not None})
+    spoken, sys.stdin = sys.stdin, io.StringIO(stdin)
+    try:
+        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = _ended_with(words)
+    finally:
+        sys.stdin = spoken
         os.environ.clear()
-        os.environ.update({name: value for name, value in changed.items() if value is not None})
-        spoken, sys.stdin = sys.stdin, io.StringIO(stdin)
-        try:
-            with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = _ended_with(words)
-        finally:
-            sys.stdin = spoken
-            os.environ.clear()
-            os.environ.update(former)
-        return Ended(code, out.getvalue(), err.getvalue())
+        os.environ.update(former)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def _ended_with(words: tuple[str, ...]) -> int:

@@ -26,6 +26,7 @@ COMMANDS = (
     "subscribe",
     "subscriptions",
     "unsubscribe",
+    "doctor",
     "deliveries",
     "triggers",
     "replay",

@@ -5,7 +5,6 @@ A call is repeated whenever its outcome is unknown, always under the trigger's o
 Airflow or something in between does becomes an Outcome; nothing of it is raised.
 
 The answer to one call is never a verdict on the whole Airflow: before it stops everything, the place itself is asked.
-
 The Airflow client takes about a second and 26 MB to import, so that happens at the first use (or `warm_up`).
 """
 
@@ -91,6 +90,14 @@ class Airflow:
         """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""
         session = self._session()
         return session.health() or session.signed_in()
+
+    def look_at_itself(self) -> tuple[str, datetime | None] | answers.TargetProblem:
+        """Return the version and what the clock shows there, or what keeps Airflow from telling."""
+        return self._session().seen()
+
+    def may_start(self, dag_id: str) -> bool | None:
+        """Return whether this user may start runs of a DAG, None where that is not known. Starts none."""
+        return dags.may_start(self._session(), dag_id)
 
     def look_at(self, dag_id: str) -> DagFacts:
         """Return what Airflow tells of a DAG; raises BridgeError if it does not tell."""

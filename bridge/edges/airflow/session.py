@@ -5,6 +5,7 @@ once more.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from bridge import __version__
@@ -123,6 +124,19 @@ class Session:
         if answer.status == 403 and not answers.is_token_refused(answer):
             return None  # signed in, and may not see DAGs
         return answers.after_question(answer)
+
+    def seen(self) -> tuple[str, datetime | None] | answers.TargetProblem:
+        """Return the whole version as the place spells it, and what its clock shows."""
+        version = self.version()
+        if not isinstance(version, str):
+            return version
+        answer = self._ask(f"{VERSIONS[version].api}/version")
+        if not isinstance(answer, Answer):
+            return answer
+        if (problem := answers.after_question(answer)) is not None:
+            return problem
+        found = answer.object().get("version")
+        return (found if isinstance(found, str) else version), answer.at
 
     def close(self) -> None:
         """Close the connections."""

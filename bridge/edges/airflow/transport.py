@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from bridge.edges.airflow import proxies
 from bridge.edges.airflow.wire import Answer, Failure, Kind
-from bridge.edges.http import Deadline, retry_after_seconds
+from bridge.edges.http import Deadline, http_date, retry_after_seconds
 from bridge.words.targets import AirflowTarget
 
 _MEBIBYTE = 1 << 20
@@ -195,7 +195,7 @@ def _answer(response: urllib3.BaseHTTPResponse, limit: int) -> Answer:
     response.release_conn()
     fields = response.headers
     wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
-    return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut)
+    return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut, http_date(fields.get("Date")))
 
 
 def _proxy(url: str) -> tuple[str, dict[str, str]]:

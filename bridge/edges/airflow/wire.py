@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -30,13 +30,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole HTTP answer; `is_cut`: the body was longer than is read, so the rest is missing."""
+    """A whole HTTP answer; `is_cut`: the body was longer than is read, so the rest is missing. `at`: its Date."""
 
     status: int
     content_type: str = ""
     body: bytes = b""
     retry_after_seconds: float | None = None
     is_cut: bool = False
+    at: datetime | None = field(default=None, compare=False)
 
     @property
     def is_json(self) -> bool:

@@ -9,11 +9,10 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
-from bridge.edges.http import failure_words, path_segment, retry_after_seconds
+from bridge.edges.http import failure_words, http_date, path_segment, retry_after_seconds
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
 
@@ -113,7 +112,7 @@ class PlanasonixClient:
         try:
             with client.stream(method, url, content=content, headers=headers) as answer:
                 _check(answer, _GOOD if method != "GET" else frozenset({200}))
-                return self._read(answer, max_bytes) if max_bytes else b"", _date(answer.headers.get("Date"))
+                return self._read(answer, max_bytes) if max_bytes else b"", http_date(answer.headers.get("Date"))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
             raise LookupUnavailable(f"the Planasonix API cannot be reached: {failure_words(error)}") from None
@@ -130,15 +129,6 @@ class PlanasonixClient:
             if time.monotonic() > until:
                 raise LookupUnavailable(f"no whole answer within {self._api.timeout_seconds:g} s")
         return bytes(body)
-
-
-def _date(text: str | None) -> datetime | None:
-    """Read a Date header; None if there is none, or it cannot be read."""
-    try:
-        at = parsedate_to_datetime(text or "")
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _check(answer: "httpx.Response", good: frozenset[int]) -> None:

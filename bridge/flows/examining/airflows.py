@@ -1,0 +1,98 @@
+"""What an examination asks of each Airflow: the place, its clock, the sign-in, and every DAG that a route names."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from bridge.edges.airflow import Airflow
+from bridge.flows.examining.clocks import clock
+from bridge.rules.conforming import mistakes
+from bridge.rules.mapping import Mapping as Routes
+from bridge.rules.mapping import Route
+from bridge.words.errors import BridgeError
+from bridge.words.findings import Finding, fine, unknown, wrong
+from bridge.words.targets import AirflowTarget
+
+_PAUSED = "paused: runs are made but wait until it is unpaused"
+
+
+def examine_airflows(targets: Mapping[str, AirflowTarget], mapping: Routes) -> Iterator[Finding]:
+    """Yield what is found of each Airflow and of each of its DAGs. Starts no DAG run."""
+    for name, target in targets.items():
+        airflow = Airflow(target)
+        try:
+            yield from _examine(name, airflow, [r for r in mapping.routes if r.airflow == name and r.enabled])
+        finally:
+            airflow.close()
+
+
+def _examine(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Finding]:
+    seen = airflow.look_at_itself()
+    if not isinstance(seen, tuple):
+        says = f"{seen.reason}: {seen.detail or seen.reason.why}"
+        yield wrong("airflow", name, says, seen.reason.next_step)
+        return
+    version, at = seen
+    yield fine("airflow", name, f"Airflow {version} answers")
+    yield clock("airflow clock", name, at, datetime.now(UTC), whose="Airflow's")
+    problem = airflow.probe()
+    if problem is not None:
+        says = f"{problem.reason}: {problem.detail or problem.reason.why}"
+        yield wrong("sign-in", name, says, problem.reason.next_step)
+        return
+    yield fine("sign-in", name, "it is well and lets us in")
+    yield from _dags(name, airflow, routes)
+
+
+def _dags(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Finding]:
+    may_start: dict[str, bool | None] = {}
+    for route in routes:
+        for dag_id in route.dags:
+            about = f"{name} {dag_id}"
+            fact = dag_fact(airflow, route, dag_id)
+            if fact != "ok":
+                yield wrong("dag", about, fact, _unpause(dag_id) if fact == _PAUSED else _mend(route, dag_id))
+            elif dag_id not in may_start:
+                yield fine("dag", about, "it is there, and takes the conf of its routes")
+            if dag_id not in may_start:
+                may_start[dag_id] = airflow.may_start(dag_id)
+                yield _right(about, may_start[dag_id])
+
+
+def _right(about: str, may_start: bool | None) -> Finding:
+    match may_start:
+        case True:
+            return fine("right", about, "our user may start runs of it")
+        case False:
+            says, what = "our user may not start runs of it", "Give the Airflow user the right to create DAG runs."
+            return wrong("right", about, says, what)
+        case None:
+            return unknown("right", about, "this Airflow does not say whether our user may start runs before the first")
+
+
+def _unpause(dag_id: str) -> str:
+    return f"Unpause it in Airflow: airflow dags unpause {dag_id}"
+
+
+def _mend(route: Route, dag_id: str) -> str:
+    place = f"{route.file}:{route.line}" if route.file else f"the route {route.name}"
+    return f"Look at the DAG {dag_id} in Airflow, or correct {place}."
+
+
+def dag_fact(airflow: Airflow, route: Route, dag_id: str) -> str:
+    """Return what keeps a route's runs of a DAG from starting, in a line; `ok` if nothing does."""
+    try:
+        facts = airflow.look_at(dag_id)
+    except BridgeError as error:
+        return f"could not be asked: {error}"
+    if not facts.exists:
+        return f"route {route.name}: Airflow has no such DAG"
+    missing = sorted(set(facts.required) - set(route.conf_keys))
+    troubles: dict[str, object] = {
+        "the DAG's file has an import error": facts.has_import_errors,
+        "the DAG is no longer in its file": facts.is_stale,
+        _PAUSED: facts.is_paused,
+        f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
+    }
+    if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
+        troubles[f"route {route.name}: {found}"] = True
+    return next((problem for problem, is_so in troubles.items() if is_so), "ok")
