@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all quick check demo bench crash fuzz mutants image provider plain docs lock schema sbom clean
+.PHONY: help setup test test-all quick check demo bench crash fuzz mutants image provider plain docs lock schema sbom release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -99,6 +99,9 @@ schema: .venv/.ready ## write config/*.schema.json from the models of the files
 
 sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IMAGE=name:tag: the image's Debian packages too)
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
+
+release: .venv/.ready .venv-chart/.ready ## make the files of a release (VERSION=0.2.0, and BASE or LOCAL_BASE=1 as for image; DRAFT=1 to try)
+	@$(BIN)/python scripts/release.py $(VERSION)
 
 clean: ## remove what was installed, cached or left behind
 	rm -rf .venv .venv-airflow* .venv-chart .venv-mutants .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info deploy/airflow/build deploy/airflow/*.egg-info

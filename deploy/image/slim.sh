@@ -44,6 +44,11 @@ done
 rm -f /usr/lib/python3*/lib-dynload/nis.* /usr/lib/python3*/lib-dynload/_dbm.* /usr/sbin/update-passwd # their libraries are gone
 rm -f /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/bin/2to3* /usr/local/bin/pydoc* /usr/bin/pydoc* /usr/bin/py3* /usr/bin/perl*
 find /opt/bridge \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -name '*.c' \) -type f -delete
+for packages in /opt/bridge/lib/python3*/site-packages; do
+    rm -rf "$packages/sqlalchemy/testing" "$packages/alembic/testing" "$packages"/*/tests
+    # rich can colour source code of 500 languages, and is never asked to.
+    find "$packages/pygments/lexers" -name '*.py' ! -name '__init__.py' ! -name _mapping.py ! -name python.py ! -name special.py -delete
+done
 
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 find / -xdev -type d -perm /2000 -exec chmod g-s {} +

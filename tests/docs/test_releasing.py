@@ -1,0 +1,72 @@
+"""`make release` makes all that a release consists of, and the CI of a fork calls what there is."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from bridge import __version__
+from deploy.demo.airflow import REPOSITORY
+from scripts import release
+
+CI = sorted((REPOSITORY / "deploy" / "ci").glob("*.yaml"))
+
+
+def make(version: str, to: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run the script as `make release` does."""
+    command = [sys.executable, REPOSITORY / "scripts" / "release.py", version, "--to", to]
+    return subprocess.run(command, env=os.environ | more, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_a_release_has_all_its_files(tmp_path: Path) -> None:
+    """Wheel and source with templates and pages, provider, chart, packages, notes; a right checksum for each."""
+    done = make(__version__, tmp_path / "out", DRAFT="1", WITHOUT_IMAGE="1")
+    assert done.returncode == 0, done.stderr
+    assert "no image" in done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    stem = f"planasonix_bridge-{__version__}"
+    assert {f"{stem}-py3-none-any.whl", f"{stem}.tar.gz", f"planasonix-bridge-{__version__}.tgz"} < names
+    assert {"sbom.json", "notes.md", "SHA256SUMS"} < names
+    assert len([name for name in names if name.startswith("airflow_provider_planasonix_bridge-")]) == 1
+    sums = dict(reversed(line.split("  ")) for line in (tmp_path / "out/SHA256SUMS").read_text().splitlines())
+    assert set(sums) == names - {"SHA256SUMS"}
+    assert all(hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == one for name, one in sums.items())
+    wheel = zipfile.ZipFile(tmp_path / "out" / f"{stem}-py3-none-any.whl").namelist()
+    with tarfile.open(tmp_path / "out" / f"{stem}.tar.gz") as source:
+        archived = source.getnames()
+    for name in ("/templates/compose.yaml", "/templates/planasonix-bridge.service", "/templates/parts.html"):
+        assert all(any(one.endswith(name) for one in names) for names in (wheel, archived)), name
+    assert (tmp_path / "out/notes.md").read_text() == release.notes(__version__)
+
+
+def test_the_notes_are_the_part_of_the_version() -> None:
+    """Nothing of the version below, and no heading of its own."""
+    for version in re.findall(r"(?m)^## ([0-9.]+)", (REPOSITORY / "CHANGELOG.md").read_text()):
+        assert len(release.notes(version)) > 100
+        assert "\n## " not in release.notes(version)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    """Exit 2, with each place that says otherwise; nothing is made."""
+    done = make("9.9.9", tmp_path / "out", DRAFT="1")
+    assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert len(re.findall(r"(?m)^error: .* not 9\.9\.9$", done.stderr)) == 4
+
+
+@pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)
+def test_the_ci_of_a_fork_calls_what_there_is(path: Path) -> None:
+    """Its targets are in the Makefile, its files are those of a release, and it has nothing to fill in."""
+    text = path.read_text()
+    assert YAML(typ="safe").load(text)
+    targets = set(re.findall(r"(?m)^([a-z]+):", (REPOSITORY / "Makefile").read_text()))
+    called = set(re.findall(r"\bmake ([a-z]+)", re.sub(r"(?m)#.*$|install .*$", "", text)))
+    assert {"test", "release"} <= called <= targets | {"the"}
+    assert "example" not in text
+    assert "pull_request_target" not in text
