@@ -140,7 +140,7 @@ def offered() -> Iterator[tuple[str, str, Any]]:
     for route in application.routes:
         for one in getattr(route, "routes", None) or [route]:
             for method in sorted(one.methods - {"HEAD"}):
-                yield method, one.path if one is route else route.path + one.path, one.endpoint
+                yield method, one.path_format if one is route else route.path + one.path_format, one.endpoint
 
 
 def _api() -> str:

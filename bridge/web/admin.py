@@ -101,7 +101,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers", _answers(faces.looks.triggers, looks, Role.VIEWER)),
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
-        Route("/why/{id}", _answers(faces.why.why, looks, Role.OPERATOR)),
+        Route("/why/{id:path}", _answers(faces.why.why, looks, Role.OPERATOR)),
         Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
         Route("/history", _answers(faces.history.history, looks, Role.VIEWER)),

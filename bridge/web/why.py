@@ -8,6 +8,7 @@ from bridge.flows import explaining
 from bridge.flows.explaining import Around, Time
 from bridge.rules import views
 from bridge.web.queries import refuse_unknown, storable, time_range
+from bridge.words.errors import NotThere
 
 
 class WhyApi:
@@ -21,8 +22,10 @@ class WhyApi:
     def why(self, *, path: Mapping[str, str], query: Mapping[str, str], **_: Any) -> views.Json:
         """Return the story of what has this event, delivery, trigger, job, run, pipeline or DAG run id.
 
-        With `since` and `until`, of that time; if nothing came then, `silence` has what says so.
+        An id may have slashes. With `since` and `until`, of that time; `silence` has what says why nothing came.
         """
+        if not path["id"]:
+            raise NotThere("say of which id: /why/ID")
         refuse_unknown(query, ("since", "until"))
         since, until = time_range(query)
         return explaining.why(self._inbox, storable("id", path["id"]), around=self._around, time=Time(since, until))

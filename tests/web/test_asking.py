@@ -155,6 +155,20 @@ def test_why_tells_the_story_of_any_id(ask: Ask, run: Run, ids: dict[str, str]) 
     assert (code, "unrouted" in out, 'event has "pl_other"' in out, "next: " in out) == (0, True, True, True)
 
 
+@pytest.mark.parametrize("id_", ["job/2025/03", "/job?x=1&y#z", "job%2F1/", "../job", "job 1 +"])
+def test_why_takes_any_id_that_a_sender_may_choose(ask: Ask, bridge: BridgeProcess, id_: str) -> None:
+    """With slashes, too, and whatever else means something in an address."""
+    bridge.send(body(event=f"evt_{id_}", job=id_))
+    wait_for(lambda: ask("why", id_)["stories"], seconds=10, what="routing")
+    assert ask("why", id_)["kind"] == "job"
+
+
+def test_why_without_an_id_is_not_found(bridge: BridgeProcess) -> None:
+    """It is no id."""
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
+        bridge.api("why/")
+
+
 def test_why_nothing_came_is_said(ask: Ask, run: Run, ids: dict[str, str]) -> None:
     """When the pipeline and the source were last heard of, and what was refused about that time; exit 1."""
     silence = ask("why", "pl_never")["silence"]
