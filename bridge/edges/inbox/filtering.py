@@ -20,7 +20,7 @@ class Filter:
     """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
 
     An event of `among` sources is found by its key, at once; without them every delivery is looked at. `is_latest`
-    leaves out what was run again.
+    leaves out what was run again. `edge` is the last row that is looked at (see walking).
     """
 
     state: str | None = None
@@ -40,6 +40,7 @@ class Filter:
     job_id: str | None = None
     run_id: str | None = None
     is_latest: bool = False
+    edge: str | None = None
 
 
 _TOLD = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
@@ -53,6 +54,7 @@ _CONDITIONS = {
     "since": "{id} >= :since",
     "until": "{id} < :until",
     "after": "{id} < :after",
+    "edge": "{id} >= :edge",
     "run_state": "run_state = :run_state AND state = 'fired'",
     "reason": "reason = :reason",
     "airflow": "airflow = :airflow",
@@ -91,7 +93,7 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
         raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
     if wanted.run_state is not None and wanted.run_state not in set(RunState):
         raise BadFilter(f"no such state of DAG runs: {wanted.run_state}; there is {', '.join(RunState)}")
-    if surplus := given.keys() - allowed:
+    if surplus := given.keys() - allowed - {"edge"}:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     values = {name: _value(name, value, prefix) for name, value in given.items()}
     names = {"id": order(wanted, prefix), "delivery": "id" if prefix == "dlv" else "delivery_id"}
@@ -112,6 +114,6 @@ def order(wanted: Filter, prefix: str) -> str:
 def _value(name: str, value: Any, prefix: str) -> Any:
     if name in ("since", "until"):
         return first_id(microseconds(value))
-    if name == "after":
+    if name in ("after", "edge"):
         return number(value, prefix)
     return number(value, "dlv") if name == "delivery_id" else value

@@ -58,6 +58,7 @@ _AWAY = holds.HeldRow("trg_0000000000000001", "orders", _NOW)
 _NEWER = (None, holds.Newer("trg_0000000000000002", is_fired=True), holds.Newer("trg_0000000000000002", is_fired=False))
 _CHANGES = [holds.Change(_AWAY._replace(newer=one), None if one else _NOW) for one in _NEWER]
 _STEPS = [holds.StepRow(_AWAY.id, "orders", 1.0, Reason.DAG_PAUSED, is_doubted=doubt) for doubt in (True, False)]
+_EDGE = delivery_text(first_id(microseconds(_NOW)))
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded")
 
 
@@ -180,6 +181,22 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     **{
         f"triggers by {name}": (False, browsing.triggers, {"wanted": Filter(**{name: "x"}), "limit": 20})
         for name in ("pipeline_id", "job_id", "run_id")
+    },
+    **{
+        f"deliveries by {name}": (
+            False,
+            browsing.deliveries,
+            {"wanted": Filter(edge=_EDGE, **{name: "x"}), "limit": 20},
+        )
+        for name in ("source", "reason")
+    },
+    **{
+        f"triggers by {name}": (
+            False,
+            browsing.triggers,
+            {"wanted": Filter(edge=_EDGE.replace("dlv", "trg"), **{name: "x"}), "limit": 20},
+        )
+        for name in ("reason", "route", "dag_id", "airflow")
     },
     "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
     "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
