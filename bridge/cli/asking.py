@@ -61,6 +61,7 @@ def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
             actor=context.actor(),
             names=lambda: context.pausable(settings),
             troubles=lambda: context.troubles(settings),
+            routes=lambda: context.routes(settings) or (),
             around=around(settings, inbox),
         )
 

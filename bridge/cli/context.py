@@ -26,7 +26,7 @@ from bridge.edges.settings import (
 )
 from bridge.rules.attention import Trouble, of_files
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.mapping import Part, join, read_part
+from bridge.rules.mapping import Part, Route, join, read_part
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.pauses import PauseKind
@@ -157,15 +157,20 @@ def sources(settings: Environment) -> tuple[str, ...]:
 def pausable(settings: Environment) -> dict[PauseKind, Collection[str] | None]:
     """Return what can be paused; None where a file cannot be read, since a person must be able to pause then too."""
     configured = names(settings.config)
-    try:
-        routes = [route.name for route in mapping(settings.mapping, configured).routes]
-    except ConfigError:
-        routes = None
+    found = routes(settings)
     return {
-        PauseKind.ROUTE: routes,
+        PauseKind.ROUTE: None if found is None else [route.name for route in found],
         PauseKind.SOURCE: None if configured is None else configured.sources,
         PauseKind.AIRFLOW: None if configured is None else configured.airflows,
     }
+
+
+def routes(settings: Environment) -> Collection[Route] | None:
+    """Return the routes of the mapping here; None where it cannot be read."""
+    try:
+        return mapping(settings.mapping, names(settings.config)).routes
+    except ConfigError:
+        return None
 
 
 def troubles(settings: Environment) -> list[Trouble]:

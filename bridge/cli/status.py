@@ -37,13 +37,11 @@ def _print(answer: dict[str, Any]) -> None:
     else:
         print(f"{len(needs)} thing{'s' * (len(needs) > 1)} need{'s' * (len(needs) == 1)} you")
     for need in needs[:_SHOWN]:
-        since = f", since {local(need['since'])}" if need["since"] else ""
-        example = f" ({need['example']})" if need["example"] else ""
-        print(visible(f"\n{need['what']}: {need['about']}: {need['count']}{since}{example}".strip("\n")))
-        print(visible(f"  {need['says']}"))
-        print(visible(f"  next: {need['next_step']}"))
+        _print_need(need)
     if len(needs) > _SHOWN:
         print(f"\nand {len(needs) - _SHOWN} more: --json has them all, `causes` those of triggers and DAG runs")
+    for note in answer.get("notes", ())[:_SHOWN]:  # a bridge of the release before sends none
+        _print_need(note, "note: ")
     print()
     for name, each in answer["waiting"].items():
         oldest = f", the oldest since {local(each['oldest'])}" if each["oldest"] else ""
@@ -54,3 +52,11 @@ def _print(answer: dict[str, Any]) -> None:
         found = airflow.get("waits")
         waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
         print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}{waits}"))
+
+
+def _print_need(need: dict[str, Any], mark: str = "") -> None:
+    since = f", since {local(need['since'])}" if need["since"] else ""
+    example = f" ({need['example']})" if need["example"] else ""
+    print(visible(f"\n{mark}{need['what']}: {need['about']}: {need['count']}{since}{example}".strip("\n")))
+    print(visible(f"  {need['says']}"))
+    print(visible(f"  next: {need['next_step']}"))

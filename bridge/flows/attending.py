@@ -3,22 +3,62 @@
 What the store knows is read here; what only a running service or a look at the files tells (`troubles`) is given.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from bridge.edges.inbox import Inbox, browsing, dags, grouping, pauses
-from bridge.rules import attention, views
+from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, pauses
+from bridge.rules import attention, notes, views
 from bridge.rules.attention import Facts, Need, Trouble
+from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
 from bridge.words.pauses import PauseKind
 
 
+class Wellness:
+    """Since when nothing has needed a person, as far as this process has looked. Any thread may note what it saw."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """Nobody has looked yet."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: datetime | None = None
+
+    def note(self, found: Iterable[Need]) -> datetime | None:
+        """Take in what a look found, and return since when all is well; None: it is not."""
+        is_well = all(each.is_note for each in found)
+        with self._lock:
+            self._since = (self._since or self._clock()) if is_well else None
+            return self._since
+
+
 def needs(
-    inbox: Inbox, *, troubles: Sequence[Trouble] = (), names: Names | None = None, now: datetime | None = None
+    inbox: Inbox,
+    *,
+    troubles: Sequence[Trouble] = (),
+    names: Names | None = None,
+    routes: Iterable[Route] = (),
+    now: datetime | None = None,
 ) -> list[Need]:
-    """Return what needs a person; nothing: all is well. `names`: what is configured. Raises InboxUnavailable."""
+    """Return what needs a person; nothing: all is well. As `look`."""
+    found = look(inbox, troubles=troubles, names=names, routes=routes, now=now)
+    return [each for each in found if not each.is_note]
+
+
+def look(
+    inbox: Inbox,
+    *,
+    troubles: Sequence[Trouble] = (),
+    names: Names | None = None,
+    routes: Iterable[Route] = (),
+    now: datetime | None = None,
+) -> list[Need]:
+    """Return what needs a person, and what is worth a note. Raises InboxUnavailable.
+
+    `names`: what is configured. `routes`: those in use, which say for what a paused DAG is provided.
+    """
     at = now or datetime.now(UTC)
-    found = inbox.read(pauses.read).at(at).all
+    found = inbox.read(pauses.read).at(at)
     # What was said of the DAGs of an Airflow that was taken out of bridge.yaml stays in the store.
     configured = None if names is None else names[PauseKind.AIRFLOW]
     facts = Facts(
@@ -28,10 +68,13 @@ def needs(
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
-        pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found],
+        pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
         troubles=troubles,
+        heard=inbox.read(browsing.last_deliveries),
+        ending=inbox.read(holds.ending),
+        expected=notes.expected_pauses(routes, found),
     )
-    return attention.needs(facts)
+    return attention.everything(facts)
 
 
 def stored(inbox: Inbox) -> views.Json:

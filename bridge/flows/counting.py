@@ -6,10 +6,12 @@ every `_FRESH_SECONDS`. So a page costs two counts of an hour, however many look
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, history
+from bridge.rules import counts, views
+from bridge.rules.mapping import Route
 from bridge.words.history import Hour
 
 HOURS = 24
@@ -34,6 +36,19 @@ class Counting:
         self._lock = threading.Lock()
         self._hours: dict[datetime, Hour] = {}
         self._counted_at = -_FRESH_SECONDS
+
+    def routes(self, routes: Sequence[Route]) -> dict[str, views.Json]:
+        """Return what each route has started in the last 24 hours, and whether it may ever have."""
+        hours = self.day()
+        busy = {name for hour in hours for name in hour.by_route}
+        idle = {(route.airflow, dag_id) for route in routes if route.name not in busy for dag_id in route.dags}
+        ever = self._inbox.read(history.started_ever, idle)
+        return {
+            route.name: counts.started(
+                route.name, hours, is_known=any((route.airflow, dag_id) in ever for dag_id in route.dags)
+            )
+            for route in routes
+        }
 
     def day(self) -> list[Hour]:
         """Return the last 24 hours, the oldest first; the last one is under way. Raises InboxUnavailable."""

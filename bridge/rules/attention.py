@@ -13,13 +13,14 @@ In the order of how much stands still: the configuration in use, a place outside
     paused                                    a pause that nobody ends, or of what is no more
 
 What passes by itself (a ceiling, a pause by a person, an Airflow that asked to wait) needs nobody for the first hour.
+What is meant, or what a stranger can cause, is a note (see notes): said, and no reason to call a person.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.rules import causes, views
+from bridge.rules import causes, notes, views
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import Problem
@@ -32,8 +33,7 @@ _PASSING = timedelta(hours=1)
 _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
 _FORGOTTEN = timedelta(days=1)
 _PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
-# A stranger can make these: they say nothing of our secrets.
-_ANYBODYS = frozenset({Reason.SIGNATURE_MISSING})
+_SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
 _CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
 _WAITS = ", nor was one in use before, so every webhook is taken in and waits"
 _DAG_SAYS = {
@@ -48,7 +48,7 @@ _DAG_SAYS = {
 class Need:
     """One thing that a person has to do: of what, about what, since when, how many, and the next step.
 
-    `example` is an id of it; `filter` what the lists and orders take to mean all of it.
+    `example` is an id of it; `filter` what the lists and orders take to mean all of it. `is_note`: nobody has to.
     """
 
     what: str
@@ -60,6 +60,7 @@ class Need:
     reason: str | None = None
     example: str | None = None
     filter: views.Json | None = None
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the list is made of, as the store and the service have it at `now`."""
+    """What the list is made of, as the store and the service have it at `now`.
+
+    `heard`: when each source last sent something right. `ending`: how many holds are over within a day, by Airflow.
+    `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`).
+    """
 
     now: datetime
     groups: Sequence[Group] = ()
@@ -86,10 +91,18 @@ class Facts:
     dags: Sequence[KnownDag] = ()
     pauses: Sequence[tuple[Pause, bool]] = ()  # and whether what it names is configured no more
     troubles: Sequence[Trouble] = ()
+    heard: Mapping[str, datetime] = field(default_factory=dict)
+    ending: Mapping[str, int] = field(default_factory=dict)
+    expected: Collection[tuple[str, str]] = ()
 
 
 def needs(facts: Facts) -> list[Need]:
     """Return what needs a person; nothing: all is well."""
+    return [each for each in everything(facts) if not each.is_note]
+
+
+def everything(facts: Facts) -> list[Need]:
+    """Return what needs a person, and what is worth a note."""
     return [
         *_troubles(facts),
         *_refused(facts),
@@ -115,8 +128,15 @@ def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem], *, is_lacki
 
 
 def view(found: Sequence[Need]) -> views.Json:
-    """Return the list as plain JSON values, and whether all is well."""
-    return {"is_well": not found, "needs": [asdict(need) | {"since": views.instant(need.since)} for need in found]}
+    """Return what needs a person and what is worth a note as plain JSON values, and whether all is well."""
+    urgent, others = ([_plain(each) for each in found if each.is_note is kind] for kind in (False, True))
+    return {"is_well": not urgent, "needs": urgent, "notes": others}
+
+
+def _plain(need: Need) -> views.Json:
+    shown = asdict(need) | {"since": views.instant(need.since)}
+    del shown["is_note"]
+    return shown
 
 
 def _troubles(facts: Facts) -> Iterator[Need]:
@@ -143,16 +163,18 @@ def _is_of(group: Group, trouble: Trouble) -> bool:
 def _refused(facts: Facts) -> Iterator[Need]:
     for each in facts.refused:
         known = Reason.of(each.reason)
-        if each.newest_at >= facts.now - REFUSALS_FOR and known is not Reason.UNKNOWN_REASON and known not in _ANYBODYS:
+        if each.newest_at >= facts.now - REFUSALS_FOR and known is not Reason.UNKNOWN_REASON and known not in _SCANS:
+            is_note = notes.is_anybodys(each, heard=facts.heard.get(each.source))
             yield Need(
                 what="refused",
                 about=each.source,
                 says=f"requests to source {each.source} were refused: {known.why}",
-                next_step=known.next_step,
+                next_step=(notes.BY_STRANGERS if is_note else "") + known.next_step,
                 since=each.oldest_at,
                 count=each.count,
                 reason=each.reason,
                 filter={"source": each.source, "reason": each.reason},
+                is_note=is_note,
             )
 
 
@@ -214,6 +236,7 @@ def _groups(facts: Facts) -> Iterator[Need]:
             reason=None if group.reason is None else str(group.reason),
             example=group.example,
             filter=causes.view(group)["filter"],
+            is_note=notes.is_meant(group) and not facts.ending.get(group.airflow),
         )
 
 
@@ -226,8 +249,11 @@ def _needs_a_person(group: Group, now: datetime) -> bool:
 
 
 def _dags(facts: Facts) -> Iterator[Need]:
+    """What is held for a DAG has a line of its own, with the same next step."""
+    held = {(each.airflow, each.dag_id) for each in facts.groups if each.state is TriggerState.HELD}
     for dag in facts.dags:
-        if (words := _DAG_SAYS.get(dag.state)) is not None:
+        place = (dag.airflow, dag.dag_id)
+        if (words := _DAG_SAYS.get(dag.state)) is not None and place not in held:
             yield Need(
                 what="dag",
                 about=f"{dag.dag_id} at {dag.airflow}",
@@ -235,6 +261,7 @@ def _dags(facts: Facts) -> Iterator[Need]:
                 next_step=words[1],
                 since=dag.since,
                 reason=str(dag.state),
+                is_note=dag.state is DagState.PAUSED and place in facts.expected,
             )
 
 

@@ -12,7 +12,6 @@ from bridge.rules.mapping import Route, Verdict, event_fields
 from bridge.rules.planning import Plan, Planned
 from bridge.rules.verifying import Report, Result
 from bridge.words.dags import DagParams, KnownDag
-from bridge.words.history import Hour
 from bridge.words.model import Attempt, Call, Delivery, DeliveryEntry, Trigger, TriggerEntry, TriggerState
 from bridge.words.orders import Order
 from bridge.words.pauses import Pause
@@ -158,11 +157,6 @@ def order(value: Order) -> Json:
         "placed_at": instant(value.placed_at),
         "ended_at": instant(value.ended_at),
     }
-
-
-def hour(value: Hour) -> Json:
-    """Return an hour in numbers."""
-    return asdict(value) | {"begin_at": instant(value.begin_at)}
 
 
 def chain(value: Chain) -> Json:

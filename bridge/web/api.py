@@ -4,7 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.mapping import read
+from bridge.rules.mapping import Route, read
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import json_object, words
@@ -58,6 +58,11 @@ class Api:
     def routes(self, **_: Any) -> views.Json:
         """Return the routes in use."""
         return {"routes": [views.route(item) for item in self._mapping.current().routes]}
+
+    @property
+    def routes_in_use(self) -> Sequence[Route]:
+        """The routes of the mapping in use."""
+        return self._mapping.current().routes
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.

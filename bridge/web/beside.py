@@ -6,7 +6,7 @@ worked on by whoever ordered it.
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from bridge.flows.pausing import PausingBeside
 from bridge.flows.tailing import EVERY_SECONDS, Tail
 from bridge.rules import attention, views
 from bridge.rules.attention import Trouble
+from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
@@ -48,11 +49,13 @@ class Beside:
         actor: str,
         names: Callable[[], Names],
         troubles: Callable[[], Sequence[Trouble]],
+        routes: Callable[[], Iterable[Route]],
         around: Around,
     ) -> None:
         """`sources`: the names of those that are configured here; `actor` is who asks, for the audit log.
 
-        `names` returns what can be paused; `troubles` what is wrong with the files here; `around` what `why` needs.
+        `names` returns what can be paused; `troubles` what is wrong with the files here, `routes` those that they have;
+        `around` is what `why` needs.
         """
         self._caller = Caller(actor, Role.ADMIN)
         self._inbox = inbox
@@ -62,7 +65,7 @@ class Beside:
         orders = OrdersApi(inbox=inbox, working=OrdersBeside())
         pauses = PausesApi(pausing=PausingBeside(inbox=inbox, names=names))
         self._answers: Mapping[str, Callable[..., views.Json]] = {
-            "status": partial(_status, inbox, names, troubles),
+            "status": partial(_status, inbox, names, troubles, routes),
             "deliveries": looks.deliveries,
             "deliveries/{id}": looks.delivery,
             "triggers": looks.triggers,
@@ -134,7 +137,11 @@ def _path(ids: Sequence[str]) -> dict[str, str]:
 
 
 def _status(
-    inbox: Inbox, names: Callable[[], Names], troubles: Callable[[], Sequence[Trouble]], **_: Any
+    inbox: Inbox,
+    names: Callable[[], Names],
+    troubles: Callable[[], Sequence[Trouble]],
+    routes: Callable[[], Iterable[Route]],
+    **_: Any,
 ) -> views.Json:
-    needs = attending.needs(inbox, troubles=troubles(), names=names())
-    return attention.view(needs) | attending.stored(inbox)
+    found = attending.look(inbox, troubles=troubles(), names=names(), routes=routes())
+    return attention.view(found) | attending.stored(inbox)

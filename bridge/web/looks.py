@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.edges.inbox import Inbox, browsing, chains, dags, deliveries, finding, triggers
+from bridge.edges.inbox import Inbox, browsing, chains, completions, dags, deliveries, finding, triggers, walking
 from bridge.edges.inbox.finding import Found
 from bridge.rules import views
 from bridge.web.queries import MOST, next_page, page, storable
@@ -28,11 +28,17 @@ class LooksApi:
         self._link = link
 
     def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
-        """Return a page of deliveries, newest first; `next` is the `after` of the following page."""
+        """Return a page of deliveries, newest first; `next` is the `after` of the following page.
+
+        A filter that no index knows looks at 20 000 rows at most: a page may be short, even empty, and have a `next`.
+        """
         wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
-        found = self._inbox.read(browsing.deliveries, wanted=wanted, limit=limit)
-        shown = {"deliveries": [views.delivery_entry(item) for item in found], "next": next_page(found, limit)}
+        edge = self._inbox.read(walking.edge, table="deliveries", wanted=wanted)
+        found = self._inbox.read(browsing.deliveries, wanted=replace(wanted, edge=edge), limit=limit)
+        told = self._inbox.read(completions.pipelines, [item.id for item in found])
+        rows = [views.delivery_entry(item) | {"pipeline_id": told.get(item.id)} for item in found]
+        shown = {"deliveries": rows, "next": next_page(found, limit) or edge}
         return _for(caller, shown)
 
     def delivery(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
@@ -50,8 +56,9 @@ class LooksApi:
     def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.TRIGGER_FILTERS)
-        found = self._inbox.read(browsing.triggers, wanted=wanted, limit=limit)
-        shown = {"triggers": [self._entry(item) for item in found], "next": next_page(found, limit)}
+        edge = self._inbox.read(walking.edge, table="triggers", wanted=wanted)
+        found = self._inbox.read(browsing.triggers, wanted=replace(wanted, edge=edge), limit=limit)
+        shown = {"triggers": [self._entry(item) for item in found], "next": next_page(found, limit) or edge}
         return _for(caller, shown)
 
     def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:

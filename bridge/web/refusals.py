@@ -8,7 +8,7 @@ from bridge.edges.inbox.refusals import RefusalFilter
 from bridge.rules import records, views
 from bridge.web.queries import next_page, page_size, refuse_unknown, storable, time_range
 
-_TEXTS = ("source", "reason", "kind", "after")
+_TEXTS = ("source", "reason", "kind", "after", "copy_of")
 
 
 class RefusalsApi:
@@ -19,11 +19,13 @@ class RefusalsApi:
         self._inbox = inbox
 
     def refusals(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
-        """Return a page of the newest refused requests and copies, by `source`, `reason`, `kind`, `since`, `until`."""
+        """Return a page of the newest refused requests and copies, by `source`, `reason`, `kind`, `since`, `until`.
+
+        With `copy_of`, of the copies of one delivery.
+        """
         refuse_unknown(query, (*_TEXTS, "since", "until", "limit"))
         texts = {name: storable(name, query[name]) if name in query else None for name in _TEXTS}
         (since, until), limit = time_range(query), page_size(query)
-        source, reason, kind, after = texts.values()
-        wanted = RefusalFilter(source, reason, kind, since, until, after)
+        wanted = RefusalFilter(since=since, until=until, **texts)
         found = self._inbox.read(refusals.page, wanted=wanted, limit=limit)
         return {"refusals": [records.refusal(one) for one in found], "next": next_page(found, limit)}

@@ -7,15 +7,19 @@ from typing import Any
 from bridge import __version__
 from bridge.chores.encryption import Encryption
 from bridge.chores.key_sets import KeySetState
+from bridge.chores.loop import Loop
 from bridge.chores.mapping_file import FileState, MappingFile, MappingState
 from bridge.chores.secret_files import SecretsState
 from bridge.edges.inbox import Inbox, dags, waits
+from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.flows.firing import Dispatcher
 from bridge.flows.pausing import Pausing
 from bridge.rules import attention, views
-from bridge.rules.attention import Trouble
+from bridge.rules.attention import Need, Trouble
 from bridge.rules.pauses import Names
+
+_EVERY_SECONDS = 30.0  # a look costs some milliseconds, 0.1 s with 20 000 failures
 
 
 class StatusApi:
@@ -29,6 +33,7 @@ class StatusApi:
         dispatcher: Dispatcher,
         encryption: Encryption,
         pausing: Pausing,
+        metrics: Metrics,
         names: Callable[[], Names],
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
@@ -42,11 +47,25 @@ class StatusApi:
         self._names = names
         self._secrets = secrets
         self._key_sets = key_sets
+        self._wellness = attending.Wellness()
+        self.loop = Loop("attention", self.watch, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def status(self, **_: Any) -> views.Json:
-        """Return what needs a person, with the next step of each (`needs`), and where everything stands."""
-        needs = attending.needs(self._inbox, troubles=list(self._troubles()), names=self._names())
-        return attention.view(needs) | self._service() | attending.stored(self._inbox) | self._of_mapping()
+        """Return what needs a person, with the next step of each (`needs`), and where everything stands.
+
+        `notes` are of the same form, and need nobody: what is meant, or what a stranger can cause.
+        """
+        found = self._look()
+        since = {"well_since": views.instant(self._wellness.note(found))}
+        return attention.view(found) | since | self._service() | attending.stored(self._inbox) | self._of_mapping()
+
+    def watch(self) -> None:
+        """Note whether all is well, so that since when can be said. Raises InboxUnavailable."""
+        self._wellness.note(self._look())
+
+    def _look(self) -> list[Need]:
+        routes = self._mapping.current().routes
+        return attending.look(self._inbox, troubles=list(self._troubles()), names=self._names(), routes=routes)
 
     def _service(self) -> views.Json:
         return {

@@ -114,6 +114,7 @@ class Service:
             metrics=self._metrics,
         )
         self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
+        self._status = self._build_status()
         self._loops = self._list_loops(environment, verifiers)
         self._beats += [loop.beat for loop in self._loops]
 
@@ -134,6 +135,7 @@ class Service:
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
+            self._status.loop,
             self._work.encryption.loop,
             ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._work.wake).loop,
         ]
@@ -225,7 +227,7 @@ class Service:
             metrics=self._metrics,
             work=self._work,
             sources=self._sources,
-            status=self._status(),
+            status=self._status,
             max_hops=environment.max_hops,
         )
         access = self._entrance.access(lambda: self._tokens)
@@ -237,13 +239,14 @@ class Service:
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
         )
 
-    def _status(self) -> StatusApi:
+    def _build_status(self) -> StatusApi:
         return StatusApi(
             inbox=self._inbox,
             mapping=self._work.mapping,
             dispatcher=self._work.dispatcher,
             encryption=self._work.encryption,
             pausing=self._work.pausing,
+            metrics=self._metrics,
             names=lambda: self._work.names(self._config),
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
@@ -263,5 +266,4 @@ class Service:
 
     def _stalled(self) -> list[str]:
         """Return the names of the loops that have stopped turning."""
-        limit = self._environment.stall_seconds
-        return [beat.name for beat in self._beats if beat.age_seconds > limit]
+        return [beat.name for beat in self._beats if beat.age_seconds > self._environment.stall_seconds]

@@ -1,7 +1,18 @@
 """The last day in numbers: what came and what became of it, hour by hour."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What became of the triggers of one route: how many fired, failed or did else; and when the last was made."""
+
+    last_at: datetime
+    fired: int = 0
+    failed: int = 0
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +27,4 @@ class Hour:
     fired: int = 0
     failed: int = 0
     ready_seconds: float | None = None
+    by_route: Mapping[str, Started] = field(default_factory=dict)

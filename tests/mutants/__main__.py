@@ -63,6 +63,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
     "bridge/rules/sources.py": ("tests/rules/event",),
     "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
+    "bridge/rules/counts.py": ("tests/edges/inbox/test_history.py",),
+    "bridge/rules/notes.py": ("tests/rules/test_attention.py",),
     "bridge/rules/causes.py": ("tests/edges/inbox/test_grouping.py", "tests/web/test_asking.py"),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),

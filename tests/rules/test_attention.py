@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.rules import attention
+from bridge.rules import attention, notes
 from bridge.rules.attention import Facts, Need, Trouble, needs
+from bridge.rules.mapping import read
+from bridge.rules.pauses import Pauses
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import Problem
@@ -27,13 +29,14 @@ ODD = Odd(DeliveryState.INVALID, Reason.UNREADABLE_JSON, "planasonix", 3, NOW - 
 REFUSED = Refused("planasonix", "signature_mismatch", 12, NOW - HOUR, NOW - MINUTE)
 SLOW = Waiting(DeliveryState.RECEIVED, 4, NOW - HOUR, source="planasonix", reason=Reason.LOOKUP_FAILED)
 PAUSE = Pause(PauseKind.ROUTE, "orders", "cli:alice", NOW - 2 * DAY)
+PARKED = replace(HELD, reason=Reason.DAG_PAUSED)
 DAG = KnownDag("default", "load", DagState.MISSING, NOW - HOUR, NOW)
 
 
 def test_nothing_is_nothing() -> None:
     """All is well."""
     assert needs(Facts(NOW)) == []
-    assert attention.view([]) == {"is_well": True, "needs": []}
+    assert attention.view([]) == {"is_well": True, "needs": [], "notes": []}
 
 
 def test_each_says_what_since_when_how_many_and_the_next_step() -> None:
@@ -100,6 +103,12 @@ def _of_a_group(group: Group) -> Facts:
         (Facts(NOW, odd=[replace(ODD, newest_at=NOW - DAY - MINUTE)]), False),
         (Facts(NOW, dags=[replace(DAG, state=DagState.OK)]), False),
         (Facts(NOW, dags=[replace(DAG, state=DagState.PAUSED)]), True),
+        (Facts(NOW, dags=[replace(DAG, state=DagState.PAUSED)], expected={("default", "load")}), False),
+        (Facts(NOW, dags=[DAG], expected={("default", "load")}), True),
+        (_of_a_group(PARKED), False),
+        (Facts(NOW, groups=[PARKED], ending={"default": 1}), True),
+        (Facts(NOW, groups=[PARKED], ending={"default": 0, "other": 1}), False),
+        (_of_a_group(replace(PARKED, state=TriggerState.FAILED)), True),
         (Facts(NOW, pauses=[(replace(PAUSE, ends_at=NOW + DAY), False)]), False),
         (Facts(NOW, pauses=[(replace(PAUSE, paused_at=NOW - DAY + MINUTE), False)]), False),
         (Facts(NOW, pauses=[(replace(PAUSE, ends_at=NOW + DAY), True)]), True),
@@ -108,6 +117,80 @@ def _of_a_group(group: Group) -> Facts:
 def test_what_passes_by_itself_needs_nobody(facts: Facts, is_needed: bool) -> None:
     """A pause has its own line, and a stranger's request without a signature says nothing of our secrets."""
     assert bool(needs(facts)) is is_needed
+
+
+SHORT = replace(REFUSED, oldest_at=NOW - 6 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("refused", "heard", "is_needed"),
+    [
+        (SHORT, None, True),
+        (SHORT, NOW - 7 * MINUTE, True),
+        (SHORT, NOW - 5 * MINUTE, False),
+        (SHORT, NOW - 6 * MINUTE, False),
+        (replace(SHORT, count=3), None, True),
+        (replace(SHORT, count=2), None, False),
+        (replace(SHORT, newest_at=NOW - MINUTE - timedelta(seconds=1)), None, False),
+        (replace(SHORT, reason="signature_malformed", count=1), None, False),
+        (replace(SHORT, reason="claims_mismatch", count=1), None, False),
+        (replace(SHORT, reason="keys_unavailable", count=1), None, False),
+        (replace(SHORT, reason="key_out_of_time", count=1), NOW, True),
+        (replace(SHORT, reason="timestamp_in_future", count=1), NOW, True),
+    ],
+)
+def test_a_stranger_cannot_call_a_person(refused: Refused, heard: datetime | None, is_needed: bool) -> None:
+    """A wrong signature that anybody can send is a note, until it lasts and nothing right comes. It is said, too.
+
+    What only whoever has the secret can cause is said at once.
+    """
+    facts = Facts(NOW, refused=[refused], heard={} if heard is None else {"planasonix": heard})
+    assert bool(needs(facts)) is is_needed
+    (said,) = attention.everything(facts)
+    assert (said.what, said.is_note, said.next_step.startswith("Nothing, if strangers")) == (
+        "refused",
+        not is_needed,
+        not is_needed,
+    )
+
+
+def test_a_note_is_no_reason_to_be_red() -> None:
+    """All is well, and the note is said."""
+    shown = attention.view(attention.everything(Facts(NOW, groups=[PARKED])))
+    assert (shown["is_well"], shown["needs"], [note["what"] for note in shown["notes"]]) == (True, [], ["held"])
+    assert "is_note" not in shown["notes"][0]
+
+
+def test_what_is_held_for_a_dag_and_the_dag_are_one_line() -> None:
+    """They have the same next step."""
+    away = replace(HELD, reason=Reason.DAG_NOT_FOUND)
+    assert [need.what for need in needs(Facts(NOW, groups=[away], dags=[DAG]))] == ["held"]
+    assert [need.what for need in needs(Facts(NOW, groups=[replace(away, dag_id="other")], dags=[DAG]))] == [
+        "held",
+        "dag",
+    ]
+
+
+MAPPING = """
+routes:
+  - {name: waits, pipeline: a, dag: parked, if_paused: hold}
+  - {name: fails, pipeline: b, dag: parked, if_paused: fail}
+  - {name: usual, pipeline: a, dag: usual}
+  - {name: asks, pipeline: a, dag: both, if_paused: hold}
+  - {name: does_not, pipeline: a, dag: both}
+  - {name: off, pipeline: a, dag: parked, enabled: false}
+"""
+
+
+def test_a_dag_may_be_paused_where_each_of_its_routes_provides_for_it() -> None:
+    """By `if_paused`, or by being paused itself, or with its Airflow; a route that is off has no say."""
+    routes = read(MAPPING, file="mapping.yaml", airflows=["default"], sources=[]).routes
+    parked, usual, both = (("default", name) for name in ("parked", "usual", "both"))
+    assert notes.expected_pauses(routes, Pauses()) == {parked}
+    one = [Pause(PauseKind.ROUTE, "usual", "cli:alice", NOW), Pause(PauseKind.ROUTE, "asks", "cli:alice", NOW)]
+    assert notes.expected_pauses(routes, Pauses(one)) == {parked, usual}
+    whole = [Pause(PauseKind.AIRFLOW, "default", "cli:alice", NOW)]
+    assert notes.expected_pauses(routes, Pauses(whole)) == {parked, usual, both}
 
 
 def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:

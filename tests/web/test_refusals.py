@@ -36,6 +36,8 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     assert (found["unknown_source"]["source"], found["unknown_source"]["keys_tried"]) == ("", [])
     assert (found["duplicate"]["kind"], found["duplicate"]["copy_of"]) == ("copy", delivery_id)
     assert [one["reason"] for one in bridge.api("refusals", kind="copy")["refusals"]] == ["duplicate"]
+    assert [one["id"] for one in bridge.api("refusals", copy_of=delivery_id)["refusals"]] == [found["duplicate"]["id"]]
+    assert bridge.api("refusals", copy_of="dlv_0000000000000001")["refusals"] == []
     words = [COMMAND, "refusals", "--reason", "signature_mismatch"]
     listed = subprocess.run(words, env=bridge.environment, capture_output=True, text=True, check=True).stdout
     assert key in listed

@@ -48,6 +48,9 @@ _SAME_EVENT = text(
     "SELECT other.id FROM deliveries AS mine JOIN deliveries AS other ON other.event_id = mine.event_id"
     " WHERE mine.id = :id AND other.id IN :ids AND other.state = 'routed' ORDER BY other.id LIMIT 1"
 ).bindparams(a_list("ids", BigInteger()))
+_PIPELINES = text("SELECT delivery_id, pipeline_id FROM completions WHERE delivery_id IN :ids").bindparams(
+    a_list("ids", BigInteger())
+)
 _TELLING = text(
     "SELECT delivery_id FROM completions WHERE about_id = :about_id AND kind = :kind AND delivery_id >= :since"
     " ORDER BY delivery_id LIMIT :limit"
@@ -228,3 +231,9 @@ def _values(delivery: int, completion: Completion, nth: int) -> dict[str, object
         "pipeline_id": completion.pipeline_id,
         "nth": nth,
     }
+
+
+def pipelines(connection: Connection, delivery_ids: Collection[str]) -> dict[str, str | None]:
+    """Return the pipeline that each of these deliveries tells of, as far as routing has read one."""
+    ids = [number(id_, "dlv") for id_ in delivery_ids]
+    return {delivery_text(row.delivery_id): row.pipeline_id for row in connection.execute(_PIPELINES, {"ids": ids})}

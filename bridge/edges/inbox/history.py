@@ -1,18 +1,29 @@
 """Statements that count what came in an hour, by ranges of ids, since ids tell the time. Read only, no payload."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at
-from bridge.edges.inbox.rows import microseconds
-from bridge.words.history import Hour
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
+from bridge.edges.inbox.rows import instant, microseconds
+from bridge.words.history import Hour, Started
 
 HOUR = timedelta(hours=1)
 _SAMPLE = 1000  # DAG runs of an hour, the newest, whose median is shown
 _CAME = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
-_ENDED = text("SELECT state, COUNT(*) FROM triggers WHERE id >= :begin AND id < :end GROUP BY state")
+_ENDED = text(
+    "SELECT route, state, COUNT(*) AS amount, MAX(id) AS newest FROM triggers WHERE id >= :begin AND id < :end"
+    " GROUP BY route, state"
+)
+# The literal conditions let the databases use the partial index `triggers_live`.
+_ANY = text(
+    "SELECT 1 FROM triggers WHERE state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
+    " AND airflow = :airflow AND dag_id = :dag_id LIMIT 1"
+)
 _READY = text(
     "SELECT delivery_id, run_ended_at FROM triggers WHERE id >= :begin AND id < :end AND state = 'fired'"
     " AND run_state = 'success' AND run_ended_at IS NOT NULL ORDER BY id DESC LIMIT :limit"
@@ -22,12 +33,28 @@ _READY = text(
 def hour(connection: Connection, *, begin: datetime) -> Hour:
     """Return what came in the hour from an instant on."""
     values = {"begin": first_id(microseconds(begin)), "end": first_id(microseconds(begin + HOUR))}
-    ended = {state: count for state, count in connection.execute(_ENDED, values)}  # noqa: C416
+    routes = _by_route(connection.execute(_ENDED, values).all())
     ready = [end - made_at(delivery_text(row)) for row, end in connection.execute(_READY, values | {"limit": _SAMPLE})]
     return Hour(
         begin_at=begin,
         accepted=connection.execute(_CAME, values).scalar_one(),
-        fired=ended.get("fired", 0),
-        failed=ended.get("failed", 0),
+        fired=sum(each.fired for each in routes.values()),
+        failed=sum(each.failed for each in routes.values()),
         ready_seconds=max(0.0, median(ready) / 1_000_000) if ready else None,
+        by_route=routes,
     )
+
+
+def _by_route(rows: Sequence[Row[Any]]) -> dict[str, Started]:
+    found: dict[str, Started] = {}
+    for row in rows:
+        before = found.get(row.route) or Started(instant(0))
+        name = row.state if row.state in ("fired", "failed") else "others"
+        last_at = max(before.last_at, instant(made_at(trigger_text(row.newest))))
+        found[row.route] = replace(before, last_at=last_at, **{name: getattr(before, name) + row.amount})
+    return found
+
+
+def started_ever(connection: Connection, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return which of these DAGs, by Airflow and id, a trigger that counts is stored for."""
+    return {place for place in places if connection.execute(_ANY, {"airflow": place[0], "dag_id": place[1]}).first()}

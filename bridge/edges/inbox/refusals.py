@@ -25,7 +25,7 @@ _PLACE = text("SELECT at FROM refusals WHERE kind = :kind AND nth = :nth")
 
 @dataclass(frozen=True, slots=True)
 class RefusalFilter:
-    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive."""
+    """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive; `copy_of` is a delivery."""
 
     source: str | None = None
     reason: str | None = None
@@ -33,6 +33,7 @@ class RefusalFilter:
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None
+    copy_of: str | None = None
 
 
 def append(connection: Connection, found: Sequence[Refusal]) -> None:
@@ -58,6 +59,9 @@ def page(connection: Connection, *, wanted: RefusalFilter, limit: int) -> list[R
         if (at := getattr(wanted, name)) is not None:
             values[name] = microseconds(at)
             clauses.append(clause)
+    if wanted.copy_of is not None:
+        values["copy_of"] = number(wanted.copy_of, "dlv")
+        clauses.append("delivery_id = :copy_of")
     if wanted.after is not None:
         values |= _place(connection, wanted.after)
         clauses.append("(at, kind, nth) < (:after_at, :after_kind, :after_nth)")

@@ -14,6 +14,7 @@ from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.roles import Role
 from bridge.words.runs import RunState
 
 _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of these wants to see triggers
@@ -67,6 +68,7 @@ class Deliveries:
             delivery=shown,
             triggers=whole,
             unshown=len(ids) - len(whole),
+            others=self._others(asked, shown),
             copies=self._copies(asked, shown),
             plan=plan,
             plan_problem=plan_problem,
@@ -91,6 +93,15 @@ class Deliveries:
             return None, str(error)
 
     def _copies(self, asked: Asked, shown: views.Json) -> list[views.Json]:
+        """Return the newest copies of it, as far as they are kept; not to a viewer, since they show addresses."""
+        if not asked.caller.may(Role.OPERATOR):
+            return []
+        found: list[views.Json] = self._faces.refusals.refusals(query={"copy_of": shown["id"], "limit": "20"})[
+            "refusals"
+        ]
+        return found
+
+    def _others(self, asked: Asked, shown: views.Json) -> list[views.Json]:
         """Return the other deliveries of the event, newest first."""
         if shown["event_id"] is None:
             return []

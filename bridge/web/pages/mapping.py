@@ -31,12 +31,15 @@ class MappingPages:
     def routes(self, asked: Asked) -> Response:
         """Show the mapping in use, what is wrong with its file, and every route; operators pause and resume here."""
         status = self._faces.status.status()
+        started = self._faces.history.of_routes(self._faces.api.routes_in_use)
         paused = {(each["kind"], each["name"]): each for each in status["paused"]}
         return self._drawing.page(
             "routes.html",
             asked,
             mapping=status["mapping"],
             routes=self._faces.api.routes()["routes"],
+            started=started,
+            matched={name for name, each in started.items() if each["has_matched"]},
             dags={(each["airflow"], each["dag_id"]): each for each in status["dags"]},
             paused=paused,
             others=[each for (kind, _), each in paused.items() if kind != PauseKind.ROUTE or each["is_gone"]],

@@ -28,13 +28,15 @@ class Overview:
         """Show whether all is well, what needs a person, and where everything stands."""
         status_of = self._faces.status.status()
         hours = self._faces.history.history()["hours"]
-        needs = [need | {"place": _place(need)} for need in status_of["needs"]]
+        needs, notes = ([need | {"place": _place(need)} for need in status_of[kind]] for kind in ("needs", "notes"))
         last = {each["name"]: each["last_delivery"] for each in status_of["sources"]}
         return self._drawing.page(
             "overview.html",
             asked,
             status_of=status_of,
             needs=needs,
+            notes=notes,
+            well_since=status_of["well_since"],
             sources=[(name, last.get(name)) for name in self._faces.api.source_names],
             hours=hours,
             charts=_charts(hours),
