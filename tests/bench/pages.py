@@ -1,0 +1,91 @@
+"""Every page over a store with a long history, while intake goes on at 200 a second: how long each takes, and intake.
+
+The pages are asked for by plain HTTP one after the other, again and again, as people who click do. Beside stands
+what intake took alone and meanwhile, and the memory of the bridge.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import psutil
+
+from bridge.edges.inbox import prepare
+from tests.bench import filling, machine, paced, servers
+from tests.support.service import TOKEN, BridgeProcess
+
+_PER_SECOND = 200.0
+_ALONE_SECONDS = 20.0
+_MATCHES = "routes:\n  - {name: orders, pipeline: pl_01hqxyz, dag: load_orders}\n"
+_PIPELINE = "pl_another"  # of what is sent meanwhile: it matches no route
+_PAGES = {
+    "overview": "/",
+    "attention": "/attention",
+    "deliveries": "/deliveries",
+    "deliveries of a pipeline": "/deliveries?pipeline_id=pl_none",
+    "deliveries in a state": "/deliveries?state=unrouted",
+    "deliveries by a reason that none has": "/deliveries?reason=erased",
+    "triggers of a route that has none": "/deliveries?route=none",
+    "one delivery": "/deliveries/{delivery}",
+    "one trigger": "/triggers/{trigger}",
+    "an event is found": "/deliveries?find={event}",
+    "routes": "/routes",
+    "try": "/try",
+    "refusals": "/refusals",
+    "audit": "/audit",
+    "orders": "/orders",
+}
+
+
+def measure(*, stored: int, rounds: int) -> list[str]:
+    """Fill a SQLite store, ask for every page so many times, and return the section of the report."""
+    servers.FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=servers.FOLDER) as folder:
+        store = f"sqlite:///{Path(folder) / 'bridge.db'}"
+        prepare(store)
+        filling.fill(store, stored)
+        with servers.bridge(mapping=_MATCHES, store=store) as bridge:
+            with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as alone:
+                time.sleep(_ALONE_SECONDS)  # the length of the run
+            with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
+                found = _ask(bridge, rounds)
+            memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
+    return [
+        f"## Pages over {stored:,} stored deliveries (SQLite)",
+        "",
+        f"Intake of {_PER_SECOND:.0f} webhooks a second goes on; its times are from when each was due.",
+        "",
+        "| page | median, ms | slowest, ms | kB |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {statistics.median(times) * 1e3:.0f} | {max(times) * 1e3:.0f} | {size / 1e3:.0f} |"
+            for name, (times, size) in found.items()
+        ),
+        "",
+        f"Ack p50 / p99: alone {_spell(alone)} ms, meanwhile {_spell(meanwhile)} ms. Memory (RSS): {memory:.0f} MB.",
+    ]
+
+
+def _ask(bridge: BridgeProcess, rounds: int) -> dict[str, tuple[list[float], int]]:
+    """Return how long each page took, each time, and its size."""
+    found: dict[str, tuple[list[float], int]] = {}
+    trigger = bridge.api("triggers", state="fired", limit=1)["triggers"][0]
+    event = bridge.api(f"deliveries/{trigger['delivery_id']}")["event_id"]
+    ids = {"trigger": trigger["id"], "delivery": trigger["delivery_id"], "event": event}
+    base, head = f"http://127.0.0.1:{bridge.admin_port}", {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=base, headers=head, trust_env=False, timeout=60) as client:
+        for _ in range(rounds):
+            for name, path in _PAGES.items():
+                began = time.perf_counter()
+                answer = client.get(path.format(**ids))
+                seconds = time.perf_counter() - began
+                assert answer.status_code in (200, 303), (name, answer.text)
+                found.setdefault(name, ([], 0))[0].append(seconds)
+                found[name] = (found[name][0], len(answer.content))
+    return found
+
+
+def _spell(times: list[float]) -> str:
+    return " / ".join(f"{machine.percentile(times, percent) * 1e3:.1f}" for percent in (50, 99))
