@@ -46,11 +46,12 @@ check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT
 	@STRICT=$(filter-out 0,$(STRICT)) scripts/check.sh
 
 # Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run. Without
-# libfaketime the crash rounds leave out those that set a clock, and say so; without PgBouncer its tests are left out.
+# libfaketime the crash rounds leave out those that set a clock, and say so; without PgBouncer or Chromium their tests are left out.
 test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
 	@scripts/debian.sh libfaketime || true
 	@scripts/debian.sh pgbouncer || true
+	@scripts/debian.sh chromium || true
 	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not scenario" $(PYTEST_ARGS)'
 
 # One after the other, so that two cores serve one Airflow at a time.

@@ -7,6 +7,7 @@
 #   debian.sh wrk           the load generator of the benchmarks
 #   debian.sh webhook       a receiver of webhooks that the benchmarks compare the bridge with
 #   debian.sh pgbouncer     a pooler in front of PostgreSQL, for the tests of the store
+#   debian.sh chromium      a browser, for the tests of the pages; with all that it needs 250 MB
 #
 # Takes what is installed, else unpacks the package: nothing is installed, no root is needed, apt checks the package
 # against the distribution's signature. Repeating it changes nothing.
@@ -30,8 +31,9 @@ pgbouncer)
     installed=$(command -v pgbouncer || ls /usr/sbin/pgbouncer 2>/dev/null || true)
     library="libc-ares2 libevent-2.1-7"
     ;;
+chromium) package=chromium pattern= installed=$(command -v chromium || true) ;;
 *)
-    echo "usage: debian.sh promtool|libfaketime|wrk|webhook|pgbouncer" >&2
+    echo "usage: debian.sh promtool|libfaketime|wrk|webhook|pgbouncer|chromium" >&2
     exit 2
     ;;
 esac
@@ -53,8 +55,14 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
 echo "==> .cache/debian/$1: fetching the package $package${library:+ and $library}"
 own=$(mktemp -d "$place/apt.XXXXXX")
 trap 'rm -rf "$own"' EXIT
+# With no pattern the package is wanted whole, with all that it needs and that is not installed.
+needed() { apt-get -s --no-install-recommends "$@" install "$package" | awk '$1 == "Inst" { print $2 }'; }
 # An image for containers comes without package lists, and only root may fill the system's: these are its own.
-fetch() { (cd "$own" && apt-get -qq -o Debug::NoLocking=1 "$@" download "$package" $library) 2>"$own/said"; }
+fetch() {
+    names="$package $library"
+    if [ -z "$pattern" ]; then names=$(needed "$@" 2>"$own/said") || return 1; fi
+    (cd "$own" && apt-get -qq -o Debug::NoLocking=1 "$@" download $names) 2>"$own/said"
+}
 if ! fetch; then
     mkdir -p "$own/lists/partial" "$own/cache/archives/partial"
     private=(-o "Dir::State::lists=$own/lists" -o "Dir::Cache=$own/cache" -o "APT::Sandbox::User=$(id -un)")
@@ -63,6 +71,26 @@ if ! fetch; then
         echo "the package $package could not be fetched: install it by hand" >&2
         exit 1
     }
+fi
+if [ -z "$pattern" ]; then
+    rm -rf "$file.files"
+    mkdir "$file.files"
+    for each in "$own"/*.deb; do dpkg-deb --extract "$each" "$file.files"; done
+    cat >"$file.files/fonts.conf" <<FONTS
+<fontconfig><include ignore_missing="yes">/etc/fonts/fonts.conf</include><dir>$file.files/usr/share/fonts</dir><cachedir>$file.files/fonts</cachedir></fontconfig>
+FONTS
+    cat >"$own/start" <<'START'
+#!/bin/sh
+files=$0.files
+for folder in "$files"/usr/lib/*-linux-gnu "$files"/lib/*-linux-gnu; do
+    [ ! -d "$folder" ] || LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH FONTCONFIG_FILE="$files/fonts.conf"
+exec "$files/usr/lib/chromium/chromium" "$@"
+START
+    chmod +x "$own/start"
+    mv "$own/start" "$file"
+    exit 0
 fi
 unpack() { dpkg-deb --fsys-tarfile "$own/$1"_*.deb | tar -x -C "$own" --wildcards "$2"; }
 unpack "$package" "$pattern"
