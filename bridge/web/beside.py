@@ -54,8 +54,7 @@ class Beside:
     ) -> None:
         """`sources`: the names of those that are configured here; `actor` is who asks, for the audit log.
 
-        `names` returns what can be paused; `troubles` what is wrong with the files here, `routes` those that they have;
-        `around` is what `why` needs.
+        `names` returns what can be paused, `troubles` what is wrong with the files here; `around` is what `why` needs.
         """
         self._caller = Caller(actor, Role.ADMIN)
         self._inbox = inbox
