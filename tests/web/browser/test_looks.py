@@ -26,7 +26,7 @@ def test_the_form_to_sign_in_can_be_read_by_everybody(chromium: Chromium) -> Non
     """By whoever has not signed in yet, too."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     reader = chromium.reader()
-    reader.open("/deliveries?state=failed")
+    reader.open("/sign-in")
     for theme, width in LOOKS:
         reader.put_on(theme, width)
         reader.shoot(f"sign-in-{theme}-{width}")
