@@ -25,6 +25,7 @@ from bridge.cli import (
     export,
     init,
     keys,
+    move,
     ordering,
     pausing,
     refusals,
@@ -58,6 +59,7 @@ app = typer.Typer(
 for module in (
     init,
     serve,
+    move,
     check,
     explaining,
     testing,

@@ -132,6 +132,7 @@ try_verbs() { # every verb, as a user who has no name and no home. A test compar
     verb 01 erase evt_1 --source planasonix --reason "a try of the image" --cancel --yes # 1: the log is being read
     verb 0 completion bash
     verb 0 migrate
+    verb 2 move --to postgresql://nobody@127.0.0.1:1/none # it is served
     verb 2 serve # the store is served already
     echo "verbs          each answered as user $(inside python3 -c 'import os; print(os.getuid())')"
 }

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.statements import is_shared
-from bridge.words.errors import InboxUnavailable
+from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 _TURN = text("SELECT pg_advisory_xact_lock(7218035519)")  # any number, as long as every release takes the same one
 _PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statement_timeout','lock_timeout']) AS name")
@@ -32,6 +32,12 @@ _log = structlog.get_logger("bridge.inbox")
 _MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
 SCHEMA = "0019"  # the newest revision; a test compares it with the folder
+# In its place while a store is moved (`relocating`): smaller than any, and no release knows such a revision.
+MOVING, MOVED = f"0000_moving_{SCHEMA}", "0000_moved"
+_IS_NONE = {
+    "0000_moving": "a move to this store is not done: run `planasonix-bridge move` of that release again",
+    "0000_moved": "this store was moved: give BRIDGE_DATABASE_URL of the new one",
+}
 
 
 def current(engine: Engine) -> str | None:
@@ -54,6 +60,8 @@ def migrate(engine: Engine, *, pause: Callable[[float], None] = time.sleep) -> t
     next start.
     """
     before = found = current(engine)
+    if what := _IS_NONE.get((before or "")[:11].rstrip("_")):
+        raise ConfigError([Problem("BRIDGE_DATABASE_URL", 0, 0, what)])
     if before is not None and before >= SCHEMA:
         return before, before
     tries = _Tries(pause)
@@ -74,7 +82,7 @@ def _apply_next(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with _transaction(engine) as connection:
+    with alone(engine) as connection:
         if (_revision(connection) or "") >= SCHEMA:  # another replica was quicker
             return
         config.attributes["connection"] = connection
@@ -111,7 +119,7 @@ def _is_locked(error: OperationalError) -> bool:
 
 
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def alone(engine: Engine) -> Iterator[Connection]:
     """One transaction that no other process migrates beside."""
     with engine.connect() as connection:
         if is_shared(connection):
