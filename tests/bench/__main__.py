@@ -22,6 +22,7 @@ from tests.bench import (
     matching,
     orders,
     pace,
+    pages,
     peers,
     profiling,
     servers,
@@ -93,6 +94,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
         real=100 if options.quick else 600, strained=60 if options.quick else 400, pairs=min(3, options.rounds)
     ),
     "diffing": lambda options: diffing.measure(stored=20_000 if options.quick else 1_000_000),
+    "pages": lambda options: pages.measure(
+        stored=20_000 if options.quick else 1_000_000, rounds=3 if options.quick else 20
+    ),
     "matching": lambda _: matching.measure(),
     "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),
 }
