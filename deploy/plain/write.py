@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bridge.cli.starting import Answers, Place, compose_yaml, unit
 from deploy.demo.airflow import REPOSITORY
+from deploy.plain.readme import readme
 
 PLAIN = Path(__file__).parent
 CHART = REPOSITORY / "deploy" / "chart"
@@ -24,7 +25,7 @@ def copies() -> dict[Path, str]:
     """Return the chart's files that are kept elsewhere, by where they belong."""
     return {
         CHART / "files" / name: (REPOSITORY / "deploy" / "observability" / name).read_text() for name in OBSERVABILITY
-    }
+    } | {CHART / "README.md": readme((CHART / "Chart.yaml").read_text(), (CHART / "values.yaml").read_text())}
 
 
 def firsts() -> dict[Path, str]:

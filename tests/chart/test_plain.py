@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.plain.readme import rows
 from deploy.plain.write import NAMESPACE, PLAIN, copies, manifests
-from tests.chart.support import KUBECTL, TOOLS, containers, of_kind, pods, read_all
+from tests.chart.support import CHART, KUBECTL, TOOLS, containers, of_kind, pods, read_all
 
 
 def test_plain_manifests_are_in_step_with_the_chart() -> None:
@@ -16,6 +17,21 @@ def test_plain_manifests_are_in_step_with_the_chart() -> None:
     assert [path.name for path, text in made.items() if path.read_text() != text] == []
     listed = read_all((PLAIN / "kustomization.yaml").read_text())[0]["resources"]
     assert set(listed) == {path.name for path in manifests()}
+
+
+def test_the_readme_of_the_chart_has_every_value() -> None:
+    """A row with the default and what it is for, in the order of values.yaml."""
+    listed = {path: what for path, _, what in rows((CHART / "values.yaml").read_text())}
+    (values,) = read_all((CHART / "values.yaml").read_text())
+
+    def leaves(value: object, path: str) -> list[str]:
+        if not isinstance(value, dict) or not value or "labels" in path.lower():
+            return [path]
+        return [leaf for key, below in value.items() for leaf in leaves(below, f"{path}.{key}".lstrip("."))]
+
+    assert [
+        path for path in leaves(values, "") if not listed.get(path, "") and not listed.get(path.rpartition(".")[0])
+    ] == []
 
 
 @pytest.mark.parametrize("version", ["1.35", "1.36", "1.37"])
