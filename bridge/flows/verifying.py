@@ -17,6 +17,7 @@ from itertools import chain
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, asked, browsing, runs, triggers
 from bridge.rules import verifying
+from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.verifying import Asked, Finding, Report, Result
 from bridge.words.errors import NotThere
 from bridge.words.model import DeliveryState, Trigger, TriggerEntry, TriggerState
@@ -51,6 +52,14 @@ def verify(
             _Comparison(inbox, report, place, place.airflow, tell).compare()
     report.findings.sort(key=lambda each: (each.result, each.airflow or "", each.dag_id or "", each.dag_run_id or ""))
     return report
+
+
+def dags_of(mapping: RouteMap) -> dict[str, set[str]]:
+    """Return the DAGs of a mapping by Airflow: one whose every row was lost has runs that nobody else names."""
+    found: dict[str, set[str]] = {}
+    for route in mapping.routes:
+        found.setdefault(route.airflow, set()).update(route.dags)
+    return found
 
 
 class _Place:

@@ -25,6 +25,7 @@ from bridge.web.pages import Pages, Threads
 from bridge.web.queries import read_body
 from bridge.web.sign_in import Access, Door, Guard, caller_of
 from bridge.web.stream import StreamApi
+from bridge.web.verifying import VerifyingApi
 from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere, TooMany
 from bridge.words.roles import Role
 
@@ -101,6 +102,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers", _answers(faces.looks.triggers, looks, Role.VIEWER)),
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
+        Route("/verify", _streams(faces.verifying, looks, Role.OPERATOR)),
         Route("/why/{id:path}", _answers(faces.why.why, looks, Role.OPERATOR)),
         Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
@@ -162,18 +164,18 @@ def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> End
     return _needs(role, endpoint)
 
 
-def _streams(api: StreamApi, calls: Calls, role: Role) -> Endpoint:
+def _streams(api: StreamApi | VerifyingApi, calls: Calls, role: Role) -> Endpoint:
     """Answer with events that go on; what was missed before is looked up in a thread."""
 
     async def endpoint(request: Request) -> Response | EventStream:
         query, came_back = dict(request.query_params), request.headers.get("last-event-id")
         try:
-            stream, catch_up = api.stream(query=query, caller=caller_of(request.scope), last_event_id=came_back)
+            stream = api.stream(query=query, caller=caller_of(request.scope), last_event_id=came_back)
         except BridgeError as error:
             return _refusal(request, error)
         try:
-            if catch_up is not None:
-                await calls.run(request.receive, catch_up)
+            if stream.catch_up is not None:
+                await calls.run(request.receive, stream.catch_up)
         except (BridgeError, ClientLeft) as error:
             stream.leave()
             return _refusal(request, error)

@@ -88,6 +88,7 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /triggers": Described(page_of("triggers", TRIGGER), {*TRIGGER_FILTERS, "limit"}),
     "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
+    "GET /verify": Described(TEXT, ("since",), is_stream=True),
     "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT)}), _TIMES),
     "GET /causes": Described(record({"causes": many(ANY_OBJECT), "is_whole": YES_OR_NO}), CAUSE_FILTERS),
     "GET /routes": Described(record({"routes": many(ANY_OBJECT)})),

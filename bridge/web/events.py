@@ -83,9 +83,21 @@ class Mailbox:
 class EventStream:
     """The answer, as an ASGI application."""
 
-    def __init__(self, mailbox: Mailbox, *, on_left: Callable[[], None]) -> None:
-        """`on_left` is called once, when the reader is gone or nothing more is sent."""
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        *,
+        on_left: Callable[[], None],
+        catch_up: Callable[[], None] | None = None,
+        longest_seconds: float = LONGEST_SECONDS,
+    ) -> None:
+        """`on_left` is called once, when the reader is gone or nothing more is sent.
+
+        `catch_up` puts what the reader has missed into the mailbox; it is to be run in a thread before.
+        """
+        self.catch_up = catch_up
         self._mailbox = mailbox
+        self._longest_seconds = longest_seconds
         self._on_left = on_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +105,7 @@ class EventStream:
         sending = asyncio.ensure_future(self._send(send, has_body=scope["method"] != "HEAD"))
         leaving = asyncio.ensure_future(_wait_for_leaving(receive))
         try:
-            await asyncio.wait((sending, leaving), timeout=LONGEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, leaving), timeout=self._longest_seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             sending.cancel()
             raise

@@ -17,6 +17,7 @@ from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
+from bridge.web.verifying import VerifyingApi
 from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
 
@@ -41,4 +42,5 @@ class Faces:
     erasing: ErasingApi
     waiting: WaitingApi
     exporting: ExportingApi
+    verifying: VerifyingApi
     stream: StreamApi

@@ -28,13 +28,10 @@ class StreamApi:
         """`tailing` looks on."""
         self._tailing = tailing
 
-    def stream(
-        self, *, query: Mapping[str, str], caller: Caller, last_event_id: str | None = None
-    ) -> tuple[EventStream, Callable[[], None] | None]:
+    def stream(self, *, query: Mapping[str, str], caller: Caller, last_event_id: str | None = None) -> EventStream:
         """Stream new deliveries and what becomes of them, by `source`, `pipeline_id`, `dag_id`, `reason`, `state`, ...
 
-        Runs on the event loop. Also returns what says what was missed, to be run in a thread. Raises BadFilter,
-        NotThere and TooMany.
+        Runs on the event loop. Raises BadFilter, NotThere and TooMany.
         """
         wanted = is_wanted(query)
         mailbox = Mailbox()
@@ -47,8 +44,11 @@ class StreamApi:
         missed = None if after is None and since is None else self._tailing.tail(after=after, since=since)
         listener = Listener(hear, mailbox.end)
         self._tailing.join(listener)
-        stream = EventStream(mailbox, on_left=lambda: self._tailing.leave(listener))
-        return stream, None if missed is None else lambda: hear(missed.look())
+        return EventStream(
+            mailbox,
+            on_left=lambda: self._tailing.leave(listener),
+            catch_up=None if missed is None else lambda: hear(missed.look()),
+        )
 
 
 def is_wanted(query: Mapping[str, str]) -> Callable[[News], bool]:

@@ -6,6 +6,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.flows.counting import Counting
 from bridge.flows.explaining import Around
+from bridge.flows.verifying import dags_of
 from bridge.rules.sources import Source
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
@@ -22,6 +23,7 @@ from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
+from bridge.web.verifying import VerifyingApi
 from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
 from bridge.wiring.work import Work
@@ -57,5 +59,10 @@ def build_faces(
         erasing=ErasingApi(inbox=inbox),
         waiting=WaitingApi(inbox=inbox),
         exporting=ExportingApi(inbox=inbox),
+        verifying=VerifyingApi(
+            inbox=inbox,
+            airflows={name: airflow for name, (_, airflow) in work.airflows.items()},
+            dags=lambda: dags_of(work.mapping.current()),
+        ),
         stream=StreamApi(tailing=work.tailing),
     )

@@ -24,9 +24,20 @@ ODD: dict[str, Any] = {
 
 
 def verify(bridge: BridgeProcess) -> tuple[int, dict[str, Any]]:
-    """Run the command beside the service; return its exit code and what it says."""
+    """Run the command beside the service, and have the service do it; return the exit code and what both say."""
+    url = {"BRIDGE_URL": f"http://127.0.0.1:{bridge.admin_port}"}
+    (code, beside), (other_code, there) = (_run(bridge.environment | more) for more in ({}, url))
+    assert there.pop("is_cut") is False
+    assert [there[name] for name in ("results", "findings", "deliveries")] == [
+        beside[name] for name in ("results", "findings", "deliveries")
+    ]
+    assert code == other_code
+    return code, beside
+
+
+def _run(variables: dict[str, str]) -> tuple[int, dict[str, Any]]:
     words = [str(COMMAND), "verify", "--since", "1h", "--json"]
-    done = subprocess.run(words, env=bridge.environment, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(words, env=variables, capture_output=True, check=False, timeout=240)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, json.loads(done.stdout)
 

@@ -11,6 +11,7 @@ from tests.support.service import TOKEN, BridgeProcess
 Ask = Callable[..., Any]
 Run = Callable[..., tuple[int, str]]
 PLACES = ("--url", "store")
+_SECRETS = ("PLANASONIX_WEBHOOK_SECRET", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD")
 
 
 def runner(bridge: BridgeProcess, place: str, token: str = TOKEN) -> Run:
@@ -21,9 +22,8 @@ def runner(bridge: BridgeProcess, place: str, token: str = TOKEN) -> Run:
         "BRIDGE_DATABASE_URL": f"sqlite:///{bridge.folder / 'bridge.db'}",
         "BRIDGE_CONFIG": str(bridge.folder / "bridge.yaml"),
         "BRIDGE_MAPPING": str(bridge.folder / "mapping.yaml"),
-        "PLANASONIX_WEBHOOK_SECRET": bridge.environment["PLANASONIX_WEBHOOK_SECRET"],
         "TZ": "UTC",
-    }
+    } | {name: bridge.environment[name] for name in _SECRETS}
 
     def run(*words: str) -> tuple[int, str]:
         ended = CliRunner().invoke(app, words, env=variables)

@@ -227,6 +227,28 @@ def _is_let_in(client: httpx.Client, url: str) -> bool:
         return answer.status_code == httpx.codes.OK
 
 
+def test_an_airflow_that_is_away_is_not_taken_for_well(run: Run, ask: Ask, failed: Failed) -> None:
+    """What was compared, and who could not be asked; exit 1."""
+    report = ask("verify", "--since", "1h")
+    assert (report["is_well"], list(report["unasked"])) == (False, ["default"])
+    assert report["deliveries"]["routed"] >= 1
+    code, out = run("verify")
+    assert (code, "deliveries, of which" in out) == (1, True)
+
+
+def test_a_comparison_is_streamed(bridge: BridgeProcess) -> None:
+    """In the end it has the report; a time that cannot be read is refused."""
+    url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/verify"
+    with httpx.Client(headers={"Authorization": f"Bearer {TOKENS[Role.OPERATOR]}"}, trust_env=False, timeout=60) as one:
+        assert one.get(url, params={"since": "x"}).status_code == 400
+        assert one.get(url, params={"sinc": "1h"}).status_code == 400
+        answer = one.get(url, params={"since": "1h"})
+        assert (answer.headers["content-type"], "event: report" in answer.text) == (
+            "text/event-stream; charset=utf-8",
+            True,
+        )
+
+
 def test_everything_is_exported_in_lines(run: Run, failed: Failed) -> None:
     """Whole, the oldest first, and from where it was cut off."""
     later = Failed(failed.bridge)
