@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bridge.rules.event import read, reading
+from bridge.rules.event import read, reader, reading
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event
 
@@ -20,16 +20,15 @@ _NOTHING = Event()
 def _words() -> list[str]:
     """Return every word that the reader could look for, in both casings; a dot is a path of two."""
     folder = Path(reading.__file__).parent
-    nodes = [
-        node for name in ("reading", "peeking") for node in ast.walk(ast.parse((folder / f"{name}.py").read_text()))
-    ]
+    names = ("reading", "reader", "peeking")
+    nodes = [node for name in names for node in ast.walk(ast.parse((folder / f"{name}.py").read_text()))]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    names = [text for text in texts if text.replace("_", "").replace(".", "").isalnum() and not text.endswith(".")]
-    return list(dict.fromkeys(spelling for name in names for spelling in _spellings(name)))
+    found = [text for text in texts if text.replace("_", "").replace(".", "").isalnum() and not text.endswith(".")]
+    return list(dict.fromkeys(spelling for name in found for spelling in _spellings(name)))
 
 
 def _spellings(name: str) -> Iterator[str]:
-    parts = [reading.spellings(part) for part in name.split(".")]
+    parts = [reader.spellings(part) for part in name.split(".")]
     yield from (".".join(chosen) for chosen in product(*parts))
 
 
@@ -45,7 +44,7 @@ def _changed(body: dict[str, Any]) -> set[str]:
         event = read(json.dumps(body).encode())
     except Unreadable:
         return set()
-    names = {field.name for field in fields(Event)} - {"data", "unreadable"}
+    names = {field.name for field in fields(Event)} - {"data", "unreadable", "origins"}
     return {name for name in names if getattr(event, name) != getattr(_NOTHING, name)}
 
 
@@ -67,7 +66,7 @@ def spelled() -> list[tuple[str, str, str, str]]:
     rows = []
     for field in fields(Event):
         # What is sent as it is, two faces of `status`, and the notes.
-        if field.name in {"data", "status_word", "is_running", "unreadable"}:
+        if field.name in {"data", "status_word", "is_running", "unreadable", "origins"}:
             continue
         at_top = _found(field.name, words, is_inside=False)
         inside = _found(field.name, words, is_inside=True)

@@ -23,12 +23,13 @@ def around(settings: Environment, inbox: Inbox) -> Around:
 
     def plan(delivery: Delivery) -> Plan:
         from bridge.flows.routing.tracing import plan_traced
+        from bridge.rules.event import USUAL
         from bridge.rules.planning import Subject
 
         found = config()
         mapping = context.mapping(settings.mapping, found, pages_url=settings.public_admin_url)
         source = None if found is None else found.sources.get(delivery.source)
-        about = Subject.of(delivery, zone=source.zone if source else None)
+        about = Subject.of(delivery, spelling=source.spelling if source else USUAL)
         return plan_traced(inbox, about, mapping, max_hops=settings.max_hops)
 
     def link(airflow: str, dag_id: str, dag_run_id: str | None) -> str | None:

@@ -55,12 +55,13 @@ def _imagined(
     url_pipeline: str | None = None,
     job: dict[str, Any] | None = None,
 ) -> "Subject":
+    from bridge.rules.event import USUAL
     from bridge.rules.planning import Subject
 
     found = None if config is None else config.sources[source]
     kept = body if found is None else found.kept(body)
-    zone = None if found is None else found.zone
-    return Subject(DELIVERY_ID, source, received_at, kept, url_pipeline, job, zone)
+    spelling = USUAL if found is None else found.spelling
+    return Subject(DELIVERY_ID, source, received_at, kept, url_pipeline, job, spelling)
 
 
 def read_suite(file: Path, config: "Config | None") -> "Suite":

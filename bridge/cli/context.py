@@ -25,6 +25,7 @@ from bridge.edges.settings import (
     read_token,
 )
 from bridge.rules.attention import Trouble, of_files
+from bridge.rules.event import USUAL, Spelling
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Part, Route, join, read_part
 from bridge.rules.sources import Source
@@ -146,6 +147,16 @@ def with_api(config: Config, name: str | None) -> tuple[str, PlanasonixApi]:
     if isinstance(found.api.key, Absent):
         raise ConfigError([Problem("--source", 0, 0, f"the key of the `api` of source {found.name} is not there")])
     return found.name, found.api
+
+
+def spelling_of(settings: Environment) -> Callable[[str], Spelling]:
+    """Return what knows how a source spells its bodies; the usual way where there is no configuration to read."""
+    try:
+        config = configuration_if_there(settings)
+    except ConfigError:
+        config = None
+    known = {} if config is None else {name: each.spelling for name, each in config.sources.items()}
+    return lambda name: known.get(name, USUAL)
 
 
 def sources(settings: Environment) -> tuple[str, ...]:

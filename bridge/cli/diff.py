@@ -140,9 +140,8 @@ def _read_all(
             files.append(())
     names = config or context.names(environment.config)
     known = None if names is None else Names(tuple(names.sources), tuple(names.airflows))
-    zones = {} if config is None else {name: each.zone for name, each in config.sources.items()}
-    told = tuple((name, str(zone)) for name, zone in zones.items() if zone is not None)
-    change = Change(files[0], files[1], known, told, environment.max_hops)
+    spellings = () if config is None else tuple((name, each.spelling) for name, each in config.sources.items())
+    change = Change(files[0], files[1], known, spellings, environment.max_hops)
     read: tuple[Mapping, Mapping] | None = None
     try:
         read = read_both(change)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bridge.rules.mapping import Mapping
     from bridge.rules.planning import Plan, Subject
     from bridge.rules.sources import Source
+    from bridge.words.model import Event
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +81,7 @@ def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping
     from bridge.cli import context
     from bridge.edges.inbox import deliveries
     from bridge.flows.routing.tracing import plan_traced
+    from bridge.rules.event import USUAL
     from bridge.rules.planning import Subject
     from bridge.words.errors import NotThere
 
@@ -88,7 +90,7 @@ def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping
         if found is None:
             raise NotThere(f"no delivery {delivery_id}")
         source = config.sources.get(found.source)
-        about = Subject.of(found, zone=source.zone if source else None)
+        about = Subject.of(found, spelling=source.spelling if source else USUAL)
         return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
 
 
@@ -97,7 +99,19 @@ def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subjec
     from bridge.rules.views import instant
 
     now = instant(datetime.now(UTC)) or ""
-    return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, zone=source.zone)
+    return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, spelling=source.spelling)
+
+
+def _print_event(event: "Event") -> None:
+    """Print each field that was read, and where it was found."""
+    from bridge.rules.mapping import event_fields
+
+    fields = event_fields(event)
+    rows = [(name, spell_json(fields.get(name)), where) for name, where in event.origins.items() if name in fields]
+    if rows:
+        print_table(("field", "value", "from"), rows)
+    for note in event.notes:
+        print(f"note: {note}")
 
 
 def _print_plan(made: "Plan") -> None:
@@ -105,6 +119,8 @@ def _print_plan(made: "Plan") -> None:
     print(f"delivery: {made.state}" + (f" ({made.reason}: {made.reason.why})" if made.reason else ""))
     if made.detail:
         print(f"detail: {made.detail}")
+    if made.event is not None:
+        _print_event(made.event)
     if made.verdicts:
         print_table(
             ("route", "matches", "why not"),

@@ -20,12 +20,12 @@ from functools import cache
 from itertools import islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from bridge.cli.asking import Asked
     from bridge.edges.settings import Names
     from bridge.rules.comparing import Difference, Kind
+    from bridge.rules.event import Spelling
     from bridge.rules.mapping import Mapping as Routes
     from bridge.rules.planning import Plan
 
@@ -44,7 +44,7 @@ class Change:
     old: tuple[tuple[str, Any], ...]
     new: tuple[tuple[str, Any], ...]
     names: "Names | None"  # of bridge.yaml
-    zones: tuple[tuple[str, str], ...]  # of sources, where the page does not say
+    spellings: "tuple[tuple[str, Spelling], ...]"  # of sources, where the page does not say
     max_hops: int
 
 
@@ -156,12 +156,12 @@ def compare_page(change: Change, page: Page) -> Tally:
     from bridge.rules.comparing import compare_subject
 
     old, new, touched = _read(change)
-    zones, tally = dict(change.zones), Tally()
+    spellings, tally = dict(change.spellings), Tally()
     for one in page:
         if one["body"] is None:
             tally.locked += 1
             continue
-        about = _subject(one, zones)
+        about = _subject(one, spellings)
         tally.note(about.id, compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
     return tally
 
@@ -196,10 +196,12 @@ def read_both(change: Change) -> "tuple[Routes, Routes]":
     return read[0], read[1]
 
 
-def _subject(one: Mapping[str, Any], zones: Mapping[str, str]) -> Any:
+def _subject(one: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> Any:
+    from bridge.rules.event import USUAL, Spelling
     from bridge.rules.planning import Subject
 
-    zone = one["timezone"] or zones.get(one["source"])
+    given = one["spelling"]
+    spelling = spellings.get(one["source"], USUAL) if given is None else Spelling.of_written(given)
     return Subject(
         id=one["id"],
         source=one["source"],
@@ -207,5 +209,5 @@ def _subject(one: Mapping[str, Any], zones: Mapping[str, str]) -> Any:
         body=b64decode(one["body"]),
         path_pipeline_id=one["url_pipeline"],
         lookup=one["job"],
-        zone=None if zone is None else ZoneInfo(zone),
+        spelling=spelling,
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bridge.edges.inbox import Inbox
     from bridge.edges.remote import Remote
     from bridge.rules.awaiting import Judgement
+    from bridge.rules.event import Spelling
 
     Look = Callable[[], Judgement]
 
@@ -52,7 +53,7 @@ def wait(
         judgement = _await(_over_api(bridge, delivery_id, job_id, begin), deadline)
     else:
         with context.store(settings) as inbox:
-            judgement = _await(_in_store(inbox, delivery_id, job_id, begin), deadline)
+            judgement = _await(_in_store(inbox, delivery_id, job_id, begin, context.spelling_of(settings)), deadline)
     if judgement.outcome is Outcome.OPEN:
         judgement = Judgement(Outcome.TIMEOUT, judgement.why)
     if as_json:
@@ -62,13 +63,19 @@ def wait(
     raise typer.Exit({Outcome.SUCCESS: 0, Outcome.TIMEOUT: _TIME_IS_UP}.get(judgement.outcome, 1))
 
 
-def _in_store(inbox: "Inbox", delivery_id: str | None, job_id: str | None, since: datetime) -> "Look":
+def _in_store(
+    inbox: "Inbox",
+    delivery_id: str | None,
+    job_id: str | None,
+    since: datetime,
+    spelling_of: "Callable[[str], Spelling]",
+) -> "Look":
     """Return what looks into the store."""
     from bridge.flows import awaiting
 
     if delivery_id is not None:
         return awaiting.of_delivery(inbox, delivery_id)
-    return awaiting.of_job(inbox, str(job_id), since=since)
+    return awaiting.of_job(inbox, str(job_id), since=since, spelling_of=spelling_of)
 
 
 def _over_api(bridge: "Remote", delivery_id: str | None, job_id: str | None, since: datetime) -> "Look":

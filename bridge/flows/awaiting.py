@@ -10,6 +10,7 @@ from bridge.edges.inbox import Inbox, browsing, completions, deliveries, runs, t
 from bridge.rules import event as events
 from bridge.rules.awaiting import Judgement, judge, judge_job, judge_place
 from bridge.rules.completion import Kind
+from bridge.rules.event import USUAL, Spelling
 from bridge.words.errors import NotThere, Unreadable
 from bridge.words.model import Delivery, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
@@ -39,14 +40,19 @@ def of_trigger(inbox: Inbox, trigger_id: str) -> Judgement:
     return judge_place(found.entry, delivery, _triggers(inbox, delivery.id))
 
 
-def of_job(inbox: Inbox, job_id: str, *, since: datetime) -> Callable[[], Judgement]:
-    """Return what looks how a job stands, by the deliveries since a moment; it may not have come yet."""
+def of_job(
+    inbox: Inbox, job_id: str, *, since: datetime, spelling_of: Callable[[str], Spelling] = lambda _: USUAL
+) -> Callable[[], Judgement]:
+    """Return what looks how a job stands, by the deliveries since a moment; it may not have come yet.
+
+    `spelling_of`: how the source of a name spells its bodies.
+    """
     seen: dict[str, bool] = {}  # by delivery: whether it tells of the job
 
     def look() -> Judgement:
         for id_ in _ids(inbox, since, seen):
             found = inbox.read(deliveries.get, id_)
-            seen[id_] = found is not None and _job_of(found) == job_id
+            seen[id_] = found is not None and _job_of(found, spelling_of) == job_id
         mine = [inbox.read(deliveries.get, id_) for id_, is_mine in seen.items() if is_mine]
         return judge_job([(item, _own(_triggers(inbox, item.id))) for item in mine if item is not None])
 
@@ -79,9 +85,11 @@ def _ids(inbox: Inbox, since: datetime, seen: Collection[str]) -> list[str]:
         after = page[-1]
 
 
-def _job_of(delivery: Delivery) -> str | None:
+def _job_of(delivery: Delivery, spelling_of: Callable[[str], Spelling]) -> str | None:
     try:
-        return events.read(delivery.body, path_pipeline_id=delivery.path_pipeline_id).job_id
+        return events.read(
+            delivery.body, path_pipeline_id=delivery.path_pipeline_id, spelling=spelling_of(delivery.source)
+        ).job_id
     except Unreadable:
         return None
 

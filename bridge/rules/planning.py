@@ -6,7 +6,6 @@ The router, `explain` on the command line and the API all call `plan`, so what `
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from bridge.rules import completion as completions
 from bridge.rules import event as events
 from bridge.rules import hops as loops
 from bridge.rules.completion import Completion
+from bridge.rules.event import USUAL, Spelling
 from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict, Verdicts
 from bridge.rules.mapping.runs import run_id
 from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
@@ -79,12 +79,12 @@ class Subject:
     body: bytes
     path_pipeline_id: str | None = None
     lookup: AnyMapping[str, Any] | None = None
-    zone: tzinfo | None = None  # of instants without an offset
+    spelling: Spelling = USUAL  # of its source
     chain: loops.Chain | None = None  # what the store knows of the event's cause; None: nobody asked it
 
     @classmethod
-    def of(cls, delivery: Delivery, *, zone: tzinfo | None = None) -> "Subject":
-        """Return what planning has to know of a stored delivery; `zone` is its source's. Raises Locked."""
+    def of(cls, delivery: Delivery, *, spelling: Spelling = USUAL) -> "Subject":
+        """Return what planning has to know of a stored delivery; `spelling` is its source's. Raises Locked."""
         if delivery.locked is not None:
             raise Locked(f"{delivery.id}: {delivery.locked}")
         return cls(
@@ -94,7 +94,7 @@ class Subject:
             body=delivery.body,
             path_pipeline_id=delivery.path_pipeline_id,
             lookup=delivery.lookup,
-            zone=zone,
+            spelling=spelling,
         )
 
 
@@ -109,9 +109,9 @@ def plan(subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str
 def read(subject: Subject) -> Event | Plan:
     """Return the event that routes may see, or the plan of a delivery that has none, whatever the mapping says."""
     try:
-        event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, zone=subject.zone)
+        event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, spelling=subject.spelling)
         if subject.lookup is not None:
-            event = events.merge(event, subject.lookup, zone=subject.zone)
+            event = events.merge(event, subject.lookup, spelling=subject.spelling)
     except Unreadable as unreadable:
         return Plan(DeliveryState.INVALID, unreadable.reason, unreadable.detail)
     aside = events.set_aside(event)
@@ -167,7 +167,7 @@ def _may_look_up(event: Event, subject: Subject) -> bool:
 def job_id(subject: Subject) -> str | None:
     """Return the job that a delivery's own body names, to be looked up; None if it names none."""
     try:
-        return events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, zone=subject.zone).job_id
+        return events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, spelling=subject.spelling).job_id
     except Unreadable:
         return None
 

@@ -1,9 +1,8 @@
 """A source: one place that webhooks come from, and what they must fulfil."""
 
 from dataclasses import dataclass
-from datetime import tzinfo
 
-from bridge.rules.event import Redaction
+from bridge.rules.event import USUAL, Redaction, Spelling
 from bridge.rules.origin import Origin
 from bridge.rules.pacing import NO_QUOTA, Quota
 from bridge.rules.signature import SignatureCheck
@@ -15,7 +14,7 @@ class Source:
     """One place webhooks come from. `keeps_stale`: an authentic but old webhook is kept as `stale`, not rejected.
 
     `redaction`: what is removed from every body before it is stored. `same_body_seconds`: for so long the same body
-    without any id is a copy. `zone`: of instants without an offset.
+    without any id is a copy. `spelling`: how its bodies are spelled.
     """
 
     name: str
@@ -26,8 +25,8 @@ class Source:
     quota: Quota = NO_QUOTA
     redaction: Redaction | None = None
     same_body_seconds: float = 600.0
-    zone: tzinfo | None = None
+    spelling: Spelling = USUAL
 
     def kept(self, body: bytes) -> bytes:
         """Return what may be stored and shown of a body."""
-        return body if self.redaction is None else self.redaction.body(body)
+        return body if self.redaction is None else self.redaction.body(body, self.spelling)

@@ -233,6 +233,7 @@ def plan(value: Plan) -> Json:
         "state": str(value.state),
         **reason(value.reason, value.detail),
         "event": None if value.event is None else event_fields(value.event),
+        "found_at": {} if value.event is None else dict(value.event.origins),
         "notes": [] if value.event is None else list(value.event.notes),
         "routes": [_verdict(verdict) for verdict in value.verdicts],
         "triggers": [_planned(planned, value) for planned in value.triggers],

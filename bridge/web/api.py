@@ -13,6 +13,7 @@ from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import views
+from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Route, read
 from bridge.rules.planning import Plan, Subject
@@ -78,7 +79,7 @@ class Api:
             if found is None:
                 raise NotThere(f"no delivery {order['delivery_id']}")
             known = self._sources.get(found.source)
-            about = Subject.of(found, zone=known.zone if known else None)
+            about = Subject.of(found, spelling=known.spelling if known else USUAL)
         else:
             about = self._imagined(order)
         return views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
@@ -86,7 +87,7 @@ class Api:
     def plan_of(self, delivery: Delivery) -> Plan:
         """Return what the mapping in use makes of a stored delivery. Raises Locked and InboxUnavailable."""
         known = self._sources.get(delivery.source)
-        about = Subject.of(delivery, zone=known.zone if known else None)
+        about = Subject.of(delivery, spelling=known.spelling if known else USUAL)
         return plan_traced(self._inbox, about, self._mapping.current(), max_hops=self._max_hops)
 
     def _pasted(self, text: str) -> RouteMap:
@@ -106,5 +107,5 @@ class Api:
             source=source,
             received_at=views.instant(datetime.now(UTC)) or "",
             body=self._sources[source].kept(json.dumps(order["payload"]).encode()),
-            zone=self._sources[source].zone,
+            spelling=self._sources[source].spelling,
         )

@@ -72,7 +72,7 @@ class Beside:
             "why/{id}": WhyApi(inbox=inbox, around=around).why,
             "causes": CausesApi(inbox=inbox).causes,
             "refusals": RefusalsApi(inbox=inbox).refusals,
-            "bodies": BodiesApi(inbox=inbox, zones={}).bodies,
+            "bodies": BodiesApi(inbox=inbox, spellings={}).bodies,
             "audit": AuditApi(inbox=inbox).audit,
             "orders": orders.orders,
             "orders/{id}": orders.order,

@@ -7,6 +7,7 @@ from typing import Any
 from bridge.edges.inbox import Inbox, received
 from bridge.edges.inbox.received import Received
 from bridge.rules import views
+from bridge.rules.event import Spelling
 from bridge.web.queries import page
 
 _FILTERS = frozenset({"since", "until", "after"})
@@ -15,10 +16,10 @@ _FILTERS = frozenset({"since", "until", "after"})
 class BodiesApi:
     """The part of the admin API that `diff --since` reads; methods as those of `Api`."""
 
-    def __init__(self, *, inbox: Inbox, zones: Mapping[str, str]) -> None:
-        """`zones`: the time zone of each source that has one."""
+    def __init__(self, *, inbox: Inbox, spellings: Mapping[str, Spelling]) -> None:
+        """`spellings`: how each source spells its bodies, of those that have a way of their own."""
         self._inbox = inbox
-        self._zones = zones
+        self._spellings = {name: each.written() for name, each in spellings.items()}
 
     def bodies(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of what was received, bodies in base64, the oldest first; `next` is the next page's `after`."""
@@ -36,5 +37,5 @@ class BodiesApi:
             "url_pipeline": one.path_pipeline_id,
             "body": None if one.body is None else b64encode(one.body).decode(),
             "job": None if one.lookup is None else dict(one.lookup),
-            "timezone": self._zones.get(one.source),
+            "spelling": self._spellings.get(one.source),
         }

@@ -7,6 +7,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.counting import Counting
 from bridge.flows.explaining import Around
 from bridge.flows.verifying import dags_of
+from bridge.rules.event import USUAL
 from bridge.rules.sources import Source
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
@@ -41,7 +42,7 @@ def build_faces(
         airflows=work.airflows,
         max_hops=max_hops,
     )
-    zones = {name: str(each.zone) for name, each in sources.items() if each.zone is not None}
+    spellings = {name: each.spelling for name, each in sources.items() if each.spelling != USUAL}
     return Faces(
         api=api,
         status=status,
@@ -55,7 +56,7 @@ def build_faces(
         history=HistoryApi(counting=Counting(inbox=inbox)),
         links=work.links,
         why=WhyApi(inbox=inbox, around=Around(sources, api.plan_of, work.links.run)),
-        bodies=BodiesApi(inbox=inbox, zones=zones),
+        bodies=BodiesApi(inbox=inbox, spellings=spellings),
         erasing=ErasingApi(inbox=inbox),
         waiting=WaitingApi(inbox=inbox),
         exporting=ExportingApi(inbox=inbox),

@@ -84,6 +84,8 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
     # What is there and cannot be read: by field, why. Such a field is None (or empty), and asking for it is an error.
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    # Where each field was found: a JSON pointer into the body, or in words. Never a value.
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -104,6 +104,7 @@ try_verbs() { # every verb, as a user who has no name and no home. A test compar
     verb 0 check
     verb 0 schema
     verb 0 sample --pipeline pl_1
+    verb 0 infer /etc/bridge/config/event.json
     verb 0 test /etc/bridge/config/tests.yaml
     verb 0 diff /etc/bridge/mapping/mapping.yaml /etc/bridge/mapping/mapping.yaml
     verb 0 keys show

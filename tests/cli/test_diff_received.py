@@ -21,7 +21,7 @@ class Pages:
     """The API's pages of bodies, asked as commands ask."""
 
     def __init__(self, inbox: Inbox) -> None:
-        self._api = BodiesApi(inbox=inbox, zones={})
+        self._api = BodiesApi(inbox=inbox, spellings={})
 
     def get(self, path: str, /, *_: str, **query: str) -> dict[str, Any]:
         """Return a page."""

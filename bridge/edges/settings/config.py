@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bridge.edges.settings.bodies import BodyForm
 from bridge.edges.settings.fields import (
     AirflowUrl,
     Duration,
@@ -155,6 +156,14 @@ class _Source(Entry):
     same_body_for: Duration = 600.0
     redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
     timezone: Annotated[ZoneInfo | None, BeforeValidator(_zone)] = None
+    body: BodyForm = BodyForm()
+
+    @model_validator(mode="after")
+    def _keeps_what_is_needed(self) -> Self:
+        hidden = None if self.redact is None else self.redact.hides(self.body.build(None))
+        if hidden is not None:
+            raise ValueError(hidden)
+        return self
 
     def build(self, name: str) -> Source:
         return Source(
@@ -166,7 +175,7 @@ class _Source(Entry):
             self.limits.build(),
             self.redact,
             self.same_body_for,
-            self.timezone,
+            self.body.build(self.timezone),
         )
 
 

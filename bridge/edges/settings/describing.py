@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from bridge.edges.settings.config import File
+from bridge.rules.event.spelling import FIELDS, MEANINGS
 from bridge.rules.mapping import published_schema
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -20,6 +21,10 @@ _SECRET: dict[str, Any] = {
 }
 _PUBLIC = {"anyOf": [_TEXT, *_SECRET["oneOf"]]}
 _DURATION = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}]}
+_POINTER: dict[str, Any] = {"type": "string", "pattern": "^/"}
+_POINTERS = {"anyOf": [_POINTER, {"type": "array", "items": _POINTER, "minItems": 1, "maxItems": 8}]}
+_WORD = {"type": ["string", "number"]}
+_WORDS = {"anyOf": [_WORD, {"type": "array", "items": _WORD}]}
 _INSTANT = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}"}
 _NETWORKS = {"type": "array", "items": _TEXT, "minItems": 1}
 # What is written where a form reads something else.
@@ -30,6 +35,8 @@ _WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("_Airflow", "proxy"): _PUBLIC,
     ("_Airflow", "headers"): {"type": "object", "additionalProperties": _PUBLIC},
     ("_Airflow", "version"): {"enum": ["auto", "2", "3", 2, 3]},
+    **{("FieldsForm", key): _POINTERS for key in FIELDS},
+    **{("StatusesForm", key): _WORDS for key in MEANINGS},
     ("_Source", "redact"): {"type": "array", "items": {"type": "string", "pattern": "^/"}},
     ("_Source", "same_body_for"): _DURATION,
     ("_Source", "allow_addresses"): _NETWORKS,
@@ -52,8 +59,16 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "limits": ("How many webhooks are taken, and how many refusals one address may earn.", None),
         "same_body_for": ("For so long the same body without any id is a copy.", "10m"),
         "redact": ("JSON pointers: these values are never stored.", ["/data/parameters/email"]),
+        "body": ("How its bodies are spelled, if not as Planasonix documents.", None),
         "timezone": ("The zone of instants that this sender writes without an offset.", "Europe/Berlin"),
     },
+    "BodyForm": {
+        "preset": ("`none`: only what `fields` names is read, none of the usual names.", None),
+        "fields": ("JSON pointers, looked at before the usual names.", {"pipeline_id": "/data/pipeline/uuid"}),
+        "statuses": ("What this sender's status words mean, in any case.", {"succeeded": ["OK"], "failed": ["KO"]}),
+    },
+    "FieldsForm": {name: (f"Where `{name}` stands: a JSON pointer, or a list of them.", None) for name in FIELDS},
+    "StatusesForm": {name: (f"Words that mean `{name}`.", None) for name in MEANINGS},
     "SignatureForm": {
         "preset": ("The one scheme; docs/signatures.md says what each signs.", "planasonix"),
         "secrets": (

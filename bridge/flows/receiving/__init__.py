@@ -108,7 +108,7 @@ class Receiving:
             self.refuse(source, "delivery_limit", headers, peer)
             raise TooMany("delivery_limit", wait)
         configured = self._sources[source]
-        event_id, kept, kept_headers = event.peek_id(body), configured.kept(body), _kept(headers)
+        event_id, kept, kept_headers = event.peek_id(body, configured.spelling), configured.kept(body), _kept(headers)
 
         def on_stored(stored: Stored | Exception) -> None:
             if isinstance(stored, Exception) or stored[1]:

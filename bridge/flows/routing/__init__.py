@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,7 +36,7 @@ from bridge.flows.routing.tracing import plan_traced
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.rules import planning
 from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
-from bridge.rules.event import lacks_status
+from bridge.rules.event import USUAL, Spelling, lacks_status
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.pauses import Pauses
 from bridge.rules.planning import Plan, Planned, Subject
@@ -161,7 +161,7 @@ class Router:
     def _plan(self, delivery: Delivery) -> Plan | None:
         """Plan one delivery; None when the bridge itself failed on it."""
         try:
-            subject = Subject.of(delivery, zone=self._zone(delivery))
+            subject = Subject.of(delivery, spelling=self._spelling(delivery))
             return plan_traced(self._inbox, subject, self._mapping(), max_hops=self._max_hops)
         except InboxUnavailable:
             raise
@@ -171,9 +171,9 @@ class Router:
             self._metrics.failures.labels("planning").inc()
             return None
 
-    def _zone(self, delivery: Delivery) -> tzinfo | None:
+    def _spelling(self, delivery: Delivery) -> Spelling:
         source = self._sources.get(delivery.source)
-        return None if source is None else source.zone
+        return USUAL if source is None else source.spelling
 
     def _route(self, waiting: Sequence[Delivery]) -> None:
         """Plan and store; send what has to be looked up on its way; put the rest off."""
@@ -261,7 +261,7 @@ class Router:
     def _route_with_lookup(self, delivery: Delivery) -> None:
         """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
         now = self._clock()
-        job_id = planning.job_id(Subject.of(delivery, zone=self._zone(delivery)))
+        job_id = planning.job_id(Subject.of(delivery, spelling=self._spelling(delivery)))
         if job_id is None:  # the release before read another one in this body
             self._settle([(delivery, self._plan_with(delivery, {}, None))], now, {})
             return
@@ -289,7 +289,7 @@ class Router:
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
         """Plan again with what the API answered; if nothing matches or the end is open, say that the look-up is why."""
-        subject = with_job(delivery, job, self._zone(delivery))
+        subject = with_job(delivery, job, self._spelling(delivery))
         result = plan_traced(self._inbox, subject, self._mapping(), max_hops=self._max_hops)
         is_open = result.event is not None and lacks_status(result.event)
         if reason is not None and (is_open or result.state is DeliveryState.UNROUTED):

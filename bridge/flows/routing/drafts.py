@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Postponed, Routing
 from bridge.edges.inbox.triggers import NEVER
 from bridge.rules.ceiling import Start
+from bridge.rules.event import Spelling
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.model import Call, Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason
@@ -31,9 +32,9 @@ def aside(delivery: Delivery) -> Postponed:
     return Postponed(delivery.id, NEVER, Reason.PAUSED_BY_PERSON, None, is_lookup=False)
 
 
-def with_job(delivery: Delivery, job: Mapping[str, Any], zone: tzinfo | None) -> Subject:
+def with_job(delivery: Delivery, job: Mapping[str, Any], spelling: Spelling) -> Subject:
     """Return what planning has to know of a delivery once the API has described the job."""
-    return replace(Subject.of(delivery, zone=zone), lookup=job)
+    return replace(Subject.of(delivery, spelling=spelling), lookup=job)
 
 
 def postponed(

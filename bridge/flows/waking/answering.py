@@ -118,9 +118,9 @@ class Answering:
         if delivery is None or delivery.locked is not None or delivery.erased_at is not None:
             return None
         source = self._sources.get(delivery.source)
-        zone = None if source is None else source.zone
+        spelling = events.USUAL if source is None else source.spelling
         try:
-            event = events.read(delivery.body, path_pipeline_id=delivery.path_pipeline_id, zone=zone)
-            return event if delivery.lookup is None else events.merge(event, delivery.lookup, zone=zone)
+            event = events.read(delivery.body, path_pipeline_id=delivery.path_pipeline_id, spelling=spelling)
+            return event if delivery.lookup is None else events.merge(event, delivery.lookup, spelling=spelling)
         except BridgeError:
             return None

@@ -7,10 +7,13 @@ from bridge.rules.event.merging import merge
 from bridge.rules.event.peeking import peek_id
 from bridge.rules.event.reading import read
 from bridge.rules.event.redacting import Redaction
+from bridge.rules.event.spelling import USUAL, Spelling
 from bridge.rules.event.statuses import identity, lacks_status, set_aside, tells_of_a_completion
 
 __all__ = [
+    "USUAL",
     "Redaction",
+    "Spelling",
     "identity",
     "lacks_status",
     "merge",

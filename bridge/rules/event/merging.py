@@ -2,27 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import tzinfo
 from typing import Any
 
 from bridge.rules.event import grammar, statuses
-from bridge.rules.event.reading import Reader
+from bridge.rules.event.reader import Reader
+from bridge.rules.event.spelling import USUAL, Spelling
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 
 # What each try of a job has of its own.
 _OUTCOME = ("started_at", "finished_at", "duration_seconds", "rows_loaded", "error")
+FROM_API = "the Planasonix API, looked up"
 _ANOTHER_JOB = "adds nothing: the Planasonix API answered for another job"
 
 
-def merge(event: Event, job: Mapping[str, Any], *, zone: tzinfo | None = None) -> Event:
+def merge(event: Event, job: Mapping[str, Any], *, spelling: Spelling = USUAL) -> Event:
     """Return the event with what it left out taken from `job` (the API's flat object, either casing).
 
     What is signed is right about its moment, and the API's answer about a later one: a job that failed may have been
     tried again since. So nothing that the event said is changed, or contradicted, by the answer, and nothing of another
     try's outcome is added. Never raises.
     """
-    reader = Reader((job,), zone)
+    reader = Reader((("", job),), spelling.of_answers)
     found = reader.facts()
     job_id = found["job_id"] or grammar.id_text(job.get("id"))
     if None not in (event.job_id, job_id) and event.job_id != job_id:
@@ -42,12 +43,13 @@ def merge(event: Event, job: Mapping[str, Any], *, zone: tzinfo | None = None) -
         for name, why in reader.unreadable.items()
         if name in added and name not in event.unreadable
     }
-    return replace(event, **added, unreadable={**event.unreadable, **unread})
+    looked_up = {name: FROM_API for name, value in added.items() if value not in (None, {})}
+    return replace(event, **added, unreadable={**event.unreadable, **unread}, origins={**event.origins, **looked_up})
 
 
 def _is_of_another_try(event: Event, reader: Reader) -> bool:
     try:
-        status = statuses.settle(reader.status_words(), None)
+        status = statuses.settle(reader.status_words(), None, reader.spelling.meanings)
     except Unreadable:  # two different ones: then it is of one try no more than of the other
         return True
     return status is not None and status is not event.status
@@ -56,7 +58,7 @@ def _is_of_another_try(event: Event, reader: Reader) -> bool:
 def _status(reader: Reader) -> dict[str, Any]:
     words = reader.status_words()
     try:
-        status = statuses.settle(words, None)
+        status = statuses.settle(words, None, reader.spelling.meanings)
     except Unreadable:  # two different ones: then neither counts
         return {}
     if not isinstance(status, Status):

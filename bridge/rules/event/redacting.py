@@ -7,20 +7,20 @@ that is not readable JSON cannot be redacted, so nothing of it is kept but lengt
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.rules import strict_json
 from bridge.rules.event.peeking import peek_id
-from bridge.rules.event.reading import WITHHELD, spellings
+from bridge.rules.event.pointers import Path, child, is_index, read_pointer, spell_pointer
+from bridge.rules.event.reader import spellings
+from bridge.rules.event.reading import WITHHELD
+from bridge.rules.event.spelling import USUAL, Spelling
 from bridge.words.errors import Unreadable
 
 MARKER = "[redacted]"
 _MOST_POINTERS = 100
-_BAD_ESCAPE = re.compile(r"~(?![01])")
-_is_index = re.compile(r"0|[1-9][0-9]{0,8}").fullmatch
 _KEPT = (
     "id",
     "event_id",
@@ -41,8 +41,6 @@ _LOOP_GUARD = (
     *(("metadata", "planasonix", "trigger_id"), ("metadata", "trigger_id")),
 )
 
-Path = tuple[str, ...]
-
 
 def _needed() -> frozenset[Path]:
     fields = [(spelling,) for spelling in spellings(*_KEPT)] + list(_LOOP_GUARD)
@@ -52,14 +50,12 @@ def _needed() -> frozenset[Path]:
 _NEEDED = _needed()
 
 
-def read_pointer(text: str) -> Path:
+def _read(text: str) -> Path:
     """Return the steps of a JSON pointer; ValueError if it is none, or covers what the bridge needs."""
-    if not text.startswith("/") or _BAD_ESCAPE.search(text):
-        raise ValueError(f"{text[:80]!r} is not a JSON pointer like /data/parameters/email (`~` is ~0, `/` is ~1)")
-    steps = tuple(step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/"))
+    steps = read_pointer(text, example="/data/parameters/email")
     for path in sorted(_NEEDED):
         if path[: len(steps)] == steps:
-            raise ValueError(f"{text[:80]!r} covers {'/' + '/'.join(path)}, which the bridge needs; name other values")
+            raise ValueError(f"{text[:80]!r} covers {spell_pointer(path)}, which the bridge needs; name other values")
     return steps
 
 
@@ -72,12 +68,20 @@ class Redaction:
     @classmethod
     def of(cls, pointers: Iterable[str]) -> "Redaction":
         """Read the pointers; ValueError for the first wrong one."""
-        paths = tuple(dict.fromkeys(read_pointer(pointer) for pointer in pointers))
+        paths = tuple(dict.fromkeys(_read(pointer) for pointer in pointers))
         if not 1 <= len(paths) <= _MOST_POINTERS:
             raise ValueError(f"give 1 to {_MOST_POINTERS} JSON pointers")
         return cls(paths)
 
-    def body(self, body: bytes) -> bytes:
+    def hides(self, spelling: Spelling) -> str | None:
+        """Return the first pointer that covers a field which the bridge needs, where this source spells it."""
+        for name, places in spelling.fields:
+            for place in places if name in (*_KEPT, "metadata") else ():
+                if any(place[: len(path)] == path for path in self.paths):
+                    return f"redact covers {spell_pointer(place)}, where `body` finds {name}; name other values"
+        return None
+
+    def body(self, body: bytes, spelling: Spelling = USUAL) -> bytes:
         """Return the body to store: the same bytes where nothing had to go, never a value that was named.
 
         In a body without an event id the marker carries a digest of the whole, so that two events stay two.
@@ -87,7 +91,7 @@ class Redaction:
         except Unreadable:
             digest = hashlib.sha256(body).hexdigest()
             return WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
-        marker = MARKER if peek_id(body) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
+        marker = MARKER if peek_id(body, spelling) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
         if not sum(_take_out(whole, path, marker) for path in self.paths):
             return body
         # Half of a surrogate pair is written as its escape again.
@@ -106,22 +110,14 @@ def _take_out(whole: Any, path: Path, marker: str) -> bool:
     """Replace what stands at the path; whether anything did."""
     place = whole
     for step in path[:-1]:
-        place = _child(place, step)
+        place = child(place, step)
     last = path[-1]
     if isinstance(place, dict) and last in place:
         # Templates look inside `parameters`, so it stays an object.
         is_box = last == "parameters" and isinstance(place[last], dict)
         place[last] = {marker: marker} if is_box else marker
         return True
-    if isinstance(place, list) and _is_index(last) and int(last) < len(place):
+    if isinstance(place, list) and is_index(last) and int(last) < len(place):
         place[int(last)] = marker
         return True
     return False
-
-
-def _child(place: Any, step: str) -> Any:
-    if isinstance(place, dict):
-        return place.get(step)
-    if isinstance(place, list) and _is_index(step) and int(step) < len(place):
-        return place[int(step)]
-    return None

@@ -1,5 +1,6 @@
 """Four vocabularies of status, one normal form; and what follows from it and from the ids."""
 
+from collections.abc import Mapping
 from enum import Enum
 
 from bridge.words.errors import Unreadable
@@ -13,7 +14,9 @@ class Progress(Enum):
     RUNNING = "running"
 
 
-WORDS: dict[str, Status | Progress] = {
+Meanings = Mapping[str, Status | Progress]  # by word, in lower case
+
+WORDS: Meanings = {
     "succeeded": Status.SUCCEEDED,
     "success": Status.SUCCEEDED,
     "completed": Status.SUCCEEDED,
@@ -30,9 +33,9 @@ WORDS: dict[str, Status | Progress] = {
 _NEUTRAL_IN_TYPE = frozenset({"completed", "finished"})
 
 
-def meaning(word: str) -> Status | Progress | None:
+def meaning(word: str, known: Meanings = WORDS) -> Status | Progress | None:
     """Return what a status word means, whatever its case; None if it is unknown."""
-    return WORDS.get(word.lower())
+    return known.get(word.lower())
 
 
 def _suffix(event_type: str | None) -> str:
@@ -44,17 +47,17 @@ def is_neutral(event_type: str | None) -> bool:
     return _suffix(event_type) in _NEUTRAL_IN_TYPE
 
 
-def settle(words: list[str], event_type: str | None) -> Status | Progress | None:
-    """Return the one meaning of the body's status words and of the type's last word.
+def settle(words: list[str], event_type: str | None, known: Meanings = WORDS) -> Status | Progress | None:
+    """Return the one meaning of the body's status words and of the type's last word; `known` are the source's words.
 
     Words in the body count more: an unknown one makes the whole unknown, whatever the type says. The type alone counts
     when the body has none; a neutral type says nothing about success. Two known meanings, or two different words of
     which one is unknown, raise Unreadable (CONTRADICTION).
     """
-    meanings = {meaning(word) for word in words}
+    meanings = {meaning(word, known) for word in words}
     if len(meanings) > 1:
         raise Unreadable(Reason.CONTRADICTION, "`status` appears twice with different meanings.")
-    from_type = None if is_neutral(event_type) else WORDS.get(_suffix(event_type))
+    from_type = None if is_neutral(event_type) else known.get(_suffix(event_type))
     if not words:
         return from_type
     from_body = meanings.pop()

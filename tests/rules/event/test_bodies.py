@@ -1,7 +1,7 @@
 """The ten published bodies, each with the whole event that it must become."""
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,7 +179,7 @@ def test_published_body_becomes_this_event(name: str) -> None:
 
     event = read(body)
 
-    assert {**asdict(event), "data": None} == {**asdict(expected), "data": None}
+    assert replace(event, data={}) == replace(expected, data={})
     assert event.data == sent.get("data", sent)
     assert set_aside(event) is fate
     assert identity(event) == same
@@ -207,7 +207,7 @@ def test_camel_case_says_the_same(name: str) -> None:
 
     event = read(json.dumps(_camel(sent)).encode())
 
-    assert {**asdict(event), "data": None} == {**asdict(_EXPECTED[name][0]), "data": None}
+    assert replace(event, data={}) == replace(_EXPECTED[name][0], data={})
 
 
 @pytest.mark.parametrize("name", ["job.completed", "job.succeeded.short", "job.failed", "job.cancelled"])
@@ -218,5 +218,5 @@ def test_flat_says_the_same(name: str) -> None:
 
     event = read(json.dumps(flat).encode())
 
-    assert {**asdict(event), "data": None} == {**asdict(_EXPECTED[name][0]), "data": None}
+    assert replace(event, data={}) == replace(_EXPECTED[name][0], data={})
     assert event.data == flat

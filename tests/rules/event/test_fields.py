@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.event import identity, read, set_aside
+from bridge.rules.event import Spelling, identity, read, set_aside
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
@@ -395,7 +395,7 @@ def test_instants_are_utc_or_none(sent: object, expected: str | None) -> None:
 )
 def test_instants_of_a_source_with_a_time_zone(sent: str, expected: str | None, why: str | None) -> None:
     """Without an offset they are of that zone, but for the hours in which its clock changes."""
-    event = read(json.dumps({"finished_at": sent}).encode(), zone=ZoneInfo("Europe/Berlin"))
+    event = read(json.dumps({"finished_at": sent}).encode(), spelling=Spelling(ZoneInfo("Europe/Berlin")))
     assert event.finished_at == expected
     assert (why or "") in event.unreadable.get("finished_at", "")
 
