@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.words.roles import SIGN_INS, Role
+from bridge.web.pages.asking import Asked
+from bridge.web.pages.drawing import Drawing
+from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.browsing import Person, text_of
 
@@ -54,7 +56,35 @@ def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person])
     assert "2 routes" in text
     assert "pipeline: pl_bad" in text
     assert "mapping.yaml:4" in text
+    assert "3 failed last" in text or "3 others last" in text  # they may have been cancelled by now
+    assert "1 route has never matched: refresh_sales_marts" in text
     assert "Pause it" not in text
+
+
+def test_copies_are_listed_with_the_delivery_that_they_are_of(
+    people: dict[Role, Person], bridge: BridgeProcess
+) -> None:
+    """For whoever may see refusals; and the list has the pipeline of each."""
+    (delivery,) = bridge.api("deliveries", event_id="evt_0")["deliveries"]
+    assert delivery["pipeline_id"] == "pl_bad"
+    wait_for(lambda: bridge.api("refusals", copy_of=delivery["id"])["refusals"], seconds=10, what="the copy")
+    place = f"/deliveries/{delivery['id']}"
+    assert "Copies of it that came" in people[Role.OPERATOR].text(place)
+    assert "Copies of it that came" not in people[Role.VIEWER].text(place)
+    assert "pl_bad" in people[Role.VIEWER].text("/deliveries")
+
+
+@pytest.mark.parametrize("query", [{"route": "x"}, {"route": "x", "after": "trg_2"}])
+def test_a_stretch_in_which_nothing_fits_leads_on(query: dict[str, str]) -> None:
+    """It says how far was looked, and where to look further."""
+    viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/deliveries", {}, query, {})
+    lists: dict[str, list[str]] = {"rows": [], "states": [], "run_states": [], "sources": ["planasonix"]}
+    page = Drawing().page(
+        "deliveries.html", viewer, kind="triggers", query=query, newest=None, older="/deliveries?after=trg_1", **lists
+    )
+    text = bytes(page.body).decode()
+    assert "Nothing of the newest 20 000 matches" in text
+    assert '<a href="/deliveries?after=trg_1" rel="next">' in text
 
 
 def test_a_route_is_paused_and_resumed_by_its_button(people: dict[Role, Person], bridge: BridgeProcess) -> None:
