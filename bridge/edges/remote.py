@@ -58,13 +58,12 @@ class Remote:
 
         Raises as `get` does; a stream that is silent for a minute counts as lost.
         """
-        with self._link() as link:
+        with self._link(_SILENT_SECONDS) as link:
             with Deadline(_SECONDS) as deadline:
                 answer = self._ask(link, deadline, "GET", f"{path}?" + urlencode(query, errors="replace"))
                 body = b"" if answer.status == http.client.OK else answer.read(_MOST_BYTES)
             if answer.status != http.client.OK:
                 self._object(answer.status, body)
-            link.sock.settimeout(_SILENT_SECONDS)
             yield from _events(answer)
 
     def _send(self, method: str, place: str, content: bytes | None = None) -> tuple[int, bytes]:
@@ -90,13 +89,16 @@ class Remote:
         return link.getresponse()
 
     @contextmanager
-    def _link(self) -> Iterator[http.client.HTTPConnection]:
-        """Give a connection for one question; what goes wrong with it is raised as `get` says."""
+    def _link(self, seconds: float = _SECONDS) -> Iterator[http.client.HTTPConnection]:
+        """Give a connection for one question; what goes wrong with it is raised as `get` says.
+
+        `seconds`: how long each read may take.
+        """
         host, port = self._parts.hostname or "", self._parts.port
-        link = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+        link = http.client.HTTPConnection(host, port, timeout=seconds)
         if self._parts.scheme == "https":
             trusted = ssl.create_default_context()
-            link = http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=trusted)
+            link = http.client.HTTPSConnection(host, port, timeout=seconds, context=trusted)
         try:
             yield link
         except ssl.SSLCertVerificationError as error:

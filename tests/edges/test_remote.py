@@ -28,6 +28,7 @@ class Bridge:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None  # said to be the body's
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    sent: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
 
@@ -52,6 +53,11 @@ def _serve(one: Bridge, certificate: Path | None = None) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(one.body)
 
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            one.sent.append((self.headers["Content-Type"], sent))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -72,6 +78,28 @@ def test_an_answer_is_read(bridge: Bridge) -> None:
     assert bridge.asked == [("/ops/api/v1/wait?job=a%26b+%3F", f"Bearer {TOKEN}")]
     Remote(bridge.url, None).get("status")
     assert bridge.asked[1] == ("/api/v1/status?", None)
+
+
+def test_a_change_is_sent_as_json(bridge: Bridge) -> None:
+    """The id stands in the path, however it is spelled; 202 is an answer, too."""
+    bridge.status, bridge.body = 202, b'{"count": 1}'
+    assert Remote(bridge.url, Secret(TOKEN)).post("orders/{id}/stop", {"reason": "x"}, "a/..") == {"count": 1}
+    assert bridge.asked == [("/api/v1/orders/a%2F../stop", f"Bearer {TOKEN}")]
+    assert bridge.sent == [("application/json", '{"reason": "x"}')]
+
+
+def test_events_are_read_one_by_one(bridge: Bridge) -> None:
+    """Comments only say that somebody is there; what is no event is an error, and so is a refusal."""
+    bridge.body = b': still here\n\nid: dlv_1\nevent: delivery\ndata: {"a": 1}\n\nevent: skipped\ndata: {}\n\n'
+    remote = Remote(bridge.url, Secret(TOKEN))
+    assert list(remote.events("stream", source="a&b")) == [("delivery", {"a": 1}), ("skipped", {})]
+    assert bridge.asked == [("/api/v1/stream?source=a%26b", f"Bearer {TOKEN}")]
+    bridge.body = b"event: delivery\ndata: [\n\n"
+    with pytest.raises(RemoteUnavailable, match="no event"):
+        list(remote.events("stream"))
+    bridge.status, bridge.body = 429, b'{"error": "too_many_requests", "detail": "too many listeners"}'
+    with pytest.raises(RemoteUnavailable, match="too many listeners"):
+        list(remote.events("stream"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rules.awaiting import Outcome, judge, judge_job
+from bridge.rules.awaiting import Outcome, judge, judge_job, judge_place
 from bridge.words.model import Delivery, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
@@ -93,3 +93,12 @@ def test_an_event_that_no_route_wants_does_not_decide_for_a_job_that_another_one
     assert judge_job([(unrouted, [])]).outcome is Outcome.FAILED
     assert judge_job([(unrouted, []), (DELIVERY, [run(RunState.SUCCESS)])]).outcome is Outcome.SUCCESS
     assert judge_job([(unrouted, []), (DELIVERY, [run(RunState.RUNNING)])]).outcome is Outcome.OPEN
+
+
+def test_one_trigger_is_judged_by_the_newest_run_of_its_place() -> None:
+    """Neighbours do not count; while its delivery is routed again, nothing is said."""
+    mine, other = run(RunState.FAILED), run(RunState.FAILED, route="other")
+    again = run(RunState.SUCCESS, rerun=1)
+    assert judge_place(mine, DELIVERY, [other, mine, again]).outcome is Outcome.SUCCESS
+    assert judge_place(again, DELIVERY, [mine, other]).outcome is Outcome.FAILED
+    assert judge_place(mine, replace(DELIVERY, state=DeliveryState.RECEIVED), [mine]).outcome is Outcome.OPEN
