@@ -217,3 +217,19 @@ def test_the_audit_log_is_only_appended_to() -> None:
     text = " ".join(path.read_text() for path in MODULES)
     assert re.search(r"INSERT INTO audit", text)
     assert not re.search(r"(UPDATE|DELETE FROM) audit", text)
+
+
+def test_no_test_waits_only_as_long_as_a_library_thinks() -> None:
+    """httpx gives up after five seconds unless it is told otherwise, and a busy machine is slower than that."""
+    words = {"get", "post", "put", "patch", "delete", "head", "options", "request", "stream", "Client", "AsyncClient"}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id, node.func.attr in words) == ("httpx", True)
+        and not {keyword.arg for keyword in node.keywords} & {"timeout", None}
+    ]
+    assert found == []

@@ -16,7 +16,7 @@ class AirflowApi:
         """Name the Airflow (base URL without `/api/v2`) and the user."""
         self._username = username
         self._password = password
-        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -38,7 +38,7 @@ def _start(bridge: BridgeProcess) -> float:
     """Start it and return the seconds until it is ready."""
     began = time.perf_counter()
     bridge.process.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{bridge.port}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{bridge.port}", trust_env=False, timeout=60) as client:
         while not _is_ready(client):
             assert time.perf_counter() - began < _LONGEST_SECONDS, bridge.process.tail()
             time.sleep(_POLL_SECONDS)

@@ -55,7 +55,7 @@ def test_the_pod_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: S
     (container,) = pod.spec["containers"]
     bridge = subprocess.Popen([COMMAND, *container["args"]], env=pod.environment(container), cwd=pod.folder)
     try:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             probes = {one: container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "liveness", "readiness")}
             wait_for(lambda: answers(client, pod.port, probes["readiness"]) == 200, seconds=30, what="ready")
             assert answers(client, pod.port, probes["startup"]) == answers(client, pod.port, probes["liveness"]) == 200
@@ -248,7 +248,7 @@ def test_probes_from_the_first_moment_to_the_last(
     is_over = threading.Event()
 
     def probe() -> None:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             while not is_over.is_set():
                 seen.append((answers(client, bridge.port, "/livez"), answers(client, bridge.port, "/readyz")))
                 time.sleep(0.005)

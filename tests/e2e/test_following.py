@@ -162,9 +162,9 @@ def test_the_token_of_outcomes_opens_nothing_else(bridge: BridgeProcess) -> None
     headers = {"Authorization": f"Bearer {OUTCOMES}"}
     base = f"http://127.0.0.1:{bridge.admin_port}"
     for path in ("/api/v1/status", "/api/v1/triggers", "/metrics", "/api/v1/outcomes/../status"):
-        assert httpx.get(base + path, headers=headers, trust_env=False).status_code == 403
-    assert not httpx.get(base + "/api/v1/outcomes/", headers=headers, trust_env=False).is_success
-    replay = httpx.post(base + "/api/v1/replay", json={"ids": []}, headers=headers, trust_env=False)
+        assert httpx.get(base + path, headers=headers, trust_env=False, timeout=60).status_code == 403
+    assert not httpx.get(base + "/api/v1/outcomes/", headers=headers, trust_env=False, timeout=60).is_success
+    replay = httpx.post(base + "/api/v1/replay", json={"ids": []}, headers=headers, trust_env=False, timeout=60)
     assert replay.status_code == 403
     trigger = fired(bridge)
     assert report(bridge, end(trigger), token=TOKEN).status_code == 200

@@ -93,7 +93,7 @@ def _send(bridge: BridgeProcess, event: str, secret: str) -> int:
 
 def _status(bridge: BridgeProcess, token: str) -> httpx.Response:
     url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/status"
-    return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+    return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
 
 
 def test_rotation_refuses_nothing(bridge: BridgeProcess, mounted: Mounted, standin: Standin) -> None:
@@ -158,6 +158,7 @@ def test_an_airflows_token_in_a_file_is_read_again(
             f"http://127.0.0.1:{bridge.admin_port}/api/v1/triggers",
             headers={"Authorization": f"Bearer {_ADMIN[0]}"},
             trust_env=False,
+            timeout=60,
         )
         return {(one["state"], one["reason"]) for one in found.json()["triggers"]}
 

@@ -20,7 +20,7 @@ def ids(bridge: BridgeProcess) -> dict[str, str]:
         "bad": bridge.send(body(event="evt_ask_bad", pipeline="pl_bad", job="job_bad")).json()["delivery_id"],
         "other": bridge.send(body(event="evt_ask_other", pipeline="pl_other", job="job_other")).json()["delivery_id"],
     }
-    httpx.post(f"http://127.0.0.1:{bridge.port}/hooks/planasonix", json={}, trust_env=False)
+    httpx.post(f"http://127.0.0.1:{bridge.port}/hooks/planasonix", json={}, trust_env=False, timeout=60)
     for name, id_ in found.items():
         wait_for(lambda id_=id_: bridge.api(f"deliveries/{id_}")["state"] != "received", seconds=10, what=name)
     wait_for(lambda: bridge.api("refusals")["refusals"], seconds=10, what="the refusal in the store")

@@ -113,7 +113,7 @@ def test_deliveries_of_a_source_are_limited_when_asked_for(started: Started) -> 
 def test_nothing_is_limited_by_default(started: Started) -> None:
     """An honest sender may send as many as it has; a clumsy one earns many refusals before it hears 429."""
     bridge = started("")
-    with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{bridge.port}") as client:
+    with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{bridge.port}", timeout=60) as client:
         for number in range(200):
             payload = body(event=f"evt_burst_{number}")
             assert client.post("/hooks/planasonix", content=payload, headers=signed(payload)).status_code == 202

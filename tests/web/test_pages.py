@@ -72,7 +72,7 @@ def test_without_a_session_a_page_is_the_form_to_sign_in(people: dict[Role | Non
 def test_a_token_begins_a_session_that_no_script_can_read(bridge: BridgeProcess) -> None:
     """The cookie has no token in it, ends, and is not sent for other sites."""
     url = f"http://127.0.0.1:{bridge.admin_port}/sign-in"
-    answer = httpx.post(url, data={"token": TOKEN, "next": "/deliveries?state=failed"}, trust_env=False)
+    answer = httpx.post(url, data={"token": TOKEN, "next": "/deliveries?state=failed"}, trust_env=False, timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (303, "/deliveries?state=failed")
     cookie, *attributes = answer.headers["set-cookie"].split("; ")
     assert TOKEN not in cookie
@@ -83,14 +83,14 @@ def test_a_token_begins_a_session_that_no_script_can_read(bridge: BridgeProcess)
 def test_a_sign_in_leads_to_no_other_site(bridge: BridgeProcess, place: str) -> None:
     """Whatever a link to the form says."""
     url = f"http://127.0.0.1:{bridge.admin_port}/sign-in"
-    assert httpx.post(url, data={"token": TOKEN, "next": place}, trust_env=False).headers["location"] == "/"
+    assert httpx.post(url, data={"token": TOKEN, "next": place}, trust_env=False, timeout=60).headers["location"] == "/"
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKENS[Role.METRICS], TOKENS[Role.OUTCOMES]])
 def test_what_is_no_token_of_a_person_begins_nothing(bridge: BridgeProcess, token: str) -> None:
     """Nor does the token of one path; it is counted as a wrong one."""
     url, before = f"http://127.0.0.1:{bridge.admin_port}/sign-in", failures(bridge, "token_wrong")
-    answer = httpx.post(url, data={"token": token}, trust_env=False)
+    answer = httpx.post(url, data={"token": token}, trust_env=False, timeout=60)
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
     assert "This is no token" in answer.text
@@ -100,7 +100,7 @@ def test_what_is_no_token_of_a_person_begins_nothing(bridge: BridgeProcess, toke
 def test_sign_ins_and_those_that_failed_are_in_the_audit_log(bridge: BridgeProcess) -> None:
     """As those with a bearer token are."""
     Person(bridge.admin_port, Role.OPERATOR).close()
-    httpx.post(f"http://127.0.0.1:{bridge.admin_port}/sign-in", data={"token": "wrong"}, trust_env=False)
+    httpx.post(f"http://127.0.0.1:{bridge.admin_port}/sign-in", data={"token": "wrong"}, trust_env=False, timeout=60)
 
     def found() -> set[tuple[str, str]]:
         return {(line["actor"], line["action"]) for line in bridge.api("audit", limit=500)["audit"]}
@@ -134,7 +134,9 @@ def test_a_form_from_elsewhere_is_refused(people: dict[Role | None, Person], bri
 def test_nobody_is_signed_in_by_another_site(bridge: BridgeProcess) -> None:
     """Somebody's own token could otherwise be slipped to a victim."""
     url = f"http://127.0.0.1:{bridge.admin_port}/sign-in"
-    answer = httpx.post(url, data={"token": TOKEN}, headers={"Sec-Fetch-Site": "cross-site"}, trust_env=False)
+    answer = httpx.post(
+        url, data={"token": TOKEN}, headers={"Sec-Fetch-Site": "cross-site"}, trust_env=False, timeout=60
+    )
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
 
@@ -158,7 +160,7 @@ def test_a_cookie_that_somebody_made_up_is_nobody(bridge: BridgeProcess) -> None
     before = failures(bridge, "session")
     for cookie in ("bridge_session=1.admin.9999999999.x.y", "bridge_session=", "a=b; bridge_session=%00; c"):
         url = f"http://127.0.0.1:{bridge.admin_port}/"
-        assert httpx.get(url, headers={"Cookie": cookie}, trust_env=False).status_code == 401
+        assert httpx.get(url, headers={"Cookie": cookie}, trust_env=False, timeout=60).status_code == 401
     assert failures(bridge, "session") == before + 3
 
 
@@ -174,7 +176,7 @@ def test_signing_out_ends_the_session_in_this_browser(bridge: BridgeProcess) -> 
 def test_a_bearer_token_sees_the_pages_too(bridge: BridgeProcess) -> None:
     """A script may look at what a person sees; its forms need no form token, since no browser adds a bearer token."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    answer = httpx.get(f"http://127.0.0.1:{bridge.admin_port}/", headers=headers, trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{bridge.admin_port}/", headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 200
     assert 'name="csrf"' not in answer.text
 

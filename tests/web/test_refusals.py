@@ -18,8 +18,8 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     payload = body(event="evt_refused")
     url = f"http://127.0.0.1:{bridge.port}/hooks/"
     wrong = sign(PRESETS["planasonix"], Key("k", b"another-secret-of-the-sender-1"), payload, int(time.time()))
-    refused = httpx.post(url + "planasonix", content=payload, headers=wrong, trust_env=False)
-    nowhere = httpx.post(url + "nowhere", content=payload, headers=signed(payload), trust_env=False)
+    refused = httpx.post(url + "planasonix", content=payload, headers=wrong, trust_env=False, timeout=60)
+    nowhere = httpx.post(url + "nowhere", content=payload, headers=signed(payload), trust_env=False, timeout=60)
     delivery_id = bridge.send(payload).json()["delivery_id"]
     assert (refused.status_code, nowhere.status_code, bridge.send(payload).status_code) == (401, 404, 200)
     wait_for(lambda: len(bridge.api("refusals")["refusals"]) == 3, seconds=10, what="all three")

@@ -212,7 +212,7 @@ def test_the_audit_log_is_read_by_person_and_time(
 ) -> None:
     """Sign-ins and those that failed, with the address, and the mapping; a filter that is misspelled is refused."""
     admin, url = clients[Role.ADMIN], "/api/v1/audit"
-    httpx.get(f"{admin.base_url}{url}", headers={"Authorization": "Bearer wrong"}, trust_env=False)
+    httpx.get(f"{admin.base_url}{url}", headers={"Authorization": "Bearer wrong"}, trust_env=False, timeout=60)
 
     def told() -> set[tuple[str, str]]:
         return {(line["actor"], line["action"]) for line in admin.get(url, params={"limit": "500"}).json()["audit"]}

@@ -42,7 +42,7 @@ class LegacyAirflowServer:
         self._environment = _environment(self._home, port=httpx.URL(self.url).port or 0, dags=dags)
         self._webserver = self._component("webserver")
         self._scheduler = self._component("scheduler")
-        self._client = httpx.Client(base_url=self.url, auth=("admin", PASSWORDS["admin"]), timeout=60, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, auth=("admin", PASSWORDS["admin"]), timeout=120, trust_env=False)
         self._webserver.start()
         wait_until(self._is_ready, of=self._webserver, timeout_seconds=600)
 

@@ -97,7 +97,7 @@ class AirflowServer:
         """Start scheduler and dag-processor, so that DAG runs are executed; return when the scheduler beats."""
         for process in self._executing:
             process.start()
-        wait_until(self._scheduler_is_healthy, of=self._executing[0], timeout_seconds=120)
+        wait_until(self._scheduler_is_healthy, of=self._executing[0], timeout_seconds=600)
 
     def stop_scheduler(self) -> None:
         """Stop scheduler and dag-processor."""

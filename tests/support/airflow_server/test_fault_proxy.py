@@ -54,7 +54,7 @@ def test_the_run_exists_although_the_answer_was_lost(
     proxy.fail_next(DropAnswer(), method="POST", path="/dagRuns$")
     headers = {"Authorization": f"Bearer {airflow.token()}"}
     body = {"dag_run_id": "run-1", "logical_date": None}
-    with httpx.Client(base_url=proxy.url, headers=headers) as client:
+    with httpx.Client(base_url=proxy.url, headers=headers, timeout=60) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(RUNS, json=body)
         again = client.post(RUNS, json=body)
@@ -65,7 +65,7 @@ def test_the_run_exists_although_the_answer_was_lost(
 
 def test_forwards_unchanged_without_a_fault(proxy: FaultProxy) -> None:
     """Bytes go through as they are, one connection serves many requests."""
-    with httpx.Client(base_url=proxy.url) as client:
+    with httpx.Client(base_url=proxy.url, timeout=60) as client:
         bodies = [client.post("/echo", content=bytes(range(size))).content for size in (0, 1, 255)]
     assert bodies == [b"", b"\x00", bytes(range(255))]
     assert [seen.status for seen in proxy.seen] == [200, 200, 200]
@@ -84,16 +84,16 @@ def test_breaks_one_request_and_no_more(proxy: FaultProxy, fault: Fault, error: 
     """The caller sees the error, the server saw the request or not, and the next request is fine."""
     proxy.fail_next(fault, method="POST")
     with pytest.raises(error):
-        httpx.post(f"{proxy.url}/x", content=b"0123456789" * 20)
+        httpx.post(f"{proxy.url}/x", content=b"0123456789" * 20, timeout=60)
     assert Counting.count == reached
-    assert httpx.post(f"{proxy.url}/x", content=b"y").content == b"y"
+    assert httpx.post(f"{proxy.url}/x", content=b"y", timeout=60).content == b"y"
 
 
 @pytest.mark.parametrize(("after_acting", "reached"), [(False, 0), (True, 1)])
 def test_answers_in_the_servers_place(proxy: FaultProxy, after_acting: bool, reached: int) -> None:
     """Status, headers and body are the given ones, whether the server acted or not."""
     proxy.fail_next(Answer(429, b"slow down", {"Retry-After": "7"}, after_acting=after_acting))
-    answer = httpx.post(f"{proxy.url}/x", content=b"y")
+    answer = httpx.post(f"{proxy.url}/x", content=b"y", timeout=60)
     assert (answer.status_code, answer.content, answer.headers["Retry-After"]) == (429, b"slow down", "7")
     assert Counting.count == reached
 
@@ -102,7 +102,10 @@ def test_faults_choose_their_request_and_are_used_in_order(proxy: FaultProxy) ->
     """A fault waits for its path; several for one path are used one after the other."""
     proxy.fail_next(BAD_GATEWAY, path="^/b")
     proxy.fail_next(Answer(503), path="^/b", times=2)
-    codes = [httpx.post(f"{proxy.url}{path}", content=b"y").status_code for path in ("/a", "/b", "/b", "/b", "/b")]
+    codes = [
+        httpx.post(f"{proxy.url}{path}", content=b"y", timeout=60).status_code
+        for path in ("/a", "/b", "/b", "/b", "/b")
+    ]
     assert codes == [200, 502, 503, 503, 200]
 
 
@@ -118,7 +121,7 @@ def test_delays(proxy: FaultProxy, after_acting: bool) -> None:
 
 def test_cut_refuses_and_restore_is_at_the_same_address(proxy: FaultProxy) -> None:
     """An outage breaks what is open, refuses what is new, and ends."""
-    with httpx.Client(base_url=proxy.url) as client:
+    with httpx.Client(base_url=proxy.url, timeout=60) as client:
         assert client.post("/x", content=b"y").status_code == 200
         proxy.cut()
         with pytest.raises(httpx.TransportError):

@@ -1,11 +1,10 @@
 """The Airflow that tests run against behaves as the tests that use it expect."""
 
-import time
-
 import httpx
 import pytest
 
 from tests.support.airflow_server import AirflowServer
+from tests.support.service import PATIENCE_SECONDS, wait_for
 
 pytestmark = pytest.mark.airflow
 
@@ -42,18 +41,20 @@ def test_users_have_the_rights_of_their_roles(airflow: AirflowServer) -> None:
     def status(token: str) -> int:
         path = f"{airflow.url}/api/v2/dags/open_incident/dagRuns"
         body = {"dag_run_id": "run-1", "logical_date": None}
-        return httpx.post(path, json=body, headers={"Authorization": f"Bearer {token}"}).status_code
+        return httpx.post(
+            path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS
+        ).status_code
 
     sign_in = {"username": "bridge", "password": "wrong"}
     assert status(airflow.token("viewer")) == 403
     assert status(airflow.token("bridge")) == 200
-    assert httpx.post(f"{airflow.url}/auth/token", json=sign_in).status_code == 401
+    assert httpx.post(f"{airflow.url}/auth/token", json=sign_in, timeout=PATIENCE_SECONDS).status_code == 401
 
 
 def test_an_expired_token_is_told_as_expired(airflow: AirflowServer) -> None:
     """The token is Airflow's own in every way but its age."""
     path = f"{airflow.url}/api/v2/dags/open_incident/dagRuns"
-    answer = httpx.get(path, headers={"Authorization": f"Bearer {airflow.expired_token()}"})
+    answer = httpx.get(path, headers={"Authorization": f"Bearer {airflow.expired_token()}"}, timeout=PATIENCE_SECONDS)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Token Expired"})
 
 
@@ -62,7 +63,7 @@ def test_an_outage_loses_no_run(airflow: AirflowServer) -> None:
     airflow.trigger("open_incident", "run-1")
     airflow.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{airflow.url}/api/v2/version")
+        httpx.get(f"{airflow.url}/api/v2/version", timeout=60)
     airflow.start()
     assert [run["dag_run_id"] for run in airflow.runs("open_incident")] == ["run-1"]
 
@@ -72,11 +73,12 @@ def test_a_scheduler_executes_runs(executing_airflow: AirflowServer) -> None:
     airflow = executing_airflow
     airflow.trigger("fails_on_demand", "good")
     airflow.trigger("fails_on_demand", "bad", {"fail": True})
-    deadline = time.monotonic() + 90
-    states: set[str] = set()
-    while time.monotonic() < deadline and states != {"success", "failed"}:
-        states = {run["state"] for run in airflow.runs("fails_on_demand")}
-        time.sleep(0.2)
+    have_ended = {"success", "failed"}
+    wait_for(
+        lambda: {run["state"] for run in airflow.runs("fails_on_demand")} == have_ended,
+        seconds=600,
+        what="both runs have ended",
+    )
     assert {run["dag_run_id"]: run["state"] for run in airflow.runs("fails_on_demand")} == {
         "good": "success",
         "bad": "failed",

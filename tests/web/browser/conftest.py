@@ -92,7 +92,7 @@ def _send_signed_with_another_secret(bridge: BridgeProcess) -> None:
     headers = sign(PRESETS["planasonix"], Key("current", b"whsec_of_somebody_else_0000000"), payload, int(time.time()))
     url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
     headers |= {"Content-Type": "application/json"}
-    assert httpx.post(url, content=payload, headers=headers, trust_env=False).status_code == 401
+    assert httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=60).status_code == 401
 
 
 @pytest.fixture(scope="package")
