@@ -27,6 +27,7 @@ from bridge.edges.inbox import (
     pauses,
     prepare,
     triggers,
+    waits,
 )
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, order_text, trigger_text
 from bridge.edges.inbox.pruning import old, prune
@@ -91,6 +92,7 @@ def _of_a_completion(connection: Connection) -> None:
     known = completions.tell(connection, {_SECOND: _JOB})
     completions.same_event(connection, known, _ROW + 2)
     completions.keep(connection, known, _ROW + 2)
+    waits.tell_also(connection, _ROW + 2, ["run_1"])
 
 
 def _order(action: Action, ids: Sequence[str], then: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
