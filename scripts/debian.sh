@@ -90,6 +90,13 @@ exec "$files/usr/lib/chromium/chromium" "$@"
 START
     chmod +x "$own/start"
     mv "$own/start" "$file"
+    # Better none than one that does not start: its tests would fail instead of being left out.
+    "$file" --version >/dev/null 2>"$own/said" || {
+        cat "$own/said" >&2
+        rm -rf "$file" "$file.files"
+        echo "$1 does not start from its unpacked packages: install the package $package" >&2
+        exit 1
+    }
     exit 0
 fi
 unpack() { dpkg-deb --fsys-tarfile "$own/$1"_*.deb | tar -x -C "$own" --wildcards "$2"; }
