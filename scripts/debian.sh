@@ -7,7 +7,7 @@
 #   debian.sh wrk           the load generator of the benchmarks
 #   debian.sh webhook       a receiver of webhooks that the benchmarks compare the bridge with
 #   debian.sh pgbouncer     a pooler in front of PostgreSQL, for the tests of the store
-#   debian.sh chromium      a browser, for the tests of the pages; with all that it needs 250 MB
+#   debian.sh chromium      a browser, for the tests of the pages; 350 MB and more
 #
 # Takes what is installed, else unpacks the package: nothing is installed, no root is needed, apt checks the package
 # against the distribution's signature. Repeating it changes nothing.
