@@ -8,16 +8,15 @@ The answer to one call is never a verdict on the whole Airflow: before it stops 
 The Airflow client takes about a second and 26 MB to import, so that happens at the first use (or `warm_up`).
 """
 
-import math
 import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge.edges.airflow import answers, dags, listing, runs
 from bridge.edges.airflow.answers import Ailing, Conflict, Doubt
+from bridge.edges.airflow.place import Place
 from bridge.edges.airflow.versions import run_url
 from bridge.edges.airflow.waits import Waits
 from bridge.edges.airflow.wire import Answer, Failure, Kind
@@ -42,7 +41,7 @@ class Airflow:
         """Import and call nothing yet."""
         self._target = target
         self._lock = threading.Lock()
-        self._place = _Place(self.probe)
+        self._place = Place(self.probe)
         self._opened: Session | None = None
         self._paused = dags.Paused()
 
@@ -284,23 +283,3 @@ class Airflow:
     def _unless_down(self, outcome: Outcome) -> Outcome:
         """Return what is wrong with the place, or what `outcome` means if nothing is."""
         return self._place.problem() or answers.refuted(outcome)
-
-
-class _Place:
-    """Asks the place itself how it is, one thread at a time: calls that fail together share one answer."""
-
-    def __init__(self, probe: Callable[[], answers.TargetProblem | None]) -> None:
-        """`probe` asks."""
-        self._probe = probe
-        self._lock = threading.Lock()
-        self._problem: answers.TargetProblem | None = None
-        self._asked_at = -math.inf
-
-    def problem(self) -> answers.TargetProblem | None:
-        """Return what is wrong with the place, as of an answer that came after this was called; None: it is well."""
-        called_at = time.monotonic()
-        with self._lock:
-            if self._asked_at < called_at:
-                self._problem = self._probe()
-                self._asked_at = time.monotonic()
-            return self._problem

@@ -73,7 +73,6 @@ class Compiler:
         tests = (*(given[key] for key in _TESTS if key in given), Test("on", statuses, matcher(statuses)))
         note = self._template(compile_text, form.note, (*path, "note"), "note")
         airflow = self._airflow(readable, path)
-        max_age = self._pick(form, "max_age")
         owner = form.owner or self._owner
         return Route(
             name=self._name(readable, tests, path),
@@ -88,14 +87,7 @@ class Compiler:
             conf={**self._default_conf, **self._conf(form, path)},
             note=self._default_note if note is None else note,
             dag_run_id=self._template(compile_id, form.dag_run_id, (*path, "dag_run_id"), "dag_run_id"),
-            limits=Limits(
-                max_age_seconds=_DEFAULT_AGE_SECONDS if max_age is None else max_age,
-                max_attempts=self._pick(form, "max_attempts"),
-                concurrency=self._pick(form, "concurrency"),
-                max_per_hour=self._pick(form, "max_per_hour"),
-                deadline_seconds=self._pick(form, "deadline"),
-                hold_seconds=self._pick(form, "hold_at_most") or DEFAULT_HOLD_SECONDS,
-            ),
+            limits=self._limits(form),
             follow=self._pick(form, "follow") is not False,
             holds_to_params=self._pick(form, "conf_schema") == "dag",
             if_paused=IfPaused(self._pick(form, "if_paused") or IfPaused.TRIGGER),
@@ -103,6 +95,16 @@ class Compiler:
             written=self._written(
                 form, {"airflow": airflow, "on": list(statuses)} | ({"owner": owner} if owner else {})
             ),
+        )
+
+    def _limits(self, form: RouteForm) -> Limits:
+        return Limits(
+            max_age_seconds=self._pick(form, "max_age") or _DEFAULT_AGE_SECONDS,
+            max_attempts=self._pick(form, "max_attempts"),
+            concurrency=self._pick(form, "concurrency"),
+            max_per_hour=self._pick(form, "max_per_hour"),
+            deadline_seconds=self._pick(form, "deadline"),
+            hold_seconds=self._pick(form, "hold_at_most") or DEFAULT_HOLD_SECONDS,
         )
 
     def _written(self, form: RouteForm, resolved: Mapping[str, Any]) -> dict[str, Any]:
