@@ -1,0 +1,149 @@
+"""Tasks of a real Airflow are parked and woken by webhooks: no triggerer, no polling, no slot, whatever is killed."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.provider.conftest import unpacked, wheel
+from tests.support.airflow_server import AirflowServer
+from tests.support.runs_api import KEY, RunsApi
+from tests.support.service import BridgeProcess, wait_for
+
+__all__ = ["unpacked", "wheel"]
+pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(1800)]
+
+TASKS = 5
+PATIENCE = 900
+MAPPING = "routes: [{name: other, pipeline: pl_other, dag: loads}]\n"
+DAG = """
+from datetime import datetime, timedelta
+from airflow import DAG
+from planasonix_provider.operators.planasonix import PlanasonixRunPipelineOperator
+
+with DAG(dag_id="loads", start_date=datetime(2025, 1, 1), schedule=None, max_active_tasks=1000) as dag:
+    for number in range(TASKS):
+        PlanasonixRunPipelineOperator(
+            task_id=f"load_{number}",
+            pipeline_id="pl_01hqxyz",
+            parked=True,
+            retries=9,  # a worker that cannot reach a slow api-server fails its task before anything of ours runs
+            retry_delay=timedelta(0),
+        )
+"""
+
+
+@pytest.fixture
+def planasonix() -> Iterator[RunsApi]:
+    """A Planasonix whose runs go on until the test says that they have ended."""
+    with RunsApi() as api:
+        api.story = ["running"]
+        yield api
+
+
+@pytest.fixture
+def airflow(tmp_path: Path, unpacked: Path, planasonix: RunsApi) -> Iterator[AirflowServer]:
+    """An Airflow with the provider: api-server, scheduler and dag-processor, on PostgreSQL."""
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "loads.py").write_text(DAG.replace("TASKS", str(TASKS)))
+    connection = {"conn_type": "planasonix", "host": planasonix.url, "password": KEY}
+    more = {
+        "PYTHONPATH": str(unpacked),
+        "AIRFLOW_CONN_PLANASONIX_DEFAULT": json.dumps(connection),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    server = AirflowServer(more=more, dags=dags)
+    try:
+        server.start_scheduler()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, airflow: AirflowServer) -> Iterator[BridgeProcess]:
+    """A bridge that wakes tasks, as the user `bridge`."""
+    folder = tmp_path / "bridge"
+    folder.mkdir()
+    one = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, more="    wake: true")
+    one.start()
+    yield one
+    one.close()
+
+
+def ended(number: int, run: str) -> bytes:
+    """Return the webhook of a run that has ended; its rows tell whose it is."""
+    value = {"id": f"evt_{run}", "type": "pipeline.run.succeeded", "run_id": run, "pipeline_id": "pl_01hqxyz"}
+    return json.dumps(value | {"status": "succeeded", "rows_loaded": 1000 + number}).encode()
+
+
+def runs(planasonix: RunsApi) -> dict[int, str]:
+    """Return the runs that were started, by the number of their task."""
+    with planasonix.lock:
+        return {int(run["metadata"]["task_id"].split("_")[1]): name for name, run in planasonix.runs.items()}
+
+
+def states(airflow: AirflowServer) -> dict[str, Any]:
+    """Return the tasks of the DAG run, by their ids."""
+    answer = airflow.api.call("GET", f"/dags/loads/dagRuns/one/taskInstances?limit={TASKS}").json()
+    return {task["task_id"]: task for task in answer["task_instances"]}
+
+
+def amount(airflow: AirflowServer, state: str) -> int:
+    """Return how many tasks are in a state."""
+    return sum(task["state"] == state for task in states(airflow).values())
+
+
+def is_quiet(airflow: AirflowServer) -> bool:
+    """Whether every task is parked or has ended: a scheduler that is killed takes its workers with it."""
+    return amount(airflow, "awaiting_input") + amount(airflow, "success") == TASKS
+
+
+def test_every_parked_task_goes_on_once_with_its_own_result(
+    airflow: AirflowServer, bridge: BridgeProcess, planasonix: RunsApi
+) -> None:
+    """Webhooks come before, while and after the tasks are parked; bridge and scheduler are killed twice."""
+    wait_for(lambda: airflow.has_dag("loads"), seconds=PATIENCE, what=airflow.broken_files)
+    airflow.trigger("loads", "one")
+    sent: set[int] = set()
+
+    def send(most: int) -> None:
+        ready = [(number, run) for number, run in runs(planasonix).items() if number not in sent][:most]
+        random.shuffle(ready)
+        for number, run in ready:
+            assert bridge.send(ended(number, run)).status_code == 202
+            sent.add(number)
+
+    first = TASKS // 5
+    wait_for(lambda: len(runs(planasonix)) > len(sent), seconds=PATIENCE, what="a run")
+    while len(sent) < first:  # most of them before their task is parked
+        send(first - len(sent))
+    bridge.kill()
+    wait_for(lambda: is_quiet(airflow), seconds=PATIENCE, what=lambda: str(states(airflow)))
+    airflow._executing[0].kill()
+    bridge.start()
+    airflow._executing[0].start()
+    wait_for(lambda: amount(airflow, "success") == first, seconds=PATIENCE, what=lambda: str(states(airflow)))
+    pool = airflow.api.call("GET", "/pools/default_pool").json()
+    assert (pool["occupied_slots"], pool["running_slots"], pool["deferred_slots"]) == (0, 0, 0)
+    asked = len(planasonix.calls)
+    airflow._executing[0].kill()
+    send(TASKS // 2)
+    bridge.kill()
+    bridge.start()
+    send(TASKS)
+    airflow._executing[0].start()
+    wait_for(lambda: amount(airflow, "success") == TASKS, seconds=PATIENCE, what=lambda: str(states(airflow)))
+
+    assert len(planasonix.calls) == asked, "nobody asked while they waited, nor when they were woken"
+    assert len(planasonix.runs) == TASKS
+    for number, run in runs(planasonix).items():
+        path = f"/dags/loads/dagRuns/one/taskInstances/load_{number}"
+        result = airflow.api.call("GET", f"{path}/xcomEntries/return_value?deserialize=true").json()["value"]
+        assert (result["run_id"], result["metrics"]) == (run, {"rowsWritten": 1000 + number})
+    assert 'bridge_open_waits{airflow="default"} 0.0' in bridge.metrics()
