@@ -9,16 +9,18 @@
 # What is shipped is one layer of what deploy/image/slim.sh leaves of it, and one for the empty folder /data.
 ARG BASE
 FROM ${BASE} AS build
+# `extras` puts what notifications and OpenID Connect need into the image: 30 MB.
+ARG LOCK=runtime
 ARG SOURCE_DATE_EPOCH=0
 WORKDIR /src
 # The locks first: while they stay the same, so does the layer that takes a minute to make.
-COPY requirements/build.txt requirements/runtime.txt requirements/
+COPY requirements/build.txt requirements/${LOCK}.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /tools \
     && /tools/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/build.txt \
     && python3 -m venv --without-pip /opt/bridge \
     && /tools/bin/pip --python /opt/bridge/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
-        --only-binary :all: --require-hashes -r requirements/runtime.txt
+        --only-binary :all: --require-hashes -r requirements/${LOCK}.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge bridge
 RUN /tools/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation -w /wheel . \

@@ -19,8 +19,9 @@ compile() {
 
 compile uv.txt "$@" requirements/uv.in
 compile runtime.txt "$@" pyproject.toml
-compile dev.txt "$@" --constraint requirements/runtime.txt --constraint requirements/uv.txt \
-    pyproject.toml requirements/dev.in
+compile extras.txt "$@" --constraint requirements/runtime.txt --all-extras pyproject.toml
+compile dev.txt "$@" --constraint requirements/extras.txt --constraint requirements/uv.txt \
+    --all-extras pyproject.toml requirements/dev.in
 compile airflow.txt "$@" requirements/airflow.in
 # These are never upgraded: what they need is held to their own time, since newer releases do not fit them any more.
 compile airflow2.txt requirements/airflow2.in

@@ -59,6 +59,7 @@ def _reasons() -> str:
 def _metrics() -> str:
     metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
     metrics.expect_key_set("planasonix", "current")
+    metrics.notifying.expect(["CHAT_URL"])
     metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
     rows = []
     for family in text_string_to_metric_families(metrics.exposition().decode()):

@@ -24,6 +24,7 @@ MOST_FUNCTION_LINES = 40
 IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "airflow_client": "bridge.edges.airflow",
     "alembic": "bridge.edges.inbox",
+    "apprise": "bridge.edges.notifier",
     "cryptography": ("bridge.rules.signature", "bridge.rules.sealing"),
     "httptools": "bridge.web.server",
     "httpx": ("bridge.edges.planasonix", "bridge.edges.jwks"),

@@ -24,11 +24,11 @@ from bridge.edges.settings import (
     read_names,
     read_token,
 )
-from bridge.rules.attention import Trouble, of_files
 from bridge.rules.event import USUAL, Spelling
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Part, Route, join, read_part
 from bridge.rules.sources import Source
+from bridge.rules.troubles import Trouble, of_files
 from bridge.words.errors import ConfigError, Problem
 from bridge.words.pauses import PauseKind
 from bridge.words.targets import PlanasonixApi

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, pauses
+from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses
 from bridge.rules import attention, notes, views
-from bridge.rules.attention import Facts, Need, Trouble
+from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
+from bridge.rules.troubles import Trouble, of_targets
 from bridge.words.pauses import PauseKind
 
 
@@ -69,7 +70,7 @@ def look(
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
-        troubles=troubles,
+        troubles=[*troubles, *of_targets(inbox.read(notices.failing))],
         heard=inbox.read(browsing.last_deliveries),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),

@@ -3,6 +3,7 @@
 In the order of how much stands still: the configuration in use, a place outside, intake, triggers, DAG runs, DAGs.
 
     mapping_broken, secrets_broken, key_set   a file or a key set is not what is in use
+    not_notified                              somebody who is to be notified is not reached
     airflow_down                              nothing is fired at an Airflow
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
@@ -21,9 +22,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.rules import causes, notes, views
+from bridge.rules.troubles import Trouble
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
-from bridge.words.errors import Problem
 from bridge.words.model import TriggerState, Waiting
 from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
@@ -34,8 +35,26 @@ _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
 _FORGOTTEN = timedelta(days=1)
 _PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
 _SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
-_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
-_WAITS = ", nor was one in use before, so every webhook is taken in and waits"
+WHATS = (
+    "mapping_broken",
+    "secrets_broken",
+    "key_set",
+    "not_notified",
+    "airflow_down",
+    "refused",
+    "waiting",
+    "invalid",
+    "stale",
+    "same_event",
+    "failed",
+    "held",
+    "run_failed",
+    "dag",
+    "paused",
+)
+HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
+_OF_ROUTES = frozenset({"mapping_broken", "secrets_broken", "key_set", "dag", "paused"})
+_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "waiting"})
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -48,7 +67,8 @@ _DAG_SAYS = {
 class Need:
     """One thing that a person has to do: of what, about what, since when, how many, and the next step.
 
-    `example` is an id of it; `filter` what the lists and orders take to mean all of it. `is_note`: nobody has to.
+    `example` is an id of it; `filter` what the lists and orders take to mean all of it. `newest` is when the last of
+    them was made, of what comes one by one. `is_note`: nobody has to.
     """
 
     what: str
@@ -60,19 +80,8 @@ class Need:
     reason: str | None = None
     example: str | None = None
     filter: views.Json | None = None
+    newest: datetime | None = None
     is_note: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What only the running service, or a look at the files, tells: `what` is the need's word."""
-
-    what: str
-    about: str
-    says: str
-    next_step: str
-    since: datetime | None = None
-    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +123,6 @@ def everything(facts: Facts) -> list[Need]:
     ]
 
 
-def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem], *, is_lacking: bool = False) -> Iterator[Trouble]:
-    """Return what is wrong with the files: the first problem of each, and how many there are.
-
-    `is_lacking`: no mapping is in use, so everything waits.
-    """
-    for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            waits = what == "mapping_broken" and is_lacking
-            says = f"the {kind} cannot be used{_WAITS if waits else ''}: {problems[0]}{more}"
-            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK)
-
-
 def view(found: Sequence[Need]) -> views.Json:
     """Return what needs a person and what is worth a note as plain JSON values, and whether all is well."""
     urgent, others = ([_plain(each) for each in found if each.is_note is kind] for kind in (False, True))
@@ -134,9 +130,20 @@ def view(found: Sequence[Need]) -> views.Json:
 
 
 def _plain(need: Need) -> views.Json:
-    shown = asdict(need) | {"since": views.instant(need.since)}
+    shown = asdict(need) | {"since": views.instant(need.since), "newest": views.instant(need.newest)}
     del shown["is_note"]
     return shown
+
+
+def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
+    """Return the page where a person does the next step, and the filter that it takes."""
+    if what == "refused":
+        return "/refusals", chosen or {}
+    if what in _OF_DELIVERIES:
+        return "/deliveries", chosen or {}
+    if what == "not_notified":
+        return "/", {}
+    return ("/routes" if what in _OF_ROUTES else "/attention"), {}
 
 
 def _troubles(facts: Facts) -> Iterator[Need]:
@@ -175,6 +182,7 @@ def _refused(facts: Facts) -> Iterator[Need]:
                 reason=each.reason,
                 filter={"source": each.source, "reason": each.reason},
                 is_note=is_note,
+                newest=each.newest_at,
             )
 
 
@@ -213,6 +221,7 @@ def _odd(facts: Facts) -> Iterator[Need]:
                 example=each.example,
                 filter={"state": str(each.state), "source": each.source}
                 | ({"reason": str(each.reason)} if each.reason else {}),
+                newest=each.newest_at,
             )
 
 
@@ -237,6 +246,7 @@ def _groups(facts: Facts) -> Iterator[Need]:
             example=group.example,
             filter=causes.view(group)["filter"],
             is_note=notes.is_meant(group) and not facts.ending.get(group.airflow),
+            newest=group.newest_at,
         )
 
 

@@ -18,9 +18,9 @@ from bridge.flows.ordering import OrdersBeside
 from bridge.flows.pausing import PausingBeside
 from bridge.flows.tailing import EVERY_SECONDS, Tail
 from bridge.rules import attention, views
-from bridge.rules.attention import Trouble
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names
+from bridge.rules.troubles import Trouble
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi

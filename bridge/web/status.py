@@ -15,9 +15,10 @@ from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.flows.firing import Dispatcher
 from bridge.flows.pausing import Pausing
-from bridge.rules import attention, views
-from bridge.rules.attention import Need, Trouble
+from bridge.rules import attention, troubles, views
+from bridge.rules.attention import Need
 from bridge.rules.pauses import Names
+from bridge.rules.troubles import Trouble
 
 _EVERY_SECONDS = 30.0  # a look costs some milliseconds, 0.1 s with 20 000 failures
 
@@ -62,6 +63,10 @@ class StatusApi:
     def watch(self) -> None:
         """Note whether all is well, so that since when can be said. Raises InboxUnavailable."""
         self._wellness.note(self._look())
+
+    def needs(self) -> list[Need]:
+        """Return what needs a person, without notes. Raises InboxUnavailable."""
+        return [need for need in self._look() if not need.is_note]
 
     def _look(self) -> list[Need]:
         routes = self._mapping.current().routes
@@ -112,7 +117,7 @@ class StatusApi:
 
     def _troubles(self) -> Iterator[Trouble]:
         state = self._mapping.state
-        yield from attention.of_files(state.problems, self._secrets().problems, is_lacking=state.is_lacking)
+        yield from troubles.of_files(state.problems, self._secrets().problems, is_lacking=state.is_lacking)
         for item in self._key_sets():
             if item.trouble is not None:
                 says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"

@@ -38,10 +38,10 @@ from bridge.web.admin import admin_app
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.server import Server, address, listen, server
-from bridge.web.status import StatusApi
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
 from bridge.wiring.faces import build_faces
+from bridge.wiring.standing import Standing
 from bridge.wiring.work import Work
 
 _log = structlog.get_logger("bridge")
@@ -68,7 +68,7 @@ class Service:
         self._tokens = environment.tokens
         self._read = read
         self._setting_files = setting_files
-        preparing.check_admin(environment)
+        preparing.check(environment, config)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
@@ -93,7 +93,6 @@ class Service:
         self._readiness = Readiness(self._inbox)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
-        self._config = config  # as it was at the start: names do not change
         self._sources = config.sources
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
@@ -113,8 +112,16 @@ class Service:
             take_over=self._take_over,
             metrics=self._metrics,
         )
+        self._standing = Standing(
+            environment,
+            config,
+            self._inbox,
+            self._metrics,
+            self._work,
+            secrets=lambda: self._secret_files.state,
+            key_sets=self._key_sets.states,
+        )
         self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
-        self._status = self._build_status()
         self._loops = self._list_loops(environment, verifiers)
         self._beats += [loop.beat for loop in self._loops]
 
@@ -126,6 +133,7 @@ class Service:
         gauges.recall()
         return [
             *self._work.loops,
+            *self._standing.loops,
             *self._key_sets.loops,
             self._work.mapping.loop,
             self._secret_files.loop,
@@ -135,7 +143,6 @@ class Service:
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
-            self._status.loop,
             self._work.encryption.loop,
             ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._work.wake).loop,
         ]
@@ -227,7 +234,7 @@ class Service:
             metrics=self._metrics,
             work=self._work,
             sources=self._sources,
-            status=self._status,
+            status=self._standing.status,
             max_hops=environment.max_hops,
         )
         access = self._entrance.access(lambda: self._tokens)
@@ -239,19 +246,6 @@ class Service:
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
         )
 
-    def _build_status(self) -> StatusApi:
-        return StatusApi(
-            inbox=self._inbox,
-            mapping=self._work.mapping,
-            dispatcher=self._work.dispatcher,
-            encryption=self._work.encryption,
-            pausing=self._work.pausing,
-            metrics=self._metrics,
-            names=lambda: self._work.names(self._config),
-            secrets=lambda: self._secret_files.state,
-            key_sets=self._key_sets.states,
-        )
-
     def _take_over(self, read: tuple[Environment, Config]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
@@ -259,6 +253,7 @@ class Service:
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         self._work.take_over(config)
+        self._standing.take_over(config)
 
     def _beat_of(self, name: str) -> Beat:
         self._beats.append(Beat(name))

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.edges import notifier
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
@@ -44,7 +45,15 @@ def bounds(environment: Environment) -> Bounds:
     )
 
 
-def check_admin(environment: Environment) -> None:
+def check(environment: Environment, config: Config) -> None:
+    """Refuse to start with what cannot work together; raises ConfigError."""
+    _check_admin(environment)
+    if config.notify and not notifier.is_installed():
+        what = "notify: needs apprise: pip install 'planasonix-bridge[notify]'"
+        raise ConfigError([Problem(str(environment.config), 0, 0, what)])
+
+
+def _check_admin(environment: Environment) -> None:
     """Without a token of a role the admin listener serves loopback only."""
     if not environment.tokens.keys().isdisjoint(SIGN_INS) or environment.admin_host == "localhost":
         return

@@ -90,3 +90,16 @@ class JwksUrl:
 
     url: str
     ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyTarget:
+    """Where messages are sent, on what, and how long a cause must have stood before.
+
+    `name` is what the configuration calls its secret. `url` says to apprise which service, and as whom.
+    """
+
+    name: str
+    url: Secret
+    on: frozenset[str]
+    after_seconds: float = 30.0

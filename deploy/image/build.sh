@@ -4,6 +4,8 @@
 #   BASE=docker.io/library/python:3.11-slim-bookworm@sha256:... deploy/image/build.sh [TAG]
 #   LOCAL_BASE=1 deploy/image/build.sh [TAG]    no registry: make the base from Debian's packages (root, buildah, mmdebstrap)
 #
+# EXTRAS=1: with what notifications and OpenID Connect need, 30 MB more.
+#
 # TAG defaults to localhost/planasonix-bridge:<version>. PIP_CONFIG_FILE, if set, is what pip uses inside the build, as
 # a secret that leaves no trace in the image. buildah also sees this machine's certificates, for a mirror behind an own CA.
 # The same commit, locks and base make the same layers: every file has the commit's time.
@@ -47,6 +49,7 @@ builder=$(command -v buildah || command -v docker) || {
 arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag"
     --build-arg "CREATED=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
     --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
+[ -z "${EXTRAS:-}" ] || arguments+=(--build-arg LOCK=extras)
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 case $builder in
 # The docker format: the other one has no HEALTHCHECK.

@@ -117,6 +117,7 @@ try_verbs() { # every verb, as a user who has no name and no home. A test compar
     verb 0 deliveries "$delivery"
     verb 0 triggers "$trigger"
     verb 0 why "$delivery"
+    verb 1 notify # nobody is notified
     verb 01 status # 1: no Airflow answers here
     verb 01 causes # 1: it is held by now
     verb 0 replay "$delivery" --reason "a try of the image"

@@ -60,6 +60,7 @@ def test_every_metric_is_listed() -> None:
     """Every metric that the service exposes has a row with its type, labels and meaning, and no other has."""
     metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
     metrics.expect_key_set("planasonix", "current")
+    metrics.notifying.expect(["CHAT_URL"])
     metrics.observe_mapping(digest="x", routes=["orders"], loaded_at=datetime.now(UTC))
     rows = []
     for family in text_string_to_metric_families(metrics.exposition().decode()):

@@ -23,6 +23,7 @@ def metrics() -> Metrics:
     """Two sources, two Airflows, two routes."""
     one = Metrics(keys_by_source={"first": ["current", "old"], "second": ["only"]}, airflows=["default", "other"])
     one.expect_key_set("first", "current")
+    one.notifying.expect(["CHAT_URL"])
     one.observe_mapping(digest="aaaa", routes=["orders", "stock"], loaded_at=NOW)
     return one
 

@@ -62,6 +62,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/expecting/*.py": ("tests/rules/test_expecting.py",),
     "bridge/rules/signature/*.py": ("tests/rules/signature",),
     "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
+    "bridge/rules/troubles.py": ("tests/rules/test_attention.py", "tests/flows/test_attending.py"),
+    "bridge/rules/notifying/*.py": ("tests/rules/test_notifying.py",),
     "bridge/rules/sources.py": ("tests/rules/event",),
     "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
     "bridge/rules/counts.py": ("tests/edges/inbox/test_history.py",),
@@ -74,6 +76,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),
     "bridge/edges/inbox/holds.py": ("tests/flows/test_freeing.py",),
     "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
+    "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }
 SKIPPED = ("__init__.py", "views.py")

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import attention, notes
-from bridge.rules.attention import Facts, Need, Trouble, needs
+from bridge.rules.attention import Facts, Need, needs
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
+from bridge.rules.troubles import Trouble, of_files
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import Problem
@@ -206,9 +207,9 @@ def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:
 def test_a_broken_file_says_its_first_mistake() -> None:
     """And how many more there are."""
     problems = [Problem("mapping.yaml", 3, 1, "an unknown key"), Problem("mapping.yaml", 9, 1, "another")]
-    (trouble,) = attention.of_files(problems, ())
+    (trouble,) = of_files(problems, ())
     (need,) = needs(Facts(NOW, troubles=[trouble]))
     assert (need.what, need.count, isinstance(need, Need)) == ("mapping_broken", 1, True)
     assert "an unknown key" in need.says
     assert "1 more" in need.says
-    assert [each.what for each in attention.of_files((), problems[:1])] == ["secrets_broken"]
+    assert [each.what for each in of_files((), problems[:1])] == ["secrets_broken"]

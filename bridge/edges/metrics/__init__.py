@@ -25,6 +25,7 @@ from bridge.edges.metrics import labels
 from bridge.edges.metrics.access import AccessMetrics
 from bridge.edges.metrics.dags import DagMetrics
 from bridge.edges.metrics.making import Making, create
+from bridge.edges.metrics.notifying import NotifyMetrics
 from bridge.edges.metrics.pace import PaceMetrics
 from bridge.edges.metrics.pauses import PauseMetrics
 from bridge.edges.metrics.runs import RunMetrics
@@ -61,6 +62,7 @@ class Metrics:
         self.dags = DagMetrics(making, self._airflows)
         self.pauses = PauseMetrics(making)
         self.waits = WaitMetrics(making, self._airflows)
+        self.notifying = NotifyMetrics(making)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

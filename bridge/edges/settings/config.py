@@ -25,6 +25,7 @@ from bridge.edges.settings.fields import (
     Url,
     looking_at,
 )
+from bridge.edges.settings.notifying import NotifyField
 from bridge.edges.settings.origins import (
     PROXIES,
     CertificateField,
@@ -40,7 +41,7 @@ from bridge.rules.event import Redaction
 from bridge.rules.origin import Proxies
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError
-from bridge.words.targets import AirflowAuth, AirflowTarget, PlanasonixApi
+from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, PlanasonixApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Config:
     airflows: dict[str, AirflowTarget]
     proxies: Proxies
     files: tuple[Path, ...] = ()  # every other file that was opened for it
+    notify: tuple[NotifyTarget, ...] = ()
     absent: tuple[str, ...] = ()  # secrets that are not there, if it was read without; nothing can be served with it
 
 
@@ -123,6 +125,7 @@ def _read(text: str, file: str, environ: Mapping[str, str], base_dir: Path, lack
         airflows={name: entry.build(name) for name, entry in written.airflow.items()},
         proxies=written.proxies.build() if written.proxies else Proxies(),
         files=tuple(dict.fromkeys(files)),
+        notify=tuple(entry.build() for entry in written.notify),
         absent=tuple(dict.fromkeys(lacking.names if lacking else ())),
     )
 
@@ -224,3 +227,4 @@ class File(Entry):
     sources: dict[Name, _Source] = Field(min_length=1)
     airflow: dict[Name, _Airflow] = Field(min_length=1)
     proxies: ProxiesForm | None = None
+    notify: NotifyField = Field(default_factory=list)

@@ -9,6 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from bridge.edges.settings.config import File
+from bridge.edges.settings.notifying import ON
 from bridge.rules.event.spelling import FIELDS, MEANINGS
 from bridge.rules.mapping import published_schema
 
@@ -32,6 +33,9 @@ _WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     **{("AuthForm", key): _SECRET for key in ("password", "token", "client_secret")},
     **{("AuthForm", key): _PUBLIC for key in ("username", "client_id")},
     ("_Api", "key"): _SECRET,
+    ("NotifyForm", "to"): _SECRET,
+    ("NotifyForm", "on"): {"type": "array", "items": {"enum": list(ON)}, "minItems": 1},
+    ("NotifyForm", "after"): _DURATION,
     ("_Airflow", "proxy"): _PUBLIC,
     ("_Airflow", "headers"): {"type": "object", "additionalProperties": _PUBLIC},
     ("_Airflow", "version"): {"enum": ["auto", "2", "3", 2, 3]},
@@ -48,6 +52,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
     "File": {
         "sources": ("Where webhooks come from, by the name in the URL: POST /hooks/NAME.", None),
         "airflow": ("Which Airflows may be called, by name; routes without `airflow` go to `default`.", None),
+        "notify": ("Who is notified of what needs a person: services that apprise knows.", None),
         "proxies": ("In front of the bridge: only their word about a sender's address or certificate counts.", None),
     },
     "_Source": {
@@ -117,6 +122,11 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
     "ProxiesForm": {
         "addresses": ("Their addresses and networks.", ["10.0.0.0/8"]),
         "header": ("The header that they set.", None),
+    },
+    "NotifyForm": {
+        "to": ("The URL of a service that apprise knows, by reference.", {"env": "NOTIFY_URL"}),
+        "on": ("Of what: words as `status` shows them; without it, all.", ["failed", "run_failed", "airflow_down"]),
+        "after": ("How long a cause must have lasted before it is sent.", "5m"),
     },
     "_Airflow": {
         "url": ("Where it is, without the path of the API.", "http://localhost:8080"),

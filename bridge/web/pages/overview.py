@@ -5,14 +5,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from bridge.rules import charts, showing, views
+from bridge.rules import attention, charts, showing, views
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing
 
-_ROUTES = ("mapping_broken", "secrets_broken", "key_set", "dag", "paused")
-_DELIVERIES = ("invalid", "stale", "same_event", "waiting")
 _COUNTS = (("accepted", "Webhooks accepted"), ("fired", "DAG runs started"), ("failed", "Triggers failed"))
 
 
@@ -47,11 +45,7 @@ class Overview:
 
 def _place(need: views.Json) -> str:
     """Return the page where a person does the next step."""
-    if need["what"] == "refused":
-        return finding.address("/refusals", need["filter"] or {})
-    if need["what"] in _DELIVERIES:
-        return finding.address("/deliveries", need["filter"] or {})
-    return "/routes" if need["what"] in _ROUTES else "/attention"
+    return finding.address(*attention.place(need["what"], need["filter"]))
 
 
 def _charts(hours: Sequence[views.Json]) -> list[dict[str, Any]]:

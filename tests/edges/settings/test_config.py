@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.edges.settings import Config, Names, read_config, read_config_to_check, read_names
+from bridge.rules.attention import WHATS
 from bridge.rules.origin import Origin, Proxies
 from bridge.rules.pacing import Quota
 from bridge.words.errors import ConfigError
@@ -23,6 +24,7 @@ _ENVIRON = {
     "PLANASONIX_API_KEY": "canary-api-key",
     "AIRFLOW_USERNAME": "canary-user",
     "AIRFLOW_PASSWORD": "canary-password",
+    "NOTIFY_URL": "json://chat.example.com",
     "EMPTY": "",
     "SHORT": "canary",
     "PLACEHOLDER": "your-webhook-signing-secret",
@@ -531,3 +533,37 @@ def test_a_header_may_begin_with_a_scheme_and_is_looked_at() -> None:
     environ["GATEWAY"] = "'canary'"
     with pytest.raises(ConfigError, match="has quotes around the value"):
         read_config(text, file="b", environ=environ, base_dir=Path("/nowhere"))
+
+
+_NOTIFY = _SOURCES + _AIRFLOW + "notify:\n"
+
+
+def test_who_is_notified_is_called_as_the_secret_is(tmp_path: Path) -> None:
+    """And hears of everything but what is a matter of time, unless it says of what; a file is read again."""
+    (tmp_path / "pager").write_text("pagerduty://canary\n")
+    text = _NOTIFY + "  - to: {env: OLD_SECRET}\n  - {to: {file: pager}, on: [failed, held_too_long], after: 10m}\n"
+    chat, pager = (config := _read(text, tmp_path)).notify
+    assert (chat.name, chat.on, chat.after_seconds) == ("OLD_SECRET", frozenset(WHATS), 30.0)
+    assert (pager.name, pager.on, pager.after_seconds) == ("pager", {"failed", "held_too_long"}, 600.0)
+    assert pager.url.reveal() == "pagerduty://canary"
+    assert config.files == (tmp_path / "pager",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{to: json://canary}", "a secret is never written in this file"),
+        ("{to: {env: MISSING}}", "MISSING"),
+        ("{to: {env: OLD_SECRET}, on: [run_faild]}", "did you mean run_failed?"),
+        ("{to: {env: OLD_SECRET}, on: []}", "is empty"),
+        ("{to: {env: OLD_SECRET}, after: 2d}", "must be a day at most"),
+        ("{to: {env: OLD_SECRET}, every: 1h}", "every"),
+        ("{on: [failed]}", "to"),
+        ("{to: {env: OLD_SECRET}}\n  - {to: {env: OLD_SECRET}}", "OLD_SECRET stands here twice"),
+    ],
+)
+def test_a_mistake_in_who_is_notified_is_found_at_start(entry: str, said: str) -> None:
+    """With its place, and without what is secret."""
+    (problem,) = _problems(f"{_NOTIFY}  - {entry}\n")
+    assert said in problem
+    assert "canary" not in problem

@@ -1,0 +1,45 @@
+"""What needs a person and only the running service, or a look at the files, tells. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bridge.words.errors import Problem
+from bridge.words.notices import Failing
+from bridge.words.reasons import Reason
+
+_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
+_WAITS = ", nor was one in use before, so every webhook is taken in and waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What only the running service, or a look at the files, tells: `what` is the need's word."""
+
+    what: str
+    about: str
+    says: str
+    next_step: str
+    since: datetime | None = None
+    reason: Reason | None = None
+
+
+def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem], *, is_lacking: bool = False) -> Iterator[Trouble]:
+    """Return what is wrong with the files: the first problem of each, and how many there are.
+
+    `is_lacking`: no mapping is in use, so everything waits.
+    """
+    for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            waits = what == "mapping_broken" and is_lacking
+            says = f"the {kind} cannot be used{_WAITS if waits else ''}: {problems[0]}{more}"
+            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK)
+
+
+def of_targets(failing: Sequence[Failing]) -> Iterator[Trouble]:
+    """Return who is not reached."""
+    for each in failing:
+        says = f"messages to {each.to} are not sent: {each.problem}"
+        step = "Mend its URL in `bridge.yaml`, or the service; then run `planasonix-bridge notify --test`."
+        yield Trouble("not_notified", each.to, says, step, each.since)

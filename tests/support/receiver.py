@@ -1,0 +1,72 @@
+"""A real HTTP server on loopback that takes messages as apprise's `json://` sends them.
+
+    with Receiver() as chat:
+        ...                                        # notify chat.url
+        assert chat.titles == ["failed: orders -> load at default"]
+
+Trouble is asked for: `status` may be changed while it runs, and while `hangs` nobody is answered.
+"""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+
+class Receiver:
+    """One service that people are notified by."""
+
+    def __init__(self) -> None:
+        """Listen on a free port."""
+        self.status = 200
+        self.hangs = False
+        self.taken: list[dict[str, Any]] = []
+        self.asked = 0  # requests that came, also those that were not taken
+        self._released = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What apprise calls it; it waits for an answer for as long as its process lives."""
+        return f"json://bot:hidden-word@127.0.0.1:{self._server.server_port}/hidden-path?rto=3600"
+
+    @property
+    def titles(self) -> list[str]:
+        """The titles of what was taken, in order."""
+        return [message["title"] for message in self.taken]
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        """Let go of everybody who waits, and end."""
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.asked += 1
+                if outer.hangs:
+                    outer._released.wait()
+                    return
+                if outer.status == 200:
+                    outer.taken.append(message)
+                self.send_response(outer.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
