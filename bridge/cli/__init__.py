@@ -30,6 +30,7 @@ from bridge.cli import (
     notify,
     ordering,
     pausing,
+    record,
     refusals,
     sample,
     schemas,
@@ -89,6 +90,7 @@ for module in (
     subscribing,
     completion,
     doctor,
+    record,
 ):
     module.register(app)
 

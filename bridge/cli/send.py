@@ -28,7 +28,12 @@ def register(app: typer.Typer) -> None:
 
 
 def send(
-    payload: Annotated[str, typer.Argument(help="A JSON file with a webhook's body, or - for stdin.")],
+    payload: Annotated[
+        str | None, typer.Argument(help="A JSON file with a webhook's body, or - for stdin.", show_default=False)
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Instead: every *.json of this folder, in the order of their names.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Where to; default: the bridge on this machine.")] = None,
     count: Annotated[int, typer.Option(min=1, help="How many; from the second on, ids get a suffix.")] = 1,
     rate: Annotated[float, typer.Option(min=0.0, help="Webhooks per second; 0: as fast as it goes.")] = 0.0,
@@ -44,15 +49,16 @@ def send(
     environment = context.environment()
     chosen = context.source(context.configuration(environment), source)
     address = url or f"http://127.0.0.1:{environment.port}/hooks/{chosen.name}"
-    body = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
+    bodies = _bodies(payload, folder)
     sign = _signer(chosen.verifier, private_key)
     answers: list[dict[str, Any]] = []
     link = _Link(address)
     began = time.monotonic()
-    with _progress(count) as advance:
-        for number in range(count):
+    with _progress(count * len(bodies)) as advance:
+        for number in range(count * len(bodies)):
             _wait_until(began + number / rate if rate else 0.0)
-            item = body if number == 0 else _with_suffix(body, number + 1)
+            turn, place = divmod(number, len(bodies))
+            item = bodies[place] if turn == 0 else _with_suffix(bodies[place], turn + 1)
             answers.append(link.post(item, sign(item)))
             advance()
     if as_json:
@@ -64,6 +70,18 @@ def send(
     if any(answer["http_status"] // 100 != 2 for answer in answers):
         say("not every webhook was accepted; 401 means that secret, preset or clock do not fit")
         raise typer.Exit(1)
+
+
+def _bodies(payload: str | None, folder: Path | None) -> list[bytes]:
+    """Return what is to be sent; BadParameter unless exactly one of both says it."""
+    if (payload is None) == (folder is None):
+        raise typer.BadParameter("give a payload file, - for stdin, or --from FOLDER")
+    if folder is None:
+        return [sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()]
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        raise typer.BadParameter(f"there is no *.json in {folder}", param_hint="--from")
+    return [path.read_bytes() for path in found]
 
 
 def _signer(verifier: "SignatureCheck", private_key: Path | None) -> Callable[[bytes], dict[str, str]]:

@@ -27,6 +27,7 @@ COMMANDS = (
     "subscriptions",
     "unsubscribe",
     "doctor",
+    "record",
     "deliveries",
     "triggers",
     "replay",
