@@ -61,15 +61,19 @@ def send(
             item = bodies[place] if turn == 0 else _with_suffix(bodies[place], turn + 1)
             answers.append(link.post(item, sign(item)))
             advance()
-    if as_json:
-        print_json(answers)
-    else:
-        for answer in answers:
-            what = answer.get("status") or answer.get("error") or "-"
-            typer.echo(f"{answer['http_status']}  {what}  {answer.get('delivery_id', '-')}")
+    _print(answers, as_json=as_json)
     if any(answer["http_status"] // 100 != 2 for answer in answers):
         say("not every webhook was accepted; 401 means that secret, preset or clock do not fit")
         raise typer.Exit(1)
+
+
+def _print(answers: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answers)
+        return
+    for answer in answers:
+        what = answer.get("status") or answer.get("error") or "-"
+        typer.echo(f"{answer['http_status']}  {what}  {answer.get('delivery_id', '-')}")
 
 
 def _bodies(payload: str | None, folder: Path | None) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from bridge.rules import strict_json
-from bridge.rules.event.reading import spellings
+from bridge.rules.event.reader import spellings
 from bridge.words.errors import Unreadable
 
 MARKER = "[redacted]"

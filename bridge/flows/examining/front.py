@@ -85,7 +85,8 @@ class Front:
 
     def _event(self) -> Iterator[Finding]:
         body = _test_event()
-        made = plan(Subject("dlv_0", self.source.name, _now(), body), self.mapping, new_trigger_id=str, max_hops=1)
+        about = Subject("dlv_0", self.source.name, _now(), body, spelling=self.source.spelling)
+        made = plan(about, self.mapping, new_trigger_id=str, max_hops=1)
         headers = signed(self.source, body)
         if made.state is not DeliveryState.IGNORED or made.triggers:
             yield unknown("event", self.url, "not sent: it would not be taken for a test event here")
