@@ -98,7 +98,8 @@ def _update(
         return
     if not is_new:
         say("no secret was written: Planasonix shows it once, when a subscription is created, and this one existed")
-        say("next: --new-secret asks for another one; the one in use then ends at once (`rotate` has no such gap)")
+        say("next: --new-secret asks for another one; the one in use then ends at once")
+        say('without that gap: docs/signatures.md, "Rotate a secret without losing a webhook"')
         raise typer.Exit(1)
     write, spell = out
     write(spell(api.new_secret(there.id).reveal()))
