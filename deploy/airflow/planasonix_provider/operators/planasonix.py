@@ -19,9 +19,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
-    AirflowSkipException,
     BaseOperator,
     Context,
     ResumableJobMixin,
@@ -29,6 +27,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from planasonix_provider import connection_form, parking
+from planasonix_provider.ends import PlanasonixTimeout, judge
 from planasonix_provider.errors import AlreadyRunning, NotThere, PlanasonixError, Rejected, Unavailable
 from planasonix_provider.hooks.api import PlanasonixHook
 from planasonix_provider.links import RUN_ID_KEY, RUN_URL_KEY, PlanasonixRunLink
@@ -38,14 +37,6 @@ from planasonix_provider.starting import Load, load_key, start
 from planasonix_provider.tasks import cleared_after, correlation
 from planasonix_provider.triggers.planasonix import PlanasonixRunTrigger
 from planasonix_provider.watching import Sought
-
-
-class PlanasonixRunFailed(AirflowException):  # type: ignore[misc, unused-ignore]
-    """The run failed; Airflow's retries start another one."""
-
-
-class PlanasonixTimeout(AirflowException):  # type: ignore[misc, unused-ignore]
-    """The run takes longer than the task waits; it goes on, and a retry waits on for it."""
 
 
 class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: ignore[misc, unused-ignore]
@@ -292,14 +283,8 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         self.log.info("The run is %s: %s", run.id, url)
 
     def _judge(self, run: Run) -> dict[str, Any]:
-        match run.outcome:
-            case Outcome.SUCCEEDED:
-                return self._result(run)
-            case Outcome.SKIPPED:
-                raise AirflowSkipException(f"Planasonix skipped the run {run.id}")
-            case Outcome.CANCELLED:  # somebody wanted it to end: a retry would start it again
-                raise AirflowFailException(f"the run {run.id} was cancelled in Planasonix")
-        raise PlanasonixRunFailed(f"the run {run.id} ended as {run.status}: {run.error or 'no error was given'}")
+        judge(run)
+        return self._result(run)
 
     def _result(self, run: Run) -> dict[str, Any]:
         return run.as_result() | {"url": self._hook.settings.run_url(run)}
