@@ -30,7 +30,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell that is to
     """Print what a shell reads to complete commands and options: `source <(planasonix-bridge completion bash)`."""
     from typer import completion as of_typer
 
-    script = of_typer.get_completion_script(prog_name=_NAME, complete_var=_VARIABLE, shell=shell)  # type: ignore[attr-defined]
+    script = of_typer.get_completion_script(prog_name=_NAME, complete_var=_VARIABLE, shell=shell)  # type: ignore[attr-defined]  # nosec B604 - the name of one
     typer.echo(script)
 
 
