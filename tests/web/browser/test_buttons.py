@@ -42,6 +42,17 @@ def test_a_reader_signs_in_by_token_and_out(chromium: Chromium) -> None:
     assert [fault for fault in reader.faults if "/sign-in" not in fault and "401" not in fault] == []
 
 
+def test_what_comes_is_shown_when_it_comes(planted: BridgeProcess, reader: Reader) -> None:
+    """The page listens to the bridge, and shows a new delivery without being loaded anew."""
+    with reader.page.expect_response("**/api/v1/stream") as heard:
+        reader.open("/deliveries")
+    assert (heard.value.status, heard.value.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    reader.page.evaluate("document.body.dataset.same = 'yes'")
+    planted.send(body(event="evt_just_now", pipeline="pl_nobody"))
+    reader.page.get_by_role("cell", name="evt_just_now").first.wait_for()
+    assert reader.page.evaluate("document.body.dataset.same") == "yes"
+
+
 def test_any_id_is_found_and_lists_are_filtered(planted: BridgeProcess, reader: Reader) -> None:
     """An event leads to its delivery; a filter stands in the address; what does not match is said, with a way back."""
     reader.open("/deliveries")

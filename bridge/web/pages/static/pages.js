@@ -35,9 +35,34 @@
     if (place && place.textContent !== text) place.textContent = text;
   }
 
+  // While the bridge says by itself what comes, the page asks when there is news, and every half minute to be sure. A
+  // page that nobody sees listens to nothing; one that the bridge does not let listen asks every few seconds.
+  const restMilliseconds = 30000;
+  let stream = null, hasNews = true, askedAt = 0;
+
+  function listen() {
+    const live = document.getElementById("live");
+    if (stream) stream.close();
+    stream = live && live.hasAttribute("data-stream") && !document.hidden ? new EventSource("/api/v1/stream") : null;
+    if (!stream) return;
+    const hear = () => { hasNews = true; htmx.trigger("#live", "news"); };
+    stream.addEventListener("delivery", hear);
+    stream.addEventListener("skipped", hear);
+    stream.addEventListener("open", () => { hasNews = true; });
+  }
+
+  function isUpToDate() {
+    return stream && stream.readyState === EventSource.OPEN && !hasNews && Date.now() - askedAt < restMilliseconds;
+  }
+
   dress(document);
+  listen();
+  document.addEventListener("visibilitychange", listen);
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.target.id === "live" && isRead(event.target)) event.preventDefault();
+    if (event.target.id !== "live") return;
+    if (isRead(event.target) || isUpToDate()) return event.preventDefault();
+    hasNews = false;
+    askedAt = Date.now();
   });
   document.addEventListener("htmx:afterSwap", () => { dress(document); say(""); });
   document.addEventListener("htmx:sendError", () => say("No answer from the bridge: what you see may be old."));
