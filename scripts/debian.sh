@@ -82,7 +82,7 @@ FONTS
     cat >"$own/start" <<'START'
 #!/bin/sh
 files=$0.files
-for folder in "$files"/usr/lib/*-linux-gnu "$files"/lib/*-linux-gnu; do
+for folder in "$files"/usr/lib/*-linux-gnu "$files"/lib/*-linux-gnu "$files"/usr/lib/*-linux-gnu/pulseaudio; do
     [ ! -d "$folder" ] || LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 done
 export LD_LIBRARY_PATH FONTCONFIG_FILE="$files/fonts.conf"
@@ -91,7 +91,8 @@ START
     chmod +x "$own/start"
     mv "$own/start" "$file"
     # Better none than one that does not start: its tests would fail instead of being left out.
-    "$file" --version >/dev/null 2>"$own/said" || {
+    timeout 120 "$file" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir="$own/profile" \
+        --dump-dom 'data:text/html,<p>drawn' 2>"$own/said" | grep -q '<p>drawn' || {
         cat "$own/said" >&2
         rm -rf "$file" "$file.files"
         echo "$1 does not start from its unpacked packages: install the package $package" >&2
