@@ -85,6 +85,7 @@ def test_what_is_as_expected_passes(starts: Any) -> None:
         (["d1", "zz"], ["3:21: zz is not started: no route has this DAG"]),
         ([], ["3:4: d1 is started too (route d1, m.yaml:3)"]),
         ({"dag": "d1", "route": "x"}, ['3:28: route: expected "x", got "d1"']),
+        ({"dag": "d1", "airflow": "eu"}, ['airflow: expected "eu", got "default"']),
         ({"dag": "d1", "conf": {"n": 1}}, ["3:37: conf.n: expected 1, got 44802"]),
         ({"dag": "d1", "conf": {"m": None}}, ["3:37: conf.m: expected null, there is none"]),
         ({"dag": "d1", "conf": {"deep": {"a": True}}}, ["conf.deep.a: expected true, got 1"]),
