@@ -30,6 +30,7 @@ from bridge.cli import (
     notify,
     ordering,
     pausing,
+    reconcile,
     record,
     refusals,
     sample,
@@ -91,6 +92,7 @@ for module in (
     completion,
     doctor,
     record,
+    reconcile,
 ):
     module.register(app)
 

@@ -4,13 +4,16 @@ Two steps, so that a person sees what there is before anything goes: `look`, the
 files too. What Airflow and the Planasonix API know of it is theirs to forget.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from bridge.edges.inbox import Inbox, erasing
 from bridge.edges.inbox.erasing import Found
+from bridge.rules import planning
+from bridge.rules.event import USUAL, Spelling
 from bridge.words.errors import BadFilter
+from bridge.words.model import Delivery
 
 _LONGEST_REASON = 1000
 
@@ -35,10 +38,12 @@ def erase(
     source: str,
     event_id: str,
     erasure: Erasure,
+    spellings: Mapping[str, Spelling] | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[Found, bool]:
     """Erase an event, and write it to the audit log; returns what there was, and whether the files are clean by now.
 
+    `spellings`: of sources that spell their bodies unusually; by it the job of a body is found that was never routed.
     Raises BadFilter without a reason, or while DAG runs are still to be started. Idempotent.
     """
     if not erasure.reason.strip() or len(erasure.reason) > _LONGEST_REASON:
@@ -51,8 +56,13 @@ def erase(
         reason=erasure.reason,
         is_cancelling=erasure.is_cancelling,
         now=clock(),
+        job_of=lambda delivery: _job_of(delivery, spellings or {}),
     )
     return found, inbox.scrub()
+
+
+def _job_of(delivery: Delivery, spellings: Mapping[str, Spelling]) -> str | None:
+    return planning.job_id(planning.Subject.of(delivery, spelling=spellings.get(delivery.source, USUAL)))
 
 
 def facts(found: Found) -> dict[str, object]:

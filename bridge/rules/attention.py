@@ -23,9 +23,10 @@ from datetime import datetime, timedelta
 
 from bridge.rules import causes, notes, views
 from bridge.rules.troubles import Trouble
+from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
-from bridge.words.model import TriggerState, Waiting
+from bridge.words.model import TriggerState
 from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
 

@@ -19,6 +19,7 @@ from bridge.rules.mapping.runs import run_id
 from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
 from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.via import Via
 
 _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
 
@@ -94,7 +95,7 @@ class Subject:
             body=delivery.body,
             path_pipeline_id=delivery.path_pipeline_id,
             lookup=delivery.lookup,
-            spelling=spelling,
+            spelling=spelling if delivery.via is Via.WEBHOOK else spelling.of_answers,
         )
 
 

@@ -6,7 +6,7 @@ from bridge.rules.event import USUAL, Redaction, Spelling
 from bridge.rules.origin import Origin
 from bridge.rules.pacing import NO_QUOTA, Quota
 from bridge.rules.signature import SignatureCheck
-from bridge.words.targets import PlanasonixApi
+from bridge.words.targets import PlanasonixApi, Reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Source:
     redaction: Redaction | None = None
     same_body_seconds: float = 600.0
     spelling: Spelling = USUAL
+    reconcile: Reconcile | None = None
 
     def kept(self, body: bytes) -> bytes:
         """Return what may be stored and shown of a body."""

@@ -13,6 +13,7 @@ from bridge.words.dags import KnownDag
 from bridge.words.model import Attempt, Delivery, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import OPEN
+from bridge.words.via import Via
 
 _STILL = "Nothing to do: it goes on by itself."
 
@@ -75,8 +76,10 @@ def _steps(story: Story) -> Iterator[views.Json]:
     received = views.instant(delivery.received_at)
     event = f"event {delivery.event_id}" if delivery.event_id else "an event without an id"
     yield _step(received, "received", f"{event} of source {delivery.source}")
-    signed = f", signed {views.instant(delivery.signed_at)}" if delivery.signed_at else ""
-    yield _step(received, "verified", f"the signature is right, by key {delivery.key_id}{signed}")
+    if delivery.via is Via.RECONCILED:
+        yield _step(received, "reconciled", "no webhook came: the Planasonix API told that the job has ended")
+    else:
+        yield _verified(delivery)
     if delivery.lookups:
         answer = "and answered" if delivery.lookup is not None else "and has not answered"
         yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)} {answer}")
@@ -84,6 +87,12 @@ def _steps(story: Story) -> Iterator[views.Json]:
         yield _step(None, str(delivery.state), _because(delivery.reason, delivery.detail))
     for branch in story.branches:
         yield from _steps_of(branch)
+
+
+def _verified(delivery: Delivery) -> views.Json:
+    signed = f", signed {views.instant(delivery.signed_at)}" if delivery.signed_at else ""
+    at = views.instant(delivery.received_at)
+    return _step(at, "verified", f"the signature is right, by key {delivery.key_id}{signed}")
 
 
 def _steps_of(branch: Branch) -> Iterator[views.Json]:

@@ -17,6 +17,7 @@ from bridge.words.orders import Order
 from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
+from bridge.words.via import Via
 
 Json = dict[str, Any]
 
@@ -42,13 +43,14 @@ def delivery_entry(value: Delivery | DeliveryEntry) -> Json:
         "state": str(value.state),
         **reason(value.reason, value.detail),
         "received_at": instant(value.received_at),
+        "via": str(value.via),
     }
 
 
 def delivery(value: Delivery) -> Json:
     """Return a delivery whole, with body, headers and look-up."""
     return delivery_entry(value) | {
-        "key_id": value.key_id,
+        "key_id": value.key_id if value.via is Via.WEBHOOK else None,
         "signed_at": instant(value.signed_at),
         "path_pipeline_id": value.path_pipeline_id,
         "headers": dict(value.headers),

@@ -1,10 +1,12 @@
 """What the JSON API does to erase an event: what there is first, then for good."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bridge.edges.inbox import Inbox
 from bridge.flows.erasing import Erasure, erase, facts, look
 from bridge.rules import views
+from bridge.rules.event import Spelling
 from bridge.web.queries import flag, json_object, words
 from bridge.words.errors import BadFilter
 from bridge.words.roles import Caller
@@ -13,9 +15,9 @@ from bridge.words.roles import Caller
 class ErasingApi:
     """The part of the admin API that erases; methods as those of `Api`."""
 
-    def __init__(self, *, inbox: Inbox) -> None:
-        """Nothing but the store is cleaned."""
-        self._inbox = inbox
+    def __init__(self, *, inbox: Inbox, spellings: Mapping[str, Spelling] | None = None) -> None:
+        """Nothing but the store is cleaned. `spellings`: of sources that spell their bodies unusually."""
+        self._inbox, self._spellings = inbox, spellings
 
     def erase(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Erase `{"source": ..., "event_id": ..., "reason": ...}`; `"dry_run": true` only tells what there is."""
@@ -30,5 +32,7 @@ class ErasingApi:
         if reason is None:
             raise BadFilter("reason must be text: it goes to the audit log")
         erasure = Erasure(actor=caller.name, reason=reason, is_cancelling=is_cancelling)
-        found, is_clean = erase(self._inbox, source=source, event_id=event_id, erasure=erasure)
+        found, is_clean = erase(
+            self._inbox, source=source, event_id=event_id, erasure=erasure, spellings=self._spellings
+        )
         return facts(found) | {"erased": True, "is_clean": is_clean}

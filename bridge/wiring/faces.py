@@ -57,7 +57,7 @@ def build_faces(
         links=work.links,
         why=WhyApi(inbox=inbox, around=Around(sources, api.plan_of, work.links.run)),
         bodies=BodiesApi(inbox=inbox, spellings=spellings),
-        erasing=ErasingApi(inbox=inbox),
+        erasing=ErasingApi(inbox=inbox, spellings=spellings),
         waiting=WaitingApi(inbox=inbox),
         exporting=ExportingApi(inbox=inbox),
         verifying=VerifyingApi(

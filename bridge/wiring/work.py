@@ -21,6 +21,7 @@ from bridge.flows.following import Following
 from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
 from bridge.flows.pausing import Pausing
+from bridge.flows.reconciling import Reconciling
 from bridge.flows.routing import Router
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
@@ -50,6 +51,7 @@ class Work:
         self.pausing.refresh()  # nothing of what is paused may start before it is known
         self._build_flows(environment, config, inbox, metrics)
         self._build_wakings(config, inbox, metrics)
+        self._build_reconciling(environment, config, inbox, metrics)
         self.pausing.call_on_change(self.wake)
         self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
 
@@ -108,6 +110,22 @@ class Work:
             if target.wake
         ]
 
+    def _build_reconciling(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
+        self.reconcilings = [
+            Reconciling(
+                source,
+                self.apis[name],
+                inbox=inbox,
+                metrics=metrics,
+                setting=source.reconcile,
+                retention=timedelta(days=environment.retention_days),
+                on_added=self.router.wake,
+            )
+            for name, source in config.sources.items()
+            if source.reconcile is not None
+        ]
+        metrics.reconciling.expect(each.name for each in self.reconcilings)
+
     def _tell_of_routed(self) -> None:
         self.dispatcher.wake()
         for waking in self.wakings:
@@ -131,6 +149,7 @@ class Work:
             self.holding.loop,
             self.tailing.loop,
             *(waking.loop for waking in self.wakings),
+            *(each.loop for each in self.reconcilings),
         ]
 
     @property

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from bridge.words.holds import DEFAULT_HOLD_SECONDS, FOR_A_DAG, IfPaused
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run
+from bridge.words.via import Via, via
 
 
 class Status(StrEnum):
@@ -139,6 +140,11 @@ class Delivery:
     erased_at: datetime | None = None  # when a person had its payload removed
     caused_by: str | None = None  # the trigger of which the run led to this webhook, as far as the store knows
 
+    @property
+    def via(self) -> Via:
+        """How it came to be."""
+        return via(self.key_id)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEntry:
@@ -151,6 +157,7 @@ class DeliveryEntry:
     reason: Reason | None
     detail: str | None
     received_at: datetime
+    via: Via = Via.WEBHOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,18 +272,6 @@ class Trigger:
             settled_at=self.settled_at,
             run=self.run,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How much waits in one state, at one place, for one reason; and since when the oldest of it."""
-
-    state: DeliveryState | TriggerState
-    amount: int
-    oldest_at: datetime
-    source: str = ""  # of deliveries
-    airflow: str = ""  # of triggers
-    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

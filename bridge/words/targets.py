@@ -85,6 +85,16 @@ class PlanasonixApi:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconcile:
+    """How a source's webhooks that never came are made up for. `types`: instead of those that were seen."""
+
+    every_seconds: float = 300.0
+    grace_seconds: float = 600.0
+    since_seconds: float = 86_400.0
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JwksUrl:
     """Where a provider publishes its key set; `ca_file`: the authority of its certificate, if a private one."""
 

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.edges.metrics import Metrics, labels
-from bridge.words.model import Attempt, DeliveryState, TriggerState, Waiting
+from bridge.words.backlog import Waiting
+from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
 

@@ -10,10 +10,11 @@ from bridge.rules.attention import Facts, Need, needs
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
 from bridge.rules.troubles import Trouble, of_files
+from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import Problem
-from bridge.words.model import DeliveryState, TriggerState, Waiting
+from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.pauses import Pause, PauseKind
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState

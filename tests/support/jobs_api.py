@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 from bridge.flows.receiving import Receipt, Receiving
 from tests.support.store import settle
@@ -21,8 +23,19 @@ def body(event: str = "evt_1", **more: Any) -> bytes:
     ).encode()
 
 
+def wrapped(page: list[Any], cursor: str | None) -> Any:
+    """Return a page as the API reference shows it."""
+    return {"data": page, "next_cursor": cursor}
+
+
+def inside(page: list[Any], cursor: str | None) -> Any:
+    """Return a page in the other envelope and casing."""
+    spelled = [{re.sub(r"_(\w)", lambda m: m[1].upper(), name): value for name, value in job.items()} for job in page]
+    return {"data": {"jobs": spelled, "pagination": {"nextCursor": cursor}}}
+
+
 class JobsApi:
-    """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`."""
+    """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`, and `GET /api/v1/jobs` in pages."""
 
     handler: type[BaseHTTPRequestHandler]
 
@@ -32,6 +45,10 @@ class JobsApi:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
+        self.page_size = 100
+        self.envelope: Callable[[list[Any], str | None], Any] = wrapped
+        self.faults: list[tuple[int, dict[str, str]]] = []  # status and headers of the next answers to a list
+        self.listed: list[dict[str, list[str]]] = []  # what was asked for
         self.gate = threading.Event()
         self.gate.set()
         self._server = _Server(("127.0.0.1", 0), self.handler)
@@ -42,6 +59,17 @@ class JobsApi:
     def url(self) -> str:
         """The base URL."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def page(self, query: str) -> tuple[int, dict[str, str], Any]:
+        """Return the answer to a list: status, headers, value."""
+        asked = parse_qs(query)
+        self.listed.append(asked)
+        if self.faults:
+            return *self.faults.pop(0), {"error": {"code": "no", "message": "no"}}
+        begin = int(asked.get("cursor", ["0"])[0])
+        end = begin + self.page_size
+        jobs = list(self.jobs.values())
+        return 200, {}, self.envelope(jobs[begin:end], str(end) if end < len(jobs) else None)
 
     def __enter__(self) -> Self:
         """Answer from now on."""
@@ -70,14 +98,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         api = self.server.api
+        path, _, query = self.path.partition("?")
+        if path == "/api/v1/jobs":
+            status, headers, value = api.page(query)
+            self._reply(status, headers, value)
+            return
         job_id = self.path.rpartition("/")[2]
         api.asked.append(job_id)
         api.gate.wait(20)
         found = api.jobs.get(job_id)
         status = api.status if api.status != 200 or found is not None else 404
-        content = json.dumps({"data": found} if status == 200 else {"error": "no"}).encode()
+        self._reply(status, api.headers, {"data": found} if status == 200 else {"error": "no"})
+
+    def _reply(self, status: int, headers: dict[str, str], answer: Any) -> None:
+        content = json.dumps(answer).encode()
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **api.headers}.items():
+        for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -185,6 +185,10 @@ class Inbox:
         """Return a fresh trigger id."""
         return ids.trigger_text(self._new_id())
 
+    def new_delivery_number(self) -> int:
+        """Return the number of a delivery that no webhook brings."""
+        return self._new_id()
+
     def new_order_id(self) -> str:
         """Return a fresh order id."""
         return ids.order_text(self._new_id())

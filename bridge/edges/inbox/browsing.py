@@ -24,7 +24,8 @@ from bridge.edges.inbox.rows import (
     trigger_entry,
 )
 from bridge.edges.inbox.vault import ring_of
-from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState, Waiting
+from bridge.words.backlog import Waiting
+from bridge.words.model import Attempt, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 
 __all__ = ["DELIVERY_FILTERS", "TRIGGER_FILTERS", "Filter"]  # a page is asked for with them

@@ -5,13 +5,13 @@ so that a copy of the event is still a duplicate; and so does the audit log. An 
 that can stand for it, its stale copies too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import browsing, deliveries
+from bridge.edges.inbox import browsing, deliveries, reconciling
 from bridge.edges.inbox.engine.ids import delivery_text, number
 from bridge.edges.inbox.engine.intake import dedup_key
 from bridge.edges.inbox.engine.statements import is_shared
@@ -42,6 +42,10 @@ _CANCEL = text(
 _ATTEMPTS = text(
     "UPDATE attempts SET detail = NULL, sealed_with = :key"
     " WHERE trigger_id IN (SELECT id FROM triggers WHERE delivery_id = :id)"
+)
+_JOBS = text(
+    "SELECT about_id FROM completions WHERE delivery_id = :id AND kind = 'job'"
+    " UNION SELECT id FROM completion_ids WHERE delivery_id = :id"
 )
 _WAITING = (TriggerState.PENDING, TriggerState.HELD)
 
@@ -148,12 +152,15 @@ def erase(
     reason: str,
     is_cancelling: bool,
     now: datetime,
+    job_of: Callable[[Delivery], str | None] = lambda _: None,
 ) -> Found:
     """Erase all deliveries of one event with what they started, and write it to the audit log; returns what there was.
 
     1. lock its rows, so that nothing is routed, claimed or replayed meanwhile
     2. refuse while something is still to happen, unless that may be cancelled; a call under way is always refused
-    3. cancel, overwrite, audit
+    3. keep a digest of the jobs that it tells of, so that reconciling does not bring them back; `job_of` reads the one
+       that a body names: what was never routed tells of none yet
+    4. cancel, overwrite, audit
 
     Raises BadFilter for a refusal and NotThere. Idempotent.
     """
@@ -165,11 +172,19 @@ def erase(
         raise BadFilter("it still has DAG runs to start; wait until they are fired, or cancel them (--cancel)")
     for row in rows:
         values = {"id": row, "now": microseconds(now)}
+        reconciling.forget_jobs(connection, source, _jobs(connection, row, job_of))
         connection.execute(_IGNORE, values)
         connection.execute(_CANCEL, values)
         _overwrite(connection, row, microseconds(now))
         audit(connection, at=now, actor=actor, action=str(Reason.ERASED), subject=delivery_text(row), reason=reason)
     return found
+
+
+def _jobs(connection: Connection, row: int, job_of: Callable[[Delivery], str | None]) -> Collection[str]:
+    told = set(connection.execute(_JOBS, {"id": row}).scalars())
+    delivery = deliveries.get(connection, delivery_text(row))
+    named = None if delivery is None or delivery.locked or delivery.erased_at else job_of(delivery)
+    return told if named is None else told | {named}
 
 
 def _overwrite(connection: Connection, row: int, now: int) -> None:

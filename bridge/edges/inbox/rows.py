@@ -24,6 +24,7 @@ from bridge.words.model import (
 )
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
+from bridge.words.via import via
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,7 +36,7 @@ DELIVERY_COLUMNS = (
     " headers, body, lookup, lookups, erased_at, caused_by"
 )
 # A list reads no payload: a page of the largest ones would be hundreds of MB. All of these stand before a body.
-DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at"
+DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at, key_id"
 TRIGGER_ENTRY_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, state, reason, detail, attempts, rerun, created_at, due_at,"
     " settled_at, run_state, run_started_at, run_ended_at"
@@ -118,6 +119,7 @@ def delivery_entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
         reason=_reason(row["reason"]),
         detail=readable(ring, row["detail"], place("deliveries", "detail", row["id"])),
         received_at=instant(row["received_at"]),
+        via=via(row["key_id"]),
     )
 
 

@@ -28,6 +28,7 @@ from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.notifying import NotifyMetrics
 from bridge.edges.metrics.pace import PaceMetrics
 from bridge.edges.metrics.pauses import PauseMetrics
+from bridge.edges.metrics.reconciling import ReconcileMetrics
 from bridge.edges.metrics.runs import RunMetrics
 from bridge.edges.metrics.store import StoreMetrics
 from bridge.edges.metrics.waits import WaitMetrics
@@ -63,6 +64,7 @@ class Metrics:
         self.pauses = PauseMetrics(making)
         self.waits = WaitMetrics(making, self._airflows)
         self.notifying = NotifyMetrics(making)
+        self.reconciling = ReconcileMetrics(making)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -7,7 +7,8 @@ from itertools import product
 
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making
-from bridge.words.model import DeliveryState, TriggerState, Waiting
+from bridge.words.backlog import Waiting
+from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 
 _OF_THE_STORE = " Of the store."

@@ -57,12 +57,12 @@ class PlanasonixClient:
         except LookupNotFound:
             raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
 
-    def ask(self, method: str, path: str, body: Any = None) -> Answered:
+    def ask(self, method: str, path: str, body: Any = None, *, max_bytes: int = _MAX_BYTES) -> Answered:
         """Ask for anything else, with a JSON body if one is given; raises LookupNotFound, LookupUnavailable.
 
         Nothing is repeated: after LookupUnavailable nobody knows whether a change was made.
         """
-        content, at = self._send(method, path, None if body is None else json.dumps(body).encode())
+        content, at = self._send(method, path, None if body is None else json.dumps(body).encode(), max_bytes=max_bytes)
         try:
             return Answered(json.loads(content) if content.strip() else None, at)
         except (ValueError, RecursionError):
@@ -124,7 +124,7 @@ class PlanasonixClient:
         for part in answer.iter_raw():
             body += part
             if len(body) > max_bytes:
-                raise LookupUnavailable("the Planasonix API's answer is larger than 1 MiB")
+                raise LookupUnavailable(f"the Planasonix API's answer is larger than {max_bytes >> 20} MiB")
             # A read timeout counts from byte to byte: without this a trickle would never end.
             if time.monotonic() > until:
                 raise LookupUnavailable(f"no whole answer within {self._api.timeout_seconds:g} s")

@@ -41,7 +41,7 @@ from bridge.rules.event import Redaction
 from bridge.rules.origin import Proxies
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError
-from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, PlanasonixApi
+from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, PlanasonixApi, Reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,27 @@ class _Api(Entry):
     timeout_seconds: Seconds = 10.0
 
 
+_RECONCILE = Reconcile()  # the defaults
+
+
+class _Reconcile(Entry):
+    """Ask the API for jobs that have ended, and make up for webhooks that never came."""
+
+    every: Annotated[Duration, Field(ge=10, le=86_400)] = _RECONCILE.every_seconds
+    grace: Annotated[Duration, Field(ge=10)] = _RECONCILE.grace_seconds
+    since: Annotated[Duration, Field(ge=60)] = _RECONCILE.since_seconds
+    types: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _looks_at_something(self) -> Self:
+        if self.grace >= self.since:
+            raise ValueError("grace must be shorter than since: else no job is ever looked at")
+        return self
+
+    def build(self) -> Reconcile:
+        return Reconcile(self.every, self.grace, self.since, tuple(self.types))
+
+
 def _redaction(pointers: object) -> object:
     if not isinstance(pointers, list) or not all(isinstance(item, str) for item in pointers):
         raise ValueError("give a list of JSON pointers, e.g. [/data/parameters/email]")
@@ -160,12 +181,15 @@ class _Source(Entry):
     redact: Annotated[Redaction | None, BeforeValidator(_redaction)] = None
     timezone: Annotated[ZoneInfo | None, BeforeValidator(_zone)] = None
     body: BodyForm = BodyForm()
+    reconcile: _Reconcile | None = None
 
     @model_validator(mode="after")
     def _keeps_what_is_needed(self) -> Self:
         hidden = None if self.redact is None else self.redact.hides(self.body.build(None))
         if hidden is not None:
             raise ValueError(hidden)
+        if self.reconcile is not None and self.api is None:
+            raise ValueError("reconcile needs `api`: it asks the Planasonix API which jobs have ended")
         return self
 
     def build(self, name: str) -> Source:
@@ -179,6 +203,7 @@ class _Source(Entry):
             self.redact,
             self.same_body_for,
             self.body.build(self.timezone),
+            self.reconcile.build() if self.reconcile else None,
         )
 
 

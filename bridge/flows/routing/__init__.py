@@ -32,6 +32,7 @@ from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.drafts import FAILED_SECONDS, aside, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
+from bridge.flows.routing.seen import SeenTypes
 from bridge.flows.routing.tracing import plan_traced
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.rules import planning
@@ -87,7 +88,7 @@ class Router:
         self._max_hops = max_hops
         self._clock, self._pauses, self._unmapped = clock, pauses, unmapped or Unmapped(inbox=inbox)
         self._lookups = self._make_lookups(lease_seconds)
-        self._reporting = Reporting(metrics)
+        self._reporting, self._seen = Reporting(metrics), SeenTypes(inbox, apis)
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
         self.loop = Loop(
@@ -224,6 +225,7 @@ class Router:
             self.give_back(starts.values())
             raise
         self._on_routed()
+        self._seen.note(plans)
         stored_at = self._clock()
         for delivery, plan in plans:
             if delivery.id in routed:  # else another replica was quicker, and reports it

@@ -1,0 +1,129 @@
+"""Statements of reconciling: which types a source delivers, which jobs were told of, and what is made up for.
+
+A delivery that no webhook brought has a dedup key of its own, a digest of its completion: however often it is added,
+and by however many processes, it is stored once.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Text, bindparam, text
+
+from bridge.edges.inbox.engine.ids import delivery_text, first_id
+from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
+from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.vault import place, ring_of
+from bridge.rules.completion import Completion, Key, Kind
+from bridge.rules.reconciling import Ended, Seen
+from bridge.words.via import RECONCILED_KEY
+
+_SEEN = text("SELECT kind, type, status FROM seen_types WHERE source = :source ORDER BY type, status")
+_NOTE_SEEN = text(
+    "INSERT INTO seen_types (source, kind, status, type) VALUES (:source, :kind, :status, :type) ON CONFLICT DO NOTHING"
+)
+_TOLD = text(
+    "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
+    " AND source = :source"
+).bindparams(a_list("names", Text()))
+_ERASED = text("SELECT digest FROM erased_jobs WHERE digest IN :digests").bindparams(
+    bindparam("digests", expanding=True)
+)
+_ERASE = text("INSERT INTO erased_jobs (digest) VALUES (:digest) ON CONFLICT DO NOTHING")
+# In the order of the partial index `deliveries_waiting`: else PostgreSQL may read past all history.
+_WAITING = text(
+    "SELECT 1 FROM deliveries WHERE state = 'received' AND source = :source AND id + 0 < :before"
+    " ORDER BY due_at LIMIT 1"
+)
+_COLUMNS = (
+    "id, dedup_key, source, state, received_at, due_at, key_id, headers, body, sealed_with",
+    ":id, :key, :source, 'received', :now, :now, :key_id, '{}', :body, :sealed_with",
+)
+_INSERT = f"INSERT INTO deliveries ({_COLUMNS[0]}) "
+_ADD = Pair(
+    sqlite=text(f"{_INSERT} SELECT {_COLUMNS[1]} WHERE NOT EXISTS (SELECT 1 FROM dedup WHERE dedup_key = :key)"),  # noqa: S608 - our own names
+    postgresql=text(f"{_INSERT} VALUES ({_COLUMNS[1]}) ON CONFLICT DO NOTHING"),
+)
+_ADD_KEY = text("INSERT INTO dedup (dedup_key, delivery_id) VALUES (:key, :id)")
+
+
+def seen(connection: Connection, source: str) -> list[Seen]:
+    """Return the types that a source was seen to deliver."""
+    return [Seen(Kind(row.kind), row.type, row.status) for row in connection.execute(_SEEN, {"source": source})]
+
+
+def note_seen(connection: Connection, found: Iterable[tuple[str, Seen]]) -> None:
+    """Keep which types sources deliver, each with its source."""
+    values = [{"source": source, "kind": one.kind, "status": one.status, "type": one.type} for source, one in found]
+    if values:
+        connection.execute(_NOTE_SEEN, values)
+
+
+def is_behind(connection: Connection, source: str, *, before: datetime) -> bool:
+    """Whether a webhook of a source from before an instant still waits for routing. Read beside the writer."""
+    values = {"source": source, "before": first_id(microseconds(before))}
+    return connection.execute(_WAITING, values).first() is not None
+
+
+def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
+    """Return those of jobs that no delivery tells of, and that nobody has erased."""
+    told = {key for source in {each.completion.source for each in ended} for key in _told(connection, source, ended)}
+    digests = {_digest(each.completion.source, each.completion.id) for each in ended}
+    erased = {bytes(row[0]) for row in connection.execute(_ERASED, {"digests": sorted(digests)})} if digests else set()
+    return [
+        each
+        for each in ended
+        if each.completion.key not in told and _digest(each.completion.source, each.completion.id) not in erased
+    ]
+
+
+def _told(connection: Connection, source: str, ended: Sequence[Ended]) -> set[Key]:
+    names = sorted({each.completion.id for each in ended if each.completion.source == source})
+    values = {"names": names, "kind": Kind.JOB, "source": source}
+    return {(row.about_id, row.kind, row.source, row.status) for row in connection.execute(_TOLD, values)}
+
+
+def add(connection: Connection, ended: Sequence[Ended], *, new_id: Callable[[], int], now: datetime) -> list[str]:
+    """Store a delivery for each job that still nobody tells of; returns their ids. Idempotent."""
+    added: list[str] = []
+    for each in untold(connection, ended):
+        row, key = new_id(), dedup_key(each.completion)
+        if _add(connection, row, key, each, now):
+            added.append(delivery_text(row))
+    if added:
+        announce(connection)
+    return added
+
+
+def _add(connection: Connection, row: int, key: bytes, ended: Ended, now: datetime) -> bool:
+    ring = ring_of(connection)
+    values = {
+        "id": row,
+        "key": key,
+        "source": ended.completion.source,
+        "now": microseconds(now),
+        "key_id": RECONCILED_KEY,
+        "body": ring.seal(ended.body, place("deliveries", "body", row)),
+        "sealed_with": ring.current,
+    }
+    if not connection.execute(_ADD.on(connection), values).rowcount:
+        return False
+    if not is_shared(connection):  # there the keys stand in a table of their own
+        connection.execute(_ADD_KEY, {"key": key, "id": row})
+    return True
+
+
+def forget_jobs(connection: Connection, source: str, job_ids: Collection[str]) -> None:
+    """Never make up for a webhook of these jobs again: a person has erased what is known of them."""
+    if job_ids:
+        connection.execute(_ERASE, [{"digest": _digest(source, each)} for each in sorted(job_ids)])
+
+
+def dedup_key(completion: Completion) -> bytes:
+    """Return the key of a delivery that no webhook brought; no webhook's begins so, since no source has a zero byte."""
+    parts = (completion.source, "reconciled", completion.kind, completion.id, completion.status)
+    return hashlib.sha256("\0".join(parts).encode()).digest()[:16]
+
+
+def _digest(source: str, job_id: str) -> bytes:
+    return hashlib.sha256(f"{source}\0job\0{job_id}".encode()).digest()[:16]
