@@ -172,7 +172,7 @@ class Reconciling:
         added = self._look.add(missed, self._clock())
         if added:
             self._metrics.reconciled.labels(self.name).inc(len(added))
-            step = "see docs/operating.md, Webhooks that never came"
+            step = "run `planasonix-bridge subscriptions`, then `doctor`"
             _log.warning("webhooks_never_came", source=self.name, amount=len(added), first=added[0], next_step=step)
             self._on_added()
 

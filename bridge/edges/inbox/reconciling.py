@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy import BindParameter, Connection, Text, bindparam, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id
 from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
@@ -28,6 +28,11 @@ _TOLD = text(
 ).bindparams(a_list("names", Text()))
 _ERASED = text("SELECT digest FROM erased_jobs WHERE digest IN :digests").bindparams(
     bindparam("digests", expanding=True)
+)
+_KEYS: BindParameter[bytes] = bindparam("keys", expanding=True)
+_STORED = Pair(  # what was added and is not routed yet
+    sqlite=text("SELECT dedup_key FROM dedup WHERE dedup_key IN :keys").bindparams(_KEYS),
+    postgresql=text("SELECT dedup_key FROM deliveries WHERE dedup_key IN :keys").bindparams(_KEYS),
 )
 _ERASE = text("INSERT INTO erased_jobs (digest) VALUES (:digest) ON CONFLICT DO NOTHING")
 # In the order of the partial index `deliveries_waiting`: else PostgreSQL may read past all history.
@@ -67,13 +72,19 @@ def is_behind(connection: Connection, source: str, *, before: datetime) -> bool:
 
 def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
     """Return those of jobs that no delivery tells of, and that nobody has erased."""
+    if not ended:
+        return []
     told = {key for source in {each.completion.source for each in ended} for key in _told(connection, source, ended)}
     digests = {_digest(each.completion.source, each.completion.id) for each in ended}
-    erased = {bytes(row[0]) for row in connection.execute(_ERASED, {"digests": sorted(digests)})} if digests else set()
+    erased = {bytes(row[0]) for row in connection.execute(_ERASED, {"digests": sorted(digests)})}
+    keys = {"keys": [dedup_key(each.completion) for each in ended]}
+    stored = {bytes(row[0]) for row in connection.execute(_STORED.on(connection), keys)}
     return [
         each
         for each in ended
-        if each.completion.key not in told and _digest(each.completion.source, each.completion.id) not in erased
+        if each.completion.key not in told
+        and dedup_key(each.completion) not in stored
+        and _digest(each.completion.source, each.completion.id) not in erased
     ]
 
 
