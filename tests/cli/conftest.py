@@ -76,7 +76,7 @@ class Place:
         changed = {**self.variables, **variables}
         env = {name: value for name, value in changed.items() if value is not None}
         done = subprocess.run(
-            [COMMAND, *words], env=env, cwd=self.folder, input=stdin, capture_output=True, check=False, timeout=60
+            [COMMAND, *words], env=env, cwd=self.folder, input=stdin, capture_output=True, check=False, timeout=300
         )
         ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert "Traceback" not in ended.err or "--debug" in words

@@ -14,17 +14,17 @@ PATH = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 def ask(shell: str, **variables: str) -> str:
     """Ask as a shell does at a Tab."""
     asked = {"PATH": PATH, "_PLANASONIX_BRIDGE_COMPLETE": f"complete_{shell}"} | variables
-    return subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_is_given_a_script(shell: str) -> None:
     """It names the command, and asks it in the way that this one answers; a shell that knows it accepts its grammar."""
-    done = subprocess.run([COMMAND, "completion", shell], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([COMMAND, "completion", shell], capture_output=True, text=True, check=True, timeout=300)
     assert "planasonix-bridge" in done.stdout
     assert f"_PLANASONIX_BRIDGE_COMPLETE=complete_{shell}" in done.stdout
     if (program := shutil.which(shell)) is not None:
-        subprocess.run([program, "-n"], input=done.stdout, text=True, check=True, timeout=60)
+        subprocess.run([program, "-n"], input=done.stdout, text=True, check=True, timeout=300)
 
 
 def test_commands_options_and_values_are_completed() -> None:
@@ -44,5 +44,5 @@ def test_bash_itself_completes() -> None:
         ' _planasonix_bridge_completion planasonix-bridge; echo "${COMPREPLY[@]}"'
     )
     words = ["bash", "-c", script, str(COMMAND)]
-    done = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, env={"PATH": PATH}, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.split() == ["pause"]

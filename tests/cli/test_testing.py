@@ -47,7 +47,7 @@ def in_nothing(*words: str, cwd: Path = REPOSITORY) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
