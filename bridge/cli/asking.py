@@ -54,10 +54,12 @@ def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
     if bridge is not None:
         yield bridge
         return
+    spelling_of = context.spelling_of(settings)
     with context.store(settings) as inbox:
         yield Beside(
             inbox,
             sources=context.sources(settings),
+            spellings={name: spelling_of(name) for name in context.sources(settings)},
             actor=context.actor(),
             names=lambda: context.pausable(settings),
             troubles=lambda: context.troubles(settings),

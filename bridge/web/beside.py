@@ -18,6 +18,7 @@ from bridge.flows.ordering import OrdersBeside
 from bridge.flows.pausing import PausingBeside
 from bridge.flows.tailing import EVERY_SECONDS, Tail
 from bridge.rules import attention, views
+from bridge.rules.event import Spelling
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names
 from bridge.rules.troubles import Trouble
@@ -51,15 +52,15 @@ class Beside:
         troubles: Callable[[], Sequence[Trouble]],
         routes: Callable[[], Iterable[Route]],
         around: Around,
+        spellings: Mapping[str, Spelling] | None = None,
     ) -> None:
         """`sources`: the names of those that are configured here; `actor` is who asks, for the audit log.
 
-        `names` returns what can be paused, `troubles` what is wrong with the files here; `around` is what `why` needs.
+        `names` returns what can be paused, `troubles` what is wrong with the files here; `around` is what `why` needs,
+        `spellings` what erasing reads bodies by.
         """
         self._caller = Caller(actor, Role.ADMIN)
-        self._inbox = inbox
-        self._names = names
-        self._link = around.link
+        self._inbox, self._names, self._link = inbox, names, around.link
         looks = LooksApi(inbox=inbox, sources=sources, link=around.link)
         orders = OrdersApi(inbox=inbox, working=OrdersBeside())
         pauses = PausesApi(pausing=PausingBeside(inbox=inbox, names=names))
@@ -80,7 +81,7 @@ class Beside:
             "export/{id}": ExportingApi(inbox=inbox).export,
             "wait": WaitingApi(inbox=inbox).wait,
         }
-        self._changes = _changes(orders, pauses, ErasingApi(inbox=inbox))
+        self._changes = _changes(orders, pauses, ErasingApi(inbox=inbox, spellings=spellings))
 
     def get(self, path: str, /, *ids: str, **query: str) -> dict[str, Any]:
         """Return what `GET /api/v1/path` would. Raises NotThere, BadFilter and InboxUnavailable."""

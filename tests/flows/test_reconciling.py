@@ -17,6 +17,7 @@ from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.erasing import Erasure, erase
 from bridge.flows.reconciling import Reconciling
 from bridge.flows.routing import Router
+from bridge.rules.event.spelling import Spelling, read_fields
 from bridge.rules.mapping import Mapping
 from bridge.rules.signature import PRESETS, Key, make_verifier
 from bridge.rules.sources import Source
@@ -237,6 +238,19 @@ def test_what_was_erased_does_not_come_back(make: Make, api: JobsApi, *, is_rout
         bridge.router.route_due()
     erase(bridge.inbox, source="planasonix", event_id="evt_1", erasure=Erasure("me", "asked to", is_cancelling=True))
     bridge.store.rows("DELETE FROM completions")
+    api.jobs = {"job_1": job(), "job_2": job("job_2")}
+    bridge.look()
+    assert {about for about, _ in bridge.runs()} == {"job_2"}
+
+
+@ON_SQLITE
+def test_erasing_reads_a_body_as_its_source_spells_it(make: Make, api: JobsApi) -> None:
+    """What was never routed names its job nowhere else."""
+    bridge = make()
+    stored(bridge.inbox, "evt_1", body=b'{"id": "evt_1", "load": {"nr": "job_1"}, "status": "succeeded"}')
+    spellings = {"planasonix": Spelling(fields=read_fields({"job_id": ["/load/nr"]}))}
+    erasure = Erasure("me", "asked to", is_cancelling=True)
+    erase(bridge.inbox, source="planasonix", event_id="evt_1", erasure=erasure, spellings=spellings)
     api.jobs = {"job_1": job(), "job_2": job("job_2")}
     bridge.look()
     assert {about for about, _ in bridge.runs()} == {"job_2"}
