@@ -10,6 +10,7 @@ from tests.support.service import BridgeProcess, wait_for
 from tests.support.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
+SOURCE = "    api: {url: http://127.0.0.1:9, key: {env: PLANASONIX_API_KEY}}\n    reconcile: {every: 5m}"
 NOTIFY = "notify: [{to: {env: CHAT_URL}, after: 1d}]"
 
 
@@ -18,8 +19,10 @@ def exposition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What a bridge exposes that has seen no webhook yet: its DAGs were looked at, and a source is paused."""
     folder = tmp_path_factory.mktemp("exposing")
     with Standin() as airflow:
-        chat = {"CHAT_URL": "json://127.0.0.1:9"}
-        bridge = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, settings=chat, more=NOTIFY)
+        places = {"CHAT_URL": "json://127.0.0.1:9", "PLANASONIX_API_KEY": "k" * 30}
+        bridge = BridgeProcess(
+            folder, airflow_url=airflow.url, mapping=MAPPING, settings=places, source=SOURCE, more=NOTIFY
+        )
         bridge.start()
         bridge.api("pause", post={"kind": "source", "name": "planasonix"})
         for name in ("bridge_dag_state{", "bridge_paused_timestamp_seconds{"):
