@@ -50,6 +50,7 @@ class Airflow:
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "CORE__PARALLELISM": "2",  # each is a process of 100 MB from the start; the default is 32
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "WORKERS__EXECUTION_API_TIMEOUT": "60",  # a busy machine may answer a task later than in 5 s
             "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in ROLES.items()),
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "DATABASE__SQL_ALCHEMY_CONN": self.database_url,
