@@ -28,7 +28,7 @@ def test_what_waits_in_the_old_store_is_run_once_from_the_new_one(
     target = postgres_server.create_database("moved_whole")
     with Standin() as standin:
         bridge = start_bridge(airflow_url=standin.url, mapping=MAPPING)
-        assert run(bridge, "pause", "airflow", "default", "--reason", "a move").returncode == 0
+        bridge.api("pause", post={"kind": "airflow", "name": "default", "reason": "a move"})
         sent = [f"evt_{number}" for number in range(3)]
         for event in sent:
             assert bridge.send(body(event=event)).status_code == 202
