@@ -52,7 +52,7 @@ done
 
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 find / -xdev -type d -perm /2000 -exec chmod g-s {} +
-rm -rf /var/cache/* /var/log/* /var/lib/apt /var/lib/systemd /var/backups/* /tmp/* /var/tmp/* /root/.[!.]* /etc/machine-id /var/lib/dpkg/*-old
+rm -rf /var/cache/* /var/log/* /var/lib/apt /var/lib/systemd /var/backups/* /tmp/* /var/tmp/* ~root/.[!.]* /etc/machine-id /var/lib/dpkg/*-old
 
 find / -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
 $python -m compileall -q -j 2 --invalidation-mode unchecked-hash \

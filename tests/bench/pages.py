@@ -14,10 +14,10 @@ import psutil
 
 from bridge.edges.inbox import prepare
 from tests.bench import filling, machine, paced, servers
-from tests.support.service import TOKEN, BridgeProcess
+from tests.support.service import TOKEN, BridgeProcess, wait_for
 
 _PER_SECOND = 200.0
-_ALONE_SECONDS = 20.0
+_ALONE = 4_000  # webhooks, before any page is asked for
 _MATCHES = "routes:\n  - {name: orders, pipeline: pl_01hqxyz, dag: load_orders}\n"
 _PIPELINE = "pl_another"  # of what is sent meanwhile: it matches no route
 _PAGES = {
@@ -48,7 +48,7 @@ def measure(*, stored: int, rounds: int) -> list[str]:
         filling.fill(store, stored)
         with servers.bridge(mapping=_MATCHES, store=store) as bridge:
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as alone:
-                time.sleep(_ALONE_SECONDS)  # the length of the run
+                wait_for(lambda: len(alone) >= _ALONE, seconds=300, what="as many answers")
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
                 found = _ask(bridge, rounds)
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
