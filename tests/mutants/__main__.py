@@ -73,6 +73,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/reconciling.py": ("tests/flows/test_reconciling.py",),
     "bridge/edges/inbox/reconciling.py": ("tests/flows/test_reconciling.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
+    "bridge/edges/inbox/deliveries.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_replays.py"),
+    "bridge/edges/inbox/duties.py": ("tests/edges/inbox/test_runs.py",),
     "bridge/edges/inbox/triggers.py": ("tests/edges/inbox/test_triggers.py", "tests/edges/inbox/test_runs.py"),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),

@@ -58,6 +58,17 @@ def test_nothing_differs() -> None:
     assert not _routes(_mapping(other))
 
 
+def test_the_order_of_keys_is_no_difference() -> None:
+    """Neither between two routes nor in what would be sent, however deep they stand."""
+    conf = "conf: {list: [{a: 1, b: {c: 2, d: 3}}]}"
+    turned = "conf: {list: [{b: {d: 3, c: 2}, a: 1}]}"
+    old, new = (_mapping(f"routes:\n  - {{pipeline: pl_1, dag: d1, {each}}}\n") for each in (conf, turned))
+    assert not compare_routes(old, new)
+    assert compare_plans(_plan(old, pipeline_id="pl_1"), _plan(new, pipeline_id="pl_1")) is Kind.SAME
+    renamed = _mapping(f"routes:\n  - {{name: other, pipeline: pl_1, dag: d1, {turned}}}\n")
+    assert [each.keys for each in compare_routes(old, renamed).renamed] == [()]
+
+
 def test_routes_that_come_and_go() -> None:
     """By their names."""
     found = _routes(_mapping(_TOP + "".join(_ROUTES.splitlines(keepends=True)[1:]) + "  - {pipeline: pl_9, dag: d9}\n"))

@@ -33,6 +33,8 @@ def test_a_look_of_a_wrong_clock_is_no_look() -> None:
     """Its instant lies in the future: the DAG is due."""
     assert not holding.is_due(known(ago=-30), now=NOW, seconds=60)
     assert holding.is_due(known(ago=-3600), now=NOW, seconds=60)
+    assert not holding.is_due(known(ago=-60), now=NOW, seconds=60)
+    assert holding.is_due(known(ago=-60.001), now=NOW, seconds=60)
 
 
 @pytest.mark.parametrize(

@@ -445,9 +445,25 @@ def test_number_of_what_is_none_is_an_error_unless_a_default_is_given(name: str,
     assert compile_condition(f"event.rows_loaded | {name}(7) == 7", "when").holds(context)
 
 
+def test_a_power_is_as_large_as_its_bounds_and_no_larger() -> None:
+    """Both the exponent and the base are looked at before anything is computed."""
+    for expression, value in (
+        ("2 ** 64", 2**64),
+        ("2 ** -64", 2**-64),
+        ("(10 ** 64) ** 1", 10**64),
+        ("10 ** 64", 10**64),
+    ):
+        assert _render("{{ " + expression + " }}") == value
+    for expression in ("2 ** 65", "2 ** -65", "(10 ** 64 + 1) ** 0", "10 ** 65"):
+        with pytest.raises(TemplateError, match="too large"):
+            _render("{{ " + expression + " }}")
+
+
 @pytest.mark.parametrize("name", ["lower", "upper", "title", "capitalize", "trim", "string"])
 def test_text_of_nothing_is_an_error(name: str) -> None:
     """Jinja would make the text `None` of it, and `environment | lower == 'prod'` a silent no."""
     with pytest.raises(ConditionError, match=f"{name} takes a text, and the value is none"):
         compile_condition(f"event.environment | {name} == 'prod'", "when").holds(_CONTEXT)
+    with pytest.raises(ConditionError, match="trim takes a text, and the value is none"):
+        compile_condition("event.environment | trim('/') == 'prod'", "when").holds(_CONTEXT)
     assert compile_condition(f"event.environment | default('x', true) | {name} != ''", "when").holds(_CONTEXT)

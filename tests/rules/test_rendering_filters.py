@@ -42,6 +42,9 @@ def _render(expression: str) -> Any:
         ("event.parameters.local | as_datetime('Europe/Berlin')", "2025-07-01T04:00:00Z"),
         ("1743117980 | as_datetime", "2025-03-27T23:26:20Z"),
         ("1743117980000 | as_datetime", "2025-03-27T23:26:20Z"),
+        ("99999999999 | as_datetime", "5138-11-16T09:46:39Z"),
+        ("100000000000 | as_datetime", "1973-03-03T09:46:40Z"),
+        ("-100000000000 | as_datetime", "1966-10-31T14:13:20Z"),
         ("event.started_at | to_seconds", 1743117732),
         ("event.finished_at | to_seconds", 1743117980.5),
         ("(event.finished_at | to_seconds) - (event.started_at | to_seconds)", 248.5),
@@ -164,6 +167,13 @@ def test_every_way_of_a_pattern_is_counted(pattern: str) -> None:
     assert ways(30) >= least
     assert is_anchored == pattern.startswith("^")
     assert ways(10**6) <= _MAX_STEPS + 1
+
+
+def test_a_format_is_as_long_as_its_limit_and_no_longer() -> None:
+    """200 characters, beside what it does with them."""
+    assert _render(f"event.finished_at | strftime('{'-' * 200}')") == "-" * 200
+    with pytest.raises(BadTemplate, match="at most 200 characters"):
+        _render(f"event.finished_at | strftime('{'-' * 201}')")
 
 
 def test_the_result_of_a_replacement_is_bounded() -> None:

@@ -100,6 +100,35 @@ def test_what_is_no_yaml(text: str) -> None:
     assert "not YAML" in problem
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\nb: {{ x }} y\n", '2:5: a template needs quotes: "{{ ... }}"'),
+        ("a: 1\nb: {% if x %}1{% endif %}\n", '2:4: not YAML: a template needs quotes: "{{ ... }}"'),
+        ("a: 1\nbcd: [x, {% y %}]\n", '2:10: not YAML: a template needs quotes: "{{ ... }}"'),
+        ("a: 1\nbcd: [{% y %}]\n", '2:7: not YAML: a template needs quotes: "{{ ... }}"'),
+        (
+            'r:\n  - p: "pl\n    d: d1\n  - p: "x"\n',
+            "2:8: not YAML: the quote that opens here is closed only in line 4",
+        ),
+        ('a: 1\nb: "x', "2:4: not YAML: the quote that opens here is never closed"),
+        ("a: 1\nbc: [1\nd: 2\n", '2:5: not YAML: the "[" that opens here is not closed'),
+        ("a: 1\nbc: {d: 1\n", '2:5: not YAML: the "{" that opens here is not closed'),
+        ("a: 1\nbc: *\n", '2:5: not YAML: a text that begins with * needs quotes: "*"'),
+        ("a: 1\nbc: @d\n", "2:5: not YAML: a text that begins with @ needs quotes"),
+        ("a: 1\n\tb: 2\n", "2:1: not YAML: a tab stands here; indent with blanks"),
+        (
+            'a: 1\nbc: "x" y\n',
+            "2:9: not YAML: more text after a value that was complete; put the whole value in quotes",
+        ),
+        ("a:\n  - b\n c: 1\n", "3:2: not YAML: expected <block end>, but found '<block mapping start>'"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_where_it_is_mended(text: str, problem: str) -> None:
+    """The line and the column of what to write otherwise, which the parser often sees much later."""
+    assert _problems(text) == [f"f.yaml:{problem}"]
+
+
 def test_what_was_found_before_the_end_is_told_too() -> None:
     """A file that breaks off still tells the mistakes before the break."""
     assert len(_problems("a: 1\na: 2\nb: [")) == 2
@@ -110,6 +139,7 @@ def test_depth() -> None:
     """A file nests as deep as the limit and no deeper."""
     assert parse("[" * MAX_DEPTH + "]" * MAX_DEPTH, file="f.yaml").value
     assert _problems("[" * 40 + "]" * 40) == [f"f.yaml:1:{MAX_DEPTH + 2}: is nested deeper than {MAX_DEPTH}"]
+    assert _problems("? " * 40 + "a")[-1] == f"f.yaml:1:{2 * MAX_DEPTH + 3}: is nested deeper than {MAX_DEPTH}"
 
 
 @pytest.mark.timeout(5)

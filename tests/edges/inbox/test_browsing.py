@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.engine.ids import made_at
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
@@ -257,3 +258,18 @@ def test_what_is_asked_again_and_again_costs_history_nothing(store: Store, state
     plan = " ".join(row[3] for row in store.rows(f"EXPLAIN QUERY PLAN {statement}"))
     assert index in plan
     assert "SCAN deliveries USING INTEGER" not in plan
+
+
+def test_the_keys_of_a_time_are_those_that_signed_in_it(inbox: Inbox) -> None:
+    """From its first instant on, up to its last without it; of the newest so many."""
+    ids = [stored(inbox, f"evt_{key}", key_id=key) for key in "abc"]
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2021, 2120)]
+
+    def used(since: datetime, until: datetime, limit: int = 9) -> str:
+        return "".join(sorted(key for _, key in inbox.read(browsing.keys_used, since=since, until=until, limit=limit)))
+
+    assert (used(years[0], years[2]), used(years[0], years[2], limit=2)) == ("abc", "bc")
+    assert (used(years[0], years[1]), used(years[2], years[2])) == ("", "")
+    moment = datetime.fromtimestamp(made_at(ids[0]) / 1_000_000, UTC)
+    assert used(moment, years[2]) == "abc"
+    assert used(years[0], moment) == ""

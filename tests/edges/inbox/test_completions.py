@@ -127,6 +127,18 @@ def test_the_same_event_id_of_two_sources_is_two_completions(inbox: Inbox) -> No
     assert (route(inbox, one), route(inbox, other)) == ([PENDING], [PENDING])
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_event_without_a_pipeline_is_of_the_first_pipeline_that_its_completion_names(
+    inbox: Inbox, at_once: bool
+) -> None:
+    """A missing pipeline agrees with any, until one is named; the next one is another completion then."""
+    named: list[dict[str, str]] = [{}, {"pipeline_id": "pl_1"}, {"pipeline_id": "pl_2"}]
+    ids = [event(inbox, f"evt_{number}", **fields) for number, fields in enumerate(named)]
+    for each in [ids] if at_once else [[id_] for id_ in ids]:
+        inbox.write(settle_routing, [planned(inbox, id_, ORDERS) for id_ in each], now=NOW)
+    assert [[str(one.state) for one in of(inbox, id_)] for id_ in ids] == [[PENDING], ["cancelled"], [PENDING]]
+
+
 def test_a_dag_run_id_stays_as_it_was_and_gets_a_digest_when_another_completion_has_it(inbox: Inbox) -> None:
     """The DAG run id is a name, not the identity."""
     one, other = (

@@ -86,6 +86,15 @@ def test_nothing_erased_is_replayed(inbox: Inbox, state: TriggerState) -> None:
     assert inbox.read(deliveries.due, now=NOW, limit=9) == []
 
 
+def test_a_delivery_that_is_still_to_be_routed_waits_too(inbox: Inbox) -> None:
+    """It counts beside what an earlier routing has left pending."""
+    delivery_id = stored(inbox)
+    assert find(inbox).waiting == 1
+    add(inbox, delivery_id)
+    inbox.write(deliveries.reopen, delivery_id, now=NOW)
+    assert find(inbox).waiting == 2
+
+
 def test_what_waits_is_refused_or_cancelled(inbox: Inbox) -> None:
     """A DAG run that is still to be started is given up only when that was asked for."""
     delivery_id = stored(inbox)

@@ -87,6 +87,16 @@ def test_what_was_run_again_counts_no_more(inbox: Inbox, store: Store) -> None:
     assert [each.rerun for each in later] == [1]
 
 
+def test_a_failure_that_was_run_again_counts_no_more(inbox: Inbox) -> None:
+    """The trigger that failed stays as it is; its later one stands for it."""
+    first = failed(inbox, "evt_1")
+    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
+    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=[first], now=NOW)
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    assert [each.state for each in inbox.read(browsing.triggers, wanted=Filter(state="failed"), limit=9)] == ["failed"]
+    assert groups(inbox) == []
+
+
 def test_the_filters_narrow_it(inbox: Inbox) -> None:
     """By state, reason, place and time."""
     first = failed(inbox, "evt_1")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from bridge.edges.inbox import Inbox, duties, runs, triggers
 from bridge.edges.inbox.moving import move_up, pull_in_looks
 from bridge.edges.inbox.replays import replay
@@ -174,6 +176,13 @@ def test_a_lease_of_a_clock_far_ahead_holds_nobody_up(inbox: Inbox) -> None:
     assert take(inbox, "b")
     assert take(inbox, "b", after=20)
     assert not take(inbox, "a")
+
+
+@pytest.mark.parametrize(("ahead", "is_free"), [(30.0, False), (30.001, True)])
+def test_a_lease_may_be_ahead_by_its_own_length_and_no_more(inbox: Inbox, ahead: float, is_free: bool) -> None:
+    """So far the clocks of two replicas may differ: within it nobody takes the other's duty."""
+    assert take(inbox, "a", after=ahead)
+    assert take(inbox, "b") is is_free
 
 
 @ON_SQLITE

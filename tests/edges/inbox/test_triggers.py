@@ -21,8 +21,8 @@ from bridge.edges.inbox.deliveries import (
     renew,
     settle_routing,
 )
-from bridge.edges.inbox.engine.ids import made_at, number
-from bridge.edges.inbox.rows import instant
+from bridge.edges.inbox.engine.ids import NODES, made_at, number
+from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
@@ -58,6 +58,19 @@ def test_what_waits_for_routing_comes_oldest_first(inbox: Inbox) -> None:
     """Routing takes deliveries in the order in which they came."""
     ids = [stored(inbox, f"evt_{number}") for number in range(5)]
     assert [one.id for one in inbox.read(due, now=NOW, limit=3)] == ids[:3]
+
+
+def test_a_delivery_is_for_two_seconds_of_the_replica_that_took_it_in(inbox: Inbox, store: Store) -> None:
+    """Its id has the mark of that one, of which every bit counts; afterwards it is anybody's."""
+    store.rows("UPDATE deliveries SET due_at = ?, id = ?", microseconds(NOW), number(stored(inbox), "dlv") | NODES - 1)
+    marks = [NODES - 1, *(NODES - 1 - (1 << bit) for bit in range(10))]
+
+    def found(after: float) -> list[int]:
+        now = NOW + timedelta(seconds=after)
+        return [len(inbox.read(due, now=now, limit=9, node=mark)) for mark in marks]
+
+    assert found(0.0) == found(1.999) == [1] + [0] * 10
+    assert found(2.0) == [1] * 11
 
 
 def test_what_is_routed_at_once_is_bounded_in_bytes(inbox: Inbox) -> None:
