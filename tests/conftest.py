@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from deploy.demo import processes
+from tests.support import forkserver
 from tests.support.airflow_server import AirflowServer, PostgresServer
 from tests.support.fault_proxy import FaultProxy
 
@@ -23,9 +24,21 @@ _NUMBERS = itertools.count(1)
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 
 
-def pytest_configure() -> None:
-    """Give each worker ports of its own."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the long way."""
+    parser.addoption("--exec", action="store_true", help="start each bridge and command as users do, not by a fork")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker ports of its own, and a server that forks what it starts."""
+    if not config.getoption("--exec"):
+        forkserver.use()
     processes.draw_ports_from(int(_WORKER), of=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nobody behind."""
+    forkserver.end()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000
@@ -26,6 +27,16 @@ _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
 
 # Looked up here: a fork of a threaded process may load nothing. Not on Linux it is None, and orphans are possible.
 _prctl = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+class Child(Protocol):
+    """What is needed of a subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
 
 
 class Process:
@@ -48,7 +59,7 @@ class Process:
         self._env = dict(env)
         self._user_id = user_id
         self._stop_signal = stop_signal
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._is_cleared = True
 
     @property
@@ -102,7 +113,7 @@ class Process:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def _fork(self) -> subprocess.Popen[bytes]:
+    def _fork(self) -> Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - the command is ours

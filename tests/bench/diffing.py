@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 from bridge.edges.inbox import prepare
 from tests.bench import filling, machine, paced, servers
-from tests.support.service import COMMAND, TOKEN, BridgeProcess, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import TOKEN, BridgeProcess, wait_for
 
 _PER_SECOND = 200.0
 _ALONE = 4_000  # webhooks, before anything is compared

@@ -12,7 +12,8 @@ from typing import Any
 
 from bridge.edges.inbox import Inbox, prepare
 from tests.bench import machine, servers
-from tests.support.service import COMMAND, BridgeProcess, body
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body
 from tests.support.store import Store, accept
 
 _EVERY_SECONDS = 0.02

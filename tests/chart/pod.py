@@ -8,7 +8,8 @@ import certifi
 
 from deploy.demo.processes import free_port
 from tests.chart.support import Manifest, Projected, of_kind
-from tests.support.service import COMMAND, SECRET, TOKEN
+from tests.support import forkserver
+from tests.support.service import SECRET, TOKEN
 
 SECRETS = {
     "webhook-secret": SECRET,
@@ -60,8 +61,4 @@ class Pod:
             arguments = [
                 f"--url=http://127.0.0.1:{port}/hooks/planasonix" if "--url=" in one else one for one in arguments
             ]
-        command = [str(COMMAND), *arguments]
-        env = self.environment(container)
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder
-        )
+        return forkserver.run(*arguments, env=self.environment(container), cwd=self.folder)

@@ -19,7 +19,8 @@ import pytest
 from tests.chart.pod import Pod
 from tests.chart.support import Projected, of_kind, render
 from tests.support.airflow_server import PostgresServer
-from tests.support.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import TOKEN, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]

@@ -16,7 +16,8 @@ import typer
 
 from bridge import cli
 from deploy.demo.processes import free_port
-from tests.support.service import COMMAND, CONFIG, SECRET, TOKEN
+from tests.support import forkserver
+from tests.support.service import CONFIG, SECRET, TOKEN
 from tests.support.store import empty_store
 
 MAPPING = """\
@@ -75,10 +76,8 @@ class Place:
         """Run the command; variables that are None are taken away."""
         changed = {**self.variables, **variables}
         env = {name: value for name, value in changed.items() if value is not None}
-        done = subprocess.run(
-            [COMMAND, *words], env=env, cwd=self.folder, input=stdin, capture_output=True, check=False, timeout=300
-        )
-        ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        done = forkserver.run(*words, env=env, cwd=self.folder, stdin=stdin)
+        ended = Ended(done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in ended.err or "--debug" in words
         return ended
 

@@ -9,7 +9,8 @@ import pytest
 from bridge.edges.inbox import SCHEMA, Inbox
 from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 from tests.support.store import Store, add, stored
 

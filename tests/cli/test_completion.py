@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.support.service import COMMAND
+from tests.support.forkserver import COMMAND
 
 PATH = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -4,9 +4,11 @@ import json
 import os
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,10 +45,9 @@ class World:
         return len(self.airflow.runs())
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One for all tests here: each leaves it as it was."""
-    folder = tmp_path_factory.mktemp("doctor")
+@contextmanager
+def started(folder: Path) -> Iterator[World]:
+    """A world in which nothing is wrong."""
     with SubscriptionsApi() as planasonix, Standin() as airflow:
         api = f"    api: {{url: {planasonix.url}, key: {{env: PLANASONIX_API_KEY}}}}\n"
         os.environ["PLANASONIX_API_KEY"] = KEY
@@ -60,6 +61,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 yield World(bridge, planasonix, airflow, front)
         finally:
             bridge.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for all tests here: each leaves it as it was."""
+    with started(tmp_path_factory.mktemp("doctor")) as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)
@@ -87,8 +95,16 @@ def line(ended: Ended, step: str) -> str:
 # --- as it should be ---------------------------------------------------------------------------------
 
 
-def test_a_whole_way_that_works_is_fine(world: World) -> None:
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[World]:
+    """One in which nothing was ever wrong: the bridge knows for a minute of a DAG that was broken."""
+    with started(tmp_path) as one:
+        yield one
+
+
+def test_a_whole_way_that_works_is_fine(fresh: World) -> None:
     """Through TLS and back out of the store, with the API and Airflow; nothing is wrong, and nothing is started."""
+    world = fresh
     (kept,) = world.planasonix.kept.values()
     assert world.planasonix.deliver(kept, json.loads(body(event="evt_real"))) == 202
     before = world.starts()

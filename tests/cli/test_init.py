@@ -19,7 +19,8 @@ from bridge.cli import app, starting
 from bridge.cli.starting import Answers, Place, SignIn
 from bridge.rules.signature import PRESETS
 from deploy.demo.airflow import REPOSITORY
-from tests.support.service import COMMAND
+from tests.support import forkserver
+from tests.support.forkserver import COMMAND
 
 STORES = ("sqlite", "postgresql://bridge@db.example.com/bridge?sslmode=require")
 FLAGS = ("--pipeline", "pl_1", "--dag", "load_orders")
@@ -137,9 +138,7 @@ def test_any_id_of_a_pipeline_is_read_back(text: str, tmp_path: Path, monkeypatc
 )
 def test_a_wrong_answer_writes_nothing(words: list[str], said: str, tmp_path: Path) -> None:
     """Exit 2 with the option or the place, and no file."""
-    done = subprocess.run(
-        [COMMAND, "init", *words], cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    done = forkserver.run("init", *words, env=os.environ, cwd=tmp_path)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert said in re.sub(r"[\s│]+", " ", done.stderr), done.stderr
 

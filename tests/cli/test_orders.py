@@ -10,7 +10,8 @@ import pytest
 from bridge.edges.inbox import Inbox, orders
 from bridge.flows.ordering import carry_out
 from tests.cli.conftest import Place
-from tests.support.service import COMMAND, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import wait_for
 from tests.support.store import Store, accept
 
 pytestmark = pytest.mark.crash

@@ -12,19 +12,17 @@ import pytest
 
 from bridge.edges.settings import read_config
 from bridge.rules.signature import KIND_OF_JWS, check_secret, read_private, read_public, read_whsec
-from deploy.demo.airflow import REPOSITORY
+from tests.support import forkserver
 
 pytestmark = pytest.mark.slow
 
-_COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
 _BODY = b'{"id":"evt_1"}'
 _SECRET = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
 _ENVIRON = {"PATH": "/usr/bin:/bin", "BRIDGE_CONFIG": "bridge.yaml", "SECRET": _SECRET}
 
 
 def _run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [str(_COMMAND), *words]
-    return subprocess.run(command, cwd=folder, env=_ENVIRON, capture_output=True, text=True, check=False)
+    return forkserver.run(*words, env=_ENVIRON, cwd=folder)
 
 
 def _configure(folder: Path, signature: str) -> str:

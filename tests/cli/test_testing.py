@@ -12,7 +12,7 @@ import pytest
 from deploy.demo.airflow import REPOSITORY
 from tests.cli.conftest import Ended, Place, repository
 from tests.docs.pages import blocks, page
-from tests.support.service import COMMAND
+from tests.support.forkserver import COMMAND
 
 pytestmark = pytest.mark.crash
 GREEN = """\

@@ -18,7 +18,7 @@ from tests.crash.faults import FAULTS
 from tests.crash.rounds import Plan, Result, plan, run
 from tests.support.airflow_server import PostgresServer
 
-Servers = SimpleQueue[PostgresServer]
+Servers = SimpleQueue[PostgresServer | None]  # None: not needed so far
 
 
 def play(plans: Iterable[Plan], *, at_once: int, kept: Path | None = None) -> Iterator[Result]:
@@ -26,22 +26,22 @@ def play(plans: Iterable[Plan], *, at_once: int, kept: Path | None = None) -> It
 
     `kept`: where the folder of a round that failed is copied to.
     """
-    with ExitStack() as left:
+    with ExitStack() as left, ThreadPoolExecutor(at_once) as pool:
         servers: Servers = SimpleQueue()
         for _ in range(at_once):
-            server = PostgresServer()
-            left.callback(server.stop)
-            server.start()
-            servers.put(server)
-        pool = left.enter_context(ThreadPoolExecutor(at_once))
-        yield from pool.map(lambda one: _play_one(one, servers, kept), plans)
+            servers.put(None)
+        yield from pool.map(lambda one: _play_one(one, servers, kept, left), plans)
 
 
-def _play_one(one: Plan, servers: Servers, kept: Path | None) -> Result:
+def _play_one(one: Plan, servers: Servers, kept: Path | None, left: ExitStack) -> Result:
     server = servers.get()
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
     try:
-        server.start()
+        if one.store == "postgresql":
+            if server is None:
+                server = PostgresServer()
+                left.callback(server.stop)
+            server.start()
         try:
             result = run(one, folder, server)
         except AssertionError as error:

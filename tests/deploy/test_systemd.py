@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.airflow import REPOSITORY
-from tests.support.service import COMMAND
+from tests.support.forkserver import COMMAND
 
 UNIT = REPOSITORY / "deploy" / "systemd" / "planasonix-bridge.service"
 CREDENTIALS = "/run/credentials/planasonix-bridge.service"

@@ -20,7 +20,8 @@ import pytest
 
 from tests.support.airflow_server import AirflowServer, legacy, server
 from tests.support.airflow_server.legacy import LegacyAirflowServer
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body, wait_for
 
 pytestmark = [pytest.mark.airflow, pytest.mark.scenario, pytest.mark.timeout(3600)]
 SECONDS = 600.0

@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from deploy.demo.processes import free_port
+from tests.support import forkserver
 from tests.support.airflow_server import AirflowServer
-from tests.support.service import COMMAND, TOKEN, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import TOKEN, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
@@ -212,9 +214,7 @@ class Waiting:
 
     def run(self, *options: str, **changed: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
-        command = [str(COMMAND), "wait", *self.options, *options]
-        variables = self.variables | changed
-        return subprocess.run(command, env=variables, text=True, capture_output=True, check=False, timeout=90)
+        return forkserver.run("wait", *self.options, *options, env=self.variables | changed)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bridge.chores.key_sets import ASKED_SECONDS
+from tests.support import forkserver
 from tests.support.jwks_server import JwksServer, Pair
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
@@ -249,10 +250,7 @@ def test_send_signs_for_a_key_set(start: Start, tmp_path: Path) -> None:
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-        command = [COMMAND, "send", "event.json", "--url", url, *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env=bridge.environment, capture_output=True, text=True, check=False
-        )
+        return forkserver.run("send", "event.json", "--url", url, *words, env=bridge.environment, cwd=tmp_path)
 
     assert run("--private-key", "fits").stdout.startswith("202  accepted")
     assert "needs the private key" in run().stderr

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support import forkserver
 from tests.support.airflow_server import PostgresServer
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -16,9 +17,7 @@ MAPPING = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: load_orders\n"
 
 def run(bridge: BridgeProcess, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command with the bridge's own settings."""
-    return subprocess.run(
-        [COMMAND, *words], env=bridge.environment, cwd=bridge.folder, capture_output=True, text=True, check=False
-    )
+    return forkserver.run(*words, env=bridge.environment, cwd=bridge.folder)
 
 
 def test_what_waits_in_the_old_store_is_run_once_from_the_new_one(

@@ -1,14 +1,14 @@
 """A running bridge notifies people by itself, and says whom it does not reach."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from deploy.demo.processes import free_port
+from tests.support import forkserver
 from tests.support.receiver import Receiver
-from tests.support.service import COMMAND, BridgeProcess, wait_for
+from tests.support.service import BridgeProcess, wait_for
 from tests.support.standin import Standin
 
 pytestmark = pytest.mark.timeout(600)
@@ -25,8 +25,7 @@ def chat() -> Iterator[Receiver]:
 
 
 def _notify(bridge: BridgeProcess, *words: str) -> tuple[int, list[dict[str, str | None]]]:
-    command = [COMMAND, "notify", "--json", *words]
-    done = subprocess.run(command, env=bridge.environment, capture_output=True, text=True, check=False)
+    done = forkserver.run("notify", "--json", *words, env=bridge.environment)
     assert "hidden" not in done.stdout + done.stderr
     return done.returncode, json.loads(done.stdout)["targets"]
 

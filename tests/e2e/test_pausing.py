@@ -1,11 +1,11 @@
 """Pausing real bridges: two replicas on one PostgreSQL, a restart in between, and each DAG run once."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support import forkserver
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -41,8 +41,8 @@ def holds(bridge: BridgeProcess, count: int) -> None:
 
 def command(bridge: BridgeProcess, *words: str) -> None:
     """Run a command beside a bridge."""
-    done = subprocess.run([COMMAND, *words], env=bridge.environment, capture_output=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
+    done = forkserver.run(*words, env=bridge.environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_replicas_hold_what_is_paused_and_each_run_starts_once(

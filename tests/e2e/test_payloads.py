@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridge.rules.sealing import write_key
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support import forkserver
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 CANARY = "canary-7f3a"
@@ -124,8 +124,8 @@ def test_an_erased_value_is_in_no_file(tmp_path: Path, standin: Standin) -> None
         order = {"source": "planasonix", "event_id": "evt_1", "reason": "ticket 4711"}
         assert bridge.api("erase", post=order | {"dry_run": True})["triggers"] == 2
         assert bridge.api("erase", post=order)["is_clean"]
-        words = [str(COMMAND), "erase", "evt_2", "--source", "planasonix", "--reason", "ticket 4711", "--yes"]
-        done = subprocess.run(words, env=bridge.environment, capture_output=True, text=True, check=False, timeout=60)
+        words = ["erase", "evt_2", "--source", "planasonix", "--reason", "ticket 4711", "--yes"]
+        done = forkserver.run(*words, env=bridge.environment)
         assert (done.returncode, CANARY in done.stdout + done.stderr) == (0, False)
         assert holding(tmp_path) == []
         assert CANARY not in answers(bridge)

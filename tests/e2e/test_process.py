@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from deploy.demo.processes import free_port
-from tests.support.service import COMMAND, BridgeProcess, body, signed, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body, signed, wait_for
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 Start = Callable[..., BridgeProcess]

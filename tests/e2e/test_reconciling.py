@@ -1,14 +1,14 @@
 """A running bridge makes up for webhooks that never came, also when it is killed meanwhile."""
 
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support import forkserver
 from tests.support.jobs_api import JobsApi
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = pytest.mark.timeout(600)
@@ -42,14 +42,12 @@ def test_dropped_webhooks_and_a_kill_lose_and_double_nothing(start_bridge: Calla
             late = bridge.send(body(event=f"evt_{name}", job=name, pipeline="pl_1")).json()["delivery_id"]
             wait_for(lambda late=late: _is_routed(bridge, late), seconds=_PATIENCE, what="the late webhook routed")
         assert _runs(airflow) == dict.fromkeys(_JOBS, 1)
-        done = subprocess.run(
-            [COMMAND, "reconcile", "--dry-run"], env=bridge.environment, capture_output=True, text=True, check=False
-        )
+        done = forkserver.run("reconcile", "--dry-run", env=bridge.environment)
         assert (done.returncode, done.stderr) == (0, "0 webhooks never came\n")
         planasonix.jobs["job_more"] = planasonix.jobs["job_0"] | {"id": "job_more"}
         bridge.kill()
         for options, code in ((["--dry-run"], 1), ([], 0), (["--dry-run"], 0)):
-            done = subprocess.run([COMMAND, "reconcile", *options], env=bridge.environment, check=False)
+            done = forkserver.run("reconcile", *options, env=bridge.environment)
             assert done.returncode == (code if options else 0)
 
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.support.airflow_server import PostgresServer
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]

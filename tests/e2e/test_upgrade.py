@@ -3,7 +3,6 @@
 The release before is a wheel in tests/data/releases; it runs as it is, with the libraries of this environment.
 """
 
-import subprocess
 import threading
 import zipfile
 from collections import Counter
@@ -16,9 +15,10 @@ import pytest
 from bridge.edges.inbox import prepare
 from bridge.edges.inbox.engine.migrate import SCHEMA
 from bridge.rules import samples
+from tests.support import forkserver
 from tests.support.jobs_api import JobsApi
 from tests.support.jobs_api import body as unnamed
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Broken, Standin
 from tests.support.store import Store
 
@@ -196,7 +196,7 @@ def test_an_upgrade_with_work_in_every_state(
         bridge.start()
         assert revision(url) == SCHEMA
         (held,) = bridge.triggers(state="held")
-        assert subprocess.run([COMMAND, "replay", held["id"]], env=bridge.environment, check=False).returncode == 0
+        assert forkserver.run("replay", held["id"], env=bridge.environment).returncode == 0
         done = {"fired": 8, "cancelled": 1, "failed": 1}
         wait_for(lambda: states(url, "triggers") == done, seconds=60, what=lambda: str(states(url, "triggers")))
     assert {"received": 0, **states(url, "deliveries")} == {**DELIVERIES, "routed": 10, "received": 0}

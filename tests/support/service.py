@@ -19,10 +19,10 @@ from bridge.rules.signature import PRESETS, Key, sign
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
 from tests.support.airflow_server.server import PASSWORDS
+from tests.support.forkserver import CommandProcess
 
 SECRET = "whsec_01jq8secretxxxxxxxxxxxxxxxx"
 TOKEN = "admin-token-of-the-tests-0001"
-COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 _START_SECONDS = 120.0
 # A test waits for a state. How long it may take is no claim about speed, only the end of a wait that is in vain.
@@ -104,7 +104,7 @@ class BridgeProcess:
             **(settings or {}),
         }
         self._release: Path | None = None
-        self._command: tuple[str, ...] = (str(COMMAND), "serve")
+        self._command: tuple[str, ...] | None = None
         self.process = self._process()
         self._client = httpx.Client(timeout=30, trust_env=False)
 
@@ -204,11 +204,13 @@ class BridgeProcess:
         return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=10)
 
     def _process(self) -> Process:
-        command, env = self._command, self._env
+        command, env, log = self._command, self._env, self.folder / "bridge.log"
         if self._release is not None:  # -P: the folder that the tests run in holds today's code
             path = os.pathsep.join([str(self._release), *filter(None, [env.get("PYTHONPATH")])])
             command, env = (str(PYTHON), "-P", "-m", "bridge", "serve"), {**env, "PYTHONPATH": path}
-        return Process("the bridge", [*command], env=env, log=self.folder / "bridge.log")
+        if command is None:
+            return CommandProcess("the bridge", ["serve"], env=env, log=log)
+        return Process("the bridge", command, env=env, log=log)
 
     def is_ready(self) -> bool:
         """Whether /readyz is green."""

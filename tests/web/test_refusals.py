@@ -1,14 +1,14 @@
 """A wrong secret, a broken request and a copy are found afterwards, by API and command line, with what tells why."""
 
 import hashlib
-import subprocess
 import time
 
 import httpx
 import pytest
 
 from bridge.rules.signature import PRESETS, Key, sign
-from tests.support.service import COMMAND, BridgeProcess, body, signed, wait_for
+from tests.support import forkserver
+from tests.support.service import BridgeProcess, body, signed, wait_for
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 
@@ -24,9 +24,7 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     assert (refused.status_code, nowhere.status_code, bridge.send(payload).status_code) == (401, 404, 200)
     wait_for(lambda: len(bridge.api("refusals")["refusals"]) == 3, seconds=10, what="all three")
     found = {one["reason"]: one for one in bridge.api("refusals")["refusals"]}
-    shown = subprocess.run(
-        [COMMAND, "keys", "show"], env=bridge.environment, capture_output=True, text=True, check=True
-    )
+    shown = forkserver.run("keys", "show", env=bridge.environment)
     (key,) = found["signature_mismatch"]["keys_tried"]
     name, _, fingerprint = key.partition(":")
     assert (name, len(fingerprint), fingerprint in shown.stdout) == ("current", 12, True)
@@ -38,7 +36,6 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     assert [one["reason"] for one in bridge.api("refusals", kind="copy")["refusals"]] == ["duplicate"]
     assert [one["id"] for one in bridge.api("refusals", copy_of=delivery_id)["refusals"]] == [found["duplicate"]["id"]]
     assert bridge.api("refusals", copy_of="dlv_0000000000000001")["refusals"] == []
-    words = [COMMAND, "refusals", "--reason", "signature_mismatch"]
-    listed = subprocess.run(words, env=bridge.environment, capture_output=True, text=True, check=True).stdout
+    listed = forkserver.run("refusals", "--reason", "signature_mismatch", env=bridge.environment).stdout
     assert key in listed
     assert "evt_refused" not in listed

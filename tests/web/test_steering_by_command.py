@@ -15,7 +15,8 @@ import pytest
 from bridge.flows.tailing import LISTENERS
 from bridge.words.errors import BadFilter, ConfigError, NotThere
 from bridge.words.roles import Role
-from tests.support.service import COMMAND, BridgeProcess, body, wait_for
+from tests.support.forkserver import COMMAND
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.asking import PLACES, Ask, Run, runner
 from tests.web.conftest import TOKENS
 
