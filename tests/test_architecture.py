@@ -19,15 +19,18 @@ MOST_LINES = 300
 MOST_FUNCTION_LINES = 40
 
 # The one place that may import each outside library: a module, or a package with all that is below it. Two for
-# cryptography, which has two uses: signatures of what comes in, encryption of what is stored. Two for httpx, since an
-# API and a document have nothing in common but the protocol. Two for Jinja2: templates of the mapping, and of pages.
+# cryptography, which has two uses: signatures of what comes in, encryption of what is stored. Three for httpx, since an
+# API, a document and a sign-in have nothing in common but the protocol. Two for Jinja2: templates of the mapping, and
+# of pages.
 IMPORTERS: dict[str, str | tuple[str, ...]] = {
     "airflow_client": "bridge.edges.airflow",
     "alembic": "bridge.edges.inbox",
     "apprise": "bridge.edges.notifier",
+    "authlib": "bridge.edges.openid",
     "cryptography": ("bridge.rules.signature", "bridge.rules.sealing"),
     "httptools": "bridge.web.server",
-    "httpx": ("bridge.edges.planasonix", "bridge.edges.jwks"),
+    "httpx": ("bridge.edges.planasonix", "bridge.edges.jwks", "bridge.edges.openid"),
+    "joserfc": "bridge.edges.openid",
     "jinja2": ("bridge.rules.rendering", "bridge.web.pages.drawing"),
     "jsonschema": "bridge.rules.conforming",
     "jwt": "bridge.rules.signature",

@@ -3,8 +3,9 @@
     let_in, refuse   only remember, in bounded memory: they run on the event loop
     step             writes what is remembered; what cannot be written is kept for the next step
 
-A flood of wrong tokens must not fill the log: an address has one line a minute at most, with the count, and so have all
-addresses together that are too many to remember. A token has one line a day for each address that uses it.
+A flood of wrong tokens must not fill the log: an address has one line a minute at most for each way to fail, with the
+count, and so have all addresses together that are too many to remember. A token has one line a day for each address
+that uses it; a person has one for each sign-in.
 """
 
 import threading
@@ -26,6 +27,8 @@ _AGAIN_SECONDS = 86_400.0
 _MOST_ADDRESSES = 64
 _MOST_PAIRS = 1024  # of a token and an address
 _OTHERS = "other addresses"
+_NOBODY, _WRONG_TOKEN = "unknown", "a wrong token"
+_Failure = tuple[str, str, str]  # actor, address, and what was wrong
 
 
 class AuditLog:
@@ -46,7 +49,7 @@ class AuditLog:
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._failures: dict[str, int] = {}  # by address
+        self._failures: dict[_Failure, int] = {}
         self._failures_at = -_FAILURE_SECONDS
         self._sign_ins: list[AuditLine] = []
         self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -55,10 +58,12 @@ class AuditLog:
             "audit_log", self.step, every_seconds=_EVERY_SECONDS, metrics=metrics, on_stopped=lambda _: self._end()
         )
 
-    def refuse(self, address: str) -> None:
-        """Remember that somebody there had a wrong token."""
+    def refuse(self, address: str, what: str = _WRONG_TOKEN, *, actor: str = _NOBODY) -> None:
+        """Remember that somebody there could not sign in; `what` was wrong is one of few sentences."""
+        failure = (actor, address, what)
         with self._lock:
-            known = address if address in self._failures or len(self._failures) < _MOST_ADDRESSES else _OTHERS
+            is_known = failure in self._failures or len(self._failures) < _MOST_ADDRESSES
+            known = failure if is_known else (_NOBODY, _OTHERS, what)
             self._failures[known] = self._failures.get(known, 0) + 1
         if self._is_due():
             self.loop.wake()
@@ -78,6 +83,14 @@ class AuditLog:
                 self._sign_ins.append(AuditLine(self._clock(), name, SIGNED_IN, address))
         self.loop.wake()
 
+    def sign_in(self, name: str, address: str) -> None:
+        """Remember that a person signed in there, each time."""
+        with self._lock:
+            self._seen[name, address] = self._monotonic()
+            if len(self._sign_ins) < _MOST_PAIRS:
+                self._sign_ins.append(AuditLine(self._clock(), name, SIGNED_IN, address))
+        self.loop.wake()
+
     def step(self) -> None:
         """Write what is remembered. Raises InboxUnavailable; then it stays remembered."""
         digest, routes, loaded_at = self._mapping()
@@ -90,14 +103,14 @@ class AuditLog:
         with self._lock:
             sign_ins, failures = list(self._sign_ins), dict(self._failures) if with_failures else {}
         now = self._clock()
-        lines = [*sign_ins, *(_failed(now, address, amount) for address, amount in failures.items())]
+        lines = [*sign_ins, *(_failed(now, failure, amount) for failure, amount in failures.items())]
         if not lines:
             return
         self._inbox.write(auditing.append, lines)
         with self._lock:
             del self._sign_ins[: len(sign_ins)]
-            rest = {address: amount - failures.get(address, 0) for address, amount in self._failures.items()}
-            self._failures = {address: amount for address, amount in rest.items() if amount}
+            rest = {failure: amount - failures.get(failure, 0) for failure, amount in self._failures.items()}
+            self._failures = {failure: amount for failure, amount in rest.items() if amount}
         if failures:
             self._failures_at = self._monotonic()
 
@@ -109,6 +122,6 @@ class AuditLog:
             self._write(with_failures=True)
 
 
-def _failed(at: datetime, address: str, amount: int) -> AuditLine:
-    times = "a wrong token" if amount == 1 else f"a wrong token, {amount} times"
-    return AuditLine(at, "unknown", SIGN_IN_FAILED, address, times)
+def _failed(at: datetime, failure: _Failure, amount: int) -> AuditLine:
+    actor, address, what = failure
+    return AuditLine(at, actor, SIGN_IN_FAILED, address, what if amount == 1 else f"{what}, {amount} times")

@@ -4,10 +4,11 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from socket import SHUT_RDWR, socket
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 _MAX_WAIT_SECONDS = 3600.0
@@ -112,3 +113,12 @@ class Deadline:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class TracedDeadline(Deadline):
+    """A deadline that httpx tells of its socket: give a request `extensions={"trace": deadline.trace}`."""
+
+    def trace(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Watch the socket once it is there."""
+        if event == "connection.connect_tcp.complete":
+            self.watch(facts["return_value"].get_extra_info("socket").fileno())

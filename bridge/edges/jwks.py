@@ -5,12 +5,11 @@ connection for each fetch: there is one an hour, and a changed authority file or
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.edges.http import Deadline, failure_words
+from bridge.edges.http import TracedDeadline, failure_words
 from bridge.rules.scrubbing import scrub
 from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
@@ -45,7 +44,7 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
     try:
         # Without TLS it is loopback, where a proxy of the environment would be somebody else's loopback.
         with (
-            _Watched(seconds) as deadline,
+            TracedDeadline(seconds) as deadline,
             httpx.Client(
                 headers=_HEADERS,
                 timeout=httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
@@ -81,12 +80,3 @@ def _read(parts: Iterator[bytes]) -> bytes:
         if len(document) > MAX_BYTES:
             raise KeysUnavailable(f"the URL answers with more than {MAX_BYTES} bytes")
     return bytes(document)
-
-
-class _Watched(Deadline):
-    """A deadline that httpx tells of its socket."""
-
-    def trace(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Watch the socket once it is there."""
-        if event == "connection.connect_tcp.complete":
-            self.watch(facts["return_value"].get_extra_info("socket").fileno())

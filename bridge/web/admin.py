@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from bridge.edges.metrics import CONTENT_TYPE
+from bridge.edges.openid import Provider
 from bridge.rules import views
 from bridge.web import openapi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
@@ -32,11 +33,13 @@ from bridge.words.roles import Role
 _LEFT = Response(status_code=503)  # which nobody reads
 
 
-def admin_app(faces: Faces, *, access: Access, public_url: str | None = None) -> Starlette:
-    """Build the admin application; `public_url` is where people reach it."""
+def admin_app(
+    faces: Faces, *, access: Access, public_url: str | None = None, provider: Provider | None = None
+) -> Starlette:
+    """Build the admin application; `public_url` is where people reach it, `provider` where they may sign in."""
     scrapes, looks, changes = Calls("scrape", 1), Calls("look", LOOKS), Calls("change", CHANGES)
     door = Door(access)
-    pages = Pages(faces, door, threads=Threads(looks, changes), public_url=public_url)
+    pages = Pages(faces, door, threads=Threads(looks, changes), public_url=public_url, provider=provider)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""

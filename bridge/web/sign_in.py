@@ -1,11 +1,12 @@
 """Who asks on the admin listener: finds the role of a request, and lets nobody in without one.
 
     bearer token     programs, and whoever wants to; compared in constant time
-    session cookie   people in a browser, after they signed in with a token (`Door.try_token`, rules/sessions)
+    session cookie   people in a browser, after they signed in with a token (`Door.try_token`, rules/sessions), or by
+                     OpenID Connect (pages/openid)
 
-With no token of a role in the settings the listener is bound to loopback only (wiring refuses anything else). Then only
-requests that name a loopback host are answered, as an admin's, so that a web page in somebody's browser cannot reach it
-under another name. What a role may do says each path (admin).
+With neither a token of a role in the settings nor a provider the listener is bound to loopback only (wiring refuses
+anything else). Then only requests that name a loopback host are answered, as an admin's, so that a web page in
+somebody's browser cannot reach it under another name. What a role may do says each path (admin).
 
 A browser sends its cookie with whatever another site makes it ask. So a change needs the form token of the session,
 too: pages look for it in their forms, and the guard wants it in a header of the API.
@@ -56,7 +57,22 @@ _FREE_PER_MINUTE = 30
 _HELD_SECONDS = 0.5
 _MOST_HELD = 16
 _TOO_MANY, _FORBIDDEN = 429, 403
-Failure = Literal["token_missing", "token_wrong", "too_many", "role", "session", "form_token"]
+Failure = Literal[
+    "token_missing", "token_wrong", "too_many", "role", "session", "form_token", "openid", "no_group", "provider"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Those who sign in by OpenID Connect, and who wants to know.
+
+    `key` returns what their sessions are signed with at this moment. `on_signed_in(caller, address)` and
+    `on_failed(address, why, actor, detail)` run on the event loop.
+    """
+
+    key: Callable[[], Secret]
+    on_signed_in: Callable[[Caller, str], None]
+    on_failed: Callable[[str, Failure, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,7 @@ class Access:
 
     `tokens` returns those of this moment; `metrics_open`: /metrics needs none. `sender(peer, headers)` is the address
     that a request counts for. `on_refused(address, why)` and `on_let_in(caller, address)` run on the event loop.
+    `people` is None where nobody signs in by OpenID Connect.
     """
 
     tokens: Callable[[], Mapping[Role, Secret]]
@@ -73,6 +90,7 @@ class Access:
     on_refused: Callable[[str, Failure], None]
     on_let_in: Callable[[Caller, str], None]
     session_seconds: float = 43_200.0
+    people: People | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +151,26 @@ class Door:
         if role not in SIGN_INS:
             await self.hold(address)
             return None
-        ends_at = int(time.time() + self.access.session_seconds)
-        session = sessions.begin(role, ends_at=ends_at, chance=secrets.token_bytes(sessions.MARK_BYTES))
-        self.access.on_let_in(_caller(role), address)
+        session = self._begin(role, None)
+        self.access.on_let_in(session.caller, address)
         return sessions.seal(session, tokens[role])
+
+    def let_in(self, person: Caller, address: str, people: People) -> str:
+        """Return the cookie of a new session for somebody who signed in by OpenID Connect."""
+        people.on_signed_in(person, address)
+        return sessions.seal(self._begin(person.role, person.name), people.key())
+
+    def has_sign_in(self) -> bool:
+        """Whether anybody can sign in; else only loopback is served."""
+        return self.access.people is not None or has_tokens(self.access.tokens())
 
     async def hold(self, address: str) -> None:
         """Count a wrong token, and let its answer wait if the address had too many."""
         self.access.on_refused(address, "token_wrong")
+        await self.slow(address)
+
+    async def slow(self, address: str) -> None:
+        """Let an answer wait if the address failed too often."""
         if not self._quotas.take_refusal(address, time.monotonic()):
             return
         self._held[address] += 1
@@ -156,7 +186,7 @@ class Door:
         tokens, headers = self.access.tokens(), dict(scope["headers"])
         if self.access.metrics_open and scope["path"] == "/metrics":
             return Asker(_SCRAPER, address)
-        if not has_sign_in(tokens) and OWN_TOKENS.get(scope["path"]) not in tokens:
+        if not self.has_sign_in() and OWN_TOKENS.get(scope["path"]) not in tokens:
             return Asker(_LOOPBACK_CALLER if _is_loopback(headers) else None, address, self._own)
         if b"authorization" in headers:
             # The scheme is written in any case (RFC 9110, 11.1), and several blanks may follow it.
@@ -164,14 +194,18 @@ class Door:
             role = _role_of(given.lstrip(b" "), tokens)
             return Asker(_caller(role) if role and scheme.lower() == b"bearer" else None, address)
         cookie = _cookie(scope["headers"])
-        session = None if cookie is None else sessions.read(cookie, tokens, now=time.time())
+        people = None if self.access.people is None else self.access.people.key()
+        session = None if cookie is None else sessions.read(cookie, tokens, people, now=time.time())
         if session is None:
             return Asker(None, address, has_cookie=cookie is not None)
-        return _signed_in(session, tokens, address)
+        key = tokens[session.role] if session.person is None else people
+        assert key is not None  # noqa: S101 - it has read the cookie
+        return Asker(session.caller, address, sessions.form_token(session, key), has_cookie=True)
 
-
-def _signed_in(session: Session, tokens: Mapping[Role, Secret], address: str) -> Asker:
-    return Asker(_caller(session.role), address, sessions.form_token(session, tokens[session.role]), has_cookie=True)
+    def _begin(self, role: Role, person: str | None) -> Session:
+        ends_at = int(time.time() + self.access.session_seconds)
+        chance = secrets.token_bytes(sessions.MARK_BYTES)
+        return sessions.begin(role, ends_at=ends_at, chance=chance, person=person)
 
 
 class Guard:
@@ -202,7 +236,7 @@ class Guard:
             return None
         if asker.caller is None:
             await self._count(scope, asker)
-            next_step = _NEED_TOKEN if has_sign_in(self._door.access.tokens()) else _NEED_LOOPBACK
+            next_step = _NEED_TOKEN if self._door.has_sign_in() else _NEED_LOOPBACK
             return self._error(scope, 401, "unauthorized", next_step)
         if asker.has_cookie and scope["method"] not in _LOOKS and scope["path"].startswith("/api/"):
             given = dict(scope["headers"]).get(FORM_HEADER.encode(), b"").decode("latin-1")
@@ -238,8 +272,8 @@ class Guard:
         return send_on
 
 
-def has_sign_in(tokens: Mapping[Role, Secret]) -> bool:
-    """Whether anybody can sign in; else only loopback is served."""
+def has_tokens(tokens: Mapping[Role, Secret]) -> bool:
+    """Whether anybody can sign in with a token."""
     return any(role in tokens for role in SIGN_INS)
 
 

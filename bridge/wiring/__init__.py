@@ -238,7 +238,9 @@ class Service:
             max_hops=environment.max_hops,
         )
         access = self._entrance.access(lambda: self._tokens)
-        admin = admin_app(faces, access=access, public_url=environment.public_admin_url)
+        admin = admin_app(
+            faces, access=access, public_url=environment.public_admin_url, provider=self._entrance.provider
+        )
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)
         return (
@@ -254,6 +256,7 @@ class Service:
         self._receiving.take_over(config.sources)
         self._work.take_over(config)
         self._standing.take_over(config)
+        self._entrance.take_over(config)
 
     def _beat_of(self, name: str) -> Beat:
         self._beats.append(Beat(name))

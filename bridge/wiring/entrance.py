@@ -8,9 +8,11 @@ from bridge.chores.loop import Loop
 from bridge.chores.mapping_file import MappingFile
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
+from bridge.edges.openid import Provider
 from bridge.edges.settings import Config, Environment
+from bridge.rules import openid
 from bridge.rules.origin import limited_address
-from bridge.web.sign_in import Access, Failure
+from bridge.web.sign_in import Access, Failure, People
 from bridge.words.roles import SIGN_INS, Caller, Role
 from bridge.words.targets import Secret
 
@@ -27,6 +29,7 @@ class Entrance:
         self._proxies = config.proxies
         self._metrics = metrics
         self._mapping = mapping
+        self.provider = None if config.openid is None else Provider(config.openid)
         self._log = AuditLog(inbox=inbox, metrics=metrics, mapping=self._in_use)
 
     @property
@@ -43,6 +46,19 @@ class Entrance:
             on_refused=self._refused,
             on_let_in=self._let_in,
             session_seconds=self._session_seconds,
+            people=None if self.provider is None else self._people(self.provider),
+        )
+
+    def take_over(self, config: Config) -> None:
+        """Put another secret of the provider's client to use."""
+        if self.provider is not None and config.openid is not None:
+            self.provider.take_over(config.openid)
+
+    def _people(self, provider: Provider) -> People:
+        return People(
+            key=lambda: openid.session_key(provider.target),
+            on_signed_in=lambda caller, address: self._log.sign_in(caller.name, address),
+            on_failed=self._failed,
         )
 
     def _in_use(self) -> tuple[str, int, datetime]:
@@ -60,3 +76,7 @@ class Entrance:
     def _let_in(self, caller: Caller, address: str) -> None:
         if caller.role in SIGN_INS:
             self._log.let_in(caller.name, address)
+
+    def _failed(self, address: str, why: Failure, actor: str, detail: str) -> None:
+        self._metrics.access.refused.labels(why).inc()
+        self._log.refuse(address, detail, actor=actor)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.edges import notifier
+from bridge.edges import notifier, openid
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
@@ -47,14 +47,28 @@ def bounds(environment: Environment) -> Bounds:
 
 def check(environment: Environment, config: Config) -> None:
     """Refuse to start with what cannot work together; raises ConfigError."""
-    _check_admin(environment)
+    _check_admin(environment, config)
+    _check_openid(environment, config)
     if config.notify and not notifier.is_installed():
         what = "notify: needs apprise: pip install 'planasonix-bridge[notify]'"
         raise ConfigError([Problem(str(environment.config), 0, 0, what)])
 
 
-def _check_admin(environment: Environment) -> None:
-    """Without a token of a role the admin listener serves loopback only."""
+def _check_openid(environment: Environment, config: Config) -> None:
+    """The provider sends people back to an address that has to be known beforehand."""
+    what = None
+    if config.openid is not None and not openid.is_installed():
+        what = "sign_in: openid needs Authlib: pip install 'planasonix-bridge[openid]'"
+    elif config.openid is not None and environment.public_admin_url is None:
+        what = "sign_in: openid needs BRIDGE_PUBLIC_ADMIN_URL: where the provider sends people back to"
+    if what:
+        raise ConfigError([Problem(str(environment.config), 0, 0, what)])
+
+
+def _check_admin(environment: Environment, config: Config) -> None:
+    """Where nobody can sign in, the admin listener serves loopback only."""
+    if config.openid is not None:
+        return
     if not environment.tokens.keys().isdisjoint(SIGN_INS) or environment.admin_host == "localhost":
         return
     with contextlib.suppress(ValueError):

@@ -17,6 +17,8 @@
     |-- RemoteUnavailable    a running bridge cannot be asked now, over its admin API
     |-- InboxInUse           another process already serves this SQLite file
     |-- BadFilter            a request names a state, condition or order that does not exist
+    |-- SignInFailed         a person could not be signed in by OpenID Connect
+    |   `-- ProviderUnavailable  ... because the provider cannot be asked now
     |-- Forbidden            the caller's role may not do this
     `-- NotThere             a delivery or trigger id that the store does not hold
 
@@ -157,6 +159,14 @@ class InboxInUse(BridgeError):
 
 class BadFilter(BridgeError):
     """What was asked for cannot be answered: it names a state, condition or key that does not exist, or too little."""
+
+
+class SignInFailed(BridgeError):
+    """A person could not be signed in by OpenID Connect; the sentence is for that person and for the audit log."""
+
+
+class ProviderUnavailable(SignInFailed):
+    """The OpenID provider cannot be asked now, or its answer is of no use."""
 
 
 class Forbidden(BridgeError):

@@ -1,10 +1,12 @@
-"""The places outside that the bridge talks to, as configured: an Airflow, a Planasonix API, a key set.
+"""The places outside that the bridge talks to, as configured: an Airflow, a Planasonix API, a key set, a provider.
 
 They stand in `words`, so that `settings` (which reads them) and the edges (which use them) need not know each other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from bridge.words.roles import Role
 
 
 class Secret:
@@ -113,3 +115,20 @@ class NotifyTarget:
     url: Secret
     on: frozenset[str]
     after_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdProvider:
+    """Where people sign in by OpenID Connect. `roles`: the role of each group that has one, by the group's name.
+
+    `name_claim` says what the audit log calls a person, `groups_claim` where their groups stand.
+    """
+
+    issuer: str
+    client_id: str
+    secret: Secret
+    roles: Mapping[str, Role]
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    groups_claim: str = "groups"
+    name_claim: str = "email"
+    ca_file: str | None = None

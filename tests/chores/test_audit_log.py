@@ -112,3 +112,27 @@ def test_what_is_remembered_is_written_at_the_end(world: World, store: Store) ->
     world.log.refuse("10.0.0.9")
     world.log.loop.stop(5)
     assert len([line for line in lines(store) if line[1] == "sign_in_failed"]) == 2
+
+
+def test_ways_to_fail_are_lines_of_their_own(world: World, store: Store) -> None:
+    """Each with its number, and with the person where the provider named one."""
+    world.log.refuse("10.0.0.1")
+    world.log.refuse("10.0.0.1", "OpenID Connect: expired")
+    world.log.refuse("10.0.0.1", "OpenID Connect: expired")
+    world.log.refuse("10.0.0.1", "OpenID Connect: no group", actor="person:nils")
+    world.log.step()
+    assert [line for line in lines(store) if line[1] == "sign_in_failed"] == [
+        ("unknown", "sign_in_failed", "10.0.0.1", "a wrong token"),
+        ("unknown", "sign_in_failed", "10.0.0.1", "OpenID Connect: expired, 2 times"),
+        ("person:nils", "sign_in_failed", "10.0.0.1", "OpenID Connect: no group"),
+    ]
+
+
+def test_a_person_has_a_line_for_each_sign_in(world: World, store: Store) -> None:
+    """And none for each page that is looked at afterwards, unless it is from elsewhere."""
+    for address in ("10.0.0.1", "10.0.0.1"):
+        world.log.sign_in("person:anna", address)
+        world.log.let_in("person:anna", address)
+    world.log.let_in("person:anna", "10.0.0.2")
+    world.log.step()
+    assert [line[2] for line in lines(store) if line[0] == "person:anna"] == ["10.0.0.1", "10.0.0.1", "10.0.0.2"]

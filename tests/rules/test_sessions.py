@@ -84,3 +84,41 @@ def test_form_tokens_differ_by_session_and_by_token() -> None:
         )
         == 3
     )
+
+
+PEOPLE = Secret("key-of-the-sessions-of-people")
+PERSON = sessions.begin(Role.OPERATOR, ends_at=2_000, chance=bytes(range(16)), person="person:\u00e4nne@example.com")
+OF_PERSON = sessions.seal(PERSON, PEOPLE)
+
+
+def test_a_persons_cookie_has_their_name() -> None:
+    """Until it ends; it is as good without any token."""
+    assert sessions.read(OF_PERSON, {}, PEOPLE, now=1_999.9) == PERSON
+    assert sessions.read(OF_PERSON, {}, PEOPLE, now=2_000) is None
+    assert (PERSON.caller.name, SESSION.caller.name) == ("person:\u00e4nne@example.com", "token:operator")
+    assert OF_PERSON.isascii()
+
+
+def test_a_persons_cookie_and_a_tokens_are_two() -> None:
+    """Neither key makes the other kind, and without the provider a person's is nobody's."""
+    assert sessions.read(OF_PERSON, TOKENS, None, now=0) is None
+    assert sessions.read(OF_PERSON, {Role.OPERATOR: PEOPLE}, None, now=0) is None
+    assert sessions.read(sessions.seal(SESSION, PEOPLE), TOKENS, PEOPLE, now=0) is None
+    assert sessions.read(sessions.seal(PERSON, TOKENS[Role.OPERATOR]), TOKENS, PEOPLE, now=0) is None
+
+
+def test_nobody_makes_more_of_a_persons_cookie() -> None:
+    """Another role, end or name needs another signature, and no spelling but one is taken."""
+    version, role, ends_at, mark, name, signature = OF_PERSON.split(".")
+    for parts in (
+        (version, "admin", ends_at, mark, name),
+        (version, role, "9999", mark, name),
+        (version, role, ends_at, mark, name[:-2]),
+        (version, role, ends_at, mark, name + "="),
+        (version, role, ends_at, mark, ""),
+        (version, role, ends_at, mark, "\u00e4"),
+        ("1", role, ends_at, mark, name),
+        ("1", role, ends_at, mark),
+        (version, role, ends_at, mark),
+    ):
+        assert sessions.read(".".join((*parts, signature)), TOKENS, PEOPLE, now=0) is None

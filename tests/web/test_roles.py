@@ -46,6 +46,8 @@ NEEDS: dict[str, Role | None] = {
     "POST /api/v1/erase": Role.ADMIN,
     "GET /sign-in": None,
     "POST /sign-in": None,
+    "GET /sign-in/openid": None,
+    "GET /sign-in/openid/back": None,
     "GET /static/{digest}/{name}": None,
     "POST /sign-out": Role.VIEWER,
     "GET /": Role.VIEWER,
@@ -233,7 +235,18 @@ def test_refusals_of_the_admin_listener_are_counted(
     """By what was wrong; every word is there from the start."""
     assert clients[Role.METRICS].get("/api/v1/status").status_code == 403
     found = dict(re.findall(r'bridge_sign_in_failures_total\{reason="(\w+)"\} (\d+)', bridge.metrics()))
-    assert found.keys() == {"token_missing", "token_wrong", "too_many", "role", "session", "form_token"}
+    words = {
+        "token_missing",
+        "token_wrong",
+        "too_many",
+        "role",
+        "session",
+        "form_token",
+        "openid",
+        "no_group",
+        "provider",
+    }
+    assert found.keys() == words
     assert int(found["role"]) > 0
 
 

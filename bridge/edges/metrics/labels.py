@@ -40,7 +40,17 @@ CONNECTION_ENDS = (
 # How a fetch of a JWKS URL ends.
 FETCHES = ("loaded", "failed")
 # Why the admin listener lets a request not in.
-SIGN_IN_FAILURES = ("token_missing", "token_wrong", "too_many", "role", "session", "form_token")
+SIGN_IN_FAILURES = (
+    "token_missing",
+    "token_wrong",
+    "too_many",
+    "role",
+    "session",
+    "form_token",
+    "openid",
+    "no_group",
+    "provider",
+)
 LISTENERS = ("public", "admin")
 ROUTED = (DeliveryState.ROUTED, DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.INVALID)
 TRIGGER_ENDS = (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)

@@ -26,6 +26,7 @@ from bridge.edges.settings.fields import (
     looking_at,
 )
 from bridge.edges.settings.notifying import NotifyField
+from bridge.edges.settings.openid import SignInForm
 from bridge.edges.settings.origins import (
     PROXIES,
     CertificateField,
@@ -41,7 +42,7 @@ from bridge.rules.event import Redaction
 from bridge.rules.origin import Proxies
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError
-from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, PlanasonixApi, Reconcile
+from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, OpenIdProvider, PlanasonixApi, Reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Config:
     proxies: Proxies
     files: tuple[Path, ...] = ()  # every other file that was opened for it
     notify: tuple[NotifyTarget, ...] = ()
+    openid: OpenIdProvider | None = None
     absent: tuple[str, ...] = ()  # secrets that are not there, if it was read without; nothing can be served with it
 
 
@@ -126,6 +128,7 @@ def _read(text: str, file: str, environ: Mapping[str, str], base_dir: Path, lack
         proxies=written.proxies.build() if written.proxies else Proxies(),
         files=tuple(dict.fromkeys(files)),
         notify=tuple(entry.build() for entry in written.notify),
+        openid=written.sign_in.build() if written.sign_in else None,
         absent=tuple(dict.fromkeys(lacking.names if lacking else ())),
     )
 
@@ -253,3 +256,4 @@ class File(Entry):
     airflow: dict[Name, _Airflow] = Field(min_length=1)
     proxies: ProxiesForm | None = None
     notify: NotifyField = Field(default_factory=list)
+    sign_in: SignInForm | None = None

@@ -34,6 +34,7 @@ _WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     **{("AuthForm", key): _PUBLIC for key in ("username", "client_id")},
     ("_Api", "key"): _SECRET,
     ("NotifyForm", "to"): _SECRET,
+    ("OpenIdForm", "secret"): _SECRET,
     ("NotifyForm", "on"): {"type": "array", "items": {"enum": list(ON)}, "minItems": 1},
     ("NotifyForm", "after"): _DURATION,
     ("_Airflow", "proxy"): _PUBLIC,
@@ -54,6 +55,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "sources": ("Where webhooks come from, by the name in the URL: POST /hooks/NAME.", None),
         "airflow": ("Which Airflows may be called, by name; routes without `airflow` go to `default`.", None),
         "notify": ("Who is notified of what needs a person: services that apprise knows.", None),
+        "sign_in": ("Where people sign in on the pages, beside the tokens of roles.", None),
         "proxies": ("In front of the bridge: only their word about a sender's address or certificate counts.", None),
     },
     "_Source": {
@@ -135,6 +137,17 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "to": ("The URL of a service that apprise knows, by reference.", {"env": "NOTIFY_URL"}),
         "on": ("Of what: words as `status` shows them; without it, all.", ["failed", "run_failed", "airflow_down"]),
         "after": ("How long a cause must have lasted before it is sent.", "5m"),
+    },
+    "SignInForm": {"openid": ("An OpenID provider, and what its groups may do.", None)},
+    "OpenIdForm": {
+        "issuer": ("The provider, as its own document spells it.", "https://login.example.com/realms/data"),
+        "client_id": ("What the provider calls this bridge.", "planasonix-bridge"),
+        "secret": ("The client's secret, by reference.", {"env": "OPENID_CLIENT_SECRET"}),
+        "roles": ("What each group may do; of several the highest counts.", {"data-on-call": "operator"}),
+        "scopes": ("What the provider is asked for.", None),
+        "groups_claim": ("Where the ID token names a person's groups.", None),
+        "name_claim": ("What the audit log calls a person; `sub` where it is missing.", None),
+        "ca_file": ("The certificate authority of the provider.", "ca.pem"),
     },
     "_Airflow": {
         "url": ("Where it is, without the path of the API.", "http://localhost:8080"),

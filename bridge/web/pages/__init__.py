@@ -8,6 +8,7 @@ Every page works without scripts. What a role may not do is not shown, and is re
 
 from starlette.routing import Route
 
+from bridge.edges.openid import Provider
 from bridge.web.faces import Faces
 from bridge.web.pages.attention import Attention
 from bridge.web.pages.deliveries import Deliveries
@@ -15,6 +16,7 @@ from bridge.web.pages.drawing import Drawing
 from bridge.web.pages.endpoints import Endpoints, Threads
 from bridge.web.pages.entering import Entering
 from bridge.web.pages.mapping import MappingPages
+from bridge.web.pages.openid import OpenIdPages
 from bridge.web.pages.overview import Overview
 from bridge.web.pages.records import Records
 from bridge.web.pages.steering import Steering
@@ -27,11 +29,14 @@ __all__ = ["Pages", "Threads"]
 class Pages:
     """Every page."""
 
-    def __init__(self, faces: Faces, door: Door, *, threads: Threads, public_url: str | None) -> None:
-        """`public_url` is where people reach the pages."""
+    def __init__(
+        self, faces: Faces, door: Door, *, threads: Threads, public_url: str | None, provider: Provider | None
+    ) -> None:
+        """`public_url` is where people reach the pages, `provider` where they may sign in beside tokens."""
         drawing = Drawing()
         self._endpoints = Endpoints(drawing, threads)
         self._entering = Entering(drawing, door, public_url=public_url)
+        self._openid = OpenIdPages(drawing, door, self._entering.page, provider, public_url=public_url)
         self._overview = Overview(drawing, faces)
         self._deliveries = Deliveries(drawing, faces)
         self._steering = Steering(drawing, faces)
@@ -45,6 +50,7 @@ class Pages:
         look, change, trial = self._endpoints.look, self._endpoints.change, self._endpoints.trial
         return [
             *self._entering.routes(),
+            *self._openid.routes(),
             change("/sign-out", self._entering.sign_out, Role.VIEWER),
             look("/", self._overview.show),
             look("/deliveries", self._deliveries.show),

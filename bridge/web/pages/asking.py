@@ -91,3 +91,9 @@ def inside(url: str | None) -> str:
     """Return a path to lead to after a sign-in; anything that could lead elsewhere is the first page."""
     is_path = url is not None and url.startswith("/") and not url.startswith(("//", "/\\"))
     return url if url is not None and is_path and url.isprintable() and "\\" not in url else "/"
+
+
+def cookie(name: str, value: str, seconds: int, site: str = "Strict") -> str:
+    """Return a cookie that no script reads and no other site sends; one with the prefix goes over TLS only."""
+    secure = "; Secure" if name.startswith("__Host-") else ""
+    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={site}{secure}"

@@ -15,7 +15,7 @@ from bridge.web.pages import asking
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
 from bridge.web.pages.endpoints import Endpoint
-from bridge.web.sign_in import COOKIE, SECURE_COOKIE, Door, asker_of, has_sign_in
+from bridge.web.sign_in import COOKIE, SECURE_COOKIE, Door, asker_of, has_tokens
 from bridge.words.errors import BadFilter
 
 _WRONG = "This is no token of a role that may see pages."
@@ -32,6 +32,8 @@ class Entering:
         self._door = door
         public = urlsplit(public_url or "")
         self._secure_host = public.netloc if public.scheme == "https" else None
+        # The provider sends people back there, where the cookie of the beginning has to be.
+        self._openid_url = None if door.access.people is None else f"{public_url}/sign-in/openid"
 
     def routes(self) -> list[Route]:
         """Return the paths; all but one are open to everybody."""
@@ -52,28 +54,28 @@ class Entering:
 
     async def show(self, request: Request) -> Response:
         """Show the form to sign in."""
-        return self._form(request.query_params.get("next"))
+        return self.page(request.query_params.get("next"))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session with the form's `token`, and lead to `next`; an answer to a wrong token may wait."""
         address = asker_of(request.scope).address
         if not asking.is_own(request):
-            return self._form(None, _ELSEWHERE, 403)
+            return self.page(None, _ELSEWHERE, 403)
         try:
             form = await asking.read_form(request)
         except BadFilter as error:
-            return self._form(None, str(error), 400)
+            return self.page(None, str(error), 400)
         onward = asking.inside(form.get("next"))
         begun = await self._door.try_token(form.get("token", "").strip(), address)
         if begun is None:
-            return self._form(onward, _WRONG, 401)
+            return self.page(onward, _WRONG, 401)
         is_secure = request.scope["scheme"] == "https" or request.headers.get("host") == self._secure_host
         name = SECURE_COOKIE if is_secure else COOKIE
-        return lead(onward, _cookie(name, begun, int(self._door.access.session_seconds)))
+        return lead(onward, asking.cookie(name, begun, int(self._door.access.session_seconds)))
 
     def sign_out(self, _: Asked) -> Response:
         """End the session in this browser; the cookie itself ends at its time, or with its token."""
-        return lead("/sign-in", *(_cookie(name, "", 0) for name in (COOKIE, SECURE_COOKIE)))
+        return lead("/sign-in", *(asking.cookie(name, "", 0) for name in (COOKIE, SECURE_COOKIE)))
 
     async def static(self, request: Request) -> Response:
         """Return the stylesheet or a script."""
@@ -83,17 +85,20 @@ class Entering:
         """Return what somebody sees who is not let in to a page: the form to sign in; None on the paths of programs."""
         if scope["path"].lstrip("/").startswith(("api/", "metrics")):
             return None
-        if status == 401 and has_sign_in(self._door.access.tokens()):
-            return self._form(asking.place_of(scope) if scope["method"] == "GET" else None, None, 401)
+        if status == 401 and self._door.has_sign_in():
+            return self.page(asking.place_of(scope) if scope["method"] == "GET" else None, None, 401)
         return self._drawing.page("error.html", None, status=status, title="Not let in", what=next_step)
 
-    def _form(self, onward: str | None, problem: str | None = None, status: int = 200) -> Response:
-        if not has_sign_in(self._door.access.tokens()):
+    def page(self, onward: str | None, problem: str | None = None, status: int = 200) -> Response:
+        """Return the page to sign in on, with what went wrong before."""
+        if not self._door.has_sign_in():
             problem = problem or _NO_SIGN_IN
-        return self._drawing.page("sign_in.html", None, status=status, problem=problem, next=asking.inside(onward))
-
-
-def _cookie(name: str, value: str, seconds: int) -> str:
-    """Return a cookie that no script reads and no other site sends; one of the secure name goes over TLS only."""
-    secure = "; Secure" if name == SECURE_COOKIE else ""
-    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+        return self._drawing.page(
+            "sign_in.html",
+            None,
+            status=status,
+            problem=problem,
+            next=asking.inside(onward),
+            openid=self._openid_url,
+            has_tokens=has_tokens(self._door.access.tokens()) or self._openid_url is None,
+        )

@@ -25,6 +25,7 @@ _ENVIRON = {
     "AIRFLOW_USERNAME": "canary-user",
     "AIRFLOW_PASSWORD": "canary-password",
     "NOTIFY_URL": "json://chat.example.com",
+    "OPENID_CLIENT_SECRET": "canary-of-a-client-secret-0123456789",
     "EMPTY": "",
     "SHORT": "canary",
     "PLACEHOLDER": "your-webhook-signing-secret",
