@@ -159,6 +159,27 @@ def test_a_wrong_start_says_what_to_do(bridge: BridgeProcess, variable: str, val
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [("", "sign_in: openid needs BRIDGE_PUBLIC_ADMIN_URL"), ("https://bridge.example.com", "cannot listen")],
+)
+def test_people_are_let_in_at_an_address_that_is_known(bridge: BridgeProcess, url: str, message: str) -> None:
+    """Signing in by OpenID Connect needs that address; with it, no token is needed to listen to others."""
+    bridge.stop()
+    form = "{issuer: https://login.example.com, client_id: b, secret: {env: CLIENT_SECRET}, roles: {team: viewer}}"
+    with (bridge.folder / "bridge.yaml").open("a") as file:
+        file.write(f"sign_in: {{openid: {form}}}\n")
+    environment = bridge.environment | {
+        "CLIENT_SECRET": "secret-of-the-client-0123456789",
+        "BRIDGE_ADMIN_HOST": "192.0.2.1",
+    }
+    del environment["BRIDGE_ADMIN_TOKEN"]
+    environment |= {"BRIDGE_PUBLIC_ADMIN_URL": url} if url else {}
+    done = subprocess.run([COMMAND, "serve"], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 def test_killed_while_writing_loses_nothing_answered(bridge: BridgeProcess) -> None:
     """kill -9 in the middle of a burst, twice: everything answered 202 is there, a copy of it a duplicate."""
     answered: dict[str, bytes] = {}

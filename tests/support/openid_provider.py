@@ -26,10 +26,18 @@ import httpx
 
 from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port
-from tests.support.service import PYTHON, wait_for
+from tests.support.service import PYTHON, BridgeProcess, wait_for
 
 TOKEN, KEYS, DOCUMENT = "/oauth2/token", "/jwks", "/.well-known/openid-configuration"
 _CONTROL = "/_trouble"
+_SIGN_IN = """\
+sign_in:
+  openid:
+    issuer: {issuer}
+    client_id: planasonix-bridge
+    secret: {{file: client-secret}}
+    roles: {{data-team: viewer, on-call: operator, owners: admin}}
+"""
 
 
 class OpenIdProvider:
@@ -38,7 +46,7 @@ class OpenIdProvider:
     def __init__(self, folder: Path) -> None:
         """`folder` keeps its log."""
         self.port = free_port()
-        self.issuer = f"http://127.0.0.1:{self.port}"
+        self.issuer = f"http://localhost:{self.port}"  # to a browser another site than 127.0.0.1
         command = [str(PYTHON), "-W", "ignore", "-m", "tests.support.openid_provider", str(self.port)]
         self._process = Process(
             "the provider", command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, log=folder / "provider.log"
@@ -84,6 +92,19 @@ class OpenIdProvider:
             return self._client.get(DOCUMENT).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def bridge_with(provider: OpenIdProvider, folder: Path) -> BridgeProcess:
+    """Return a bridge that is not started yet, whose people sign in there."""
+    (folder / "client-secret").write_text("secret-of-the-client-0123456789")
+    one = BridgeProcess(
+        folder,
+        airflow_url=f"http://127.0.0.1:{free_port()}",
+        mapping="routes: [{pipeline: pl_8f2a9c1d4e, dag: refresh_sales_marts}]\n",
+        more=_SIGN_IN.format(issuer=provider.issuer),
+    )
+    one.set_variable("BRIDGE_PUBLIC_ADMIN_URL", f"http://127.0.0.1:{one.admin_port}")
+    return one
 
 
 class _Front:

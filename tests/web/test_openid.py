@@ -11,21 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from deploy.demo.processes import free_port
-from tests.support.openid_provider import TOKEN, OpenIdProvider
+from tests.support.openid_provider import TOKEN, OpenIdProvider, bridge_with
 from tests.support.service import BridgeProcess, wait_for
 from tests.web.browsing import text_of
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
-SECRET = "secret-of-the-client-0123456789"
-SIGN_IN = """\
-sign_in:
-  openid:
-    issuer: {issuer}
-    client_id: planasonix-bridge
-    secret: {{file: client-secret}}
-    roles: {{data-team: viewer, on-call: operator, owners: admin}}
-"""
+pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("openid")]
 BACK = "/sign-in/openid/back"
 
 
@@ -43,15 +33,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvide
 @pytest.fixture(scope="module")
 def bridge(provider: OpenIdProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge whose people sign in there."""
-    folder = tmp_path_factory.mktemp("bridge")
-    (folder / "client-secret").write_text(SECRET)
-    one = BridgeProcess(
-        folder,
-        airflow_url=f"http://127.0.0.1:{free_port()}",
-        mapping="routes: [{pipeline: pl_8f2a9c1d4e, dag: refresh_sales_marts}]\n",
-        more=SIGN_IN.format(issuer=provider.issuer),
-    )
-    one.set_variable("BRIDGE_PUBLIC_ADMIN_URL", f"http://127.0.0.1:{one.admin_port}")
+    one = bridge_with(provider, tmp_path_factory.mktemp("bridge"))
     one.start()
     yield one
     one.close()
@@ -323,7 +305,7 @@ def test_another_secret_ends_the_sessions_and_is_used_at_once(
     """No restart: the file is read again, and sessions that were signed with the old one end."""
     browser.signed_in(provider, "anna")
     assert browser.client.get("/").status_code == 200
-    (bridge.folder / "client-secret").write_text(SECRET + "-new")
+    (bridge.folder / "client-secret").write_text("another-secret-of-the-client-0123456789")
     wait_for(lambda: browser.client.get("/").status_code == 401, seconds=10, what="the new secret")
     browser.signed_in(provider, "anna")
     assert browser.client.get("/").status_code == 200
