@@ -93,7 +93,8 @@ def test_a_parked_task_goes_on_with_what_the_bridge_says(airflow: AirflowPython,
     assert result["url"] == task["xcom"]["planasonix_run_url"]
     assert planasonix.count("GET") == 1, "the look when it started"
     (asked,) = task["asked"]
-    assert asked["subject"] == "Planasonix bridge: run run_0001 pipeline pl_01hqxyz source planasonix%20eu"
+    assert asked["subject"] == "Planasonix bridge: run run_0001 pipeline pl_01hqxyz source planasonix%20eu started yes"
+    assert task["xcom"]["planasonix_started_run_id"] == "run_0001"
     assert asked["options"] == ["succeeded", "failed", "cancelled", "skipped", "look"]
     assert KEY not in str(task)
 
@@ -148,6 +149,25 @@ def test_a_retry_is_parked_for_its_own_run(airflow: AirflowPython, planasonix: R
     assert (task["state"], task["try_number"]) == ("success", 2), task["output"]
     assert task["xcom"]["planasonix_run_id"] == "run_0002"
     assert len(planasonix.runs) == 2
+
+
+def test_a_retry_knows_that_the_task_itself_has_started_the_run(airflow: AirflowPython, planasonix: RunsApi) -> None:
+    """The first try's time was up, and its run goes on: the second one waits for it, and may have it cancelled."""
+    planasonix.story = ["running"]
+    look, end = {"chosen": ["look"], "timedout": True}, {"chosen": ["succeeded"], "facts": FACTS}
+    task = answered(airflow, planasonix, look, end, arguments="timeout=0.001, retries=1, retry_delay=timedelta(0)")
+    assert (task["state"], task["try_number"], len(planasonix.runs)) == ("success", 2, 1), task["output"]
+    assert task["xcom"]["planasonix_started_run_id"] == "run_0001"
+
+
+def test_a_run_that_was_found_running_is_not_called_the_tasks_own(airflow: AirflowPython, planasonix: RunsApi) -> None:
+    """Nobody cancels it when the task is given up."""
+    planasonix.add("run_of_others", "pl_01hqxyz", ["running"])
+    planasonix.running_elsewhere = "run_of_others"
+    task = answered(airflow, planasonix, {"chosen": ["succeeded"]})
+    assert task["state"] == "success", task["output"]
+    assert task["asked"][0]["subject"] == "Planasonix bridge: run run_of_others pipeline pl_01hqxyz"
+    assert "planasonix_started_run_id" not in task["xcom"]
 
 
 def test_a_task_is_parked_no_longer_than_its_time(airflow: AirflowPython, planasonix: RunsApi) -> None:

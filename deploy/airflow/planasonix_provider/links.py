@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
 RUN_ID_KEY = "planasonix_run_id"
+STARTED_KEY = "planasonix_started_run_id"  # the same id, where the task itself has started the run
 RUN_URL_KEY = "planasonix_run_url"
 
 

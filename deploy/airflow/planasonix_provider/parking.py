@@ -77,9 +77,12 @@ def is_possible() -> bool:
     return True
 
 
-def subject(run_id: str, pipeline_id: str | None, source: str | None) -> str:
-    """Return what the bridge finds and reads, and people see; ids are quoted as in a URL."""
-    named = (("pipeline", pipeline_id), ("source", source))
+def subject(run_id: str, pipeline_id: str | None, source: str | None, *, is_ours: bool) -> str:
+    """Return what the bridge finds and reads, and people see; ids are quoted as in a URL.
+
+    `is_ours`: the task has started the run, so the bridge may cancel it when the task is given up.
+    """
+    named = (("pipeline", pipeline_id), ("source", source), ("started", "yes" if is_ours else None))
     return (
         MARKER + quote(run_id, safe="") + "".join(f" {name} {quote(value, safe='')}" for name, value in named if value)
     )

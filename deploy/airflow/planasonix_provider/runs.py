@@ -38,7 +38,10 @@ OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. `keys` are the texts in which an answer may carry our idempotency key."""
+    """One run. `keys` are the texts in which an answer may carry our idempotency key.
+
+    `is_ours`: known to be started by this task, and not only waited for. It is no part of a result.
+    """
 
     id: str
     status: str = ""
@@ -50,6 +53,7 @@ class Run:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     keys: frozenset[str] = frozenset()
+    is_ours: bool = False
 
     @property
     def outcome(self) -> Outcome:

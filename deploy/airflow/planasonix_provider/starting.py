@@ -19,7 +19,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from planasonix_provider.errors import AlreadyRunning, InDoubt, PlanasonixError, Rejected, Unavailable
@@ -69,7 +69,7 @@ def start(hook: PlanasonixHook, load: Load) -> Run:
     first, found = _known(hook, load) if load.tries_before else (1, None)
     if found:
         _log.info("Attached to the run %s, which an earlier try started", found.id)
-        return found
+        return replace(found, is_ours=True)
     last = max(first, load.tries_before + 1)
     for number in range(first, last):
         run = _now(hook, _start(hook, load, number))
@@ -82,7 +82,8 @@ def _start(hook: PlanasonixHook, load: Load, number: int) -> Run:
     failures = lost = 0
     while True:
         try:
-            return hook.start_run(load.pipeline_id, load.body_with(number), key=load.numbered(number))
+            run = hook.start_run(load.pipeline_id, load.body_with(number), key=load.numbered(number))
+            return replace(run, is_ours=True)
         except AlreadyRunning as error:
             if error.run_id is None:
                 raise
@@ -99,7 +100,7 @@ def _start(hook: PlanasonixHook, load: Load, number: int) -> Run:
             time.sleep(wait)
             found = _known(hook, load)[1] if isinstance(error, InDoubt) else None
             if found:
-                return found
+                return replace(found, is_ours=True)
 
 
 def _known(hook: PlanasonixHook, load: Load) -> tuple[int, Run | None]:
@@ -117,7 +118,7 @@ def _known(hook: PlanasonixHook, load: Load) -> tuple[int, Run | None]:
 def _now(hook: PlanasonixHook, run: Run) -> Run:
     """Return the run as it stands: the answer to a start may be that of the first time."""
     try:
-        return hook.get_run(run.id)
+        return replace(hook.get_run(run.id), is_ours=run.is_ours)
     except PlanasonixError as error:
         _log.info("%s was started, and cannot be looked at yet: %s", run.id, error)
         return run

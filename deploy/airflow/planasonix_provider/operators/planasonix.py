@@ -15,6 +15,7 @@ task, cancel the run. No key of a connection is in a template field, in XCom, or
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ from planasonix_provider import connection_form, parking
 from planasonix_provider.ends import PlanasonixTimeout, judge
 from planasonix_provider.errors import AlreadyRunning, NotThere, PlanasonixError, Rejected, Unavailable
 from planasonix_provider.hooks.api import PlanasonixHook
-from planasonix_provider.links import RUN_ID_KEY, RUN_URL_KEY, PlanasonixRunLink
+from planasonix_provider.links import RUN_ID_KEY, RUN_URL_KEY, STARTED_KEY, PlanasonixRunLink
 from planasonix_provider.pacing import Over, Patience
 from planasonix_provider.runs import Outcome, Run, from_result
 from planasonix_provider.starting import Load, load_key, start
@@ -101,6 +102,7 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         now = time.time()
         self._timeout_at = None if self.timeout is None else now + self.timeout
         self.external_id_key = f"planasonix_run_id_{cleared_after(context, self)}"
+        self._store_keys = (self.external_id_key, f"{self.external_id_key}_started")
         try:
             if not self.wait_for_completion:
                 return self._result(self._attach_or_start(context))
@@ -203,12 +205,12 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
     def _attach_or_start(self, context: Context) -> Run:
         """Do what `execute_resumable` does before it waits."""
         store = context.get("task_state_store")
-        known = store.get(self.external_id_key) if store else None
-        run = self._remembered(str(known), context) if known else None
+        known, started = (store.get(key) if store else None for key in self._store_keys)
+        run = self._remembered(str(known), context, is_ours=known == started) if known else None
         if run is None or run.outcome not in {Outcome.ACTIVE, Outcome.SUCCEEDED}:
             run = self._start(context)
-            if store:
-                store.set(self.external_id_key, run.id)
+            for key in self._store_keys[: 1 + run.is_ours] if store else ():
+                store.set(key, run.id)
         return run
 
     def _start(self, context: Context) -> Run:
@@ -216,13 +218,14 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         self._announce(context, run)
         return run
 
-    def _remembered(self, run_id: str, context: Context) -> Run | None:
+    def _remembered(self, run_id: str, context: Context, *, is_ours: bool = False) -> Run | None:
         try:
             run = self._hook.get_run(run_id)
         except NotThere:
             return None
         except Unavailable:
             run = Run(id=run_id)  # the wait looks at it again
+        run = replace(run, is_ours=is_ours)
         self._announce(context, run)
         return run
 
@@ -239,7 +242,7 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
 
     def _park(self, context: Context, run: Run, stay: parking.Stay) -> NoReturn:
         pipeline_id = run.pipeline_id or self.pipeline_id
-        about = parking.subject(run.id, pipeline_id, self._hook.settings.bridge_source)
+        about = parking.subject(run.id, pipeline_id, self._hook.settings.bridge_source, is_ours=run.is_ours)
         parking.park(context["ti"], about, stay, method_name="execute_answered", now=time.time())
 
     def _defer(self, run: Run, now: float) -> NoReturn:
@@ -279,6 +282,8 @@ class PlanasonixRunPipelineOperator(ResumableJobMixin, BaseOperator):  # type: i
         self._run_id = run.id
         url = self._hook.settings.run_url(run)
         context["ti"].xcom_push(key=RUN_ID_KEY, value=run.id)
+        if run.is_ours:
+            context["ti"].xcom_push(key=STARTED_KEY, value=run.id)
         context["ti"].xcom_push(key=RUN_URL_KEY, value=url)
         self.log.info("The run is %s: %s", run.id, url)
 
