@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, browsing, holds, runs, waits
+from bridge.edges.inbox import Inbox, abandoned, browsing, holds, runs, waits
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
@@ -61,6 +61,7 @@ class Gauges:
         self._metrics.store.observe_backlog(self._inbox.read(browsing.backlog), self._clock())
         self._metrics.runs.observe_open(self._inbox.read(runs.count), self._clock())
         self._metrics.waits.observe_open(self._inbox.read(waits.count), self._clock())
+        self._metrics.waits.observe_undecided(self._inbox.read(abandoned.count))
         self._metrics.dags.observe_ending(self._inbox.read(holds.ending))
         now = time.monotonic()
         if self._sized_at is None or now - self._sized_at >= _SIZE_SECONDS:

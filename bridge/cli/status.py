@@ -51,6 +51,8 @@ def _print(answer: dict[str, Any]) -> None:
     for airflow in answer.get("airflows", ()):
         found = airflow.get("waits")
         waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
+        if found and found.get("abandoned"):
+            waits += f", {found['abandoned']} runs perhaps to be cancelled"
         print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}{waits}"))
 
 

@@ -15,6 +15,7 @@ class Source:
 
     `redaction`: what is removed from every body before it is stored. `same_body_seconds`: for so long the same body
     without any id is a copy. `spelling`: how its bodies are spelled.
+    `cancels_abandoned`: cancel runs whose Airflow task was cleared or marked as failed.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Source:
     same_body_seconds: float = 600.0
     spelling: Spelling = USUAL
     reconcile: Reconcile | None = None
+    cancels_abandoned: bool = False
 
     def kept(self, body: bytes) -> bytes:
         """Return what may be stored and shown of a body."""

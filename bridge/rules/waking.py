@@ -16,7 +16,7 @@ from typing import Any
 from bridge.words.model import Event
 
 MARKER = "Planasonix bridge: run "  # the provider's `parking` writes it; its tests hold the two together
-RUN_ID_KEY = "planasonix_run_id"
+RUN_ID_KEY, STARTED_KEY = "planasonix_run_id", "planasonix_started_run_id"  # the second: by the task itself
 LOOK = "look"
 _FIRST_SECONDS = 30.0
 _LONGEST_SECONDS = 3600.0
@@ -26,11 +26,12 @@ _QUOTED = re.compile("(?:%[0-9A-Fa-f]{2})+")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a task waits for."""
+    """What a task waits for; `is_own`: a run that it has started."""
 
     run_id: str
     pipeline_id: str | None = None
     source: str | None = None
+    is_own: bool = False
 
 
 def read(subject: str) -> About | None:
@@ -39,7 +40,7 @@ def read(subject: str) -> About | None:
     if not subject.startswith(MARKER) or not words[0] or len(words) % 2 == 0:
         return None
     named = dict(zip(words[1::2], map(_unquoted, words[2::2]), strict=True))
-    return About(_unquoted(words[0]), named.get("pipeline"), named.get("source"))
+    return About(_unquoted(words[0]), named.get("pipeline"), named.get("source"), named.get("started") == "yes")
 
 
 @dataclass(frozen=True, slots=True)

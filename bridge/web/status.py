@@ -10,7 +10,7 @@ from bridge.chores.key_sets import KeySetState
 from bridge.chores.loop import Loop
 from bridge.chores.mapping_file import FileState, MappingFile, MappingState
 from bridge.chores.secret_files import SecretsState
-from bridge.edges.inbox import Inbox, dags, waits
+from bridge.edges.inbox import Inbox, abandoned, dags, waits
 from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.flows.firing import Dispatcher
@@ -105,9 +105,11 @@ class StatusApi:
         }
 
     def _waits(self, airflow: str) -> views.Json:
-        """Return how many of an Airflow's tasks are parked."""
+        """Return how many of an Airflow's tasks are parked, and of how many runs it is not known if somebody waits."""
+        undecided = self._inbox.read(abandoned.count).get(airflow, 0)
         found = next((item for item in self._inbox.read(waits.count) if item.airflow == airflow), None)
-        return {"open": found.amount if found else 0, "oldest": views.instant(found.oldest_at if found else None)}
+        oldest = views.instant(found.oldest_at if found else None)
+        return {"open": found.amount if found else 0, "oldest": oldest, "abandoned": undecided}
 
     def _dags(self, airflow: str) -> list[views.Json]:
         """Return what an Airflow says of the DAGs that the mapping names, as it was last asked."""

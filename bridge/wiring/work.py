@@ -26,6 +26,7 @@ from bridge.flows.routing import Router
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
 from bridge.flows.waking import Waking
+from bridge.flows.waking.abandoning import Abandoning
 from bridge.rules.pauses import Names
 from bridge.web.links import Links
 from bridge.words.pauses import PauseKind
@@ -97,6 +98,20 @@ class Work:
         )
 
     def _build_wakings(self, config: Config, inbox: Inbox, metrics: Metrics) -> None:
+        cancelling = {name: self.apis[name] for name, source in config.sources.items() if source.cancels_abandoned}
+        self.abandonings = {
+            name: Abandoning(
+                name,
+                airflow.waits,
+                inbox=inbox,
+                metrics=metrics,
+                take_turn=partial(self.dispatcher.take_turn, name),
+                apis=cancelling,
+                only_source=next(iter(config.sources)) if len(config.sources) == 1 else None,
+            )
+            for name, (target, airflow) in self.airflows.items()
+            if target.wake and cancelling
+        }
         self.wakings = [
             Waking(
                 name,
@@ -105,6 +120,7 @@ class Work:
                 sources=config.sources,
                 metrics=metrics,
                 take_turn=partial(self.dispatcher.take_turn, name),
+                abandoning=self.abandonings.get(name),
             )
             for name, (target, airflow) in self.airflows.items()
             if target.wake
@@ -149,6 +165,7 @@ class Work:
             self.holding.loop,
             self.tailing.loop,
             *(waking.loop for waking in self.wakings),
+            *(each.loop for each in self.abandonings.values()),
             *(each.loop for each in self.reconcilings),
         ]
 

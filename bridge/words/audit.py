@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """`actor` is a person, the name of a token, or the file of the mapping; `id` is given by the store."""
+    """`actor` is a person, the name of a token, the mapping's file, or the bridge; `id` is given by the store."""
 
     at: datetime
     actor: str
@@ -18,5 +18,7 @@ class AuditLine:
 
 MAPPING_ACTOR = "mapping file"
 MAPPING_LOADED = "mapping_loaded"
+BRIDGE_ACTOR = "bridge"
+RUN_CANCELLED = "run_cancelled"
 SIGNED_IN = "signed_in"
 SIGN_IN_FAILED = "sign_in_failed"

@@ -16,7 +16,10 @@ class TaskKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A task that waits for the end of a run of Planasonix. `source` is None where any may tell of it."""
+    """A task that waits for the end of a run of Planasonix. `source` is None where any may tell of it.
+
+    `is_own`: the task has started that run, and does not only wait for it.
+    """
 
     airflow: str
     task: TaskKey
@@ -25,11 +28,33 @@ class Wait:
     pipeline_id: str | None
     source: str | None
     since: datetime
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A run of Planasonix whose task perhaps waits no longer. `source` is the one whose API is asked.
+
+    `gone_at`: when the task was seen to wait no longer. `asked`: how often Planasonix was asked to cancel the run.
+    """
+
+    airflow: str
+    task: TaskKey
+    try_number: int
+    run_id: str
+    pipeline_id: str | None
+    source: str
+    gone_at: datetime
+    looks: int = 0
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A task as Airflow shows it: its request for input, and whether it still waits for the answer."""
+    """A task as Airflow shows it: its request for input, and whether it still waits for the answer.
+
+    `state` is the task's, None if it has none yet, as after a clear.
+    """
 
     task: TaskKey
     try_number: int
@@ -37,6 +62,7 @@ class Parked:
     since: datetime
     is_waiting: bool
     is_answered: bool
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,14 @@ class ParkedTasks:
     def park(self, name: str, subject: str, **more: Any) -> TaskKey:
         """Park the task `name` of the DAG `loads`, now or `at`."""
         key = TaskKey("loads", f"run {name}/1", name, -1)
-        usual = {"subject": subject, "state": "awaiting_input", "try_number": 1, "answered": False, "xcom": {}}
+        usual = {
+            "subject": subject,
+            "state": "awaiting_input",
+            "try_number": 1,
+            "answered": False,
+            "xcom": {},
+            "tries": {},
+        }
         with self._lock:
             at = more.pop("at", START + timedelta(seconds=len(self._tasks)))
             self._tasks[_name(key)] = usual | {"key": key, "at": at, "options": ["succeeded", "failed", "look"]} | more
@@ -34,6 +41,22 @@ class ParkedTasks:
         """Let a task be in another state, or try."""
         with self._lock:
             self._tasks[_name(key)] |= more
+
+    def clear(self, key: TaskKey) -> None:
+        """Let a person clear a task: its request stays, and its old try becomes history."""
+        with self._lock:
+            task = self._tasks[_name(key)]
+            task["tries"][task["try_number"]] = task["answered"]
+            task["state"] = None
+
+    def begin(self, key: TaskKey, run: str | None = None, **more: Any) -> None:
+        """Let the next try begin; with `run` it is parked again, for that run."""
+        with self._lock:
+            task = self._tasks[_name(key)]
+            task |= {"try_number": task["try_number"] + 1, "state": "running", "xcom": {}, "answered": False}
+            if run is not None:
+                task |= {"state": "awaiting_input", "xcom": {"planasonix_run_id": run}}
+            task |= more
 
     def remove(self, key: TaskKey) -> None:
         """Let its DAG run be deleted."""
@@ -51,6 +74,11 @@ class ParkedTasks:
                 place = f"dags/{key.dag_id}/dagRuns/{key.dag_run_id}/taskInstances/{key.task_id}"
                 if joined == f"{place}/{key.map_index}/hitlDetails":
                     return (200, _shown(task)) if method == "GET" else self._answered(task, body)
+                if joined.startswith(f"{place}/{key.map_index}/hitlDetails/tries/"):
+                    number = int(parts[-1])
+                    if number in task["tries"]:
+                        return 200, _shown(task | {"try_number": number, "answered": task["tries"][number]})
+                    return 404, {"detail": "The Task Instance was not found"}
                 if joined.startswith(f"{place}/xcomEntries/"):
                     value = task["xcom"].get(parts[-1])
                     return (404, {"detail": "XCom entry not found"}) if value is None else (200, {"value": value})

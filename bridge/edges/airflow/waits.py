@@ -106,6 +106,7 @@ def parked(item: Any) -> Parked | None:
         since=since,
         is_waiting=task.get("state") == _WAITING,
         is_answered=item.get("response_received") is True,
+        state=state if isinstance(state := task.get("state"), str) else None,
     )
 
 

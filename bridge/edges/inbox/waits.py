@@ -16,15 +16,15 @@ from bridge.words.waits import Fact, OpenWaits, TaskKey, Wait
 
 _SLACK = timedelta(minutes=5)  # between Airflow's clock and ours
 _OF_TASK = "airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id AND task_id = :task_id"
-_COLUMNS = "airflow, dag_id, dag_run_id, task_id, map_index, try_number, run_id, pipeline_id, source, since"
+_COLUMNS = "airflow, dag_id, dag_run_id, task_id, map_index, try_number, run_id, pipeline_id, source, since, is_own"
 _WAIT = ", ".join(f"w.{name}" for name in _COLUMNS.split(", "))
 _KNOWN = text(f"SELECT {_COLUMNS} FROM waits WHERE airflow = :airflow")  # noqa: S608 - our own names
 _ADD = text(
     f"INSERT INTO waits ({_COLUMNS}, first_id) VALUES (:airflow, :dag_id, :dag_run_id, :task_id, :map_index,"  # noqa: S608
-    " :try_number, :run_id, :pipeline_id, :source, :since, :first_id)"
+    " :try_number, :run_id, :pipeline_id, :source, :since, :is_own, :first_id)"
     " ON CONFLICT (airflow, dag_id, dag_run_id, task_id, map_index) DO UPDATE SET try_number = excluded.try_number,"
     " run_id = excluded.run_id, pipeline_id = excluded.pipeline_id, source = excluded.source, since = excluded.since,"
-    " first_id = excluded.first_id"
+    " is_own = excluded.is_own, first_id = excluded.first_id"
 )
 _FORGET = text(f"DELETE FROM waits WHERE {_OF_TASK} AND map_index = :map_index")  # noqa: S608 - our own names
 _AGREES = (
@@ -70,6 +70,7 @@ def add(connection: Connection, waits: Iterable[Wait]) -> None:
             "pipeline_id": each.pipeline_id,
             "source": each.source,
             "since": microseconds(each.since),
+            "is_own": int(each.is_own),
             "first_id": first_id(microseconds(each.since - _SLACK)),
         }
         for each in waits
@@ -123,6 +124,7 @@ def _wait(row: Row) -> Wait:  # type: ignore[type-arg]
         pipeline_id=row.pipeline_id,
         source=row.source,
         since=instant(row.since),
+        is_own=bool(row.is_own),
     )
 
 

@@ -1,6 +1,6 @@
 """Tasks that wait for a completion, in numbers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from bridge.edges.metrics.making import Making, create
@@ -11,6 +11,9 @@ ASKED = ("answered", "failed")
 # answered: with how the run ended. look: told to ask Planasonix. gone: it waited no longer. refused: Airflow had an
 # answer before, or knows no such request.
 OUTCOMES = ("answered", "look", "gone", "refused")
+# cancelled: in Planasonix. ended: it had ended. waited_for: by another task. left_alone: its task was answered, marked
+# as success or deleted. not_there: Planasonix does not know it. given_up: not decided within a day.
+ABANDONED = ("cancelled", "ended", "waited_for", "left_alone", "not_there", "given_up")
 
 
 class WaitMetrics:
@@ -40,7 +43,18 @@ class WaitMetrics:
         create(self.oldest_seconds, self._airflows)
         create(self.overdue, self._airflows)
         create(self.ended, self._airflows, OUTCOMES)
+        self.undecided = making.gauge(
+            "undecided_abandoned_runs",
+            "Runs of Planasonix whose task no longer waits, and of which it is not known yet whether to cancel them."
+            + _OF_THE_STORE,
+            "airflow",
+        )
+        self.abandoned = making.counter(
+            "abandoned_runs_total", "Runs whose task no longer waited, by what was done.", "airflow", "outcome"
+        )
         create(self.requests, self._airflows, ASKED)
+        create(self.undecided, self._airflows)
+        create(self.abandoned, self._airflows, ABANDONED)
 
     def observe_open(self, found: Iterable[OpenWaits], now: datetime) -> None:
         """Take over what the store says."""
@@ -50,6 +64,15 @@ class WaitMetrics:
             self.open.labels(airflow).set(item.amount if item else 0)
             age = (now - item.oldest_at).total_seconds() if item else 0.0
             self.oldest_seconds.labels(airflow).set(max(0.0, age))
+
+    def observe_undecided(self, found: Mapping[str, int]) -> None:
+        """Take over what the store says."""
+        for airflow in self._airflows:
+            self.undecided.labels(airflow).set(found.get(airflow, 0))
+
+    def count_abandoned(self, airflow: str, outcome: str) -> None:
+        """Count one run whose task no longer waited."""
+        self.abandoned.labels(airflow, outcome).inc()
 
     def observe_overdue(self, airflow: str, amount: int) -> None:
         """Take over how many could not be answered yet."""

@@ -185,6 +185,7 @@ class _Source(Entry):
     timezone: Annotated[ZoneInfo | None, BeforeValidator(_zone)] = None
     body: BodyForm = BodyForm()
     reconcile: _Reconcile | None = None
+    cancel_abandoned: bool = False
 
     @model_validator(mode="after")
     def _keeps_what_is_needed(self) -> Self:
@@ -193,6 +194,8 @@ class _Source(Entry):
             raise ValueError(hidden)
         if self.reconcile is not None and self.api is None:
             raise ValueError("reconcile needs `api`: it asks the Planasonix API which jobs have ended")
+        if self.cancel_abandoned and self.api is None:
+            raise ValueError("cancel_abandoned needs `api`: it asks the Planasonix API to cancel runs")
         return self
 
     def build(self, name: str) -> Source:
@@ -207,6 +210,7 @@ class _Source(Entry):
             self.same_body_for,
             self.body.build(self.timezone),
             self.reconcile.build() if self.reconcile else None,
+            self.cancel_abandoned,
         )
 
 

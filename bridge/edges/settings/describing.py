@@ -67,6 +67,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "limits": ("How many webhooks are taken, and how many refusals one address may earn.", None),
         "same_body_for": ("For so long the same body without any id is a copy.", "10m"),
         "reconcile": ("Ask the API which jobs have ended, and make up for webhooks that never came.", {"every": "5m"}),
+        "cancel_abandoned": ("With `api`: cancel runs whose Airflow task was cleared or marked as failed.", True),
         "redact": ("JSON pointers: these values are never stored.", ["/data/parameters/email"]),
         "body": ("How its bodies are spelled, if not as Planasonix documents.", None),
         "timezone": ("The zone of instants that this sender writes without an offset.", "Europe/Berlin"),

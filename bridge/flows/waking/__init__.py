@@ -3,6 +3,7 @@
     1. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
     2. list     which tasks wait (listing.py): all of them at first, then what is new
     3. answer   those of whose run the store knows something (answering.py): once, in the pace of firing
+    4. let go   of those that wait no longer; perhaps nobody waits for their run now (abandoning.py)
 
 A step is taken whenever something was routed, and every five seconds besides. Waits and facts are in the store, so a
 webhook that came before its task was parked, or while the bridge was away, is found by a later step. What Airflow
@@ -13,7 +14,7 @@ more and more rarely, and one that a person has paused, or at which nothing may 
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from bridge.chores.loop import Loop
 from bridge.edges.airflow.waits import Problem, Waits
 from bridge.edges.inbox import Inbox, duties, waits
 from bridge.edges.metrics import Metrics
+from bridge.flows.waking.abandoning import Abandoning
 from bridge.flows.waking.answering import Answering
 from bridge.flows.waking.listing import Listing
 from bridge.flows.waking.place import Place
@@ -30,6 +32,7 @@ from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable
 from bridge.words.reasons import Reason
+from bridge.words.waits import Wait
 
 STEP_SECONDS = 5.0
 _LEAST_SECONDS = 0.25  # between two looks at the facts, however fast webhooks come
@@ -49,10 +52,14 @@ class Waking:
         sources: Mapping[str, Source],
         metrics: Metrics,
         take_turn: Callable[[], bool],
+        abandoning: Abandoning | None = None,
         step_seconds: float = STEP_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`take_turn` takes one call's share of the Airflow's pace; False: it may not be called now."""
+        """`take_turn` takes one call's share of the Airflow's pace; False: it may not be called now.
+
+        `abandoning` cancels runs that nobody waits for; None: they are left alone.
+        """
         self.name = name
         self._inbox, self._clock = inbox, clock
         self._step_seconds = step_seconds
@@ -63,8 +70,9 @@ class Waking:
         self._not_before = self._stepped_at = self._taken_at = 0.0
         self._reason: Reason | None = None
         self.loop = Loop("waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._let_go)
-        parts = Place(name, airflow, inbox, metrics, take_turn, self._go_on)
-        self._listing = Listing(parts, step_seconds=step_seconds)
+        let_go = self._forget if abandoning is None else abandoning.let_go
+        parts = Place(name, airflow, inbox, metrics, take_turn, self._go_on, let_go)
+        self._listing = Listing(parts, step_seconds=step_seconds, is_own_asked=abandoning is not None)
         self._answering = Answering(parts, sources=sources, clock=clock)
 
     def tell(self) -> None:
@@ -127,6 +135,9 @@ class Waking:
                 detail=problem.detail,
                 next_step=problem.reason.next_step,
             )
+
+    def _forget(self, ended: Collection[Wait]) -> None:
+        self._inbox.write(waits.forget, airflow=self.name, tasks=[wait.task for wait in ended])
 
     def _let_go(self, _: float) -> None:
         """Let another replica go on at once."""

@@ -4,6 +4,7 @@
     2. look     at the task: one that no longer waits, or waits in another try, is not touched
     3. answer   with the status, and ids, rows and instants of the webhook; or `look` (bridge.rules.waking)
     4. forget   the wait, whether Airflow took the answer or had another one before
+    5. let go   of one that waits no longer and whose run goes on: perhaps nobody waits for that now (abandoning.py)
 
 A crash between 3 and 4 answers once more, which Airflow refuses (409).
 """
@@ -35,7 +36,7 @@ class Answering:
     def __init__(self, place: Place, *, sources: Mapping[str, Source], clock: Callable[[], datetime]) -> None:
         """Nothing was answered yet."""
         self._name, self._airflow, self._inbox, self._metrics = place.name, place.airflow, place.inbox, place.metrics
-        self._take_turn, self._go_on = place.take_turn, place.go_on
+        self._take_turn, self._go_on, self._let_go = place.take_turn, place.go_on, place.let_go
         self._sources, self._clock = sources, clock
         self.overdue = 0  # of the last step: what could be answered, and was not
         self._hints: dict[tuple[TaskKey, int], waking.Hint] = {}
@@ -82,7 +83,10 @@ class Answering:
 
     def _forget(self, fact: Fact, outcome: str) -> None:
         wait = fact.wait
-        self._inbox.write(waits.forget, airflow=self._name, tasks=[wait.task])
+        if outcome == "gone" and fact.status is None:
+            self._let_go([wait])
+        else:
+            self._inbox.write(waits.forget, airflow=self._name, tasks=[wait.task])
         self._metrics.waits.count(self._name, outcome)
         _log.info(
             "wait_ended",

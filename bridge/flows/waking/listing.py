@@ -33,11 +33,15 @@ _log = structlog.get_logger("bridge.waking")
 class Listing:
     """Keeps the waits of one Airflow in the store. One thread."""
 
-    def __init__(self, place: Place, *, step_seconds: float) -> None:
-        """`step_seconds`: the usual pause between two requests while tasks wait."""
+    def __init__(self, place: Place, *, step_seconds: float, is_own_asked: bool = False) -> None:
+        """`step_seconds`: the usual pause between two requests while tasks wait.
+
+        `is_own_asked`: also ask whether a task's later try has started the run that it waits for.
+        """
         self._name, self._airflow, self._inbox, self._metrics = place.name, place.airflow, place.inbox, place.metrics
         self._take_turn, self._go_on = place.take_turn, place.go_on
-        self._step_seconds = step_seconds
+        self._let_these_go = place.let_go
+        self._step_seconds, self._is_own_asked = step_seconds, is_own_asked
         self._page = _PAGE  # smaller where an answer was too long to be read
         self.forget()
 
@@ -114,6 +118,7 @@ class Listing:
                 problem = wait
                 break
         if new:
+            self._let_these_go([old for wait in new if (old := known.get(wait.task)) and old.run_id != wait.run_id])
             self._inbox.write(waits.add, new)
             _log.info("waits_found", airflow=self._name, amount=len(new))
         return problem
@@ -124,13 +129,21 @@ class Listing:
         if about is None:
             return None
         run_id: str | Problem | None = about.run_id
+        started: str | Problem | None = about.run_id if about.is_own else None
         if parked.try_number > 1:
-            run_id = self._airflow.run_of(parked.task, waking.RUN_ID_KEY)
-            self._count(is_answered=run_id is None or isinstance(run_id, str))
+            run_id = self._run_of(parked.task, waking.RUN_ID_KEY)
+            started = self._run_of(parked.task, waking.STARTED_KEY) if self._is_own_asked else None
         if not isinstance(run_id, str):
             return run_id
+        if not (started is None or isinstance(started, str)):
+            return started
         place = (about.pipeline_id, about.source, parked.since)
-        return Wait(self._name, parked.task, parked.try_number, run_id, *place)
+        return Wait(self._name, parked.task, parked.try_number, run_id, *place, is_own=started == run_id)
+
+    def _run_of(self, task: TaskKey, key: str) -> str | Problem | None:
+        run_id = self._airflow.run_of(task, key)
+        self._count(is_answered=run_id is None or isinstance(run_id, str))
+        return run_id
 
     def _count(self, *, is_answered: bool) -> None:
         self._metrics.waits.count_request(self._name, is_answered=is_answered)
@@ -150,7 +163,7 @@ class Listing:
             if seen is None or not seen.is_waiting or seen.is_answered or seen.try_number != wait.try_number:
                 ended.append(wait)
         if ended:
-            self._inbox.write(waits.forget, airflow=self._name, tasks=[wait.task for wait in ended])
+            self._let_these_go(ended)
             _log.info("waits_ended_elsewhere", airflow=self._name, amount=len(ended))
         return problem
 

@@ -251,6 +251,8 @@ _MISTAKES += [
         ("limits: {refusals_per_minute: -1}\n", "0"),
         ("limits: {deliveries_per_minute: many}\n", "integer"),
         ("limits: {refusal_per_minute: 1}\n", 'did you mean "refusals_per_minute"?'),
+        ("cancel_abandoned: true\n", "cancel_abandoned needs `api`"),
+        ("cancel_abandoned: 5\n", "boolean"),
     ]
 ]
 _MISTAKES += [
