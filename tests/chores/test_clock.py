@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from bridge.chores.clock import ClockCheck
-from bridge.edges.inbox import Inbox, prepare
+from bridge.edges.inbox import Inbox, moving, prepare
+from bridge.edges.inbox.engine.ids import number as number_of
+from bridge.edges.inbox.rows import microseconds
 from bridge.edges.metrics import Metrics
 from bridge.rules.ceiling import Ceilings
 from bridge.rules.retrying.backoff import longest_wait
@@ -185,6 +187,19 @@ def test_what_a_replica_with_a_wrong_clock_left_is_found(both: tuple[Inbox, Stor
     assert tomorrow not in [row[0] for row in store.rows("SELECT due_at FROM triggers")]
     assert max(_dues(store)) > 1e9
     assert clocks.moved == 1
+
+
+def test_a_lease_that_is_no_longer_than_any_may_be_stays(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """Its call is under way; one that reaches further was written by a wrong clock, and ends now."""
+    inbox, store = both
+    ids = [add(inbox, stored(inbox, f"evt_{number}"), dag_run_id=f"run_{number}") for number in range(2)]
+    assert len(claim(inbox)) == 2
+    latest = _NOW + timedelta(minutes=2)
+    ends = [latest, latest + timedelta(microseconds=1)]
+    for id_, at in zip(ids, ends, strict=True):
+        store.rows("UPDATE triggers SET lease_until = ? WHERE id = ?", microseconds(at), number_of(id_, "trg"))
+    assert inbox.write(moving.end_leases, now=_NOW, latest=latest) == 1
+    assert store.rows("SELECT lease_until FROM triggers ORDER BY id") == [(microseconds(at),) for at in (latest, _NOW)]
 
 
 # --- what no clock has made late -------------------------------------------------------------------

@@ -41,6 +41,21 @@ def test_what_an_event_tells_of(fields: dict[str, Any], kind: Kind, id_: str) ->
     assert (found.kind, found.id, found.source, found.status) == (kind, id_, "planasonix", "succeeded")
 
 
+@pytest.mark.parametrize(
+    ("fields", "others"),
+    [
+        ({"type": "job.completed", "job_id": "j", "run_id": "r", "backfill_id": "b"}, {"r", "b"}),
+        ({"type": "job.completed", "job_id": "j"}, set()),
+        ({"type": "job.completed", "job_id": "j", "run_id": "j"}, set()),
+        ({"type": "load.finished", "id": "e"}, set()),
+    ],
+)
+def test_the_other_ids_that_an_event_names_are_found_too(fields: dict[str, Any], others: set[str]) -> None:
+    """Whoever looks for a run by its id finds the completion of its job; the event's own id is no such id."""
+    event = Event(status=Status.SUCCEEDED, **fields)
+    assert of(event, source="planasonix", delivery_id="dlv_1").others(event) == others
+
+
 def test_each_part_tells_completions_apart() -> None:
     """Source, kind, id, status and pipeline: another one gives another digest, so another DAG run id."""
     base = {"source": "s", "kind": Kind.JOB, "id": "1", "status": "succeeded", "pipeline_id": "p"}

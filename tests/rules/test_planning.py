@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.rules.event.spelling import Spelling
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject, plan
 from bridge.rules.samples import SHAPES, compact
 from bridge.words.errors import Locked
 from bridge.words.model import Delivery, DeliveryState, Status, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.via import RECONCILED_KEY
 
 ROUTES = """
 routes:
@@ -255,6 +257,36 @@ def test_completion_without_a_status_is_looked_up() -> None:
     assert (asked.state, asked.event.status) == (DeliveryState.ROUTED, Status.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("body", "lookup"),
+    [
+        ({"type": "job.completed", "pipeline_id": "pl_1"}, None),
+        ({"type": "job.completed", "job_id": "job_1"}, {"pipeline_id": "pl_1"}),
+        ({"type": "job.succeeded", "job_id": "job_1"}, {}),
+        ({"type": "job.completed", "job_id": "job_1", "test": True}, None),
+        (b"{", None),
+    ],
+)
+def test_what_no_look_up_can_tell_is_not_looked_up(body: Any, lookup: dict[str, Any] | None) -> None:
+    """There is no job to ask for, or it was asked, or nothing may run whatever the answer is."""
+    content = body if isinstance(body, bytes) else {"id": "evt_1"} | body
+    assert not planned(content, lookup=lookup).wants_lookup
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "detail"),
+    [
+        ({"type": "load.told", "status": "odd"}, Reason.STATUS_UNKNOWN, "odd"),
+        ({"type": "load.told"}, Reason.STATUS_UNKNOWN, None),
+        ({"type": "job.succeeded", "status": "succeeded", "test": True}, Reason.TEST_EVENT, None),
+    ],
+)
+def test_a_status_that_nobody_knows_is_named(body: dict[str, Any], reason: Reason, detail: str | None) -> None:
+    """So that a person sees which word to add; what is set aside for another cause says nothing of its status."""
+    made = planned({"id": "evt_1"} | body)
+    assert (made.reason, made.detail) == (reason, detail)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
@@ -292,6 +324,22 @@ def test_a_value_that_is_too_long_is_no_mistake_of_the_template() -> None:
     assert failed.detail == "conf.x: the result is longer than 65536 bytes, which one value may have"
 
 
+def test_a_body_would_start_something_only_if_no_route_fails_on_it() -> None:
+    """`explain` and `test` say so by their exit code."""
+    mapping = read(
+        'routes: [{event: job.*, dag: d1}, {event: job.failed, on: failed, dag: d2, conf: {x: "{{ event.data.x }}"}}]',
+        file="m",
+        airflows=["default"],
+        sources=["planasonix"],
+    )
+    would_start = []
+    for body in ({"type": "job.succeeded"}, {"type": "job.failed"}, {"type": "load.succeeded"}):
+        about = Subject("dlv_1", "planasonix", "2026-08-01T10:00:00Z", json.dumps({"id": "e"} | body).encode())
+        made = plan(about, mapping, new_trigger_id=lambda: "trg_1", max_hops=3)
+        would_start.append((made.would_start, [str(item.state) for item in made.triggers]))
+    assert would_start == [(True, ["pending"]), (False, ["failed"]), (False, [])]
+
+
 def test_two_routes_that_start_one_dag_are_named() -> None:
     """Each trigger names the other; what is at another Airflow, or another DAG, is none."""
     text = """
@@ -312,24 +360,25 @@ routes:
     ]
 
 
+def stored(**more: Any) -> Delivery:
+    """Return a delivery that waits for routing."""
+    at = datetime(2026, 8, 1, tzinfo=UTC)
+    one = Delivery(
+        "dlv_1", "planasonix", "e", DeliveryState.RECEIVED, None, None, at, "k", None, None, {}, b"{}", None, 0
+    )
+    return replace(one, **more)
+
+
 def test_a_delivery_that_cannot_be_opened_is_no_subject() -> None:
     """It is never planned as if its body were empty; the error says which key is missing."""
-    readable = Delivery(
-        "dlv_1",
-        "planasonix",
-        "e",
-        DeliveryState.RECEIVED,
-        None,
-        None,
-        datetime(2026, 8, 1, tzinfo=UTC),
-        "k",
-        None,
-        None,
-        {},
-        b"{}",
-        None,
-        0,
-    )
-    assert Subject.of(readable).body == b"{}"
+    assert Subject.of(stored()).body == b"{}"
     with pytest.raises(Locked, match="dlv_1: key 7 is missing"):
-        Subject.of(replace(readable, body=b"", locked="key 7 is missing"))
+        Subject.of(stored(body=b"", locked="key 7 is missing"))
+
+
+def test_what_the_bridge_asked_for_is_read_as_the_api_spells_it() -> None:
+    """A source whose webhooks have names of their own has the usual ones in its API's answers."""
+    spelling = Spelling(fields=(("status", (("data", "result"),)),), is_usual=False)
+    assert Subject.of(stored(), spelling=spelling).spelling == spelling
+    reconciled = Subject.of(stored(key_id=RECONCILED_KEY), spelling=spelling)
+    assert reconciled.spelling == spelling.of_answers != spelling
