@@ -4,6 +4,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.support.openid_provider import TOKEN, OpenIdProvider, bridge_with
+from tests.support.openid_provider import DOCUMENT, TOKEN, OpenIdProvider, bridge_with
 from tests.support.service import BridgeProcess, wait_for
 from tests.web.browsing import text_of
 
@@ -297,6 +298,28 @@ def test_every_failure_is_a_line_of_the_audit_log(
         found = database.execute("SELECT actor, reason FROM audit WHERE action = 'sign_in_failed'").fetchall()
     bridge.start()
     assert wanted <= {(actor, reason.partition(", ")[0]) for actor, reason in found}
+
+
+def test_a_provider_that_hangs_holds_up_nothing(
+    bridge: BridgeProcess, provider: OpenIdProvider, browser: Browser
+) -> None:
+    """While somebody waits, probes, metrics and pages answer; then the reason is said, and no restart is needed."""
+    bridge.stop()
+    bridge.start()  # so that nothing of the provider is kept
+    asked = len(provider.asked(DOCUMENT))
+    provider.trouble(hang=[DOCUMENT])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(browser.client.get, "/sign-in/openid")
+        wait_for(lambda: len(provider.asked(DOCUMENT)) > asked, seconds=10, what="the provider is asked")
+        assert bridge.is_ready()
+        assert bridge.metrics()
+        assert httpx.get(f"{browser.base}/sign-in", trust_env=False, timeout=60).status_code == 200
+        page = waiting.result()
+    assert page.status_code == 503
+    assert "no whole answer within 10 s" in text_of(page.text)
+    assert failures(bridge)["provider"] == 1
+    provider.release()
+    wait_for(lambda: browser.client.get("/sign-in/openid").status_code == 303, seconds=10, what="it is asked again")
 
 
 def test_another_secret_ends_the_sessions_and_is_used_at_once(

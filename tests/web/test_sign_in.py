@@ -6,7 +6,8 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from bridge.web.sign_in import Access, Door, Failure, Guard, caller_of
+from bridge.rules import sessions
+from bridge.web.sign_in import Access, Door, Failure, Guard, People, caller_of
 from bridge.words.roles import Caller, Role
 from bridge.words.targets import Secret
 
@@ -107,3 +108,27 @@ def test_who_is_let_in_is_told_with_name_and_address() -> None:
         assert door.let_in == [(Caller("token:viewer", Role.VIEWER), "10.0.0.7")]
 
     asyncio.run(work())
+
+
+def test_with_a_provider_and_no_token_this_machine_is_nobody() -> None:
+    """Loopback is an admin only where nobody can sign in; a person's session is let in, with its own form token."""
+    key, signed_in = Secret("key-of-the-sessions-of-people"), list[tuple[Caller, str]]()
+    people = People(lambda: key, lambda *who: signed_in.append(who), lambda *_: None)
+
+    def asker(people: People | None, cookie: str = "") -> Any:
+        access = Access(dict, False, lambda *_: "", lambda *_: None, lambda *_: None, people=people)
+        headers = [(b"host", b"127.0.0.1"), (b"cookie", f"bridge_session={cookie}".encode())]
+        return Door(access).asker({"path": "/api/v1/status", "headers": headers}, "127.0.0.1")
+
+    assert asker(None).caller == Caller("loopback", Role.ADMIN)
+    assert asker(people).caller is None
+    anna = Caller("person:anna", Role.OPERATOR)
+    access = Access(dict, False, lambda *_: "", lambda *_: None, lambda *_: None, people=people)
+    cookie = Door(access).let_in(anna, "10.0.0.7", people)
+    assert signed_in == [(anna, "10.0.0.7")]
+    found = asker(people, cookie)
+    assert (found.caller, found.may_change(None)) == (anna, False)
+    session = sessions.read(cookie, {}, key, now=0)
+    assert session is not None
+    assert found.may_change(sessions.form_token(session, key))
+    assert asker(None, cookie).caller == Caller("loopback", Role.ADMIN)
