@@ -8,12 +8,13 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers
+from bridge.edges.inbox import Inbox, browsing, completions, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
@@ -137,6 +138,28 @@ def test_an_event_without_a_pipeline_is_of_the_first_pipeline_that_its_completio
     for each in [ids] if at_once else [[id_] for id_ in ids]:
         inbox.write(settle_routing, [planned(inbox, id_, ORDERS) for id_ in each], now=NOW)
     assert [[str(one.state) for one in of(inbox, id_)] for id_ in ids] == [[PENDING], ["cancelled"], [PENDING]]
+
+
+@pytest.mark.parametrize(
+    ("now", "pipeline"),
+    [
+        ({"pipeline_id": None}, "pl_1"),  # what another event has added stays
+        ({"pipeline_id": "pl_2"}, "pl_2"),
+        ({"pipeline_id": "pl_2", "id": "job_2"}, "pl_2"),
+        ({"pipeline_id": None, "id": "job_2"}, None),
+    ],
+)
+def test_what_is_routed_again_tells_what_it_says_now(
+    inbox: Inbox, now: dict[str, str | None], pipeline: str | None
+) -> None:
+    """A setting of the source was mended since: what it told before is forgotten, unless that only adds to it."""
+    one = event(inbox, pipeline_id="pl_1")
+    first = planned(inbox, one, mapping("event: no.such.type, dag: d"))
+    assert first.completion is not None
+    inbox.write(settle_routing, [first], now=NOW)
+    replay(inbox, one)
+    inbox.write(settle_routing, [replace(first, completion=replace(first.completion, **now))], now=NOW)
+    assert inbox.read(completions.pipelines, [one]) == {one: pipeline}
 
 
 def test_a_dag_run_id_stays_as_it_was_and_gets_a_digest_when_another_completion_has_it(inbox: Inbox) -> None:
