@@ -9,7 +9,7 @@
 # What is shipped is one layer of what deploy/image/slim.sh leaves of it, and one for the empty folder /data.
 ARG BASE
 FROM ${BASE} AS build
-# `extras` puts what notifications need into the image: 30 MB.
+# `extras` puts what notifications and OpenID Connect need into the image: 34 MB.
 ARG LOCK=runtime
 ARG SOURCE_DATE_EPOCH=0
 WORKDIR /src

@@ -77,7 +77,7 @@ fuzz: .venv/.ready ## try inputs that nobody thought of (SECONDS=600 for each ta
 mutants: .venv/.ready .venv-mutants/.ready ## make careless edits and see that a test notices each (SECONDS=1800 SEED=1 MODULES=bridge/rules/pacing.py)
 	@exec $(BIN)/python -m tests.mutants --seconds $(or $(SECONDS),1800) --seed $(or $(SEED),1) $(MODULES)
 
-image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag, EXTRAS=1 for notifications
+image: ## build the image: BASE=image@sha256:..., or LOCAL_BASE=1 for one of Debian's packages; TAG=name:tag, EXTRAS=1 for notifications and OpenID Connect
 	@deploy/image/build.sh $(TAG)
 
 provider: .venv/.ready ## build the wheel that is installed into Airflow (dist/)

@@ -4,7 +4,7 @@
 #   BASE=docker.io/library/python:3.11-slim-bookworm@sha256:... deploy/image/build.sh [TAG]
 #   LOCAL_BASE=1 deploy/image/build.sh [TAG]    no registry: make the base from Debian's packages (root, buildah, mmdebstrap)
 #
-# EXTRAS=1: with what notifications need, 30 MB more.
+# EXTRAS=1: with what notifications and OpenID Connect need, 34 MB more.
 #
 # TAG defaults to localhost/planasonix-bridge:<version>. PIP_CONFIG_FILE, if set, is what pip uses inside the build, as
 # a secret that leaves no trace in the image. buildah also sees this machine's certificates, for a mirror behind an own CA.
