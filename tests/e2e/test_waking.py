@@ -1,6 +1,10 @@
-"""Tasks of a real Airflow are parked and woken by webhooks: no triggerer, no polling, no slot, whatever is killed."""
+"""Tasks of a real Airflow are parked and woken by webhooks: no triggerer, no polling, no slot, whatever is killed.
+
+BRIDGE_TEST_WAITS says how many tasks (5); `make test-all` takes 50.
+"""
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +18,9 @@ from tests.support.runs_api import KEY, RunsApi
 from tests.support.service import BridgeProcess, wait_for
 
 __all__ = ["unpacked", "wheel"]
-pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(3600)]
 
-TASKS = 5
+TASKS = int(os.environ.get("BRIDGE_TEST_WAITS", "5"))
 PATIENCE = 900
 MAPPING = "routes: [{name: other, pipeline: pl_other, dag: loads}]\n"
 DAG = """
@@ -71,6 +75,24 @@ def bridge(tmp_path: Path, airflow: AirflowServer) -> Iterator[BridgeProcess]:
     folder = tmp_path / "bridge"
     folder.mkdir()
     one = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, more="    wake: true")
+    one.start()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def cancelling(tmp_path: Path, airflow: AirflowServer, planasonix: RunsApi) -> Iterator[BridgeProcess]:
+    """One that also cancels runs that nobody waits for."""
+    folder = tmp_path / "cancelling"
+    folder.mkdir()
+    one = BridgeProcess(
+        folder,
+        airflow_url=airflow.url,
+        mapping=MAPPING,
+        more="    wake: true",
+        source=f"    api: {{url: {planasonix.url}, key: {{env: PLANASONIX_API_KEY}}}}\n    cancel_abandoned: true",
+        settings={"PLANASONIX_API_KEY": KEY},
+    )
     one.start()
     yield one
     one.close()
@@ -147,3 +169,47 @@ def test_every_parked_task_goes_on_once_with_its_own_result(
         result = airflow.api.call("GET", f"{path}/xcomEntries/return_value?deserialize=true").json()["value"]
         assert (result["run_id"], result["metrics"]) == (run, {"rowsWritten": 1000 + number})
     assert 'bridge_open_waits{airflow="default"} 0.0' in bridge.metrics()
+
+
+def test_the_run_of_a_task_that_was_given_up_is_cancelled(
+    airflow: AirflowServer, cancelling: BridgeProcess, planasonix: RunsApi
+) -> None:
+    """Of one task that is marked as failed, and of one that is cleared and starts another run; of no other."""
+    wait_for(lambda: airflow.has_dag("loads"), seconds=PATIENCE, what=airflow.broken_files)
+    airflow.trigger("loads", "one")
+    wait_for(lambda: amount(airflow, "awaiting_input") == TASKS, seconds=PATIENCE, what=lambda: str(states(airflow)))
+    wait_for(lambda: waiting(cancelling) == TASKS, seconds=PATIENCE, what="the bridge knows them")
+    first = runs(planasonix)
+
+    marked = airflow.api.call("PATCH", "/dags/loads/dagRuns/one/taskInstances/load_0", json={"new_state": "failed"})
+    clear = {"dag_run_id": "one", "task_ids": ["load_1"], "dry_run": False, "only_failed": False}
+    cleared = airflow.api.call("POST", "/dags/loads/clearTaskInstances", json=clear)
+    assert (marked.status_code, cleared.status_code) == (200, 200), (marked.text, cleared.text)
+
+    wait_for(lambda: len(cancelled(planasonix)) == 2, seconds=PATIENCE, what=lambda: str(states(airflow)))
+    assert cancelled(planasonix) == {first[0], first[1]}
+    wait_for(lambda: len(lines(cancelling)) == 2, seconds=PATIENCE, what="the audit log")
+    assert {line["subject"] for line in lines(cancelling)} == {f"planasonix: {first[number]}" for number in (0, 1)}
+    wait_for(lambda: waiting(cancelling) == TASKS - 1, seconds=PATIENCE, what="the new try waits for its own run")
+    assert len(planasonix.runs) == TASKS + 1
+    assert planasonix.count("DELETE") == 2
+
+
+def waiting(bridge: BridgeProcess) -> int:
+    """How many tasks the bridge knows to wait, and has nothing to decide about."""
+    with bridge.database() as store:
+        (amount,) = store.execute(
+            "SELECT (SELECT COUNT(*) FROM waits) + 100 * (SELECT COUNT(*) FROM abandoned)"
+        ).fetchone()
+    return int(amount)
+
+
+def cancelled(planasonix: RunsApi) -> set[str]:
+    """Return the runs that were cancelled."""
+    with planasonix.lock:
+        return {name for name, run in planasonix.runs.items() if run["story"] == ["canceled"]}
+
+
+def lines(bridge: BridgeProcess) -> list[dict[str, str]]:
+    """Return what the bridge says that it has done, in its audit log."""
+    return list(bridge.api("audit", actor="bridge")["audit"])
