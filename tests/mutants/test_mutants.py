@@ -23,7 +23,7 @@ def test_every_rule_and_statement_has_tests_that_are_there(module: Path) -> None
 def test_every_accepted_survivor_has_a_module_and_a_reason() -> None:
     """An edit that nothing notices is listed with why that is right."""
     for (module, after), reason in accepted().items():
-        assert module in map(str, MODULES)
+        assert (REPOSITORY / module).is_file()
         assert after
         assert reason.endswith(".")
 

@@ -1,6 +1,7 @@
 """Every event is stored exactly once: in memory or folded, alone or in a crowd, before or after a restart."""
 
 import asyncio
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.engine.intake import FOLD, dedup_key
+from bridge.edges.inbox.engine.intake import FOLD, dedup_key, key_beside, key_ranges, stale_key
 from bridge.edges.inbox.pruning import old, prune
 from bridge.words.errors import InboxUnavailable
 from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
@@ -78,6 +79,29 @@ def test_whoever_only_reads_folds_nothing(open_inbox: Open, store: Store) -> Non
         assert reader.read(lambda c: c.exec_driver_sql("SELECT COUNT(*) FROM deliveries").scalar()) == 1
     reader.close()
     assert store.one("SELECT COUNT(*) FROM dedup") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "stands_under"),
+    [
+        (dedup_key("planasonix", "evt_1", b"{}"), "250f6d63549e4d1aba6f5ac8a2f7e5e7"),
+        (dedup_key("planasonix", None, b"{}"), "d852a07ebf7e613765b2a8e295975e1f"),
+        (dedup_key("planasonix", None, b"{}", "msg_1"), "b328d8e0d5f7971cf7f547ef22b619d2"),
+        (stale_key(dedup_key("planasonix", "evt_1", b"{}")), "daf0929cab61b2e54590a5375d081a18"),
+    ],
+)
+def test_a_key_stays_as_stores_have_it(key: bytes, stands_under: str) -> None:
+    """Under another one every webhook of the release before would start its DAG once more when it is sent again."""
+    assert key.hex() == stands_under
+
+
+def test_what_is_beside_and_what_is_stale_begin_as_they_are_looked_for() -> None:
+    """Search and erase look at ranges of keys; each has 16 bytes, of which the first eight are the event's."""
+    key = dedup_key("planasonix", "evt_1", b"{}")
+    assert key_beside(key, b"other").hex() == "250f6d63549e4d1a" + hashlib.sha256(b"other").hexdigest()[:16]
+    found = [(first.hex(), last.hex()) for first, last in key_ranges(key)]
+    begins = ("250f6d63549e4d1a", "daf0929cab61b2e5")
+    assert found == [(begin + "00" * 8, begin + "ff" * 8) for begin in begins]
 
 
 @pytest.mark.parametrize(
