@@ -64,6 +64,7 @@ def _found(
 ) -> "Iterator[Finding]":
     """Yield the findings; files with mistakes are one each, and then nothing else can be looked at."""
     from bridge.cli import context
+    from bridge.edges.settings.database_url import store_folder
     from bridge.flows.examining import Examined, examine
     from bridge.words.errors import ConfigError
     from bridge.words.findings import fine, wrong
@@ -92,7 +93,7 @@ def _found(
                 base=base,
                 here=f"http://127.0.0.1:{environment.port}",
                 ask=ask,
-                disk=_disk(environment) if url is None and environment.url is None else None,
+                disk=store_folder(environment.database_url) if url is None and environment.url is None else None,
                 is_tested=is_tested,
                 wait_seconds=wait_seconds,
             )
@@ -108,9 +109,3 @@ def _read(environment: "Environment") -> "tuple[Config, Mapping] | ConfigError":
         return config, context.mapping(environment.mapping, config)
     except ConfigError as error:
         return error
-
-
-def _disk(environment: "Environment") -> Path | None:
-    """Return the folder of a store that is a file."""
-    kind, _, path = environment.database_url.partition(":///")
-    return Path(path).absolute().parent if kind == "sqlite" else None

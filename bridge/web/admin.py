@@ -106,6 +106,8 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
         Route("/verify", _streams(faces.verifying, looks, Role.OPERATOR)),
+        Route("/examination", _answers(faces.examining.examination, looks, Role.OPERATOR)),
+        Route("/examine", _answers(faces.examining.examine, changes, Role.OPERATOR), methods=["POST"]),
         Route("/why/{id:path}", _answers(faces.why.why, looks, Role.OPERATOR)),
         Route("/causes", _answers(faces.causes.causes, looks, Role.VIEWER)),
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),

@@ -53,6 +53,9 @@ PAUSE = record({"kind": TEXT, "name": TEXT, "is_gone": YES_OR_NO, "paused_at": I
 ORDER = record(
     {"id": TEXT, "action": TEXT, "state": TEXT, "actor": TEXT, "count": NUMBER, "done": NUMBER, "outcomes": ANY_OBJECT}
 )
+EXAMINATION = record(
+    {"is_running": YES_OR_NO, "findings": many(ANY_OBJECT), "started_at": INSTANT, "ended_at": INSTANT}
+)
 ERROR = record({"error": TEXT, "detail": TEXT}, {"next_step": TEXT})
 _CHOICE: Mapping[str, Schema] = {
     "ids": many(TEXT),
@@ -89,6 +92,8 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
+    "GET /examination": Described(EXAMINATION),
+    "POST /examine": Described(EXAMINATION, body=order_of({}, {})),
     "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT)}), _TIMES),
     "GET /causes": Described(record({"causes": many(ANY_OBJECT), "is_whole": YES_OR_NO}), CAUSE_FILTERS),
     "GET /routes": Described(record({"routes": many(ANY_OBJECT)})),

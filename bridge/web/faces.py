@@ -7,6 +7,7 @@ from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.erasing import ErasingApi
+from bridge.web.examining import ExaminingApi
 from bridge.web.exporting import ExportingApi
 from bridge.web.history import HistoryApi
 from bridge.web.links import Links
@@ -44,3 +45,4 @@ class Faces:
     exporting: ExportingApi
     verifying: VerifyingApi
     stream: StreamApi
+    examining: ExaminingApi

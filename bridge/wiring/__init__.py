@@ -32,6 +32,7 @@ from bridge.chores.secret_files import SecretFiles
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
+from bridge.edges.settings.database_url import store_folder
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import SignatureCheck
 from bridge.web.admin import admin_app
@@ -64,7 +65,7 @@ class Service:
         `read` reads both anew, with the secrets that their files have by then; without it they stay as they are.
         `setting_files`: the files in which variables say that settings stand.
         """
-        self._environment = environment
+        self._environment, self._config = environment, config
         self._tokens = environment.tokens
         self._read = read
         self._setting_files = setting_files
@@ -93,7 +94,6 @@ class Service:
         self._readiness = Readiness(self._inbox)
 
     def _build_faces(self, environment: Environment, config: Config) -> None:
-        self._sources = config.sources
         verifiers = {name: source.verifier for name, source in config.sources.items()}
         self._key_sets = KeySets(verifiers=verifiers, metrics=self._metrics)
         self._refusals = RefusalRing(inbox=self._inbox, metrics=self._metrics)
@@ -186,7 +186,7 @@ class Service:
             "ready",
             public=address(self.public_socket),
             admin=address(self.admin_socket),
-            sources=list(self._sources),
+            sources=list(self._config.sources),
             airflows=list(self._work.airflows),
             routes=len(self._work.mapping.current().routes),
         )
@@ -233,9 +233,11 @@ class Service:
             inbox=self._inbox,
             metrics=self._metrics,
             work=self._work,
-            sources=self._sources,
+            config=lambda: self._config,
             status=self._standing.status,
             max_hops=environment.max_hops,
+            here=address(self.public_socket, to_reach=True),
+            disk=store_folder(environment.database_url),
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(
@@ -251,7 +253,7 @@ class Service:
     def _take_over(self, read: tuple[Environment, Config]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
-        self._tokens = environment.tokens
+        self._tokens, self._config = environment.tokens, config
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)
         self._work.take_over(config)

@@ -1,19 +1,21 @@
 """Builds every part of the admin API once. A new part is listed in web/faces.py and built here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from pathlib import Path
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
+from bridge.edges.settings import Config
 from bridge.flows.counting import Counting
 from bridge.flows.explaining import Around
 from bridge.flows.verifying import dags_of
 from bridge.rules.event import USUAL
-from bridge.rules.sources import Source
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
 from bridge.web.causes import CausesApi
 from bridge.web.erasing import ErasingApi
+from bridge.web.examining import ExaminingApi
 from bridge.web.exporting import ExportingApi
 from bridge.web.faces import Faces
 from bridge.web.history import HistoryApi
@@ -31,9 +33,20 @@ from bridge.wiring.work import Work
 
 
 def build_faces(
-    *, inbox: Inbox, metrics: Metrics, work: Work, sources: Mapping[str, Source], status: StatusApi, max_hops: int
+    *,
+    inbox: Inbox,
+    metrics: Metrics,
+    work: Work,
+    config: Callable[[], Config],
+    status: StatusApi,
+    max_hops: int,
+    here: str,
+    disk: Path | None,
 ) -> Faces:
-    """Build them over the objects of one process; `sources` by name."""
+    """Build them over the objects of one process; `here` is the public listener's URL, `disk` the store's folder."""
+    sources = config().sources
+    looks = LooksApi(inbox=inbox, sources=sources, link=work.links.run)
+    refusals = RefusalsApi(inbox=inbox)
     api = Api(
         inbox=inbox,
         mapping=work.mapping,
@@ -46,11 +59,11 @@ def build_faces(
     return Faces(
         api=api,
         status=status,
-        looks=LooksApi(inbox=inbox, sources=sources, link=work.links.run),
+        looks=looks,
         orders=OrdersApi(inbox=inbox, working=work.orders),
         outcomes=OutcomesApi(following=work.following, airflows=work.airflows),
         audit=AuditApi(inbox=inbox),
-        refusals=RefusalsApi(inbox=inbox),
+        refusals=refusals,
         pauses=PausesApi(pausing=work.pausing),
         causes=CausesApi(inbox=inbox),
         history=HistoryApi(counting=Counting(inbox=inbox)),
@@ -66,4 +79,14 @@ def build_faces(
             dags=lambda: dags_of(work.mapping.current()),
         ),
         stream=StreamApi(tailing=work.tailing),
+        examining=ExaminingApi(
+            inbox=inbox,
+            config=config,
+            mapping=work.mapping.current,
+            here=here,
+            disk=disk,
+            status=status,
+            looks=looks,
+            refusals=refusals,
+        ),
     )

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.demo.processes import free_port
 from tests.cli.conftest import Ended, run_here
-from tests.support.service import BridgeProcess, body
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 from tests.support.store import empty_store
 from tests.support.subscriptions_api import KEY, SubscriptionsApi
@@ -143,6 +143,22 @@ def test_without_a_base_the_subscription_says_where(world: World) -> None:
     env = {**world.bridge.environment, "PLANASONIX_API_KEY": KEY, "SSL_CERT_FILE": str(world.front.certificate)}
     ended = run_here(world.bridge.folder, env, "doctor")
     assert f"fine     event          {world.front.url}/hooks/planasonix" in ended.out
+
+
+def test_a_running_bridge_examines_itself(fresh: World) -> None:
+    """By the API, as the page's button does: at its own port if no subscription says where, one at a time, audited."""
+    bridge, before = fresh.bridge, fresh.starts()
+    fresh.planasonix.kept = {}
+    assert bridge.api("examination") == {"is_running": False, "started_at": None, "ended_at": None, "findings": []}
+    started = [bridge.api("examine", post={})["started_at"] for _ in range(2)]
+    wait_for(lambda: not bridge.api("examination")["is_running"], seconds=60, what="the end of it")
+    found = {each["step"]: each for each in bridge.api("examination")["findings"]}
+    assert started[0] == started[1] == bridge.api("examination")["started_at"]
+    assert (found["stored"]["verdict"], found["right"]["verdict"]) == ("fine", "fine"), found
+    assert found["event"]["about"] == f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+    assert (found["subscription"]["verdict"], found["public URL"]["verdict"]) == ("wrong", "unknown")
+    assert [line["action"] for line in bridge.api("audit")["audit"]].count("examined") == 1
+    assert fresh.starts() == before
 
 
 # --- what is documented to fail ----------------------------------------------------------------------

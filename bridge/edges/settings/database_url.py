@@ -1,6 +1,7 @@
 """What the URL of a store may look like, and what is wrong with one that nothing could open."""
 
 import re
+from pathlib import Path
 
 from bridge.edges.settings.secrets import slip
 
@@ -29,3 +30,9 @@ def check_database_url(value: object) -> object:
 def _is_port(server: str) -> bool:
     host, colon, port = server.rpartition(":")
     return not colon or port.isdecimal() or (host.startswith("[") and server.endswith("]")) or "," in server
+
+
+def store_folder(url: str) -> Path | None:
+    """Return the folder of a store that is a file."""
+    kind, _, path = url.partition(":///")
+    return Path(path).absolute().parent if kind == "sqlite" else None

@@ -57,7 +57,7 @@ def examine(what: Examined) -> Iterator[Finding]:
 def _source(what: Examined, source: Source) -> Iterator[Finding]:
     url = _public_url(what, source)
     if url is None:
-        next_step = "Give --base https://... to look at name, TLS and everything in front."
+        next_step = "Run `planasonix-bridge doctor --base https://...`: it looks at name, TLS and everything in front."
         yield unknown("public URL", source.name, f"not known here; {what.here} is tried instead", next_step)
         yield from (
             one

@@ -53,6 +53,8 @@ class Pages:
             *self._openid.routes(),
             change("/sign-out", self._entering.sign_out, Role.VIEWER),
             look("/", self._overview.show),
+            look("/examination", self._overview.examination, Role.OPERATOR),
+            change("/examine", self._overview.examine),
             look("/deliveries", self._deliveries.show),
             look("/deliveries/{id}", self._deliveries.one),
             look("/triggers/{id}", self._deliveries.trigger),

@@ -9,16 +9,16 @@ from bridge.rules import attention, charts, showing, views
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
-from bridge.web.pages.drawing import Drawing
+from bridge.web.pages.drawing import Drawing, lead
 
 _COUNTS = (("accepted", "Webhooks accepted"), ("fired", "DAG runs started"), ("failed", "Triggers failed"))
 
 
 class Overview:
-    """Draws `/`."""
+    """Draws `/` and `/examination`."""
 
     def __init__(self, drawing: Drawing, faces: Faces) -> None:
-        """Asks the same as `GET /api/v1/status` and `GET /api/v1/history`."""
+        """Asks the same as `GET /api/v1/status`, `GET /api/v1/history` and `GET /api/v1/examination`."""
         self._drawing = drawing
         self._faces = faces
 
@@ -41,6 +41,18 @@ class Overview:
             height=charts.HEIGHT,
             width=charts.WIDTH,
         )
+
+    def examination(self, asked: Asked) -> Response:
+        """Show the last examination of the whole way of a webhook, step by step, while it runs, too."""
+        found = self._faces.examining.examination()
+        verdicts = [each["verdict"] for each in found["findings"]]
+        counts = {verdict: verdicts.count(verdict) for verdict in ("wrong", "unknown", "fine")}
+        return self._drawing.page("examination.html", asked, examination=found, counts=counts)
+
+    def examine(self, asked: Asked) -> Response:
+        """Start an examination unless one runs, and lead to what it finds."""
+        self._faces.examining.examine(caller=asked.caller)
+        return lead("/examination")
 
 
 def _place(need: views.Json) -> str:

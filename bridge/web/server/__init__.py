@@ -104,7 +104,9 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         raise ConfigError([Problem(setting, 0, 0, what)]) from None
 
 
-def address(listening: socket.socket) -> str:
-    """Return the URL of a listening socket."""
+def address(listening: socket.socket, *, to_reach: bool = False) -> str:
+    """Return the URL of a listening socket; `to_reach`: one that this machine reaches it by."""
     host, port = listening.getsockname()[:2]
+    if to_reach:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

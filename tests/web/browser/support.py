@@ -5,6 +5,7 @@ from tests.support.service import BridgeProcess
 # `{event}` stands for the id of the delivery of that event, `{state!}` for a trigger in that state.
 PAGES = {
     "overview": "/",
+    "examination": "/examination",
     "attention": "/attention",
     "deliveries": "/deliveries",
     "deliveries-none": "/deliveries?pipeline_id=pl_none",

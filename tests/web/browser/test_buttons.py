@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from bridge.edges.inbox.engine.ids import first_id
-from tests.support.chromium import Chromium, Reader
-from tests.support.service import TOKEN, BridgeProcess, body, wait_for
+from tests.support.chromium import NARROW, WIDE, Chromium, Reader
+from tests.support.service import PATIENCE_SECONDS, TOKEN, BridgeProcess, body, wait_for
 from tests.web.browser.conftest import MAPPING
 from tests.web.browser.support import address
 
@@ -147,6 +147,19 @@ def _all_or_nothing(store: sqlite3.Connection, statements: list[str]) -> None:
     for statement in statements:
         store.execute(statement)
     store.execute("COMMIT")
+
+
+def test_the_whole_way_is_examined(reader: Reader) -> None:
+    """From the first page, and the steps appear by themselves until all are there."""
+    reader.open("/")
+    reader.page.get_by_role("button", name="Examine the whole way").click()
+    reader.page.get_by_role("button", name="Examine the whole way again").wait_for(timeout=PATIENCE_SECONDS * 1000)
+    assert reader.page.get_by_role("row").filter(has_text="event").first.is_visible()
+    assert "whole way" not in reader.page.get_by_role("heading", level=1).inner_text()
+    for theme, width in (("light", WIDE), ("dark", NARROW)):
+        reader.put_on(theme, width)
+        reader.shoot(f"examination-found-{theme}-{width}")
+        assert (reader.grave(), reader.overhang()) == ([], 0)
 
 
 def test_a_body_is_tried(reader: Reader) -> None:
