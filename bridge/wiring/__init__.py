@@ -41,7 +41,7 @@ from bridge.web.ops import PublicApp, Readiness
 from bridge.web.server import Server, address, listen, server
 from bridge.wiring import preparing
 from bridge.wiring.entrance import Entrance
-from bridge.wiring.faces import build_faces
+from bridge.wiring.faces import Parts, build_faces
 from bridge.wiring.standing import Standing
 from bridge.wiring.work import Work
 
@@ -229,7 +229,7 @@ class Service:
             max_body_bytes=environment.max_body_bytes,
             body_seconds=environment.body_seconds,
         )
-        faces = build_faces(
+        parts = Parts(
             inbox=self._inbox,
             metrics=self._metrics,
             work=self._work,
@@ -241,7 +241,7 @@ class Service:
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(
-            faces, access=access, public_url=environment.public_admin_url, provider=self._entrance.provider
+            build_faces(parts), access=access, public_url=environment.public_admin_url, provider=self._entrance.provider
         )
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)

@@ -1,6 +1,7 @@
 """Builds every part of the admin API once. A new part is listed in web/faces.py and built here."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.edges.inbox import Inbox
@@ -32,61 +33,73 @@ from bridge.web.why import WhyApi
 from bridge.wiring.work import Work
 
 
-def build_faces(
-    *,
-    inbox: Inbox,
-    metrics: Metrics,
-    work: Work,
-    config: Callable[[], Config],
-    status: StatusApi,
-    max_hops: int,
-    here: str,
-    disk: Path | None,
-) -> Faces:
-    """Build them over the objects of one process; `here` is the public listener's URL, `disk` the store's folder."""
-    sources = config().sources
-    looks = LooksApi(inbox=inbox, sources=sources, link=work.links.run)
-    refusals = RefusalsApi(inbox=inbox)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The objects of one process that the API is built over.
+
+    `config` returns the one in use; `here`: the public listener's URL; `disk`: the folder of a store that is a file.
+    """
+
+    inbox: Inbox
+    metrics: Metrics
+    work: Work
+    config: Callable[[], Config]
+    status: StatusApi
+    max_hops: int
+    here: str
+    disk: Path | None
+
+
+def build_faces(parts: Parts) -> Faces:
+    """Build each part."""
+    sources = parts.config().sources
+    looks = LooksApi(inbox=parts.inbox, sources=sources, link=parts.work.links.run)
+    refusals = RefusalsApi(inbox=parts.inbox)
     api = Api(
-        inbox=inbox,
-        mapping=work.mapping,
-        metrics=metrics,
+        inbox=parts.inbox,
+        mapping=parts.work.mapping,
+        metrics=parts.metrics,
         sources=sources,
-        airflows=work.airflows,
-        max_hops=max_hops,
+        airflows=parts.work.airflows,
+        max_hops=parts.max_hops,
     )
     spellings = {name: each.spelling for name, each in sources.items() if each.spelling != USUAL}
     return Faces(
         api=api,
-        status=status,
+        status=parts.status,
         looks=looks,
-        orders=OrdersApi(inbox=inbox, working=work.orders),
-        outcomes=OutcomesApi(following=work.following, airflows=work.airflows),
-        audit=AuditApi(inbox=inbox),
+        orders=OrdersApi(inbox=parts.inbox, working=parts.work.orders),
+        outcomes=OutcomesApi(following=parts.work.following, airflows=parts.work.airflows),
+        audit=AuditApi(inbox=parts.inbox),
         refusals=refusals,
-        pauses=PausesApi(pausing=work.pausing),
-        causes=CausesApi(inbox=inbox),
-        history=HistoryApi(counting=Counting(inbox=inbox)),
-        links=work.links,
-        why=WhyApi(inbox=inbox, around=Around(sources, api.plan_of, work.links.run)),
-        bodies=BodiesApi(inbox=inbox, spellings=spellings),
-        erasing=ErasingApi(inbox=inbox, spellings=spellings),
-        waiting=WaitingApi(inbox=inbox),
-        exporting=ExportingApi(inbox=inbox),
-        verifying=VerifyingApi(
-            inbox=inbox,
-            airflows={name: airflow for name, (_, airflow) in work.airflows.items()},
-            dags=lambda: dags_of(work.mapping.current()),
-        ),
-        stream=StreamApi(tailing=work.tailing),
-        examining=ExaminingApi(
-            inbox=inbox,
-            config=config,
-            mapping=work.mapping.current,
-            here=here,
-            disk=disk,
-            status=status,
-            looks=looks,
-            refusals=refusals,
-        ),
+        pauses=PausesApi(pausing=parts.work.pausing),
+        causes=CausesApi(inbox=parts.inbox),
+        history=HistoryApi(counting=Counting(inbox=parts.inbox)),
+        links=parts.work.links,
+        why=WhyApi(inbox=parts.inbox, around=Around(sources, api.plan_of, parts.work.links.run)),
+        bodies=BodiesApi(inbox=parts.inbox, spellings=spellings),
+        erasing=ErasingApi(inbox=parts.inbox, spellings=spellings),
+        waiting=WaitingApi(inbox=parts.inbox),
+        exporting=ExportingApi(inbox=parts.inbox),
+        verifying=_verifying(parts),
+        stream=StreamApi(tailing=parts.work.tailing),
+        examining=_examining(parts, looks, refusals),
+    )
+
+
+def _verifying(parts: Parts) -> VerifyingApi:
+    airflows = {name: airflow for name, (_, airflow) in parts.work.airflows.items()}
+    return VerifyingApi(inbox=parts.inbox, airflows=airflows, dags=lambda: dags_of(parts.work.mapping.current()))
+
+
+def _examining(parts: Parts, looks: LooksApi, refusals: RefusalsApi) -> ExaminingApi:
+    return ExaminingApi(
+        inbox=parts.inbox,
+        config=parts.config,
+        mapping=parts.work.mapping.current,
+        here=parts.here,
+        disk=parts.disk,
+        status=parts.status,
+        looks=looks,
+        refusals=refusals,
     )
