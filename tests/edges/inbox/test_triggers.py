@@ -15,6 +15,7 @@ from bridge.edges.inbox.deliveries import (
     Routing,
     draw,
     due,
+    get,
     postpone,
     queued,
     queued_elsewhere,
@@ -24,6 +25,7 @@ from bridge.edges.inbox.deliveries import (
 from bridge.edges.inbox.engine.ids import NODES, made_at, number
 from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.errors import InboxUnavailable
+from bridge.words.holds import Awaits
 from bridge.words.model import Claimed, DeliveryState, Limits, Spent, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Progress, Run, RunState
@@ -80,6 +82,16 @@ def test_what_is_routed_at_once_is_bounded_in_bytes(inbox: Inbox) -> None:
     waiting = inbox.read(due, now=NOW, limit=100)
     assert 8 * mib <= sum(len(item.body) for item in waiting) <= 9 * mib
     assert [item.id for item in waiting] == ids[: len(waiting)]
+
+
+@pytest.mark.parametrize("lookup", [{"pipeline_id": "pl_1"}, {}, None])
+def test_what_the_api_said_is_kept_with_the_delivery(inbox: Inbox, lookup: dict[str, str] | None) -> None:
+    """So that a replay or `why` shows what routing has seen; nothing where nobody was asked."""
+    delivery_id = stored(inbox)
+    inbox.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, lookup, [])], now=NOW)
+    found = inbox.read(get, delivery_id)
+    assert found is not None
+    assert found.lookup == lookup
 
 
 def test_routing_twice_makes_one_trigger(inbox: Inbox, store: Store) -> None:
@@ -419,6 +431,20 @@ def test_a_reason_of_a_newer_release_is_read(inbox: Inbox, store: Store) -> None
     assert trigger(inbox, id_).reason is Reason.UNKNOWN_REASON
     (claimed,) = claim(inbox)
     assert claimed.trigger.id == id_
+
+
+def test_a_hold_for_a_dag_goes_on_until_it_is_over(inbox: Inbox, store: Store) -> None:
+    """Its next step stays where the first hold put it; what waits for a newer one only has no further step."""
+    add(inbox, stored(inbox))
+    steps = []
+    for awaits in (Awaits.UNPAUSED, Awaits.THERE, Awaits.NEWER):
+        (claimed,) = claim(inbox)
+        held = settlement(TriggerState.HELD, reason=Reason.DAG_PAUSED, awaits=awaits)
+        assert inbox.write(triggers.settle, claimed, held, attempt())
+        steps += store.rows("SELECT awaits, hold_step, hold_step_at FROM triggers")
+        store.rows("UPDATE triggers SET hold_step = 1")
+    day = 86_400.0
+    assert steps == [("unpaused", 0, 13 * day), ("there", 1, 13 * day), ("newer", 0, None)]
 
 
 def test_what_is_given_back_is_as_before(inbox: Inbox) -> None:
