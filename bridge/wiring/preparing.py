@@ -124,7 +124,7 @@ def warn_of_keys(config: Config) -> None:
 
 def metrics_of(config: Config) -> Metrics:
     """Return the metrics with every series that this configuration will have."""
-    keys = {name: [key.id for key in source.verifier.keys] for name, source in config.sources.items()}
+    keys = {name: source.key_ids for name, source in config.sources.items()}
     metrics = Metrics(keys_by_source=keys, airflows=config.airflows)
     for name, source in config.sources.items():
         for key in source.verifier.keys:

@@ -78,6 +78,17 @@ class AirflowTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a key of a source stands: a variable or a file. An optional one may hold nothing as yet."""
+
+    id: str
+    env: str | None = None
+    file: str | None = None
+    is_optional: bool = False
+    is_there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PlanasonixApi:
     """The Planasonix API of one source, asked for what an event leaves out."""
 

@@ -96,6 +96,11 @@ def _status(bridge: BridgeProcess, token: str) -> httpx.Response:
     return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
 
 
+def _metrics(bridge: BridgeProcess) -> str:
+    url = f"http://127.0.0.1:{bridge.admin_port}/metrics"
+    return httpx.get(url, headers={"Authorization": f"Bearer {_ADMIN[0]}"}, trust_env=False, timeout=60).text
+
+
 def test_rotation_refuses_nothing(bridge: BridgeProcess, mounted: Mounted, standin: Standin) -> None:
     """The new secret is mounted, the sender changes over, the old one goes: 202 all the time, and the same process."""
     pid = bridge.process.pid
@@ -145,6 +150,25 @@ def test_change_beside_a_file_that_cannot_be_read_is_not_lost(bridge: BridgeProc
     wait_for(lambda: _send(bridge, "evt_new", _NEW) in (200, 202), seconds=20, what="the new secret is known")
     assert _send(bridge, "evt_old", _OLD) == 401
     wait_for(lambda: not _status(bridge, _ADMIN[0]).json()["secrets"]["problems"], seconds=20, what="all is well")
+
+
+def test_an_optional_secret_comes_and_goes_without_a_restart(bridge: BridgeProcess, tmp_path: Path) -> None:
+    """The file of the next secret is not there at the start; written, it verifies, and taken away, it is retired."""
+    place = tmp_path / "next"
+    bridge.stop()
+    config = bridge.folder / "bridge.yaml"
+    key = "      secrets:\n"
+    config.write_text(config.read_text().replace(key, f"{key}        - {{id: next, file: {place}, optional: true}}\n"))
+    bridge.start()
+    assert _send(bridge, "evt_early", _NEW) == 401
+    assert 'bridge_signatures_verified_total{key="next",source="planasonix"} 0.0' in _metrics(bridge)
+    place.write_text(_NEW)
+    wait_for(lambda: _send(bridge, "evt_next", _NEW) in (200, 202), seconds=10, what="the next secret is known")
+    assert _send(bridge, "evt_old", _OLD) == 202
+    assert 'bridge_signatures_verified_total{key="next",source="planasonix"} 1.0' in _metrics(bridge)
+    place.unlink()
+    wait_for(lambda: _send(bridge, "evt_next_2", _NEW) == 401, seconds=10, what="it is retired")
+    assert _send(bridge, "evt_old_2", _OLD) == 202
 
 
 def test_an_airflows_token_in_a_file_is_read_again(

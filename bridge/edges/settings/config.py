@@ -211,6 +211,7 @@ class _Source(Entry):
             self.body.build(self.timezone),
             self.reconcile.build() if self.reconcile else None,
             self.cancel_abandoned,
+            self.signature.places(),
         )
 
 

@@ -111,6 +111,10 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "id": ("Its name in logs and metrics.", "current"),
         "env": ("The environment variable that holds it.", "PLANASONIX_WEBHOOK_SECRET"),
         "file": ("The file that holds it; a relative path begins at this file's folder.", "planasonix.pem"),
+        "optional": (
+            "The file may be missing or empty: the place for the next secret. One of all has to be there.",
+            None,
+        ),
         "jwks": ("The URL of a key set.", "https://login.example.com/.well-known/jwks.json"),
         "ca_file": ("The certificate authority of that URL.", "ca.pem"),
         "algorithm": ("Preset jwt: the one algorithm of this key.", None),

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bridge.edges.settings.secrets import read_file, read_variable, slip
+from bridge.edges.settings.secrets import MAX_SECRET_FILE_BYTES, read_file, read_variable, slip
 from bridge.words.targets import Secret
 
 _HOW = "give {env: NAME} or {file: PATH}"
@@ -87,6 +87,34 @@ def resolve(reference: object) -> Secret:
                 return _stand_in(path)
             return Secret(read_file(outside.files[-1]))
     raise ValueError(_HOW if given else LITERAL)
+
+
+def resolve_if_there(path: str) -> tuple[Path, Secret | None]:
+    """Return the file, and what it holds, None if it is not there or empty; ValueError if it cannot be read."""
+    outside = _outside.get()
+    found = outside.base_dir / path
+    outside.files.append(found)
+    try:
+        with found.open("rb") as file:
+            is_vacant = not file.read(MAX_SECRET_FILE_BYTES).strip()
+    except FileNotFoundError:
+        return found, None
+    except OSError:
+        is_vacant = False  # said by what reads it
+    if is_vacant:
+        return found, None
+    if outside.lacking is not None:
+        outside.lacking.some_are_there = True
+    return found, Secret(read_file(found))
+
+
+def stand_in_if_lacking(path: str) -> Absent | None:
+    """Return what stands for a secret that is not there, None if one has to be."""
+    lacking = _outside.get().lacking
+    if lacking is None:
+        return None
+    lacking.names.append(path)
+    return _stand_in(path)
 
 
 def _is_lacking(name: str, is_there: bool) -> bool:

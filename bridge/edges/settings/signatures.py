@@ -7,59 +7,34 @@ named here and fetched elsewhere.
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from bridge.edges.settings.fields import Absent, Entry, JwksUrlText, Name, ReadableFile, resolve
-from bridge.edges.settings.secrets import slip
+from bridge.edges.settings.fields import Entry
+from bridge.edges.settings.keys import KeyForm
 from bridge.rules.signature import (
-    KIND_OF_JWS,
     MAX_KEYS,
     PRESETS,
     Algorithm,
-    Grammar,
-    Key,
     Preset,
     SignatureCheck,
     check_layout,
-    check_secret,
     make_verifier,
-    read_public,
-    read_whsec,
 )
-from bridge.words.targets import JwksUrl
+from bridge.words.targets import KeyPlace
 
-_MIN_HS256_BYTES = 32
 _STAND_IN = "planasonix"
 _OPTIONS = sorted(set().union(*(preset.options for preset in PRESETS.values())))
 _is_header = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
 # What the protocol itself is made of, or what proxies set.
 _NO_SIGNATURE_HERE = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "cookie"})
-
-
-def _instant(given: object) -> float | None:
-    """Return Unix seconds of a date (its first second, UTC) or of an instant with its offset."""
-    if given is None:
-        return None
-    try:
-        found = datetime.fromisoformat(given) if isinstance(given, str) else None
-    except ValueError:
-        found = None
-    if found is not None and found.tzinfo is None and len(str(given)) == len("2026-01-31"):
-        found = found.replace(tzinfo=UTC)
-    if found is None or found.tzinfo is None:
-        raise ValueError("must be a date (2026-01-31, in UTC) or an instant (2026-01-31T12:00:00Z)")
-    return found.timestamp()
 
 
 def _header(name: str) -> str:
@@ -68,93 +43,7 @@ def _header(name: str) -> str:
     return name
 
 
-Instant = Annotated[float | None, BeforeValidator(_instant)]
 Header = Annotated[str, AfterValidator(_header)]
-
-
-class KeyForm(Entry):
-    """One key of a source, by reference."""
-
-    id: Name
-    env: str | None = None
-    file: str | None = None
-    jwks: JwksUrlText | None = None
-    ca_file: ReadableFile | None = None
-    algorithm: Literal["HS256", "RS256", "PS256", "ES256", "EdDSA"] | None = None
-    not_before: Instant = None
-    not_after: Instant = None
-    _text: str = PrivateAttr(default="")
-    _is_absent: bool = PrivateAttr(default=False)
-    _key: Key | None = PrivateAttr(default=None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_literal(cls, given: Any) -> Any:
-        is_literal = not isinstance(given, dict) or any(name in given for name in ("secret", "value", "key"))
-        if is_literal:
-            raise ValueError(
-                "a secret is never written in this file; give {id: NAME, env: NAME} or {id: NAME, file: PATH}"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def _read(self) -> Self:
-        if self.jwks is None:
-            found = resolve({"env": self.env, "file": self.file})
-            self._text, self._is_absent = found.reveal(), isinstance(found, Absent)
-        elif self.env is not None or self.file is not None:
-            raise ValueError("give jwks, env or file, one of them")
-        if self.ca_file is not None and not (self.jwks or "").startswith("https:"):
-            raise ValueError("ca_file belongs to a jwks URL that begins with https://")
-        if self.not_before is not None and self.not_after is not None and self.not_before > self.not_after:
-            raise ValueError("not_before is later than not_after")
-        return self
-
-    def read(self, preset: Preset, *, is_secret: bool) -> None:
-        """Read the key as the preset needs it; raises ValueError."""
-        if (self.algorithm is None) == (preset.algorithm is Algorithm.JWT):
-            raise ValueError("with preset jwt, and only there, a key is pinned to its `algorithm`")
-        key = Key(self.id, algorithm=self.algorithm, not_before=self.not_before, not_after=self.not_after)
-        if self.jwks is not None:
-            if is_secret or self.algorithm not in KIND_OF_JWS:
-                raise ValueError(f"jwks is for preset jwt, under `public_keys`, with one of {', '.join(KIND_OF_JWS)}")
-            self._key = replace(key, jwks=JwksUrl(self.jwks, self.ca_file))
-            return
-        if self._is_absent:
-            self._key = replace(key, secret=self._text.encode())
-            return
-        if is_secret:
-            self._key = replace(key, secret=self._secret(preset))
-            return
-        kind = "ed25519" if preset.grammar is Grammar.STANDARD else preset.algorithm.value
-        if self.algorithm is not None:
-            if self.algorithm not in KIND_OF_JWS:
-                raise ValueError(f"{self.algorithm} needs a secret: list it under `secrets`")
-            kind = KIND_OF_JWS[self.algorithm]
-        self._key = replace(key, public=read_public(self._text, kind, algorithm=self.algorithm))
-
-    def _secret(self, preset: Preset) -> bytes:
-        if self.algorithm not in (None, "HS256"):
-            raise ValueError(f"{self.algorithm} needs a public key: list it under `public_keys`")
-        if problem := check_secret(self._text):
-            raise ValueError(problem)
-        if what := slip(self._text):
-            raise ValueError(f"The secret {what}.")
-        if self.algorithm == "HS256" and len(self._text.encode()) < _MIN_HS256_BYTES:
-            raise ValueError(f"a secret for HS256 has at least {_MIN_HS256_BYTES} bytes")
-        if preset.algorithm is Algorithm.BEARER and not self._text.isascii():
-            raise ValueError("a bearer token is ASCII, since it travels in a header")
-        return read_whsec(self._text) if preset.grammar is Grammar.STANDARD else self._text.encode()
-
-    @property
-    def is_absent(self) -> bool:
-        """Whether the key is not there, where none is needed."""
-        return self._is_absent
-
-    def build(self) -> Key:
-        """Return the key that was read."""
-        assert self._key is not None  # noqa: S101 - `read` came before, or the file was refused
-        return self._key
 
 
 def _known_preset(name: str) -> str:
@@ -236,12 +125,22 @@ class SignatureForm(Entry):
             raise ValueError(f'the key "{preset.key_kinds[0]}" is missing')
         if len(given) > 1 or given[0] not in preset.key_kinds:
             raise ValueError(f"preset {preset.name} takes {' or '.join(preset.key_kinds)}, one of them")
-        keys = [form.build() for form in (*self.secrets, *self.public_keys)]
-        if len({key.id for key in keys}) < len(keys):
+        forms = (*self.secrets, *self.public_keys)
+        if len({form.id for form in forms}) < len(forms):
             raise ValueError("two secrets have the same id")
+        if all(form.is_vacant for form in forms) and not forms[0].stand_in():
+            raise ValueError("none of the secrets is there: all are optional, and one has to be")
+        keys = [form.build() for form in self._filled()]
         materials = [key.secret or key.public or (key.jwks, key.algorithm) for key in keys]
         if any(item == other for place, item in enumerate(materials) for other in materials[:place]):
             raise ValueError("two ids name the same key")
+
+    def _filled(self) -> list[KeyForm]:
+        return [form for form in (*self.secrets, *self.public_keys) if not form.is_vacant]
+
+    def places(self) -> tuple[KeyPlace, ...]:
+        """Return where its secrets stand."""
+        return tuple(form.place() for form in self.secrets)
 
     def _own_preset(self) -> Preset:
         """Return the preset with what this source sets differently."""
@@ -256,9 +155,10 @@ class SignatureForm(Entry):
 
     def build(self) -> SignatureCheck:
         """Return the check of this source; where a key is absent, one that nobody's signature passes."""
-        forms = (*self.secrets, *self.public_keys)
+        forms = self._filled()
         if any(form.is_absent for form in forms):
-            return make_verifier(PRESETS[_STAND_IN], [form.build() for form in forms if form.is_absent])
+            preset = self._own_preset() if self.secrets else PRESETS[_STAND_IN]
+            return make_verifier(preset, [form.build() for form in forms if form.is_absent])
         return make_verifier(
             self._own_preset(),
             [form.build() for form in forms],

@@ -70,9 +70,9 @@ class Receiving:
         # Looked up once: finding a metric by its labels costs more than counting.
         self._counted = {(name, o): metrics.deliveries.labels(name, o) for name in sources for o in ACCEPTED}
         self._verified = {
-            (name, key.id): metrics.verified.labels(name, key.id)
+            (name, key_id): metrics.verified.labels(name, key_id)
             for name, source in sources.items()
-            for key in source.verifier.keys
+            for key_id in source.key_ids
         }
         self._count_refusal = lru_cache(maxsize=1024)(metrics.refusals.labels)
         self._logged: dict[tuple[str, Reason], float] = {}

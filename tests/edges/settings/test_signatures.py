@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from bridge.edges.settings import read_config
+from bridge.edges.settings import read_config, read_config_so_far
 from bridge.rules.signature import SignatureCheck, sign
 from bridge.words.errors import ConfigError
 
@@ -158,9 +158,46 @@ def test_times_of_a_key() -> None:
     assert (key.not_before, key.not_after) == (86_400, 2 * 86_400)
 
 
+_SLOTS = "{preset: planasonix, secrets: [{id: a, file: a, optional: true}, {id: b, file: b, optional: true}]}"
+
+
+def test_an_optional_secret_may_be_missing_or_empty(tmp_path: Path) -> None:
+    """Its file is the place for the next secret: watched from the start, and a key as soon as it holds one."""
+    (tmp_path / "a").write_text("canary-of-a-secret-that-is-long-enough")
+    for text in (None, "", "\n"):
+        if text is not None:
+            (tmp_path / "b").write_text(text)
+        config = read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
+        source = config.sources["s"]
+        assert [key.id for key in source.verifier.keys] == ["a"]
+        assert source.key_ids == ("a", "b")
+        assert [(one.id, one.is_optional, one.is_there) for one in source.places] == [
+            ("a", True, True),
+            ("b", True, False),
+        ]
+        assert {tmp_path / "a", tmp_path / "b"} <= set(config.files)
+    (tmp_path / "b").write_text("canary-of-another-that-is-long-enough")
+    config = read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
+    assert [key.id for key in config.sources["s"].verifier.keys] == ["a", "b"]
+
+
+def test_one_of_the_optional_secrets_has_to_be_there(tmp_path: Path) -> None:
+    """Else nobody's webhook could be taken; where no secret is needed, it is named like any other that is absent."""
+    with pytest.raises(ConfigError, match="none of the secrets is there"):
+        read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
+    config = read_config_so_far(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
+    assert config.absent == ("a",)
+    assert [one.is_there for one in config.sources["s"].places] == [False, False]
+    (tmp_path / "a").write_text("short")
+    with pytest.raises(ConfigError, match="shorter than 24 bytes"):
+        read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
+
+
 _PLAIN = "secrets: [{id: k, env: PLAIN}]"
 _CUSTOM = f"{{preset: custom, {_PLAIN}, signature_header: X-Sig, "
 _MISTAKES = [
+    ("{preset: planasonix, secrets: [{id: k, env: PLAIN, optional: true}]}", "optional is for a key with `file`"),
+    ("{preset: ed25519, public_keys: [{id: k, file: k, optional: true}]}", "optional is for secrets"),
     ("{preset: planasonix}", 'the key "secrets" is missing'),
     ("{preset: ed25519}", 'the key "public_keys" is missing'),
     ("{preset: planasonix, public_keys: [{id: k, env: ED}]}", "takes secrets"),
