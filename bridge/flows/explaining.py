@@ -94,7 +94,8 @@ def _entry(inbox: Inbox, delivery_id: str) -> DeliveryEntry | None:
     if found is None:
         return None
     return DeliveryEntry(
-        found.id, found.source, found.event_id, found.state, found.reason, found.detail, found.received_at
+        *(found.id, found.source, found.event_id, found.state, found.reason, found.detail),
+        *(found.received_at, found.key_id),
     )
 
 

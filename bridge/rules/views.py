@@ -44,13 +44,13 @@ def delivery_entry(value: Delivery | DeliveryEntry) -> Json:
         **reason(value.reason, value.detail),
         "received_at": instant(value.received_at),
         "via": str(value.via),
+        "key_id": value.key_id if value.via is Via.WEBHOOK else None,
     }
 
 
 def delivery(value: Delivery) -> Json:
     """Return a delivery whole, with body, headers and look-up."""
     return delivery_entry(value) | {
-        "key_id": value.key_id if value.via is Via.WEBHOOK else None,
         "signed_at": instant(value.signed_at),
         "path_pipeline_id": value.path_pipeline_id,
         "headers": dict(value.headers),

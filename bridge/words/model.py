@@ -157,7 +157,12 @@ class DeliveryEntry:
     reason: Reason | None
     detail: str | None
     received_at: datetime
-    via: Via = Via.WEBHOOK
+    key_id: str = ""
+
+    @property
+    def via(self) -> Via:
+        """How it came to be."""
+        return via(self.key_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from bridge.words.model import (
 )
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
-from bridge.words.via import via
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -119,7 +118,7 @@ def delivery_entry(row: RowMapping, ring: Ring) -> DeliveryEntry:
         reason=_reason(row["reason"]),
         detail=readable(ring, row["detail"], place("deliveries", "detail", row["id"])),
         received_at=instant(row["received_at"]),
-        via=via(row["key_id"]),
+        key_id=row["key_id"],
     )
 
 
