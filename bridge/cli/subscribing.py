@@ -99,7 +99,7 @@ def _update(
     if not is_new:
         say("no secret was written: Planasonix shows it once, when a subscription is created, and this one existed")
         say("next: --new-secret asks for another one; the one in use then ends at once")
-        say('without that gap: docs/signatures.md, "Rotate a secret without losing a webhook"')
+        say("without that gap: `planasonix-bridge rotate`")
         raise typer.Exit(1)
     write, spell = out
     write(spell(api.new_secret(there.id).reveal()))

@@ -112,6 +112,7 @@ try_verbs() { # every verb, as a user who has no name and no home. A test compar
     verb 2 subscriptions # no `api` is configured
     verb 2 subscribe --url https://hooks.example.com
     verb 2 unsubscribe wh_1 --yes
+    verb 2 rotate
     verb 2 reconcile --dry-run
     verb 1 doctor # no Airflow answers here
     verb 0 record --out /data/recorded

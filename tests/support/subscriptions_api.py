@@ -138,6 +138,7 @@ class SubscriptionsApi:
                 return 200, self._listed([one.shown() for one in self.kept.values()], int(cursor or 0))
             case "POST", ["webhooks"]:
                 made = self.add(body["url"], body["events"])
+                made.enabled = body.get("enabled", True)
                 return 201, self._spelled(made.shown(with_secret=self.gives_secret))
             case "GET", ["jobs"]:
                 return 200, {"data": []}

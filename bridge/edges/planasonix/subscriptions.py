@@ -33,9 +33,9 @@ class Subscriptions:
         except LookupNotFound:
             raise LookupUnavailable(f"404 for {_PATH}: this tenant's API has no subscriptions") from None
 
-    def create(self, url: str, events: Sequence[str]) -> Subscription:
-        """Add one; its `secret` is in this answer only."""
-        return _read(self._client.ask("POST", _PATH, {"url": url, "events": [*events], "enabled": True}).value)
+    def create(self, url: str, events: Sequence[str], *, is_enabled: bool = True) -> Subscription:
+        """Add one; its `secret` is in this answer only. One that is not enabled delivers nothing as yet."""
+        return _read(self._client.ask("POST", _PATH, {"url": url, "events": [*events], "enabled": is_enabled}).value)
 
     def update(self, subscription_id: str, *, url: str, events: Sequence[str]) -> None:
         """Let one deliver these events to this URL, and switch it on."""
