@@ -21,6 +21,7 @@ from tests.support.store import empty_store
 from tests.support.subscriptions_api import KEY, SubscriptionsApi
 from tests.support.tls_front import TlsFront
 
+pytestmark = pytest.mark.slow
 MAPPING = "routes: [{name: orders, pipeline: pl_8f2a9c1d4e, dag: load_orders}]"
 EVENTS = ["job.succeeded", "job.failed"]
 
