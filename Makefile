@@ -58,6 +58,7 @@ test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
 test-all: test .venv-airflow30/.ready .venv-airflow31/.ready ## test, then stories on real Airflows (WAITS=50: how many tasks wait), and the contract with Airflow 3.0 and 3.1
 	@scripts/keep_going.sh 'BRIDGE_TEST_WAITS=$(or $(WAITS),50) $(BIN)/python -m pytest -m scenario --exec tests/e2e' 'BRIDGE_TEST_AIRFLOW=.venv-airflow30 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py' 'BRIDGE_TEST_AIRFLOW=.venv-airflow31 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py'
 
+quick: WORKERS = 2
 quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, under a minute
 	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not slow" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
 
