@@ -44,7 +44,7 @@ def _changed(body: dict[str, Any]) -> set[str]:
         event = read(json.dumps(body).encode())
     except Unreadable:
         return set()
-    names = {field.name for field in fields(Event)} - {"data", "unreadable", "origins"}
+    names = {field.name for field in fields(Event)} - {"data", "unreadable", "origins", "whole"}
     return {name for name in names if getattr(event, name) != getattr(_NOTHING, name)}
 
 
@@ -66,7 +66,7 @@ def spelled() -> list[tuple[str, str, str, str]]:
     rows = []
     for field in fields(Event):
         # What is sent as it is, two faces of `status`, and the notes.
-        if field.name in {"data", "status_word", "is_running", "unreadable", "origins"}:
+        if field.name in {"data", "status_word", "is_running", "unreadable", "origins", "whole"}:
             continue
         at_top = _found(field.name, words, is_inside=False)
         inside = _found(field.name, words, is_inside=True)

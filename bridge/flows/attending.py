@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses
+from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses, shapes
 from bridge.rules import attention, notes, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
@@ -71,6 +71,7 @@ def look(
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
         troubles=[*troubles, *of_targets(inbox.read(notices.failing))],
+        drifts=inbox.read(shapes.recent, since=at - shapes.KEPT),
         heard=inbox.read(browsing.last_deliveries),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),

@@ -8,6 +8,7 @@ In the order of how much stands still: the configuration in use, a place outside
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
+    drift                                     bodies of a source that have been spelled otherwise since yesterday
     failed, held                              triggers: each group is one line
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
     dag                                       a DAG that the mapping names and that cannot start a run
@@ -21,15 +22,30 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.rules import causes, notes, views
+from bridge.rules import causes, drift, notes, views
+from bridge.rules.need import Need
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
+from bridge.words.drifts import Drifted
 from bridge.words.model import TriggerState
 from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
 
+__all__ = [
+    "DELIVERIES_FOR",
+    "HELD_TOO_LONG",
+    "REFUSALS_FOR",
+    "RUNS_FOR",
+    "WHATS",
+    "Facts",
+    "Need",
+    "everything",
+    "needs",
+    "place",
+    "view",
+]
 RUNS_FOR, DELIVERIES_FOR, REFUSALS_FOR = timedelta(days=1), timedelta(days=1), timedelta(hours=1)
 _PASSING = timedelta(hours=1)
 _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
@@ -47,6 +63,7 @@ WHATS = (
     "invalid",
     "stale",
     "same_event",
+    "drift",
     "failed",
     "held",
     "run_failed",
@@ -55,34 +72,13 @@ WHATS = (
 )
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
 _OF_ROUTES = frozenset({"mapping_broken", "secrets_broken", "key_set", "dag", "paused"})
-_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "waiting"})
+_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "drift", "waiting"})
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
     DagState.BROKEN: ("its file has an import error", "Mend the file; Airflow shows the error."),
     DagState.PAUSED: ("it is paused: Airflow keeps its runs queued", "Unpause it in Airflow, or pause its route here."),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that a person has to do: of what, about what, since when, how many, and the next step.
-
-    `example` is an id of it; `filter` what the lists and orders take to mean all of it. `newest` is when the last of
-    them was made, of what comes one by one. `is_note`: nobody has to.
-    """
-
-    what: str
-    about: str
-    says: str
-    next_step: str
-    since: datetime | None = None
-    count: int = 1
-    reason: str | None = None
-    example: str | None = None
-    filter: views.Json | None = None
-    newest: datetime | None = None
-    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +92,7 @@ class Facts:
     now: datetime
     groups: Sequence[Group] = ()
     odd: Sequence[Odd] = ()
+    drifts: Sequence[Drifted] = ()
     waiting: Sequence[Waiting] = ()
     refused: Sequence[Refused] = ()
     dags: Sequence[KnownDag] = ()
@@ -118,6 +115,7 @@ def everything(facts: Facts) -> list[Need]:
         *_refused(facts),
         *_waiting(facts),
         *_odd(facts),
+        *drift.needs(facts.drifts, facts.now),
         *_groups(facts),
         *_dags(facts),
         *_pauses(facts),

@@ -10,6 +10,7 @@ from functools import partial
 from bridge.chores.encryption import Encryption
 from bridge.chores.loop import Loop
 from bridge.chores.mapping_file import MappingFile
+from bridge.chores.shapes import Shapes
 from bridge.edges import logs
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
@@ -49,6 +50,7 @@ class Work:
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
         self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
         self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self.names(config))
+        self.shapes = Shapes(inbox=inbox, sources=config.sources, metrics=metrics)
         self.pausing.refresh()  # nothing of what is paused may start before it is known
         self._build_flows(environment, config, inbox, metrics)
         self._build_wakings(config, inbox, metrics)
@@ -75,6 +77,7 @@ class Work:
             lease_seconds=environment.lease_seconds,
             pauses=self.pausing.current,
             unmapped=Unmapped(inbox=inbox, is_lacking=lambda: self.mapping.state.is_lacking),
+            learn=self.shapes.note,
         )
         self.orders = Orders(inbox=inbox, metrics=metrics, on_worked=self.wake)
         self.following = Following(
@@ -86,6 +89,9 @@ class Work:
         )
         self.links = Links({name: airflow.run_url for name, (_, airflow) in self.airflows.items()})
         self.tailing = Tailing(inbox=inbox, link=self.links.run, metrics=metrics)
+        self._build_holding(environment, inbox, metrics)
+
+    def _build_holding(self, environment: Environment, inbox: Inbox, metrics: Metrics) -> None:
         self.holding = Holding(
             inbox=inbox,
             airflows={name: airflow for name, (_, airflow) in self.airflows.items()},
@@ -158,6 +164,7 @@ class Work:
         """What turns here, in the order of starting; the dispatcher's comes first and stops last."""
         return [
             self.dispatcher.loop,
+            self.shapes.loop,
             self.router.loop,
             self.pausing.loop,
             self.orders.loop,

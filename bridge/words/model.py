@@ -1,7 +1,6 @@
 """The words of the bridge as frozen facts: delivery, event, trigger, attempt.
 
-Floor 0: imports nothing of the bridge but reasons, holds and runs. Instants are aware UTC datetimes, durations are
-seconds, ids are text (`dlv_...`, `trg_...`).
+Imports words alone. Instants are aware UTC datetimes, durations seconds, ids text (`dlv_...`, `trg_...`).
 """
 
 from collections.abc import Mapping
@@ -85,8 +84,9 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
     # What is there and cannot be read: by field, why. Such a field is None (or empty), and asking for it is an error.
     unreadable: Mapping[str, str] = field(default_factory=dict)
-    # Where each field was found: a JSON pointer into the body, or in words. Never a value.
+    # Where each field was found (a JSON pointer, or words; never a value), and the body itself. No template sees them.
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    whole: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def notes(self) -> tuple[str, ...]:

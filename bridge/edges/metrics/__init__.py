@@ -24,6 +24,7 @@ from bridge import __version__
 from bridge.edges.metrics import labels
 from bridge.edges.metrics.access import AccessMetrics
 from bridge.edges.metrics.dags import DagMetrics
+from bridge.edges.metrics.drift import DriftMetrics
 from bridge.edges.metrics.making import Making, create
 from bridge.edges.metrics.notifying import NotifyMetrics
 from bridge.edges.metrics.pace import PaceMetrics
@@ -65,6 +66,7 @@ class Metrics:
         self.waits = WaitMetrics(making, self._airflows)
         self.notifying = NotifyMetrics(making)
         self.reconciling = ReconcileMetrics(making)
+        self.drift = DriftMetrics(making, self._sources)
         self._create_children(keys_by_source)
         ProcessCollector(registry=self._registry)
 

@@ -44,7 +44,7 @@ from bridge.rules.planning import Plan, Planned, Subject
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
-from bridge.words.model import Delivery, DeliveryState, TriggerState
+from bridge.words.model import Delivery, DeliveryState, Event, TriggerState
 from bridge.words.reasons import Reason
 
 BATCH = 100
@@ -73,6 +73,7 @@ class Router:
         lease_seconds: float,
         pauses: Callable[[], Pauses] = Pauses,
         unmapped: Unmapped | None = None,
+        learn: Callable[[Delivery, Event | None], None] = lambda *_: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`mapping` returns the one in use; `apis` and `sources` by source; `on_routed` wakes firing.
@@ -81,14 +82,12 @@ class Router:
         from memory: what a paused source has sent is put aside until its pause is over (bridge.flows.pausing).
         """
         self._inbox = inbox
-        self._mapping = mapping
-        self._apis = apis
+        self._mapping, self._apis = mapping, apis
         self._sources, self._metrics = sources, metrics
-        self._on_routed = on_routed
-        self._max_hops = max_hops
+        self._on_routed, self._max_hops = on_routed, max_hops
         self._clock, self._pauses, self._unmapped = clock, pauses, unmapped or Unmapped(inbox=inbox)
         self._lookups = self._make_lookups(lease_seconds)
-        self._reporting, self._seen = Reporting(metrics), SeenTypes(inbox, apis)
+        self._reporting, self._seen = Reporting(metrics, learn), SeenTypes(inbox, apis)
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
         self.loop = Loop(

@@ -4,7 +4,7 @@ Never a silent no: what starts nothing since it is taken for a copy of another d
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
@@ -24,14 +24,15 @@ _log = structlog.get_logger("bridge.routing")
 class Reporting:
     """Counts and logs; called by the routing thread and by those that look up."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        """Nothing has been seen yet."""
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, learn: Callable[[Delivery, Event | None], None] = lambda *_: None) -> None:
+        """Nothing has been seen yet. `learn` takes in how each body is spelled."""
+        self._metrics, self._learn = metrics, learn
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], set[Kind]] = {}  # by route and pipeline
 
     def report(self, delivery: Delivery, event: Event | None, stored: Routing, stored_at: datetime) -> None:
         """Report a delivery that was routed."""
+        self._learn(delivery, event)
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
         is_copy = stored.reason is Reason.SAME_EVENT

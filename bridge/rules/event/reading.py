@@ -102,6 +102,7 @@ def read(body: bytes, *, path_pipeline_id: str | None = None, spelling: Spelling
         data=whole if inner is None else inner,
         unreadable=top.unreadable | outside_in.unreadable | reader.unreadable,
         origins=origins,
+        whole=whole,
         **found,
     )
 

@@ -19,13 +19,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    BaseOperator,
-    Context,
-    ResumableJobMixin,
-    conf,
-)
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, ResumableJobMixin, conf
 
 from planasonix_provider import connection_form, parking
 from planasonix_provider.ends import PlanasonixTimeout, judge
