@@ -8,7 +8,7 @@ export PYTHON
 BIN := .venv/bin
 PYTEST_ARGS ?=
 # Most tests wait for processes and not for a core: three workers keep two cores busy.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all quick check demo bench crash fuzz mutants image provider plain docs lock schema sbom release clean
