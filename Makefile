@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 PYTEST_ARGS ?=
-# Most tests wait for processes and not for a core: three workers keep two cores busy.
+# Most tests wait for processes and not for a core: four workers keep two cores busy.
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
