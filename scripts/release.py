@@ -33,7 +33,7 @@ def main() -> int:
     asked = options.parse_args()
     version: str = asked.version
     if problems := misfits(version, is_draft=bool(os.environ.get("DRAFT"))):
-        print("\n".join(f"error: {one}" for one in problems), file=sys.stderr)
+        print("\n".join(f"error: {item}" for item in problems), file=sys.stderr)
         return 2
     place: Path = asked.to or ROOT / "dist" / version
     shutil.rmtree(place, ignore_errors=True)

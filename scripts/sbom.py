@@ -54,10 +54,10 @@ def shipped() -> Json:
 def inside() -> Json:
     """Return the document of an image from within: the Python packages of this environment, and Debian's."""
     python = [
-        {"type": "library", "name": name, "version": one.version, "purl": f"pkg:pypi/{name}@{one.version}"}
+        {"type": "library", "name": name, "version": item.version, "purl": f"pkg:pypi/{name}@{item.version}"}
         | {"licenses": licences(name)}
-        for one in importlib.metadata.distributions()
-        if (name := re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()) != NAME
+        for item in importlib.metadata.distributions()
+        if (name := re.sub(r"[-_.]+", "-", item.metadata["Name"]).lower()) != NAME
     ]
     system = debian(Path(STATUS).read_text(), Path(RELEASE).read_text())
     for component in system:
@@ -68,7 +68,7 @@ def inside() -> Json:
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": root | {"licenses": [{"expression": "Apache-2.0"}]}},
-        "components": [*sorted(python, key=lambda one: str(one["name"])), *system],
+        "components": [*sorted(python, key=lambda item: str(item["name"])), *system],
     }
 
 

@@ -47,7 +47,8 @@ def code(words: Iterable[str]) -> str:
 
 def _settings() -> str:
     rows = [
-        (f"`{one.name}`", f"`{one.default}`" if one.default else "none", one.description) for one in list_settings()
+        (f"`{item.name}`", f"`{item.default}`" if item.default else "none", item.description)
+        for item in list_settings()
     ]
     return table(("setting", "default", "meaning"), rows)
 
@@ -114,8 +115,8 @@ def _command(name: str, command: object) -> Iterator[str]:
     """Yield the parts of a command's own page, or of those below it."""
     below = getattr(command, "commands", None)
     if below is not None:
-        for word, one in below.items():
-            yield from _command(f"{name} {word}", one)
+        for word, item in below.items():
+            yield from _command(f"{name} {word}", item)
         return
     usage, rows = [name], []
     for parameter in command.params:  # type: ignore[attr-defined]
@@ -139,17 +140,19 @@ def offered() -> Iterator[tuple[str, str, Any]]:
     nobody = Access(dict, False, lambda *_: "", lambda *_: None, lambda *_: None)
     application = admin_app(faces, access=nobody)
     for route in application.routes:
-        for one in getattr(route, "routes", None) or [route]:
-            for method in sorted(one.methods - {"HEAD"}):
-                yield method, one.path_format if one is route else route.path + one.path_format, one.endpoint
+        for item in getattr(route, "routes", None) or [route]:
+            for method in sorted(item.methods - {"HEAD"}):
+                yield method, item.path_format if item is route else route.path + item.path_format, item.endpoint
 
 
 def _api() -> str:
-    return table(("request", "role", "what it does"), (_offer(*one) for one in offered() if _is_for_programs(one[1])))
+    return table(
+        ("request", "role", "what it does"), (_offer(*item) for item in offered() if _is_for_programs(item[1]))
+    )
 
 
 def _pages() -> str:
-    rows = (_offer(*one) for one in offered() if not _is_for_programs(one[1]))
+    rows = (_offer(*item) for item in offered() if not _is_for_programs(item[1]))
     return table(("request", "role", "what it does"), rows)
 
 
@@ -190,7 +193,7 @@ def summary(path: Path) -> str:
 def modules(floor: str) -> list[str]:
     """Return what a floor's folder holds: modules and packages, in the order of their names."""
     found = (ROOT / "bridge" / floor).iterdir()
-    return sorted(one.stem for one in found if one.suffix == ".py" or (one / "__init__.py").exists())
+    return sorted(item.stem for item in found if item.suffix == ".py" or (item / "__init__.py").exists())
 
 
 def _floors() -> str:

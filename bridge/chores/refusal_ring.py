@@ -62,7 +62,7 @@ class RefusalRing:
         """Write what waits. Raises InboxUnavailable; then it waits on."""
         with self._lock:
             taken = {kind: list(waiting) for kind, waiting in self._waiting.items()}
-        found = [one for waiting in taken.values() for one in waiting]
+        found = [item for waiting in taken.values() for item in waiting]
         if not found:
             return
         self._inbox.write(refusals.append, found)

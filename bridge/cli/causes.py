@@ -35,7 +35,7 @@ def causes(
         columns = ("count", "state", "reason", "route", "dag_id", "airflow", "oldest", "newest", "example")
         rows = [each | {"state": f"run {each['run_state']}" if each["run_state"] else each["state"]} for each in found]
         print_table(columns, [[None if row[name] is None else str(row[name]) for name in columns] for row in rows])
-        for each in {one["next_step"]: one for one in reversed(found) if one["next_step"]}.values():
+        for each in {item["next_step"]: item for item in reversed(found) if item["next_step"]}.values():
             say(f"{each['reason'] or 'run ' + str(each['run_state'])}: {each['next_step']}")
     else:
         print("nothing failed, and nothing is held")

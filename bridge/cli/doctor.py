@@ -43,20 +43,20 @@ def doctor(
     """
     root = None if base is None else checked(base, "--base")
     found = []
-    for one in _found(root, url, token_file, is_tested=sender_test, wait_seconds=wait_seconds):
-        found.append(one)
+    for item in _found(root, url, token_file, is_tested=sender_test, wait_seconds=wait_seconds):
+        found.append(item)
         if not as_json:
-            _print(one)
+            _print(item)
     if as_json:
-        print_json([asdict(one) for one in found])
-    if any(one.verdict == "wrong" for one in found):
+        print_json([asdict(item) for item in found])
+    if any(item.verdict == "wrong" for item in found):
         raise typer.Exit(1)
 
 
-def _print(one: "Finding") -> None:
-    print(visible(f"{one.verdict:<8} {one.step:<14} {one.about}: {one.says}"), flush=True)
-    if one.next_step:
-        print(visible(f"         next: {one.next_step}"), flush=True)
+def _print(item: "Finding") -> None:
+    print(visible(f"{item.verdict:<8} {item.step:<14} {item.about}: {item.says}"), flush=True)
+    if item.next_step:
+        print(visible(f"         next: {item.next_step}"), flush=True)
 
 
 def _found(

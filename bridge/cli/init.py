@@ -53,7 +53,7 @@ def init(
     Asks for what no option says, if there is a terminal.
     """
     places = dict(zip(Place, (kubernetes, compose, systemd, here), strict=True))
-    place = _place([one for one, is_chosen in places.items() if is_chosen])
+    place = _place([item for item, is_chosen in places.items() if is_chosen])
     answers = Answers(
         place=place,
         airflow_url=_answer("Airflow's address", "--airflow-url", airflow_url, starting.AIRFLOWS[place]),
@@ -79,11 +79,11 @@ def _say_next(folder: Path, answers: Answers) -> None:
 
 def _place(chosen: list[Place]) -> Place:
     if len(chosen) > 1:
-        raise typer.BadParameter(f"choose one of {', '.join(f'--{one}' for one in chosen)}")
+        raise typer.BadParameter(f"choose one of {', '.join(f'--{item}' for item in chosen)}")
     if chosen:
         return chosen[0]
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"say where it will run: {', '.join(f'--{one}' for one in Place)}")
+        raise typer.BadParameter(f"say where it will run: {', '.join(f'--{item}' for item in Place)}")
     return Place(_choice("Where will it run", "", None, [*map(str, Place)], "kubernetes"))
 
 

@@ -157,11 +157,11 @@ def compare_page(change: Change, page: Page) -> Tally:
 
     old, new, touched = _read(change)
     spellings, tally = dict(change.spellings), Tally()
-    for one in page:
-        if one["body"] is None:
+    for item in page:
+        if item["body"] is None:
             tally.locked += 1
             continue
-        about = _subject(one, spellings)
+        about = _subject(item, spellings)
         tally.note(about.id, compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
     return tally
 
@@ -196,18 +196,18 @@ def read_both(change: Change) -> "tuple[Routes, Routes]":
     return read[0], read[1]
 
 
-def _subject(one: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> Any:
+def _subject(item: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> Any:
     from bridge.rules.event import USUAL, Spelling
     from bridge.rules.planning import Subject
 
-    given = one["spelling"]
-    spelling = spellings.get(one["source"], USUAL) if given is None else Spelling.of_written(given)
+    given = item["spelling"]
+    spelling = spellings.get(item["source"], USUAL) if given is None else Spelling.of_written(given)
     return Subject(
-        id=one["id"],
-        source=one["source"],
-        received_at=one["received_at"],
-        body=b64decode(one["body"]),
-        path_pipeline_id=one["url_pipeline"],
-        lookup=one["job"],
+        id=item["id"],
+        source=item["source"],
+        received_at=item["received_at"],
+        body=b64decode(item["body"]),
+        path_pipeline_id=item["url_pipeline"],
+        lookup=item["job"],
         spelling=spelling,
     )

@@ -48,8 +48,8 @@ def record(
     tests: list[dict[str, Any]] = []
     out.mkdir(parents=True, exist_ok=True)
     with asking(url, token_file) as asked:
-        for one in _bodies(asked, times):
-            if source in (None, one["source"]) and (test := _written(out, one, keep or [])) is not None:
+        for item in _bodies(asked, times):
+            if source in (None, item["source"]) and (test := _written(out, item, keep or [])) is not None:
                 tests.append(test)
             if len(tests) == limit:
                 break
@@ -65,24 +65,24 @@ def _bodies(asked: "Asked", times: dict[str, str]) -> Iterator[dict[str, Any]]:
     query = {**times, "limit": "100"}
     while True:
         page = asked.get("bodies", **query)
-        yield from (one for one in page["bodies"] if one["body"] is not None)
+        yield from (item for item in page["bodies"] if item["body"] is not None)
         if not page["next"]:
             return
         query["after"] = page["next"]
 
 
-def _written(out: Path, one: dict[str, Any], keep: list[str]) -> dict[str, Any] | None:
+def _written(out: Path, item: dict[str, Any], keep: list[str]) -> dict[str, Any] | None:
     """Write one body; returns its test, None if it is no readable JSON."""
     from bridge.rules.recording import masked, recorded
 
-    body = recorded(b64decode(one["body"]), keep)
+    body = recorded(b64decode(item["body"]), keep)
     if body is None:
         return None
-    (out / f"{one['id']}.json").write_bytes(body)
-    test: dict[str, Any] = {"name": one["id"], "body_file": f"{one['id']}.json", "source": one["source"]}
-    test |= {"received_at": one["received_at"]}
-    test |= {"url_pipeline": one["url_pipeline"]} if one["url_pipeline"] else {}
-    test |= {"job": masked(one["job"], keep)} if one["job"] else {}
+    (out / f"{item['id']}.json").write_bytes(body)
+    test: dict[str, Any] = {"name": item["id"], "body_file": f"{item['id']}.json", "source": item["source"]}
+    test |= {"received_at": item["received_at"]}
+    test |= {"url_pipeline": item["url_pipeline"]} if item["url_pipeline"] else {}
+    test |= {"job": masked(item["job"], keep)} if item["job"] else {}
     return test | _expected(test, body)
 
 

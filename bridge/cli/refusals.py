@@ -33,5 +33,5 @@ def refusals(
     filters = {"source": source, "reason": reason, "kind": kind} | told_times(since, until)
     with asking(url, token_file) as asked:
         found = pages(asked, "refusals", filters, limit=limit)
-    shown = found if as_json else [one | {"keys_tried": " ".join(one["keys_tried"]) or None} for one in found]
+    shown = found if as_json else [item | {"keys_tried": " ".join(item["keys_tried"]) or None} for item in found]
     print_many(shown, ("at", "kind", "source", "reason", "sender", "keys_tried", "body_sha256", "copy_of"), as_json)

@@ -123,7 +123,7 @@ def _place(
             param_hint="--key",
         )
     noted = [(each, Noted.read(_journal(file.path))) for each, file in found]
-    begun = [each.id for each, one in noted if one is not None and one.key == each.id]
+    begun = [each.id for each, item in noted if item is not None and item.key == each.id]
     free = begun or [each.id for each, _ in found if key is not None or not each.is_there]
     if len(free) != 1:
         says = f"say which: {', '.join(free)}" if free else "every optional key of this source has its secret already"

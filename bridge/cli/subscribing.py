@@ -135,14 +135,14 @@ def subscriptions(
             return
         found: list[dict[str, Any]] = [
             {
-                "id": one.id,
-                "url": one.url,
-                "events": [*one.events],
-                "enabled": one.is_enabled,
-                "last_delivery_at": views.instant(one.last_delivery_at),
-                "failures_24h": one.failures,
+                "id": item.id,
+                "url": item.url,
+                "events": [*item.events],
+                "enabled": item.is_enabled,
+                "last_delivery_at": views.instant(item.last_delivery_at),
+                "failures_24h": item.failures,
             }
-            for one in api.every()
+            for item in api.every()
         ]
     if as_json:
         print_json(found)
@@ -158,8 +158,8 @@ def _show_deliveries(api: "Subscriptions", subscription_id: str, *, as_json: boo
 
     head = ("id", "event", "status", "http_status", "at", "error")
     rows = [
-        (one.id, one.event, one.status, one.http_status, views.instant(one.at), one.error)
-        for one in api.deliveries(subscription_id)
+        (item.id, item.event, item.status, item.http_status, views.instant(item.at), item.error)
+        for item in api.deliveries(subscription_id)
     ]
     if as_json:
         print_json([dict(zip(head, row, strict=True)) for row in rows])
@@ -180,7 +180,7 @@ def unsubscribe(
 ) -> None:
     """Remove a subscription. What it would have delivered from then on does not come."""
     with opened(source) as (_, api):
-        found = next((one for one in api.every() if one.id == subscription_id), None)
+        found = next((item for item in api.every() if item.id == subscription_id), None)
         if found is None:
             say(f"error: there is no subscription {subscription_id}; `planasonix-bridge subscriptions` lists them")
             raise typer.Exit(1)

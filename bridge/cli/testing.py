@@ -138,7 +138,9 @@ def _print_as_json(outcomes: "_Outcomes", missed: "list[Route]", mapping: "Mappi
             "line": outcome.case.line,
             "name": outcome.case.form.name,
             "passed": outcome.has_passed,
-            "differences": [{"line": one.line, "column": one.column, "what": one.what} for one in outcome.differences],
+            "differences": [
+                {"line": item.line, "column": item.column, "what": item.what} for item in outcome.differences
+            ],
         }
         for file, found in outcomes.items()
         for outcome in found

@@ -103,12 +103,12 @@ def _read(inbox: Inbox, report: Report, places: dict[str, _Place], tell: Tell) -
 def _asked(mine: Collection[Trigger]) -> Iterator[Asked]:
     """Return what a delivery's triggers ask for; of those for one place, the newest counts."""
     newest: dict[tuple[str, str, str], int] = {}
-    for one in mine:
-        place = (one.call.route, one.call.airflow, one.call.dag_id)
-        newest[place] = max(one.rerun, newest.get(place, 0))
-    for one in mine:
-        is_replaced = one.rerun < newest[one.call.route, one.call.airflow, one.call.dag_id]
-        yield verifying.asked(one, is_replaced=is_replaced)
+    for item in mine:
+        place = (item.call.route, item.call.airflow, item.call.dag_id)
+        newest[place] = max(item.rerun, newest.get(place, 0))
+    for item in mine:
+        is_replaced = item.rerun < newest[item.call.route, item.call.airflow, item.call.dag_id]
+        yield verifying.asked(item, is_replaced=is_replaced)
 
 
 def _leave(report: Report, place: _Place, asks: Iterable[Asked], why: str) -> None:

@@ -147,23 +147,23 @@ def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
 
 def _troubles(facts: Facts) -> Iterator[Need]:
     """An Airflow that is down counts what waits for it: those are no troubles of their own."""
-    for trouble in facts.troubles:
-        mine = [group for group in facts.groups if _is_of(group, trouble)]
+    for problem in facts.troubles:
+        mine = [group for group in facts.groups if _is_of(group, problem)]
         yield Need(
-            what=trouble.what,
-            about=trouble.about,
-            says=trouble.says,
-            next_step=trouble.next_step,
-            since=trouble.since or min((group.oldest_at for group in mine), default=None),
+            what=problem.what,
+            about=problem.about,
+            says=problem.says,
+            next_step=problem.next_step,
+            since=problem.since or min((group.oldest_at for group in mine), default=None),
             count=sum(group.count for group in mine) or 1,
-            reason=None if trouble.reason is None else str(trouble.reason),
-            filter={"state": "held", "airflow": trouble.about} if mine else None,
+            reason=None if problem.reason is None else str(problem.reason),
+            filter={"state": "held", "airflow": problem.about} if mine else None,
         )
 
 
-def _is_of(group: Group, trouble: Trouble) -> bool:
-    is_place = trouble.what == "airflow_down" and group.airflow == trouble.about
-    return is_place and group.state is TriggerState.HELD and group.reason is trouble.reason
+def _is_of(group: Group, problem: Trouble) -> bool:
+    is_place = problem.what == "airflow_down" and group.airflow == problem.about
+    return is_place and group.state is TriggerState.HELD and group.reason is problem.reason
 
 
 def _refused(facts: Facts) -> Iterator[Need]:
@@ -230,7 +230,7 @@ def _why(reason: Reason | None) -> str:
 
 def _groups(facts: Facts) -> Iterator[Need]:
     for group in facts.groups:
-        if any(_is_of(group, trouble) for trouble in facts.troubles) or not _needs_a_person(group, facts.now):
+        if any(_is_of(group, problem) for problem in facts.troubles) or not _needs_a_person(group, facts.now):
             continue
         why, next_step = causes.words(group)
         what = "run_failed" if group.run_state is not None else str(group.state)

@@ -133,9 +133,9 @@ def _kind(event_type: str | None, ids: Mapping[Kind, Any]) -> Kind:
     return next((kind for kind in _IN_TURN if ids.get(kind) is not None), Kind.DELIVERY)
 
 
-def pipelines_agree(one: str | None, other: str | None) -> bool:
+def pipelines_agree(item: str | None, other: str | None) -> bool:
     """Say whether two events may be about the same pipeline."""
-    return one is None or other is None or one == other
+    return item is None or other is None or item == other
 
 
 def default_run_id(about: str, status: object, route: str) -> str:
@@ -150,16 +150,16 @@ def owners(wanted: Sequence[Place], standing: Iterable[Standing]) -> dict[Place,
     """
     known = list(standing)
     owned: dict[Place, Standing] = {}
-    for one in known:
-        if one.owns:
-            owned.setdefault(one.place, one)
-    counted_before = {one.place for one in known if one.is_copy}
+    for item in known:
+        if item.owns:
+            owned.setdefault(item.place, item)
+    counted_before = {item.place for item in known if item.is_copy}
     found = {place: owned[place] for place in wanted if place in owned}
-    spare = [one for place, one in owned.items() if place not in wanted and not one.is_superseded]
+    spare = [item for place, item in owned.items() if place not in wanted and not item.is_superseded]
     for place in sorted(
         (place for place in wanted if place not in owned), key=lambda place: place not in counted_before
     ):
-        counted = next((one for one in spare if (one.airflow, one.dag_id) == place[1:]), None)
+        counted = next((item for item in spare if (item.airflow, item.dag_id) == place[1:]), None)
         if counted is not None:
             spare.remove(counted)
             found[place] = counted

@@ -80,7 +80,7 @@ class Chain:
 
 def cause(event: Event) -> Cause | None:
     """Return what the event names as its cause; None if it names nothing that could be looked up."""
-    ids = {one for one in _values(event, "trigger_id") if isinstance(one, str) and _is_trigger(one)}
+    ids = {item for item in _values(event, "trigger_id") if isinstance(item, str) and _is_trigger(item)}
     dag_id, dag_run_id = (_text(event, name) for name in ("dag_id", "dag_run_id"))
     run = (dag_id, dag_run_id) if dag_id and dag_run_id else (None, None)
     return Cause(tuple(sorted(ids, reverse=True)), *run) if ids or run[0] else None

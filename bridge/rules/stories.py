@@ -130,22 +130,22 @@ def next_step(story: Story) -> str:
         return _STILL if story.delivery.reason is None else story.delivery.reason.next_step
     newest: dict[tuple[str, str, str], TriggerEntry] = {}
     for branch in sorted(story.branches, key=lambda each: each.trigger.rerun):
-        one = branch.trigger
-        newest[one.route, one.airflow, one.dag_id] = one
+        item = branch.trigger
+        newest[item.route, item.airflow, item.dag_id] = item
     steps = sorted(map(_step_of, newest.values()))
     return steps[0][1] if steps else "Nothing to do."
 
 
-def _step_of(one: TriggerEntry) -> tuple[int, str]:
+def _step_of(item: TriggerEntry) -> tuple[int, str]:
     """Return the next step of a trigger, with how soon it wants to be read."""
-    urgency = {TriggerState.FAILED: 0, TriggerState.HELD: 1, TriggerState.CANCELLED: 6}.get(one.state)
-    if urgency is not None and one.reason is not None:
-        return urgency, one.reason.next_step
-    if one.state is not TriggerState.FIRED:
+    urgency = {TriggerState.FAILED: 0, TriggerState.HELD: 1, TriggerState.CANCELLED: 6}.get(item.state)
+    if urgency is not None and item.reason is not None:
+        return urgency, item.reason.next_step
+    if item.state is not TriggerState.FIRED:
         return 3, _STILL
-    if one.run is not None and one.run.state in causes.RUNS:
-        return 2, causes.RUNS[one.run.state][1]
-    is_open = one.run is not None and one.run.state in OPEN
+    if item.run is not None and item.run.state in causes.RUNS:
+        return 2, causes.RUNS[item.run.state][1]
+    is_open = item.run is not None and item.run.state in OPEN
     return (4, "Nothing to do: the DAG run has not ended yet.") if is_open else (5, "Nothing to do.")
 
 

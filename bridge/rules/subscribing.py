@@ -27,7 +27,7 @@ def rows(value: Any) -> list[Mapping[str, Any]]:
         found = next((value[box] for box in _BOXES if isinstance(value.get(box), list)), None)
     if not isinstance(found, list):
         raise ValueError("the Planasonix API answers with no list")  # noqa: TRY004 - the sender is wrong, no caller
-    return [one for one in found if isinstance(one, Mapping)]
+    return [item for item in found if isinstance(item, Mapping)]
 
 
 def next_cursor(value: Any) -> str | None:
@@ -47,7 +47,7 @@ def subscription(value: Any) -> Subscription:
     return Subscription(
         id=own_id,
         url=url,
-        events=tuple(one for one in events if isinstance(one, str)) if isinstance(events, list) else (),
+        events=tuple(item for item in events if isinstance(item, str)) if isinstance(events, list) else (),
         is_enabled=enabled if isinstance(enabled, bool) else None,
         created_at=_instant(found, "created_at"),
         last_delivery_at=_instant(found, "last_delivery_at"),
@@ -92,7 +92,7 @@ def _field(value: Mapping[str, Any], name: str) -> Any:
     head, *rest = name.split("_")
     camel = head + "".join(part.title() for part in rest)  # failureCount24H is spelled 24h as well
     spellings = (name, camel, camel.replace("24H", "24h"))
-    return next((value[one] for one in spellings if value.get(one) is not None), None)
+    return next((value[item] for item in spellings if value.get(item) is not None), None)
 
 
 def _text(value: Mapping[str, Any], name: str) -> str | None:

@@ -113,7 +113,7 @@ class Beside:
     def carry_out(self, order_id: str, *, on_progress: Callable[[int], None]) -> dict[str, Any]:
         """Work on an order until it has ended, beside whoever else does; `on_progress` hears how much is done."""
         order = ordering.look(self._inbox, order_id)
-        return views.order(ordering.carry_out(self._inbox, order, on_progress=lambda one: on_progress(one.done)))
+        return views.order(ordering.carry_out(self._inbox, order, on_progress=lambda item: on_progress(item.done)))
 
     def knows(self, kind: PauseKind) -> bool:
         """Say whether the files here tell what there is of a kind."""

@@ -27,15 +27,15 @@ class BodiesApi:
         found, following = self._inbox.read(
             received.bodies, since=wanted.since, until=wanted.until, after=wanted.after, limit=limit
         )
-        return {"bodies": [self._shown(one) for one in found], "next": following}
+        return {"bodies": [self._shown(item) for item in found], "next": following}
 
-    def _shown(self, one: Received) -> views.Json:
+    def _shown(self, item: Received) -> views.Json:
         return {
-            "id": one.id,
-            "source": one.source,
-            "received_at": views.instant(one.received_at),
-            "url_pipeline": one.path_pipeline_id,
-            "body": None if one.body is None else b64encode(one.body).decode(),
-            "job": None if one.lookup is None else dict(one.lookup),
-            "spelling": self._spellings.get(one.source),
+            "id": item.id,
+            "source": item.source,
+            "received_at": views.instant(item.received_at),
+            "url_pipeline": item.path_pipeline_id,
+            "body": None if item.body is None else b64encode(item.body).decode(),
+            "job": None if item.lookup is None else dict(item.lookup),
+            "spelling": self._spellings.get(item.source),
         }

@@ -66,7 +66,7 @@ class ExaminingApi:
                 "is_running": self._started_at is not None and self._ended_at is None,
                 "started_at": views.instant(self._started_at),
                 "ended_at": views.instant(self._ended_at),
-                "findings": [asdict(one) for one in self._found],
+                "findings": [asdict(item) for item in self._found],
             }
 
     def examine(self, *, caller: Caller, body: bytes = b"", **_: Any) -> views.Json:

@@ -28,4 +28,4 @@ class RefusalsApi:
         (since, until), limit = time_range(query), page_size(query)
         wanted = RefusalFilter(since=since, until=until, **texts)
         found = self._inbox.read(refusals.page, wanted=wanted, limit=limit)
-        return {"refusals": [records.refusal(one) for one in found], "next": next_page(found, limit)}
+        return {"refusals": [records.refusal(item) for item in found], "next": next_page(found, limit)}

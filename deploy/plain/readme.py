@@ -55,7 +55,7 @@ def rows(values: str) -> list[tuple[str, str, str]]:
         path[indent:] = [key[2]]
         default, what = key[3] or "", " ".join([*above, *filter(None, [key[4]])])
         above = []
-        below = next((one for one in lines[number + 1 :] if one.strip() and not one.lstrip().startswith("#")), "")
+        below = next((item for item in lines[number + 1 :] if item.strip() and not item.lstrip().startswith("#")), "")
         is_text = default in {"|", ">"}
         is_list = not default and below.lstrip().startswith("- ")
         deepest = indent if is_text or is_list else 99

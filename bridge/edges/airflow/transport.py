@@ -222,8 +222,8 @@ def _failure(error: BaseException, call: _Call, seconds: float, *, has_proxy: bo
     if call.is_late:
         return _late(broken, seconds)
     causes = _causes(error)
-    if has_proxy and (trouble := proxies.trouble(causes, _words(error))) is not None:
-        return Failure(*trouble)
+    if has_proxy and (problem := proxies.trouble(causes, _words(error))) is not None:
+        return Failure(*problem)
     kind = _kind(causes, is_sending=call.is_sending)
     return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error))
 

@@ -135,9 +135,9 @@ def claim(
         statement, values["routes"] = _CLAIM_OF_ROUTES, json.dumps(list(routes))
     ring = ring_of(connection)
     rows = connection.execute(statement.on(connection), values).mappings().all()
-    found = [one for row in rows if (one := _readable(connection, row, ring, now)) is not None]
+    found = [each for row in rows if (each := _readable(connection, row, ring, now)) is not None]
     return sorted(
-        (Claimed(one, token) for one in found), key=lambda item: item.trigger.due_at
+        (Claimed(each, token) for each in found), key=lambda item: item.trigger.due_at
     )  # RETURNING has no order
 
 

@@ -96,7 +96,7 @@ class Known:
     def add(self, trigger: Standing) -> None:
         """Take in a trigger that was stored or changed."""
         own = self.triggers.setdefault(number(trigger.delivery_id, "dlv"), [])
-        own[:] = [*(one for one in own if one.id != trigger.id), trigger]
+        own[:] = [*(item for item in own if item.id != trigger.id), trigger]
 
 
 def telling_of(connection: Connection, *, kind: Kind, about_id: str, since: datetime, limit: int) -> list[str]:

@@ -113,9 +113,9 @@ def _nameless(connection: Connection, named: Delivery) -> list[int]:
     return [number(each.id, "dlv") for each in sorted(found, key=lambda each: each.state is DeliveryState.STALE)]
 
 
-def _has_another_body(one: Delivery, other: Delivery) -> bool:
+def _has_another_body(item: Delivery, other: Delivery) -> bool:
     """Say whether two bodies are known to differ: then one signed message id led to both."""
-    return one.body != other.body and not (one.locked or other.locked or one.erased_at or other.erased_at)
+    return item.body != other.body and not (item.locked or other.locked or item.erased_at or other.erased_at)
 
 
 def _look(connection: Connection, rows: Sequence[int], lock: str = "") -> Found:

@@ -178,7 +178,7 @@ def free(
 
 def change(connection: Connection, changes: Sequence[Change], *, now: datetime) -> list[Change]:
     """Change what is held; returns what was, each once, whoever else does the same."""
-    return [one for one in changes if _is_changed(connection, one, now)]
+    return [item for item in changes if _is_changed(connection, item, now)]
 
 
 def steps(connection: Connection, *, airflow: str, dag_id: str, clock: float, step: int, limit: int) -> list[StepRow]:
@@ -216,14 +216,14 @@ _TOO_LONG = (TriggerState.FAILED, Reason.HELD_TOO_LONG)
 _SUPERSEDED = (TriggerState.CANCELLED, Reason.SUPERSEDED)
 
 
-def _is_changed(connection: Connection, one: Change, now: datetime) -> bool:
-    id_, instead = one.row.id, one.row.newer
-    if one.due_at is not None:
+def _is_changed(connection: Connection, item: Change, now: datetime) -> bool:
+    id_, instead = item.row.id, item.row.newer
+    if item.due_at is not None:
         values: dict[str, Any] = {
             "id": number(id_, "trg"),
-            "state": TriggerState.HELD if one.is_behind_ceiling else TriggerState.PENDING,
-            "reason": Reason.HOURLY_CEILING if one.is_behind_ceiling else None,
-            "due_at": microseconds(one.due_at),
+            "state": TriggerState.HELD if item.is_behind_ceiling else TriggerState.PENDING,
+            "reason": Reason.HOURLY_CEILING if item.is_behind_ceiling else None,
+            "due_at": microseconds(item.due_at),
         }
         return bool(connection.execute(_FREE, values).rowcount)
     if instead is None:

@@ -98,8 +98,8 @@ def explained(connection: Connection, triggers: Sequence[T]) -> list[T]:
         return list(triggers)
     pauses = read(connection)
     return [
-        replace(one, detail=sentence(_pause_of(pauses, one))) if one.reason is Reason.PAUSED_BY_PERSON else one
-        for one in triggers
+        replace(item, detail=sentence(_pause_of(pauses, item))) if item.reason is Reason.PAUSED_BY_PERSON else item
+        for item in triggers
     ]
 
 
@@ -114,10 +114,10 @@ def explained_deliveries(connection: Connection, deliveries: Sequence[D]) -> lis
         return list(deliveries)
     pauses = read(connection)
     return [
-        replace(one, detail=sentence(pauses.get(PauseKind.SOURCE, one.source)))
-        if one.reason is Reason.PAUSED_BY_PERSON
-        else one
-        for one in deliveries
+        replace(item, detail=sentence(pauses.get(PauseKind.SOURCE, item.source)))
+        if item.reason is Reason.PAUSED_BY_PERSON
+        else item
+        for item in deliveries
     ]
 
 

@@ -59,7 +59,7 @@ def seen(connection: Connection, source: str) -> list[Seen]:
 
 def note_seen(connection: Connection, found: Iterable[tuple[str, Seen]]) -> None:
     """Keep which types sources deliver, each with its source."""
-    values = [{"source": source, "kind": one.kind, "status": one.status, "type": one.type} for source, one in found]
+    values = [{"source": source, "kind": item.kind, "status": item.status, "type": item.type} for source, item in found]
     if values:
         connection.execute(_NOTE_SEEN, values)
 

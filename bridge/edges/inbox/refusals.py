@@ -39,9 +39,9 @@ class RefusalFilter:
 def append(connection: Connection, found: Sequence[Refusal]) -> None:
     """Keep these, and forget what is older than the newest `KEPT` of their kind."""
     for kind in RefusalKind:
-        if rows := [one for one in found if one.kind is kind]:
+        if rows := [item for item in found if item.kind is kind]:
             last = connection.execute(_LAST, {"kind": kind}).scalar() or 0
-            connection.execute(_INSERT, [_values(one, last + place) for place, one in enumerate(rows, 1)])
+            connection.execute(_INSERT, [_values(item, last + place) for place, item in enumerate(rows, 1)])
             connection.execute(_FORGET, {"kind": kind, "upto": last + len(rows) - KEPT})
 
 
@@ -81,17 +81,17 @@ def _place(connection: Connection, after: str) -> dict[str, Any]:
     return {"after_at": at, "after_kind": kind, "after_nth": values["nth"]}
 
 
-def _values(one: Refusal, nth: int) -> dict[str, Any]:
+def _values(item: Refusal, nth: int) -> dict[str, Any]:
     return {
-        "kind": one.kind,
+        "kind": item.kind,
         "nth": nth,
-        "at": microseconds(one.at),
-        "source": one.source,
-        "reason": one.reason,
-        "sender": one.sender,
-        "keys": " ".join(one.keys),
-        "fingerprint": one.fingerprint,
-        "delivery_id": None if one.delivery_id is None else number(one.delivery_id, "dlv"),
+        "at": microseconds(item.at),
+        "source": item.source,
+        "reason": item.reason,
+        "sender": item.sender,
+        "keys": " ".join(item.keys),
+        "fingerprint": item.fingerprint,
+        "delivery_id": None if item.delivery_id is None else number(item.delivery_id, "dlv"),
     }
 
 

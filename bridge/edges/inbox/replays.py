@@ -165,14 +165,14 @@ def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, ob
     """
     tellers = completions.hold(connection, number(found.delivery_id, "dlv"))
     together = completions.standing(connection, tellers)
-    me = next(one for one in together if one.id == found.id)
-    beside = {one.route for one in together if one.delivery_id == me.delivery_id} - {me.route}
+    me = next(item for item in together if item.id == found.id)
+    beside = {item.route for item in together if item.delivery_id == me.delivery_id} - {me.route}
     if not me.owns and not me.rerun:  # a person asked for a rerun, besides what there is
         where = (me.airflow, me.dag_id)
-        rivals = [one for one in together if one.owns and (one.airflow, one.dag_id) == where]
-        if any(one.route == me.route for one in rivals):
+        rivals = [item for item in together if item.owns and (item.airflow, item.dag_id) == where]
+        if any(item.route == me.route for item in rivals):
             return _Rivalry.SAME_RUN
-        if any(one.route not in beside for one in rivals):
+        if any(item.route not in beside for item in rivals):
             return _Rivalry.UNCLEAR
     holder = connection.execute(_RIVAL, parameters).first()
     if holder is None:

@@ -31,8 +31,8 @@ def is_same(url: str, other: str) -> bool:
 
 def at_url(found: Iterable[Subscription], url: str) -> list[Subscription]:
     """Return the subscriptions that deliver to a URL, the oldest first as far as that is known."""
-    fitting = [one for one in found if is_same(one.url, url)]
-    return sorted(fitting, key=lambda one: (one.created_at.timestamp() if one.created_at else 0.0, one.id))
+    fitting = [item for item in found if is_same(item.url, url)]
+    return sorted(fitting, key=lambda item: (item.created_at.timestamp() if item.created_at else 0.0, item.id))
 
 
 def _parts(url: str) -> tuple[str, str, int | None, str, str]:

@@ -242,10 +242,10 @@ def _shared(tokens: Mapping[Role, Secret]) -> list[str]:
     """Say which roles have one token: whoever was given it for the lesser one could do everything."""
     roles = list(tokens)
     return [
-        f"{_variable(f'{one}_token')}: is the same token as {_variable(f'{other}_token')}; give each role its own"
-        for place, one in enumerate(roles)
+        f"{_variable(f'{item}_token')}: is the same token as {_variable(f'{other}_token')}; give each role its own"
+        for place, item in enumerate(roles)
         for other in roles[place + 1 :]
-        if tokens[one].reveal() == tokens[other].reveal()
+        if tokens[item].reveal() == tokens[other].reveal()
     ]
 
 

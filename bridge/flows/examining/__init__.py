@@ -60,11 +60,11 @@ def _source(what: Examined, source: Source) -> Iterator[Finding]:
         next_step = "Run `planasonix-bridge doctor --base https://...`: it looks at name, TLS and everything in front."
         yield unknown("public URL", source.name, f"not known here; {what.here} is tried instead", next_step)
         yield from (
-            one
-            for one in Front(
+            item
+            for item in Front(
                 source, hooks.hook_url(what.here, source.name), what.mapping, what.ask, what.wait_seconds
             ).examine()
-            if one.step not in ("name", "tls")
+            if item.step not in ("name", "tls")
         )
     else:
         yield from Front(source, url, what.mapping, what.ask, what.wait_seconds).examine()
@@ -87,7 +87,7 @@ def _public_url(what: Examined, source: Source) -> str | None:
         return None
     try:
         with closing(PlanasonixClient(source.api)) as client:
-            found = [one.url for one in Subscriptions(client).every() if hooks.source_of(one.url) == source.name]
+            found = [item.url for item in Subscriptions(client).every() if hooks.source_of(item.url) == source.name]
     except BridgeError:
         return None
     return found[0] if found else None

@@ -136,9 +136,9 @@ def _reason(ask: Ask, source: str, body: bytes) -> str | None:
     until, digest = time.monotonic() + _REFUSAL_SECONDS, hashlib.sha256(body).hexdigest()
     with suppress(BridgeError):
         while time.monotonic() < until:
-            for one in ask("refusals", source=source, limit="50")["refusals"]:
-                if one["body_sha256"] == digest:
-                    return str(one["reason"])
+            for item in ask("refusals", source=source, limit="50")["refusals"]:
+                if item["body_sha256"] == digest:
+                    return str(item["reason"])
             time.sleep(_LOOK_SECONDS)
     return None
 
@@ -188,11 +188,11 @@ def _arrived(ask: Ask | None, delivery_id: str, source: str, seconds: float) -> 
 def signed(source: Source, body: bytes, key: Key | None = None) -> dict[str, str] | None:
     """Return the headers that the sender would put on a body, None if that takes a private key."""
     now, verifier = time.time(), source.verifier
-    keys = [one for one in verifier.keys if one.is_valid_at(now)] if key is None else [key]
-    for one in keys:
+    keys = [item for item in verifier.keys if item.is_valid_at(now)] if key is None else [key]
+    for item in keys:
         with suppress(ValueError):
             message_id = f"msg_{secrets.token_hex(12)}"
-            return sign(verifier.preset, one, body, int(now), prefix=verifier.prefix, message_id=message_id)
+            return sign(verifier.preset, item, body, int(now), prefix=verifier.prefix, message_id=message_id)
     return None
 
 

@@ -36,13 +36,13 @@ def examine_sender(
     except BridgeError as error:
         yield wrong("api", source, str(error), "Correct `api` of the source in bridge.yaml, or wait if it is down.")
         return
-    found = hooks.at_url(every, url) if url else [one for one in every if hooks.source_of(one.url) == source]
+    found = hooks.at_url(every, url) if url else [item for item in every if hooks.source_of(item.url) == source]
     if not found:
         next_step = f"Run `{_RUN} subscribe --url {url or 'https://...'} --secret-out PATH`."
         yield wrong("subscription", source, f"none of {len(every)} delivers to {url or 'this source'}", next_step)
         return
-    for one in found:
-        yield from _of_one(Subscriptions(client), one)
+    for item in found:
+        yield from _of_one(Subscriptions(client), item)
     yield from _kinds(source, found, mapping)
     if test_seconds is not None:
         yield _test(Subscriptions(client), found[0], source, ask, test_seconds)
@@ -51,23 +51,25 @@ def examine_sender(
         yield unknown("sender's test", source, says, "Run `doctor --sender-test`.")
 
 
-def _of_one(api: Subscriptions, one: Subscription) -> Iterator[Finding]:
-    if one.is_enabled is False:
-        next_step = f"Run `{_RUN} subscribe --url {one.url}`, which switches it on."
-        yield wrong("subscription", one.id, "it is switched off", next_step)
+def _of_one(api: Subscriptions, item: Subscription) -> Iterator[Finding]:
+    if item.is_enabled is False:
+        next_step = f"Run `{_RUN} subscribe --url {item.url}`, which switches it on."
+        yield wrong("subscription", item.id, "it is switched off", next_step)
         return
-    if one.failures:
-        says = f"{one.failures} deliveries failed in the last 24 hours{_last_error(api, one)}"
-        yield wrong("subscription", one.id, says, f"Run `{_RUN} subscriptions {one.id}` and `{_RUN} refusals`.")
-    elif one.last_delivery_at is None:
-        yield unknown("subscription", one.id, "it is there and on; nothing was delivered yet")
+    if item.failures:
+        says = f"{item.failures} deliveries failed in the last 24 hours{_last_error(api, item)}"
+        yield wrong("subscription", item.id, says, f"Run `{_RUN} subscriptions {item.id}` and `{_RUN} refusals`.")
+    elif item.last_delivery_at is None:
+        yield unknown("subscription", item.id, "it is there and on; nothing was delivered yet")
     else:
-        yield fine("subscription", one.id, f"it is on, delivered {one.last_delivery_at.isoformat()}, without failures")
+        yield fine(
+            "subscription", item.id, f"it is on, delivered {item.last_delivery_at.isoformat()}, without failures"
+        )
 
 
-def _last_error(api: Subscriptions, one: Subscription) -> str:
+def _last_error(api: Subscriptions, item: Subscription) -> str:
     try:
-        failed = [sent for sent in api.deliveries(one.id) if sent.status == "failed"]
+        failed = [sent for sent in api.deliveries(item.id) if sent.status == "failed"]
     except BridgeError:
         return ""
     last = max(failed, key=lambda sent: sent.at.timestamp() if sent.at else 0.0, default=None)
@@ -82,7 +84,7 @@ def _kinds(source: str, found: Sequence[Subscription], mapping: Mapping) -> Iter
         if route.enabled
         and all(test.key != "event" and (test.key != "source" or test.accepts(source)) for test in route.tests)
     ]
-    if not mixes_kinds(name for one in found for name in one.events):
+    if not mixes_kinds(name for item in found for name in item.events):
         yield fine("kinds", source, "it delivers one kind of event, so each load ends once")
     elif routes:
         says = f"job.* and pipeline.run.* are both delivered, and the route {routes[0]} takes both: two DAG runs a load"
@@ -91,14 +93,14 @@ def _kinds(source: str, found: Sequence[Subscription], mapping: Mapping) -> Iter
         yield fine("kinds", source, "it delivers job.* and pipeline.run.*, and every route says which it takes")
 
 
-def _test(api: Subscriptions, one: Subscription, source: str, ask: Ask | None, seconds: float) -> Finding:
+def _test(api: Subscriptions, item: Subscription, source: str, ask: Ask | None, seconds: float) -> Finding:
     """Have Planasonix send its test event, and wait until it is in the store."""
     if ask is None:
         return unknown("sender's test", source, "nobody can be asked for its arrival", "Give --url and --token-file.")
     since = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     try:
         known = {row["id"] for row in ask("deliveries", source=source, since=since)["deliveries"]}
-        api.test(one.id)
+        api.test(item.id)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             news = [
@@ -109,5 +111,5 @@ def _test(api: Subscriptions, one: Subscription, source: str, ask: Ask | None, s
             time.sleep(_LOOK_SECONDS)
     except BridgeError as error:
         return unknown("sender's test", source, f"it cannot be tested: {error}")
-    next_step = f"Run `{_RUN} subscriptions {one.id}` to see what it met, and `{_RUN} refusals`."
+    next_step = f"Run `{_RUN} subscriptions {item.id}` to see what it met, and `{_RUN} refusals`."
     return wrong("sender's test", source, f"Planasonix was asked for one, and none came in {seconds:g} s", next_step)

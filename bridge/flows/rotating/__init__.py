@@ -60,12 +60,12 @@ def undo(what: Rotation) -> Finding:
     if noted is None:
         return wrong("undo", what.source.name, "no rotation was begun here", "Nothing is to be done.")
     every = what.api.every()
-    if noted.removed_at is not None or all(one.id != noted.former for one in every):
+    if noted.removed_at is not None or all(item.id != noted.former for item in every):
         return wrong("undo", noted.former, "the first subscription is gone already", f"Finish it: {_AGAIN}")
-    for one in every:
-        if one.id == noted.successor or (noted.successor is None and noted.may_be(one)):
+    for item in every:
+        if item.id == noted.successor or (noted.successor is None and noted.may_be(item)):
             with suppress(LookupNotFound):
-                what.api.delete(one.id)
+                what.api.delete(item.id)
     what.file.path.unlink(missing_ok=True)
     what.journal.end()
     return fine("undo", noted.former, "it delivers alone, as before")
@@ -110,7 +110,7 @@ class _Run:
                 former=found.id,
                 url=found.url,
                 events=found.events,
-                before=tuple(one.id for one in every),
+                before=tuple(item.id for item in every),
                 begun_at=_now().isoformat(timespec="seconds"),
             )
         )
@@ -120,16 +120,16 @@ class _Run:
         """Have a second subscription, which delivers nothing yet."""
         noted, every = self.noted, self._what.api.every()
         if noted.successor is not None:
-            if any(one.id == noted.successor for one in every):
+            if any(item.id == noted.successor for item in every):
                 return fine("add", noted.successor, "the second subscription is there")
             next_step = f"Run `{_RUN} rotate --undo`, then rotate again."
             return wrong("add", noted.successor, "the second subscription was removed by somebody", next_step)
         if self._what.file.secret() is not None:
             next_step = "Take that secret away: it is not the one of this rotation."
             return wrong("add", str(self._what.file.path), "somebody else wrote a secret meanwhile", next_step)
-        news = [one for one in hooks.at_url(every, noted.url) if one.id not in noted.before]
-        if len(news) > 1 or not all(noted.may_be(one) for one in news):
-            says = f"new at this URL since then, and not made here: {', '.join(one.id for one in news)}"
+        news = [item for item in hooks.at_url(every, noted.url) if item.id not in noted.before]
+        if len(news) > 1 or not all(noted.may_be(item) for item in news):
+            says = f"new at this URL since then, and not made here: {', '.join(item.id for item in news)}"
             return wrong("add", noted.url, says, f"Remove what is not needed with `{_RUN} unsubscribe ID`. {_AGAIN}")
         found = news[0] if news else self._what.api.create(noted.url, noted.events, is_enabled=False)
         self._made = found.secret
@@ -195,7 +195,7 @@ class _Run:
         """Remove the first subscription."""
         noted = self.noted
         if noted.removed_at is None:
-            second = next((one for one in self._what.api.every() if one.id == noted.successor), None)
+            second = next((item for item in self._what.api.every() if item.id == noted.successor), None)
             if second is None or second.is_enabled is False:
                 next_step = f"Run `{_RUN} rotate --undo`, then rotate again."
                 return wrong("off", str(noted.successor), "somebody removed it or switched it off", next_step)
@@ -234,11 +234,11 @@ class _Run:
     def _chosen(self, every: list[Subscription]) -> Subscription | Finding:
         """Return the subscription whose secret is rotated."""
         wanted, name = self._what.subscription_id, self._what.source.name
-        found = [one for one in every if hooks.source_of(one.url) == name and wanted in (None, one.id)]
+        found = [item for item in every if hooks.source_of(item.url) == name and wanted in (None, item.id)]
         if not found:
             return wrong("begin", wanted or name, "there is no such subscription", f"Run `{_RUN} subscriptions`.")
         if len(found) > 1:
-            says = f"several deliver to this source: {', '.join(one.id for one in found)}"
+            says = f"several deliver to this source: {', '.join(item.id for item in found)}"
             return wrong("begin", name, says, "Say whose secret with --subscription ID.")
         if found[0].is_enabled is False:
             next_step = f"Run `{_RUN} subscribe --url {found[0].url}`, which switches it on."

@@ -74,12 +74,12 @@ def last_by(ask: Ask | None, noted: Noted, key: str, *, since: datetime) -> date
     return None
 
 
-def _is_good(one: Sent) -> bool:
-    return one.status == "delivered" if one.http_status is None else one.http_status // 100 == 2
+def _is_good(item: Sent) -> bool:
+    return item.status == "delivered" if item.http_status is None else item.http_status // 100 == 2
 
 
-def _when(one: Sent) -> float:
-    return one.at.timestamp() if one.at else 0.0
+def _when(item: Sent) -> float:
+    return item.at.timestamp() if item.at else 0.0
 
 
 def _test_event() -> bytes:

@@ -43,7 +43,7 @@ class Noted:
         """Return it as the journal has it."""
         return asdict(self)
 
-    def may_be(self, one: Subscription) -> bool:
+    def may_be(self, item: Subscription) -> bool:
         """Whether it may be the second subscription whose answer was lost: it is new, and nobody uses it."""
-        is_new = one.id not in self.before and hooks.is_same(one.url, self.url)
-        return is_new and one.is_enabled is not True and one.last_delivery_at is None
+        is_new = item.id not in self.before and hooks.is_same(item.url, self.url)
+        return is_new and item.is_enabled is not True and item.last_delivery_at is None

@@ -76,7 +76,7 @@ def _of_reasons(case: Case, plan: Plan) -> Iterator[Problem]:
 def _pair(expected: Sequence[StartForm], planned: Sequence[Planned]) -> dict[int, int]:
     """Match expected runs with planned ones: by index, as many exact ones as there can be."""
     exact = {
-        index: [place for place, one in enumerate(planned) if not any(_differences(start, one))]
+        index: [place for place, item in enumerate(planned) if not any(_differences(start, item))]
         for index, start in enumerate(expected)
     }
     owner: dict[int, int] = {}  # of a planned run
@@ -94,7 +94,7 @@ def _pair(expected: Sequence[StartForm], planned: Sequence[Planned]) -> dict[int
         find(index, set())
     pairs = {index: place for place, index in owner.items()}
     for index, start in enumerate(expected):
-        free = [place for place, one in enumerate(planned) if one.dag_id == start.dag and place not in pairs.values()]
+        free = [place for place, item in enumerate(planned) if item.dag_id == start.dag and place not in pairs.values()]
         if index not in pairs and free:
             pairs[index] = min(free, key=lambda place: len(list(_differences(start, planned[place]))))
     return pairs

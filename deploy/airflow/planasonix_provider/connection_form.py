@@ -38,7 +38,7 @@ PLACEHOLDERS = {"host": DEFAULT_HOST, "login": "a name for people; it is not sen
 def connection_fields() -> dict[str, Any]:
     """Return `conn-fields` for Airflow 3.2 and newer."""
     schema = {"type": ["string", "null"]}
-    return {one.name: {"label": one.label, "description": one.description, "schema": schema} for one in FIELDS}
+    return {item.name: {"label": item.label, "description": item.description, "schema": schema} for item in FIELDS}
 
 
 def field_behaviour() -> dict[str, Any]:
@@ -57,9 +57,9 @@ def widgets() -> dict[str, Any]:
     from wtforms import StringField  # noqa: PLC0415
 
     return {
-        one.name: StringField(one.label, description=one.description, widget=BS3TextFieldWidget()) for one in FIELDS
+        item.name: StringField(item.label, description=item.description, widget=BS3TextFieldWidget()) for item in FIELDS
     }
 
 
 def _placeholders() -> dict[str, str]:
-    return PLACEHOLDERS | {one.name: one.placeholder for one in FIELDS if one.placeholder}
+    return PLACEHOLDERS | {item.name: item.placeholder for item in FIELDS if item.placeholder}

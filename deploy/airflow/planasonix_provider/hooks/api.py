@@ -181,7 +181,7 @@ def read_settings(connection: Any) -> Settings:
     if not connection.password:
         raise Rejected(f"the connection {connection.conn_id} has no API key (its password)")
     extra = connection.extra_dejson
-    texts = {one.name: str(extra[one.name]).strip() for one in connection_form.FIELDS if extra.get(one.name)}
+    texts = {item.name: str(extra[item.name]).strip() for item in connection_form.FIELDS if extra.get(item.name)}
     return Settings(url=_base_url(connection), key=connection.password.strip(), **texts)
 
 

@@ -52,7 +52,7 @@ class PlanasonixRunSensor(BaseSensorOperator):  # type: ignore[misc, unused-igno
     ) -> None:
         """Keep what was given. Raises ValueError for what cannot be meant."""
         super().__init__(**kwargs)
-        if sum(one is not None for one in (run_id, pipeline_id, pipeline_name)) != 1:
+        if sum(item is not None for item in (run_id, pipeline_id, pipeline_name)) != 1:
             raise ValueError("give one of run_id, pipeline_id and pipeline_name")
         self.run_id = run_id
         self.pipeline_id = pipeline_id
