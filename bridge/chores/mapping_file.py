@@ -67,6 +67,7 @@ class MappingState:
     problems: Problems = ()
     files: tuple[FileState, ...] = ()
     is_lacking: bool = False  # no content of any file was ever good: nothing can be routed
+    broken_since: datetime | None = None  # as long as there are problems, whichever; counted by this process
 
 
 class MappingFile:
@@ -162,7 +163,8 @@ class MappingFile:
         self._metrics.mapping_broken.set(bool(said))
         _say_broken(said, is_lacking=not parts)
         _say_shrunk(parts, last)
-        return MappingState(mapping, now, tuple(said), self._states(problems), is_lacking=not parts)
+        broken_since = now if said else None
+        return MappingState(mapping, now, tuple(said), self._states(problems), not parts, broken_since)
 
     def _take_over(self, settled: Look) -> bool:
         """Use what can be used of these contents, and show what cannot. Returns whether either is news."""
@@ -178,7 +180,8 @@ class MappingFile:
             self._since = self._instants(parts, loaded_at)
             self._good = parts
         is_lacking = before.is_lacking and not parts
-        self.state = MappingState(mapping, loaded_at, said, self._states(problems), is_lacking)
+        broken_since = (before.broken_since or self._clock()) if said else None
+        self.state = MappingState(mapping, loaded_at, said, self._states(problems), is_lacking, broken_since)
         if is_other:
             self._observe(mapping, loaded_at)
             self._metrics.mapping_reloads.labels("loaded").inc()

@@ -3,6 +3,7 @@
 In the order of how much stands still: the configuration in use, a place outside, intake, triggers, DAG runs, DAGs.
 
     mapping_broken, secrets_broken, key_set   a file or a key set is not what is in use
+    key_expires                               a key of a source has ended, or ends within two weeks
     not_notified                              somebody who is to be notified is not reached
     airflow_down                              nothing is fired at an Airflow
     refused                                   requests with a wrong signature in the last hour
@@ -56,6 +57,7 @@ WHATS = (
     "mapping_broken",
     "secrets_broken",
     "key_set",
+    "key_expires",
     "not_notified",
     "airflow_down",
     "refused",
@@ -140,7 +142,7 @@ def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
         return "/refusals", chosen or {}
     if what in _OF_DELIVERIES:
         return "/deliveries", chosen or {}
-    if what == "not_notified":
+    if what in ("not_notified", "key_expires"):
         return "/", {}
     return ("/routes" if what in _OF_ROUTES else "/attention"), {}
 

@@ -1,9 +1,10 @@
 """What needs a person and only the running service, or a look at the files, tells. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bridge.rules.signature import Key, ending
 from bridge.words.errors import Problem
 from bridge.words.notices import Failing
 from bridge.words.reasons import Reason
@@ -24,17 +25,33 @@ class Trouble:
     reason: Reason | None = None
 
 
-def of_files(mapping: Sequence[Problem], secrets: Sequence[Problem], *, is_lacking: bool = False) -> Iterator[Trouble]:
+def of_files(
+    mapping: Sequence[Problem],
+    secrets: Sequence[Problem],
+    *,
+    is_lacking: bool = False,
+    mapping_since: datetime | None = None,
+) -> Iterator[Trouble]:
     """Return what is wrong with the files: the first problem of each, and how many there are.
 
-    `is_lacking`: no mapping is in use, so everything waits.
+    `is_lacking`: no mapping is in use, so everything waits. `mapping_since`: since when it is broken, if that is known.
     """
     for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             waits = what == "mapping_broken" and is_lacking
             says = f"the {kind} cannot be used{_WAITS if waits else ''}: {problems[0]}{more}"
-            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK)
+            since = mapping_since if what == "mapping_broken" else None
+            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK, since)
+
+
+def of_keys(keys: Mapping[str, Iterable[Key]], now: datetime) -> Iterator[Trouble]:
+    """Return which keys have ended, or will within two weeks; `keys` by source."""
+    for source, each in keys.items():
+        for key in each:
+            if (says := ending(key, now.timestamp())) is not None:
+                step = "Add the next one first: docs/signatures.md, or `planasonix-bridge rotate`."
+                yield Trouble("key_expires", f"{source} {key.id}", f"key {key.id} of source {source}: {says}", step)
 
 
 def of_targets(failing: Sequence[Failing]) -> Iterator[Trouble]:

@@ -1,7 +1,8 @@
 """What the JSON API answers about where everything stands: first what needs a person, then how each part is."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__
@@ -18,6 +19,7 @@ from bridge.flows.pausing import Pausing
 from bridge.rules import attention, troubles, views
 from bridge.rules.attention import Need
 from bridge.rules.pauses import Names
+from bridge.rules.signature import Key
 from bridge.rules.troubles import Trouble
 
 _EVERY_SECONDS = 30.0  # a look costs some milliseconds, 0.1 s with 20 000 failures
@@ -38,8 +40,9 @@ class StatusApi:
         names: Callable[[], Names],
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
+        keys: Callable[[], Mapping[str, Sequence[Key]]],
     ) -> None:
-        """`names` returns what is configured at this moment."""
+        """`names` returns what is configured at this moment, `keys` the keys of each source."""
         self._inbox = inbox
         self._mapping = mapping
         self._dispatcher = dispatcher
@@ -47,7 +50,7 @@ class StatusApi:
         self._pausing = pausing
         self._names = names
         self._secrets = secrets
-        self._key_sets = key_sets
+        self._key_sets, self._keys = key_sets, keys
         self._wellness = attending.Wellness()
         self.loop = Loop("attention", self.watch, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
@@ -119,11 +122,14 @@ class StatusApi:
 
     def _troubles(self) -> Iterator[Trouble]:
         state = self._mapping.state
-        yield from troubles.of_files(state.problems, self._secrets().problems, is_lacking=state.is_lacking)
+        yield from troubles.of_files(
+            state.problems, self._secrets().problems, is_lacking=state.is_lacking, mapping_since=state.broken_since
+        )
         for item in self._key_sets():
             if item.trouble is not None:
                 says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"
                 yield Trouble("key_set", f"{item.source} {item.key}", says, "Run `planasonix-bridge keys check`.")
+        yield from troubles.of_keys(self._keys(), datetime.now(UTC))
         for name, lane in self._dispatcher.lanes.items():
             if lane.breaker.is_open and (reason := lane.breaker.reason) is not None:
                 yield Trouble("airflow_down", name, f"Airflow {name}: {reason.why}", reason.next_step, reason=reason)
@@ -136,6 +142,7 @@ def _mapping(state: MappingState) -> views.Json:
         "is_lacking": state.is_lacking,
         "loaded_at": views.instant(state.loaded_at),
         "problems": [str(problem) for problem in state.problems],
+        "broken_since": views.instant(state.broken_since),
         "warnings": [str(warning) for warning in state.mapping.warnings],
         "files": [_file(item) for item in state.files],
     }

@@ -120,6 +120,7 @@ class Service:
             self._work,
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
+            keys=lambda: {name: source.verifier.keys for name, source in self._config.sources.items()},
         )
         self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
         self._loops = self._list_loops(environment, verifiers)

@@ -1,6 +1,6 @@
 """Builds what says where everything stands, and what notifies people of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from bridge.chores.key_sets import KeySetState
@@ -13,6 +13,7 @@ from bridge.flows.notifying import Notifying
 from bridge.rules import attention
 from bridge.rules.attention import Need
 from bridge.rules.notifying import Around
+from bridge.rules.signature import Key
 from bridge.web.status import StatusApi
 from bridge.wiring.work import Work
 
@@ -30,6 +31,7 @@ class Standing:
         *,
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
+        keys: Callable[[], Mapping[str, Sequence[Key]]],
     ) -> None:
         """Build it; nothing runs yet."""
         self.status = StatusApi(
@@ -42,6 +44,7 @@ class Standing:
             names=lambda: work.names(config),
             secrets=secrets,
             key_sets=key_sets,
+            keys=keys,
         )
         self._notifying = Notifying(
             inbox=inbox,

@@ -54,9 +54,15 @@ def test_good_bad_good(file: Path, mapping: MappingFile, metrics: Metrics) -> No
     assert (problem.line, problem.column, problem.what[:11]) == (2, 5, "unknown key")
     assert mapping.state.loaded_at == START
     assert sample(metrics, "bridge_mapping_broken") == 1
+    since = mapping.state.broken_since
+    assert since is not None
+    file.write_text(BAD + "# another mistake, and still one\n")
+    look_twice(mapping)
+    assert mapping.state.broken_since == since
     file.write_text(OTHER)
     assert look_twice(mapping)
     assert mapping.state.problems == ()
+    assert mapping.state.broken_since is None
     assert len(mapping.current().routes) == 2
     assert mapping.state.loaded_at > START
     assert sample(metrics, "bridge_mapping_broken") == 0

@@ -9,7 +9,8 @@ from bridge.rules import attention, notes
 from bridge.rules.attention import Facts, Need, needs
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
-from bridge.rules.troubles import Trouble, of_files
+from bridge.rules.signature import Key
+from bridge.rules.troubles import Trouble, of_files, of_keys
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
@@ -205,11 +206,24 @@ def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [(-1, "not valid since 2025-03-26T03:00:00Z; remove it"), (13, "valid until 2025-04-09T03:00:00Z only")],
+)
+def test_a_key_that_ends_is_said(days: int, says: str) -> None:
+    """For two weeks before, and as long as it stands there; other keys need nobody."""
+    ends = Key("old", b"x", not_after=(NOW + timedelta(days=days)).timestamp())
+    later = Key("new", b"x", not_after=(NOW + timedelta(days=15)).timestamp())
+    found = needs(Facts(NOW, troubles=list(of_keys({"planasonix": [later, ends], "other": [Key("k", b"x")]}, NOW))))
+    assert [(need.what, need.about, says in need.says) for need in found] == [("key_expires", "planasonix old", True)]
+
+
 def test_a_broken_file_says_its_first_mistake() -> None:
     """And how many more there are."""
     problems = [Problem("mapping.yaml", 3, 1, "an unknown key"), Problem("mapping.yaml", 9, 1, "another")]
-    (trouble,) = of_files(problems, ())
+    (trouble,) = of_files(problems, (), mapping_since=NOW - timedelta(hours=3))
     (need,) = needs(Facts(NOW, troubles=[trouble]))
+    assert need.since == NOW - timedelta(hours=3)
     assert (need.what, need.count, isinstance(need, Need)) == ("mapping_broken", 1, True)
     assert "an unknown key" in need.says
     assert "1 more" in need.says

@@ -5,7 +5,7 @@ Pure: the clock is a parameter. A source is pinned to one preset; no other one i
 
 from collections.abc import Sequence
 
-from bridge.rules.signature.advice import advise
+from bridge.rules.signature.advice import advise, ending
 from bridge.rules.signature.keys import MAX_KEYS, Key, check_secret, key_names
 from bridge.rules.signature.keysets import KeySet, read_set
 from bridge.rules.signature.material import KIND_OF_JWS, read_private, read_public, read_whsec
@@ -31,6 +31,7 @@ __all__ = [
     "advise",
     "check_layout",
     "check_secret",
+    "ending",
     "key_names",
     "make_pair",
     "make_verifier",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from bridge.rules.signature.keys import Key
 from bridge.rules.signature.presets import Algorithm
 from bridge.rules.signature.verifying import SignatureCheck
 
@@ -16,13 +17,20 @@ def advise(verifier: SignatureCheck, now: float) -> tuple[str, ...]:
     for key in verifier.keys:
         if key.not_before is not None and now < key.not_before:
             said.append(f"key {key.id}: not valid before {_instant(key.not_before)}")
-        elif key.not_after is not None and now > key.not_after:
-            said.append(f"key {key.id}: not valid since {_instant(key.not_after)}; remove it")
-        elif key.not_after is not None and key.not_after - now < _SOON_SECONDS:
-            said.append(f"key {key.id}: valid until {_instant(key.not_after)} only")
+        elif (end := ending(key, now)) is not None:
+            said.append(f"key {key.id}: {end}")
     if not any(key.is_valid_at(now) for key in verifier.keys):
         said.append("no key is valid now: every webhook is refused")
     return tuple(said)
+
+
+def ending(key: Key, now: float) -> str | None:
+    """Return a sentence about a key that has ended or ends within two weeks of `now`; None for any other."""
+    if key.not_after is None or key.not_after - now >= _SOON_SECONDS:
+        return None
+    if now > key.not_after:
+        return f"not valid since {_instant(key.not_after)}; remove it"
+    return f"valid until {_instant(key.not_after)} only"
 
 
 def _instant(seconds: float) -> str:
