@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
+from bridge.cli.browse import Job, Pipeline, Run
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 
@@ -18,6 +19,10 @@ def causes(
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
     airflow: Annotated[str | None, typer.Option(help="Only of this Airflow.")] = None,
+    delivery_id: Annotated[str | None, typer.Option("--delivery", help="Only of this delivery.")] = None,
+    pipeline: Pipeline = None,
+    job: Job = None,
+    run: Run = None,
     since: Since = None,
     until: Until = None,
     url: Url = None,
@@ -25,7 +30,8 @@ def causes(
     as_json: AsJson = False,
 ) -> None:
     """Group failed and held triggers and failed DAG runs by reason, route, DAG and Airflow. Exit 1 if there is any."""
-    filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow} | told_times(since, until)
+    filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
+    filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run} | told_times(since, until)
     with asking(url, token_file) as asked:
         answer = asked.get("causes", **{name: value for name, value in filters.items() if value is not None})
     found = answer["causes"]

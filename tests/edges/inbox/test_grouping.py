@@ -60,6 +60,15 @@ def test_failures_of_one_cause_at_one_place_are_one_group(inbox: Inbox) -> None:
     assert {each.example for each in others} == {alone, elsewhere}
 
 
+def test_the_groups_of_one_delivery_or_pipeline_alone_can_be_asked_for(inbox: Inbox) -> None:
+    """So from a delivery a person comes to its cause."""
+    mine, _ = failed(inbox, "evt_1"), failed(inbox, "evt_2")
+    found = inbox.read(triggers.get, mine)
+    assert found is not None
+    assert [(each.count, each.example) for each in groups(inbox, delivery_id=found.delivery_id)] == [(1, mine)]
+    assert groups(inbox, pipeline_id="pl_none") == groups(inbox, job_id="j") == groups(inbox, run_id="r") == []
+
+
 def test_held_triggers_and_dag_runs_that_went_wrong_are_there(inbox: Inbox, store: Store) -> None:
     """A run that succeeded, one that runs, and what simply waits are not."""
     held = add(inbox, stored(inbox, "evt_held"), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
