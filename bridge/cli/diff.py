@@ -21,7 +21,7 @@ from bridge.words.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from bridge.edges.settings import Config, Environment
-    from bridge.rules.comparing import Changed, RouteChanges
+    from bridge.rules.comparing import RouteChanges
     from bridge.rules.mapping import Mapping
     from bridge.rules.planning import Subject
 
@@ -230,38 +230,10 @@ def _print_more(found: Sequence[Any], word: str, indent: str = "  ") -> None:
 
 
 def _print_as_json(routes: "RouteChanges", tally: Tally) -> None:
-    from bridge.rules.comparing import Kind
+    from bridge.rules import comparing
 
-    print_json(
-        {
-            "routes": {
-                "added": [route.name for route in routes.added],
-                "removed": [route.name for route in routes.removed],
-                "changed": [_as_json(each) for each in routes.changed],
-                "renamed": [_as_json(each) for each in routes.renamed],
-            },
-            "bodies": {
-                "counts": {str(kind): tally.counts[kind] for kind in Kind},
-                "locked": tally.locked,
-                "different": [
-                    {
-                        "body": each.name,
-                        "kind": str(each.kind),
-                        "now": each.now,
-                        "then": each.then,
-                        "values": _values(each.values),
-                    }
-                    for kind in Kind
-                    for each in tally.first.get(kind, [])
-                ],
-            },
-        }
-    )
-
-
-def _as_json(changed: "Changed") -> dict[str, Any]:
-    return {"name": changed.route.name, "former_name": changed.former_name, "values": _values(changed.keys)}
-
-
-def _values(values: Sequence[tuple[str, Any, Any]]) -> list[dict[str, Any]]:
-    return [{"place": place, "old": old, "new": new} for place, old, new in values]
+    kinds = [*comparing.Kind]
+    different = [comparing.view(each) for kind in kinds for each in tally.first.get(kind, [])]
+    counts = {str(kind): tally.counts[kind] for kind in kinds}
+    found = {"counts": counts, "locked": tally.locked, "different": different}
+    print_json({"routes": comparing.view_routes(routes), "bodies": found})

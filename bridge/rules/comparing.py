@@ -131,6 +131,40 @@ def describe(name: str, kind: Kind, before: Plan, after: Plan) -> Difference:
     )
 
 
+def view_routes(found: RouteChanges) -> dict[str, Any]:
+    """Return what differs between the routes as plain JSON values."""
+    return {
+        "added": [route.name for route in found.added],
+        "removed": [route.name for route in found.removed],
+        "changed": [_view_changed(each) for each in found.changed],
+        "renamed": [_view_changed(each) for each in found.renamed],
+    }
+
+
+def view(found: Difference) -> dict[str, Any]:
+    """Return what a change does to one body as plain JSON values."""
+    return {
+        "body": found.name,
+        "kind": str(found.kind),
+        "now": found.now,
+        "then": found.then,
+        "why": found.why,
+        "values": _view_values(found.values),
+    }
+
+
+def _view_changed(changed: Changed) -> dict[str, Any]:
+    return {
+        "name": changed.route.name,
+        "former_name": changed.former_name,
+        "values": _view_values(changed.keys),
+    }
+
+
+def _view_values(values: Sequence[tuple[str, Any, Any]]) -> list[dict[str, Any]]:
+    return [{"place": place, "old": old, "new": new} for place, old, new in values]
+
+
 def compare_plans(old: Plan, new: Plan) -> Kind:
     """Return what a change does to one body."""
     if _failing(new) - _failing(old):

@@ -12,7 +12,7 @@ from bridge.chores.mapping_file import MappingFile
 from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing.tracing import plan_traced
-from bridge.rules import views
+from bridge.rules import comparing, views
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Route, read
@@ -68,7 +68,8 @@ class Api:
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.
 
-        With `"mapping": "routes: ..."` it is that text, of at most 256 kB, instead of the mapping in use.
+        With `"mapping": "routes: ..."` it is that text, of at most 256 kB, instead of the mapping in use, and `changes`
+        says what it changes: of the routes, and for this body.
         """
         order = json_object(body, "payload", "source", "delivery_id", "mapping")
         routes = self._mapping.current() if (text := words(order, "mapping")) is None else self._pasted(text)
@@ -82,7 +83,16 @@ class Api:
             about = Subject.of(found, spelling=known.spelling if known else USUAL)
         else:
             about = self._imagined(order)
-        return views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
+        answer = views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
+        return answer if text is None else answer | {"changes": self._changes(about, routes)}
+
+    def _changes(self, about: Subject, then: RouteMap) -> views.Json:
+        """Return what a mapping that nobody uses yet changes."""
+        now = self._mapping.current()
+        touched = comparing.differing(now, then)
+        found = comparing.compare_subject(about, now, then, touched=touched, max_hops=self._max_hops)
+        here = None if found is None else comparing.view(comparing.describe(about.id, *found))
+        return {"routes": comparing.view_routes(comparing.compare_routes(now, then)), "body": here}
 
     def plan_of(self, delivery: Delivery) -> Plan:
         """Return what the mapping in use makes of a stored delivery. Raises Locked and InboxUnavailable."""

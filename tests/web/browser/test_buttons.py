@@ -171,6 +171,20 @@ def test_a_body_is_tried(reader: Reader) -> None:
     assert '"rows": 44802' in reader.text()
 
 
+def test_another_mapping_is_tried(planted: BridgeProcess, reader: Reader) -> None:
+    """What it changes stands beside what it starts, and can be read on a phone."""
+    reader.open("/try")
+    text = (planted.folder / "mapping.yaml").read_text()
+    reader.page.get_by_text("Against another mapping").click()
+    reader.page.get_by_label("mapping.yaml").fill(text.replace("load_orders", "load_others"))
+    reader.page.get_by_role("button", name="Try it").click()
+    reader.page.get_by_role("heading", name="What this mapping changes").wait_for()
+    for theme, width in (("light", WIDE), ("dark", NARROW)):
+        reader.put_on(theme, width)
+        reader.shoot(f"try-other-{theme}-{width}")
+        assert (reader.grave(), reader.overhang()) == ([], 0)
+
+
 def test_an_id_is_copied_by_a_click(planted: BridgeProcess, chromium: Chromium, signed_in: object) -> None:
     """Whole, though it is shown shortened."""
     reader = chromium.reader(storage_state=signed_in, permissions=["clipboard-read", "clipboard-write"])
