@@ -84,7 +84,7 @@ class Api:
         else:
             about = self._imagined(order)
         answer = views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
-        return answer if text is None else answer | {"changes": self._changes(about, routes)}
+        return answer | {"changes": None if text is None else self._changes(about, routes)}
 
     def _changes(self, about: Subject, then: RouteMap) -> views.Json:
         """Return what a mapping that nobody uses yet changes."""

@@ -100,7 +100,7 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /history": Described(record({"hours": many(ANY_OBJECT)})),
     "GET /wait": Described(record({"outcome": TEXT, "why": TEXT}), ("delivery", "trigger", "job", "since")),
     "POST /explain": Described(
-        record({"triggers": many(ANY_OBJECT)}, {"changes": ANY_OBJECT}),
+        record({"triggers": many(ANY_OBJECT)}, {"changes": {"type": ["object", "null"]}}),
         body=order_of({}, {"payload": ANY_OBJECT, "source": TEXT, "delivery_id": TEXT, "mapping": TEXT_OR_NULL}),
     ),
     "POST /replay": Described(
