@@ -1,10 +1,10 @@
-"""What the clients of HTTP share: a safe path segment, Retry-After as seconds, and an overall deadline for a socket."""
+"""What the clients of HTTP share: a safe path segment, Retry-After in seconds, bounds on an answer's size and time."""
 
 import contextlib
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from socket import SHUT_RDWR, socket
@@ -58,6 +58,16 @@ def failure_words(error: Exception) -> str:
         return "the proxy answers 407: write http://user:password@host:port into HTTPS_PROXY"
     answer = f" answers {status}" if status.isdecimal() else " does not let us through"
     return f"the proxy{answer}: allow this host there, or leave it out of it by NO_PROXY"
+
+
+def read_bounded(parts: Iterable[bytes], limit: int) -> bytes | None:
+    """Return a body, put together of its parts; None if it is longer than `limit` bytes: then the rest is not read."""
+    body = bytearray()
+    for part in parts:
+        body += part
+        if len(body) > limit:
+            return None
+    return bytes(body)
 
 
 class Deadline:

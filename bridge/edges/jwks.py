@@ -5,11 +5,10 @@ connection for each fetch: there is one an hour, and a changed authority file or
 """
 
 import ssl
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.edges.http import TracedDeadline, failure_words
+from bridge.edges.http import TracedDeadline, failure_words, read_bounded
 from bridge.rules.scrubbing import scrub
 from bridge.rules.signature import Key, KeySet, read_set
 from bridge.words.errors import KeysUnavailable
@@ -55,7 +54,7 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
             client.stream("GET", target.url, extensions={"trace": deadline.trace}) as answer,
         ):
             _check_status(answer.status_code)
-            document = _read(answer.iter_raw())
+            document = read_bounded(answer.iter_raw(), MAX_BYTES)
     except httpx.ConnectError as error:
         raise KeysUnavailable(f"the URL cannot be reached: {scrub(str(error))}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
@@ -63,6 +62,8 @@ def fetch(target: JwksUrl, *, seconds: float = _SECONDS) -> bytes:
         raise KeysUnavailable(f"the URL cannot be read: {why}") from None
     if deadline.is_late:  # an answer without a length ends where we shut the socket down
         raise KeysUnavailable(f"the URL cannot be read: no whole answer within {seconds:g} s")
+    if document is None:
+        raise KeysUnavailable(f"the URL answers with more than {MAX_BYTES} bytes")
     return document
 
 
@@ -71,12 +72,3 @@ def _check_status(status: int) -> None:
         raise KeysUnavailable(f"the URL answers {status}: no redirect is followed; configure where it leads to")
     if status != 200:
         raise KeysUnavailable(f"the URL answers {status}")
-
-
-def _read(parts: Iterator[bytes]) -> bytes:
-    document = bytearray()
-    for part in parts:
-        document += part
-        if len(document) > MAX_BYTES:
-            raise KeysUnavailable(f"the URL answers with more than {MAX_BYTES} bytes")
-    return bytes(document)

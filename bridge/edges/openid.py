@@ -14,14 +14,14 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
 from bridge import __version__
-from bridge.edges.http import TracedDeadline, failure_words
+from bridge.edges.http import TracedDeadline, failure_words, read_bounded
 from bridge.rules.scrubbing import scrub
 from bridge.words.errors import ProviderUnavailable, SignInFailed
 from bridge.words.targets import OpenIdProvider
@@ -167,12 +167,14 @@ class Provider:
                 ) as client,
                 client.stream(method, url, data=form, auth=auth, extensions={"trace": deadline.trace}) as answer,
             ):
-                content = _read(answer.iter_raw())
+                content = read_bounded(answer.iter_raw(), _MOST_BYTES)
         except httpx.ConnectError as error:
             raise ProviderUnavailable(f"the provider cannot be reached: {scrub(str(error))[:200]}") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             why = f"no whole answer within {self._seconds:g} s" if deadline.is_late else failure_words(error)
             raise ProviderUnavailable(f"the provider cannot be asked: {why}") from None
+        if content is None:
+            raise ProviderUnavailable(f"the provider answers with more than {_MOST_BYTES} bytes")
         return _object(content, answer.status_code)
 
     def _shown(self, form: dict[str, str], document: Json) -> tuple[tuple[str, str] | None, dict[str, str]]:
@@ -211,15 +213,6 @@ def _url(document: Json, name: str) -> str:
     if (parts.scheme == "https" and parts.hostname) or (is_own and document["issuer"].startswith("http://")):
         return str(url)
     raise ProviderUnavailable(f"the provider names no usable {name}")
-
-
-def _read(parts: Iterator[bytes]) -> bytes:
-    content = bytearray()
-    for part in parts:
-        content += part
-        if len(content) > _MOST_BYTES:
-            raise ProviderUnavailable(f"the provider answers with more than {_MOST_BYTES} bytes")
-    return bytes(content)
 
 
 def _object(content: bytes, status: int) -> Json:

@@ -1,7 +1,7 @@
 """The examination of the whole way of a webhook, started from a page or the API and watched until it has ended.
 
     start    one at a time for this process: a thread of its own goes the way (flows/examining) and notes each step
-    look     what the last one found so far; a restart forgets it
+    look     what the last one found so far; each replica has its own, and a restart forgets it
 
 It sends a signed test event, which starts no DAG run, to the URL of the source's subscription, or to this bridge's own
 port. A caller gives no URL: whoever may start an examination may not have the bridge post a signed event anywhere.
@@ -72,17 +72,15 @@ class ExaminingApi:
     def examine(self, *, caller: Caller, body: bytes = b"", **_: Any) -> views.Json:
         """Go the whole way of a webhook with a test event, which starts no DAG run; `GET` shows what is found.
 
-        While one runs, no second one is started.
+        While one runs, no second one is started. Raises InboxUnavailable: what cannot be audited is not begun.
         """
         json_object(body or b"{}")
         now = datetime.now(UTC)
         with self._lock:
-            is_free = self._started_at is None or self._ended_at is not None
-            if is_free:
+            if self._started_at is None or self._ended_at is not None:
+                self._inbox.write(auditing.append, [AuditLine(now, caller.name, EXAMINED, "the whole way")])
                 self._started_at, self._ended_at, self._found = now, None, []
-        if is_free:
-            threading.Thread(target=self._work, name="examination", daemon=True).start()
-            self._inbox.write(auditing.append, [AuditLine(now, caller.name, EXAMINED, "the whole way")])
+                threading.Thread(target=self._work, name="examination", daemon=True).start()
         return self.examination()
 
     def _work(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.chores.shapes import Shapes
-from bridge.edges.inbox import Inbox, deliveries, prepare, shapes
+from bridge.edges.inbox import Inbox, deliveries, shapes
 from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.flows.routing import Router
@@ -60,16 +60,6 @@ class Replica:
         name = f'bridge_drifts_total{{change="{change}",kind="{kind}",source="planasonix"}} '
         lines = self.metrics.exposition().decode().splitlines()
         return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
-    """An empty store of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('path')}"
-    found: str = request.getfixturevalue("postgres")
-    prepare(found)
-    return found
 
 
 @pytest.fixture

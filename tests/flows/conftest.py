@@ -7,10 +7,10 @@ import pytest
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from tests.support.firing import Firing, Make
-from tests.support.fixtures import inbox, mapping, metrics, path, standin, store
+from tests.support.fixtures import inbox, mapping, metrics, path, standin, store, url
 from tests.support.standin import Standin
 
-__all__ = ["inbox", "mapping", "metrics", "path", "standin", "store"]
+__all__ = ["inbox", "mapping", "metrics", "path", "standin", "store", "url"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.edges.inbox import Inbox, prepare
+from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.engine.ids import delivery_text
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
@@ -118,16 +118,6 @@ def api() -> Iterator[JobsApi]:
     """A Planasonix API."""
     with JobsApi() as one:
         yield one
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
-    """An empty store of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('path')}"
-    found: str = request.getfixturevalue("postgres")
-    prepare(found)
-    return found
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox
+from bridge.edges.inbox import Inbox, prepare
 from bridge.edges.metrics import Metrics
 from bridge.rules.mapping import Mapping, read
 from tests.support.standin import Standin
@@ -17,6 +17,16 @@ from tests.support.store import Store, empty_store
 def path(tmp_path: Path) -> Path:
     """The file of an empty store with today's schema."""
     return empty_store(tmp_path / "bridge.db")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('path')}"
+    found: str = request.getfixturevalue("postgres")
+    prepare(found)
+    return found
 
 
 @pytest.fixture

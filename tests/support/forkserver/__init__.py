@@ -1,17 +1,15 @@
 """The installed command as a process that need not import everything anew.
 
-Starting `planasonix-bridge serve` costs 1.5 s of processor time until its first call to Airflow, of which nearly all is
-imports, and a run of all tests starts some hundred. So a server that has imported everything forks them: the children
-are processes like any other, with an id, a session, descriptors, variables and a folder of their own, and are killed
-like any other.
+Nearly all of what `planasonix-bridge serve` costs until its first call to Airflow is imports, and a run of all tests
+starts some hundred of them. So a server that has imported everything forks them: the children are processes like any
+other, with an id, a session, descriptors, variables and a folder of their own, and are killed like any other.
 
-Only a run of tests forks, and not with `--exec`: benches and the crash driver measure what users start.
-What an interpreter reads before it runs a line (PYTHON*, LD_*, the locale, the time zone) can't be given to a fork: who
-changes one of these gets a process that is started the long way, as does whoever runs `COMMAND` itself. The tests of
-the process as such do.
+Only a run of tests forks, and not with `--exec`: benches and `make crash` start what users start. What an interpreter
+reads before it runs a line (PYTHON*, LD_*, the locale, the time zone) can't be given to a fork. A test that changes one
+of these gets a process that is started the long way. So does a test that runs `COMMAND` by itself.
 
-child = Child.start(["serve"], env=environment, output=log)
-done = run("check", "--json", env=environment)
+process = CommandProcess("the bridge", ["serve"], env=environment, log=log); process.start()
+done = run("check", "--store", env=environment)
 """
 
 import array

@@ -71,7 +71,10 @@ def _serve(channel: socket.socket) -> list[str]:
 def _exactly(channel: socket.socket, size: int) -> bytes:
     read = b""
     while len(read) < size:
-        read += channel.recv(size - len(read))
+        part = channel.recv(size - len(read))
+        if not part:
+            raise SystemExit(1)  # whoever asked has died meanwhile
+        read += part
     return read
 
 
