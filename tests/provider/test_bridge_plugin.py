@@ -7,7 +7,7 @@ import pytest
 
 from tests.provider.conftest import OUTCOMES_TOKEN, TAB_URL
 from tests.support.airflow_python import AirflowPython
-from tests.support.runs_api import Fault, RunsApi
+from tests.support.runs_api import REPORT, Fault, RunsApi
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
@@ -93,7 +93,7 @@ def test_a_real_bridge_takes_the_report(airflow_python: AirflowPython, bridge: B
 
 def test_a_bridge_that_is_away_is_told_later(airflow_python: AirflowPython, planasonix: RunsApi) -> None:
     """429, 503 and a lost connection are tried again, and Airflow does not wait for it."""
-    planasonix.faults.extend([Fault("POST", 503), Fault("POST", 429)])
+    planasonix.faults.extend([Fault(REPORT, 503), Fault(REPORT, 429)])
     airflow_python.python(NOTE, dag_id="d", run_id="r", url=planasonix.url, token=OUTCOMES_TOKEN)
     wait_for(lambda: len(planasonix.reports) == 1, seconds=60, what=airflow_python.output)
 
@@ -101,7 +101,7 @@ def test_a_bridge_that_is_away_is_told_later(airflow_python: AirflowPython, plan
 def test_a_refusal_is_logged_and_never_with_the_token(airflow_python: AirflowPython, planasonix: RunsApi) -> None:
     """It is not repeated, and the next report goes out all the same."""
     airflow_python.output()
-    planasonix.faults.append(Fault("POST", 401))
+    planasonix.faults.append(Fault(REPORT, 401))
     airflow_python.python(NOTE, dag_id="d", run_id="r", url=planasonix.url, token=OUTCOMES_TOKEN)
     seen: list[str] = []
 
@@ -110,7 +110,7 @@ def test_a_refusal_is_logged_and_never_with_the_token(airflow_python: AirflowPyt
         return "is not told of 1 DAG runs (401)" in "".join(seen)
 
     wait_for(said, seconds=60, what=lambda: "".join(seen))
-    assert planasonix.count("POST") == 1
+    assert planasonix.count(REPORT) == 1
     assert OUTCOMES_TOKEN not in "".join(seen)
 
 
