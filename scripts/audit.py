@@ -63,10 +63,10 @@ def audit(lock: Path) -> list[dict[str, Any]] | None:
         command += ["--ignore-vuln", hole]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS)  # noqa: S603
-        told: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
+        found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, ValueError):
         return None
-    return told
+    return found
 
 
 def accepted() -> dict[str, str]:

@@ -16,7 +16,7 @@ from bridge.cli.output import say
 from bridge.words.errors import BadFilter, InboxUnavailable, NotThere, RemoteUnavailable
 from bridge.words.model import DeliveryState
 
-MOST = 500  # items: each is one small question a second
+MAX_WATCHED = 500  # items: each is one small question a second
 _MOST_LOOKED_AT = 10_000
 _LOOK_SECONDS = 1.0
 _FEW = 20  # of which each word is said
@@ -27,8 +27,8 @@ def chosen(asked: Asked, filters: Mapping[str, str], *, limit: int | None) -> li
     path = "deliveries" if filters.get("state") in set(DeliveryState) else "triggers"
     found = pages(asked, path, filters, limit=_MOST_LOOKED_AT)
     ids = [str(each["id"]) for each in reversed(found)][:limit]
-    if len(ids) > MOST or len(found) == _MOST_LOOKED_AT:
-        raise BadFilter(f"{len(found)} match, and --follow watches {MOST} at most: take a part of them")
+    if len(ids) > MAX_WATCHED or len(found) == _MOST_LOOKED_AT:
+        raise BadFilter(f"{len(found)} match, and --follow watches {MAX_WATCHED} at most: take a part of them")
     return ids
 
 

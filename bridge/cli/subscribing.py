@@ -67,9 +67,9 @@ def subscribe(
         elif write is None:
             raise typer.BadParameter("none is there yet, and its secret is shown once: give --secret-out PATH")
         else:
-            made = api.create(address, wanted)
-            typer.echo(f"created {visible(made.id)}: {', '.join(wanted)} to {address}")
-            _keep(write, spell, made)
+            created = api.create(address, wanted)
+            typer.echo(f"created {visible(created.id)}: {', '.join(wanted)} to {address}")
+            _keep(write, spell, created)
             say(f"the secret is in {secret_out}")
 
 
@@ -106,14 +106,14 @@ def _update(
     say("the new secret is in the file; what was signed with the one before is refused from now on")
 
 
-def _keep(write: "Callable[[str], None]", spell: "Callable[[str], str]", made: "Subscription") -> None:
+def _keep(write: "Callable[[str], None]", spell: "Callable[[str], str]", created: "Subscription") -> None:
     """Write the secret of a subscription that exists since a moment ago."""
-    lost = f"{made.id} exists, but its secret was not written; run this again with --new-secret"
-    if made.secret is None:
+    lost = f"{created.id} exists, but its secret was not written; run this again with --new-secret"
+    if created.secret is None:
         say(f"error: Planasonix answered without a secret. {lost}")
         raise typer.Exit(1)
     try:
-        write(spell(made.secret.reveal()))
+        write(spell(created.secret.reveal()))
     except OSError as error:
         say(f"error: {error.strerror}. {lost}")
         raise typer.Exit(1) from None

@@ -45,11 +45,11 @@ class Time:
 def why(inbox: Inbox, id_: str, *, around: Around, time: Time = Time(), limit: int = 5) -> views.Json:
     """Return the story of whatever has this id, newest first. Raises NotThere for an id of the store's that is gone."""
     found = inbox.read(finding.find, id_, sources=around.sources, since=time.since, until=time.until, limit=limit)
-    told = [
+    shown = [
         each for delivery_id in found.deliveries[:limit] if (each := _story(inbox, delivery_id, around)) is not None
     ]
-    answer = {"id": id_, "kind": found.kind, "stories": [stories.view(story) for story in told]}
-    return answer | {"silence": None if told else _silence(inbox, id_, time)}
+    answer = {"id": id_, "kind": found.kind, "stories": [stories.view(story) for story in shown]}
+    return answer | {"silence": None if shown else _silence(inbox, id_, time)}
 
 
 def _story(inbox: Inbox, delivery_id: str, around: Around) -> Story | None:
@@ -84,7 +84,7 @@ def _branch(inbox: Inbox, trigger: TriggerEntry, around: Around) -> Branch:
     return Branch(
         trigger=trigger,
         attempts=inbox.read(browsing.attempts, trigger.id),
-        dag=inbox.read(dags.one, airflow=trigger.airflow, dag_id=trigger.dag_id),
+        dag=inbox.read(dags.get, airflow=trigger.airflow, dag_id=trigger.dag_id),
         link=around.link(trigger.airflow, trigger.dag_id, trigger.dag_run_id) if is_fired else None,
     )
 

@@ -155,7 +155,7 @@ class Notifying:
         if verdict.kept or verdict.forgotten:
             self._inbox.write(notices.keep, verdict.kept, to=desk.target.name, forgotten=verdict.forgotten)
         if desk.is_free(self._monotonic()) and (verdict.due or not desk.is_tried):
-            desk.begin(verdict.due[: notifier.MOST], self._deadline_seconds)
+            desk.begin(verdict.due[: notifier.MAX_AT_ONCE], self._deadline_seconds)
 
     def _harvest(self) -> bool:
         """Store how it ended, of what has ended; returns whether anything did. Raises InboxUnavailable: then later."""

@@ -94,13 +94,13 @@ def _is_open(mark: Mark) -> bool:
 
 
 def _spelled(seen: Seen, link: Link) -> News:
-    told = {"pipeline_id": seen.pipeline_id, "job_id": seen.job_id, "run_id": seen.run_id}
+    ids = {"pipeline_id": seen.pipeline_id, "job_id": seen.job_id, "run_id": seen.run_id}
     triggers = [
         views.trigger_entry(each)
         | {"link": link(each.airflow, each.dag_id, each.dag_run_id) if each.state is TriggerState.FIRED else None}
         for each in seen.triggers
     ]
-    shown = {"delivery": views.delivery_entry(seen.delivery) | told, "triggers": triggers}
+    shown = {"delivery": views.delivery_entry(seen.delivery) | ids, "triggers": triggers}
     return News(seen, views.dump(shown), views.dump(views.without_payloads(shown)))
 
 

@@ -20,11 +20,11 @@ class Bar:
 
 def ceiling(values: Sequence[float]) -> float:
     """Return a round number that no value is above: 1, 2 or 5 times a power of ten."""
-    most = max(values, default=0)
-    if most <= 0:
+    highest = max(values, default=0)
+    if highest <= 0:
         return 1
-    power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 5, 10) if most <= step * power)
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(step * power for step in (1, 2, 5, 10) if highest <= step * power)
 
 
 def bars(values: Sequence[float], *, upto: float) -> list[Bar]:

@@ -184,10 +184,10 @@ def is_same_run(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, run_id: s
     """
     if ours.get("route") != theirs.get("route"):
         return False
-    told = of_conf(ours)
-    is_named = told.id or run_id.startswith(DEFAULT_PREFIX)
+    own = of_conf(ours)
+    is_named = own.id or run_id.startswith(DEFAULT_PREFIX)
     is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
-    return bool(is_named or is_same_event) and is_same(told, theirs, source=None)
+    return bool(is_named or is_same_event) and is_same(own, theirs, source=None)
 
 
 def _agree(completion: Completion, carried: Mapping[str, Any]) -> bool:

@@ -72,7 +72,7 @@ class Chain:
         """Whether a run of this DAG is among those that led here."""
         return any((link.airflow, link.dag_id) == (airflow, dag_id) for link in self.links)
 
-    def told(self, delivery_id: str) -> str:
+    def line(self, delivery_id: str) -> str:
         """Return it as one line that ends at this delivery, the oldest first."""
         steps = [f"{link.delivery_id} -> {link.trigger_id} ({link.dag_id})" for link in reversed(self.links)]
         return " -> ".join([*(["..."] if self.hops > len(self.links) else []), *steps, delivery_id])
@@ -126,12 +126,12 @@ def problem(
     """Return why this event must not start a run of a DAG, with the chain; None if it may."""
     hops, known = count(event, chain), chain if chain is not None and chain.links else None
     if known is not None and known.has(airflow, dag_id):
-        return f"comes back to {dag_id}: {known.told(delivery_id)}"
+        return f"comes back to {dag_id}: {known.line(delivery_id)}"
     if hops < limit:
         return None
     if known is None:
         return f"hop {hops}, as the event says; the store knows no trigger that led to it"
-    return f"hop {hops}: {known.told(delivery_id)}"
+    return f"hop {hops}: {known.line(delivery_id)}"
 
 
 def _values(event: Event, name: str) -> Iterator[Any]:

@@ -80,12 +80,12 @@ class Quotas:
             self._deliveries = _per_minute(self._quota.deliveries_per_minute, now)
         return _take(self._deliveries, now)
 
-    def take_refusal(self, whose: str, now: float) -> float:
+    def take_refusal(self, address: str, now: float) -> float:
         """Count one refusal; return 0, or how many seconds this address should stay away."""
         if not self._quota.refusals_per_minute:
             return 0.0
-        pacer = self._refusals.pop(whose, None) or _per_minute(self._quota.refusals_per_minute, now)
-        self._refusals[whose] = pacer
+        pacer = self._refusals.pop(address, None) or _per_minute(self._quota.refusals_per_minute, now)
+        self._refusals[address] = pacer
         if len(self._refusals) > self._limit:
             self._refusals.popitem(last=False)
         return _take(pacer, now)

@@ -199,8 +199,8 @@ def _of_fired(ask: Asked, run: RunSeen | None) -> Finding:
         return _found(ask, Result.CHANGED, "its conf is not what was asked for")
     if ask.marker is not None and is_same_run(ask.marker, marker_of(run), run_id=ask.dag_run_id):
         return _found(ask, Result.OK, f"started by {made_by} for the same completion")
-    whose = f"of trigger {made_by[:_SHOWN]}" if made_by else "of no trigger"
-    return _found(ask, Result.CHANGED, f"its conf is that {whose}")
+    owner = f"of trigger {made_by[:_SHOWN]}" if made_by else "of no trigger"
+    return _found(ask, Result.CHANGED, f"its conf is that {owner}")
 
 
 def _found(ask: Asked, result: Result, detail: str) -> Finding:

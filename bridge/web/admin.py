@@ -30,7 +30,7 @@ from bridge.web.verifying import VerifyingApi
 from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere, TooMany
 from bridge.words.roles import Role
 
-_LEFT = Response(status_code=503)  # which nobody reads
+_UNREAD = Response(status_code=503)  # which nobody reads
 
 
 def admin_app(
@@ -46,7 +46,7 @@ def admin_app(
         try:
             return Response(await scrapes.run(request.receive, faces.api.exposition), media_type=CONTENT_TYPE)
         except ClientLeft:
-            return _LEFT
+            return _UNREAD
 
     routes = [
         Route("/metrics", _needs(Role.METRICS, metrics)),
@@ -204,7 +204,7 @@ def _refusal(request: Request, error: Exception) -> Response:
             answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
             return answer
         case ClientLeft():
-            return _LEFT
+            return _UNREAD
     return _json({"error": "bad_request", "detail": str(error)}, 400)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
 from bridge.edges.inbox.grouping import FILTERS as CAUSE_FILTERS
-from bridge.web.queries import MOST
+from bridge.web.queries import MAX_LIMIT
 from bridge.web.stream import FILTERS as STREAM_FILTERS
 
 Schema = dict[str, Any]
@@ -20,7 +20,7 @@ YES_OR_NO: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "integer"}
 INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 ANY_OBJECT: Schema = {"type": "object"}
-LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST}
+LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
 
 
 def record(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:

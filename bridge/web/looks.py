@@ -7,7 +7,7 @@ from typing import Any
 from bridge.edges.inbox import Inbox, browsing, chains, completions, dags, deliveries, finding, triggers, walking
 from bridge.edges.inbox.finding import Found
 from bridge.rules import views
-from bridge.web.queries import MOST, next_page, page, storable
+from bridge.web.queries import MAX_LIMIT, next_page, page, storable
 from bridge.words.errors import NotThere
 from bridge.words.model import TriggerEntry, TriggerState
 from bridge.words.roles import Caller
@@ -36,8 +36,8 @@ class LooksApi:
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
         edge = self._inbox.read(walking.edge, table="deliveries", wanted=wanted)
         found = self._inbox.read(browsing.deliveries, wanted=replace(wanted, edge=edge), limit=limit)
-        told = self._inbox.read(completions.pipelines, [item.id for item in found])
-        rows = [views.delivery_entry(item) | {"pipeline_id": told.get(item.id)} for item in found]
+        pipelines = self._inbox.read(completions.pipelines, [item.id for item in found])
+        rows = [views.delivery_entry(item) | {"pipeline_id": pipelines.get(item.id)} for item in found]
         shown = {"deliveries": rows, "next": next_page(found, limit) or edge}
         return _for(caller, shown)
 
@@ -46,7 +46,7 @@ class LooksApi:
         found = self._inbox.read(deliveries.get, path["id"])
         if found is None:
             raise NotThere(f"no delivery {path['id']}")
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MOST)
+        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MAX_LIMIT)
         return _for(caller, views.delivery(found) | {"triggers": [self._entry(item) for item in mine]})
 
     def find(self, id_: str) -> Found:
@@ -67,8 +67,10 @@ class LooksApi:
         if found is None:
             raise NotThere(f"no trigger {path['id']}")
         tries = self._inbox.read(browsing.attempts, found.id)
-        mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MOST)
-        known = self._inbox.read(dags.one, airflow=found.call.airflow, dag_id=found.call.dag_id)
+        mine = self._inbox.read(
+            browsing.triggers, wanted=browsing.Filter(delivery_id=found.delivery_id), limit=MAX_LIMIT
+        )
+        known = self._inbox.read(dags.get, airflow=found.call.airflow, dag_id=found.call.dag_id)
         chain = self._inbox.read(chains.behind, found.delivery_id)
         shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
         shown |= {"link": self._page_of(found.entry)}

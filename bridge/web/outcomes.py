@@ -14,8 +14,8 @@ from bridge.web.queries import json_object
 from bridge.words.errors import BadFilter
 from bridge.words.runs import RunSeen, RunState
 
-_MOST = 100
-_MOST_TEXT = 250  # Airflow's limit for ids
+_MAX_RUNS = 100
+_MAX_TEXT = 250  # Airflow's limit for ids
 _STATES = (RunState.RUNNING, RunState.SUCCESS, RunState.FAILED)
 _KEYS = {"dag_id", "dag_run_id", "state", "started_at", "ended_at"}
 
@@ -35,8 +35,8 @@ class OutcomesApi:
         runs = order.get("runs")
         if airflow not in self._airflows:
             raise BadFilter(f"no such Airflow; there is {', '.join(self._airflows)}")
-        if not isinstance(runs, list) or not 1 <= len(runs) <= _MOST:
-            raise BadFilter(f'send {{"airflow": "...", "runs": [...]}} with 1 to {_MOST} runs')
+        if not isinstance(runs, list) or not 1 <= len(runs) <= _MAX_RUNS:
+            raise BadFilter(f'send {{"airflow": "...", "runs": [...]}} with 1 to {_MAX_RUNS} runs')
         seen = [_read(item) for item in runs]
         stored = self._following.take_in(airflow, seen)
         return {"taken": stored, "not_open": len(seen) - stored}
@@ -54,7 +54,7 @@ def _read(item: Any) -> RunSeen:
 
 def _text(item: Mapping[str, Any], name: str) -> str:
     value = item.get(name)
-    if isinstance(value, str) and 0 < len(value) <= _MOST_TEXT and value.isprintable():
+    if isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable():
         return value
     raise BadFilter(f"{name} must be text")
 

@@ -12,7 +12,7 @@ from bridge.rules import when
 from bridge.words.errors import BadFilter
 
 PAGE = 50
-MOST = 500
+MAX_LIMIT = 500
 MOST_BYTES = 2_097_152  # of the body of a change: a webhook's body and a mapping are pasted into one
 
 
@@ -65,8 +65,8 @@ def page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Fi
 def page_size(query: Mapping[str, str]) -> int:
     """Read how many rows are asked for."""
     limit = query.get("limit", str(PAGE))
-    if not limit.isdecimal() or len(limit) > len(str(MOST)) or not 1 <= int(limit) <= MOST:
-        raise BadFilter(f"limit must be 1 to {MOST}")
+    if not limit.isdecimal() or len(limit) > len(str(MAX_LIMIT)) or not 1 <= int(limit) <= MAX_LIMIT:
+        raise BadFilter(f"limit must be 1 to {MAX_LIMIT}")
     return int(limit)
 
 

@@ -56,13 +56,13 @@ def load_secrets() -> Secrets:
     """Read the secrets of this clone, making them the first time."""
     path = HOME / "secrets.json"
     if not path.exists():
-        made = {
+        fresh = {
             "webhook_secret": f"whsec_{secrets.token_urlsafe(24)}",
             "admin_token": secrets.token_urlsafe(24),
             "jwt_secret": secrets.token_urlsafe(64),
             "passwords": {name: secrets.token_urlsafe(9) for name in ROLES},
         }
-        write_private(path, json.dumps(made))
+        write_private(path, json.dumps(fresh))
     return Secrets(**json.loads(path.read_text()))
 
 

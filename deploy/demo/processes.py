@@ -20,7 +20,7 @@ from typing import Protocol
 _PR_SET_PDEATHSIG = 1
 _LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000
 _ports = range(_LOWEST_PORT, _HIGHEST_PORT)
-_told: set[int] = set()
+_given: set[int] = set()
 
 # The kernel sends the signal when the *thread* that forked ends, so one thread forks for all and lives on.
 _FORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
@@ -174,7 +174,7 @@ def free_port(preferred: int = 0) -> int:
     takes for outgoing connections (32768 and up on Linux): one of those could have it by then.
     """
     drawn = random.SystemRandom().sample(_ports, 200)
-    for port in (*([preferred] if preferred else []), *(port for port in drawn if port not in _told), 0):
+    for port in (*([preferred] if preferred else []), *(port for port in drawn if port not in _given), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -182,6 +182,6 @@ def free_port(preferred: int = 0) -> int:
             except OSError:
                 continue
             found = int(probe.getsockname()[1])
-            _told.add(found)
+            _given.add(found)
             return found
     raise OSError("no free port on loopback")

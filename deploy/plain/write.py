@@ -18,7 +18,7 @@ CHART = REPOSITORY / "deploy" / "chart"
 OBSERVABILITY = ("alerts.yaml", "dashboard.json")
 NAMESPACE = "planasonix-bridge"
 _HELM = REPOSITORY / ".cache" / "kube" / "helm"
-_MADE = "# Made by `make plain` from deploy/chart; change it there, or by an overlay of yours.\n"
+_HEADER = "# Made by `make plain` from deploy/chart; change it there, or by an overlay of yours.\n"
 
 
 def copies() -> dict[Path, str]:
@@ -42,7 +42,7 @@ def manifests() -> dict[Path, str]:
     command = [_HELM, "template", "planasonix-bridge", CHART, "--namespace", NAMESPACE, "--no-hooks"]
     command += ["--values", PLAIN / "values.yaml"]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
-    made = {}
+    written = {}
     for part in re.split(r"^---\n", text, flags=re.MULTILINE):
         kind = re.search(r"^kind: (\w+)$", part, re.MULTILINE)
         name = re.search(r"^  name: (\S+)$", part, re.MULTILINE)
@@ -53,19 +53,19 @@ def manifests() -> dict[Path, str]:
                 for line in part.splitlines()
                 if not re.match(r"# Source:|    (helm\.sh/chart|.*managed-by):", line)
             ]
-            made[PLAIN / f"{kind[1].lower()}{suffix}.yaml"] = _MADE + "\n".join(lines).strip() + "\n"
-    return made
+            written[PLAIN / f"{kind[1].lower()}{suffix}.yaml"] = _HEADER + "\n".join(lines).strip() + "\n"
+    return written
 
 
 def main() -> None:
     """Write everything, and remove what is no longer made."""
     for path, text in (copies() | firsts()).items():
         path.write_text(text)
-    made = manifests()
+    written = manifests()
     for path in PLAIN.glob("*.yaml"):
-        if path not in made and path.read_text().startswith(_MADE):
+        if path not in written and path.read_text().startswith(_HEADER):
             path.unlink()
-    for path, text in made.items():
+    for path, text in written.items():
         path.write_text(text)
         print(path.relative_to(REPOSITORY))
 

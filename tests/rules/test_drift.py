@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.rules.drift import Batch, Learned, learn, needs
-from bridge.rules.drift.learning import ALWAYS, GONE, GROUP_LEARNED, LEARNED, MOST
+from bridge.rules.drift.learning import ALWAYS, GONE, GROUP_LEARNED, LEARNED, MAX_KNOWN
 from bridge.rules.drift.outlines import outline
 from bridge.rules.event import read
 from bridge.words.drifts import Change, Drift, Drifted, DriftKind
@@ -184,7 +184,7 @@ def test_a_sender_that_invents_fields_grows_nothing_and_is_said_once(source: Sou
         source.take(*[{**changed(**{name(): 1}), "type": name()} for _ in range(150)])
         source.take(*[changed(status=name()) for _ in range(150)])
     size = len(source.known or "")
-    assert size < 400 * MOST
+    assert size < 400 * MAX_KNOWN
     said = [drift for _ in range(3) for drift in source.take(*[changed(**{name(): 1}) for _ in range(100)])]
     assert said == []
     assert len(source.known or "") < size + 1000

@@ -24,11 +24,11 @@ def question(
 
     `offset`: how many of them, in the order in which they were made, are left out.
     """
-    made = VERSIONS[version].made
+    field = VERSIONS[version].created_field
     return ({"page_offset": offset} if offset else {}) | {
         "dag_ids": sorted(dag_ids),
-        f"{made}_gte": since.isoformat(),
-        f"{made}_lte": until.isoformat(),
+        f"{field}_gte": since.isoformat(),
+        f"{field}_lte": until.isoformat(),
         "order_by": "id",  # the one word that every version takes
         "page_limit": limit,
     }
@@ -40,8 +40,8 @@ def page(answer: Answer, *, limit: int) -> RunPage | None:
     if not isinstance(listed, list):
         return None
     runs = tuple(run for item in listed if (run := seen(item)) is not None)
-    told = answer.object().get("total_entries")
-    total = told if isinstance(told, int) else None
+    given = answer.object().get("total_entries")
+    total = given if isinstance(given, int) else None
     is_whole = len(listed) < limit and not (total is not None and total > len(listed))
     return RunPage(runs, is_whole, listed=len(listed), total=total)
 
@@ -67,6 +67,6 @@ def seen(item: Any) -> RunSeen | None:
 
 def is_gone(answer: Answer) -> bool:
     """Whether a 404 says that there is no such run, and not that the URL or the version is wrong."""
-    told = answer.object()
-    words = " ".join(str(told.get(name, "")) for name in ("title", "detail"))
+    body = answer.object()
+    words = " ".join(str(body.get(name, "")) for name in ("title", "detail"))
     return answer.status == 404 and answer.is_json and _NO_RUN.search(words) is not None

@@ -16,7 +16,7 @@ _tunnel = re.compile(r"Tunnel connection failed: (\d{3})\b").match  # http.clien
 _NOT_CONNECTED = (errors.NewConnectionError, errors.ConnectTimeoutError)
 
 
-def trouble(causes: Sequence[BaseException], words: str) -> tuple[Kind, str] | None:
+def problem_of(causes: Sequence[BaseException], words: str) -> tuple[Kind, str] | None:
     """Return what an error says of the configured proxy, None if it is not about the proxy. Nothing reached Airflow.
 
     `words` are those of the error itself.

@@ -222,7 +222,7 @@ def _failure(error: BaseException, call: _Call, seconds: float, *, has_proxy: bo
     if call.is_late:
         return _late(broken, seconds)
     causes = _causes(error)
-    if has_proxy and (problem := proxies.trouble(causes, _words(error))) is not None:
+    if has_proxy and (problem := proxies.problem_of(causes, _words(error))) is not None:
         return Failure(*problem)
     kind = _kind(causes, is_sending=call.is_sending)
     return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error))

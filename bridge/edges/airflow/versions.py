@@ -29,7 +29,7 @@ class Version:
     health: str
     password_way: str
     stale_too: str
-    made: str
+    created_field: str
     run_needs: Mapping[str, object]
     run_page: str
     is_403_vague: bool
@@ -42,7 +42,7 @@ VERSIONS: Mapping[str, Version] = {
         health="/api/v2/monitor/health",
         password_way="login",  # noqa: S106  # nosec B106 - a way, no password
         stale_too="exclude_stale=false",
-        made="run_after",
+        created_field="run_after",
         run_needs={"logical_date": None},  # required, and null so that nothing but the id can clash
         run_page="/dags/{dag}/runs/{run}",
         is_403_vague=False,
@@ -52,7 +52,7 @@ VERSIONS: Mapping[str, Version] = {
         health="/api/v1/health",
         password_way="basic",  # noqa: S106  # nosec B106 - a way, no password
         stale_too="only_active=false",
-        made="execution_date",
+        created_field="execution_date",
         run_needs={},  # a logical date that is null is refused
         run_page="/dags/{dag}/grid?dag_run_id={run}",
         is_403_vague=True,

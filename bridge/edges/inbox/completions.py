@@ -59,7 +59,7 @@ _TRIES = 3  # row 0 was there, and retention removed it before it could be locke
 _MOST_ROWS = 16  # of a completion; beyond them, only deliveries that own a run have one
 
 
-class _Told(NamedTuple):
+class _Telling(NamedTuple):
     """One delivery's row."""
 
     delivery: int
@@ -73,19 +73,19 @@ class Known:
     """What one transaction knows of its completions; it grows with what the transaction adds."""
 
     telling: dict[int, Completion] = field(default_factory=dict)  # by delivery
-    rows: dict[Key, list[_Told]] = field(default_factory=dict)
+    rows: dict[Key, list[_Telling]] = field(default_factory=dict)
     triggers: dict[int, list[Standing]] = field(default_factory=dict)  # by delivery
 
     def siblings(self, delivery: int) -> list[int]:
         """Return the other deliveries that tell of the same completion."""
-        told = self.telling.get(delivery)
-        if told is None:
+        completion = self.telling.get(delivery)
+        if completion is None:
             return []
-        rows = self.rows.get(told.key, ())
+        rows = self.rows.get(completion.key, ())
         return [
             row.delivery
             for row in rows
-            if row.delivery != delivery and pipelines_agree(row.pipeline_id, told.pipeline_id)
+            if row.delivery != delivery and pipelines_agree(row.pipeline_id, completion.pipeline_id)
         ]
 
     def standing(self, delivery: int) -> list[Standing]:
@@ -125,20 +125,20 @@ def tell(connection: Connection, telling: Mapping[str, Completion | None]) -> Kn
 
 def keep(connection: Connection, known: Known, delivery: int) -> None:
     """Store that a delivery tells of its completion, and the pipeline that others left out."""
-    told = known.telling.get(delivery)
-    if told is None:
+    completion = known.telling.get(delivery)
+    if completion is None:
         return
-    rows = known.rows.setdefault(told.key, [])
-    if told.pipeline_id is not None:
+    rows = known.rows.setdefault(completion.key, [])
+    if completion.pipeline_id is not None:
         for place, row in enumerate(rows):
             if row.pipeline_id is None:
-                connection.execute(_REFINE, {"id": row.delivery, "pipeline_id": told.pipeline_id})
-                rows[place] = row._replace(pipeline_id=told.pipeline_id)
+                connection.execute(_REFINE, {"id": row.delivery, "pipeline_id": completion.pipeline_id})
+                rows[place] = row._replace(pipeline_id=completion.pipeline_id)
     owns = any(trigger.owns for trigger in known.triggers.get(delivery, ()))
     if (owns or len(rows) < _MOST_ROWS) and all(row.delivery != delivery for row in rows):
         nth = 1 + max((row.nth for row in rows), default=0)
-        connection.execute(_INSERT, _values(delivery, told, nth))
-        rows.append(_Told(delivery, told.key, told.pipeline_id, nth))
+        connection.execute(_INSERT, _values(delivery, completion, nth))
+        rows.append(_Telling(delivery, completion.key, completion.pipeline_id, nth))
 
 
 def same_event(connection: Connection, known: Known, delivery: int) -> str | None:
@@ -169,13 +169,13 @@ def standing(connection: Connection, deliveries: Collection[int]) -> list[Standi
 
 def hold(connection: Connection, delivery: int) -> list[int]:
     """Take hold of the completion that a delivery told of; returns all that tell of it, itself among them."""
-    own = next(map(_told, connection.execute(_OWN, {"ids": [delivery]})), None)
+    own = next(map(_telling, connection.execute(_OWN, {"ids": [delivery]})), None)
     if own is None:
         return [delivery]
     names = {"names": [own.key[0]]}
     if is_shared(connection):
         connection.execute(_LOCK, names)
-    rows = map(_told, connection.execute(_ALL, names))
+    rows = map(_telling, connection.execute(_ALL, names))
     return [row.delivery for row in rows if row.key == own.key and pipelines_agree(row.pipeline_id, own.pipeline_id)]
 
 
@@ -187,7 +187,7 @@ def hold_all(connection: Connection, deliveries: Collection[int]) -> None:
 
 def _forget_outdated(connection: Connection, telling: dict[int, Completion]) -> None:
     """Remove what these deliveries told before, unless it is the same; a pipeline that was added to it stays."""
-    for row in map(_told, connection.execute(_OWN, {"ids": sorted(telling)})):
+    for row in map(_telling, connection.execute(_OWN, {"ids": sorted(telling)})):
         now = telling[row.delivery]
         if row.key == now.key and now.pipeline_id is None and row.pipeline_id is not None:
             telling[row.delivery] = now = Completion(now.source, now.kind, now.id, now.status, row.pipeline_id)
@@ -206,19 +206,19 @@ def _take_first(connection: Connection, telling: Mapping[int, Completion]) -> No
         if not is_shared(connection):
             return
         locked = connection.execute(_LOCK, {"names": sorted({key[0] for key in first})}).all()
-        if first.keys() <= {_told(row).key for row in locked}:
+        if first.keys() <= {_telling(row).key for row in locked}:
             return
     raise InboxUnavailable("a completion is removed as often as it is made")
 
 
-def _read(connection: Connection, telling: Mapping[int, Completion]) -> list[_Told]:
+def _read(connection: Connection, telling: Mapping[int, Completion]) -> list[_Telling]:
     keys = {completion.key for completion in telling.values()}
     names = sorted({key[0] for key in keys})
-    return [row for row in map(_told, connection.execute(_ALL, {"names": names})) if row.key in keys]
+    return [row for row in map(_telling, connection.execute(_ALL, {"names": names})) if row.key in keys]
 
 
-def _told(row: Row) -> _Told:  # type: ignore[type-arg]
-    return _Told(row.delivery_id, (row.about_id, row.kind, row.source, row.status), row.pipeline_id, row.nth)
+def _telling(row: Row) -> _Telling:  # type: ignore[type-arg]
+    return _Telling(row.delivery_id, (row.about_id, row.kind, row.source, row.status), row.pipeline_id, row.nth)
 
 
 def _values(delivery: int, completion: Completion, nth: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ from bridge.words.dags import DagFacts, DagParams, DagState, KnownDag
 _COLUMNS = "airflow, dag_id, state, since, read_at, away_seconds, freed"
 _ALL = text(f"SELECT {_COLUMNS} FROM dags")  # noqa: S608
 _OF = text(f"SELECT {_COLUMNS} FROM dags WHERE airflow = :airflow")  # noqa: S608
-_ONE = text(f"SELECT {_COLUMNS} FROM dags WHERE airflow = :airflow AND dag_id = :dag_id")  # noqa: S608
+_GET = text(f"SELECT {_COLUMNS} FROM dags WHERE airflow = :airflow AND dag_id = :dag_id")  # noqa: S608
 _ADD = text(
     "INSERT INTO dags (airflow, dag_id, state, since, read_at, away_seconds, freed)"
     " VALUES (:airflow, :dag_id, :state, :since, :read_at, :away_seconds, :freed) ON CONFLICT DO NOTHING"
@@ -43,9 +43,9 @@ def known(connection: Connection, *, airflow: str | None = None) -> list[KnownDa
     return [_known(row) for row in found.mappings()]
 
 
-def one(connection: Connection, *, airflow: str, dag_id: str) -> KnownDag | None:
+def get(connection: Connection, *, airflow: str, dag_id: str) -> KnownDag | None:
     """Return what is known of one DAG."""
-    row = connection.execute(_ONE, {"airflow": airflow, "dag_id": dag_id}).mappings().first()
+    row = connection.execute(_GET, {"airflow": airflow, "dag_id": dag_id}).mappings().first()
     return None if row is None else _known(row)
 
 

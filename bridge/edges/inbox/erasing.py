@@ -181,10 +181,10 @@ def erase(
 
 
 def _jobs(connection: Connection, row: int, job_of: Callable[[Delivery], str | None]) -> Collection[str]:
-    told = set(connection.execute(_JOBS, {"id": row}).scalars())
+    jobs = set(connection.execute(_JOBS, {"id": row}).scalars())
     delivery = deliveries.get(connection, delivery_text(row))
     named = None if delivery is None or delivery.locked or delivery.erased_at else job_of(delivery)
-    return told if named is None else told | {named}
+    return jobs if named is None else jobs | {named}
 
 
 def _overwrite(connection: Connection, row: int, now: int) -> None:

@@ -43,7 +43,7 @@ class Filter:
     edge: str | None = None
 
 
-_TOLD = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
+_TELLING_OF = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
 _CONDITIONS = {
     "state": "state = :state",
     "source": "source = :source",
@@ -58,9 +58,9 @@ _CONDITIONS = {
     "run_state": "run_state = :run_state AND state = 'fired'",
     "reason": "reason = :reason",
     "airflow": "airflow = :airflow",
-    "pipeline_id": _TOLD + "pipeline_id = :pipeline_id)",
-    "job_id": _TOLD + "about_id = :job_id AND kind = 'job')",
-    "run_id": _TOLD + "about_id = :run_id AND kind = 'run')",
+    "pipeline_id": _TELLING_OF + "pipeline_id = :pipeline_id)",
+    "job_id": _TELLING_OF + "about_id = :job_id AND kind = 'job')",
+    "run_id": _TELLING_OF + "about_id = :run_id AND kind = 'run')",
 }
 _LATEST = (
     "NOT EXISTS (SELECT 1 FROM triggers AS later WHERE later.delivery_id = triggers.delivery_id"

@@ -25,7 +25,7 @@ from bridge.words.model import Status
 
 _OF_TRIGGER = text("SELECT delivery_id FROM triggers WHERE id = :id")
 _THERE = text("SELECT id FROM deliveries WHERE id = :id")
-_TOLD = text(
+_TELLING_OF = text(
     "SELECT delivery_id, kind FROM completions WHERE about_id = :about_id AND delivery_id >= :since"
     " AND delivery_id < :until ORDER BY delivery_id DESC LIMIT :limit"
 )
@@ -99,16 +99,16 @@ def _ways(
     wanted = Filter(event_id=id_, among=tuple(sources))
     if sources:
         yield "event", [each.id for each in deliveries(connection, wanted=wanted, limit=bounds["limit"])]
-    yield from _told(connection, id_, bounds)
+    yield from _telling_of(connection, id_, bounds)
     yield "dag_run", _of_run(connection, id_)
     if (usual := _USUAL.match(id_)) is not None:
-        yield "dag_run", [each for _, found in _told(connection, usual[1], bounds) for each in found]
+        yield "dag_run", [each for _, found in _telling_of(connection, usual[1], bounds) for each in found]
     rows = connection.execute(_OF_PIPELINE, bounds | {"pipeline_id": id_})
     yield "pipeline", [delivery_text(row[0]) for row in rows]
 
 
-def _told(connection: Connection, about_id: str, bounds: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
-    rows = connection.execute(_TOLD, bounds | {"about_id": about_id}).all()
+def _telling_of(connection: Connection, about_id: str, bounds: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
+    rows = connection.execute(_TELLING_OF, bounds | {"about_id": about_id}).all()
     if rows:
         yield rows[0].kind, list(dict.fromkeys(delivery_text(row.delivery_id) for row in rows))
 

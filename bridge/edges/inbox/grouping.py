@@ -1,8 +1,8 @@
 """Statements that group what needs a person: failed and held triggers, and DAG runs that went wrong, by their cause.
 
-Each kind is read from the partial index that holds it and nothing else, the newest `MOST` rows of it: so history costs
-nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no more, its
-later trigger does.
+Each kind is read from the partial index that holds it and nothing else, the newest `MAX_ROWS` rows of it: so history
+costs nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no
+more, its later trigger does.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
-MOST = 20_000  # rows of one kind: 0.1 s on one core
+MAX_ROWS = 20_000  # rows of one kind: 0.1 s on one core
 _GROUPS = 200
 FILTERS = frozenset({"state", "run_state", "reason", "route", "dag_id", "airflow", "since", "until"}) | {
     *("delivery_id", "pipeline_id", "job_id", "run_id"),
@@ -29,13 +29,13 @@ _STATES = (TriggerState.FAILED, TriggerState.HELD)
 RUN_STATES = (RunState.FAILED, RunState.DELETED, RunState.UNKNOWN)
 _STATEMENT = (
     "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
-    " (SELECT id, {reason} AS reason, route, dag_id, airflow FROM triggers{where} ORDER BY id DESC LIMIT :most)"
+    " (SELECT id, {reason} AS reason, route, dag_id, airflow FROM triggers{where} ORDER BY id DESC LIMIT :limit)"
     " AS latest GROUP BY reason, route, dag_id, airflow"
 )
 _ODD = text(
     "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
     " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
-    " AND state IN ('unrouted','ignored','invalid','stale') AND id >= :since ORDER BY id DESC LIMIT :most) AS latest"
+    " AND state IN ('unrouted','ignored','invalid','stale') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
     " WHERE state <> 'ignored' OR reason = 'same_event' GROUP BY state, reason, source ORDER BY amount DESC, source"
 )
 _ODD_STATES = (DeliveryState.INVALID, DeliveryState.STALE, DeliveryState.IGNORED)
@@ -45,13 +45,13 @@ _REFUSED = text(
 )
 
 
-def causes(connection: Connection, *, wanted: Filter, most: int = MOST) -> Causes:
+def causes(connection: Connection, *, wanted: Filter, limit: int = MAX_ROWS) -> Causes:
     """Return the groups of what a filter means, the largest first. Raises BadFilter for a state that is no trouble."""
     found: list[Group] = []
     is_whole = True
     for each in _kinds(wanted):
-        groups = list(_groups(connection, each, most))
-        is_whole &= sum(group.count for group in groups) < most
+        groups = list(_groups(connection, each, limit))
+        is_whole &= sum(group.count for group in groups) < limit
         found += groups
     found.sort(key=lambda group: (-group.count, group.route, group.dag_id, group.airflow, str(group.reason)))
     return Causes(tuple(found[:_GROUPS]), is_whole and len(found) <= _GROUPS)
@@ -73,11 +73,11 @@ def _kinds(wanted: Filter) -> Iterator[Filter]:
             yield replace(wanted, run_state=run_state, is_latest=True)
 
 
-def _groups(connection: Connection, wanted: Filter, most: int) -> Iterator[Group]:
+def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Group]:
     clause, values = where(wanted, TRIGGER_FILTERS, "trg")
     # How a DAG run ended does not depend on how the call that started it did.
     reason = "reason" if wanted.run_state is None else "CAST(NULL AS TEXT)"
-    rows = connection.execute(text(_STATEMENT.format(where=clause, reason=reason)), values | {"most": most})
+    rows = connection.execute(text(_STATEMENT.format(where=clause, reason=reason)), values | {"limit": limit})
     for row in rows:
         oldest, newest = trigger_text(row.oldest), trigger_text(row.newest)
         yield Group(
@@ -94,13 +94,13 @@ def _groups(connection: Connection, wanted: Filter, most: int) -> Iterator[Group
         )
 
 
-def odd(connection: Connection, *, since: datetime, most: int = MOST) -> list[Odd]:
+def odd(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Odd]:
     """Return the deliveries since an instant that no mapping can help, by state, reason and source.
 
     Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
     matched: for most pipelines that is meant.
     """
-    values = {"since": first_id(microseconds(since)), "most": most}
+    values = {"since": first_id(microseconds(since)), "limit": limit}
     return [
         Odd(
             state=DeliveryState(row.state),

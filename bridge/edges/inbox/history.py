@@ -14,7 +14,7 @@ from bridge.words.history import Hour, Started
 
 HOUR = timedelta(hours=1)
 _SAMPLE = 1000  # DAG runs of an hour, the newest, whose median is shown
-_CAME = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
+_ACCEPTED = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
 _ENDED = text(
     "SELECT route, state, COUNT(*) AS amount, MAX(id) AS newest FROM triggers WHERE id >= :begin AND id < :end"
     " GROUP BY route, state"
@@ -37,7 +37,7 @@ def hour(connection: Connection, *, begin: datetime) -> Hour:
     ready = [end - made_at(delivery_text(row)) for row, end in connection.execute(_READY, values | {"limit": _SAMPLE})]
     return Hour(
         begin_at=begin,
-        accepted=connection.execute(_CAME, values).scalar_one(),
+        accepted=connection.execute(_ACCEPTED, values).scalar_one(),
         fired=sum(each.fired for each in routes.values()),
         failed=sum(each.failed for each in routes.values()),
         ready_seconds=max(0.0, median(ready) / 1_000_000) if ready else None,

@@ -202,9 +202,9 @@ def end(connection: Connection, rows: Sequence[StepRow], *, now: datetime) -> tu
     A call may have started the DAG run of those: firing asks for it first.
     """
     doubted = [{"id": number(row.id, "trg"), "now": microseconds(now)} for row in rows if row.is_doubted]
-    left = sum(connection.execute(_GIVE_OVER, item).rowcount for item in doubted)
+    given_over = sum(connection.execute(_GIVE_OVER, item).rowcount for item in doubted)
     sure = [row for row in rows if not row.is_doubted]
-    return [row for row in sure if _is_ended(connection, row.id, _TOO_LONG, f"last: {row.reason}", now)], left
+    return [row for row in sure if _is_ended(connection, row.id, _TOO_LONG, f"last: {row.reason}", now)], given_over
 
 
 def ending(connection: Connection) -> dict[str, int]:

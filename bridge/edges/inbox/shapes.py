@@ -14,7 +14,7 @@ from bridge.rules.drift import Learned
 from bridge.words.drifts import Change, Drifted, DriftKind
 
 KEPT = timedelta(days=7)
-_MOST = 5000  # rows that a look reads; a source can have 1000
+_MAX_ROWS = 5000  # rows that a look reads; a source can have 1000
 _KNOWN = text("SELECT revision, known FROM shapes WHERE source = :source")
 _FIRST = text("INSERT INTO shapes (source, revision, known) VALUES (:source, 1, :known) ON CONFLICT DO NOTHING")
 _NEXT = text(
@@ -64,7 +64,7 @@ def keep(connection: Connection, source: str, learned: Learned, *, revision: int
 def recent(connection: Connection, *, since: datetime) -> list[Drifted]:
     """Return what has changed since an instant: a line for each source, kind and change."""
     found: dict[tuple[str, str, str], list[Row[Any]]] = {}
-    for row in connection.execute(_RECENT, {"since": microseconds(since), "most": _MOST}):
+    for row in connection.execute(_RECENT, {"since": microseconds(since), "most": _MAX_ROWS}):
         found.setdefault((row.source, row.kind, row.change), []).append(row)
     return [_drifted(rows) for _, rows in sorted(found.items())]
 

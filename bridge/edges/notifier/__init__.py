@@ -24,7 +24,7 @@ from bridge.rules.scrubbing import scrub
 from bridge.words.notices import Kind, Message
 from bridge.words.targets import Secret
 
-MOST = 3  # messages at once: what is written stays far below a pipe's 64 KiB, so writing waits for nobody
+MAX_AT_ONCE = 3  # messages at once: what is written stays far below a pipe's 64 KiB, so writing waits for nobody
 DEADLINE_SECONDS = 60.0  # loading it takes 4 s on a quiet machine
 _CHILD = str(Path(__file__).with_name("child.py"))
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LD_LIBRARY_PATH")
@@ -44,7 +44,7 @@ class Sending:
     """Messages under way to one URL."""
 
     def __init__(self, url: Secret, messages: Sequence[Message], *, seconds: float = DEADLINE_SECONDS) -> None:
-        """Start it; `MOST` messages at most. Without messages, it is tried whether apprise understands the URL."""
+        """Start it; `MAX_AT_ONCE` messages at most. With none, it is tried whether apprise understands the URL."""
         self._url = url
         self._amount = max(1, len(messages))
         self._seconds = seconds

@@ -15,7 +15,7 @@ from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage
 
 BATCH = 500
-_MOST = 4 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
+_MAX_PAGE = 4 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
 _ENOUGH = 2 * BATCH
 _LEAST = 2
 _LONGEST_SPAN = timedelta(hours=6)
@@ -29,7 +29,7 @@ class Watch:
         """Nothing was asked yet."""
         self.name = name
         self.airflow = airflow
-        self.page = _MOST
+        self.page = _MAX_PAGE
         self.span = _LONGEST_SPAN
         self._batch = BATCH
         self._failures = 0  # in a row
@@ -52,7 +52,7 @@ class Watch:
         if page.is_cut:
             self.page = max(_LEAST, self.page // 2)
             return
-        self.page = min(_MOST, self.page + 1 + self.page // 16)
+        self.page = min(_MAX_PAGE, self.page + 1 + self.page // 16)
         is_wide = not page.is_whole or len(page.runs) > _ENOUGH
         self.span = max(_SHORTEST_SPAN, self.span / 2) if is_wide else min(_LONGEST_SPAN, self.span * 2)
 

@@ -36,7 +36,7 @@ class Place:
         self._refused: dict[str, float] = {}
         self._failures = 0  # in a row
         self._not_before = 0.0
-        self._told: Reason | None = None
+        self._last_said: Reason | None = None
 
     def may_ask(self, now: float) -> bool:
         """Whether it may be asked now; `now` in monotonic seconds."""
@@ -63,18 +63,18 @@ class Place:
         """Note that there was no answer, and wait; True if the reason is worth a log line."""
         self._failures += 1
         self._not_before = now + backoff.wait(self._failures, 1.0, at_least=pause_seconds)
-        is_news, self._told = reason is not self._told, reason
+        is_news, self._last_said = reason is not self._last_said, reason
         return is_news
 
     def answered(self) -> None:
         """Note that it answers."""
-        self._failures, self._told = 0, None
+        self._failures, self._last_said = 0, None
 
     def _listed(self, names: Sequence[str]) -> dict[str, DagFacts]:
         """Turn the pages; one that is the first of too many is the only one."""
         wanted, found, offset = set(names), dict[str, DagFacts](), 0
-        most = min(len(names), _PAGES)
-        for _ in range(most):
+        max_pages = min(len(names), _PAGES)
+        for _ in range(max_pages):
             if offset:
                 self._before_each()
             page = self.airflow.list_dags(offset)
@@ -83,7 +83,7 @@ class Place:
                 break
             found |= {name: facts for name, facts in page.dags.items() if name in wanted}
             offset += len(page.dags)
-            if not page.dags or offset >= page.total or math.ceil(page.total / _PAGE) > most:
+            if not page.dags or offset >= page.total or math.ceil(page.total / _PAGE) > max_pages:
                 break
         return found
 

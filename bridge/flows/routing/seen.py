@@ -11,7 +11,7 @@ from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery
 from bridge.words.via import Via
 
-_MOST = 1000  # a sender that makes up types fills neither memory nor store
+_MAX_TYPES = 1000  # a sender that makes up types fills neither memory nor store
 _LONGEST = 128
 
 
@@ -26,7 +26,7 @@ class SeenTypes:
     def note(self, plans: Iterable[tuple[Delivery, Plan]]) -> None:
         """Take in what was routed. A type that cannot be stored now is noted with the next webhook that has it."""
         found = {each for delivery, plan in plans if (each := self._of(delivery, plan)) is not None} - self._known
-        if found and len(self._known) < _MOST:
+        if found and len(self._known) < _MAX_TYPES:
             with suppress(InboxUnavailable):
                 self._inbox.write(reconciling.note_seen, found)
                 self._known |= found

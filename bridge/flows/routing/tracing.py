@@ -27,12 +27,12 @@ def plan_traced(
     3. if the store has it, plan again with the whole chain
     """
     new_id = new_trigger_id or inbox.new_trigger_id
-    made = plan(subject, mapping, new_trigger_id=new_id, max_hops=max_hops)
-    cause = hops.cause(made.event) if made.event is not None and made.triggers else None
+    first = plan(subject, mapping, new_trigger_id=new_id, max_hops=max_hops)
+    cause = hops.cause(first.event) if first.event is not None and first.triggers else None
     if cause is None:
-        return made
+        return first
     airflows = {route.airflow for route in mapping.routes}
     chain = inbox.read(chains.trace, cause, airflows=airflows)
     if not chain.links:
-        return made
+        return first
     return plan(replace(subject, chain=chain), mapping, new_trigger_id=new_id, max_hops=max_hops)

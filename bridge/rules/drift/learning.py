@@ -27,7 +27,7 @@ LEARNED_AFTER = timedelta(days=2)
 GROUP_LEARNED = 50
 ALWAYS = 200
 GONE = 5
-MOST = 1000
+MAX_KNOWN = 1000
 _TYPE_AWAY = timedelta(days=3)
 _TIMES_AWAY = 20
 _VERSION = 1
@@ -64,7 +64,7 @@ class _Learning:
         groups = self._known["groups"].values()
         self._paths = {path for group in groups for path in group["fields"]}
         fields = sum(len(group["fields"]) for group in groups)
-        self._room = MOST - fields - len(groups) - len(self._known["types"]) - len(self._known["statuses"])
+        self._room = MAX_KNOWN - fields - len(groups) - len(self._known["types"]) - len(self._known["statuses"])
 
     def written(self) -> str:
         return json.dumps(self._known, separators=(",", ":"))

@@ -124,12 +124,12 @@ def _ways_of(kind: str, details: Any) -> Ways | None:
         branches = [_ways(branch) for branch in details[1]]
         return lambda length: sum(branch(length) for branch in branches)
     if kind in _REPEATS:
-        most, body = int(details[1]), _ways(details[2])
-        if most <= 1:
+        times, body = int(details[1]), _ways(details[2])
+        if times <= 1:
             return lambda length: 1 + body(length)
         if body(_MAX_PATTERN) > 1:
             raise ValueError("a repeat of what can itself match in several ways could take for ever; unfold it")
-        return lambda length: min(most, length) + 1
+        return lambda length: min(times, length) + 1
     what = {"GROUPREF": "a back-reference", "ASSERT": "a look-around", "ASSERT_NOT": "a look-around"}.get(kind, "this")
     raise ValueError(f"{what} is not allowed in a pattern here; use characters, classes, groups, | and repeats")
 

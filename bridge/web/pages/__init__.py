@@ -56,7 +56,7 @@ class Pages:
             look("/examination", self._overview.examination, Role.OPERATOR),
             change("/examine", self._overview.examine),
             look("/deliveries", self._deliveries.show),
-            look("/deliveries/{id}", self._deliveries.one),
+            look("/deliveries/{id}", self._deliveries.delivery),
             look("/triggers/{id}", self._deliveries.trigger),
             look("/attention", self._attention.show),
             look("/routes", self._mapping.routes),

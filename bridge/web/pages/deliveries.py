@@ -56,7 +56,7 @@ class Deliveries:
             older=finding.older("/deliveries", kept, shown["next"]),
         )
 
-    def one(self, asked: Asked) -> Response:
+    def delivery(self, asked: Asked) -> Response:
         """Show the way of one delivery: received, routed, every trigger with its attempts, its DAG runs, and why."""
         shown = self._faces.looks.delivery(path=asked.path, caller=asked.caller)
         ids = [each["id"] for each in shown["triggers"]]

@@ -150,7 +150,7 @@ def test_a_long_chain_is_followed_so_far_and_counted_whole(inbox: Inbox) -> None
     assert hops(one) == routed == MOST_LINKS + 5
     chain = inbox.read(chains.behind, one.delivery_id)
     assert (len(chain.links), chain.hops) == (MOST_LINKS, routed - 1)
-    assert chain.told("dlv_1").startswith("... -> ")
+    assert chain.line("dlv_1").startswith("... -> ")
 
 
 def test_what_retention_removed_still_counts(inbox: Inbox, store: Store) -> None:

@@ -131,9 +131,9 @@ def test_a_flood_is_counted_up_to_a_bound_and_that_is_said(inbox: Inbox) -> None
     """The newest rows of each kind count."""
     for number in range(4):
         failed(inbox, f"evt_{number}", route=f"route_{number}")
-    found = inbox.read(grouping.causes, wanted=Filter(), most=3)
+    found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
     assert ([each.count for each in found.groups], found.is_whole) == ([1, 1, 1], False)
-    assert inbox.read(grouping.causes, wanted=Filter(), most=5).is_whole
+    assert inbox.read(grouping.causes, wanted=Filter(), limit=5).is_whole
 
 
 def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store) -> None:
