@@ -45,9 +45,13 @@ class Verdict:
     """What one route says to one event: it matches, or why not, or its `when` failed."""
 
     route: "Route"
-    matches: bool
     why_not: str | None = None
     error: ConditionError | None = None
+
+    @property
+    def matches(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.why_not is None and self.error is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +96,18 @@ class Route:
         """
         why_not = self._why_not(facts, unreadable)
         if why_not is not None:
-            return Verdict(self, matches=False, why_not=why_not)
+            return Verdict(self, why_not=why_not)
         for test in self.tests:
             if test.key in unreadable:
                 error = ConditionError(f"{test.key}: the event's one {unreadable[test.key]}")
-                return Verdict(self, matches=False, error=error)
+                return Verdict(self, error=error)
         if self.condition is None:
-            return Verdict(self, matches=True)
+            return Verdict(self)
         try:
             is_so = self.condition.holds(context(self))
         except ConditionError as error:
-            return Verdict(self, matches=False, error=error)
-        return Verdict(self, matches=is_so, why_not=None if is_so else "when: is false for this event")
+            return Verdict(self, error=error)
+        return Verdict(self, why_not=None if is_so else "when: is false for this event")
 
     def _why_not(self, facts: Mapping[str, str | None], unreadable: Mapping[str, str]) -> str | None:
         """Return the first thing that does not fit, None if all of it does."""
