@@ -5,12 +5,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 
 from bridge.flows.receiving import Receipt, Receiving
+from tests.support.loopback import HttpServer, Loopback
 from tests.support.store import settle
 
 
@@ -34,7 +35,7 @@ def inside(page: list[Any], cursor: str | None) -> Any:
     return {"data": {"jobs": spelled, "pagination": {"nextCursor": cursor}}}
 
 
-class JobsApi:
+class JobsApi(Loopback):
     """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`, and `GET /api/v1/jobs` in pages."""
 
     handler: type[BaseHTTPRequestHandler]
@@ -51,14 +52,9 @@ class JobsApi:
         self.listed: list[dict[str, list[str]]] = []  # what was asked for
         self.gate = threading.Event()
         self.gate.set()
-        self._server = _Server(("127.0.0.1", 0), self.handler)
-        self._server.api = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        server = _Server(("127.0.0.1", 0), self.handler)
+        server.api = self
+        super().__init__(server)
 
     def page(self, query: str) -> tuple[int, dict[str, str], Any]:
         """Return the answer to a list: status, headers, value."""
@@ -71,25 +67,16 @@ class JobsApi:
         jobs = list(self.jobs.values())
         return 200, {}, self.envelope(jobs[begin:end], str(end) if end < len(jobs) else None)
 
-    def __enter__(self) -> Self:
-        """Answer from now on."""
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop answering and let go of the port."""
+        """Let go of everybody who waits, and end."""
         self.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(HttpServer):
     api: JobsApi
-    daemon_threads = True
-    block_on_close = False
 
 
 class _Handler(BaseHTTPRequestHandler):

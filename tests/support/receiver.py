@@ -9,12 +9,14 @@ Trouble is asked for: `status` may be changed while it runs, and while `hangs` n
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.loopback import HttpServer, Loopback
 
 
-class Receiver:
+class Receiver(Loopback):
     """One service that people are notified by."""
 
     def __init__(self) -> None:
@@ -24,31 +26,24 @@ class Receiver:
         self.taken: list[dict[str, Any]] = []
         self.asked = 0  # requests that came, also those that were not taken
         self._released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        super().__init__(HttpServer(("127.0.0.1", 0), self._handler()))
 
     @property
     def url(self) -> str:
         """What apprise calls it; it waits for an answer for as long as its process lives."""
-        return f"json://bot:hidden-word@127.0.0.1:{self._server.server_port}/hidden-path?rto=3600"
+        return f"json://bot:hidden-word@127.0.0.1:{self.port}/hidden-path?rto=3600"
 
     @property
     def titles(self) -> list[str]:
         """The titles of what was taken, in order."""
         return [message["title"] for message in self.taken]
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Let go of everybody who waits, and end."""
         self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         outer = self

@@ -17,10 +17,11 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+from tests.support.loopback import HttpServer, Loopback
 
 TOKEN = "token-of-the-stand-in"
 _RUN_KEYS = (
@@ -42,7 +43,7 @@ def _nothing(_: dict[str, Any]) -> Answer | None:
     return None
 
 
-class Standin:
+class Standin(Loopback):
     """One Airflow that is not one; every attribute may be changed while it runs."""
 
     def __init__(self, port: int = 0) -> None:
@@ -61,14 +62,9 @@ class Standin:
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.standin = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        server = _Server(("127.0.0.1", port), _Handler)
+        server.standin = self
+        super().__init__(server)
 
     def runs(self, dag_id: str = "load_orders") -> list[dict[str, Any]]:
         """Return the runs of a DAG, oldest first."""
@@ -187,19 +183,6 @@ class Standin:
         usual = {"is_paused": False, "is_stale": False, "has_import_errors": False, "params": {}}
         return 200, {"dag_id": dag_id, **usual, **self.dags[dag_id]}
 
-    def __enter__(self) -> Self:
-        """Answer from now on."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop answering and let go of the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
 
 def _signed_out(path: str, authorization: str | None) -> Answer | None:
     """Return what is answered to whoever has no token, or not the right one."""
@@ -235,11 +218,8 @@ def _refusal(body: dict[str, Any], dag: dict[str, Any] | None) -> Answer | None:
     return (422, {"detail": {"reason": "Value rejected by database"}}) if len(run_id) > 250 else None
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(HttpServer):
     standin: Standin
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):

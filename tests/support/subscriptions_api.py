@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import httpx
 
 from bridge.rules.signature import PRESETS, Key, sign
+from tests.support.loopback import HttpServer, Loopback
 
 KEY = "plx_key_of_the_stand_in"
 Answer = tuple[int, Any]
@@ -64,7 +64,7 @@ def _nothing(_method: str, _path: str) -> Answer | None:
     return None
 
 
-class SubscriptionsApi:
+class SubscriptionsApi(Loopback):
     """One tenant; every attribute may be changed while it runs."""
 
     def __init__(self) -> None:
@@ -82,14 +82,9 @@ class SubscriptionsApi:
         self.trusts: ssl.SSLContext | bool = True  # whose certificates it accepts; else those of public authorities
         self._made = 0
         self._lock = threading.RLock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.api = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.api = self
+        super().__init__(server)
 
     def add(self, url: str, events: list[str], secret: str | None = None) -> Kept:
         """Make a subscription, as a person does in the settings."""
@@ -179,19 +174,6 @@ class SubscriptionsApi:
         found = _camel(value) if self.is_camel else value
         return {"data": found} if self.is_wrapped else found
 
-    def __enter__(self) -> Self:
-        """Answer from now on."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop answering and let go of the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -200,10 +182,8 @@ def _camel(value: dict[str, Any]) -> dict[str, Any]:
     return {re.sub(r"_(\w)", lambda found: found[1].upper(), name): each for name, each in value.items()}
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(HttpServer):
     api: SubscriptionsApi
-    daemon_threads = True
-    block_on_close = False
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,41 +6,27 @@ import socketserver
 import ssl
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.support.certificates import self_signed
+from tests.support.loopback import Loopback
 
 
-class TlsFront:
+class TlsFront(Loopback):
     """Listens with a certificate of its own (`certificate`), and leads to a port of loopback."""
 
     def __init__(self, folder: Path, *, port: int, days: int = 90) -> None:
         """`days`: how long the certificate is valid."""
         self.certificate = self_signed(folder / f"front-{days}.pem", days=days)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.leads_to = port
-        self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._server.context.load_cert_chain(self.certificate)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.leads_to = port
+        server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.context.load_cert_chain(self.certificate)
+        super().__init__(server)
 
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"https://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        """Answer from now on."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop answering and let go of the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"https://127.0.0.1:{self.port}"
 
 
 class _Server(socketserver.ThreadingTCPServer):
