@@ -90,11 +90,16 @@ class KeyPlace:
 
 @dataclass(frozen=True, slots=True)
 class PlanasonixApi:
-    """The Planasonix API of one source, asked for what an event leaves out."""
+    """The Planasonix API of one source, asked for what an event leaves out.
+
+    `path_prefix` stands before `/v1/jobs` and `/runs`; `headers` are sent with every call.
+    """
 
     url: str
     key: Secret
     timeout_seconds: float = 10.0
+    path_prefix: str = "/api"
+    headers: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -31,6 +31,7 @@ class Api:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     pause_seconds: float = 0.0  # between the bytes of the body
     seen: list[tuple[str, str | None]] = field(default_factory=list)
+    sent: Mapping[str, str] = field(default_factory=dict)  # the headers of the last question
     url: str = ""
 
     def says(self, value: object, status: int = 200, **headers: str) -> None:
@@ -47,6 +48,7 @@ def api() -> Iterator[Api]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.seen.append((self.path, self.headers.get("Authorization")))
+            made.sent = dict(self.headers)
             self.send_response(made.status)
             for name, text in made.headers.items():
                 self.send_header(name, text)
@@ -110,6 +112,21 @@ def test_base_url_with_a_path_and_ids_of_any_text(api: Api, connect: Connect) ->
     client.job("a/../b?c#d")
     client.job("..")
     assert [path for path, _ in api.seen] == ["/tenant/api/v1/jobs/a%2F..%2Fb%3Fc%23d", "/tenant/api/v1/jobs/%2E%2E"]
+
+
+def test_a_tenant_with_other_paths_and_a_gateway_needs_a_setting_and_no_code(api: Api) -> None:
+    """`path_prefix` takes the place of /api in every path, and `headers` go along with every call."""
+    api.says(JOB)
+    for prefix, path in (("/planasonix/public", "/planasonix/public/v1/jobs/job_1"), ("", "/v1/jobs/job_1")):
+        gate = {"X-Gate": Secret("word"), "Accept": Secret("text/plain")}
+        client = PlanasonixClient(PlanasonixApi(api.url, Secret(KEY), path_prefix=prefix, headers=gate))
+        client.job("job_1")
+        assert api.seen[-1] == (path, f"Bearer {KEY}")
+        assert (api.sent["X-Gate"], api.sent["Accept"]) == ("word", "application/json")
+        client.take_over(PlanasonixApi(api.url, Secret(KEY), path_prefix=prefix, headers={"X-Gate": Secret("new")}))
+        client.job("job_1")
+        assert api.sent["X-Gate"] == "new"
+        client.close()
 
 
 def test_unknown_job(api: Api, connect: Connect) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 1 << 20
 _CONNECT_SECONDS = 3.0
 _GOOD = frozenset({200, 201, 202, 204})
+_DOCUMENTED_PREFIX = "/api"  # paths are written as documented; a tenant's own `path_prefix` takes its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,11 @@ class PlanasonixClient:
             raise LookupUnavailable("the Planasonix API does not answer with JSON") from None
 
     def take_over(self, api: PlanasonixApi) -> None:
-        """Use another key from the next request on."""
+        """Use another key and other headers from the next request on."""
         with self._lock:
             self._api = api
             if self._opened is not None:
-                self._opened.headers["Authorization"] = f"Bearer {api.key.reveal()}"
+                self._opened.headers.update(_headers(api))
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,14 +88,8 @@ class PlanasonixClient:
                 import httpx  # noqa: PLC0415 - see the module's docstring
 
                 seconds = self._api.timeout_seconds
-                headers = {
-                    "Authorization": f"Bearer {self._api.key.reveal()}",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                    "User-Agent": f"planasonix-bridge/{__version__}",
-                }
                 timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
-                self._opened = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
+                self._opened = httpx.Client(headers=_headers(self._api), timeout=timeout, follow_redirects=False)
             return self._opened
 
     def _get(self, path: str, *, max_bytes: int = _MAX_BYTES) -> bytes:
@@ -108,7 +103,7 @@ class PlanasonixClient:
         import httpx  # noqa: PLC0415 - imported by now
 
         headers = {} if content is None else {"Content-Type": "application/json"}
-        url = self._api.url.rstrip("/") + path
+        url = self._api.url.rstrip("/") + self._api.path_prefix + path.removeprefix(_DOCUMENTED_PREFIX)
         try:
             with client.stream(method, url, content=content, headers=headers) as answer:
                 _check(answer, _GOOD if method != "GET" else frozenset({200}))
@@ -129,6 +124,16 @@ class PlanasonixClient:
             if time.monotonic() > until:
                 raise LookupUnavailable(f"no whole answer within {self._api.timeout_seconds:g} s")
         return bytes(body)
+
+
+def _headers(api: PlanasonixApi) -> dict[str, str]:
+    return {
+        **{name: value.reveal() for name, value in api.headers.items()},
+        "Authorization": f"Bearer {api.key.reveal()}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"planasonix-bridge/{__version__}",
+    }
 
 
 def _check(answer: "httpx.Response", good: frozenset[int]) -> None:

@@ -35,7 +35,7 @@ from bridge.edges.settings.origins import (
     ProxiesForm,
     build_origin,
 )
-from bridge.edges.settings.sign_ins import AuthForm, HeadersField, ProxyUrl
+from bridge.edges.settings.sign_ins import AuthForm, HeadersField, PathPrefix, ProxyUrl
 from bridge.edges.settings.signatures import SignatureForm
 from bridge.rules import yamltree
 from bridge.rules.event import Redaction
@@ -137,6 +137,11 @@ class _Api(Entry):
     url: Url
     key: SecretField
     timeout_seconds: Seconds = 10.0
+    path_prefix: PathPrefix = "/api"
+    headers: HeadersField = Field(default_factory=dict)
+
+    def build(self) -> PlanasonixApi:
+        return PlanasonixApi(self.url, self.key, self.timeout_seconds, self.path_prefix, self.headers)
 
 
 _RECONCILE = Reconcile()  # the defaults
@@ -203,7 +208,7 @@ class _Source(Entry):
             name,
             self.signature.build(),
             self.stale == "keep",
-            PlanasonixApi(self.api.url, self.api.key, self.api.timeout_seconds) if self.api else None,
+            self.api.build() if self.api else None,
             build_origin(self.allow_addresses, self.client_certificate),
             self.limits.build(),
             self.redact,

@@ -38,7 +38,7 @@ _WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("NotifyForm", "on"): {"type": "array", "items": {"enum": list(ON)}, "minItems": 1},
     ("NotifyForm", "after"): _DURATION,
     ("_Airflow", "proxy"): _PUBLIC,
-    ("_Airflow", "headers"): {"type": "object", "additionalProperties": _PUBLIC},
+    **{(form, "headers"): {"type": "object", "additionalProperties": _PUBLIC} for form in ("_Airflow", "_Api")},
     ("_Airflow", "version"): {"enum": ["auto", "2", "3", 2, 3]},
     **{("FieldsForm", key): _POINTERS for key in FIELDS},
     **{("StatusesForm", key): _WORDS for key in MEANINGS},
@@ -125,6 +125,8 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "url": ("Where it is.", "https://api.planasonix.com"),
         "key": ("The API key, by reference.", {"env": "PLANASONIX_API_KEY"}),
         "timeout_seconds": ("How long one call may take.", None),
+        "path_prefix": ("What stands before `/v1/jobs` and `/runs`, if your tenant differs.", "/planasonix/api"),
+        "headers": ("Headers sent with every call, for a gateway that wants one.", {"X-Tenant": "acme"}),
     },
     "CertificateForm": {
         "header": ("The header that the proxy sets.", "X-SSL-Client-S-DN"),

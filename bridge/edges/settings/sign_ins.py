@@ -1,4 +1,4 @@
-"""How bridge.yaml says how to sign in to an Airflow, and what goes along with every call."""
+"""How bridge.yaml says how to sign in to an Airflow, and what goes along with every call to it or to Planasonix."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +22,12 @@ def _path(text: str) -> str:
     return text
 
 
+def _prefix(text: str) -> str:
+    if text and (not _is_path(text) or text.endswith("/") or "//" in text):
+        raise ValueError('must be a path such as /api, without a slash at its end, or "" for none')
+    return text
+
+
 def _no_password(given: object) -> object:
     if isinstance(given, str) and "@" in given:
         raise ValueError(LITERAL)
@@ -39,13 +45,14 @@ def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
         if not is_header_name(name):
             raise ValueError(f"{name[:64]!r} is not the name of a header")
         if name.lower() in _RESERVED:
-            raise ValueError(f"the header {name} cannot be set here; `auth` sets Authorization")
+            raise ValueError(f"the header {name} cannot be set here; `auth` or `key` sets Authorization")
         if not value.reveal().isascii() or not value.reveal().isprintable():
             raise ValueError(f"the header {name} has a value that is not printable ASCII")
     return given
 
 
 ProxyUrl = Annotated[PublicField, BeforeValidator(_no_password), AfterValidator(_proxy)]
+PathPrefix = Annotated[str, AfterValidator(_prefix)]
 HeadersField = Annotated[dict[str, HeaderText], AfterValidator(_headers)]
 
 

@@ -107,7 +107,12 @@ sources:
         - {id: "2025", file: secret}
         - {id: old-one, env: OLD_SECRET}
     stale: reject
-    api: {url: "https://api.example/base/", key: {env: PLANASONIX_API_KEY}, timeout_seconds: 2}
+    api:
+      url: https://api.example/base/
+      key: {env: PLANASONIX_API_KEY}
+      timeout_seconds: 2
+      path_prefix: /public
+      headers: {X-Tenant: acme, X-Gate: {env: OLD_SECRET}}
   timed:
     signature: {preset: planasonix, past_seconds: 10, future_seconds: 0, secrets: [{id: a, env: OLD_SECRET}]}
 airflow:
@@ -136,7 +141,11 @@ airflow:
     ]
     assert (one.verifier.prefix, one.keeps_stale, two.keeps_stale) == ("sha256", False, True)
     assert one.api is not None
-    assert (one.api.url, one.api.timeout_seconds) == ("https://api.example/base", 2)
+    assert (one.api.url, one.api.timeout_seconds, one.api.path_prefix) == ("https://api.example/base", 2, "/public")
+    assert {name: value.reveal() for name, value in one.api.headers.items()} == {
+        "X-Tenant": "acme",
+        "X-Gate": _ENVIRON["OLD_SECRET"],
+    }
     assert (two.verifier.past_seconds, two.verifier.future_seconds) == (10, 0)
     eu, open_ = config.airflows.values()
     assert eu.auth.token is not None
@@ -467,6 +476,22 @@ def test_the_path_of_the_api_is_no_part_of_an_airflows_url(written: str) -> None
     """The message says what to write, since the bridge adds the path itself."""
     text = _SOURCES + _AIRFLOW.replace("http://localhost:8080", written)
     assert any("write http://localhost:8080" in problem for problem in _problems(text))
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("path_prefix: api", "must be a path such as /api"),
+        ("path_prefix: /api/", "without a slash at its end"),
+        ('path_prefix: "/a?b"', "must be a path such as /api"),
+        ("headers: {Authorization: x}", "`auth` or `key` sets Authorization"),
+        ("headers: {X-Key: {env: NOT_THERE}}", "NOT_THERE"),
+    ],
+)
+def test_what_the_planasonix_api_cannot_be_called_with_is_said_at_start(more: str, what: str) -> None:
+    """A prefix that is no path and a header that cannot be sent have their line."""
+    api = f"    api: {{url: https://a.example, key: {{env: PLANASONIX_API_KEY}}, {more}}}\n"
+    assert any(what in problem for problem in _problems(_SOURCES + api + _AIRFLOW))
 
 
 _NEEDY = (

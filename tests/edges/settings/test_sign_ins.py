@@ -127,7 +127,10 @@ def test_headers_and_proxy() -> None:
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        ("headers: {Authorization: x}", "the header Authorization cannot be set here; `auth` sets Authorization"),
+        (
+            "headers: {Authorization: x}",
+            "the header Authorization cannot be set here; `auth` or `key` sets Authorization",
+        ),
         ("headers: {host: x}", "the header host cannot be set here"),
         ("headers: {'a b': x}", "'a b' is not the name of a header"),
         ('headers: {X-A: "a\\nb"}', "not printable ASCII"),
