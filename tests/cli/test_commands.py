@@ -518,7 +518,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with Standin() as airflow:
 
         def hang(_: object) -> None:
-            wait_for(lambda: is_over, seconds=60, what="the test")
+            wait_for(lambda: is_over, seconds=120, what="the test")
 
         is_over = False
         airflow.dags["refresh_sales_marts"] = {"is_paused": False}
@@ -527,7 +527,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
             tmp_path,
             airflow_url=airflow.url,
             mapping="routes:\n  - pipeline: pl_8f2a9c1d4e\n    dag: refresh_sales_marts\n",
-            more="    read_seconds: 20\n    deadline_seconds: 25",
+            more="    read_seconds: 90\n    deadline_seconds: 95",
             settings={"BRIDGE_SHUTDOWN_SECONDS": "1"},
         )
         try:
@@ -536,7 +536,7 @@ def test_a_call_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
             wait_for(lambda: airflow.posts() == 1, seconds=20, what="the call")
             began = datetime.now(UTC)
             assert bridge.stop() == 0
-            assert (datetime.now(UTC) - began).total_seconds() < 8
+            assert (datetime.now(UTC) - began).total_seconds() < 60
             database = bridge.database()
             assert database.execute("SELECT state, attempts FROM triggers").fetchall() == [("pending", 0)]
             database.close()

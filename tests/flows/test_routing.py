@@ -605,7 +605,7 @@ def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, mak
     wait_for(lambda: len(routing.router._lookups._asked) == 8)
     began = time.monotonic()
     routing.router.loop.stop(0.3)
-    assert time.monotonic() - began < 15  # the API would take 20 s
+    assert time.monotonic() - began < 45  # the API would take 60 s
     now = int(routing.now.timestamp() * 1_000_000)
     assert store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received' AND due_at <= ?", now) == len(ids)
     api.gate.set()

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         job_id = self.path.rpartition("/")[2]
         api.asked.append(job_id)
-        api.gate.wait(20)
+        api.gate.wait(60)
         found = api.jobs.get(job_id)
         status = api.status if api.status != 200 or found is not None else 404
         self._reply(status, api.headers, {"data": found} if status == 200 else {"error": "no"})
