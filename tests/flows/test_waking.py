@@ -1,5 +1,6 @@
 """Parked tasks are woken, each once, against a stand-in for Airflow and on a real store."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ class Awake:
         self.inbox, self.metrics, self.standin = inbox, metrics, standin
         self.tasks = ParkedTasks(standin)
         self.may_call = True
+        self.turns = math.inf  # that the pace still gives
         self.airflow = Airflow(AirflowTarget("default", standin.url, AUTH, connect_seconds=5.0))
         self.waking = self.another()
 
@@ -41,9 +43,16 @@ class Awake:
             inbox=self.inbox,
             sources={},
             metrics=self.metrics,
-            take_turn=lambda: self.may_call,
+            take_turn=self.take_turn,
             step_seconds=step_seconds,
         )
+
+    def take_turn(self) -> bool:
+        """Take one call's share of the pace."""
+        if not self.may_call or self.turns < 1:
+            return False
+        self.turns -= 1
+        return True
 
     def step(self, waking: Waking | None = None) -> None:
         """Take one step."""
@@ -285,6 +294,94 @@ def test_a_thousand_waits_cost_few_requests(awake: Awake) -> None:
     awake.step()
     assert awake.requests("hitlDetails") == 17
     assert len(awake.known()) == 1030
+
+
+def test_a_list_goes_on_where_the_pace_had_no_more_room(awake: Awake) -> None:
+    """Four calls at once and ten pages: begun anew each time, it would never end, and take every turn of firing."""
+    for number in range(1000):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    for pages in (4, 8, 10):
+        awake.turns = 4
+        awake.step()
+        assert awake.requests("hitlDetails") == pages
+        assert len(awake.known()) == 100 * pages, "what was found can be answered"
+    awake.turns = 4
+    awake.step()
+    assert awake.requests("hitlDetails") == 11, "and it has ended"
+
+
+def test_tasks_that_are_parked_while_a_list_goes_on_are_found(awake: Awake) -> None:
+    """They move what was not seen yet to a later page, behind some that were."""
+    awake.tasks.park("load", subject("run_0"))
+    awake.step()
+    for number in range(1, 61):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    awake.turns = 1
+    awake.step()
+    assert len(awake.known()) == 21
+    for number in range(61, 71):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    awake.turns = math.inf
+    awake.step()
+    awake.step()
+    assert len(awake.known()) == 71
+
+
+def test_a_list_that_nobody_went_on_with_is_begun_anew(awake: Awake) -> None:
+    """The Airflow was paused for hours: what its first pages showed has ended."""
+    keys = [awake.tasks.park(f"load_{number}", subject(f"run_{number}")) for number in range(150)]
+    awake.turns = 1
+    awake.step()
+    assert len(awake.known()) == 100
+    for key in keys[140:]:
+        awake.tasks.remove(key)
+    assert awake.waking._listing._list is not None
+    awake.waking._listing._list.turned_at -= 60.0
+    awake.turns = math.inf
+    awake.step()
+    awake.step()
+    assert awake.known() == {f"load_{number}" for number in range(140)}
+
+
+def test_the_runs_of_later_tries_are_asked_for_in_the_pace_of_firing(awake: Awake) -> None:
+    """A thousand tasks that a person has cleared are no burst; those that need no question are known at once."""
+    for number in range(10):
+        awake.tasks.park(f"again_{number}", subject("old"), try_number=2, xcom={"planasonix_run_id": f"run_{number}"})
+    awake.tasks.park("load", subject("run_x"))
+    awake.turns = 4
+    awake.step()
+    assert awake.requests("xcomEntries") == 3
+    assert len(awake.known()) == 4
+    assert "load" in awake.known()
+    for _ in range(2):
+        awake.turns = 4
+        awake.step()
+    assert awake.requests("xcomEntries") == 10, "each once"
+    assert len(awake.known()) == 11
+
+
+def test_a_request_that_is_too_long_to_be_read_hides_no_other(awake: Awake) -> None:
+    """It is left to people."""
+    for number in range(7):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    awake.tasks.park("endless", subject("x" * 3_000_000))
+    awake.tasks.park("load_7", subject("run_7"))
+    for _ in range(3):
+        awake.step()
+    assert awake.known() == {f"load_{number}" for number in range(8)}
+
+
+def test_a_webhook_brings_the_next_list_forward(awake: Awake) -> None:
+    """Also where it comes just after a list: its task may have been parked since."""
+    waking = awake.another(step_seconds=5.0)
+    awake.tasks.park("load", subject("run_1"))
+    awake.step(waking)
+    waking.tell()
+    awake.step(waking)
+    assert awake.requests("hitlDetails") == 1
+    waking._listing._listed_at -= 2.4
+    awake.step(waking)
+    assert awake.requests("hitlDetails") == 2
 
 
 def test_lists_are_no_closer_than_25_a_minute(awake: Awake) -> None:

@@ -108,9 +108,12 @@ class Waking:
 
     def _look(self, *, has_news: bool) -> Problem | None:
         problem = self._answering.step()
-        if problem is None and self._listing.is_due(has_news=has_news):
-            problem = self._listing.step() or self._answering.step()
-        return problem
+        if problem is not None:
+            return problem
+        if not self._listing.is_due(has_news=has_news):
+            self._has_news |= has_news
+            return None
+        return self._listing.step() or self._answering.step()
 
     def _is_ours(self) -> bool:
         name, self._taken_at = f"waking:{self.name}", time.monotonic()

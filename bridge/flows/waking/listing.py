@@ -2,15 +2,20 @@
 
     new     the newest requests; the next page only while a page shows nothing but new ones. One request, mostly
     all     page by page; also when Airflow counts others than we do, but that once a minute at most
+    run     of a task in a later try it is asked for: Airflow keeps the subject of the first
     gone    a wait that the whole list lacks is asked for by itself, before it is forgotten: a page may move
 
 Requests are made every five seconds while tasks wait, every minute otherwise, and sooner after a webhook, but never
 closer than `_CLOSEST_SECONDS`: 25 a minute, however many webhooks come and tasks wait.
+
+Each takes its turn in the pace of firing. Where that has no more room, what was found is stored, and a second later the
+list goes on at the page where it stopped: a list that began anew would never end with more pages than turns.
 """
 
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -24,8 +29,10 @@ _CLOSEST_SECONDS = 2.4
 _IDLE = 12.0  # steps
 _ALL_SECONDS = 600.0
 _MISCOUNTED_SECONDS = 60.0
-_FIRST, _PAGE, _LEAST = 20, 100, 5
-_MOST_PAGES = 100
+_GO_ON_SECONDS = 1.0
+_STALE_SECONDS = 30.0  # a list that nobody went on with for so long says nothing of the tasks that it showed
+_FIRST, _PAGE = 20, 100
+_MOST_ASKED = 20  # in one step: answers are not to wait for a long list
 _MOST_GONE = 20
 _log = structlog.get_logger("bridge.waking")
 
@@ -48,6 +55,9 @@ class Listing:
     def forget(self) -> None:
         """Begin with the whole list next time: another process has kept the waits meanwhile."""
         self._listed_at = self._all_at = -math.inf
+        self._list: _List | None = None  # that has not ended
+        self._stepped_at = -math.inf
+        self._asks = 0  # that may follow in this step
         self._is_miscounted = False
         self._others = 0  # what Airflow counts and is no wait of ours
         self._amount = 0
@@ -61,62 +71,76 @@ class Listing:
         closest = min(_CLOSEST_SECONDS, self._step_seconds)
         usual = self._step_seconds if self._amount else self._step_seconds * _IDLE
         due = self._listed_at + (closest if has_news else usual)
+        if self._list is not None:
+            due = self._stepped_at + min(_GO_ON_SECONDS, self._step_seconds)
         return max(0.0, min(due - time.monotonic(), self._step_seconds))
 
     def step(self) -> Problem | None:
-        """Ask for the list once, and store what changed. Raises InboxUnavailable."""
-        now = time.monotonic()
+        """Ask for the list, or go on with it, and store what changed. Raises InboxUnavailable."""
+        self._stepped_at, self._asks = time.monotonic(), _MOST_ASKED
         known = self._inbox.read(waits.known, airflow=self._name)
+        found = self._list = self._begun()
+        problem = self._turn_pages(found, known)
+        problem = self._take_in(found, known) or problem
+        problem = problem or self._let_go(found, known)
+        if problem is not None:
+            self._list = None
+        elif found.is_done:
+            self._end(found)
+        return problem
+
+    def _begun(self) -> "_List":
+        now = self._stepped_at
+        if self._list is not None and now - self._list.turned_at < _STALE_SECONDS:
+            return self._list
         pause = _MISCOUNTED_SECONDS if self._is_miscounted else _ALL_SECONDS
-        is_all = now - self._all_at >= pause
-        found = self._turn_pages(known, is_all=is_all)
-        if found is None:
-            return None
-        if not isinstance(found, _Found):
-            return found
-        self._listed_at = time.monotonic()
-        problem = self._take_in(found.tasks, known)
+        return _List(is_all=now - self._all_at >= pause, turned_at=now)
+
+    def _end(self, found: "_List") -> None:
+        self._list, self._listed_at = None, time.monotonic()
         if found.is_whole:
             self._all_at, self._others = self._listed_at, found.total - len(found.tasks)
-            gone = [wait for task, wait in known.items() if task not in found.tasks]
-            problem = problem or self._let_go(gone)
         self._amount = found.total - self._others
         stored = self._inbox.read(waits.known, airflow=self._name)
         self._is_miscounted = len(stored) != self._amount
-        return problem
 
-    def _turn_pages(self, known: Mapping[TaskKey, Wait], *, is_all: bool) -> "_Found | Problem | None":
-        """Return what the list shows; None when it may not be asked for now."""
-        tasks: dict[TaskKey, Parked] = {}
-        offset, limit = 0, min(self._page, _PAGE if is_all else _FIRST)
-        for _ in range(_MOST_PAGES):
-            if not self._go_on() or not self._take_turn():
-                return None
-            page = self._airflow.page(waking.MARKER, offset=offset, limit=limit)
+    def _may_ask(self) -> bool:
+        """Take the turn of one request; False: not now, or not in this step."""
+        if self._asks <= 0 or not self._go_on() or not self._take_turn():
+            return False
+        self._asks -= 1
+        return True
+
+    def _turn_pages(self, found: "_List", known: Mapping[TaskKey, Wait]) -> Problem | None:
+        while not found.is_read and self._may_ask():
+            limit = min(self._page, _PAGE if found.is_all or found.offset else _FIRST)
+            page = self._airflow.page(waking.MARKER, offset=found.offset, limit=limit)
             self._count(is_answered=isinstance(page, ParkedPage))
             if not isinstance(page, ParkedPage):
                 return page
+            found.turned_at = time.monotonic()
             if page.is_cut:
-                limit = self._page = max(_LEAST, limit // 2)
+                found.offset += limit == 1  # a request that is too long by itself is left to people
+                self._page = max(1, limit // 2)
                 continue
-            offset += page.listed
-            tasks |= {each.task: each for each in page.tasks if waking.read(each.subject) is not None}
-            is_end = page.listed < limit or offset >= page.total
-            if is_end or (not is_all and any(_is_known(each, known) for each in page.tasks)):
-                return _Found(tasks, page.total, is_whole=is_end)
-            limit = self._page
-        return _Found(tasks, page.total if isinstance(page, ParkedPage) else 0, is_whole=False)
+            found.add(page, known, limit=limit)
+        return None
 
-    def _take_in(self, tasks: Mapping[TaskKey, Parked], known: Mapping[TaskKey, Wait]) -> Problem | None:
+    def _take_in(self, found: "_List", known: Mapping[TaskKey, Wait]) -> Problem | None:
+        """Store what is new, as far as it could be read."""
         new: list[Wait] = []
         problem: Problem | None = None
-        for task in (each for each in tasks.values() if not _is_known(each, known)):
+        for task in sorted(found.unread.values(), key=lambda each: each.try_number > 1):  # what needs no question first
+            if task.try_number > 1 and not self._may_ask():
+                break
             wait = self._read(task)
-            if isinstance(wait, Wait):
-                new.append(wait)
-            elif wait is not None:
+            if not (wait is None or isinstance(wait, Wait)):
                 problem = wait
                 break
+            found.turned_at = time.monotonic()
+            del found.unread[task.task]
+            if wait is not None:
+                new.append(wait)
         if new:
             self._let_these_go([old for wait in new if (old := known.get(wait.task)) and old.run_id != wait.run_id])
             self._inbox.write(waits.add, new)
@@ -148,31 +172,64 @@ class Listing:
     def _count(self, *, is_answered: bool) -> None:
         self._metrics.waits.count_request(self._name, is_answered=is_answered)
 
-    def _let_go(self, gone: list[Wait]) -> Problem | None:
+    def _let_go(self, found: "_List", known: Mapping[TaskKey, Wait]) -> Problem | None:
         """Forget waits that have ended without us: answered by a person, timed out, cleared, marked."""
         ended: list[Wait] = []
         problem: Problem | None = None
-        for wait in gone[:_MOST_GONE]:
-            if not self._go_on():
-                break
-            seen = self._airflow.look(wait.task)
-            self._count(is_answered=seen is None or isinstance(seen, Parked))
-            if not (seen is None or isinstance(seen, Parked)):
-                problem = seen
-                break
-            if seen is None or not seen.is_waiting or seen.is_answered or seen.try_number != wait.try_number:
-                ended.append(wait)
+        while found.gone and problem is None:
+            wait = found.gone[-1]
+            if known.get(wait.task) == wait:  # else it was answered meanwhile
+                if not self._may_ask():
+                    break
+                seen = self._airflow.look(wait.task)
+                self._count(is_answered=seen is None or isinstance(seen, Parked))
+                if not (seen is None or isinstance(seen, Parked)):
+                    problem = seen
+                    break
+                found.turned_at = time.monotonic()
+                if seen is None or not seen.is_waiting or seen.is_answered or seen.try_number != wait.try_number:
+                    ended.append(wait)
+            found.gone.pop()
         if ended:
             self._let_these_go(ended)
             _log.info("waits_ended_elsewhere", airflow=self._name, amount=len(ended))
         return problem
 
 
-class _Found:
-    """What a list showed; `is_whole`: nothing else waits."""
+@dataclass(slots=True)
+class _List:
+    """A list that is being read. `is_all`: to its end; else until a page shows a task that is known.
 
-    def __init__(self, tasks: Mapping[TaskKey, Parked], total: int, *, is_whole: bool) -> None:
-        self.tasks, self.total, self.is_whole = tasks, total, is_whole
+    `is_read`: no page is to follow. `is_whole`: nothing else waits. `unread`: tasks whose run is not known yet. `gone`:
+    waits that it lacks.
+    """
+
+    is_all: bool
+    turned_at: float
+    offset: int = 0
+    total: int = 0
+    is_read: bool = False
+    is_whole: bool = False
+    tasks: dict[TaskKey, Parked] = field(default_factory=dict)
+    unread: dict[TaskKey, Parked] = field(default_factory=dict)
+    gone: list[Wait] = field(default_factory=list)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is to be asked any more."""
+        return self.is_read and not self.unread and not self.gone
+
+    def add(self, page: ParkedPage, known: Mapping[TaskKey, Wait], *, limit: int) -> None:
+        """Take over a page; what an earlier page has shown was not known before."""
+        is_met = any(_is_known(each, known) and each.task not in self.tasks for each in page.tasks)
+        ours = {each.task: each for each in page.tasks if waking.read(each.subject) is not None}
+        self.unread |= {task: each for task, each in ours.items() if not _is_known(each, known)}
+        self.tasks |= ours
+        self.offset, self.total = self.offset + page.listed, page.total
+        self.is_whole = page.listed < limit or self.offset >= page.total
+        self.is_read = self.is_whole or (is_met and not self.is_all)
+        if self.is_whole:
+            self.gone = [wait for task, wait in known.items() if task not in self.tasks][:_MOST_GONE]
 
 
 def _is_known(parked: Parked, known: Mapping[TaskKey, Wait]) -> bool:
