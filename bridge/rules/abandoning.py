@@ -21,7 +21,8 @@ from bridge.words.waits import Abandoned, Parked
 
 # A person may clear the task that they have just marked, and what another task waits for is listed within a minute.
 GRACE = timedelta(minutes=2)
-GIVE_UP = timedelta(days=1)
+# A day of them, by `pause`. Looks are counted and not hours: while nobody can be asked, nothing is used up.
+MOST_LOOKS = 146
 _LONGEST = timedelta(minutes=10)
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _LEAVING = frozenset({"cancelling", "canceling", "cancel_requested"})
@@ -51,6 +52,11 @@ def judge(run: Abandoned, *, now: Parked | None, before: Parked | None, run_now:
     if run_now == run.run_id:
         return Verdict.LEFT_ALONE if is_over or now.is_waiting else Verdict.UNDECIDED
     return Verdict.ABANDONED if is_over or run_now is not None else Verdict.UNDECIDED
+
+
+def is_hopeless(run: Abandoned) -> bool:
+    """Whether so many looks and requests decided nothing that no further one would."""
+    return run.looks + run.asked >= MOST_LOOKS
 
 
 def pause(looks: int) -> timedelta:

@@ -12,12 +12,13 @@ from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.waking import Waking
 from bridge.flows.waking.abandoning import Abandoning
-from bridge.rules.abandoning import GRACE
+from bridge.rules.abandoning import GRACE, MOST_LOOKS, pause
 from bridge.words.targets import PlanasonixApi, Secret
 from bridge.words.waits import TaskKey
 from tests.flows.test_waking import Awake
 from tests.support.runs_api import KEY, Fault, RunsApi
 from tests.support.standin import Standin
+from tests.support.store import Store
 
 
 class Time:
@@ -50,7 +51,7 @@ class Watch(Awake):
             self.airflow.waits,
             inbox=self.inbox,
             metrics=self.metrics,
-            take_turn=lambda: self.may_call,
+            take_turn=self.take_turn,
             apis={"planasonix": self.client},
             only_source=self.only_source,
             clock=self.clock,
@@ -65,7 +66,7 @@ class Watch(Awake):
                 inbox=self.inbox,
                 sources={},
                 metrics=self.metrics,
-                take_turn=lambda: self.may_call,
+                take_turn=self.take_turn,
                 abandoning=self.abandoning,
                 step_seconds=step_seconds,
                 clock=self.clock,
@@ -353,10 +354,10 @@ def test_an_answer_that_is_lost_is_audited_once_the_run_is_seen_to_be_cancelled(
     assert (len(watch.lines), watch.counted("cancelled"), watch.undecided()) == (1, 1.0, 0)
 
 
-def test_a_planasonix_that_does_not_answer_is_asked_more_rarely_and_given_up_after_a_day(
+def test_a_planasonix_that_does_not_answer_is_asked_more_rarely(
     watch: Watch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And said once."""
+    """And said once. However long it is away, the run is cancelled when it is back."""
     watch.tasks.change(watch.parked(), state="failed")
     watch.seen()
     watch.api.faults.extend([Fault("GET", 503), Fault("GET", 503)])
@@ -364,12 +365,42 @@ def test_a_planasonix_that_does_not_answer_is_asked_more_rarely_and_given_up_aft
     watch.judge()
     assert watch.api.count("GET") == 1
     watch.abandoning._not_before.clear()
-    watch.judge()
+    watch.judge(timedelta(days=3))
     assert watch.api.count("GET") == 2
     assert capsys.readouterr().out.count("abandoned_not_judged") == 1
     watch.abandoning._not_before.clear()
+    watch.judge(timedelta(days=3))
+    assert (watch.counted("given_up"), watch.cancelled) == (0.0, ["run_1"])
+
+
+def test_a_run_that_cannot_be_asked_for_lets_the_others_go_first(watch: Watch) -> None:
+    """An answer that is none may concern this run alone."""
+    for number in (1, 2):
+        watch.tasks.change(watch.parked(f"load_{number}", f"run_{number}"), state="failed")
+        watch.seen()
+    watch.api.faults.append(Fault("GET", 500))
+    watch.judge()
+    assert watch.cancelled == []
+    watch.abandoning._not_before.clear()
+    watch.judge(timedelta(0))
+    assert watch.cancelled == ["run_2"]
+
+
+@pytest.mark.parametrize("counted", ["looks", "asked"])
+def test_what_a_day_of_looks_has_not_decided_is_left_alone(watch: Watch, store: Store, counted: str) -> None:
+    """And said. Looks are counted, and requests that Planasonix did not follow."""
+    watch.tasks.clear(watch.parked())
+    watch.seen()
+    store.rows(f"UPDATE abandoned SET {counted} = {MOST_LOOKS - 1}")  # noqa: S608 - our own names
+    watch.judge()
+    assert (watch.undecided(), watch.counted("given_up")) == (1, 0.0)
     watch.judge(timedelta(days=1))
-    assert (watch.api.count("GET"), watch.counted("given_up"), watch.cancelled) == (2, 1.0, [])
+    assert (watch.undecided(), watch.counted("given_up"), watch.cancelled) == (0, 1.0, [])
+
+
+def test_so_many_looks_take_a_day() -> None:
+    """Each after the pause that the one before asked for."""
+    assert timedelta(days=1) <= sum(map(pause, range(MOST_LOOKS)), timedelta()) < timedelta(days=1, minutes=10)
 
 
 def test_an_airflow_that_cannot_say_decides_nothing(watch: Watch) -> None:
@@ -398,7 +429,11 @@ def test_an_airflow_that_may_not_be_called_is_not_asked(watch: Watch) -> None:
     watch.may_call = False
     asked = len(watch.standin.asked)
     watch.judge()
+    watch.judge(timedelta(days=3))
     assert (len(watch.standin.asked), watch.cancelled, watch.undecided()) == (asked, [], 1)
+    watch.may_call = True
+    watch.judge()
+    assert watch.cancelled == ["run_1"], "a pause of days uses nothing up"
 
 
 def test_one_process_judges(watch: Watch) -> None:

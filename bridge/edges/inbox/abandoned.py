@@ -32,6 +32,7 @@ _IS_IT = (
     " AND map_index = :map_index AND run_id = :run_id AND looks = :looks AND asked = :asked"
 )
 _LOOK_AGAIN = text(f"UPDATE abandoned SET looks = looks + 1, due_at = :due_at WHERE {_IS_IT}")  # noqa: S608
+_POSTPONE = text(f"UPDATE abandoned SET due_at = :due_at WHERE {_IS_IT}")  # noqa: S608 - our own names
 _ASK = text(f"UPDATE abandoned SET asked = asked + 1, due_at = :due_at WHERE {_IS_IT}")  # noqa: S608
 _SETTLE = text(f"DELETE FROM abandoned WHERE {_IS_IT}")  # noqa: S608
 _IS_WAITED_FOR = text("SELECT 1 FROM waits WHERE run_id = :run_id LIMIT 1")
@@ -61,6 +62,11 @@ def due(connection: Connection, *, airflow: str, now: datetime, but: Collection[
 def look_again(connection: Connection, run: Abandoned, *, at: datetime) -> None:
     """Nothing was decided: look at its task again then."""
     connection.execute(_LOOK_AGAIN, _guarded(run) | {"due_at": microseconds(at)})
+
+
+def postpone(connection: Connection, run: Abandoned, *, at: datetime) -> None:
+    """Nobody could be asked: the others have their turn first, and nothing is counted."""
+    connection.execute(_POSTPONE, _guarded(run) | {"due_at": microseconds(at)})
 
 
 def ask(connection: Connection, run: Abandoned, *, again_at: datetime) -> bool:

@@ -12,7 +12,7 @@ ASKED = ("answered", "failed")
 # answer before, or knows no such request.
 OUTCOMES = ("answered", "look", "gone", "refused")
 # cancelled: in Planasonix. ended: it had ended. waited_for: by another task. left_alone: its task was answered, marked
-# as success or deleted. not_there: Planasonix does not know it. given_up: not decided within a day.
+# as success or deleted. not_there: Planasonix does not know it. given_up: not decided by a day of looks.
 ABANDONED = ("cancelled", "ended", "waited_for", "left_alone", "not_there", "given_up")
 
 

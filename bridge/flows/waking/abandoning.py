@@ -10,9 +10,9 @@
     6. look     ask Planasonix: the run goes on, and is of this pipeline and task as far as the answer says
     7. cancel   note that it is asked for, ask, and write it into the audit log
 
-A crash between asking and writing asks once more: then the run is seen to be cancelled, and 7 is written. What cannot
-be decided within a day is left alone, and said. Planasonix has a thread of its own here: while it hangs, tasks are
-woken all the same.
+A crash between asking and writing asks once more: then the run is seen to be cancelled, and 7 is written. What a day of
+looks has not decided is left alone, and said; one that got no answer is not counted, and lets other runs go first.
+Planasonix has a thread of its own here: while it hangs, tasks are woken all the same.
 """
 
 import secrets
@@ -104,7 +104,7 @@ class Abandoning:
             return
         found = self._asking.judge(run)
         if not isinstance(found, Verdict):
-            self._rest_after(found)
+            self._rest_after(run, found)
             return
         self._failures.pop("", None)
         match found:
@@ -121,19 +121,20 @@ class Abandoning:
             return "left_alone"
         if self._inbox.read(statements.has_ended, run):
             return "ended"
-        return "given_up" if self._clock() - run.gone_at > rules.GIVE_UP else None
+        return "given_up" if rules.is_hopeless(run) else None
 
     def _end(self, run: Abandoned) -> None:
         if self._inbox.read(statements.is_waited_for, run.run_id):
             return self._settle(run, "waited_for")
         is_listed = self._asking.is_listed(run)
         if not isinstance(is_listed, bool):
-            return self._rest_after(is_listed)
+            return self._rest_after(run, is_listed)
         if is_listed:
             return self._settle(run, "waited_for")
         try:
             self._cancel(run)
         except LookupUnavailable as unavailable:
+            self._postpone(run)
             self._rest(run.source, unavailable.retry_after_seconds, detail=str(unavailable))
         else:
             self._failures.pop(run.source, None)
@@ -176,10 +177,15 @@ class Abandoning:
             outcome=outcome,
         )
 
-    def _rest_after(self, problem: Problem | None) -> None:
+    def _rest_after(self, run: Abandoned, problem: Problem | None) -> None:
         """Ask this Airflow later; None: its pace has no more room, or it may not be called now."""
         if problem is not None:
+            self._postpone(run)
             self._rest("", None, detail=problem.detail)
+
+    def _postpone(self, run: Abandoned) -> None:
+        """Let the others go first: perhaps only this run cannot be asked for. Of one that was cancelled it is done."""
+        self._inbox.write(statements.postpone, run, at=self._clock() + rules.GRACE)
 
     def _rest(self, place: str, wish: float | None, *, detail: str) -> None:
         times = self._failures[place] = self._failures.get(place, 0) + 1
