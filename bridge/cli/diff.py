@@ -90,11 +90,11 @@ def diff(
 def _compare_given(
     subjects: "Sequence[tuple[str, Subject]]", before: "Mapping", after: "Mapping", max_hops: int
 ) -> Tally:
-    from bridge.rules.comparing import compare_subject, differing
+    from bridge.rules.comparing import Comparison
 
-    tally, touched = Tally(most=sys.maxsize), differing(before, after)
+    tally, comparison = Tally(most=sys.maxsize), Comparison.of(before, after, max_hops=max_hops)
     for name, about in subjects:
-        tally.note(name, compare_subject(about, before, after, touched=touched, max_hops=max_hops))
+        tally.note(name, about, comparison)
     return tally
 
 

@@ -1,11 +1,10 @@
 """What a change of the mapping does to what was really received: page by page, in as many processes as there are cores.
 
-1. Read pages of bodies, from the store or a running bridge, the oldest first. No page is kept.
-2. A small history is compared here. A larger one is compared by processes of their own, at a low priority, so
-   that webhooks go first; a few pages wait for them and no more, so that memory stays bounded.
+1. Read pages of bodies, from the store or a running bridge, the oldest first. No page is kept. If all routes that
+   differ name their pipelines, only bodies that may name one of those are asked for; the others are only counted.
+2. A few bodies are compared here. More are compared by processes of their own, at a low priority, so that webhooks go
+   first; a few pages wait for them and no more, so that memory stays bounded.
 3. Counts are added up; of each kind the first ten are kept.
-
-Most deliveries meet no route that the change touches. That takes one look at the routes that differ.
 """
 
 import os
@@ -17,23 +16,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from itertools import islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bridge.cli.asking import Asked
     from bridge.edges.settings import Names
-    from bridge.rules.comparing import Difference, Kind
+    from bridge.rules.comparing import Comparison, Difference, Kind
     from bridge.rules.event import Spelling
     from bridge.rules.mapping import Mapping as Routes
-    from bridge.rules.planning import Plan
+    from bridge.rules.planning import Subject
 
-Page = Sequence[Mapping[str, Any]]
+Bodies = Sequence[Mapping[str, Any]]
 SHOWN = 10
 _AT_ONCE = 500
-_PAGES_HERE = 20
+_HERE = 10_000  # bodies: as long as it takes to start processes
+_MOST_TEXTS = 32  # that are asked for; of more routes each body is looked at here
 _NICE = 10  # behind the bridge and the database, and still not starved beside other work
+_NOTHING = "\x1f"  # in no JSON
 _WAITING_EACH = 4  # pages that wait for a process
 
 
@@ -57,17 +57,14 @@ class Tally:
     locked: int = 0
     most: int = SHOWN  # of each kind that are kept
 
-    def note(self, name: str, found: "tuple[Kind, Plan, Plan] | None") -> None:
-        """Count one body, called `name` by people; None: the change does nothing to it."""
-        from bridge.rules.comparing import Kind, describe
+    def note(self, name: str, subject: "Subject", comparison: "Comparison") -> None:
+        """Compare one body, called `name` by people, and count it."""
+        from bridge.rules.comparing import Kind
 
-        if found is None:
-            self.counts[Kind.SAME] += 1
-            return
-        self.counts[found[0]] += 1
-        first = self.first.setdefault(found[0], [])
-        if len(first) < self.most:
-            first.append(describe(name, *found))
+        kind = comparison.kind(subject)
+        self.counts[kind] += 1
+        if kind is not Kind.SAME and len(first := self.first.setdefault(kind, [])) < self.most:
+            first.append(comparison.describe(name, kind, subject))
 
     def add(self, other: "Tally") -> None:
         """Add what comes later."""
@@ -84,20 +81,17 @@ def compare_received(
     *,
     query: Mapping[str, str],
     on_page: Callable[[datetime], None],
-    pages_here: int = _PAGES_HERE,
+    here: int = _HERE,
 ) -> Tally:
     """Compare everything that was received in a span of time. `on_page` hears how far it is.
 
-    `pages_here`: so many pages are compared in this process, before others are started.
+    `here`: so many bodies are compared in this process, before others are started.
 
     Raises what asking raises: ConfigError, RemoteUnavailable, InboxUnavailable, BadFilter.
     """
-    total = Tally()
-    pages = _pages(asked, query)
-    for page in islice(pages, pages_here):
-        total.add(compare_page(change, page))
-        on_page(_instant(page))
-    cores = len(os.sched_getaffinity(0))
+    from bridge.rules.comparing import Kind
+
+    total, cores = Tally(), len(os.sched_getaffinity(0))
     under_way: deque[tuple[datetime, Future[Tally]]] = deque()
 
     def settle(most: int) -> None:
@@ -107,22 +101,37 @@ def compare_received(
             on_page(at)
 
     with _processes(cores) as submit:
-        for page in pages:
-            under_way.append((_instant(page), submit(change, page)))
-            settle(cores * _WAITING_EACH)
+        for page in _pages(asked, {**query, **_narrowed(change)}):
+            bodies, at = page["bodies"], datetime.fromisoformat(page["reached_at"])
+            total.counts[Kind.SAME] += page["passed"]
+            if here > 0 or not bodies:
+                here -= len(bodies)
+                total.add(compare_bodies(change, bodies))
+                on_page(at)
+            else:
+                under_way.append((at, submit(change, bodies)))
+                settle(cores * _WAITING_EACH)
         settle(0)
     return total
 
 
+def _narrowed(change: Change) -> Mapping[str, str]:
+    """Return what to ask for, so that bodies which meet no route that differs stay where they are."""
+    texts = _read(change).texts
+    if texts is None or len(texts) > _MOST_TEXTS:
+        return {}
+    return {"naming": ",".join(sorted(texts) or [_NOTHING])}
+
+
 @contextmanager
-def _processes(cores: int) -> Iterator[Callable[[Change, Page], Future[Tally]]]:
+def _processes(cores: int) -> Iterator[Callable[[Change, Bodies], Future[Tally]]]:
     """Give what compares a page elsewhere; no process is started before the first page."""
     pool: list[ProcessPoolExecutor] = []
 
-    def submit(change: Change, page: Page) -> Future[Tally]:
+    def submit(change: Change, bodies: Bodies) -> Future[Tally]:
         if not pool:
             pool.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_go_last))
-        return pool[0].submit(compare_page, change, page)
+        return pool[0].submit(compare_bodies, change, bodies)
 
     try:
         yield submit
@@ -135,43 +144,34 @@ def _go_last() -> None:
     os.nice(_NICE)
 
 
-def _pages(asked: "Asked", query: Mapping[str, str]) -> Iterator[Page]:
+def _pages(asked: "Asked", query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     after: str | None = None
     while True:
         more = {} if after is None else {"after": after}
         answer = asked.get("bodies", limit=str(_AT_ONCE), **query, **more)
-        if answer["bodies"]:
-            yield answer["bodies"]
         after = answer["next"]
         if after is None:
             return
+        yield answer
 
 
-def _instant(page: Page) -> datetime:
-    return datetime.fromisoformat(page[-1]["received_at"])
-
-
-def compare_page(change: Change, page: Page) -> Tally:
-    """Compare a page of bodies. Runs in a process of its own for a large history."""
-    from bridge.rules.comparing import compare_subject
-
-    old, new, touched = _read(change)
-    spellings, tally = dict(change.spellings), Tally()
-    for item in page:
+def compare_bodies(change: Change, bodies: Bodies) -> Tally:
+    """Compare the bodies of a page. Runs in a process of its own for a large history."""
+    comparison, spellings, tally = _read(change), dict(change.spellings), Tally()
+    for item in bodies:
         if item["body"] is None:
             tally.locked += 1
             continue
         about = _subject(item, spellings)
-        tally.note(about.id, compare_subject(about, old, new, touched=touched, max_hops=change.max_hops))
+        tally.note(about.id, about, comparison)
     return tally
 
 
 @cache
-def _read(change: Change) -> "tuple[Routes, Routes, Routes]":
-    from bridge.rules.comparing import differing
+def _read(change: Change) -> "Comparison":
+    from bridge.rules.comparing import Comparison
 
-    old, new = read_both(change)
-    return old, new, differing(old, new)
+    return Comparison.of(*read_both(change), max_hops=change.max_hops)
 
 
 def read_both(change: Change) -> "tuple[Routes, Routes]":
@@ -196,12 +196,14 @@ def read_both(change: Change) -> "tuple[Routes, Routes]":
     return read[0], read[1]
 
 
-def _subject(item: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> Any:
+def _subject(item: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> "Subject":
     from bridge.rules.event import USUAL, Spelling
     from bridge.rules.planning import Subject
 
     given = item["spelling"]
     spelling = spellings.get(item["source"], USUAL) if given is None else Spelling.of_written(given)
+    if item["via"] != "webhook":
+        spelling = spelling.of_answers
     return Subject(
         id=item["id"],
         source=item["source"],

@@ -128,29 +128,31 @@ def verdicts(event: Event, subject: Subject, mapping: Mapping) -> Verdicts:
     return mapping.explain(event, subject.source, _context(event, subject))
 
 
+def triggers(
+    judged: Verdicts, event: Event, subject: Subject, *, new_trigger_id: Callable[[], str], max_hops: int
+) -> tuple[Planned, ...]:
+    """Return what the routes that fit ask for, without what else a run of the completion may be called."""
+    context = _context(event, subject)
+    circle = partial(loops.problem, event, subject.chain, limit=max_hops, delivery_id=subject.id)
+    return tuple(
+        _planned(verdict, dag_id, event, context, new_trigger_id(), circle=circle)
+        for verdict in judged.fitting
+        for dag_id in verdict.route.dags
+    )
+
+
 def plan_event(
     event: Event, subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int
 ) -> Plan:
     """Return what the mapping makes of an event that routes may see (`read`)."""
     completion = completions.of(event, source=subject.source, delivery_id=subject.id)
-    context = _context(event, subject)
-    circle = partial(loops.problem, event, subject.chain, limit=max_hops, delivery_id=subject.id)
-    judged = mapping.explain(event, subject.source, context)
-    triggers = tuple(
-        _named(
-            _planned(verdict, dag_id, event, context, new_trigger_id(), circle=circle),
-            event,
-            completion,
-        )
-        for verdict in judged.fitting
-        for dag_id in verdict.route.dags
-    )
+    judged = verdicts(event, subject, mapping)
+    asked = triggers(judged, event, subject, new_trigger_id=new_trigger_id, max_hops=max_hops)
+    named = tuple(_named(planned, event, completion) for planned in asked)
     wants_lookup = _may_look_up(event, subject) and event.pipeline_id is None
-    if triggers:
+    if named:
         detail = _detail(loops.disagreement(event, subject.chain), event)
-        return Plan(
-            DeliveryState.ROUTED, None, detail, event, judged, triggers, completion, subject.chain, wants_lookup
-        )
+        return Plan(DeliveryState.ROUTED, None, detail, event, judged, named, completion, subject.chain, wants_lookup)
     state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None

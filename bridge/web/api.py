@@ -89,9 +89,10 @@ class Api:
     def _changes(self, about: Subject, then: RouteMap) -> views.Json:
         """Return what a mapping that nobody uses yet changes."""
         now = self._mapping.current()
-        touched = comparing.differing(now, then)
-        found = comparing.compare_subject(about, now, then, touched=touched, max_hops=self._max_hops)
-        here = None if found is None else comparing.view(comparing.describe(about.id, *found))
+        comparison = comparing.Comparison.of(now, then, max_hops=self._max_hops)
+        kind = comparison.kind(about)
+        is_same = kind is comparing.Kind.SAME
+        here = None if is_same else comparing.view(comparison.describe(about.id, kind, about))
         return {"routes": comparing.view_routes(comparing.compare_routes(now, then)), "body": here}
 
     def plan_of(self, delivery: Delivery) -> Plan:

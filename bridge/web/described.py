@@ -123,7 +123,10 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /refusals": Described(
         page_of("refusals", ANY_OBJECT), ("source", "reason", "kind", "after", "limit", *_TIMES)
     ),
-    "GET /bodies": Described(page_of("bodies", ANY_OBJECT), ("after", "limit", *_TIMES)),
+    "GET /bodies": Described(
+        record({"bodies": many(ANY_OBJECT), "passed": NUMBER, "reached_at": TEXT_OR_NULL, "next": TEXT_OR_NULL}),
+        ("after", "limit", "naming", *_TIMES),
+    ),
     "GET /export/{id}": Described(page_of("lines", ANY_OBJECT), {*DELIVERY_FILTERS, *TRIGGER_FILTERS, "limit"}),
     "GET /audit": Described(page_of("audit", ANY_OBJECT), ("actor", "after", "limit", *_TIMES)),
     "POST /erase": Described(

@@ -95,9 +95,9 @@ def test_pages_follow_each_other_to_the_end(received: Place) -> None:
     after: dict[str, str] = {}
     while True:
         page = beside.get("bodies", limit="5", **after)
-        found += [one["id"] for one in page["bodies"]]
         if page["next"] is None:
             break
+        found += [one["id"] for one in page["bodies"]]
         after = {"after": page["next"]}
     inbox.close()
     assert len(found) == 13
@@ -111,7 +111,7 @@ def test_processes_of_their_own_count_the_same(received: Place) -> None:
     inbox = Inbox(f"sqlite:///{received.folder / 'bridge.db'}")
     beside = Pages(inbox)
     here, there = (
-        compare_received(beside, change, query={}, on_page=lambda _: None, pages_here=amount) for amount in (20, 0)
+        compare_received(beside, change, query={}, on_page=lambda _: None, here=amount) for amount in (100, 0)
     )
     inbox.close()
     assert here == there

@@ -3,16 +3,16 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.rules.comparing import (
+    Comparison,
     Kind,
     RouteChanges,
-    compare_plans,
     compare_routes,
-    compare_subject,
+    compare_triggers,
     conf_changes,
-    describe,
-    differing,
     starts,
 )
 from bridge.rules.mapping import Mapping, read
@@ -29,6 +29,11 @@ _ROUTES = """\
 
 def _mapping(text: str = _TOP + _ROUTES) -> Mapping:
     return read(text, file="m.yaml", airflows=None, sources=None)
+
+
+def compare_plans(old: Plan, new: Plan) -> Kind:
+    """What the two whole plans of a body say."""
+    return compare_triggers(old.triggers, new.triggers)
 
 
 def _edited(old: str, new: str) -> Mapping:
@@ -171,9 +176,87 @@ def test_one_look_at_the_routes_that_differ_is_enough(old: str, new: str, pipeli
     before, after = _mapping(), _edited(old, new)
     changes = {"pipeline_id": pipeline, "rows_loaded": 44802}
     about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", compact(changed("job.succeeded", changes)))
-    found = compare_subject(about, before, after, touched=differing(before, after), max_hops=3)
+    comparison = Comparison.of(before, after, max_hops=3)
     plans = _plan(before, **changes), _plan(after, **changes)
-    assert (Kind.SAME if found is None else found[0]) is compare_plans(*plans)
-    if found is not None:
-        said = describe("dlv_0", *found)
+    kind = comparison.kind(about)
+    assert kind is compare_plans(*plans)
+    if kind is not Kind.SAME:
+        said = comparison.describe("dlv_0", kind, about)
         assert (said.now, said.then) == (starts(plans[0]), starts(plans[1]))
+
+
+_ROUTE_LINES = st.builds(
+    "  - {{name: {0}, {1}, dag: {2}, {3}}}\n".format,
+    st.sampled_from(["a", "b", "c", "d"]),
+    st.sampled_from(
+        [
+            "pipeline: pl_1",
+            "pipeline: [pl_2, 'p*_3']",
+            "pipeline: '*'",
+            "pipeline: pl_1, enabled: false",
+            "pipeline: 'pl_[12]', event: 'job.*'",
+            "pipeline_name: 'Orders*'",
+            "connection: co_1",
+            "pipeline: pl_2, environment: production",
+        ]
+    ),
+    st.sampled_from(["d1", "d2", "[d1, d3]"]),
+    st.sampled_from(
+        [
+            "note: n",
+            "conf: {n: '{{ event.rows_loaded }}'}",
+            "conf: {n: '{{ event.parameters.x }}'}",
+            "when: event.rows_loaded > 10",
+            "when: event.parameters.x > 1, dag_run_id: '{{ event.id }}'",
+            "dag_run_id: own, 'on': failed",
+            "conf: {n: '{{ vars.team }}'}",
+        ]
+    ),
+)
+_MAPPINGS = st.builds(
+    "vars: {{team: {0}}}\ndefaults: {{conf: {{shared: {1}}}}}\nroutes:\n{2}".format,
+    st.sampled_from("xy"),
+    st.sampled_from("12"),
+    st.lists(_ROUTE_LINES, min_size=1, max_size=4, unique_by=lambda line: line.split(",")[0]).map("".join),
+)
+_VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "pipeline_id": st.sampled_from(["pl_1", "pl_2", "pl_2_3", "pl_9", 3, None, ["pl_1"]]),
+        "pipeline_name": st.sampled_from(["Orders of today", "Other", ["no text"], None]),
+        "connection_id": st.sampled_from(["co_1", "co_2", {}]),
+        "environment": st.sampled_from(["production", "staging", None]),
+        "rows_loaded": st.sampled_from([1, 44802, "many"]),
+        "parameters": st.sampled_from([{"x": 1}, {"x": 3}, {}, {"said": "pl_1"}]),
+        "status": st.sampled_from(["succeeded", "failed", "running"]),
+    },
+)
+
+
+@given(_MAPPINGS, _MAPPINGS, _VALUES, st.sampled_from([None, "pl_1", "pl_2"]), st.booleans())
+def test_the_quick_way_says_what_two_whole_plans_say(
+    old: str, new: str, values: dict[str, Any], url: str | None, is_looked_up: bool
+) -> None:
+    """Of any two mappings and any body, also of one that cannot be read, or that was completed by a look-up."""
+    before, after = _mapping(old), _mapping(new)
+    body = compact({"type": "job.succeeded", "id": "evt_1", "job_id": "job_1", "data": values})
+    lookup = {"pipelineId": "pl_1", "jobId": "job_1"} if is_looked_up else None
+    about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", body, url, lookup)
+    comparison = Comparison.of(before, after, max_hops=3)
+    plans = [plan(about, each, new_trigger_id=lambda: "trg_0", max_hops=3) for each in (before, after)]
+    kind = comparison.kind(about)
+    assert kind is compare_plans(*plans)
+    said = comparison.describe("dlv_0", kind, about)
+    assert (said.now, said.then) == (starts(plans[0]), starts(plans[1]))
+
+
+def test_a_body_that_meets_no_route_that_differs_is_not_read() -> None:
+    """What it mentions says so; a route without a pipeline may be met by any."""
+    near = Comparison.of(_mapping(), _edited("dag: d3", "dag: d4"), max_hops=3)
+    assert near.texts == {"pl_3"}
+    named = "  - {pipeline_name: Orders, dag: d9}\n"
+    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + named), max_hops=3).texts is None
+    switched_off = "  - {pipeline_name: Orders, dag: d9, enabled: false}\n"
+    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + switched_off), max_hops=3).texts == frozenset()
+    wide = "  - {pipeline: 'pl_*', dag: d9}\n  - {pipeline: pl_77, dag: d8}\n"
+    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + wide), max_hops=3).texts == {"pl_"}

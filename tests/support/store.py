@@ -107,6 +107,7 @@ async def _accept_one(
     message_id: str | None = None,
     is_beside: bool = False,
     after: int = 0,
+    path_pipeline_id: str | None = None,
 ) -> Accepted:
     content = f'{{"id":"{event_id}"}}'.encode() if body is None else body
     verified = Verified(content, key_id, 1_700_000_000, is_stale, message_id)
@@ -116,7 +117,7 @@ async def _accept_one(
         event_id=event_id,
         verified=verified,
         kept=content,
-        path_pipeline_id=None,
+        path_pipeline_id=path_pipeline_id,
         headers=headers,
         then=lambda outcome: settle(told, outcome),
         is_beside=is_beside,

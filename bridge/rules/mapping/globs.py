@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 
 _is_open = re.compile(r"[*?[]")
+_wild = re.compile(r"\[!?\]?[^]]*\]|[*?]")
 
 
 _no_id = re.compile(r"[\s,{}^$\\|()]").search  # letters that no id has
@@ -50,6 +51,11 @@ def _backward_range(members: str) -> str | None:
 def beginning(pattern: str) -> str:
     """Return the text with which everything that a glob matches begins: all of it if it has no `*`, `?` or `[`."""
     return _is_open.split(pattern, maxsplit=1)[0]
+
+
+def certain(pattern: str) -> str:
+    """Return the longest text that stands in everything that a glob matches; "" if there is none."""
+    return max(_wild.split(pattern), key=len)
 
 
 def is_literal(pattern: str) -> bool:

@@ -1,0 +1,126 @@
+"""Pages of bodies: each delivery is in one page or counted, on both databases and whatever is encrypted."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bridge.edges.inbox import Inbox, received
+from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.edges.inbox.received import Page
+from bridge.rules.mentions import mentions
+from bridge.rules.sealing import Ring
+from bridge.words.model import DeliveryState
+from bridge.words.reasons import Reason
+from tests.support.store import NOW, Store, accept, stored
+
+Open = Callable[..., Inbox]
+_RING = Ring({"old": bytes(range(32))}, os.urandom)
+
+
+def body(pipeline: str, **more: Any) -> bytes:
+    """Return a body that names a pipeline."""
+    return json.dumps({"pipeline_id": pipeline} | more).encode()
+
+
+def everything(inbox: Inbox, **asked: Any) -> list[Page]:
+    """Return all pages."""
+    pages: list[Page] = []
+    after: str | None = None
+    while True:
+        page = inbox.read(received.bodies, **{"since": None, "until": None, "limit": 3} | asked, after=after)
+        pages.append(page)
+        after = page.last
+        if after is None:
+            return pages
+
+
+def look_up(inbox: Inbox, delivery_id: str, answer: dict[str, Any]) -> None:
+    """Store what the API answered of a delivery's job."""
+    inbox.write(postpone, [Postponed(delivery_id, NOW, Reason.LOOKUP_FAILED, "slow", True)])
+    inbox.write(
+        settle_routing, [Routing(delivery_id, DeliveryState.UNROUTED, Reason.NO_ROUTE, None, answer, [])], now=NOW
+    )
+
+
+def fill(inbox: Inbox) -> None:
+    """Store bodies that name pl_a in each place where it may stand, and others between them."""
+    for number in range(4):
+        accept(inbox, f"evt_other_{number}", body=body(f"pl_b{number}"))
+        accept(inbox, f"evt_{number}", body=body(f"pl_a{number}"))
+    accept(inbox, "evt_url", body=body("", about="none"), path_pipeline_id="pl_a_url")
+    accept(inbox, "evt_escape", body=b'{"pipeline_id": "\\u0070l_a"}')
+    look_up(inbox, stored(inbox, "evt_looked_up", body=body("")), {"pipeline_id": "pl_a"})
+    look_up(inbox, stored(inbox, "evt_other_answer", body=body("")), {"pipeline_id": "pl_b"})
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+@pytest.mark.parametrize("limit", [2, 100])
+def test_what_may_name_a_pipeline_is_given_and_the_rest_is_counted(
+    open_inbox: Open, is_sealed: bool, limit: int
+) -> None:
+    """As `mentions` says it of the same bytes; plain rows stand beside encrypted ones."""
+    fill(open_inbox())
+    inbox = open_inbox(ring=_RING) if is_sealed else open_inbox()
+    if is_sealed:
+        accept(inbox, "evt_sealed", body=body("pl_a"))
+        accept(inbox, "evt_sealed_other", body=body("pl_b"))
+    whole = [item for page in everything(inbox) for item in page.found]
+    pages = everything(inbox, naming=("pl_a", "pl_zz"), limit=limit)
+    wanted = [
+        item
+        for item in whole
+        if item.body is not None
+        and mentions(
+            ["pl_a", "pl_zz"],
+            body=item.body,
+            url_pipeline=item.path_pipeline_id,
+            lookup=None if item.lookup is None else json.dumps(item.lookup),
+        )
+    ]
+    assert [item for page in pages for item in page.found] == wanted
+    assert len(wanted) == 7 + is_sealed
+    assert sum(page.passed + len(page.found) for page in pages) == len(whole)
+    assert all(len(page.found) <= limit for page in pages)
+
+
+def test_what_no_key_opens_is_given(open_inbox: Open) -> None:
+    """Nobody knows what it names."""
+    accept(open_inbox(ring=_RING), "evt_1", body=body("pl_b"))
+    (page, _) = everything(open_inbox(), naming=("pl_a",))
+    assert ([item.body for item in page.found], page.passed) == ([None], 0)
+
+
+def test_pages_without_a_body_go_on(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page looks at so many deliveries and no more."""
+    monkeypatch.setattr(received, "_LOOKED_AT", 3)
+    for number in range(7):
+        accept(inbox, f"evt_{number}", body=body("pl_b"))
+    accept(inbox, "evt_last", body=body("pl_a"))
+    pages = everything(inbox, naming=("pl_a",))
+    assert [(len(page.found), page.passed) for page in pages] == [(0, 3), (0, 3), (1, 1), (0, 0)]
+    reached = [page.reached_at for page in pages]
+    assert reached[-1] is None
+    assert reached[:-1] == sorted(at for at in reached if at is not None)
+
+
+@pytest.mark.parametrize("naming", [(), ("pl",)])
+def test_a_page_is_cut_by_its_bytes(inbox: Inbox, monkeypatch: pytest.MonkeyPatch, naming: tuple[str, ...]) -> None:
+    """One body more at most."""
+    monkeypatch.setattr(received, "_MOST_BYTES", 10)
+    for number in range(2):
+        accept(inbox, f"evt_{number}", body=body("pl_b"))
+    pages = everything(inbox, naming=naming)
+    assert [(len(page.found), page.passed) for page in pages] == [(1, 0), (1, 0), (0, 0)]
+
+
+def test_what_no_route_saw_is_left_out(inbox: Inbox, store: Store) -> None:
+    """Neither given nor counted."""
+    accept(inbox, "evt_stale", body=body("pl_a"), is_stale=True)
+    accept(inbox, "evt_gone", body=body("pl_a"))
+    store.rows("UPDATE deliveries SET erased_at = 1 WHERE event_id = 'evt_gone'")
+    for naming in ((), ("pl_a",)):
+        (page,) = everything(inbox, naming=naming)
+        assert (page.found, page.passed, page.last) == ((), 0, None)
