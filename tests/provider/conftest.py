@@ -1,14 +1,11 @@
 """The provider's wheel, built once, in the Python of a real Airflow 3 and of a real Airflow 2."""
 
-import shutil
-import subprocess
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.demo.airflow import REPOSITORY
+from deploy.demo import provider
 from tests.support.airflow_python import VENVS, AirflowPython
 from tests.support.runs_api import RunsApi
 
@@ -19,23 +16,13 @@ TAB_URL = "https://bridge.example.com/triggers?dag_id={DAG_ID}"
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that `make provider` builds."""
-    place = tmp_path_factory.mktemp("provider")
-    source = place / "source"  # a build writes beside what it builds
-    shutil.copytree(REPOSITORY / "deploy" / "airflow", source, ignore=shutil.ignore_patterns("build", "*.egg-info"))
-    uv = [REPOSITORY / ".venv" / "bin" / "uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--offline"]
-    command = [*uv, "--python", REPOSITORY / ".venv" / "bin" / "python", "--out-dir", place / "dist", source]
-    subprocess.run(command, check=True)
-    (built,) = (place / "dist").glob("*.whl")
-    return built
+    return provider.build(tmp_path_factory.mktemp("provider"))
 
 
 @pytest.fixture(scope="session")
 def unpacked(wheel: Path) -> Path:
-    """The wheel's content, with its entry points: on PYTHONPATH it is as good as installed."""
-    place = wheel.parent / "unpacked"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(place)
-    return place
+    """The wheel's content, with its entry points."""
+    return provider.unpack(wheel)
 
 
 @pytest.fixture(scope="session", params=VENVS)
