@@ -26,6 +26,8 @@ PASSWORDS = {name: f"{name}-password" for name in ROLES}
 
 _CACHE = REPOSITORY / ".cache"
 _DATABASE = "airflow"
+# The operator can be imported, as by the DAG `parked_loads`; its plugin is there only where the wheel is unpacked.
+_BESIDE = {"PYTHONPATH": str(REPOSITORY / "deploy" / "airflow"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 # What a test session writes need not survive a power cut.
 _OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 
@@ -170,7 +172,7 @@ def _configured(
         database_url=postgres.url(_DATABASE, driver="psycopg2"),
         jwt_secret=JWT_SECRET,
         passwords=PASSWORDS,
-        more=more or {},
+        more=_BESIDE | dict(more or {}),
     )
 
 
