@@ -29,6 +29,7 @@ from tests.bench import (
     startup,
     tricks,
     waiting,
+    waking,
 )
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -88,6 +89,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     ),
     "following": lambda options: following.measure(
         open_runs=100 if options.quick else 1_000, seconds=5 if options.quick else 30
+    ),
+    "waking": lambda options: waking.measure(
+        waits=5 if options.quick else 50, parked=1_000, seconds=30 if options.quick else 600
     ),
     "beside": lambda options: beside.measure(webhooks=30 if options.quick else 400),
     "pace": lambda options: pace.measure(
