@@ -1,16 +1,18 @@
-"""`diff OLD NEW --since` over everything that a running bridge received, while intake goes on at 200 a second.
+"""`diff OLD NEW --since` over everything that was received, while intake goes on at 200 a second.
 
-The history is written by SQL: every delivery is of one pipeline. Two changes are compared. One touches a route of
-another pipeline, as most changes do, so each body takes one look. One touches the conf of the only route that
-fits, so that each body is planned with both mappings: the worst there is.
+The history is written by SQL: its deliveries are of as many pipelines as the mapping has routes. Two changes are
+compared. One touches one route, as most changes do. The other touches the conf of every route, so that each body is
+read and planned with both mappings: the worst there is. The first is compared over the API and beside the store.
 """
 
 import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,23 +24,39 @@ from tests.support.service import TOKEN, BridgeProcess, wait_for
 _PER_SECOND = 200.0
 _ALONE = 4_000  # webhooks, before anything is compared
 _PIPELINE = "pl_another"  # of what is sent meanwhile: it matches no route that is compared
-_OLD = """\
-routes:
-  - {name: orders, pipeline: pl_01hqxyz, dag: refresh_sales_marts, conf: {rows: "{{ event.rows_loaded }}"}}
-  - {name: other, pipeline: pl_other, dag: other}
-"""
-_CHANGES = {
-    "a route that no body meets": _OLD.replace("dag: other", "dag: another"),
-    "the route that every body meets": _OLD.replace("conf: {", "conf: {team: sales, "),
-}
+_ROUTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What is changed, and whom the command asks."""
+
+    what: str
+    touched: range
+    is_beside: bool = False
+
+    def mapping(self) -> str:
+        """Return the mapping after the change."""
+        return _mapping(self.touched)
+
+
+_ONE, _ALL = range(7, 8), range(_ROUTES)
+_EDITS = (
+    _Edit(f"one route of {_ROUTES}, over the API", _ONE),
+    _Edit(f"one route of {_ROUTES}, beside the store", _ONE, is_beside=True),
+    _Edit("the conf of every route, over the API", _ALL),
+)
 
 
 def measure(*, stored: int) -> list[str]:
-    """Fill a store of each kind, compare both changes, and return the section of the report."""
+    """Fill a store of each kind, compare the changes, and return the section of the report.
+
+    Each row is also printed to stderr when it is there.
+    """
     servers.FOLDER.mkdir(parents=True, exist_ok=True)
     rows = [*_on_sqlite(stored), *_on_postgresql(stored)]
     return [
-        f"## `diff --since --url` over {stored:,} stored deliveries",
+        f"## `diff --since` over {stored:,} stored deliveries",
         "",
         f"Intake of {_PER_SECOND:.0f} webhooks a second goes on; its times are from when each was due.",
         "",
@@ -60,16 +78,17 @@ def _on_postgresql(stored: int) -> Iterator[str]:
 
 def _compare(name: str, store: str, stored: int) -> Iterator[str]:
     prepare(store)
-    filling.fill(store, stored)
+    filling.fill(store, stored, pipelines=_ROUTES)
     with servers.bridge(mapping=servers.MATCHES, store=store) as bridge:
         alone = _alone(bridge)
-        for what, new in _CHANGES.items():
-            with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as times, _files(new) as files:
-                seconds, counts = _diff(bridge, *files)
-            assert counts["same"] + counts["other_conf"] >= stored, counts
-            yield (
-                f"| {name} | {what} | {seconds:.0f} | {counts['other_conf']:,} | {_spell(alone)} | {_spell(times)} |"
-            )
+        for edit in _EDITS:
+            with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as times:
+                seconds, counts = _diff(bridge, store, edit)
+            different = counts["other_conf"]
+            assert (different + counts["same"] >= stored, different) == (True, stored * len(edit.touched) // _ROUTES)
+            row = f"| {name} | {edit.what} | {seconds:.0f} | {different:,} | {_spell(alone)} | {_spell(times)} |"
+            print(row, file=sys.stderr, flush=True)
+            yield row
 
 
 def _alone(bridge: BridgeProcess) -> list[float]:
@@ -78,30 +97,42 @@ def _alone(bridge: BridgeProcess) -> list[float]:
     return times
 
 
+def _mapping(touched: range) -> str:
+    more = {True: ", team: sales", False: ""}
+    return "routes:\n" + "".join(
+        f"  - {{pipeline: pl_{number:04}, dag: dag_{number},"
+        f' conf: {{rows: "{{{{ event.rows_loaded }}}}"{more[number in touched]}}}}}\n'
+        for number in range(_ROUTES)
+    )
+
+
 @contextmanager
-def _files(new: str) -> Iterator[tuple[Path, Path, Path]]:
+def _files(*texts: str) -> Iterator[list[Path]]:
     with TemporaryDirectory(dir=servers.FOLDER) as folder:
-        files = Path(folder) / "old.yaml", Path(folder) / "new.yaml", Path(folder) / "token"
-        for path, text in zip(files, (_OLD, new, TOKEN), strict=True):
+        files = [Path(folder) / f"{number}.yaml" for number in range(len(texts))]
+        for path, text in zip(files, texts, strict=True):
             path.write_text(text)
-        files[2].chmod(0o600)
+            path.chmod(0o600)
         yield files
 
 
-def _diff(bridge: BridgeProcess, old: Path, new: Path, token: Path) -> tuple[float, dict[str, int]]:
+def _diff(bridge: BridgeProcess, store: str, edit: _Edit) -> tuple[float, dict[str, int]]:
     """Return how long it took, and how many bodies of each kind it says there are."""
-    url = f"http://127.0.0.1:{bridge.admin_port}"
-    command = [str(COMMAND), "diff", str(old), str(new), "--since", "30d", "--url", url, "--token-file", str(token)]
-    began = time.monotonic()
-    said = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, env=_environment())
-    seconds = time.monotonic() - began
+    with _files(_mapping(range(0)), edit.mapping(), TOKEN) as (old, new, token):
+        url = ["--url", f"http://127.0.0.1:{bridge.admin_port}", "--token-file", str(token)]
+        whom = [] if edit.is_beside else url
+        command = [str(COMMAND), "diff", str(old), str(new), "--since", "30d", *whom, "--json"]
+        settings = {"BRIDGE_DATABASE_URL": store} if edit.is_beside else {}
+        began = time.monotonic()
+        said = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(settings))
+        seconds = time.monotonic() - began
     assert said.returncode == 1, said.stderr
     counts: dict[str, int] = json.loads(said.stdout)["bodies"]["counts"]
     return seconds, counts
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | dict(settings)
 
 
 def _spell(times: list[float]) -> str:

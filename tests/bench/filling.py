@@ -10,6 +10,7 @@ from tests.bench.load import TEMPLATE
 
 _EPOCH_MS = 1_577_836_800_000  # bridge/edges/inbox/engine/ids.py
 _DAYS = 29  # younger than retention
+_PIPELINE = "pl_01hqxyz"  # of the template
 _HEADERS = '{"content-type": "application/json", "user-agent": "Planasonix-Webhooks/1.0"}'
 _CONF = '{"planasonix": {"delivery_id": "dlv_0000000000000000", "pipeline_id": "pl_01hqxyz", "rows_loaded": 44802}}'
 _NAMES = (
@@ -20,12 +21,15 @@ _NAMES = (
 )
 
 
-def fill(url: str, amount: int) -> None:
-    """Write so many deliveries, evenly over 29 days, each with its key, one fired trigger and one attempt."""
+def fill(url: str, amount: int, *, pipelines: int = 0) -> None:
+    """Write so many deliveries, evenly over 29 days, each with its key, one fired trigger and one attempt.
+
+    All are of one pipeline, or with `pipelines` of so many by turns, called `pl_0000`, `pl_0001` and so on.
+    """
     if url.startswith("sqlite"):
-        _fill_sqlite(_path(url), amount)
+        _fill_sqlite(_path(url), amount, pipelines)
     else:
-        _fill_postgresql(url, amount)
+        _fill_postgresql(url, amount, pipelines)
 
 
 def gigabytes(url: str) -> float:
@@ -59,8 +63,12 @@ def _begin(amount: int) -> tuple[int, int]:
     return int(time.time() * 1000) - span, max(1, (span - 3_600_000) // amount)
 
 
-def _fill_sqlite(path: Path, amount: int) -> None:
+def _fill_sqlite(path: Path, amount: int, pipelines: int) -> None:
     start, step = _begin(amount)
+    body = ":body"
+    if pipelines:
+        named = f"replace(CAST(:body AS TEXT), '{_PIPELINE}', printf('pl_%04d', i % {pipelines}))"
+        body = f"CAST({named} AS BLOB)"
     values = {"start": start, "step": step, "last": amount - 1, "body": TEMPLATE[:700], "head": _HEADERS}
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000", "temp_store=MEMORY"):
@@ -75,7 +83,7 @@ def _fill_sqlite(path: Path, amount: int) -> None:
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :last)"  # noqa: S608
         f" INSERT INTO deliveries ({_NAMES[0]}) SELECT ({at} - {_EPOCH_MS}) << 22, randomblob(16), 'planasonix',"
         f" 'evt_' || lower(hex(randomblob(10))), 'routed', {at} * 1000, {at} * 1000, 'current', {at} / 1000, :head,"
-        " :body FROM n",
+        f" {body} FROM n",
         values,
     )
     connection.execute(
@@ -95,8 +103,12 @@ def _fill_sqlite(path: Path, amount: int) -> None:
     connection.close()
 
 
-def _fill_postgresql(url: str, amount: int) -> None:
+def _fill_postgresql(url: str, amount: int, pipelines: int) -> None:
     start, step = _begin(amount)
+    body = "%(body)s"
+    if pipelines:
+        number = f"lpad((i %% {pipelines})::text, 4, '0')"
+        body = f"convert_to(replace(convert_from(%(body)s, 'UTF8'), '{_PIPELINE}', 'pl_' || {number}), 'UTF8')"
     at = f"({start}::bigint + i * {step}::bigint)"
     with psycopg.connect(url, autocommit=True) as connection:
         # No foreign key is looked up row by row, and nothing waits for the disk; both for this connection alone.
@@ -113,7 +125,7 @@ def _fill_postgresql(url: str, amount: int) -> None:
             f"INSERT INTO deliveries ({_NAMES[0]}) SELECT ({at} - {_EPOCH_MS}) << 22,"  # noqa: S608
             " decode(md5(random()::text), 'hex'),"
             f" 'planasonix', 'evt_' || left(md5(random()::text), 20), 'routed', {at} * 1000, {at} * 1000, 'current',"
-            f" {at} / 1000, %(head)s, %(body)s FROM generate_series(0, {amount - 1}) AS i".encode(),
+            f" {at} / 1000, %(head)s, {body} FROM generate_series(0, {amount - 1}) AS i".encode(),
             {"head": _HEADERS, "body": TEMPLATE[:700]},
         )
         connection.execute(
