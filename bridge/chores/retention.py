@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, orders
+from bridge.edges.inbox import Inbox, duties, orders
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.metrics import Metrics
 
@@ -63,7 +63,7 @@ class Retention:
             self._removed += removed
             self._metrics.pruned.inc(removed)
         self._seen = last or 0
-        return last is not None or self._forget_orders(before)
+        return last is not None or self._forget_orders(before) or self._forget_lookups(before)
 
     def _forget_orders(self, before: datetime) -> bool:
         """Forget the next batch of old orders that have ended; returns whether there may be more."""
@@ -71,6 +71,13 @@ class Retention:
         if ended:
             self._inbox.write(orders.prune, ended)
         return len(ended) == _BATCH
+
+    def _forget_lookups(self, before: datetime) -> bool:
+        """Forget the next batch of look-ups that died with their process; returns whether there may be more."""
+        lapsed = self._inbox.read(duties.lapsed_lookups, before=before, limit=_BATCH)
+        if lapsed:
+            self._inbox.write(duties.forget, lapsed, before=before)
+        return len(lapsed) == _BATCH
 
     def _shrink(self) -> bool:
         """Give some disk space back to the volume; returns whether there may be more."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 _MAX_WAIT_SECONDS = 3600.0
+_EARLIEST_EPOCH = 1e9  # 2001
 is_header_name = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}").fullmatch
 # Headers that belong to the call itself: whoever adds others may not set these.
 CALL_HEADERS = frozenset(
@@ -37,6 +38,20 @@ def retry_after_seconds(text: str | None, *, now: datetime) -> float | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max(0.0, (at - now).total_seconds()), _MAX_WAIT_SECONDS)
+
+
+def rate_limit_seconds(headers: Mapping[str, str], *, is_refused: bool, now: datetime) -> float | None:
+    """Return how long X-RateLimit-* ask to wait, at most an hour; None: not at all.
+
+    Until X-RateLimit-Reset, once nothing remains or a call was refused. That is epoch seconds (documented); a number
+    too small for that is taken for seconds from now. `now` is best the other side's own Date.
+    """
+    remaining, reset = headers.get("X-RateLimit-Remaining", "").strip(), headers.get("X-RateLimit-Reset", "").strip()
+    if not (is_refused or remaining == "0") or not (reset.isascii() and reset.isdigit()):
+        return None
+    seconds = float(reset[:15])
+    wait = seconds - now.timestamp() if seconds >= _EARLIEST_EPOCH else seconds
+    return min(max(0.0, wait), _MAX_WAIT_SECONDS)
 
 
 def http_date(text: str | None) -> datetime | None:

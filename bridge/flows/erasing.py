@@ -62,7 +62,8 @@ def erase(
 
 
 def _job_of(delivery: Delivery, spellings: Mapping[str, Spelling]) -> str | None:
-    return planning.job_id(planning.Subject.of(delivery, spelling=spellings.get(delivery.source, USUAL)))
+    event = planning.own_event(planning.Subject.of(delivery, spelling=spellings.get(delivery.source, USUAL)))
+    return None if event is None else event.job_id
 
 
 def facts(found: Found) -> dict[str, object]:

@@ -55,7 +55,7 @@ class Plan:
     triggers: tuple[Planned, ...] = ()
     completion: Completion | None = None  # of an event that routes may see
     chain: loops.Chain | None = None  # the DAG runs that led to the event, if the store was asked
-    wants_lookup: bool = False  # the event names a job but no pipeline, and nobody has asked yet
+    wants_lookup: bool = False  # the event names a job or run but no pipeline, and nobody has asked yet
 
     @property
     def would_start(self) -> bool:
@@ -164,13 +164,18 @@ def _context(event: Event, subject: Subject) -> DeliveryContext:
 
 
 def _may_look_up(event: Event, subject: Subject) -> bool:
-    return subject.lookup is None and event.job_id is not None
+    return subject.lookup is None and names_what_can_be_asked(event)
 
 
-def job_id(subject: Subject) -> str | None:
-    """Return the job that a delivery's own body names, to be looked up; None if it names none."""
+def names_what_can_be_asked(event: Event) -> bool:
+    """Whether the API can be asked about it: it knows jobs and runs."""
+    return event.job_id is not None or event.run_id is not None
+
+
+def own_event(subject: Subject) -> Event | None:
+    """Return what a delivery's own body says, without any look-up; None if it cannot be read."""
     try:
-        return events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, spelling=subject.spelling).job_id
+        return events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, spelling=subject.spelling)
     except Unreadable:
         return None
 

@@ -16,6 +16,7 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.planasonix.gate import Gate
 from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
 from bridge.flows.following import Following
@@ -48,7 +49,9 @@ class Work:
         )
         logs.name_owners(self.mapping.owner_of)
         self.airflows = {name: (target, Airflow(target)) for name, target in config.airflows.items()}
-        self.apis = {name: PlanasonixClient(s.api) for name, s in config.sources.items() if s.api is not None}
+        self.apis = {
+            name: PlanasonixClient(s.api, Gate(name)) for name, s in config.sources.items() if s.api is not None
+        }
         self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self.names(config))
         self.shapes = Shapes(inbox=inbox, sources=config.sources, metrics=metrics)
         self.pausing.refresh()  # nothing of what is paused may start before it is known
@@ -98,8 +101,8 @@ class Work:
             mapping=self.mapping.current,
             metrics=metrics,
             interval_seconds=environment.dags_seconds,
-            take_place=self.router.take_place,
-            give_back=self.router.give_back,
+            take_place=self.router.starts.take_place,
+            give_back=self.router.starts.give_back,
             on_freed=self.dispatcher.wake,
         )
 

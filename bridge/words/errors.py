@@ -127,14 +127,15 @@ class LookupUnavailable(BridgeError):
 
     reason = Reason.LOOKUP_FAILED
 
-    def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
-        """`retry_after_seconds` is what the API asked for, if it did."""
+    def __init__(self, detail: str, retry_after_seconds: float | None = None, *, is_whole: bool = False) -> None:
+        """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either."""
         self.retry_after_seconds = retry_after_seconds
+        self.is_whole = is_whole
         super().__init__(detail)
 
 
 class LookupNotFound(BridgeError):
-    """The Planasonix API does not know the job."""
+    """The Planasonix API does not know the job or the run."""
 
     reason = Reason.LOOKUP_NOT_FOUND
 

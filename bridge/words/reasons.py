@@ -128,17 +128,17 @@ class Reason(StrEnum):
     )
     LOOKUP_FAILED = (
         "lookup_failed",
-        "The Planasonix API did not say which pipeline the job belongs to.",
+        "The Planasonix API did not say which pipeline the job or run belongs to.",
         "It is asked again by itself; check the API key and `api.url` of the source if this stays.",
     )
     LOOKUP_QUEUED = (
         "lookup_queued",
-        "It waits for its turn to be looked up at the Planasonix API, which is slow, or many wait.",
+        "It waits for its turn to be looked up at the Planasonix API, which is slow or down, or many wait.",
         "Nothing to do; if it stays, check that the API at `api.url` of the source answers.",
     )
     LOOKUP_NOT_FOUND = (
         "lookup_not_found",
-        "The Planasonix API does not know the job that the event names.",
+        "The Planasonix API does not know the job or run that the event names.",
         "Check that the API key belongs to the tenant that sends; then replay the delivery.",
     )
     INTERNAL_ERROR = (

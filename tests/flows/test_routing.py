@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.edges.inbox import Inbox, claiming, deliveries, replays
+from bridge.edges.inbox import Inbox, claiming, deliveries, prepare, replays
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.planasonix.gate import Gate
 from bridge.flows.routing import BATCH, Router
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
@@ -55,14 +57,16 @@ START = datetime.now(UTC)
 class Routing:
     """A router whose clock the test sets."""
 
-    def __init__(self, inbox: Inbox, mapping: Mapping, metrics: Metrics, apis: dict[str, JobsApi]) -> None:
+    def __init__(
+        self, inbox: Inbox, mapping: Mapping, metrics: Metrics, apis: dict[str, JobsApi], gate: Gate | None = None
+    ) -> None:
         self.inbox = inbox
         self.mapping: Mapping | None = mapping
         self.woken = 0
         self.plans = 0
         self.now = datetime.now(UTC) + timedelta(seconds=1)
         self.clients = {
-            source: PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2))
+            source: PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2), gate)
             for source, api in apis.items()
         }
         self.router = Router(
@@ -128,8 +132,16 @@ def make(inbox: Inbox, mapping: Callable[..., Mapping], metrics: Metrics) -> Ite
     """Make a router, with an API to ask or without one."""
     made: list[Routing] = []
 
-    def build(text: str = ROUTES, *, api: JobsApi | None = None, **others: JobsApi) -> Routing:
-        made.append(Routing(inbox, mapping(text), metrics, others if api is None else {"planasonix": api} | others))
+    def build(
+        text: str = ROUTES,
+        *,
+        api: JobsApi | None = None,
+        store: Inbox | None = None,
+        gate: Gate | None = None,
+        **others: JobsApi,
+    ) -> Routing:
+        apis = others if api is None else {"planasonix": api} | others
+        made.append(Routing(store or inbox, mapping(text), metrics, apis, gate))
         return made[-1]
 
     yield build
@@ -138,6 +150,13 @@ def make(inbox: Inbox, mapping: Callable[..., Mapping], metrics: Metrics) -> Ite
 
 
 Make = Callable[..., Routing]
+
+
+def of_jobs(inbox: Inbox, amount: int, api: JobsApi, source: str = "planasonix") -> list[str]:
+    """Store webhooks of so many jobs that the API knows, and return their delivery ids."""
+    api.jobs |= {f"job_{number}": {"pipeline_id": "pl_1"} for number in range(amount)}
+    bodies = [body(f"evt_{number}", job_id=f"job_{number}") for number in range(amount)]
+    return [stored(inbox, f"evt_{number}", source=source, body=each) for number, each in enumerate(bodies)]
 
 
 def test_every_matching_route_and_dag_is_a_trigger(inbox: Inbox, make: Make) -> None:
@@ -380,10 +399,9 @@ def test_a_bridge_that_was_stopped_for_a_day_gives_no_lookup_up(inbox: Inbox, ma
 
 def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """Fifty events wait for their look-up; the one that carries its pipeline is routed at once."""
-    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
-    api.gate.clear()
     routing = make(api=api)
-    waiting = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(50)], body=body())]
+    api.gate.clear()
+    waiting = of_jobs(inbox, 50, api)
     whole = stored(inbox, "evt_whole", body=body(data={"pipeline_id": "pl_1"}))
     routing.route()
     assert routing.delivery(whole).state is DeliveryState.ROUTED
@@ -398,10 +416,9 @@ def test_what_waits_for_a_look_up_is_planned_once_and_again_with_the_answer(
     inbox: Inbox, make: Make, api: JobsApi
 ) -> None:
     """However long the API hangs and however often its time comes, no other plan is made; all are looked up at last."""
-    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
     api.gate.clear()
     routing = make(api=api)
-    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(BATCH + 20)], body=body())]
+    ids = of_jobs(inbox, BATCH + 20, api)
     for seconds in (1, 1, 1, 60, 3700, 3700):
         routing.route(after=seconds)
         routing.route()
@@ -438,10 +455,9 @@ def test_an_api_that_refuses_costs_no_plan_either(inbox: Inbox, make: Make, api:
 
 def test_what_waits_for_a_place_is_drawn_by_whoever_has_one(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """A crash loses none: the next process draws them at once, those that waited longest first, and plans none anew."""
-    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
     api.gate.clear()
     first, second = make(api=api), make(api=api)
-    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(40)], body=body())]
+    ids = of_jobs(inbox, 40, api)
     first.route()
     queued = [id_ for id_ in ids if first.delivery(id_).reason is Reason.LOOKUP_QUEUED]
     assert len(queued) == 24
@@ -457,12 +473,11 @@ def test_a_slow_api_of_one_source_holds_up_no_look_up_of_another(
 ) -> None:
     """However many wait for the one that hangs, and since when: each source has threads, places and a queue."""
     with JobsApi() as quick:
-        quick.jobs["job_1"] = api.jobs["job_1"] = {"pipeline_id": "pl_1"}
         api.gate.clear()
         routing = make(api=api, other=quick)
-        slow = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(40)], body=body())]
+        slow = of_jobs(inbox, 40, api)
         routing.route()
-        others = [stored(inbox, f"evt_{n}", source="other", body=body(f"evt_{n}")) for n in range(20)]
+        others = of_jobs(inbox, 20, quick, source="other")
         for _ in range(3):
             wait_for(lambda: {item.source for item, _ in routing.router._lookups._asked.values()} <= {"planasonix"})
             routing.route(after=1)
@@ -493,7 +508,7 @@ def test_without_its_api_a_delivery_waits_for_no_look_up(inbox: Inbox, store: St
 def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """The next process, or another replica, does not wait for their lease."""
     routing = make(api=api)
-    ids = [stored(inbox, f"evt_{number}", body=body(f"evt_{number}")) for number in range(8)]
+    ids = of_jobs(inbox, 8, api)
     api.gate.clear()
     routing.route()
     wait_for(lambda: len(api.asked) == 4)
@@ -597,10 +612,9 @@ def test_the_thread_routes_what_comes(inbox: Inbox, make: Make) -> None:
 
 def test_look_ups_that_do_not_end_are_given_back(inbox: Inbox, store: Store, make: Make, api: JobsApi) -> None:
     """Stopped while the API does not answer: it takes no longer than the limit, and whoever is next asks at once."""
-    api.jobs["job_1"] = {"pipeline_id": "pl_1"}
     api.gate.clear()
     routing = make(api=api)
-    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{n}" for n in range(8)], body=body())]
+    ids = of_jobs(inbox, 8, api)
     routing.router.loop.start()
     wait_for(lambda: len(routing.router._lookups._asked) == 8)
     began = time.monotonic()
@@ -643,6 +657,123 @@ def test_what_the_api_tells_is_redacted(inbox: Inbox, make: Make, api: JobsApi) 
     found = routing.settled(delivery_id)
     assert found.lookup == api.jobs["job_1"] | {"parameters": {"email": "[redacted]"}}
     assert "canary-7f3a" not in repr(routing.triggers(delivery_id))
+
+
+# --- one call a job, and none while the API is down -------------------------------------------------
+
+_RUN = {"id": "run_1", "pipelineId": "pl_1", "pipelineName": "orders", "status": "succeeded", "durationSeconds": 7}
+
+
+def test_the_pipeline_of_a_run_is_looked_up(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """An event with a run and no job: the run is asked for, and its answer is kept as looked up."""
+    api.runs["run_1"] = _RUN
+    routing = make(api=api)
+    content = b'{"id": "evt_1", "type": "load.finished", "run_id": "run_1", "status": "success"}'
+    id_ = stored(inbox, body=content)
+    routing.route()
+    found = routing.settled(id_)
+    assert (found.state, found.lookup, api.asked) == (DeliveryState.ROUTED, _RUN, ["run_1"])
+    assert found.body == content
+    assert routing.triggers(id_)[0].call.conf["planasonix"]["pipeline_id"] == "pl_1"
+
+
+def test_a_run_is_asked_for_if_nobody_knows_the_job(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """By whatever the event has."""
+    api.runs["run_1"] = _RUN
+    routing = make(api=api)
+    id_ = stored(inbox, body=body(run_id="run_1"))
+    routing.route()
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+    assert api.asked == ["job_1", "run_1"]
+
+
+def test_a_run_that_nobody_knows_either_is_said(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """It is not asked again."""
+    routing = make(api=api)
+    id_ = stored(inbox, body=body(run_id="run_1"))
+    routing.route()
+    assert routing.settled(id_).reason is Reason.LOOKUP_NOT_FOUND
+    assert routing.route(after=7200) == 0
+
+
+_JOB = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
+
+
+def test_a_job_is_asked_for_once_however_many_events_tell_of_it(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """At the same time and later: the others take what was answered. Another end of the job is asked for."""
+    api.jobs["job_1"] = _JOB
+    api.gate.clear()
+    routing = make(api=api)
+    ids = [stored(inbox, f"evt_{number}", body=body(f"evt_{number}")) for number in range(4)]
+    routing.route()
+    wait_for(lambda: len(routing.router._lookups._asked) == 1)  # the others have found it claimed
+    api.gate.set()
+    for _ in range(5):
+        wait_for(lambda: not routing.router._lookups._asked)
+        routing.route(after=2)
+    ids.append(stored(inbox, "evt_later", body=body("evt_later", type="job.completed", data={"status": "completed"})))
+    routing.route()
+    assert {(routing.settled(id_).state, routing.delivery(id_).lookup == _JOB) for id_ in ids} == {
+        (DeliveryState.ROUTED, True)
+    }
+    assert api.asked == ["job_1"]
+
+    again = stored(inbox, "evt_failed", body=body("evt_failed", type="job.failed", data={"status": "failed"}))
+    routing.route()
+    routing.settled(again)
+    assert api.asked == ["job_1", "job_1"]
+
+
+def test_a_job_is_asked_for_once_by_all_replicas(make: Make, api: JobsApi, postgres: str) -> None:
+    """Two events of one job at two replicas on one PostgreSQL: who comes second waits for the answer of the first."""
+    api.jobs["job_1"] = _JOB
+    api.gate.clear()
+    prepare(postgres)
+    with closing(Inbox(postgres)) as one, closing(Inbox(postgres)) as other:
+        first, second = make(api=api, store=one), make(api=api, store=other)
+        ids = [stored(inbox, f"evt_{n}", body=body(f"evt_{n}")) for n, inbox in enumerate((one, other))]
+        first.route()
+        wait_for(lambda: len(api.asked) == 1)
+        second.route()
+        wait_for(lambda: not second.router._lookups._asked)
+        assert second.delivery(ids[1]).state is DeliveryState.RECEIVED
+        api.gate.set()
+        first.settled(ids[0])
+        wait_for(lambda: not first.router._lookups._asked)
+        assert not one.write(lambda connection: connection.exec_driver_sql("SELECT name FROM duties").all())
+        second.route(after=2)
+        assert second.settled(ids[1]).lookup == _JOB
+        assert api.asked == ["job_1"]
+        for each in (first, second):
+            each.end_lookups()
+
+
+def test_while_the_api_is_down_one_delivery_at_a_time_asks_and_the_rest_waits(
+    inbox: Inbox, make: Make, api: JobsApi
+) -> None:
+    """The others wait in the queue and cost no call; once a probe is answered all are routed."""
+    now = [0.0]
+    routing = make(api=api, gate=Gate("planasonix", lambda: now[0]))
+    api.status = 503
+    ids = of_jobs(inbox, 30, api)
+    routing.route()
+    wait_for(lambda: not routing.router._lookups._asked)
+    asked = len(api.asked)
+    assert 1 <= asked <= 4  # those that were under way together
+    for _ in range(3):
+        routing.route(after=300)
+        wait_for(lambda: not routing.router._lookups._asked)
+    assert len(api.asked) == asked
+    now[0] += 5
+    routing.route(after=300)
+    wait_for(lambda: not routing.router._lookups._asked)
+    assert len(api.asked) == asked + 1
+    api.status = 200
+    for _ in range(20):
+        now[0] += 40
+        routing.route(after=300)
+        wait_for(lambda: not routing.router._lookups._asked)
+    assert {routing.delivery(id_).state for id_ in ids} == {DeliveryState.ROUTED}
 
 
 # --- a replay of a delivery takes back what waits for the old call ---------------------------------

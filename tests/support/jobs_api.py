@@ -36,13 +36,14 @@ def inside(page: list[Any], cursor: str | None) -> Any:
 
 
 class JobsApi(Loopback):
-    """The Planasonix API as far as the bridge asks it: `GET /api/v1/jobs/{id}`, and `GET /api/v1/jobs` in pages."""
+    """The Planasonix API as far as the bridge asks it: a job, `GET /api/v1/jobs` in pages, and a run, unwrapped."""
 
     handler: type[BaseHTTPRequestHandler]
 
     def __init__(self) -> None:
         """Know no job yet."""
         self.jobs: dict[str, Any] = {}
+        self.runs: dict[str, Any] = {}
         self.status = 200
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
@@ -90,12 +91,14 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, value = api.page(query)
             self._reply(status, headers, value)
             return
-        job_id = self.path.rpartition("/")[2]
-        api.asked.append(job_id)
+        is_run = path.startswith("/api/runs/")
+        asked = path.rpartition("/")[2]
+        api.asked.append(asked)
         api.gate.wait(60)
-        found = api.jobs.get(job_id)
+        found = (api.runs if is_run else api.jobs).get(asked)
         status = api.status if api.status != 200 or found is not None else 404
-        self._reply(status, api.headers, {"data": found} if status == 200 else {"error": "no"})
+        good = found if is_run else {"data": found}
+        self._reply(status, api.headers, good if status == 200 else {"error": "no"})
 
     def _reply(self, status: int, headers: dict[str, str], answer: Any) -> None:
         content = json.dumps(answer).encode()

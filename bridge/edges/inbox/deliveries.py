@@ -109,6 +109,7 @@ class Postponed:
     reason: Reason | None
     detail: str | None
     is_lookup: bool
+    is_given_back: bool = False  # it was counted as a look-up, and none was made
 
 
 def due(connection: Connection, *, now: datetime, limit: int, node: int | None = None) -> list[Delivery]:
@@ -212,7 +213,7 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
             "reason": item.reason,
             "detail": sealed(ring, item.detail, place("deliveries", "detail", row)),
             "key": key_for(ring, item.detail),
-            "asked": int(item.is_lookup),
+            "asked": int(item.is_lookup) - int(item.is_given_back),
         }
         connection.execute(_POSTPONE, parameters)
 

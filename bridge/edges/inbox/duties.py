@@ -4,6 +4,7 @@ Whoever takes a duty gets a lease under its own token and renews it by taking it
 process may ask for was written by a clock that ran ahead: it counts as over.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
@@ -16,6 +17,10 @@ _TAKE = text(
     " WHERE duties.token = excluded.token OR duties.token IS NULL OR duties.lease_until <= :now"
     " OR duties.lease_until > :latest"
 )
+LOOKUP = "lookup:"  # what begins so is claimed for one question, and its row ends with it
+_END = text("DELETE FROM duties WHERE name = :name AND token = :token")
+_LAPSED = text("SELECT name FROM duties WHERE name >= :begin AND name < :end AND lease_until < :before LIMIT :limit")
+_FORGET = text("DELETE FROM duties WHERE name = :name AND lease_until < :before")
 _GIVE_BACK = text("UPDATE duties SET token = NULL WHERE token = :token")
 _FREE_ALL = text("UPDATE duties SET token = NULL WHERE token IS NOT NULL")
 
@@ -36,6 +41,23 @@ def take(connection: Connection, name: str, *, token: str, now: datetime, second
 def give_back(connection: Connection, *, token: str) -> None:
     """Let go of every duty that was taken under a token."""
     connection.execute(_GIVE_BACK, {"token": token})
+
+
+def end(connection: Connection, name: str, *, token: str) -> None:
+    """Let go of a duty that does not come back."""
+    connection.execute(_END, {"name": name, "token": token})
+
+
+def lapsed_lookups(connection: Connection, *, before: datetime, limit: int) -> list[str]:
+    """Return look-ups whose process died before an instant. Read beside the writer."""
+    values = {"begin": LOOKUP, "end": f"{LOOKUP[:-1]};", "before": microseconds(before), "limit": limit}
+    return list(connection.execute(_LAPSED, values).scalars())
+
+
+def forget(connection: Connection, names: Sequence[str], *, before: datetime) -> None:
+    """Remove duties that lapsed before an instant, and were not taken since."""
+    for name in names:
+        connection.execute(_FORGET, {"name": name, "before": microseconds(before)})
 
 
 def free_all(connection: Connection) -> int:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
-from bridge.edges.http import failure_words, http_date, path_segment, retry_after_seconds
+from bridge.edges.http import failure_words, http_date, path_segment, rate_limit_seconds, retry_after_seconds
+from bridge.edges.planasonix.gate import Gate
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 1 << 20
 _CONNECT_SECONDS = 3.0
 _GOOD = frozenset({200, 201, 202, 204})
+_WHOLE = frozenset({429, 502, 503, 504})  # answers that every other question would get as well
 _DOCUMENTED_PREFIX = "/api"  # paths are written as documented; a tenant's own `path_prefix` takes its place
 
 
@@ -36,17 +38,24 @@ class Answered:
 class PlanasonixClient:
     """The Planasonix API of one source; thread-safe, synchronous."""
 
-    def __init__(self, api: PlanasonixApi) -> None:
-        """Import and call nothing yet."""
+    def __init__(self, api: PlanasonixApi, gate: Gate | None = None) -> None:
+        """Import and call nothing yet. `gate`: of a process that asks by itself; what a person asks is always sent."""
         self._api = api
+        self._gate = gate
         self._lock = threading.Lock()
         self._opened: httpx.Client | None = None
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job as the API describes it; raises LookupNotFound, LookupUnavailable."""
-        found = _object(self._get(f"/api/v1/jobs/{path_segment(job_id)}"))
-        wrapped = found.get("data")
-        return wrapped if isinstance(wrapped, dict) else found
+        return _unwrapped(self._get(f"/api/v1/jobs/{path_segment(job_id)}"))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Return a run as the API describes it; raises LookupNotFound, LookupUnavailable."""
+        return _unwrapped(self._get(f"/api/runs/{path_segment(run_id)}"))
+
+    def room(self, most: int) -> int:
+        """Return how many questions may be under way now, `most` at most."""
+        return most if self._gate is None else self._gate.room(most)
 
     def check(self) -> None:
         """Ask for the jobs, to see that the URL and the key are right; raises LookupUnavailable.
@@ -75,6 +84,8 @@ class PlanasonixClient:
             self._api = api
             if self._opened is not None:
                 self._opened.headers.update(_headers(api))
+        if self._gate is not None:
+            self._gate.open_up()
 
     def close(self) -> None:
         """Close the connections."""
@@ -98,7 +109,17 @@ class PlanasonixClient:
     def _send(
         self, method: str, path: str, content: bytes | None, *, max_bytes: int = _MAX_BYTES
     ) -> tuple[bytes, datetime | None]:
-        """Send one request; returns the body of a good answer, and its Date."""
+        """Send one request, if the gate lets it through; returns the body of a good answer, and its Date."""
+        if self._gate is None:
+            return self._call(method, path, content, max_bytes)[:2]
+        with self._gate.passing(path.partition("?")[0]) as passed:
+            body, at, passed.wait_seconds = self._call(method, path, content, max_bytes)
+        return body, at
+
+    def _call(
+        self, method: str, path: str, content: bytes | None, max_bytes: int
+    ) -> tuple[bytes, datetime | None, float | None]:
+        """Return the body, its Date, and how long the API asks not to be called."""
         client = self._client()
         import httpx  # noqa: PLC0415 - imported by now
 
@@ -107,10 +128,14 @@ class PlanasonixClient:
         try:
             with client.stream(method, url, content=content, headers=headers) as answer:
                 _check(answer, _GOOD if method != "GET" else frozenset({200}))
-                return self._read(answer, max_bytes) if max_bytes else b"", http_date(answer.headers.get("Date"))
+                at = http_date(answer.headers.get("Date"))
+                wait = rate_limit_seconds(answer.headers, is_refused=False, now=at or datetime.now(UTC))
+                return self._read(answer, max_bytes) if max_bytes else b"", at, wait
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
-            raise LookupUnavailable(f"the Planasonix API cannot be reached: {failure_words(error)}") from None
+            said = f"the Planasonix API cannot be reached: {failure_words(error)}"
+            is_whole = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+            raise LookupUnavailable(said, is_whole=is_whole) from None
 
     def _read(self, answer: "httpx.Response", max_bytes: int) -> bytes:
         """Read the body as sent, without unpacking: it could become a thousand times larger."""
@@ -144,9 +169,19 @@ def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
         return
     if status == 404 and "html" not in media_type:
         raise LookupNotFound("the Planasonix API answers 404")
-    wait = retry_after_seconds(answer.headers.get("Retry-After"), now=datetime.now(UTC))
+    now = http_date(answer.headers.get("Date")) or datetime.now(UTC)
+    wait = retry_after_seconds(answer.headers.get("Retry-After"), now=now)
+    if wait is None:
+        wait = rate_limit_seconds(answer.headers, is_refused=status == 429, now=now)
     why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
-    raise LookupUnavailable(f"the Planasonix API answers {status}{why}", wait)
+    raise LookupUnavailable(f"the Planasonix API answers {status}{why}", wait, is_whole=bool(why) or status in _WHOLE)
+
+
+def _unwrapped(body: bytes) -> dict[str, Any]:
+    """Return the object; `data` may wrap it or not (both are documented)."""
+    found = _object(body)
+    wrapped = found.get("data")
+    return wrapped if isinstance(wrapped, dict) else found
 
 
 def _object(body: bytes) -> dict[str, Any]:

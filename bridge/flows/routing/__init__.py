@@ -14,11 +14,10 @@ that it takes a twentieth of one core. A backlog that they left behind is routed
 
 import math
 import random
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -26,25 +25,26 @@ import structlog
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routing
-from bridge.edges.inbox.starts import recent_starts
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
-from bridge.flows.routing.drafts import FAILED_SECONDS, aside, locked, postponed, routing, with_job
+from bridge.flows.routing.asking import Asking
+from bridge.flows.routing.drafts import FAILED_SECONDS, aside, given_back, locked, postponed, routing, with_job
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.flows.routing.seen import SeenTypes
+from bridge.flows.routing.starts import Starts
 from bridge.flows.routing.tracing import plan_traced
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.rules import planning
-from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
+from bridge.rules.ceiling import Start
 from bridge.rules.event import USUAL, Spelling, lacks_status
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.pauses import Pauses
-from bridge.rules.planning import Plan, Planned, Subject
+from bridge.rules.planning import Plan, Subject
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
-from bridge.words.model import Delivery, DeliveryState, Event, TriggerState
+from bridge.words.model import Delivery, DeliveryState, Event
 from bridge.words.reasons import Reason
 
 BATCH = 100
@@ -52,7 +52,7 @@ _POLL_SECONDS = 1.0
 _REST = 19.0  # measured at full load: 0.53 of a bare server; 0.49 with 9, 0.45 with 4, 0.59 without routing
 _LONGEST_REST_SECONDS = 1.0
 _LOOKUPS = 550  # about a day, as they are 15 to 300 s apart; counted, since nobody asks while the bridge is stopped
-_RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
+_SAME_JOB_SECONDS = 1.0  # until a delivery looks again whether its job was answered for another one
 __all__ = ["BATCH", "Router"]
 _log = structlog.get_logger("bridge.routing")
 
@@ -87,9 +87,9 @@ class Router:
         self._on_routed, self._max_hops = on_routed, max_hops
         self._clock, self._pauses, self._unmapped = clock, pauses, unmapped or Unmapped(inbox=inbox)
         self._lookups = self._make_lookups(lease_seconds)
+        self._asking = Asking(inbox=inbox, apis=apis, lease_seconds=lease_seconds, clock=clock)
         self._reporting, self._seen = Reporting(metrics, learn), SeenTypes(inbox, apis)
-        self._ceilings = Ceilings(self._recall)
-        self._lock = threading.Lock()
+        self.starts = Starts(inbox=inbox, mapping=mapping)
         self.loop = Loop(
             "routing",
             self.step,
@@ -105,6 +105,7 @@ class Router:
             inbox=self._inbox,
             sources=list(self._apis),
             ask=self._route_with_lookup,
+            room=lambda source, most: self._apis[source].room(most),
             on_room=self.wake,
             metrics=self._metrics,
             lease_seconds=lease_seconds,
@@ -217,11 +218,11 @@ class Router:
     ) -> None:
         starts: dict[str, Start] = {}
         try:
-            self._count_starts([planned for _, plan in plans for planned in plan.triggers], now, starts)
+            self.starts.count([planned for _, plan in plans for planned in plan.triggers], now, starts)
             routings = [routing(delivery, plan, lookup, starts) for delivery, plan in plans]
             routed = self._inbox.write(settle_routing, routings, now=now, on_each=on_each)
         except Exception:
-            self.give_back(starts.values())
+            self.starts.give_back(starts.values())
             raise
         self._on_routed()
         self._seen.note(plans)
@@ -230,44 +231,31 @@ class Router:
             if delivery.id in routed:  # else another replica was quicker, and reports it
                 self._reporting.report(delivery, plan.event, routed[delivery.id], stored_at)
 
-    def _count_starts(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
-        """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
-        with self._lock:
-            for planned in triggers:
-                limit = planned.route.limits.max_per_hour
-                if limit is not None and planned.state is TriggerState.PENDING:
-                    starts[planned.id] = self._ceilings.take(planned.route.name, limit, now.timestamp())
-
-    def take_place(self, route: str, now: datetime) -> Start | None:
-        """Return when a route may start what was held, and count it; None: it has no ceiling."""
-        found = next((each for each in self._mapping().routes if each.name == route), None)
-        limit = None if found is None else found.limits.max_per_hour
-        if limit is None:
-            return None
-        with self._lock:
-            return self._ceilings.take(route, limit, now.timestamp())
-
-    def give_back(self, starts: Iterable[Start]) -> None:
-        """Uncount places that were not used."""
-        with self._lock:
-            for start in starts:
-                self._ceilings.take_back(start)
-
-    def _recall(self, route: str, limit: int, now: float) -> list[float]:
-        moment = datetime.fromtimestamp(now, UTC)
-        since = moment - timedelta(seconds=HOUR_SECONDS)
-        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, limit=limit)
-        return [start.timestamp() for start in found]
-
     def _route_with_lookup(self, delivery: Delivery) -> None:
-        """Ask the Planasonix API about the job, then route; runs in a thread of its own."""
-        now = self._clock()
-        job_id = planning.job_id(Subject.of(delivery, spelling=self._spelling(delivery)))
-        if job_id is None:  # the release before read another one in this body
-            self._settle([(delivery, self._plan_with(delivery, {}, None))], now, {})
+        """Have the Planasonix API asked about the job or run, then route; runs in a thread of its own."""
+        event = planning.own_event(Subject.of(delivery, spelling=self._spelling(delivery)))
+        if event is None or not planning.names_what_can_be_asked(event):  # the release before read it otherwise
+            self._settle([(delivery, self._plan_with(delivery, {}, None))], self._clock(), {})
             return
+        if self._settle_as_known(delivery, event):
+            return
+        with self._asking.alone(delivery.source, event) as is_alone:
+            if not is_alone:
+                self._inbox.write(postpone, [given_back(delivery, self._clock(), _SAME_JOB_SECONDS)])
+            elif not self._settle_as_known(delivery, event):
+                self._ask(delivery, event)
+
+    def _settle_as_known(self, delivery: Delivery, event: Event) -> bool:
+        """Route with what was answered for another event of the same job; False if nothing was."""
+        known = self._asking.known(delivery.source, event, self._spelling(delivery))
+        if known is not None:
+            self._settle_with(delivery, known, self._clock())
+        return known is not None
+
+    def _ask(self, delivery: Delivery, event: Event) -> None:
+        now = self._clock()
         try:
-            self._settle_with(delivery, self._apis[delivery.source].job(job_id), now)
+            self._settle_with(delivery, self._kept(delivery, self._asking.ask(delivery.source, event)), now)
         except LookupNotFound:
             self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
         except LookupUnavailable as unavailable:
@@ -279,10 +267,13 @@ class Router:
             later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
             self._inbox.write(postpone, [later])
 
-    def _settle_with(self, delivery: Delivery, job: Mapping[str, Any], now: datetime) -> None:
-        """Route with what the API answered. Raises LookupUnavailable if it does not know yet how the job ended."""
+    def _kept(self, delivery: Delivery, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what may be stored of an answer."""
         source = self._sources.get(delivery.source)
-        kept = source.redaction.answer(job) if source is not None and source.redaction is not None else job
+        return answer if source is None or source.redaction is None else source.redaction.answer(answer)
+
+    def _settle_with(self, delivery: Delivery, kept: Mapping[str, Any], now: datetime) -> None:
+        """Route with what the API answered. Raises LookupUnavailable if it does not know yet how the job ended."""
         plan = self._plan_with(delivery, kept, None)
         if plan.event is not None and lacks_status(plan.event):
             raise LookupUnavailable("the Planasonix API does not say yet how the job ended")

@@ -50,6 +50,13 @@ def postponed(
     return Postponed(delivery.id, now + timedelta(seconds=seconds), reason, detail, is_lookup)
 
 
+def given_back(delivery: Delivery, now: datetime, seconds: float) -> Postponed:
+    """Put off a delivery whose job somebody else is asking for."""
+    return Postponed(
+        delivery.id, now + timedelta(seconds=seconds), None, None, is_lookup=False, is_given_back=delivery.lookups > 0
+    )
+
+
 def routing(delivery: Delivery, plan: Plan, lookup: Mapping[str, Any] | None, starts: Mapping[str, Start]) -> Routing:
     """Return what is stored of a plan; `starts` of triggers whose route has a ceiling, by trigger id."""
     triggers = [new_trigger(delivery, planned, starts.get(planned.id)) for planned in plan.triggers]

@@ -4,7 +4,8 @@ Whatever leaves for a look-up is put off by a lease first, and again as long as 
 slow API nor a crash can make it block the others, and what a dead replica was asking is due for the others when its
 lease lapses. Asking twice is harmless: a delivery is routed once.
 
-Each source has threads and places of its own, so that the slow API of one holds up no look-up of another.
+Each source has threads and places of its own, so that the slow API of one holds up no look-up of another. While its API
+is down or allows no calls, there is one place for a probe now and then, or none.
 
 What finds no free place waits in the store, with the reason `lookup_queued`, and costs nothing there. Whichever replica
 has a free place draws the one of that source that has waited longest. Its due time is far off (`QUEUED_SECONDS`), and
@@ -47,6 +48,7 @@ class Lookups:
         inbox: Inbox,
         sources: Collection[str],
         ask: Callable[[Delivery], None],
+        room: Callable[[str, int], int],
         on_room: Callable[[], None],
         metrics: Metrics,
         lease_seconds: float,
@@ -54,10 +56,10 @@ class Lookups:
     ) -> None:
         """`sources`: those that have an API; `ask` looks one delivery up and stores what follows.
 
-        `on_room` wakes whoever draws.
+        `room` returns how many of a source may be under way now, of so many. `on_room` wakes whoever draws.
         """
         self._inbox = inbox
-        self._ask = ask
+        self._ask, self._room_at = ask, room
         self._on_room = on_room
         self._metrics = metrics
         self._lease_seconds = lease_seconds
@@ -103,7 +105,7 @@ class Lookups:
 
     def _room(self, source: str) -> int:
         with self._lock:
-            return _PLACES - self._taken(source)
+            return self._room_at(source, _PLACES) - self._taken(source)
 
     def _taken(self, source: str) -> int:
         return sum(delivery.source == source for delivery, _ in self._asked.values())

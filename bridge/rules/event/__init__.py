@@ -3,7 +3,7 @@
 Pure. `peek_id` is for the way to the commit; `read` and what follows it for after the answer.
 """
 
-from bridge.rules.event.merging import merge
+from bridge.rules.event.merging import is_of_same_end, merge
 from bridge.rules.event.peeking import peek_id
 from bridge.rules.event.reading import read
 from bridge.rules.event.redacting import Redaction
@@ -15,6 +15,7 @@ __all__ = [
     "Redaction",
     "Spelling",
     "identity",
+    "is_of_same_end",
     "lacks_status",
     "merge",
     "peek_id",

@@ -1,4 +1,4 @@
-"""Whether an Airflow may be called at all: open while the place, and not one trigger, is the trouble.
+"""Whether an Airflow or an API may be called at all: open while the place, and not one question, is the trouble.
 
 Pure: `now` is monotonic seconds, and whoever holds one brings the lock. Only a probe that went well closes it.
 """
@@ -38,6 +38,10 @@ class Breaker:
     def may_probe(self, now: float) -> bool:
         """Tell whether it is open and the next probe is due."""
         return self.is_open and now >= self._probe_at
+
+    def seconds_until_probe(self, now: float) -> float:
+        """Return how long to wait for the next probe; 0 if it is due."""
+        return max(0.0, self._probe_at - now)
 
     def close(self) -> None:
         """Close it: the place answers again."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.event import lacks_status, merge, read, set_aside
+from bridge.rules.event import is_of_same_end, lacks_status, merge, read, set_aside
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
 
@@ -160,3 +160,39 @@ def test_the_outcome_of_another_try_is_not_added(word: str) -> None:
     assert (merged.status, merged.pipeline_id) == (Status.FAILED, "pl_1")
     assert (merged.started_at, merged.finished_at, merged.duration_seconds, merged.rows_loaded) == (None,) * 4
     assert merge(failed, _JOB | {"status": "failed"}).finished_at == "2024-01-15T10:30:00Z"
+
+
+_BY_RUN = Event(id="evt_1", type="load.finished", status=Status.SUCCEEDED, status_word="success", run_id="run_1")
+
+
+def test_a_run_fills_an_event_that_names_a_run() -> None:
+    """`GET /api/runs/{id}` has the run's id as `id`, and no job; nothing of it is taken for a job."""
+    merged = merge(_BY_RUN, {"id": "run_1", "pipelineId": "pl_1", "status": "succeeded", "finishedAt": "x"})
+    assert (merged.pipeline_id, merged.run_id, merged.job_id) == ("pl_1", "run_1", None)
+
+
+def test_another_run_adds_nothing() -> None:
+    """As for a job."""
+    merged = merge(_BY_RUN, {"id": "run_2", "pipelineId": "pl_1"})
+    assert merged.pipeline_id is None
+    assert "another run" in merged.unreadable["lookup"]
+
+
+@pytest.mark.parametrize(
+    ("event", "answer", "fits"),
+    [
+        (_EVENT, _JOB, True),
+        (_EVENT, {}, False),
+        (_EVENT, _JOB | {"id": "job_other"}, False),
+        (_EVENT, _JOB | {"status": "running"}, False),
+        (_EVENT, _JOB | {"status": "failed"}, False),
+        (replace(_EVENT, status=None, status_word=None), _JOB, True),
+        (replace(_EVENT, status=None, status_word=None), _JOB | {"status": "running"}, False),
+        (_BY_RUN, {"id": "run_1", "pipelineId": "pl_1", "status": "succeeded"}, True),
+        (_BY_RUN, {"id": "run_2", "pipelineId": "pl_1", "status": "succeeded"}, False),
+        (replace(_BY_RUN, job_id="job_1"), {"id": "run_1", "status": "succeeded"}, True),
+    ],
+)
+def test_an_answer_stands_for_other_events_of_the_same_end(event: Event, answer: dict[str, Any], fits: bool) -> None:
+    """Of this job or run, and ended as this event says; else the API is asked anew."""
+    assert is_of_same_end(event, answer) is fits

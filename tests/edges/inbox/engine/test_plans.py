@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, text
 
 from bridge.edges.inbox import (
     Inbox,
+    answers,
     asked,
     browsing,
     claiming,
@@ -95,6 +96,11 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),
     "queued for a look-up": (False, deliveries.queued, {"source": "planasonix", "limit": 16}),
     "queued elsewhere": (False, deliveries.queued_elsewhere, {"sources": ["planasonix"], "limit": 16}),
+    "what was answered for a job": (
+        False,
+        answers.answers,
+        {"source": "planasonix", "names": ["job_1", "run_1"], "since": _NOW},
+    ),
     "draw": (True, deliveries.draw, {"rows": [1], "until": _NOW}),
     "take_over_lookups": (True, deliveries.take_over_lookups, {"now": _NOW}),
     "is any late": (False, deadlines.is_any_late, {"now": _NOW}),

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import (
     Inbox,
+    answers,
     chains,
     claiming,
     completions,
@@ -150,6 +151,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "Airflows with something pending": claiming.airflows_with_pending,
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
+    "what was answered for a job": lambda c: answers.answers(c, source="s", names=["job_1"], since=_NOW),
     "queued for a look-up": lambda c: deliveries.queued(c, source="s", limit=16),
     "queued for a look-up of another source": lambda c: deliveries.queued(c, source="planasonix", limit=16),
     "what led to an event": lambda c: chains.trace(c, _CAUSE, airflows=["default"]),

@@ -1,0 +1,108 @@
+"""Whether the Planasonix API of one source may be called now: closed while it is down, or asks not to be called.
+
+- What is about the whole API (no connection, 429, 502 to 504, a key that is refused, HTML) closes the gate at once.
+- What may be about one question (500, no answer in time) closes it after three different questions without a good one.
+- `X-RateLimit-Remaining: 0` closes it until `X-RateLimit-Reset`, before anything was refused.
+
+Then one question at a time may pass as a probe, as at an Airflow that is down. Whoever is stopped has asked nothing.
+Thread-safe.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.rules.retrying.breaker import Breaker
+from bridge.words.errors import LookupNotFound, LookupUnavailable
+from bridge.words.reasons import Reason
+
+_QUESTIONS = 3  # that failed, without a good one between: no verdict on the whole is taken from one
+_log = structlog.get_logger("bridge.planasonix")
+
+
+@dataclass(slots=True)
+class Passed:
+    """One call that was let through. `wait_seconds`: how long its answer asks not to be called."""
+
+    is_probe: bool
+    wait_seconds: float | None = None
+
+
+class Gate:
+    """The gate of one source."""
+
+    def __init__(self, source: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """It is open at first; `clock` in monotonic seconds."""
+        self._source, self._clock = source, clock
+        self._breaker = Breaker()
+        self._is_probing = False
+        self._failed: set[str] = set()  # questions, since the last good answer
+        self._lock = threading.Lock()
+
+    def room(self, most: int) -> int:
+        """Return how many calls may be under way now: `most`, one for a probe, or none."""
+        with self._lock:
+            if not self._breaker.is_open:
+                return most
+            return 1 if self._is_probing or self._breaker.may_probe(self._clock()) else 0
+
+    def open_up(self) -> None:
+        """Let everybody in: another key is in use."""
+        with self._lock:
+            self._breaker.close()
+            self._failed.clear()
+
+    @contextmanager
+    def passing(self, question: str) -> Iterator[Passed]:
+        """Let one call through, and learn from what it ends in; raises LookupUnavailable if it may not be made now."""
+        passed = self._enter()
+        try:
+            yield passed
+        except LookupNotFound:  # an answer like any other
+            self._answered(passed)
+            raise
+        except LookupUnavailable as error:
+            self._unanswered(question, error)
+            raise
+        else:
+            self._answered(passed)
+        finally:
+            if passed.is_probe:
+                with self._lock:
+                    self._is_probing = False
+
+    def _enter(self) -> Passed:
+        with self._lock:
+            now = self._clock()
+            if not self._breaker.is_open:
+                return Passed(is_probe=False)
+            if self._is_probing or not self._breaker.may_probe(now):
+                wait = self._breaker.seconds_until_probe(now)
+                raise LookupUnavailable(f"not asked now: {self._breaker.detail}", wait)
+            self._is_probing = True
+            return Passed(is_probe=True)
+
+    def _answered(self, passed: Passed) -> None:
+        with self._lock:
+            self._failed.clear()
+            if passed.wait_seconds is not None:
+                self._close("the Planasonix API allows no more calls for now", passed.wait_seconds)
+            elif passed.is_probe:
+                self._breaker.close()
+                _log.info("planasonix_answers", source=self._source)
+
+    def _unanswered(self, question: str, error: LookupUnavailable) -> None:
+        with self._lock:
+            self._failed.add(question)
+            if error.is_whole or self._breaker.is_open or len(self._failed) >= _QUESTIONS:
+                self._close(str(error), error.retry_after_seconds or 0.0)
+                self._failed.clear()
+
+    def _close(self, detail: str, wait_seconds: float) -> None:
+        if detail != self._breaker.detail:
+            _log.warning("planasonix_not_asked", source=self._source, detail=detail, next_step="run `doctor`")
+        self._breaker.open(self._clock(), Reason.LOOKUP_FAILED, detail, wait_seconds=wait_seconds)

@@ -1,0 +1,53 @@
+"""When the routes with a ceiling (`max_per_hour`) may start the next run, as far as this process has counted."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.starts import recent_starts
+from bridge.rules.ceiling import HOUR_SECONDS, Ceilings, Start
+from bridge.rules.mapping import Mapping
+from bridge.rules.planning import Planned
+from bridge.words.model import TriggerState
+
+_RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
+
+
+class Starts:
+    """The starts of this process; what is in the store already is counted at the first look. Any thread."""
+
+    def __init__(self, *, inbox: Inbox, mapping: Callable[[], Mapping]) -> None:
+        """`mapping` returns the one in use."""
+        self._inbox, self._mapping = inbox, mapping
+        self._ceilings = Ceilings(self._recall)
+        self._lock = threading.Lock()
+
+    def count(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
+        """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
+        with self._lock:
+            for planned in triggers:
+                limit = planned.route.limits.max_per_hour
+                if limit is not None and planned.state is TriggerState.PENDING:
+                    starts[planned.id] = self._ceilings.take(planned.route.name, limit, now.timestamp())
+
+    def take_place(self, route: str, now: datetime) -> Start | None:
+        """Return when a route may start what was held, and count it; None: it has no ceiling."""
+        found = next((each for each in self._mapping().routes if each.name == route), None)
+        limit = None if found is None else found.limits.max_per_hour
+        if limit is None:
+            return None
+        with self._lock:
+            return self._ceilings.take(route, limit, now.timestamp())
+
+    def give_back(self, starts: Iterable[Start]) -> None:
+        """Uncount places that were not used."""
+        with self._lock:
+            for start in starts:
+                self._ceilings.take_back(start)
+
+    def _recall(self, route: str, limit: int, now: float) -> list[float]:
+        moment = datetime.fromtimestamp(now, UTC)
+        since = moment - timedelta(seconds=HOUR_SECONDS)
+        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, limit=limit)
+        return [start.timestamp() for start in found]
