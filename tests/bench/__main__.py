@@ -27,6 +27,7 @@ from tests.bench import (
     profiling,
     servers,
     startup,
+    teams,
     tricks,
     waiting,
     waking,
@@ -98,6 +99,7 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
         real=100 if options.quick else 600, strained=60 if options.quick else 400, pairs=min(3, options.rounds)
     ),
     "diffing": lambda options: diffing.measure(stored=20_000 if options.quick else 1_000_000),
+    "teams": lambda options: teams.measure(rounds=2 if options.quick else 20),
     "pages": lambda options: pages.measure(
         stored=20_000 if options.quick else 1_000_000, rounds=3 if options.quick else 20
     ),
