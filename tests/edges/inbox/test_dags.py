@@ -16,8 +16,8 @@ def test_a_look_comes_back_as_it_was_stored(inbox: Inbox) -> None:
     assert inbox.write(dags.store, [(SEEN, None), (other, None)]) == [SEEN, other]
     assert inbox.read(dags.known, airflow="default") == [SEEN]
     assert sorted(inbox.read(dags.known), key=lambda dag: dag.airflow) == [SEEN, other]
-    assert inbox.read(dags.one, airflow="other", dag_id="orders") == other
-    assert inbox.read(dags.one, airflow="default", dag_id="sales") is None
+    assert inbox.read(dags.get, airflow="other", dag_id="orders") == other
+    assert inbox.read(dags.get, airflow="default", dag_id="sales") is None
 
 
 def test_of_two_looks_after_the_same_one_the_first_counts(inbox: Inbox) -> None:
