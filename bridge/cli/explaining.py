@@ -148,4 +148,4 @@ def _print_plan(made: "Plan") -> None:
         if planned.reason is not None:
             print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
     if made.wants_lookup:
-        say("note: the event names no pipeline; serve asks the Planasonix API for it if the source has `api`")
+        say("note: the event lacks what a route asks for; serve asks the Planasonix API for it if the source has `api`")

@@ -15,6 +15,7 @@ from bridge.rules import hops as loops
 from bridge.rules.completion import Completion
 from bridge.rules.event import USUAL, Spelling
 from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict, Verdicts
+from bridge.rules.mapping.lacking import IN_ANSWERS, SENTENCES
 from bridge.rules.mapping.runs import run_id
 from bridge.words.errors import BridgeError, Locked, TemplateError, Unreadable
 from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerState
@@ -55,7 +56,7 @@ class Plan:
     triggers: tuple[Planned, ...] = ()
     completion: Completion | None = None  # of an event that routes may see
     chain: loops.Chain | None = None  # the DAG runs that led to the event, if the store was asked
-    wants_lookup: bool = False  # the event names a job or run but no pipeline, and nobody has asked yet
+    wants_lookup: bool = False  # the API may have what the event lacks, and nobody has asked yet
 
     @property
     def would_start(self) -> bool:
@@ -149,14 +150,26 @@ def plan_event(
     judged = verdicts(event, subject, mapping)
     asked = triggers(judged, event, subject, new_trigger_id=new_trigger_id, max_hops=max_hops)
     named = tuple(_named(planned, event, completion) for planned in asked)
-    wants_lookup = _may_look_up(event, subject) and event.pipeline_id is None
+    wants_lookup = _may_look_up(event, subject) and (event.pipeline_id is None or _lacks_what_the_api_has(judged))
     if named:
         detail = _detail(loops.disagreement(event, subject.chain), event)
         return Plan(DeliveryState.ROUTED, None, detail, event, judged, named, completion, subject.chain, wants_lookup)
-    state, reason, detail = DeliveryState.UNROUTED, Reason.NO_ROUTE, None if event.pipeline_id else _NO_PIPELINE
+    state, reason = DeliveryState.UNROUTED, Reason.NO_ROUTE
+    detail = _lacking(judged) if event.pipeline_id else _NO_PIPELINE
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
     return Plan(state, reason, _detail(detail, event), event, judged, (), completion, None, wants_lookup)
+
+
+def _lacking(judged: Verdicts) -> str | None:
+    """Return which route would have matched by its pipeline, but needs a field that nobody has, and how to get it."""
+    found = (each for each in judged.candidates.values() if each.why_not in SENTENCES.values())
+    return next((f"route {each.route.name} wants {each.why_not}" for each in found), None)
+
+
+def _lacks_what_the_api_has(judged: Verdicts) -> bool:
+    askable = {SENTENCES[key] for key in IN_ANSWERS}
+    return any(each.why_not in askable for each in judged.candidates.values())
 
 
 def _context(event: Event, subject: Subject) -> DeliveryContext:

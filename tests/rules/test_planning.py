@@ -382,3 +382,28 @@ def test_what_the_bridge_asked_for_is_read_as_the_api_spells_it() -> None:
     assert Subject.of(stored(), spelling=spelling).spelling == spelling
     reconciled = Subject.of(stored(key_id=RECONCILED_KEY), spelling=spelling)
     assert reconciled.spelling == spelling.of_answers != spelling
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "may_be_looked_up"),
+    [
+        ("connection", "connection_id", True),
+        ("pipeline_name", "pipeline_name", True),
+        ("environment", "environment", False),
+    ],
+)
+def test_a_route_that_needs_what_nobody_can_supply_is_named_with_how_to_get_it(
+    key: str, field: str, may_be_looked_up: bool
+) -> None:
+    """The pipeline fits: first the API is asked, if it may have the rest; then the delivery itself says what lacks."""
+    text = f"routes: [{{name: orders, pipeline: pl_1, {key}: wanted, dag: load}}]"
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    content = json.dumps({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "data": {"pipeline_id": "pl_1"}})
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", content.encode())
+    made = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    assert made.wants_lookup is may_be_looked_up
+    known = replace(subject, lookup={"id": "job_1", "status": "succeeded"})
+    made = plan(known, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    assert (made.state, made.reason, made.wants_lookup) == (DeliveryState.UNROUTED, Reason.NO_ROUTE, False)
+    assert str(made.detail).startswith(f"route orders wants {key}: the event has none; ")
+    assert f"body: {{fields: {{{field}: /PLACE}}}}" in str(made.detail)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.rules.completion import default_run_id
 from bridge.rules.event import identity
+from bridge.rules.mapping.lacking import SENTENCES
 from bridge.rules.mapping.runs import clean, run_id
 from bridge.rules.rendering import Condition, Template, Unread
 from bridge.words.errors import ConditionError, TemplateError
@@ -120,7 +121,7 @@ class Route:
                     return f"pipeline: the event's one {unreadable[test.key]}"
                 continue
             if given is None:
-                return f"{test.key}: the event has none"
+                return SENTENCES.get(test.key, f"{test.key}: the event has none")
             if not test.accepts(given):
                 return f'{test.key}: event has "{given}", route wants {", ".join(map(_quoted, test.wanted))}'
         return None

@@ -123,10 +123,12 @@ def test_tests(route: str, fields: dict[str, Any], matches: bool) -> None:
     ],
 )
 def test_what_the_event_lacks_matches_nothing(key: str, field: str) -> None:
-    """Not even `*` takes a missing field, and the verdict says that it is missing."""
+    """Not even `*` takes a missing field, and the verdict says that it is missing and how to get it."""
     verdict = _verdict(f"{key}: '*'", **{field: None})
 
-    assert (verdict.matches, verdict.why_not) == (False, f"{key}: the event has none")
+    assert not verdict.matches
+    assert str(verdict.why_not).startswith(f"{key}: the event has none; ")
+    assert str(verdict.why_not).endswith(f"body: {{fields: {{{field}: /PLACE}}}}")
 
 
 @pytest.mark.parametrize(
