@@ -7,12 +7,13 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 import structlog
 
-from deploy.demo import processes
+from deploy.demo import processes, provider
 from tests.support import forkserver
 from tests.support.airflow_server import AirflowServer, PostgresServer
 from tests.support.fault_proxy import FaultProxy
@@ -91,8 +92,20 @@ def postgres(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _airflow_server() -> Iterator[AirflowServer]:
-    server = AirflowServer()
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that `make provider` builds."""
+    return provider.build(tmp_path_factory.mktemp("provider"))
+
+
+@pytest.fixture(scope="session")
+def unpacked(wheel: Path) -> Path:
+    """The wheel's content, with its entry points."""
+    return provider.unpack(wheel, wheel.parent / "unpacked")
+
+
+@pytest.fixture(scope="session")
+def _airflow_server(unpacked: Path) -> Iterator[AirflowServer]:
+    server = AirflowServer(beside=unpacked)
     yield server
     server.close()
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from deploy.demo import show
+from deploy.demo import provider, show
 from deploy.demo.airflow_api import AirflowApi
 from deploy.demo.bridge import MAPPING, configure_bridge
 from deploy.demo.home import (
     HOME,
+    PROVIDER,
     AlreadyRunning,
     configure_airflow,
     is_migrated,
@@ -94,6 +95,8 @@ class Demo:
         """Start Airflow and the bridge side by side, and return when both are ready."""
         show.headline("Starting Airflow and the bridge")
         self._airflow.prepare()
+        with show.step("the provider for Airflow is built"):
+            provider.install(PROVIDER)
         if not is_migrated():
             with show.step("Airflow's metadata database is made (only the first time)"):
                 self._airflow.migrate()
@@ -210,6 +213,7 @@ class Demo:
         show.say("  planasonix-bridge triggers")
         show.say(f"  planasonix-bridge explain {shown(failing)}")
         show.say(f"  planasonix-bridge send {shown(failing)}   # starts a DAG run that fails")
+        show.say("  in Airflow, Admin > Connections: the type Planasonix, for DAGs that run pipelines themselves")
         show.say(f"  edit {shown(MAPPING)}: routes are picked up while the bridge runs")
         show.headline("Ctrl-C stops everything.")
 

@@ -18,6 +18,7 @@ from deploy.demo.airflow import REPOSITORY, ROLES, Airflow
 from deploy.demo.processes import free_port
 
 HOME = REPOSITORY / ".demo"
+PROVIDER = HOME / "provider"  # what is installed into Airflow, unpacked
 DEMO = Path(__file__).parent
 _LOCK = REPOSITORY / "requirements" / "airflow.txt"
 
@@ -76,6 +77,7 @@ def configure_airflow(own: Secrets) -> Airflow:
         database_url=f"sqlite:///{home / 'airflow.db'}",
         jwt_secret=own.jwt_secret,
         passwords=own.passwords,
+        more={"PYTHONPATH": str(PROVIDER)},
     )
 
 

@@ -5,6 +5,7 @@ On PYTHONPATH it is as good as installed, and Airflow's environment stays what i
 
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -23,9 +24,15 @@ def build(place: Path) -> Path:
     return wheel
 
 
-def unpack(wheel: Path) -> Path:
-    """Unpack the wheel beside itself, with its entry points; returns the folder."""
-    place = wheel.parent / "unpacked"
+def unpack(wheel: Path, folder: Path) -> Path:
+    """Unpack the wheel with its entry points; returns the folder."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(place)
-    return place
+        archive.extractall(folder)
+    return folder
+
+
+def install(folder: Path) -> None:
+    """Build it and unpack it in a folder, instead of what was there (a second)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as place:
+        unpack(build(Path(place)), folder)

@@ -107,15 +107,16 @@ def _airflow(planasonix: RunsApi, waits: int) -> Iterator[AirflowServer]:
     dags = place / "dags"
     dags.mkdir()
     (dags / "loads.py").write_text(_DAGS.replace("TASKS", str(waits)))
+    provider.install(place / "provider")
     connection = {"conn_type": "planasonix", "host": planasonix.url, "password": KEY}
     more = {
-        "PYTHONPATH": str(provider.unpack(provider.build(place))),
+        "PYTHONPATH": str(place / "provider"),
         "AIRFLOW_CONN_PLANASONIX_DEFAULT": json.dumps(connection),
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
     server = AirflowServer(more=more, dags=dags)
-    triggerer = server._airflow.component("triggerer", "--skip-serve-logs")
+    triggerer = server.component("triggerer", "--skip-serve-logs")
     try:
         server.start_scheduler()
         triggerer.start()

@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.provider.conftest import unpacked, wheel
 from tests.support.airflow_server import AirflowServer
 from tests.support.runs_api import KEY, RunsApi
 from tests.support.service import BridgeProcess, wait_for
 
-__all__ = ["unpacked", "wheel"]
 pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(3600)]
 
 TASKS = int(os.environ.get("BRIDGE_TEST_WAITS", "5"))
@@ -58,8 +56,6 @@ def airflow(tmp_path: Path, unpacked: Path, planasonix: RunsApi) -> Iterator[Air
     more = {
         "PYTHONPATH": str(unpacked),
         "AIRFLOW_CONN_PLANASONIX_DEFAULT": json.dumps(connection),
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
     }
     server = AirflowServer(more=more, dags=dags)
     try:
@@ -147,19 +143,19 @@ def test_every_parked_task_goes_on_once_with_its_own_result(
         send(first - len(sent))
     bridge.kill()
     wait_for(lambda: is_quiet(airflow), seconds=PATIENCE, what=lambda: str(states(airflow)))
-    airflow._executing[0].kill()
+    airflow.scheduler.kill()
     bridge.start()
-    airflow._executing[0].start()
+    airflow.scheduler.start()
     wait_for(lambda: amount(airflow, "success") == first, seconds=PATIENCE, what=lambda: str(states(airflow)))
     pool = airflow.api.call("GET", "/pools/default_pool").json()
     assert (pool["occupied_slots"], pool["running_slots"], pool["deferred_slots"]) == (0, 0, 0)
     asked = len(planasonix.calls)
-    airflow._executing[0].kill()
+    airflow.scheduler.kill()
     send(TASKS // 2)
     bridge.kill()
     bridge.start()
     send(TASKS)
-    airflow._executing[0].start()
+    airflow.scheduler.start()
     wait_for(lambda: amount(airflow, "success") == TASKS, seconds=PATIENCE, what=lambda: str(states(airflow)))
 
     assert len(planasonix.calls) == asked, "nobody asked while they waited, nor when they were woken"

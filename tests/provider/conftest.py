@@ -1,28 +1,15 @@
-"""The provider's wheel, built once, in the Python of a real Airflow 3 and of a real Airflow 2."""
+"""The provider's wheel in the Python of a real Airflow 3 and of a real Airflow 2."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.demo import provider
 from tests.support.airflow_python import VENVS, AirflowPython
 from tests.support.runs_api import RunsApi
 
 OUTCOMES_TOKEN = "outcomes-token-of-the-tests-0001"
 TAB_URL = "https://bridge.example.com/triggers?dag_id={DAG_ID}"
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that `make provider` builds."""
-    return provider.build(tmp_path_factory.mktemp("provider"))
-
-
-@pytest.fixture(scope="session")
-def unpacked(wheel: Path) -> Path:
-    """The wheel's content, with its entry points."""
-    return provider.unpack(wheel)
 
 
 @pytest.fixture(scope="session", params=VENVS)

@@ -24,10 +24,10 @@ from tests.support.service import PATIENCE_SECONDS, TOKEN
 SHOTS = REPOSITORY / "build" / "pages"
 NARROW, WIDE = 390, 1200
 Theme = Literal["light", "dark"]
-_OWN = REPOSITORY / ".cache" / "debian" / "chromium"
+PROGRAM = REPOSITORY / ".cache" / "debian" / "chromium"
 # No sandbox: tests may run as root. Nothing of its own goes to the network.
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-_FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
 _GRAVE = ("serious", "critical")
 
 
@@ -113,7 +113,7 @@ class Chromium:
 
     def __init__(self, admin_port: int) -> None:
         """Skips where nobody has fetched the program, and says how."""
-        if not _OWN.exists():
+        if not PROGRAM.exists():
             pytest.skip("there is no Chromium: run scripts/debian.sh chromium")
         self._base = f"http://127.0.0.1:{admin_port}"
         self._axe = Axe()
@@ -121,7 +121,7 @@ class Chromium:
     def __enter__(self) -> Self:
         """Start it."""
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=_OWN, args=_FLAGS)
+        self._browser = self._playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
         return self
 
     def __exit__(

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,18 @@ _API = "/api/v1"
 class LegacyAirflowServer:
     """An Airflow 2 that accepts DAG runs; they stay queued unless the scheduler is started."""
 
-    def __init__(self, *, dags: Path = DAGS) -> None:
+    def __init__(self, *, more: Mapping[str, str] | None = None, dags: Path = DAGS) -> None:
         """Start the webserver. Raises DidNotStart.
 
-        `dags` is a folder of a test's own, read anew all the time once the scheduler is started.
+        `more` are variables for an Airflow with something installed beside it. `dags` is a folder of a test's own, read
+        anew all the time once the scheduler is started.
         """
         self._home = Path(tempfile.mkdtemp(prefix="airflow2-"))
         shutil.copytree(_prepared_home(), self._home, dirs_exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._environment = _environment(self._home, port=httpx.URL(self.url).port or 0, dags=dags)
-        self._webserver = self._component("webserver")
-        self._scheduler = self._component("scheduler")
+        self._environment = _environment(self._home, port=httpx.URL(self.url).port or 0, dags=dags) | dict(more or {})
+        self._webserver = self.component("webserver")
+        self.scheduler = self.component("scheduler")
         self._client = httpx.Client(base_url=self.url, auth=("admin", PASSWORDS["admin"]), timeout=120, trust_env=False)
         self._webserver.start()
         wait_until(self._is_ready, of=self._webserver, timeout_seconds=600)
@@ -49,14 +51,14 @@ class LegacyAirflowServer:
     def close(self) -> None:
         """Stop it and delete what it wrote."""
         self._client.close()
-        self._scheduler.stop()
+        self.scheduler.stop()
         self._webserver.stop()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def start_scheduler(self) -> None:
         """Start the scheduler, which parses the files, too; return when it beats."""
-        self._scheduler.start()
-        wait_until(lambda: self._is_healthy("scheduler"), of=self._scheduler, timeout_seconds=600)
+        self.scheduler.start()
+        wait_until(lambda: self._is_healthy("scheduler"), of=self.scheduler, timeout_seconds=600)
 
     def reset(self) -> None:
         """Bring it back to how a test of the contract finds it: without DAG runs, only `paused_dag` paused."""
@@ -90,8 +92,13 @@ class LegacyAirflowServer:
         """Return the files that it could not read."""
         return [error["filename"] for error in self._call("GET", "/importErrors").json()["import_errors"]]
 
-    def _component(self, name: str) -> Process:
-        command = [str(PYTHON), "-m", "airflow", name]
+    def get(self, path: str) -> Any:
+        """Ask the REST API as admin; `path` below `/api/v1`."""
+        return self._call("GET", path).json()
+
+    def component(self, name: str, *arguments: str) -> Process:
+        """Describe one of its processes."""
+        command = [str(PYTHON), "-m", "airflow", name, *arguments]
         return Process(name, command, env=self._environment, log=self._home / f"{name}.log")
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -16,7 +16,7 @@ from typing import Any
 
 from deploy.demo.airflow import REPOSITORY, ROLES, VENV, Airflow
 from deploy.demo.airflow_api import AirflowApi
-from deploy.demo.processes import free_port, wait_until
+from deploy.demo.processes import Process, free_port, wait_until
 from tests.support.airflow_server import tokens
 from tests.support.airflow_server.postgres import PostgresServer
 
@@ -26,8 +26,8 @@ PASSWORDS = {name: f"{name}-password" for name in ROLES}
 
 _CACHE = REPOSITORY / ".cache"
 _DATABASE = "airflow"
-# The operator can be imported, as by the DAG `parked_loads`; its plugin is there only where the wheel is unpacked.
-_BESIDE = {"PYTHONPATH": str(REPOSITORY / "deploy" / "airflow"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+_PROVIDER = REPOSITORY / "deploy" / "airflow"  # for the DAG `parked_loads`; a provider it is only as a wheel
+_NO_PROXY = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 # What a test session writes need not survive a power cut.
 _OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 
@@ -35,16 +35,18 @@ _OPTIONS = {"fsync": "off", "full_page_writes": "off"}
 class AirflowServer:
     """An Airflow that accepts DAG runs; they stay queued unless the scheduler is started."""
 
-    def __init__(self, *, more: Mapping[str, str] | None = None, dags: Path = DAGS) -> None:
+    def __init__(self, *, more: Mapping[str, str] | None = None, dags: Path = DAGS, beside: Path | None = None) -> None:
         """Start PostgreSQL and the api-server. Raises DidNotStart.
 
         `more` are variables for an Airflow with something installed beside it; its tables are made first. `dags` is a
-        folder of a test's own, read anew all the time once the scheduler is started.
+        folder of a test's own, read anew all the time once the scheduler is started. `beside` is what can be imported
+        there, too, and needs no tables.
         """
         self._home = Path(tempfile.mkdtemp(prefix="airflow-"))
         self._postgres = _copy_of_prepared_cluster()
         self._postgres.start()
-        self._airflow = _configured(self._home, self._postgres, port=free_port(), more=more, dags=dags)
+        settings = {"PYTHONPATH": str(beside or _PROVIDER)} | dict(more or {})
+        self._airflow = _configured(self._home, self._postgres, port=free_port(), more=settings, dags=dags)
         self._airflow.prepare()
         if more:
             self._airflow.migrate()
@@ -70,6 +72,19 @@ class AirflowServer:
     def passwords(self) -> dict[str, str]:
         """User name to password: admin, op, bridge (may start DAG runs), viewer (may not)."""
         return dict(PASSWORDS)
+
+    @property
+    def scheduler(self) -> Process:
+        """Its scheduler, to be killed; its workers die with it."""
+        return self._executing[0]
+
+    def component(self, name: str, *arguments: str) -> Process:
+        """Describe another of its processes: the triggerer."""
+        return self._airflow.component(name, *arguments)
+
+    def get(self, path: str) -> Any:
+        """Ask the REST API as admin; `path` below `/api/v2`."""
+        return self._api.call("GET", path).raise_for_status().json()
 
     @property
     def api(self) -> AirflowApi:
@@ -163,7 +178,7 @@ class AirflowServer:
 
 
 def _configured(
-    home: Path, postgres: PostgresServer, *, port: int, more: Mapping[str, str] | None = None, dags: Path = DAGS
+    home: Path, postgres: PostgresServer, *, port: int, more: Mapping[str, str], dags: Path = DAGS
 ) -> Airflow:
     return Airflow(
         home=home,
@@ -172,7 +187,7 @@ def _configured(
         database_url=postgres.url(_DATABASE, driver="psycopg2"),
         jwt_secret=JWT_SECRET,
         passwords=PASSWORDS,
-        more=_BESIDE | dict(more or {}),
+        more=_NO_PROXY | dict(more),
     )
 
 
@@ -194,7 +209,7 @@ def _prepare(cluster: Path) -> None:
     try:
         postgres.start()
         postgres.create_database(_DATABASE)
-        airflow = _configured(home, postgres, port=free_port())
+        airflow = _configured(home, postgres, port=free_port(), more={"PYTHONPATH": str(_PROVIDER)})
         airflow.prepare()
         airflow.migrate()
         airflow.import_dags()
