@@ -34,12 +34,21 @@ _UNREAD = Response(status_code=503)  # which nobody reads
 
 
 def admin_app(
-    faces: Faces, *, access: Access, public_url: str | None = None, provider: Provider | None = None
+    faces: Faces,
+    *,
+    access: Access,
+    public_url: str | None = None,
+    provider: Provider | None = None,
+    framed_by: str | None = None,
 ) -> Starlette:
-    """Build the admin application; `public_url` is where people reach it, `provider` where they may sign in."""
+    """Build the admin application; `public_url` is where people reach it, `provider` where they may sign in.
+
+    `framed_by`: sites that may show its pages in a frame.
+    """
     scrapes, looks, changes = Calls("scrape", 1), Calls("look", LOOKS), Calls("change", CHANGES)
     door = Door(access)
-    pages = Pages(faces, door, threads=Threads(looks, changes), public_url=public_url, provider=provider)
+    threads = Threads(looks, changes)
+    pages = Pages(faces, door, threads=threads, public_url=public_url, provider=provider, framed_by=framed_by)
 
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""

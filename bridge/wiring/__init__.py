@@ -242,7 +242,11 @@ class Service:
         )
         access = self._entrance.access(lambda: self._tokens)
         admin = admin_app(
-            build_faces(parts), access=access, public_url=environment.public_admin_url, provider=self._entrance.provider
+            build_faces(parts),
+            access=access,
+            public_url=environment.public_admin_url,
+            provider=self._entrance.provider,
+            framed_by=environment.framed_by,
         )
         public = PublicApp(hooks=self._hooks, readiness=self._readiness, stalled=self._stalled)
         limits = preparing.bounds(environment)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bridge.words.roles import SIGN_INS, Role
 from tests.support.service import TOKEN, BridgeProcess, wait_for
 from tests.web.browsing import Person
-from tests.web.conftest import TOKENS
+from tests.web.conftest import MAPPING, TOKENS
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 POLICY = {
@@ -48,6 +49,19 @@ def test_every_answer_keeps_scripts_frames_and_caches_out(people: dict[Role | No
         assert answer.headers["cache-control"] == "no-store"
         assert not re.search(r"<script(?! src=)|<style|\son[a-z]+=|\sstyle=|javascript:|https?://", answer.text)
         assert len(answer.content) < BIGGEST_BYTES
+
+
+def test_only_sites_that_are_named_may_frame_a_page(tmp_path: Path) -> None:
+    """An Airflow that shows it as a tab; everything else of the policy stays."""
+    settings = {"BRIDGE_FRAMED_BY": "https://airflow.example.com"}
+    one = BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping=MAPPING, settings=settings)
+    try:
+        one.start()
+        answer = httpx.get(f"http://127.0.0.1:{one.admin_port}/sign-in", trust_env=False, timeout=60)
+        policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+        assert policy == POLICY | {"frame-ancestors": "https://airflow.example.com"}
+    finally:
+        one.close()
 
 
 def test_files_are_kept_for_good_under_their_digest_alone(people: dict[Role | None, Person]) -> None:

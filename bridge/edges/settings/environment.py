@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bridge.edges.settings.database_url import check_database_url
-from bridge.edges.settings.fields import plain_url
+from bridge.edges.settings.fields import origins, pages_url
 from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
 from bridge.rules.signature import check_secret
@@ -29,7 +29,6 @@ _is_service_link = re.compile(r"BRIDGE_(SERVICE_(HOST|PORT\w*)|PORT_[0-9]+_(TCP|
 _SERVICE_LINK = (
     "comes from a Kubernetes Service named `bridge`: set `enableServiceLinks: false` in the pod, or rename the Service"
 )
-_MOST_URL = 500  # a note has 1000
 
 
 def _lower(value: object) -> object:
@@ -52,15 +51,6 @@ def _encryption_keys(value: object) -> object:
             raise ValueError(what)
         return read_keys(value)
     return value
-
-
-def _pages_url(value: object) -> object:
-    """Check where people find pages; `{` would begin a template in the notes that link there."""
-    if not isinstance(value, str):
-        return value
-    if "{" in value or len(value) > _MOST_URL:
-        raise ValueError(f"must be a plain URL of at most {_MOST_URL} characters")
-    return plain_url(value)
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -103,9 +93,12 @@ class Environment(BaseModel):
     metrics_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `GET /metrics` alone, for Prometheus."
     )
-    public_admin_url: Annotated[str | None, BeforeValidator(_pages_url)] = Field(
+    public_admin_url: Annotated[str | None, BeforeValidator(pages_url)] = Field(
         None,
         description="Where people reach the admin listener; DAG runs then get a note with a link to their delivery.",
+    )
+    framed_by: Annotated[str | None, BeforeValidator(origins)] = Field(
+        None, description="Airflows that may show the pages as a tab: `https://airflow.example.com`, blanks between."
     )
     session_hours: float = Field(
         12, ge=0.01, le=720, description="How long a sign-in on the pages lasts; a changed token ends it at once."
@@ -113,7 +106,7 @@ class Environment(BaseModel):
     outcomes_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token for `POST /api/v1/outcomes` alone, where Airflow may report how its runs end."
     )
-    url: Annotated[str | None, BeforeValidator(_pages_url)] = Field(
+    url: Annotated[str | None, BeforeValidator(pages_url)] = Field(
         None, description="The admin listener of a running bridge, for commands that ask it instead of the store."
     )
     config: Path = Field(Path("config/bridge.yaml"), description="Sources and Airflows.")

@@ -156,6 +156,9 @@ def _header_text(given: object) -> Secret:
     return secret
 
 
+_MOST_URL = 500  # a note has 1000
+
+
 def plain_url(text: str) -> str:
     """Check an http(s) URL without user, query or fragment; return it without a final slash."""
     try:
@@ -170,6 +173,25 @@ def plain_url(text: str) -> str:
     if parts.query or parts.fragment or " " in text or not _is_host(parts.netloc):
         raise ValueError("must be scheme, host, port and path only")
     return text.rstrip("/")
+
+
+def pages_url(value: object) -> object:
+    """Check where people find pages; `{` would begin a template in the notes that link there."""
+    if not isinstance(value, str):
+        return value
+    if "{" in value or len(value) > _MOST_URL:
+        raise ValueError(f"must be a plain URL of at most {_MOST_URL} characters")
+    return plain_url(value)
+
+
+def origins(value: object) -> object:
+    """Check addresses without a path, with blanks between, as a header names them."""
+    if not isinstance(value, str):
+        return value
+    found = [plain_url(each) for each in value.split()]
+    if any(urlsplit(each).path for each in found) or len(value) > _MOST_URL:
+        raise ValueError("must be scheme, host and port only, with blanks between several")
+    return " ".join(found) or None
 
 
 def _airflow_url(text: str) -> str:

@@ -30,10 +30,20 @@ class Pages:
     """Every page."""
 
     def __init__(
-        self, faces: Faces, door: Door, *, threads: Threads, public_url: str | None, provider: Provider | None
+        self,
+        faces: Faces,
+        door: Door,
+        *,
+        threads: Threads,
+        public_url: str | None,
+        provider: Provider | None,
+        framed_by: str | None,
     ) -> None:
-        """`public_url` is where people reach the pages, `provider` where they may sign in beside tokens."""
-        drawing = Drawing()
+        """`public_url` is where people reach the pages, `provider` where they may sign in beside tokens.
+
+        `framed_by`: sites that may show them in a frame.
+        """
+        drawing = Drawing(framed_by)
         self._endpoints = Endpoints(drawing, threads)
         self._entering = Entering(drawing, door, public_url=public_url)
         self._openid = OpenIdPages(drawing, door, self._entering.page, provider, public_url=public_url)

@@ -1,7 +1,7 @@
 """Draws pages: templates with values, and the headers that every page has. The only importer of Jinja2 in web.
 
 Every value is escaped. A name that a template misspells is an error, never an empty place. Nothing on a page comes
-from elsewhere, no script or style stands in it, and no site may frame it: see `POLICY`.
+from elsewhere, no script or style stands in it, and no site may frame it that the operator does not name: see `POLICY`.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+_FRAMED_BY_NOBODY = "frame-ancestors 'none';"
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -49,8 +50,10 @@ _FOOT = (
 class Drawing:
     """Templates and static files of the package, read once."""
 
-    def __init__(self) -> None:
-        """Read the static files; a template is read when it is first drawn."""
+    def __init__(self, framed_by: str | None) -> None:
+        """Read the static files; a template is read when it is first drawn. `framed_by`: sites that may frame pages."""
+        policy = POLICY if framed_by is None else POLICY.replace(_FRAMED_BY_NOBODY, f"frame-ancestors {framed_by};")
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
         folder = resources.files("bridge.web.pages") / "static"
         self._files = {name: (folder / name).read_bytes() for name in _KINDS}
         self._digests = {name: hashlib.sha256(content).hexdigest()[:_DIGITS] for name, content in self._files.items()}
@@ -81,7 +84,7 @@ class Drawing:
             may=lambda role: caller is not None and caller.may(Role(role)),
             **facts,
         )
-        return HTMLResponse(text, status, HEADERS)
+        return HTMLResponse(text, status, self._headers)
 
     def file(self, digest: str, name: str) -> Response:
         """Return a static file; kept for good by browsers only if the digest is the file's."""
