@@ -20,10 +20,11 @@ _ENDINGS = ("succeeded", "failed", "cancelled", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A route, its `when` as written, where it stands, and where its name stands (the same, if it has none)."""
+    """A route, its `when` and `name` as written, where it stands, and where its name stands (the same without one)."""
 
     route: Route
     when: str | None
+    name: str | None
     place: Place
     name_place: Place
 

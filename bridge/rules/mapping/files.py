@@ -54,9 +54,10 @@ def read_part(
     compiled = tuple(compiler.route(route, index) for index, route in found.routes.items())
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])
+    forms = ((index, readable.form) for index, readable in found.routes.items())
     written = tuple(
-        Written(route, form.form.when, tree.place(("routes", index)), tree.place(("routes", index, "name")))
-        for route, (index, form) in zip(compiled, found.routes.items(), strict=True)
+        Written(route, form.when, form.name, tree.place(("routes", index)), tree.place(("routes", index, "name")))
+        for route, (index, form) in zip(compiled, forms, strict=True)
     )
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return Part(file, text, digest, found.owner, compiled, written, tree.place(("routes",)))
@@ -81,6 +82,6 @@ def joint_digest(parts: Sequence[Part]) -> str:
 
 def _taken(item: Written, owner: Route) -> str:
     where = f"{owner.file}:{owner.line}"
-    if item.name_place != item.place:
+    if item.name is not None:
         return f'the name "{item.route.name}" is taken by the route of {where}'
     return f'without a `name` it is called "{item.route.name}", as the route of {where} is; give it a `name`'

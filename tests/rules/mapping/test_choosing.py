@@ -148,6 +148,17 @@ def test_commands_blame_the_later_file() -> None:
     )
 
 
+def test_a_name_is_seen_wherever_it_stands_in_its_route() -> None:
+    """It is said to be taken, also where it is the first line of the route, as most people write it."""
+    text = "routes:\n  - name: orders\n    pipeline: {0}\n    dag: {0}\n"
+    first, second = (
+        read_part(text.format(pipeline), file=f"{pipeline}.yaml", airflows=None, sources=None) for pipeline in "ab"
+    )
+    with pytest.raises(ConfigError) as error:
+        join([first, second])
+    assert str(error.value) == 'b.yaml:2:5: the name "orders" is taken by the route of a.yaml:2'
+
+
 def test_two_files_that_start_one_dag_for_the_same_events_are_doubtful() -> None:
     """Said at the later one, with the place of the other."""
     mapping = join(
