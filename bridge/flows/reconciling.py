@@ -66,6 +66,12 @@ class Look:
         since, grace = timedelta(seconds=self._setting.since_seconds), timedelta(seconds=self._setting.grace_seconds)
         return Position(*rules.window(now, since=since, grace=grace, retention=self._retention))
 
+    def at(self, now: datetime, *, since: datetime, until: datetime | None, cursor: str | None) -> Position:
+        """Return where a look goes on that a person has begun."""
+        grace = timedelta(seconds=self._setting.grace_seconds)
+        begin, end = rules.window(now, since=now - since, grace=grace, retention=self._retention)
+        return Position(begin, end if until is None else min(end, until), cursor)
+
     def is_behind(self, now: datetime) -> bool:
         """Whether webhooks wait of which nobody knows yet what they tell."""
         return self._inbox.read(statements.is_behind, self._source.name, before=now - _FRESH)

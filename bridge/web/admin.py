@@ -27,7 +27,7 @@ from bridge.web.queries import read_body
 from bridge.web.sign_in import Access, Door, Guard, caller_of
 from bridge.web.stream import StreamApi
 from bridge.web.verifying import VerifyingApi
-from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere, TooMany
+from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, LookupUnavailable, NotThere, TooMany
 from bridge.words.roles import Role
 
 _UNREAD = Response(status_code=503)  # which nobody reads
@@ -115,6 +115,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
         Route("/verify", _streams(faces.verifying, looks, Role.OPERATOR)),
+        Route("/missed", _answers(faces.missed.missed, looks, Role.OPERATOR)),
         Route("/examination", _answers(faces.examining.examination, looks, Role.OPERATOR)),
         Route("/examine", _answers(faces.examining.examine, changes, Role.OPERATOR), methods=["POST"]),
         Route("/why/{id:path}", _answers(faces.why.why, looks, Role.OPERATOR)),
@@ -206,7 +207,7 @@ def _refusal(request: Request, error: Exception) -> Response:
             return _forbidden(request, error.needed)
         case NotThere():
             return _json({"error": "not_found", "detail": str(error)}, 404)
-        case InboxUnavailable():
+        case InboxUnavailable() | LookupUnavailable():
             return _json({"error": "unavailable", "detail": str(error)}, 503)
         case TooMany():
             answer = _json({"error": "too_many_requests", "detail": f"too many {error.limit}; try again later"}, 429)

@@ -92,6 +92,10 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
+    "GET /missed": Described(
+        record({"source": TEXT, "missed": many(ANY_OBJECT), "is_behind": YES_OR_NO, "next": TEXT_OR_NULL}),
+        ("source", "after", *_TIMES),
+    ),
     "GET /examination": Described(EXAMINATION),
     "POST /examine": Described(EXAMINATION, body=order_of({}, {})),
     "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT)}), _TIMES),

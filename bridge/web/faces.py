@@ -12,6 +12,7 @@ from bridge.web.exporting import ExportingApi
 from bridge.web.history import HistoryApi
 from bridge.web.links import Links
 from bridge.web.looks import LooksApi
+from bridge.web.missed import MissedApi
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
@@ -46,3 +47,4 @@ class Faces:
     verifying: VerifyingApi
     stream: StreamApi
     examining: ExaminingApi
+    missed: MissedApi

@@ -21,6 +21,7 @@ from bridge.web.exporting import ExportingApi
 from bridge.web.faces import Faces
 from bridge.web.history import HistoryApi
 from bridge.web.looks import LooksApi
+from bridge.web.missed import MissedApi
 from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
@@ -84,6 +85,7 @@ def build_faces(parts: Parts) -> Faces:
         verifying=_verifying(parts),
         stream=StreamApi(tailing=parts.work.tailing),
         examining=_examining(parts, looks, refusals),
+        missed=MissedApi(looks=parts.work.looks),
     )
 
 

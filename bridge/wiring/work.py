@@ -23,7 +23,7 @@ from bridge.flows.following import Following
 from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
 from bridge.flows.pausing import Pausing
-from bridge.flows.reconciling import Reconciling
+from bridge.flows.reconciling import Look, Reconciling
 from bridge.flows.routing import Router
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
@@ -32,6 +32,7 @@ from bridge.flows.waking.abandoning import Abandoning
 from bridge.rules.pauses import Names
 from bridge.web.links import Links
 from bridge.words.pauses import PauseKind
+from bridge.words.targets import Reconcile
 
 
 class Work:
@@ -136,6 +137,14 @@ class Work:
         ]
 
     def _build_reconciling(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
+        retention = timedelta(days=environment.retention_days)
+        self.looks = {
+            name: Look(
+                source, self.apis[name], inbox=inbox, setting=source.reconcile or Reconcile(), retention=retention
+            )
+            for name, source in config.sources.items()
+            if source.api is not None
+        }
         self.reconcilings = [
             Reconciling(
                 source,
@@ -143,7 +152,7 @@ class Work:
                 inbox=inbox,
                 metrics=metrics,
                 setting=source.reconcile,
-                retention=timedelta(days=environment.retention_days),
+                retention=retention,
                 on_added=self.router.wake,
             )
             for name, source in config.sources.items()

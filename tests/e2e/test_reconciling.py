@@ -44,11 +44,25 @@ def test_dropped_webhooks_and_a_kill_lose_and_double_nothing(start_bridge: Calla
         assert _runs(airflow) == dict.fromkeys(_JOBS, 1)
         done = forkserver.run("reconcile", "--dry-run", env=bridge.environment)
         assert (done.returncode, done.stderr) == (0, "0 webhooks never came\n")
+        _looks_at_the_running_bridge(bridge, planasonix)
         planasonix.jobs["job_more"] = planasonix.jobs["job_0"] | {"id": "job_more"}
         bridge.kill()
         for options, code in ((["--dry-run"], 1), ([], 0), (["--dry-run"], 0)):
             done = forkserver.run("reconcile", *options, env=bridge.environment)
             assert done.returncode == (code if options else 0)
+
+
+def _looks_at_the_running_bridge(bridge: BridgeProcess, planasonix: JobsApi) -> None:
+    """`--url` asks the running bridge, page by page; what is down says so, and nothing is added by a look."""
+    there = ("reconcile", "--url", f"http://127.0.0.1:{bridge.admin_port}")
+    known = len(bridge.api("deliveries")["deliveries"])
+    planasonix.listed.clear()
+    done = forkserver.run(*there, "--dry-run", "--since", "24h", env=bridge.environment)
+    assert (done.returncode, done.stderr) == (0, "0 webhooks never came\n")
+    assert [each.get("cursor") for each in planasonix.listed][:3] == [None, ["3"], ["6"]]
+    done = forkserver.run(*there, env=bridge.environment)
+    assert (done.returncode, "give --dry-run" in done.stderr) == (2, True)
+    assert len(bridge.api("deliveries")["deliveries"]) == known
 
 
 def _reconciled(bridge: BridgeProcess) -> list[str]:
