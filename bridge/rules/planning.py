@@ -124,18 +124,14 @@ def read(subject: Subject) -> Event | Plan:
     return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
 
 
-def verdicts(event: Event, subject: Subject, mapping: Mapping) -> Verdicts:
-    """Return what each route of a mapping says to an event."""
-    return mapping.explain(event, subject.source, _context(event, subject))
-
-
-def triggers(
-    judged: Verdicts, event: Event, subject: Subject, *, new_trigger_id: Callable[[], str], max_hops: int
-) -> tuple[Planned, ...]:
-    """Return what the routes that fit ask for, without what else a run of the completion may be called."""
-    context = _context(event, subject)
+def ask(
+    event: Event, subject: Subject, mapping: Mapping, *, new_trigger_id: Callable[[], str], max_hops: int
+) -> tuple[Verdicts, tuple[Planned, ...]]:
+    """Return what each route says, and what those that fit ask for, without what else its run may be called."""
+    context = DeliveryContext(subject.id, subject.received_at, subject.source, loops.count(event, subject.chain))
+    judged = mapping.explain(event, subject.source, context)
     circle = partial(loops.problem, event, subject.chain, limit=max_hops, delivery_id=subject.id)
-    return tuple(
+    return judged, tuple(
         _planned(verdict, dag_id, event, context, new_trigger_id(), circle=circle)
         for verdict in judged.fitting
         for dag_id in verdict.route.dags
@@ -147,8 +143,7 @@ def plan_event(
 ) -> Plan:
     """Return what the mapping makes of an event that routes may see (`read`)."""
     completion = completions.of(event, source=subject.source, delivery_id=subject.id)
-    judged = verdicts(event, subject, mapping)
-    asked = triggers(judged, event, subject, new_trigger_id=new_trigger_id, max_hops=max_hops)
+    judged, asked = ask(event, subject, mapping, new_trigger_id=new_trigger_id, max_hops=max_hops)
     named = tuple(_named(planned, event, completion) for planned in asked)
     wants_lookup = _may_look_up(event, subject) and (event.pipeline_id is None or _lacks_what_the_api_has(judged))
     if named:
@@ -170,10 +165,6 @@ def _lacking(judged: Verdicts) -> str | None:
 def _lacks_what_the_api_has(judged: Verdicts) -> bool:
     askable = {SENTENCES[key] for key in IN_ANSWERS}
     return any(each.why_not in askable for each in judged.candidates.values())
-
-
-def _context(event: Event, subject: Subject) -> DeliveryContext:
-    return DeliveryContext(subject.id, subject.received_at, subject.source, loops.count(event, subject.chain))
 
 
 def _may_look_up(event: Event, subject: Subject) -> bool:

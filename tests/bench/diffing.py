@@ -79,6 +79,7 @@ def _on_postgresql(stored: int) -> Iterator[str]:
 def _compare(name: str, store: str, stored: int) -> Iterator[str]:
     prepare(store)
     filling.fill(store, stored, pipelines=_ROUTES)
+    os.sync()  # what was written is on the disk before the first answer is timed
     with servers.bridge(mapping=servers.MATCHES, store=store) as bridge:
         alone = _alone(bridge)
         for edit in _EDITS:

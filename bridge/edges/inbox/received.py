@@ -89,7 +89,8 @@ def bodies(
         seen, last = len(ids), ids[-1] if ids else None
     elif is_cut:
         seen, last = _seen(connection, values | {"before": ids[-1] + 1})
-    found = [item for row in _rows(connection, ids) if (item := _received(connection, row, naming)) is not None]
+    rows, texts = _rows(connection, ids), frozenset(naming)
+    found = [item for row in rows if (item := _received(connection, row, texts)) is not None]
     if last is None:
         return Page((), 0, None, None)
     return Page(found, max(0, seen - len(found)), delivery_text(last), instant(made_at(delivery_text(last))))
@@ -142,7 +143,7 @@ def _sizes(texts: int, is_shared: bool) -> TextClause:
     )
 
 
-def _received(connection: Connection, row: Any, naming: Sequence[str]) -> Received | None:
+def _received(connection: Connection, row: Any, naming: frozenset[str]) -> Received | None:
     """Open a row; None if it names no such pipeline, which only now can be seen of what is encrypted."""
     ring, body, lookup = ring_of(connection), None, None
     try:

@@ -81,8 +81,8 @@ class Comparison:
         return mentions(self.texts, body=subject.body, url_pipeline=subject.path_pipeline_id, lookup=lookup)
 
     def _triggers(self, event: Event, subject: Subject, routes: Routes) -> tuple[Planned, ...]:
-        judged = planning.verdicts(event, subject, routes)
-        return planning.triggers(judged, event, subject, new_trigger_id=lambda: _TRIGGER_ID, max_hops=self.max_hops)
+        asked = planning.ask(event, subject, routes, new_trigger_id=lambda: _TRIGGER_ID, max_hops=self.max_hops)
+        return asked[1]
 
 
 def _texts(routes: Sequence[Route]) -> frozenset[str] | None:

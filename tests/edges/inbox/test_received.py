@@ -74,7 +74,7 @@ def test_what_may_name_a_pipeline_is_given_and_the_rest_is_counted(
         for item in whole
         if item.body is not None
         and mentions(
-            ["pl_a", "pl_zz"],
+            frozenset({"pl_a", "pl_zz"}),
             body=item.body,
             url_pipeline=item.path_pipeline_id,
             lookup=None if item.lookup is None else json.dumps(item.lookup),
