@@ -14,10 +14,14 @@ from bridge.rules.event.spelling import FIELDS, MEANINGS
 from bridge.rules.mapping import published_schema
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_HELD: dict[str, dict[str, Any]] = {
+    "env": {"description": "The environment variable that holds it.", "examples": ["SECRET_NAME"]},
+    "file": {"description": "The file that holds it.", "examples": ["/run/secrets/name"]},
+}
 _SECRET: dict[str, Any] = {
     "oneOf": [
-        {"type": "object", "additionalProperties": False, "required": [kind], "properties": {kind: _TEXT}}
-        for kind in ("env", "file")
+        {"type": "object", "additionalProperties": False, "required": [kind], "properties": {kind: _TEXT | said}}
+        for kind, said in _HELD.items()
     ]
 }
 _PUBLIC = {"anyOf": [_TEXT, *_SECRET["oneOf"]]}
