@@ -74,7 +74,7 @@ class Retention:
 
     def _forget_lookups(self, before: datetime) -> bool:
         """Forget the next batch of look-ups that died with their process; returns whether there may be more."""
-        lapsed = self._inbox.read(duties.lapsed_lookups, before=before, limit=_BATCH)
+        lapsed = self._inbox.read(duties.lapsed, duties.LOOKUP, before=before, limit=_BATCH)
         if lapsed:
             self._inbox.write(duties.forget, lapsed, before=before)
         return len(lapsed) == _BATCH

@@ -115,6 +115,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/triggers/{id}", _answers(faces.looks.trigger, looks, Role.VIEWER)),
         Route("/stream", _streams(faces.stream, looks, Role.VIEWER)),
         Route("/verify", _streams(faces.verifying, looks, Role.OPERATOR)),
+        Route("/replicas", _answers(faces.replicas.replicas, looks, Role.OPERATOR)),
         Route("/missed", _answers(faces.missed.missed, looks, Role.OPERATOR)),
         Route("/examination", _answers(faces.examining.examination, looks, Role.OPERATOR)),
         Route("/examine", _answers(faces.examining.examine, changes, Role.OPERATOR), methods=["POST"]),

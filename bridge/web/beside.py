@@ -32,6 +32,7 @@ from bridge.web.orders import OrdersApi
 from bridge.web.pauses import PausesApi
 from bridge.web.queries import filter_of
 from bridge.web.refusals import RefusalsApi
+from bridge.web.replicas import ReplicasApi
 from bridge.web.stream import FILTERS, is_wanted
 from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
@@ -56,8 +57,7 @@ class Beside:
     ) -> None:
         """`sources`: the names of those that are configured here; `actor` is who asks, for the audit log.
 
-        `names` returns what can be paused, `troubles` what is wrong with the files here; `around` is what `why` needs,
-        `spellings` what erasing reads bodies by.
+        `names` returns what can be paused, `troubles` what is wrong with the files here; `spellings` is for erasing.
         """
         self._caller = Caller(actor, Role.ADMIN)
         self._inbox, self._names, self._link = inbox, names, around.link
@@ -78,6 +78,7 @@ class Beside:
             "orders": orders.orders,
             "orders/{id}": orders.order,
             "pauses": pauses.pauses,
+            "replicas": ReplicasApi(inbox=inbox).replicas,
             "export/{id}": ExportingApi(inbox=inbox).export,
             "wait": WaitingApi(inbox=inbox).wait,
         }

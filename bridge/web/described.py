@@ -92,6 +92,7 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
+    "GET /replicas": Described(record({"replicas": many(ANY_OBJECT)})),
     "GET /missed": Described(
         record({"source": TEXT, "missed": many(ANY_OBJECT), "is_behind": YES_OR_NO, "next": TEXT_OR_NULL}),
         ("source", "after", *_TIMES),

@@ -17,6 +17,7 @@ from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
+from bridge.web.replicas import ReplicasApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
 from bridge.web.verifying import VerifyingApi
@@ -48,3 +49,4 @@ class Faces:
     stream: StreamApi
     examining: ExaminingApi
     missed: MissedApi
+    replicas: ReplicasApi

@@ -25,6 +25,7 @@ from bridge.chores.deadlines import Deadlines
 from bridge.chores.gauges import Gauges
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
+from bridge.chores.loaded_keys import LoadedKeys
 from bridge.chores.loop import Beat, Loop
 from bridge.chores.refusal_ring import RefusalRing
 from bridge.chores.retention import Retention
@@ -34,7 +35,7 @@ from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
 from bridge.edges.settings.database_url import store_folder
 from bridge.flows.receiving import Receiving
-from bridge.rules.signature import SignatureCheck
+from bridge.rules.signature import Key, SignatureCheck
 from bridge.web.admin import admin_app
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
@@ -112,6 +113,7 @@ class Service:
             take_over=self._take_over,
             metrics=self._metrics,
         )
+        self._loaded_keys = LoadedKeys(inbox=self._inbox, keys=self._keys, metrics=self._metrics)
         self._standing = Standing(
             environment,
             config,
@@ -120,7 +122,7 @@ class Service:
             self._work,
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
-            keys=lambda: {name: source.verifier.keys for name, source in self._config.sources.items()},
+            keys=self._keys,
         )
         self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
         self._loops = self._list_loops(environment, verifiers)
@@ -141,6 +143,7 @@ class Service:
             self._entrance.loop,
             self._refusals.loop,
             Deadlines(inbox=inbox, metrics=metrics).loop,
+            self._loaded_keys.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
@@ -255,6 +258,10 @@ class Service:
             server(admin, name="admin", bounds=limits, metrics=self._metrics),
         )
 
+    def _keys(self) -> Mapping[str, Sequence[Key]]:
+        """Return the keys in use, by source."""
+        return {name: source.verifier.keys for name, source in self._config.sources.items()}
+
     def _take_over(self, read: tuple[Environment, Config]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
         environment, config = read
@@ -264,6 +271,7 @@ class Service:
         self._work.take_over(config)
         self._standing.take_over(config)
         self._entrance.take_over(config)
+        self._loaded_keys.loop.wake()
 
     def _beat_of(self, name: str) -> Beat:
         self._beats.append(Beat(name))

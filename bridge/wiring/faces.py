@@ -26,6 +26,7 @@ from bridge.web.orders import OrdersApi
 from bridge.web.outcomes import OutcomesApi
 from bridge.web.pauses import PausesApi
 from bridge.web.refusals import RefusalsApi
+from bridge.web.replicas import ReplicasApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
 from bridge.web.verifying import VerifyingApi
@@ -85,6 +86,7 @@ def build_faces(parts: Parts) -> Faces:
         verifying=_verifying(parts),
         stream=StreamApi(tailing=parts.work.tailing),
         examining=_examining(parts, looks, refusals),
+        replicas=ReplicasApi(inbox=parts.inbox),
         missed=MissedApi(looks=parts.work.looks),
     )
 

@@ -26,6 +26,14 @@ _STEPS = ["begin", "add", "keep", "known", "on", "proved", "off", "retire"]
 _CHANGES = ("POST /api/v1/webhooks", "PUT", "DELETE")
 
 
+def give_slots(bridge: BridgeProcess) -> None:
+    """Give the source two optional keys, each a file, instead of a variable."""
+    bridge.remove_variable("PLANASONIX_WEBHOOK_SECRET")
+    config = bridge.folder / "bridge.yaml"
+    slots = "".join(_SLOTS.format(name) for name in "ab")
+    config.write_text(config.read_text().replace("        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}\n", slots))
+
+
 class Tenant:
     """A tenant of Planasonix, the bridge that it delivers to, the Airflow behind, and loads that end all the time."""
 
@@ -41,12 +49,7 @@ class Tenant:
             more="    rate: 500",
             settings={"PLANASONIX_API_KEY": KEY},
         )
-        self.bridge.remove_variable("PLANASONIX_WEBHOOK_SECRET")
-        config = folder / "bridge.yaml"
-        slots = "".join(_SLOTS.format(name) for name in "ab")
-        config.write_text(
-            config.read_text().replace("        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}\n", slots)
-        )
+        give_slots(self.bridge)
         self.answers: Counter[int] = Counter()
         self.loads = 0
         self._is_over = threading.Event()
@@ -266,6 +269,41 @@ def test_two_runs_at_once_are_kept_apart(tenant: Tenant) -> None:
     may_go_on.set()
     first.communicate()
     assert (ended.code, "another run" in ended.err, first.returncode) == (2, True, 0)
+
+
+def test_a_replica_that_reads_its_files_late_is_waited_for(tmp_path: Path, postgres: str) -> None:
+    """Two on one PostgreSQL, of which only the first has the new secret: the second subscription stays switched off.
+
+    The test events go to the first alone, and are all taken. Once the other has the file too, the same command goes on.
+    """
+    with SubscriptionsApi() as planasonix, Standin() as airflow:
+        api = f"    api: {{url: {planasonix.url}, key: {{env: PLANASONIX_API_KEY}}}}"
+        settings = {"PLANASONIX_API_KEY": KEY, "BRIDGE_DATABASE_URL": postgres}
+        bridges = []
+        for name in ("prompt", "late"):
+            folder = tmp_path / name
+            folder.mkdir()
+            bridge = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, source=api, settings=settings)
+            give_slots(bridge)
+            (folder / "a").write_text("whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4\n")
+            bridges.append(bridge)
+        prompt, late = bridges
+        try:
+            for bridge in bridges:
+                bridge.start()
+            hook = f"http://127.0.0.1:{prompt.port}/hooks/planasonix"
+            planasonix.add(hook, ["job.succeeded"], "whsec_4f7d1c0b9a8e7d6c5b4a39281706f5e4")
+            wait_for(lambda: len(prompt.api("replicas")["replicas"]) == 2, seconds=60, what="two replicas")
+            ended = run_here(prompt.folder, prompt.environment, "rotate", "--wait", "10s")
+            assert (ended.code, ended.out.splitlines()[-2].split()[:3]) == (1, ["not", "yet", "known"]), ended.out
+            assert "not loaded yet by 1 of the replicas" in ended.out
+            assert [each.enabled for each in planasonix.kept.values()] == [True, False]
+            (late.folder / "b").write_text((prompt.folder / "b").read_text())
+            ended = run_here(prompt.folder, prompt.environment, "rotate", "--wait", "60s", "--overlap", "1h")
+            assert "done     on" in ended.out, ended.out
+        finally:
+            for bridge in bridges:
+                bridge.close()
 
 
 def test_no_run_was_doubled(tenant: Tenant) -> None:

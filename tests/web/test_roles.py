@@ -24,6 +24,7 @@ NEEDS: dict[str, Role | None] = {
     "GET /api/v1/stream": Role.VIEWER,
     "GET /api/v1/verify": Role.OPERATOR,
     "GET /api/v1/missed": Role.OPERATOR,
+    "GET /api/v1/replicas": Role.OPERATOR,
     "GET /api/v1/export/{id}": Role.VIEWER,
     "GET /api/v1/triggers/{id}": Role.VIEWER,
     "GET /api/v1/routes": Role.VIEWER,

@@ -141,6 +141,11 @@ class Inbox:
         self._writer.insert(row, asyncio.get_running_loop(), then)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes may work on the same store."""
+        return self._file is None
+
+    @property
     def is_crowded(self) -> bool:
         """Whether webhooks came faster just now than each could be stored alone."""
         return time.monotonic() - self._writer.crowded_at < _JUST_NOW_SECONDS

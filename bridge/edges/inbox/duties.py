@@ -48,10 +48,16 @@ def end(connection: Connection, name: str, *, token: str) -> None:
     connection.execute(_END, {"name": name, "token": token})
 
 
-def lapsed_lookups(connection: Connection, *, before: datetime, limit: int) -> list[str]:
-    """Return look-ups whose process died before an instant. Read beside the writer."""
-    values = {"begin": LOOKUP, "end": f"{LOOKUP[:-1]};", "before": microseconds(before), "limit": limit}
+def lapsed(connection: Connection, prefix: str, *, before: datetime, limit: int) -> list[str]:
+    """Return duties that begin so and whose process died before an instant. Read beside the writer."""
+    begin, end = between(prefix)
+    values = {"begin": begin, "end": end, "before": microseconds(before), "limit": limit}
     return list(connection.execute(_LAPSED, values).scalars())
+
+
+def between(prefix: str) -> tuple[str, str]:
+    """Return from which name on, and before which, every duty begins so."""
+    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def forget(connection: Connection, names: Sequence[str], *, before: datetime) -> None:

@@ -5,7 +5,7 @@
    at this URL that the journal does not name.
 3. `keep`: write its secret to the file of the optional key. If it was lost, ask for another one: nothing is signed
    with it yet.
-4. `known`: send signed test events until the bridge takes the new secret, several times in a row.
+4. `known`: wait until every replica that is alive has loaded the new secret, and takes signed test events.
 5. `on`: switch the second subscription on. From here every event comes twice; copies start nothing.
 6. `proved`: wait until Planasonix says that a webhook of it was taken, and let both deliver for a while.
 7. `off`: remove the first subscription.
@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bridge.edges.planasonix import hooks
-from bridge.flows.rotating.evidence import is_taken, last_by, was_taken
+from bridge.flows.rotating.evidence import is_taken, key_of, last_by, was_taken, without
 from bridge.flows.rotating.facts import Rotation, SecretFile
 from bridge.flows.rotating.noted import Noted
 from bridge.words.errors import BridgeError, LookupNotFound
@@ -152,6 +152,8 @@ class _Run:
         noted, secret = self.noted, self._what.file.secret()
         if noted.switched_on_at is not None:
             return fine("known", noted.key, "the bridge took the new secret")
+        if (waits := self._every_replica(secret)) is not None:
+            return waits
         if not self._what.is_tested or secret is None:
             return fine("known", noted.key, "not tested, as asked for: the first subscription delivers meanwhile")
         while (answered := is_taken(self._what.source, noted.url, noted.key, secret)) is not None:
@@ -162,6 +164,22 @@ class _Run:
                     "known", noted.url, f"the bridge does not take the new secret yet: {answered}", next_step
                 )
         return fine("known", noted.key, "the bridge takes the new secret")
+
+    def _every_replica(self, secret: Secret | None) -> Finding | None:
+        """Wait until every replica has loaded the new secret; None when it is so."""
+        what, noted = self._what, self.noted
+        if secret is None:
+            return None
+        key = key_of(what.source, noted.key, secret)
+        while missing := without(what.ask, what.source, key):
+            if not self._may_wait(1.0):
+                says = f"not loaded yet by {len(missing)} of the replicas: {', '.join(missing)}"
+                hint = (
+                    what.file.hint
+                    or f"Bring {what.file.path} to every replica. `{_RUN} status` says if one cannot read it."
+                )
+                return unknown("known", noted.key, says, f"{hint} {_AGAIN}")
+        return None
 
     def on(self) -> Finding:
         """Let the second subscription deliver."""

@@ -14,13 +14,13 @@ from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Subject, plan
 from bridge.rules.signature import Grammar, Key, read_whsec, sign
 from bridge.rules.sources import Source
-from bridge.words.errors import LookupNotFound
+from bridge.words.errors import ConfigError, LookupNotFound, NotThere
 from bridge.words.model import DeliveryState
 from bridge.words.subscriptions import Sent
 from bridge.words.targets import Secret
 
 Ask = Callable[..., dict[str, Any]]  # as the admin API answers: Remote.get, or the store beside
-_IN_A_ROW = 5  # each over its own connection: of two replicas, one without the secret is missed once in 32 times
+_IN_A_ROW = 5  # each over its own connection
 _MOST_PAGES = 20
 
 
@@ -29,8 +29,7 @@ def is_taken(source: Source, url: str, key_id: str, secret: Secret) -> str | Non
 
     They start no DAG run. A source whose `body` does not know a test event is sent none.
     """
-    text, verifier = secret.reveal(), source.verifier
-    key = Key(key_id, read_whsec(text) if verifier.preset.grammar is Grammar.STANDARD else text.encode())
+    verifier, key = source.verifier, key_of(source, key_id, secret)
     for _ in range(_IN_A_ROW):
         body = _test_event()
         about = Subject("dlv_0", source.name, _now(), body, spelling=source.spelling)
@@ -42,6 +41,26 @@ def is_taken(source: Source, url: str, key_id: str, secret: Secret) -> str | Non
         if posted.status not in (200, 202) or "delivery_id" not in posted.value:
             return posted.error or f"it answers {posted.status}"
     return None
+
+
+def key_of(source: Source, key_id: str, secret: Secret) -> Key:
+    """Return the key that the bridge makes of a secret."""
+    text = secret.reveal()
+    is_encoded = source.verifier.preset.grammar is Grammar.STANDARD
+    return Key(key_id, read_whsec(text) if is_encoded else text.encode())
+
+
+def without(ask: Ask | None, source: Source, key: Key) -> list[str]:
+    """Return the replicas that are alive and have not loaded a key. Raises BridgeError.
+
+    None if nobody can be asked, or it is a release that does not tell: then test events alone show it.
+    """
+    try:
+        found = [] if ask is None else ask("replicas")["replicas"]
+    except (NotThere, ConfigError):
+        return []
+    wanted = {"source": source.name, "id": key.id, "fingerprint": key.fingerprint}
+    return [each["replica"] for each in found if wanted not in each["keys"]]
 
 
 def was_taken(api: Subscriptions, ask: Ask | None, noted: Noted) -> bool:

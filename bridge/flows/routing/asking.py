@@ -55,10 +55,10 @@ class Asking:
             return
         is_ours = False
         try:
-            is_ours = self._inbox.node is None or self._take(name, token)
+            is_ours = not self._inbox.is_shared or self._take(name, token)
             yield is_ours
         finally:
-            if is_ours and self._inbox.node is not None:
+            if is_ours and self._inbox.is_shared:
                 with suppress(InboxUnavailable):  # then it lapses, as after a crash
                     self._inbox.write(duties.end, name, token=token)
             with self._lock:

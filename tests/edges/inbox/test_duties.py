@@ -24,7 +24,7 @@ def test_look_ups_of_dead_processes_are_forgotten_and_other_duties_stay(inbox: I
     later = _NOW + timedelta(hours=1)
     for name, at in ((_NAME, _NOW), (f"{_NAME}2", later), ("reconciling:planasonix", _NOW)):
         inbox.write(duties.take, name, token="dead", now=at, seconds=30)
-    lapsed = inbox.read(duties.lapsed_lookups, before=later, limit=9)
+    lapsed = inbox.read(duties.lapsed, duties.LOOKUP, before=later, limit=9)
     assert lapsed == [_NAME]
     inbox.write(duties.forget, [*lapsed, f"{_NAME}2"], before=later)
     assert store.one("SELECT COUNT(*) FROM duties") == 2
