@@ -258,5 +258,7 @@ def test_a_body_that_meets_no_route_that_differs_is_not_read() -> None:
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + named), max_hops=3).texts is None
     switched_off = "  - {pipeline_name: Orders, dag: d9, enabled: false}\n"
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + switched_off), max_hops=3).texts == frozenset()
+    many = "".join(f"  - {{pipeline: pl_{number}, dag: d{number}}}\n" for number in range(10, 1000))
+    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + many), max_hops=3).texts is None
     wide = "  - {pipeline: 'pl_*', dag: d9}\n  - {pipeline: pl_77, dag: d8}\n"
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + wide), max_hops=3).texts == {"pl_"}

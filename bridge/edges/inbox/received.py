@@ -26,13 +26,16 @@ from bridge.words.via import Via, via
 
 _MOST_BYTES = 8 * 1_048_576  # of a page, and one body more
 _LOOKED_AT = 5_000  # deliveries of which a page has those that may name a pipeline: a few milliseconds
+_LOOKED_THROUGH = 64 * 1_048_576  # bytes of their bodies
 _GREATEST = (1 << 63) - 1
 _COLUMNS = "id, source, received_at, path_pipeline_id, key_id, body, lookup"
 _AMONG = "id > :after AND id < :before AND state <> 'stale' AND erased_at IS NULL ORDER BY id LIMIT :looked_at"
 _PAGE = text(f"SELECT {_COLUMNS} FROM deliveries WHERE id IN :ids ORDER BY id").bindparams(  # noqa: S608 - our own words
     a_list("ids", BigInteger())
 )
-_SEEN = text(f"SELECT COUNT(*), MAX(id) FROM (SELECT id FROM deliveries WHERE {_AMONG}) AS near")  # noqa: S608 - our own words
+_SEEN = text(
+    f"SELECT COUNT(*), MAX(id), SUM(LENGTH(body)) FROM (SELECT id, body FROM deliveries WHERE {_AMONG}) AS near"  # noqa: S608 - our own words
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,11 @@ def bodies(
 
 
 def _seen(connection: Connection, values: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Return how many deliveries are looked at, and the last of them."""
-    amount, last = connection.execute(_SEEN, values).one()
+    """Return how many deliveries are looked at, and the last of them; fewer where their bodies are large."""
+    amount, last, size = connection.execute(_SEEN, values).one()
+    while amount > 1 and size > _LOOKED_THROUGH:
+        fewer = {"looked_at": max(1, amount * _LOOKED_THROUGH // int(size))}
+        amount, last, size = connection.execute(_SEEN, {**values, **fewer}).one()
     return amount, last
 
 

@@ -22,6 +22,7 @@ from bridge.rules.mentions import mentions
 from bridge.rules.planning import Plan, Planned, Subject
 from bridge.words.model import Event
 
+_MOST_TEXTS = 500  # beyond, to look for them costs as much as to read the body
 _TRIGGER_ID = "trg_0000000000000000"
 
 
@@ -86,7 +87,7 @@ class Comparison:
 
 
 def _texts(routes: Sequence[Route]) -> frozenset[str] | None:
-    """Return texts of which any pipeline id has one that any of these routes accepts; None if they have none."""
+    """Return texts of which each pipeline id that one of these routes accepts has one; None if there are none, or many."""
     found: set[str] = set()
     for route in routes:
         if route.enabled:
@@ -94,4 +95,6 @@ def _texts(routes: Sequence[Route]) -> frozenset[str] | None:
             if not pieces or "" in pieces:
                 return None
             found |= pieces
+    if len(found) > _MOST_TEXTS:
+        return None
     return frozenset(text for text in found if not any(other in text for other in found - {text}))

@@ -106,6 +106,18 @@ def test_pages_without_a_body_go_on(inbox: Inbox, monkeypatch: pytest.MonkeyPatc
     assert reached[:-1] == sorted(at for at in reached if at is not None)
 
 
+def test_large_bodies_are_looked_at_a_few_at_a_time(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no statement looks through gigabytes."""
+    monkeypatch.setattr(received, "_LOOKED_THROUGH", 300)
+    for number in range(4):
+        accept(inbox, f"evt_{number}", body=body("pl_b", pad="x" * 100))
+    accept(inbox, "evt_last", body=body("pl_a", pad="x" * 1000))
+    pages = everything(inbox, naming=("pl_a",))
+    assert sum(page.passed for page in pages) == 4
+    assert [len(page.found) for page in pages if page.found] == [1]
+    assert max(page.passed for page in pages) == 1
+
+
 @pytest.mark.parametrize("naming", [(), ("pl",)])
 def test_a_page_is_cut_by_its_bytes(inbox: Inbox, monkeypatch: pytest.MonkeyPatch, naming: tuple[str, ...]) -> None:
     """One body more at most."""
