@@ -87,7 +87,7 @@ class Comparison:
 
 
 def _texts(routes: Sequence[Route]) -> frozenset[str] | None:
-    """Return texts of which each pipeline id that one of these routes accepts has one; None if there are none, or many."""
+    """Return texts, one of which stands in each pipeline id that these routes accept; None: there are none, or many."""
     found: set[str] = set()
     for route in routes:
         if route.enabled:
