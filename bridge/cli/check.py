@@ -55,7 +55,7 @@ def check(
     else:
         needs_secrets = secrets or at_start or airflow or planasonix
         config, found, warnings = _configured(needs_secrets=needs_secrets, may_be_broken=at_start)
-        warnings += _warn(found) + _warn_of_keys(config)
+        warnings += _warn(found) + _warn_of_keys(config) + _warn_of_certificate()
         troubles = _check_store() if store else 0
         troubles += (_check_airflows(config, found) if airflow else 0) + (
             _check_planasonix(config) if planasonix else 0
@@ -116,6 +116,21 @@ def _warn_of_keys(config: "Config") -> int:
         say(f"warning: source {name}: {said}")
     _check_key_sets(config)
     return len(warnings)
+
+
+def _warn_of_certificate() -> int:
+    """Read the admin listener's certificate; raises ConfigError if it cannot be used."""
+    from datetime import UTC, datetime
+
+    from bridge.cli import context
+    from bridge.edges.settings.tls import admin_tls
+    from bridge.rules.troubles import of_certificate
+
+    used = admin_tls(context.environment())
+    problems = list(of_certificate(used.ends_at if used else None, datetime.now(UTC)))
+    for problem in problems:
+        say(f"warning: {problem.says}")
+    return len(problems)
 
 
 def _check_key_sets(config: "Config") -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bridge.rules.signature import Key, ending
 from bridge.words.errors import Problem
 from bridge.words.notices import Failing
 from bridge.words.reasons import Reason
 
+_CERTIFICATE_SOON = timedelta(days=14)
 _CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
 _WAITS = ", nor was one in use before, so every webhook is taken in and waits"
 
@@ -52,6 +53,15 @@ def of_keys(keys: Mapping[str, Iterable[Key]], now: datetime) -> Iterator[Troubl
             if (says := ending(key, now.timestamp())) is not None:
                 step = "Add the next one first: docs/signatures.md, or `planasonix-bridge rotate`."
                 yield Trouble("key_expires", f"{source} {key.id}", f"key {key.id} of source {source}: {says}", step)
+
+
+def of_certificate(ends_at: datetime | None, now: datetime) -> Iterator[Trouble]:
+    """Return whether the admin listener's certificate has ended, or will within two weeks."""
+    if ends_at is not None and ends_at - now < _CERTIFICATE_SOON:
+        verb = "ended" if ends_at <= now else "ends"
+        says = f"the certificate of the admin listener {verb} at {ends_at:%Y-%m-%d %H:%M} UTC"
+        step = "Renew it in the place of BRIDGE_ADMIN_TLS_CERT_FILE; it is used without a restart."
+        yield Trouble("key_expires", "admin listener", says, step)
 
 
 def of_targets(failing: Sequence[Failing]) -> Iterator[Trouble]:

@@ -41,8 +41,12 @@ class StatusApi:
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
         keys: Callable[[], Mapping[str, Sequence[Key]]],
+        certificate_ends: Callable[[], datetime | None],
     ) -> None:
-        """`names` returns what is configured at this moment, `keys` the keys of each source."""
+        """`names` returns what is configured at this moment, `keys` the keys of each source.
+
+        `certificate_ends` returns until when the admin listener's certificate is valid, None without any.
+        """
         self._inbox = inbox
         self._mapping = mapping
         self._dispatcher = dispatcher
@@ -50,7 +54,7 @@ class StatusApi:
         self._pausing = pausing
         self._names = names
         self._secrets = secrets
-        self._key_sets, self._keys = key_sets, keys
+        self._key_sets, self._keys, self._certificate_ends = key_sets, keys, certificate_ends
         self._wellness = attending.Wellness()
         self.loop = Loop("attention", self.watch, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
@@ -130,6 +134,7 @@ class StatusApi:
                 says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"
                 yield Trouble("key_set", f"{item.source} {item.key}", says, "Run `planasonix-bridge keys check`.")
         yield from troubles.of_keys(self._keys(), datetime.now(UTC))
+        yield from troubles.of_certificate(self._certificate_ends(), datetime.now(UTC))
         for name, lane in self._dispatcher.lanes.items():
             if lane.breaker.is_open and (reason := lane.breaker.reason) is not None:
                 yield Trouble("airflow_down", name, f"Airflow {name}: {reason.why}", reason.next_step, reason=reason)

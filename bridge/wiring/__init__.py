@@ -12,11 +12,13 @@ The Airflow client costs about a second to import, so that happens after ready, 
 
 import asyncio
 import os
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import structlog
 
@@ -34,6 +36,7 @@ from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
 from bridge.edges.settings.database_url import store_folder
+from bridge.edges.settings.tls import AdminTls, admin_tls, tls_files
 from bridge.flows.receiving import Receiving
 from bridge.rules.signature import Key, SignatureCheck
 from bridge.web.admin import admin_app
@@ -71,12 +74,11 @@ class Service:
         self._read = read
         self._setting_files = setting_files
         preparing.check(environment, config)
+        self._admin_tls = admin_tls(environment)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")
         self._lock = inboxes.lock(environment.database_url)
-        before, after = inboxes.prepare(environment.database_url, password=environment.database_password)
-        if before != after:
-            _log.info("migrated", before=before, after=after)
+        preparing.migrate(environment)
         preparing.warn_of_keys(config)
         self._metrics = preparing.metrics_of(config)
         self._beats: list[Beat] = []
@@ -108,8 +110,8 @@ class Service:
             remember=self._refusals.note,
         )
         self._secret_files = SecretFiles(
-            files=[*config.files, *self._setting_files] if self._read else (),
-            read=self._read or (lambda: (environment, config)),
+            files=[*config.files, *self._setting_files, *tls_files(environment)] if self._read else (),
+            read=self._read_anew,
             take_over=self._take_over,
             metrics=self._metrics,
         )
@@ -123,6 +125,7 @@ class Service:
             secrets=lambda: self._secret_files.state,
             key_sets=self._key_sets.states,
             keys=self._keys,
+            certificate_ends=lambda: self._admin_tls.ends_at if self._admin_tls else None,
         )
         self._entrance = Entrance(environment, config, self._inbox, self._metrics, self._work.mapping)
         self._loops = self._list_loops(environment, verifiers)
@@ -189,7 +192,7 @@ class Service:
         _log.info(
             "ready",
             public=address(self.public_socket),
-            admin=address(self.admin_socket),
+            admin=address(self.admin_socket, scheme="https" if self._admin_tls else "http"),
             sources=list(self._config.sources),
             airflows=list(self._work.airflows),
             routes=len(self._work.mapping.current().routes),
@@ -255,16 +258,24 @@ class Service:
         limits = preparing.bounds(environment)
         return (
             server(public, name="public", bounds=limits, metrics=self._metrics, take=public.take),
-            server(admin, name="admin", bounds=limits, metrics=self._metrics),
+            server(admin, name="admin", bounds=limits, metrics=self._metrics, tls=self._tls()),
         )
 
     def _keys(self) -> Mapping[str, Sequence[Key]]:
         """Return the keys in use, by source."""
         return {name: source.verifier.keys for name, source in self._config.sources.items()}
 
-    def _take_over(self, read: tuple[Environment, Config]) -> None:
+    def _tls(self) -> Callable[[], ssl.SSLContext] | None:
+        """Return what gives the certificate of this moment to the admin listener; None without any."""
+        return None if self._admin_tls is None else lambda: cast("AdminTls", self._admin_tls).context
+
+    def _read_anew(self) -> tuple[Environment, Config, AdminTls | None]:
+        environment, config = self._read() if self._read else (self._environment, self._config)
+        return environment, config, admin_tls(environment)
+
+    def _take_over(self, read: tuple[Environment, Config, AdminTls | None]) -> None:
         """Put other secrets to use; everything else stays as it was at the start."""
-        environment, config = read
+        environment, config, self._admin_tls = read
         self._tokens, self._config = environment.tokens, config
         self._key_sets.take_over({name: source.verifier for name, source in config.sources.items()})
         self._receiving.take_over(config.sources)

@@ -1,6 +1,7 @@
 """Builds what says where everything stands, and what notifies people of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
 from bridge.chores.key_sets import KeySetState
@@ -32,6 +33,7 @@ class Standing:
         secrets: Callable[[], SecretsState],
         key_sets: Callable[[], Sequence[KeySetState]],
         keys: Callable[[], Mapping[str, Sequence[Key]]],
+        certificate_ends: Callable[[], datetime | None],
     ) -> None:
         """Build it; nothing runs yet."""
         self.status = StatusApi(
@@ -45,6 +47,7 @@ class Standing:
             secrets=secrets,
             key_sets=key_sets,
             keys=keys,
+            certificate_ends=certificate_ends,
         )
         self._notifying = Notifying(
             inbox=inbox,

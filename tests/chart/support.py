@@ -74,6 +74,10 @@ MATRIX: dict[str, Manifest] = {
         "prometheusRule": {"enabled": True},
         "dashboard": {"enabled": True},
     },
+    "encrypted": {
+        "serviceMonitor": {"enabled": True},
+        "adminTls": {"secret": "bridge-admin-tls", "caKey": "ca.crt"},
+    },
     "existing": {
         "config": {"existingConfigMap": "my-config"},
         "mapping": {"existingConfigMap": "my-mapping"},

@@ -190,6 +190,28 @@ def test_each_role_has_a_token_where_one_is_named() -> None:
         assert monitor["spec"]["endpoints"][0]["authorization"]["credentials"] == wanted
 
 
+def test_the_admin_listener_speaks_tls_if_it_has_a_certificate() -> None:
+    """Its Secret is mounted, and whoever reaches it knows: the Service, and Prometheus with authority and name."""
+    objects = render(MATRIX["encrypted"])
+    (workload,) = of_kind(objects, "Deployment", "StatefulSet")
+    name = f"{workload['metadata']['name']}-admin"
+    environment = {
+        each["name"]: each.get("value") for each in workload["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert environment["BRIDGE_ADMIN_TLS_CERT_FILE"] == "/etc/bridge/secrets/bridge-admin-tls/tls.crt"
+    assert environment["BRIDGE_ADMIN_TLS_KEY_FILE"] == "/etc/bridge/secrets/bridge-admin-tls/tls.key"
+    (service,) = (each for each in of_kind(objects, "Service") if each["metadata"]["name"] == name)
+    assert service["spec"]["ports"][0]["appProtocol"] == "https"
+    (monitor,) = of_kind(objects, "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"] == {
+        "serverName": f"{name}.{workload['metadata']['namespace']}.svc",
+        "ca": {"secret": {"name": "bridge-admin-tls", "key": "ca.crt"}},
+    }
+    assert "BRIDGE_ADMIN_TLS_CERT_FILE" not in str(render({}))
+
+
 @each
 def test_the_grace_period_outlasts_the_stop(values: Manifest) -> None:
     """preStop, drain, the last requests and the last calls fit between SIGTERM's eve and SIGKILL."""

@@ -36,6 +36,7 @@ CONNECTION_ENDS = (
     "unread_answers",
     "crowded",
     "memory",
+    "handshake",
 )
 # How a fetch of a JWKS URL ends.
 FETCHES = ("loaded", "failed")

@@ -16,13 +16,12 @@ from bridge.edges.settings.config import (
 from bridge.edges.settings.describing import json_schema
 from bridge.edges.settings.environment import (
     Environment,
-    Setting,
-    list_settings,
     read_environment,
     read_token,
     setting_files,
 )
 from bridge.edges.settings.fields import Absent, plain_url
+from bridge.edges.settings.listing import Setting, list_settings
 
 __all__ = [
     "Absent",

@@ -8,7 +8,6 @@ import difflib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -80,6 +79,14 @@ class Environment(BaseModel):
     port: Port = Field(8080, description="Port of the public listener (`POST /hooks/...`); 0 takes any free one.")
     admin_host: str = Field("127.0.0.1", min_length=1, description="Address of the admin listener.")
     admin_port: Port = Field(8081, description="Port of the admin listener (API, metrics); 0 as above.")
+    admin_tls_cert_file: Path | None = Field(
+        None,
+        description="PEM file with the admin listener's certificate and its chain: the admin listener then speaks TLS; "
+        "read again when it changes.",
+    )
+    admin_tls_key_file: Path | None = Field(
+        None, description="PEM file with the key of that certificate, without a password."
+    )
     admin_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None,
         description="Bearer token of the role `admin`, 24 bytes or more; without any role's, only loopback is served.",
@@ -189,23 +196,6 @@ class Environment(BaseModel):
         return password
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table in docs/reference/settings.md."""
-
-    name: str
-    default: str
-    description: str
-
-
-def list_settings() -> tuple[Setting, ...]:
-    """Return every process setting, in the order of that table."""
-    return tuple(
-        Setting(_variable(name), _as_text(field.default), field.description or "")
-        for name, field in Environment.model_fields.items()
-    )
-
-
 def read_environment(environ: Mapping[str, str]) -> Environment:
     """Return the settings that these variables spell; ConfigError lists everything that is wrong with them."""
     problems: list[str] = []
@@ -214,7 +204,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         try:
             field = _field_of(variable)
             if field in given:
-                raise ValueError(f"is set beside {_variable(field)}; use one of them")
+                raise ValueError(f"is set beside {variable_of(field)}; use one of them")
             given[field] = _value_of(environ, variable, field)
         except ValueError as error:
             problems.append(f"{variable}: {error}")
@@ -223,7 +213,7 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
         problems += _shared(settings.tokens)
     except ValidationError as error:
         problems += [
-            f"{_variable(str(fault['loc'][0]))}: {_sentence(fault['msg'])}"
+            f"{variable_of(str(fault['loc'][0]))}: {_sentence(fault['msg'])}"
             for fault in error.errors(include_url=False, include_input=False)
         ]
     if problems:
@@ -235,7 +225,7 @@ def _shared(tokens: Mapping[Role, Secret]) -> list[str]:
     """Say which roles have one token: whoever was given it for the lesser one could do everything."""
     roles = list(tokens)
     return [
-        f"{_variable(f'{item}_token')}: is the same token as {_variable(f'{other}_token')}; give each role its own"
+        f"{variable_of(f'{item}_token')}: is the same token as {variable_of(f'{other}_token')}; give each role its own"
         for place, item in enumerate(roles)
         for other in roles[place + 1 :]
         if tokens[item].reveal() == tokens[other].reveal()
@@ -252,24 +242,19 @@ def read_token(path: Path) -> Secret:
 
 def setting_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return every file that `read_environment` reads: those that variables like `BRIDGE_X_FILE` name."""
-    fields = {_variable(name) for name in Environment.model_fields}
+    fields = {variable_of(name) for name in Environment.model_fields}
     named = (name for name in environ if name not in fields and name.removesuffix(_FILE) in fields)
     return tuple(Path(environ[name]) for name in sorted(named) if environ[name].strip())
 
 
-def _variable(field: str) -> str:
+def variable_of(field: str) -> str:
+    """Return the variable that sets a field."""
     return PREFIX + field.upper()
-
-
-def _as_text(default: object) -> str:
-    if default is None:
-        return ""
-    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _field_of(variable: str) -> str:
     """Return the field that a variable sets, directly or as `_FILE`; ValueError with the nearest name."""
-    known = {_variable(name): name for name in Environment.model_fields}
+    known = {variable_of(name): name for name in Environment.model_fields}
     for spelling in (variable, variable.removesuffix(_FILE)):
         if spelling in known:
             return known[spelling]
@@ -281,7 +266,7 @@ def _field_of(variable: str) -> str:
 
 def _value_of(environ: Mapping[str, str], variable: str, field: str) -> str:
     value = read_variable(environ, variable)
-    if variable != _variable(field):
+    if variable != variable_of(field):
         return read_file(Path(value))
     if field == "port" and value.startswith(("tcp://", "udp://")):
         raise ValueError(_SERVICE_LINK)

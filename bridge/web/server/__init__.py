@@ -7,8 +7,9 @@ import contextlib
 import functools
 import resource
 import socket
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 import uvicorn
@@ -17,6 +18,7 @@ from bridge.edges.metrics import Metrics
 from bridge.web.server.answering import Take
 from bridge.web.server.crowd import Bounds, Crowd
 from bridge.web.server.guard import GuardedProtocol
+from bridge.web.server.tls import TlsListener, TlsProtocol
 from bridge.words.errors import ConfigError, Problem
 
 __all__ = ["Bounds", "Server", "address", "listen", "server"]
@@ -41,6 +43,26 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+class TlsServer(Server):
+    """A server whose connections the bridge accepts itself."""
+
+    def __init__(self, config: uvicorn.Config, listen: Callable[..., TlsListener]) -> None:
+        """`listen` accepts the connections of a socket from then on."""
+        super().__init__(config)
+        self._listen = listen
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start without uvicorn's own listeners; these stop as they would."""
+        await super().startup(sockets=[])
+        self.servers += [self._listen(each, protocol=self._protocol) for each in sockets or ()]  # type: ignore[misc]
+
+    def _protocol(self) -> TlsProtocol:
+        state = self.lifespan.state
+        return self.config.http_protocol_class(  # type: ignore[call-arg, return-value]
+            config=self.config, server_state=self.server_state, app_state=state
+        )
+
+
 class _Tally:
     """Counts the connections that the bridge ends, and logs one of a kind now and then."""
 
@@ -57,18 +79,27 @@ class _Tally:
             _log.info("connection_ended", listener=self._name, reason=reason)
 
 
-def server(app: object, *, name: str, bounds: Bounds, metrics: Metrics, take: Take | None = None) -> Server:
+def server(
+    app: object,
+    *,
+    name: str,
+    bounds: Bounds,
+    metrics: Metrics,
+    take: Take | None = None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+) -> Server:
     """Return a server for an ASGI application; give `serve` its sockets. `name` labels its metrics.
 
-    `take` may answer requests that arrive in one piece instead (GuardedProtocol).
+    `take` may answer requests that arrive in one piece instead (GuardedProtocol). With `tls` it speaks TLS, with what
+    that returns at each connection.
     """
     crowd = Crowd(limit=_places(bounds.connections), most_bytes=bounds.unfinished_bytes)
     metrics.connections.labels(name).set_function(lambda: crowd.count)
+    tally = _Tally(name, metrics)
+    kind = GuardedProtocol if tls is None else TlsProtocol
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=functools.partial(  # type: ignore[arg-type]
-            GuardedProtocol, crowd=crowd, bounds=bounds, on_closed=_Tally(name, metrics), take=take
-        ),
+        http=functools.partial(kind, crowd=crowd, bounds=bounds, on_closed=tally, take=take),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -78,7 +109,9 @@ def server(app: object, *, name: str, bounds: Bounds, metrics: Metrics, take: Ta
         proxy_headers=False,
         timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
     )
-    return Server(config)
+    if tls is None:
+        return Server(config)
+    return TlsServer(config, functools.partial(TlsListener, context=tls, crowd=crowd, bounds=bounds, on_closed=tally))
 
 
 def _places(wanted: int) -> int:
@@ -104,9 +137,9 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         raise ConfigError([Problem(setting, 0, 0, what)]) from None
 
 
-def address(listening: socket.socket, *, to_reach: bool = False) -> str:
+def address(listening: socket.socket, *, to_reach: bool = False, scheme: str = "http") -> str:
     """Return the URL of a listening socket; `to_reach`: one that this machine reaches it by."""
     host, port = listening.getsockname()[:2]
     if to_reach:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -101,6 +101,12 @@ resources:
 - {name: {{ printf "BRIDGE_%s_TOKEN_FILE" $role }}, value: {{ printf "/etc/bridge/secrets/%s/%s" . $token.key | quote }}}
 {{- end }}
 {{- end }}
+{{- with .Values.adminTls }}
+{{- if .secret }}
+- {name: BRIDGE_ADMIN_TLS_CERT_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" .secret .certKey | quote }}}
+- {name: BRIDGE_ADMIN_TLS_KEY_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" .secret .keyKey | quote }}}
+{{- end }}
+{{- end }}
 {{- if eq .Values.store.type "postgresql" }}
 {{- with .Values.store.postgresql.urlSecret }}
 - {name: BRIDGE_DATABASE_URL_FILE, value: {{ printf "/etc/bridge/secrets/%s/%s" . $.Values.store.postgresql.urlKey | quote }}}
@@ -136,7 +142,7 @@ resources:
 {{- /* The names of every Secret that is mounted, as a JSON list: once each, in the order given. */ -}}
 {{- define "bridge.secretNames" -}}
 {{- $names := concat (default list .Values.secrets) (list .Values.adminToken.secret) -}}
-{{- $names = concat $names (compact (list .Values.operatorToken.secret .Values.viewerToken.secret .Values.metricsToken.secret .Values.outcomesToken.secret)) -}}
+{{- $names = concat $names (compact (list .Values.adminTls.secret .Values.operatorToken.secret .Values.viewerToken.secret .Values.metricsToken.secret .Values.outcomesToken.secret)) -}}
 {{- if eq .Values.store.type "postgresql" -}}
 {{- $names = concat $names (compact (list .Values.store.postgresql.passwordSecret .Values.store.postgresql.urlSecret)) -}}
 {{- end -}}
