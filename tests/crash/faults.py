@@ -37,6 +37,7 @@ class Breaking:
     stores: tuple[str, ...] = _STORES
     seconds: tuple[float, float] = (0.2, 1.5)
     sets_clock: bool = False
+    reconciles: bool = False  # the bridges ask Planasonix which jobs have ended
 
 
 def _nothing(_: World) -> None:
@@ -194,6 +195,15 @@ def _upgrade_beside_reader(world: World, random: Random) -> None:
     bridge.process.start()
 
 
+def _drop_webhooks(world: World, _: Random) -> None:
+    """Whatever is sent gets lost at the sender; Planasonix knows the jobs, and the reconciler has to find them."""
+    world.drops_webhooks = True
+
+
+def _deliver_webhooks(world: World) -> None:
+    world.drops_webhooks = False
+
+
 def _end_readers(world: World) -> None:
     world.readers.close()
 
@@ -224,6 +234,7 @@ FAULTS: dict[str, Breaking] = {
         Breaking("clock_back", _set_clock(-_HOUR), _nothing, sets_clock=True),
         Breaking("mapping_changed", lambda world, _: _write_mapping(world), _nothing),
         Breaking("mapping_half_written", _half_write_mapping, _write_mapping),
+        Breaking("dropped_webhook", _drop_webhooks, _deliver_webhooks, reconciles=True),
         Breaking("readers_lock", _hold_readers_lock, _end_readers, seconds=(1.5, 4.0)),
         Breaking("readers_lock_at_upgrade", _upgrade_beside_reader, _end_readers, seconds=(4.0, 10.0)),
     )

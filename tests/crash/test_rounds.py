@@ -57,6 +57,16 @@ _RUN = {"dag_id": "load_orders", "dag_run_id": "run_1"}
 _ACKNOWLEDGED = {"evt_1": "dlv_1", "evt_2": "dlv_2"}
 
 
+def test_a_webhook_that_was_dropped_and_has_no_run_is_lost() -> None:
+    """The judge counts it; one whose run the reconciler has started is found."""
+    fired = (7, 1, "load_orders", "planasonix__job_evt_1__succeeded__one", "fired", None)
+    kept = Stored(deliveries={1: (None, "routed")}, triggers=[fired])
+    run = {"dag_id": "load_orders", "dag_run_id": fired[3]}
+    result = _result("dropped_webhook")
+    compare(result, {}, kept, [run], dropped=["evt_1", "evt_2"])
+    assert result.wrong == ["lost: evt_2 got lost on its way and has no run"]
+
+
 def test_a_round_that_failed_can_be_run_again() -> None:
     """What it tells gives the same plan, whether its store was drawn or told."""
     for seed in range(40):

@@ -14,8 +14,10 @@ from tests.crash.clock import Clock
 from tests.crash.relay import Relay
 from tests.support.airflow_server import PostgresServer
 from tests.support.fault_proxy import FaultProxy
+from tests.support.jobs_api import JobsApi
 from tests.support.service import BridgeProcess, wait_for
 
+PIPELINE = "pl_8f2a9c1d4e"
 MAPPING = """\
 defaults: {max_age: 30m}
 routes:
@@ -25,6 +27,9 @@ WIDER_MAPPING = MAPPING + "  - {name: two, pipeline: pl_8f2a9c1d4e, dag: refresh
 LEASE_SECONDS = 1
 START_SECONDS = 120.0  # nine bridges start at once, perhaps on one core
 _DISK_BYTES = 24 * 1024 * 1024
+_RECONCILE = """\
+    api: {{url: {url}, key: {{env: PLANASONIX_API_KEY}}}}
+    reconcile: {{every: 10s, grace: 10s, types: [job.succeeded]}}"""
 _TARGET = "    rate: 500\n    connect_seconds: 1\n    read_seconds: 2\n    deadline_seconds: 3"
 
 
@@ -56,6 +61,8 @@ class World:
     postgres: PostgresServer | None = None
     way_to_postgres: Relay | None = None
     disk: Path | None = None  # of the SQLite store, small enough to be filled
+    planasonix: JobsApi | None = None  # knows every job that was sent; None: nobody asks
+    drops_webhooks: bool = False
     store_url: str = ""  # the direct way, which no fault cuts
     readers: ExitStack = field(default_factory=ExitStack)  # other programs that hold a reading lock on the store
 
@@ -81,7 +88,13 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
 
 @contextmanager
 def world(
-    folder: Path, *, replicas: int, postgres: PostgresServer | None, database: str, fakes_time: bool
+    folder: Path,
+    *,
+    replicas: int,
+    postgres: PostgresServer | None,
+    database: str,
+    fakes_time: bool,
+    reconciles: bool = False,
 ) -> Iterator[World]:
     """Start everything; `replicas` is 1 on SQLite. Ends everything it started."""
     with ExitStack() as left:
@@ -100,10 +113,17 @@ def world(
             made.way_to_postgres = left.enter_context(Relay(postgres.port))
             settings["BRIDGE_DATABASE_URL"] = url.replace(f":{postgres.port}/", f":{made.way_to_postgres.port}/")
         left.enter_context(made.readers)
+        source = ""
+        if reconciles:
+            made.planasonix = left.enter_context(JobsApi())
+            source = _RECONCILE.format(url=made.planasonix.url)
+            settings["PLANASONIX_API_KEY"] = "plx_key_of_the_stand_in"
         for number in range(replicas):
             home = folder / f"bridge-{number}"
             home.mkdir()
-            bridge = BridgeProcess(home, airflow_url=proxy.url, mapping=MAPPING, settings=settings, more=_TARGET)
+            bridge = BridgeProcess(
+                home, airflow_url=proxy.url, mapping=MAPPING, source=source, settings=settings, more=_TARGET
+            )
             left.callback(bridge.close)
             made.bridges.append(bridge)
             bridge.process.start()
