@@ -16,7 +16,7 @@ import typer
 from bridge.cli import bodies
 from bridge.cli.asking import TokenFile, Until, Url
 from bridge.cli.output import AsJson, print_json, spell_json, visible
-from bridge.cli.received import Change, Tally, compare_received, read_both
+from bridge.cli.received import Change, Tally, compare_received, go_last, read_both
 from bridge.words.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _compare_received(change: Change, since: str, until: str | None, url: str | 
     assert begin is not None  # noqa: S101 - `since` is given
     last = end or datetime.now(UTC)
     console = Console(stderr=True)
+    go_last()
     with asking(url, token_file) as asked, Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("bodies", total=max(1.0, (last - begin).total_seconds()))
         return compare_received(

@@ -2,8 +2,8 @@
 
 1. Read pages of bodies, from the store or a running bridge, the oldest first. No page is kept. If all routes that
    differ name their pipelines, only bodies that may name one of those are asked for; the others are only counted.
-2. A few bodies are compared here. More are compared by processes of their own, at a low priority, so that webhooks go
-   first; a few pages wait for them and no more, so that memory stays bounded.
+2. A few bodies are compared here, more by processes of their own. A few pages wait for them and no more, so that memory
+   stays bounded. All of them have a low priority (`go_last`), so that webhooks go first.
 3. Counts are added up; of each kind the first ten are kept.
 """
 
@@ -130,7 +130,7 @@ def _processes(cores: int) -> Iterator[Callable[[Change, Bodies], Future[Tally]]
 
     def submit(change: Change, bodies: Bodies) -> Future[Tally]:
         if not pool:
-            pool.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_go_last))
+            pool.append(ProcessPoolExecutor(cores, mp_context=get_context("spawn")))
         return pool[0].submit(compare_bodies, change, bodies)
 
     try:
@@ -140,7 +140,8 @@ def _processes(cores: int) -> Iterator[Callable[[Change, Bodies], Future[Tally]]
             each.shutdown(cancel_futures=True)
 
 
-def _go_last() -> None:
+def go_last() -> None:
+    """Let webhooks and the database go first from now on, here and in every process that this one starts."""
     os.nice(_NICE)
 
 
