@@ -127,10 +127,19 @@ class LookupUnavailable(BridgeError):
 
     reason = Reason.LOOKUP_FAILED
 
-    def __init__(self, detail: str, retry_after_seconds: float | None = None, *, is_whole: bool = False) -> None:
-        """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either."""
+    def __init__(
+        self,
+        detail: str,
+        retry_after_seconds: float | None = None,
+        *,
+        is_whole: bool = False,
+        is_refusal: bool = False,
+    ) -> None:
+        """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either;
+        `is_refusal`: it answers, and refuses this question alone.
+        """
         self.retry_after_seconds = retry_after_seconds
-        self.is_whole = is_whole
+        self.is_whole, self.is_refusal = is_whole, is_refusal
         super().__init__(detail)
 
 

@@ -91,6 +91,15 @@ def test_one_question_that_always_fails_keeps_nobody_else_away(asked: Asked) -> 
     assert asked.ask("job_1").startswith("kept back")
 
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_what_is_refused_alone_says_nothing_of_the_whole(asked: Asked, status: int) -> None:
+    """As a run that has ended and cannot be cancelled: whoever refuses it is there."""
+    asked.api.status = status
+    for number in range(5):
+        assert str(status) in asked.ask(f"job_{number}")
+    assert asked.client.room(16) == 16
+
+
 def test_an_unknown_job_is_an_answer(asked: Asked) -> None:
     """404 opens the gate as well as any other."""
     asked.api.status = 503

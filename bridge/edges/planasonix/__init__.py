@@ -174,7 +174,10 @@ def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
     if wait is None:
         wait = rate_limit_seconds(answer.headers, is_refused=status == 429, now=now)
     why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
-    raise LookupUnavailable(f"the Planasonix API answers {status}{why}", wait, is_whole=bool(why) or status in _WHOLE)
+    is_whole = bool(why) or status in _WHOLE
+    is_refusal = 400 <= status < 500 and not is_whole
+    said = f"the Planasonix API answers {status}{why}"
+    raise LookupUnavailable(said, wait, is_whole=is_whole, is_refusal=is_refusal)
 
 
 def _unwrapped(body: bytes) -> dict[str, Any]:

@@ -66,7 +66,10 @@ class Gate:
             self._answered(passed)
             raise
         except LookupUnavailable as error:
-            self._unanswered(question, error)
+            if error.is_refusal:
+                self._answered(passed)
+            else:
+                self._unanswered(question, error)
             raise
         else:
             self._answered(passed)
