@@ -99,6 +99,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/holds.py": ("tests/flows/test_freeing.py",),
     "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
     "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),
+    "bridge/edges/inbox/loaded.py": ("tests/chores/test_loaded_keys.py",),
+    "bridge/edges/inbox/answers.py": ("tests/flows/test_routing.py",),
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }
 SKIPPED = ("__init__.py", "views.py")

@@ -59,3 +59,10 @@ def test_closing_forgets_everything() -> None:
     assert not breaker.may_probe(500.0)
     breaker.open(500.0, Reason.AIRFLOW_DOWN, None)
     assert breaker.may_probe(501.0)
+
+
+def test_how_long_the_next_probe_is_away_is_known() -> None:
+    """No longer than what was asked for, and nothing once it is due."""
+    breaker = Breaker()
+    breaker.open(10.0, Reason.THROTTLED, None, wait_seconds=5.0)
+    assert [breaker.seconds_until_probe(now) for now in (10.0, 14.0, 15.0, 99.0)] == [5.0, 1.0, 0.0, 0.0]
