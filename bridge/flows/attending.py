@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses, shapes
+from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses, shapes, silences
 from bridge.rules import attention, notes, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
-from bridge.rules.troubles import Trouble, of_targets
+from bridge.rules.troubles import Trouble, of_silences, of_targets
 from bridge.words.pauses import PauseKind
 
 
@@ -70,7 +70,11 @@ def look(
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
-        troubles=[*troubles, *of_targets(inbox.read(notices.failing))],
+        troubles=[
+            *troubles,
+            *of_targets(inbox.read(notices.failing)),
+            *of_silences(inbox.read(silences.known), at),
+        ],
         drifts=inbox.read(shapes.recent, since=at - shapes.KEPT),
         heard=inbox.read(browsing.last_deliveries),
         ending=inbox.read(holds.ending),

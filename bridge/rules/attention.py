@@ -6,6 +6,7 @@ In the order of how much stands still: the configuration in use, a place outside
     key_expires                               a key of a source has ended, or ends within two weeks
     not_notified                              somebody who is to be notified is not reached
     airflow_down                              nothing is fired at an Airflow
+    source_silent                             a source has sent nothing for longer than its `silent_after`
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
@@ -60,6 +61,7 @@ WHATS = (
     "key_expires",
     "not_notified",
     "airflow_down",
+    "source_silent",
     "refused",
     "waiting",
     "invalid",
@@ -142,6 +144,8 @@ def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
         return "/refusals", chosen or {}
     if what in _OF_DELIVERIES:
         return "/deliveries", chosen or {}
+    if what == "source_silent":
+        return "/refusals", {}
     if what in ("not_notified", "key_expires"):
         return "/", {}
     return ("/routes" if what in _OF_ROUTES else "/attention"), {}

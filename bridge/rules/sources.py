@@ -15,6 +15,7 @@ class Source:
 
     `redaction`: what is removed from every body before it is stored. `same_body_seconds`: for so long the same body
     without any id is a copy. `spelling`: how its bodies are spelled. `places`: of every key, also of those to come.
+    `silent_after_seconds`: no webhook for longer needs a person; None: it may be silent.
     `cancels_abandoned`: cancel runs whose Airflow task was cleared or marked as failed.
     """
 
@@ -30,6 +31,7 @@ class Source:
     reconcile: Reconcile | None = None
     cancels_abandoned: bool = False
     places: tuple[KeyPlace, ...] = ()
+    silent_after_seconds: float | None = None
 
     @property
     def key_ids(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from bridge.rules.signature import Key, ending
 from bridge.words.errors import Problem
 from bridge.words.notices import Failing
 from bridge.words.reasons import Reason
+from bridge.words.silences import Silence
 
 _CERTIFICATE_SOON = timedelta(days=14)
 _CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
@@ -70,3 +71,22 @@ def of_targets(failing: Sequence[Failing]) -> Iterator[Trouble]:
         says = f"messages to {each.to} are not sent: {each.problem}"
         step = "Mend its URL in `bridge.yaml`, or the service; then run `planasonix-bridge notify --test`."
         yield Trouble("not_notified", each.to, says, step, each.since)
+
+
+def of_silences(known: Sequence[Silence], now: datetime) -> Iterator[Trouble]:
+    """Return which sources have sent nothing for longer than they may."""
+    for each in known:
+        if each.is_silent(now):
+            ever = "" if each.heard_at else ", nor ever before"
+            says = f"source {each.source} has sent no webhook for more than {_spelled(each.after)}{ever}"
+            step = (
+                f"Run `planasonix-bridge refusals --source {each.source}`. If nothing was refused, nothing came:"
+                " look at its webhooks in Planasonix, and whether pipelines ran at all."
+            )
+            yield Trouble("source_silent", each.source, says, step, each.counted_from)
+
+
+def _spelled(span: timedelta) -> str:
+    seconds = round(span.total_seconds())
+    unit, size = next(((unit, size) for unit, size in (("h", 3600), ("m", 60)) if seconds % size == 0), ("s", 1))
+    return f"{seconds // size}{unit}"

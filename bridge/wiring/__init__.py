@@ -32,6 +32,7 @@ from bridge.chores.loop import Beat, Loop
 from bridge.chores.refusal_ring import RefusalRing
 from bridge.chores.retention import Retention
 from bridge.chores.secret_files import SecretFiles
+from bridge.chores.silences import Silences
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from bridge.edges.settings import Config, Environment
@@ -148,11 +149,16 @@ class Service:
             Deadlines(inbox=inbox, metrics=metrics).loop,
             self._loaded_keys.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
+            Silences(inbox=inbox, expected=self._may_be_silent(), metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
             self._work.encryption.loop,
             ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._work.wake).loop,
         ]
+
+    def _may_be_silent(self) -> dict[str, float]:
+        found = {name: source.silent_after_seconds for name, source in self._config.sources.items()}
+        return {name: seconds for name, seconds in found.items() if seconds is not None}
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""

@@ -10,7 +10,7 @@ from bridge.rules.attention import Facts, Need, needs
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
 from bridge.rules.signature import Key
-from bridge.rules.troubles import Trouble, of_files, of_keys
+from bridge.rules.troubles import Trouble, of_files, of_keys, of_silences
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
@@ -19,6 +19,7 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.pauses import Pause, PauseKind
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
+from bridge.words.silences import Silence
 
 NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -216,6 +217,21 @@ def test_a_key_that_ends_is_said(days: int, says: str) -> None:
     later = Key("new", b"x", not_after=(NOW + timedelta(days=15)).timestamp())
     found = needs(Facts(NOW, troubles=list(of_keys({"planasonix": [later, ends], "other": [Key("k", b"x")]}, NOW))))
     assert [(need.what, need.about, says in need.says) for need in found] == [("key_expires", "planasonix old", True)]
+
+
+@pytest.mark.parametrize(
+    ("heard", "age", "is_needed"),
+    [(True, 26, False), (True, 26.1, True), (False, 26, False), (False, 26.1, True)],
+)
+def test_a_source_that_is_silent_for_too_long_needs_a_person(heard: bool, age: float, is_needed: bool) -> None:
+    """Counted from its last webhook; if there was none, from when it was first expected."""
+    at = NOW - timedelta(hours=age)
+    since = NOW - timedelta(days=90) if heard else at
+    silence = Silence("crm", timedelta(hours=26), since, at if heard else None, NOW)
+    found = needs(Facts(NOW, troubles=list(of_silences([silence], NOW))))
+    assert [(need.what, need.about, need.since) for need in found] == [("source_silent", "crm", at)] * is_needed
+    says = "source crm has sent no webhook for more than 26h" + ("" if heard else ", nor ever before")
+    assert [need.says for need in found] == [says] * is_needed
 
 
 def test_a_broken_file_says_its_first_mistake() -> None:

@@ -79,6 +79,8 @@ class Metrics:
             "Receipt of the newest authentic webhook; 0 if none is known.",
             "source",
         )
+        meaning = "1 while the source has sent nothing for longer than `silent_after`. Of the store."
+        self.source_silent = self._gauge("source_silent", meaning, "source")
         self.copies = self._counter("copies_total", "Webhooks under a taken key, by what they were.", "source", "kind")
         self.refusals = self._counter("refusals_total", "Requests not answered with 2xx.", "source", "reason")
         self.connections = self._gauge("connections", "Connections that are open.", "listener")
@@ -169,6 +171,7 @@ class Metrics:
             create(self.routed, [source], labels.ROUTED)
             create(self.copies, [source], labels.COPIES)
             self.status_unknown.labels(source)
+            self.source_silent.labels(source)
             for key in keys:
                 self.key_old_in_use.labels(source, key)
                 self.key_expires.labels(source, key).set(math.inf)

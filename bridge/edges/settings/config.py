@@ -191,6 +191,7 @@ class _Source(Entry):
     body: BodyForm = BodyForm()
     reconcile: _Reconcile | None = None
     cancel_abandoned: bool = False
+    silent_after: Annotated[Duration, Field(ge=60)] | None = None
 
     @model_validator(mode="after")
     def _keeps_what_is_needed(self) -> Self:
@@ -217,6 +218,7 @@ class _Source(Entry):
             self.reconcile.build() if self.reconcile else None,
             self.cancel_abandoned,
             self.signature.places(),
+            self.silent_after,
         )
 
 

@@ -75,7 +75,15 @@ def test_every_example_is_valid_in_its_place() -> None:
         _with(),
         _with({"api": {"url": "https://api.example.com", "key": {"env": "K"}}}),
         _with({"api": {"url": "https://a.example", "key": {"env": "K"}, "path_prefix": "", "headers": {"X-A": "b"}}}),
-        _with({"redact": ["/data/x"], "timezone": "Europe/Berlin", "same_body_for": "10m", "stale": "reject"}),
+        _with(
+            {
+                "redact": ["/data/x"],
+                "timezone": "Europe/Berlin",
+                "same_body_for": "10m",
+                "silent_after": "26h",
+                "stale": "reject",
+            }
+        ),
         _with({"body": {"preset": "none", "fields": {"id": "/uuid", "status": ["/a/0", "/b~1c"]}}}),
         _with({"body": {"statuses": {"succeeded": ["OK", 10], "failed": "KO"}}}),
         _with({"allow_addresses": ["203.0.113.0/24"]}),
