@@ -95,13 +95,13 @@ def _library(module: str) -> str:
 
 def test_imports_go_down_only() -> None:
     """import-linter's contracts in pyproject.toml hold: the floors, and one importer per library."""
-    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
-    enabled = [one for one in loggers if not one.disabled]
+    loggers = [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    enabled = [item for item in loggers if not item.disabled]
     try:
         assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == EXIT_STATUS_SUCCESS
     finally:
-        for one in enabled:  # it configures logging, which disables every logger that there was
-            one.disabled = False
+        for item in enabled:  # it configures logging, which disables every logger that there was
+            item.disabled = False
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
@@ -112,7 +112,7 @@ def test_every_library_has_one_importer(path: Path) -> None:
         listed = IMPORTERS.get(library)
         assert listed is not None, f"{library} is imported and not listed in IMPORTERS"
         importers = (listed,) if isinstance(listed, str) else listed
-        assert any(f"{name(path)}.".startswith(f"{one}.") for one in importers), f"only {listed} imports {library}"
+        assert any(f"{name(path)}.".startswith(f"{item}.") for item in importers), f"only {listed} imports {library}"
 
 
 def test_every_listed_library_is_still_imported() -> None:
@@ -197,7 +197,7 @@ def test_no_form_is_parsed(path: Path) -> None:
     assert "python-multipart" not in (ROOT / "requirements" / "runtime.txt").read_text()
 
 
-@pytest.mark.parametrize("path", [one for one in MODULES if one.parent.name in ("web", "pages")], ids=name)
+@pytest.mark.parametrize("path", [item for item in MODULES if item.parent.name in ("web", "pages")], ids=name)
 def test_nothing_is_decided_by_a_url(path: Path) -> None:
     """Starlette rebuilds `request.url` from the Host header: whoever sends it writes it (CVE-2026-48710)."""
     read = [node.attr for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute)]

@@ -87,8 +87,8 @@ def _connections(waiting: Any, amount: int) -> list[Any]:
     state = ServerState()
     state.default_headers = [(b"date", b"Sat, 28 Nov 2026 00:00:00 GMT")]
     made = [config.http_protocol_class(config, server_state=state, app_state={}) for _ in range(amount)]
-    for one in made:
-        one.connection_made(_Transport())
+    for item in made:
+        item.connection_made(_Transport())
     return made
 
 
@@ -107,12 +107,12 @@ async def _loop(amount: int) -> float:
     for _ in range(_TURNS):
         began = time.thread_time()
         for _ in range(_COMMITS):
-            for one in connections:
-                one.data_received(raw)
+            for item in connections:
+                item.data_received(raw)
             while len(waiting.queue) < amount:
                 await asyncio.sleep(0)
             loop.call_soon_threadsafe(waiting.commit)
-            while not all(one.cycle.response_complete for one in connections):
+            while not all(item.cycle.response_complete for item in connections):
                 await asyncio.sleep(0)
         turns.append((time.thread_time() - began) / _COMMITS / amount * 1e6)
     return min(turns)

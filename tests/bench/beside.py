@@ -91,7 +91,7 @@ def _send(places: Mapping[str, _Place], first: int, amount: int) -> None:
     fired = "SELECT count(*) FROM triggers WHERE state = 'fired'"
     for place in places.values():
         wait_for(
-            lambda one=place.bridge: servers.ask(one, None, fired) == first + amount,
+            lambda item=place.bridge: servers.ask(item, None, fired) == first + amount,
             seconds=300,
             what="every trigger fired",
         )

@@ -48,11 +48,11 @@ def measure(*, waiting: int, pairs: int, trial: int) -> list[str]:
         "| pair | generator/s | bridge/s | ratio |",
         "|---|---|---|---|",
         *(
-            f"| {number} | {one['bare']:.1f} | {one['bridge']:.1f} | {one['bridge'] / one['bare']:.2f} |"
-            for number, one in enumerate(rates, 1)
+            f"| {number} | {item['bare']:.1f} | {item['bridge']:.1f} | {item['bridge'] / item['bare']:.2f} |"
+            for number, item in enumerate(rates, 1)
         ),
         "",
-        f"- the bridge: {machine.spread([one['bridge'] / one['bare'] for one in rates])} of the generator",
+        f"- the bridge: {machine.spread([item['bridge'] / item['bare'] for item in rates])} of the generator",
     ]
 
 

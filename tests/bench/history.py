@@ -84,8 +84,8 @@ def _sqlite() -> Iterator[str]:
     try:
         yield f"sqlite:///{path}"
     finally:
-        for one in path.parent.glob(f"{path.name}*"):
-            one.unlink()
+        for item in path.parent.glob(f"{path.name}*"):
+            item.unlink()
 
 
 @contextmanager
@@ -147,8 +147,8 @@ def _claims_per_second(url: str) -> float:
         now = datetime.now(UTC)
         accepted = accept(inbox, *(f"evt_claim_{time.monotonic_ns()}_{number}" for number in range(_CLAIMS)))
         routings = [
-            Routing(one.delivery_id, DeliveryState.ROUTED, None, None, None, [new_trigger(inbox, one.delivery_id)])
-            for one in accepted
+            Routing(item.delivery_id, DeliveryState.ROUTED, None, None, None, [new_trigger(inbox, item.delivery_id)])
+            for item in accepted
         ]
         inbox.write(settle_routing, routings, now=now)
         done, began = 0, time.monotonic()

@@ -51,9 +51,9 @@ def pin(pid: int, cores: Set[int]) -> None:
 
 def pin_children(pid: int, cores: Set[int]) -> None:
     """Keep a process, those it started and those it will start on these cores."""
-    for one in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+    for item in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
-            pin(one, cores)
+            pin(item, cores)
 
 
 def cores() -> list[int]:

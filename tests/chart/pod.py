@@ -31,7 +31,7 @@ class Pod:
         self.folder, self.spec = folder, pod["spec"]
         self.port, self.admin_port = free_port(), free_port()
         self.folders: dict[str, Projected] = {}
-        maps = {one["metadata"]["name"]: one["data"] for one in of_kind(objects, "ConfigMap")}
+        maps = {item["metadata"]["name"]: item["data"] for item in of_kind(objects, "ConfigMap")}
         (folder / "data").mkdir(exist_ok=True)
         mounts = {mount["name"]: mount["mountPath"] for mount in self.spec["containers"][0]["volumeMounts"]}
         for volume in self.spec["volumes"]:
@@ -48,17 +48,17 @@ class Pod:
 
     def environment(self, container: Manifest) -> dict[str, str]:
         """Return the container's variables, and nothing of the tests' own but the proxy-free basics."""
-        mine = {one["name"]: self.moved(one["value"]) for one in container["env"]}
+        mine = {item["name"]: self.moved(item["value"]) for item in container["env"]}
         ports = {"BRIDGE_PORT": str(self.port), "BRIDGE_ADMIN_PORT": str(self.admin_port)}
         return {"PATH": os.environ["PATH"]} | mine | ports
 
     def run(self, name: str, *, port: int | None = None) -> "subprocess.CompletedProcess[str]":
         """Run a container to its end."""
         every = [*self.spec.get("initContainers", []), *self.spec["containers"]]
-        (container,) = [one for one in every if one["name"] == name]
-        arguments = [self.moved(one) for one in container["args"]]
+        (container,) = [item for item in every if item["name"] == name]
+        arguments = [self.moved(item) for item in container["args"]]
         if port is not None:
             arguments = [
-                f"--url=http://127.0.0.1:{port}/hooks/planasonix" if "--url=" in one else one for one in arguments
+                f"--url=http://127.0.0.1:{port}/hooks/planasonix" if "--url=" in item else item for item in arguments
             ]
         return forkserver.run(*arguments, env=self.environment(container), cwd=self.folder)

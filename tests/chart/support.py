@@ -187,17 +187,17 @@ def read_all(text: str) -> list[Manifest]:
 
 def of_kind(objects: list[Manifest], *kinds: str, name: str = "") -> list[Manifest]:
     """Return the objects of these kinds whose name ends so."""
-    return [one for one in objects if one["kind"] in kinds and one["metadata"]["name"].endswith(name)]
+    return [item for item in objects if item["kind"] in kinds and item["metadata"]["name"].endswith(name)]
 
 
 def pods(objects: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
     """Yield every pod, bare or of a template: what it belongs to, and its metadata and spec."""
-    for one in objects:
-        label = f"{one['kind']}/{one['metadata']['name']}"
-        if one["kind"] == "Pod":
-            yield label, one
-        elif one["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            yield label, one["spec"]["template"]
+    for item in objects:
+        label = f"{item['kind']}/{item['metadata']['name']}"
+        if item["kind"] == "Pod":
+            yield label, item
+        elif item["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield label, item["spec"]["template"]
 
 
 def containers(pod: Manifest) -> list[Manifest]:

@@ -52,7 +52,7 @@ def test_secrets_have_the_keys_that_the_chart_reads() -> None:
     needed |= {VALUES["adminToken"]["key"]}
     (external,) = example("external-secret.yaml")
     (sealed,) = example("sealed-secret.yaml")
-    assert {one["secretKey"] for one in external["spec"]["data"]} == set(sealed["spec"]["encryptedData"]) == needed
-    for one in (external, sealed):
-        assert (one["metadata"]["name"], one["metadata"]["namespace"]) == OWNER
+    assert {item["secretKey"] for item in external["spec"]["data"]} == set(sealed["spec"]["encryptedData"]) == needed
+    for item in (external, sealed):
+        assert (item["metadata"]["name"], item["metadata"]["namespace"]) == OWNER
     assert external["spec"]["target"]["name"] == VALUES["adminToken"]["secret"] == OWNER[0]

@@ -17,11 +17,11 @@ def test_the_pod_that_moves_a_store_takes_the_volume_of_the_release() -> None:
     (workload,) = of_kind(render({}), "StatefulSet")
     (container,) = pod["spec"]["containers"]
     own = workload["spec"]["template"]["spec"]
-    volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+    volumes = {item["name"]: item for item in pod["spec"]["volumes"]}
     claim = f"{workload['spec']['volumeClaimTemplates'][0]['metadata']['name']}-{workload['metadata']['name']}-0"
     assert volumes["data"]["persistentVolumeClaim"]["claimName"] == claim
     assert pod["spec"]["securityContext"].items() <= own["securityContext"].items()
     assert container["securityContext"] == own["containers"][0]["securityContext"]
-    url = next(one["value"] for one in own["containers"][0]["env"] if one["name"] == "BRIDGE_DATABASE_URL")
+    url = next(item["value"] for item in own["containers"][0]["env"] if item["name"] == "BRIDGE_DATABASE_URL")
     assert container["env"] == [{"name": "BRIDGE_DATABASE_URL", "value": url}]
     assert "labels" not in pod["metadata"]  # else the release's NetworkPolicy, without PostgreSQL, would hold it

@@ -40,15 +40,15 @@ def test_kustomize_builds_what_kubernetes_takes(version: str, tmp_path: Path) ->
     done = subprocess.run([KUBECTL, "kustomize", PLAIN], capture_output=True, text=True, check=True)
     objects = read_all(done.stdout)
     file = tmp_path / "objects.yaml"
-    file.write_text("".join(f"---\n{json.dumps(one)}\n" for one in objects))
+    file.write_text("".join(f"---\n{json.dumps(item)}\n" for item in objects))
     command = [TOOLS / "kubernetes-validate", "-k", version, "--strict", file]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert {one["metadata"]["namespace"] for one in objects} == {NAMESPACE}
+    assert {item["metadata"]["namespace"] for item in objects} == {NAMESPACE}
     assert of_kind(objects, "Namespace") == []  # `kubectl delete -k` would take it, and the volume with it
-    made = {one["metadata"]["name"]: set(one["data"]) for one in of_kind(objects, "ConfigMap")}
+    made = {item["metadata"]["name"]: set(item["data"]) for item in of_kind(objects, "ConfigMap")}
     ((_, pod),) = pods(objects)
-    used = {one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one}
+    used = {item["configMap"]["name"] for item in pod["spec"]["volumes"] if "configMap" in item}
     assert made == {"planasonix-bridge-config": {"bridge.yaml"}, "planasonix-bridge-mapping": {"mapping.yaml"}}
     assert used == set(made)
-    assert [one["name"] for one in containers(pod)] == ["check", "bridge"]
+    assert [item["name"] for item in containers(pod)] == ["check", "bridge"]

@@ -24,13 +24,13 @@ def test_checkov_is_content(store: Manifest, tmp_path: Path) -> None:
     """Every Kubernetes policy of checkov passes, once the image is named by its digest."""
     objects = render(HARDENED | store)
     file = tmp_path / "objects.yaml"
-    file.write_text("".join(f"---\n{json.dumps(one)}\n" for one in objects))
+    file.write_text("".join(f"---\n{json.dumps(item)}\n" for item in objects))
     command = [TOOLS / "checkov", "--framework", "kubernetes", "--skip-download", "--output", "json", "--file", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     report = json.loads(done.stdout)
     assert report["summary"]["passed"] > 100
     assert report["summary"]["parsing_errors"] == 0
-    failed = {(one["check_id"], one["resource"].rpartition("-")[2]) for one in report["results"]["failed_checks"]}
+    failed = {(item["check_id"], item["resource"].rpartition("-")[2]) for item in report["results"]["failed_checks"]}
     assert failed - SKIPPED == set()
 
 
@@ -47,25 +47,25 @@ def test_pods_are_restricted(values: Manifest) -> None:
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         kinds = {next(key for key in volume if key != "name") for volume in spec.get("volumes", [])}
         assert kinds <= {"configMap", "secret", "emptyDir"}
-        for one in containers(pod):
-            assert one["securityContext"] == {
+        for item in containers(pod):
+            assert item["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
-            assert all("hostPort" not in port for port in one.get("ports", []))
-            assert one["terminationMessagePolicy"] == "FallbackToLogsOnError"
+            assert all("hostPort" not in port for port in item.get("ports", []))
+            assert item["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 @each
 def test_images_are_pinned_and_limits_set(values: Manifest) -> None:
     """No image without a tag or with latest; no container without limits."""
     for _, pod in pods(render(values)):
-        for one in containers(pod):
-            tag = re.fullmatch(r"[^:@]+:([\w.-]+)(@sha256:[0-9a-f]{64})?", one["image"])
+        for item in containers(pod):
+            tag = re.fullmatch(r"[^:@]+:([\w.-]+)(@sha256:[0-9a-f]{64})?", item["image"])
             assert tag
             assert tag[1] != "latest"
-            assert set(one["resources"]["limits"]) >= {"cpu", "memory"}
+            assert set(item["resources"]["limits"]) >= {"cpu", "memory"}
 
 
 @each
@@ -93,7 +93,7 @@ def test_the_image_is_what_the_chart_expects() -> None:
     assert f"\nUSER {user}:{group}\n" in last
     assert "\nSTOPSIGNAL SIGTERM\n" in last
     assert "\nHEALTHCHECK " in last
-    variables = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    variables = {item["name"]: item["value"] for item in spec["containers"][0]["env"]}
     for name in ("BRIDGE_CONFIG", "BRIDGE_MAPPING", "BRIDGE_DATABASE_URL"):
         assert f"{name}={variables[name]}" in last
     assert not re.search(r"^ARG BASE=", text, re.MULTILINE)  # no tag that could change

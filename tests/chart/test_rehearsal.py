@@ -31,8 +31,8 @@ ROUTE = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    name: load\n    dag: {dag}\n"
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 def rendered(tmp_path: Path, mapping: str, airflow_url: str = "http://127.0.0.1:9") -> tuple[Pod, Pod, Pod]:
@@ -57,7 +57,9 @@ def test_the_pod_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: S
     bridge = subprocess.Popen([COMMAND, *container["args"]], env=pod.environment(container), cwd=pod.folder)
     try:
         with httpx.Client(trust_env=False, timeout=60) as client:
-            probes = {one: container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "liveness", "readiness")}
+            probes = {
+                item: container[f"{item}Probe"]["httpGet"]["path"] for item in ("startup", "liveness", "readiness")
+            }
             wait_for(lambda: answers(client, pod.port, probes["readiness"]) == 200, seconds=30, what="ready")
             assert answers(client, pod.port, probes["startup"]) == answers(client, pod.port, probes["liveness"]) == 200
             sent = test.run("send", port=pod.port)
@@ -68,7 +70,7 @@ def test_the_pod_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: S
             headers = {"Authorization": f"Bearer {TOKEN}"}
             wait_for(
                 lambda: (
-                    [one["reason"] for one in client.get(url, headers=headers).json()["deliveries"]] == ["test_event"]
+                    [item["reason"] for item in client.get(url, headers=headers).json()["deliveries"]] == ["test_event"]
                 ),
                 seconds=10,
                 what="ignored as a test event",
@@ -102,7 +104,7 @@ def test_a_broken_mapping_is_refused_before_it_lands(tmp_path: Path, mapping: st
 def test_a_missing_secret_is_named_at_once(tmp_path: Path) -> None:
     """Its volume is optional in the check's pod, so that one runs and names the file, instead of waiting in silence."""
     _, check, _ = rendered(tmp_path, ROUTE.format(dag="a"))
-    (volume,) = [one for one in check.spec["volumes"] if "secret" in one]
+    (volume,) = [item for item in check.spec["volumes"] if "secret" in item]
     assert volume["secret"]["optional"] is True
     shutil.rmtree(check.folders[volume["name"]].folder)
     done = check.run("check")

@@ -38,16 +38,16 @@ def test_helm_lint_is_content(values: Manifest, tmp_path: Path) -> None:
 def test_every_object_fits_the_schema(values: Manifest, version: str, tmp_path: Path) -> None:
     """Strictly, for the three newest Kubernetes versions; custom resources against schemas of their own."""
     objects = render(values)
-    known = [one for one in objects if one["kind"] not in CUSTOM]
+    known = [item for item in objects if item["kind"] not in CUSTOM]
     file = tmp_path / "objects.yaml"
-    file.write_text("".join(f"---\n{json.dumps(one)}\n" for one in known))
+    file.write_text("".join(f"---\n{json.dumps(item)}\n" for item in known))
     command = [TOOLS / "kubernetes-validate", "-k", version, "--strict", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (done.stdout + done.stderr).count(" passed for resource ") == len(known)
-    for one in objects:
-        if one["kind"] in CUSTOM:
-            jsonschema.validate(one, CUSTOM[one["kind"]])
+    for item in objects:
+        if item["kind"] in CUSTOM:
+            jsonschema.validate(item, CUSTOM[item["kind"]])
 
 
 @each
@@ -57,10 +57,10 @@ def test_selectors_select_the_bridge_and_nothing_else(values: Manifest) -> None:
     labels = {label: pod["metadata"]["labels"] for label, pod in pods(objects)}
     (workload,) = of_kind(objects, "Deployment", "StatefulSet")
     selectors = [workload["spec"]["selector"]["matchLabels"]]
-    selectors += [one["spec"]["selector"] for one in of_kind(objects, "Service")]
-    selectors += [one["spec"]["selector"]["matchLabels"] for one in of_kind(objects, "PodDisruptionBudget")]
+    selectors += [item["spec"]["selector"] for item in of_kind(objects, "Service")]
+    selectors += [item["spec"]["selector"]["matchLabels"] for item in of_kind(objects, "PodDisruptionBudget")]
     spread = workload["spec"]["template"]["spec"].get("topologySpreadConstraints", [])
-    selectors += [one["labelSelector"]["matchLabels"] for one in spread]
+    selectors += [item["labelSelector"]["matchLabels"] for item in spread]
     own_name = f"{workload['kind']}/{workload['metadata']['name']}"
     for selector in selectors:
         assert [label for label, own in labels.items() if selects(selector, own)] == [own_name]
@@ -71,9 +71,9 @@ def test_selectors_select_the_bridge_and_nothing_else(values: Manifest) -> None:
             assert is_selected == (own["app.kubernetes.io/component"] in wanted)
     for monitor in of_kind(objects, "ServiceMonitor"):
         chosen = [
-            one["metadata"]["name"]
-            for one in of_kind(objects, "Service")
-            if selects(monitor["spec"]["selector"]["matchLabels"], one["metadata"]["labels"])
+            item["metadata"]["name"]
+            for item in of_kind(objects, "Service")
+            if selects(monitor["spec"]["selector"]["matchLabels"], item["metadata"]["labels"])
         ]
         assert chosen == [f"{workload['metadata']['name']}-admin"]
 
@@ -82,25 +82,25 @@ def test_selectors_select_the_bridge_and_nothing_else(values: Manifest) -> None:
 def test_volumes_and_config_maps_are_there(values: Manifest) -> None:
     """Every mount has its volume, every volume a mount, every ConfigMap of the chart exists; none is a subPath."""
     objects = render(values)
-    made = {one["metadata"]["name"] for one in of_kind(objects, "ConfigMap")} | {"my-config", "my-mapping", "my-ca"}
+    made = {item["metadata"]["name"] for item in of_kind(objects, "ConfigMap")} | {"my-config", "my-mapping", "my-ca"}
     for label, pod in pods(objects):
-        volumes = {one["name"]: one for one in pod["spec"].get("volumes", [])}
+        volumes = {item["name"]: item for item in pod["spec"].get("volumes", [])}
         claims = [
             claim["metadata"]["name"]
-            for one in of_kind(objects, "StatefulSet")
+            for item in of_kind(objects, "StatefulSet")
             if label.startswith("StatefulSet/")
-            for claim in one["spec"]["volumeClaimTemplates"]
+            for claim in item["spec"]["volumeClaimTemplates"]
         ]
         names = {*volumes, *claims}
         assert all(len(name) <= 63 for name in names)
-        mounts = [mount for one in containers(pod) for mount in one["volumeMounts"]]
+        mounts = [mount for item in containers(pod) for mount in item["volumeMounts"]]
         assert {mount["name"] for mount in mounts} == names
         assert [mount for mount in mounts if "subPath" in mount] == []
         writable = {mount["mountPath"] for mount in mounts if not mount.get("readOnly")}
         assert writable <= {"/data"}
-        assert {one["configMap"]["name"] for one in volumes.values() if "configMap" in one} <= made
-        for one in containers(pod):
-            paths = [mount["mountPath"] for mount in one["volumeMounts"]]
+        assert {item["configMap"]["name"] for item in volumes.values() if "configMap" in item} <= made
+        for item in containers(pod):
+            paths = [mount["mountPath"] for mount in item["volumeMounts"]]
             assert len(paths) == len(set(paths))
 
 
@@ -110,19 +110,19 @@ def test_ports_and_backends_are_there(values: Manifest) -> None:
     objects = render(values)
     (workload,) = of_kind(objects, "Deployment", "StatefulSet")
     container = workload["spec"]["template"]["spec"]["containers"][0]
-    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    ports = {item["name"]: item["containerPort"] for item in container["ports"]}
     assert len(set(ports.values())) == len(ports) == 2
-    environment = {one["name"]: one.get("value") for one in container["env"]}
+    environment = {item["name"]: item.get("value") for item in container["env"]}
     assert (environment["BRIDGE_PORT"], environment["BRIDGE_ADMIN_PORT"]) == (str(ports["http"]), str(ports["admin"]))
     assert {container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "liveness", "readiness")} == {"http"}
-    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in of_kind(objects, "Service")}
+    services = {item["metadata"]["name"]: item["spec"]["ports"] for item in of_kind(objects, "Service")}
     assert {port["targetPort"] for all_ports in services.values() for port in all_ports} == set(ports)
-    for one in of_kind(objects, "Ingress"):
-        for rule in one["spec"]["rules"]:
+    for item in of_kind(objects, "Ingress"):
+        for rule in item["spec"]["rules"]:
             backend = rule["http"]["paths"][0]["backend"]["service"]
             assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]}
-    for one in of_kind(objects, "HTTPRoute"):
-        (backend,) = one["spec"]["rules"][0]["backendRefs"]
+    for item in of_kind(objects, "HTTPRoute"):
+        (backend,) = item["spec"]["rules"][0]["backendRefs"]
         assert backend["port"] in {port["port"] for port in services[backend["name"]]}
 
 
@@ -132,9 +132,9 @@ def test_nothing_of_the_admin_listener_leaves_the_cluster(values: Manifest) -> N
     objects = render(values)
     (admin,) = of_kind(objects, "Service", name="-admin")
     assert admin["spec"]["type"] == "ClusterIP"
-    rules = [rule for one in of_kind(objects, "Ingress") for rule in one["spec"]["rules"]]
+    rules = [rule for item in of_kind(objects, "Ingress") for rule in item["spec"]["rules"]]
     paths = [path["path"] for rule in rules for path in rule["http"]["paths"]]
-    paths += [one["spec"]["rules"][0]["matches"][0]["path"]["value"] for one in of_kind(objects, "HTTPRoute")]
+    paths += [item["spec"]["rules"][0]["matches"][0]["path"]["value"] for item in of_kind(objects, "HTTPRoute")]
     assert set(paths) <= {"/hooks"}
     backends = json.dumps(of_kind(objects, "Ingress", "HTTPRoute"))
     assert "-admin" not in backends
@@ -144,24 +144,24 @@ def test_nothing_of_the_admin_listener_leaves_the_cluster(values: Manifest) -> N
 def test_requests_are_within_limits(values: Manifest) -> None:
     """Of every container."""
     for _, pod in pods(render(values)):
-        for one in containers(pod):
+        for item in containers(pod):
             for what in ("cpu", "memory"):
-                assert 0 < quantity(one["resources"]["requests"][what]) <= quantity(one["resources"]["limits"][what])
+                assert 0 < quantity(item["resources"]["requests"][what]) <= quantity(item["resources"]["limits"][what])
 
 
 @each
 def test_variables_are_settings_and_hold_no_secret(values: Manifest) -> None:
     """Every BRIDGE_* variable is one that the bridge knows, once; secrets come as files of mounted Secrets."""
-    known = {one.name for one in list_settings()}
+    known = {item.name for item in list_settings()}
     for _, pod in pods(render(values)):
-        for one in containers(pod):
-            names = [variable["name"] for variable in one["env"]]
+        for item in containers(pod):
+            names = [variable["name"] for variable in item["env"]]
             assert len(names) == len(set(names))
             ours = {name for name in names if name.startswith("BRIDGE_")}
             assert {name for name in ours if name not in known and name.removesuffix("_FILE") not in known} == set()
-            assert all("valueFrom" not in variable for variable in one["env"] if variable["name"] in ours)
-            mounted = {mount["mountPath"] for mount in one["volumeMounts"]}
-            for variable in one["env"]:
+            assert all("valueFrom" not in variable for variable in item["env"] if variable["name"] in ours)
+            mounted = {mount["mountPath"] for mount in item["volumeMounts"]}
+            for variable in item["env"]:
                 if variable["name"].endswith("_FILE"):
                     assert variable["value"].rpartition("/")[0] in mounted
 
@@ -171,7 +171,7 @@ def test_each_role_has_a_token_where_one_is_named() -> None:
 
     def given(values: Manifest) -> dict[str, str]:
         (_, pod) = next(pods(render(values)))
-        return {one["name"]: one["value"] for one in containers(pod)[0]["env"] if "_TOKEN_FILE" in one["name"]}
+        return {item["name"]: item["value"] for item in containers(pod)[0]["env"] if "_TOKEN_FILE" in item["name"]}
 
     mounted = "/etc/bridge/secrets"
     admin = {"BRIDGE_ADMIN_TOKEN_FILE": f"{mounted}/planasonix-bridge/admin-token"}
@@ -218,7 +218,7 @@ def test_the_grace_period_outlasts_the_stop(values: Manifest) -> None:
     (workload,) = of_kind(render(values), "Deployment", "StatefulSet")
     spec = workload["spec"]["template"]["spec"]
     container = spec["containers"][0]
-    environment = {one["name"]: one.get("value") for one in container["env"]}
+    environment = {item["name"]: item.get("value") for item in container["env"]}
     pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     drain = float(environment.get("BRIDGE_DRAIN_SECONDS") or 0)
     shutdown = float(environment["BRIDGE_SHUTDOWN_SECONDS"] or 0)
@@ -249,7 +249,7 @@ NASTY = 'routes:\n  - dag: a  \n    pipeline: "{{ x }}"   \n    conf: {ü: "\t"}
 def test_files_arrive_as_they_are_written(text: str) -> None:
     """The mapping in the ConfigMap, and the one that the hook checks, are the given text byte for byte."""
     objects = render({"mapping": {"routes": text, "files": {"sales.yaml": text, "stock.yaml": "routes: []"}}})
-    found = [one["data"] for one in of_kind(objects, "ConfigMap", name="-mapping")]
+    found = [item["data"] for item in of_kind(objects, "ConfigMap", name="-mapping")]
     assert found == [{"mapping.yaml": text, "sales.yaml": text, "stock.yaml": "routes: []"}] * 2
 
 
@@ -273,9 +273,11 @@ def test_the_new_files_are_checked_before_they_land() -> None:
     objects = render({})
     assert of_kind(objects, "Job") == []
     (pod,) = of_kind(objects, "Pod", name="-check")
-    hooks = [one for one in objects if "pre-upgrade" in one["metadata"].get("annotations", {}).get("helm.sh/hook", "")]
-    weights = {one["metadata"]["name"]: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in hooks}
-    used = {one["configMap"]["name"] for one in pod["spec"]["volumes"] if "configMap" in one}
+    hooks = [
+        item for item in objects if "pre-upgrade" in item["metadata"].get("annotations", {}).get("helm.sh/hook", "")
+    ]
+    weights = {item["metadata"]["name"]: int(item["metadata"]["annotations"]["helm.sh/hook-weight"]) for item in hooks}
+    used = {item["configMap"]["name"] for item in pod["spec"]["volumes"] if "configMap" in item}
     assert used <= set(weights)
     assert all(weights[name] < weights[pod["metadata"]["name"]] for name in used)
     assert "serviceAccountName" not in pod["spec"]  # the release's does not exist yet

@@ -21,7 +21,7 @@ NAME = "bridge-planasonix-bridge"
 EXAMPLES = CHART / "examples"
 OBJECTS = render(MATRIX["extended"])
 PODS = {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod for _, pod in pods(OBJECTS)}
-OWN = [one for pod in PODS.values() for one in containers(pod) if one["name"] not in ("proxy", "first")]
+OWN = [item for pod in PODS.values() for item in containers(pod) if item["name"] not in ("proxy", "first")]
 
 
 def live(values: Manifest, objects: Manifest) -> list[Manifest]:
@@ -40,8 +40,8 @@ def test_the_pods_of_the_chart_are_three() -> None:
 
 def test_labels_and_annotations_are_on_everything() -> None:
     """commonLabels on every object; podLabels and podAnnotations on every pod, and on no selector."""
-    own = [one for one in OBJECTS if one["metadata"]["name"] not in ("extra", "bridge-made")]
-    assert {one["metadata"]["labels"]["cost-center"] for one in own} == {"42"}
+    own = [item for item in OBJECTS if item["metadata"]["name"] not in ("extra", "bridge-made")]
+    assert {item["metadata"]["labels"]["cost-center"] for item in own} == {"42"}
     for pod in PODS.values():
         assert pod["metadata"]["labels"].items() >= {"team": "data", "cost-center": "42"}.items()
         assert pod["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
@@ -51,10 +51,10 @@ def test_labels_and_annotations_are_on_everything() -> None:
 
 def test_variables_and_volumes_are_in_every_container_of_the_chart() -> None:
     """extraEnv, envFrom, extraVolumes: bridge.yaml may name any of them, and the check reads it too."""
-    for one in OWN:
-        assert {"name": "REGION", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}} in one["env"]
-        assert one["envFrom"] == [{"secretRef": {"name": "bridge-env", "optional": True}}]
-        assert {"name": "ca", "mountPath": "/etc/bridge/ca", "readOnly": True} in one["volumeMounts"]
+    for item in OWN:
+        assert {"name": "REGION", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}} in item["env"]
+        assert item["envFrom"] == [{"secretRef": {"name": "bridge-env", "optional": True}}]
+        assert {"name": "ca", "mountPath": "/etc/bridge/ca", "readOnly": True} in item["volumeMounts"]
     for pod in PODS.values():
         assert {"name": "ca", "configMap": {"name": "my-ca"}} in pod["spec"]["volumes"]
 
@@ -62,8 +62,8 @@ def test_variables_and_volumes_are_in_every_container_of_the_chart() -> None:
 def test_containers_of_the_users_stand_in_the_bridges_pod() -> None:
     """Those of the start before the chart's own, the others beside the bridge."""
     spec = PODS["bridge"]["spec"]
-    assert [one["name"] for one in spec["initContainers"]] == ["first", "migrate"]
-    assert [one["name"] for one in spec["containers"]] == ["bridge", "proxy"]
+    assert [item["name"] for item in spec["initContainers"]] == ["first", "migrate"]
+    assert [item["name"] for item in spec["containers"]] == ["bridge", "proxy"]
     assert {len(PODS[other]["spec"]["containers"]) for other in ("check", "test")} == {1}
 
 
@@ -91,8 +91,8 @@ def test_openshift_gives_the_ids_itself() -> None:
 
 def test_the_url_of_postgresql_may_be_a_secret() -> None:
     """The whole of it, as a file; nothing of it is in the object."""
-    for one in OWN:
-        variables = {each["name"]: each.get("value") for each in one["env"]}
+    for item in OWN:
+        variables = {each["name"]: each.get("value") for each in item["env"]}
         assert variables["BRIDGE_DATABASE_URL_FILE"] == "/etc/bridge/secrets/bridge-database/url"
         assert not {"BRIDGE_DATABASE_URL", "BRIDGE_DATABASE_PASSWORD_FILE"} & set(variables)
 
@@ -132,7 +132,7 @@ def test_the_service_monitor_takes_relabelings_and_a_timeout() -> None:
 
 def test_extra_objects_come_along() -> None:
     """As they are, or as templates."""
-    names = {one["metadata"]["name"] for one in of_kind(OBJECTS, "ConfigMap")}
+    names = {item["metadata"]["name"] for item in of_kind(OBJECTS, "ConfigMap")}
     assert {"extra", "bridge-made"} <= names
 
 
@@ -143,7 +143,7 @@ def test_a_mapping_in_a_folder_needs_no_config_map() -> None:
     found = {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod for _, pod in pods(objects)}
     paths = {}
     for name, pod in found.items():
-        (own,) = [one for one in containers(pod) if one["name"] in ("bridge", "check", "send")]
+        (own,) = [item for item in containers(pod) if item["name"] in ("bridge", "check", "send")]
         paths[name] = next(each["value"] for each in own["env"] if each["name"] == "BRIDGE_MAPPING")
     folder = values["mapping"]["folder"]
     assert paths == {"bridge": folder, "check": "/etc/bridge/mapping", "test": folder}

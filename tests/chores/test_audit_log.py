@@ -32,9 +32,9 @@ class World:
 @pytest.fixture
 def world(inbox: Inbox, metrics: Metrics) -> Iterator[World]:
     """One that has not begun."""
-    one = World(inbox, metrics)
-    yield one
-    one.log.loop.stop(5)
+    item = World(inbox, metrics)
+    yield item
+    item.log.loop.stop(5)
 
 
 def lines(store: Store) -> list[tuple[str, str, str, str | None]]:

@@ -29,10 +29,10 @@ def test_everything_ends_under_the_first_key(path: Path, inbox: Inbox, metrics: 
     accept(inbox, *[f"evt_{number}" for number in range(60)], body=None)
     add(inbox, stored(inbox, "evt_conf", body=b"canary-7f3a" * 900), conf={"x": "canary-7f3a"})
     new = open_with(path, new=NEW, old=OLD)
-    one = Encryption(inbox=new, key="new", metrics=metrics)
-    finish(one)
+    encryption = Encryption(inbox=new, key="new", metrics=metrics)
+    finish(encryption)
     assert new.read(vault.count) == {"deliveries": {"new": 61}, "triggers": {"new": 1}, "attempts": {}}
-    assert one.status() == {"key": "new", "table": None, "rewritten": 62, "locked": 0, "is_done": True}
+    assert encryption.status() == {"key": "new", "table": None, "rewritten": 62, "locked": 0, "is_done": True}
     assert "bridge_resealed_total 62.0" in metrics.exposition().decode()
     assert [file.name for file in path.parent.iterdir() if b"canary-7f3a" in file.read_bytes()] == []
     again = Encryption(inbox=new, key="new", metrics=metrics)
@@ -45,14 +45,14 @@ def test_webhooks_come_in_meanwhile(path: Path, inbox: Inbox, metrics: Metrics) 
     """The thread rewrites what was there while others are stored, and all of them can be read."""
     accept(inbox, *[f"evt_{number}" for number in range(300)])
     new = open_with(path, new=NEW)
-    one = Encryption(inbox=new, key="new", metrics=metrics)
-    one.loop.start()
+    item = Encryption(inbox=new, key="new", metrics=metrics)
+    item.loop.start()
     ids = [stored(new, f"late_{number}") for number in range(50)]
-    wait_for(lambda: bool((one.status() or {})["is_done"]))
-    one.loop.stop(5)
+    wait_for(lambda: bool((item.status() or {})["is_done"]))
+    item.loop.stop(5)
     assert new.read(vault.count)["deliveries"] == {"new": 350}
     found = [new.read(deliveries.get, id_) for id_ in ids]
-    assert [one is not None and one.locked for one in found] == [None] * 50
+    assert [item is not None and item.locked for item in found] == [None] * 50
     new.close()
 
 
@@ -62,9 +62,9 @@ def test_what_no_key_opens_is_left_alone(path: Path, inbox: Inbox, metrics: Metr
     lost = stored(old, "evt_old")
     stored(inbox, "evt_plain")
     new = open_with(path, new=NEW)
-    one = Encryption(inbox=new, key="new", metrics=metrics)
-    finish(one)
-    assert (one.status() or {})["locked"] == 1
+    encryption = Encryption(inbox=new, key="new", metrics=metrics)
+    finish(encryption)
+    assert (encryption.status() or {})["locked"] == 1
     assert "bridge_locked_rows 1.0" in metrics.exposition().decode()
     assert new.read(vault.count)["deliveries"] == {"old": 1, "new": 1}
     found = old.read(deliveries.get, lost)
@@ -78,9 +78,9 @@ def test_stopping_takes_no_time(path: Path, inbox: Inbox, metrics: Metrics) -> N
     """It ends after the batch under way, and the next start goes on."""
     accept(inbox, *[f"evt_{number}" for number in range(300)])
     new = open_with(path, new=NEW)
-    one = Encryption(inbox=new, key="new", metrics=metrics)
-    one.loop.start()
-    one.loop.stop(60)
+    encryption = Encryption(inbox=new, key="new", metrics=metrics)
+    encryption.loop.start()
+    encryption.loop.stop(60)
     finish(Encryption(inbox=new, key="new", metrics=metrics))
     assert new.read(vault.count)["deliveries"] == {"new": 300}
     new.close()
@@ -88,7 +88,7 @@ def test_stopping_takes_no_time(path: Path, inbox: Inbox, metrics: Metrics) -> N
 
 def test_without_keys_there_is_nothing_to_do(inbox: Inbox, metrics: Metrics) -> None:
     """The loop ends at once, and there is no status."""
-    one = Encryption(inbox=inbox, key=None, metrics=metrics)
-    one.loop.start()
-    one.loop.stop(5)
-    assert one.status() is None
+    encryption = Encryption(inbox=inbox, key=None, metrics=metrics)
+    encryption.loop.start()
+    encryption.loop.stop(5)
+    assert encryption.status() is None

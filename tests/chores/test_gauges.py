@@ -18,9 +18,9 @@ from tests.support.store import Store, accept, add, stored, wait_for
 @pytest.fixture
 def watching(inbox: Inbox, metrics: Metrics) -> Iterator[Gauges]:
     """One that has not begun."""
-    one = Gauges(inbox=inbox, metrics=metrics)
-    yield one
-    one.loop.stop(5)
+    gauges = Gauges(inbox=inbox, metrics=metrics)
+    yield gauges
+    gauges.loop.stop(5)
 
 
 def told(metrics: Metrics, sample: str) -> float:

@@ -29,9 +29,9 @@ BODY = body("evt_1")
 @pytest.fixture
 def provider() -> Iterator[JwksServer]:
     """A provider that publishes one key."""
-    with JwksServer() as one:
-        one.publishes(OLD)
-        yield one
+    with JwksServer() as server:
+        server.publishes(OLD)
+        yield server
 
 
 def key_of(provider: JwksServer, name: str = "current") -> Key:
@@ -60,7 +60,7 @@ def headers(pair: Pair, **header: object) -> list[tuple[bytes, bytes]]:
 
 def threads() -> list[str]:
     """Return the threads that fetch."""
-    return [one.name for one in threading.enumerate() if one.name == "key_sets"]
+    return [item.name for item in threading.enumerate() if item.name == "key_sets"]
 
 
 def start(key_sets: KeySets) -> None:
@@ -231,11 +231,11 @@ def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metr
 def test_an_error_of_our_own_does_not_end_the_thread(metrics: Metrics, provider: JwksServer) -> None:
     """It is counted, and the entry goes on to be fetched."""
     broken = Key("current", jwks=JwksUrl(provider.url))  # no algorithm: bridge.yaml cannot say that
-    one = FetchedSet("planasonix", broken, verifier_of(provider), metrics=metrics, clock=time.monotonic)
-    one.loop.start()
-    assert one.tried.wait(60)
-    assert one.is_expected()
-    one.loop.stop(5)
+    fetched = FetchedSet("planasonix", broken, verifier_of(provider), metrics=metrics, clock=time.monotonic)
+    fetched.loop.start()
+    assert fetched.tried.wait(60)
+    assert fetched.is_expected()
+    fetched.loop.stop(5)
     assert 'bridge_internal_errors_total{part="key_sets"} 1.0' in metrics.exposition().decode()
 
 
@@ -274,9 +274,9 @@ class Door:
 @pytest.fixture
 def door(inbox: Inbox, metrics: Metrics, provider: JwksServer) -> Door:
     """A source whose set holds one key."""
-    one = Door(inbox, metrics, verifier_of(provider))
-    one.verifier.take_over("current", read_set(provider.document, "RS256"))
-    return one
+    item = Door(inbox, metrics, verifier_of(provider))
+    item.verifier.take_over("current", read_set(provider.document, "RS256"))
+    return item
 
 
 def test_an_unknown_key_waits_only_while_it_may_come(door: Door, metrics: Metrics) -> None:

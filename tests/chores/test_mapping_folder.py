@@ -21,11 +21,11 @@ Start = Callable[[], MappingFile]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files of two teams."""
-    one = tmp_path / "mapping"
-    one.mkdir()
-    (one / "sales.yaml").write_text(SALES)
-    (one / "stock.yaml").write_text(STOCK)
-    return one
+    item = tmp_path / "mapping"
+    item.mkdir()
+    (item / "sales.yaml").write_text(SALES)
+    (item / "stock.yaml").write_text(STOCK)
+    return item
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def routes(mapping: MappingFile) -> list[str]:
 
 def problems(mapping: MappingFile) -> dict[str, list[str]]:
     """Return what is wrong, by the name of the file."""
-    states = {Path(each.file).name: [str(one) for one in each.problems] for each in mapping.state.files}
+    states = {Path(each.file).name: [str(item) for item in each.problems] for each in mapping.state.files}
     return {file: found for file, found in states.items() if found}
 
 
@@ -72,11 +72,11 @@ def test_one_teams_broken_file_stops_no_other_teams_edit(folder: Path, start: St
     (folder / "sales.yaml").write_text(BROKEN)
     (folder / "stock.yaml").write_text(MORE)
     assert look_twice(mapping)
-    for one in (mapping, start(), start()):
-        assert routes(one) == ["orders", "stock", "shelves"]
-        assert list(problems(one)) == ["sales.yaml"]
-        assert problems(one)["sales.yaml"][0].startswith(f'{folder}/sales.yaml:3:20: unknown key "pipline"')
-        assert [each.loaded_at for each in one.state.files] == [each.loaded_at for each in mapping.state.files]
+    for item in (mapping, start(), start()):
+        assert routes(item) == ["orders", "stock", "shelves"]
+        assert list(problems(item)) == ["sales.yaml"]
+        assert problems(item)["sales.yaml"][0].startswith(f'{folder}/sales.yaml:3:20: unknown key "pipline"')
+        assert [each.loaded_at for each in item.state.files] == [each.loaded_at for each in mapping.state.files]
     restarted = start()
     (folder / "sales.yaml").write_text(SALES)
     assert look_twice(restarted)
@@ -88,9 +88,9 @@ def test_a_name_that_another_file_has_is_the_mistake_of_the_file_that_changed_la
     mapping = start()
     (folder / "sales.yaml").write_text(SALES + "  - {name: stock, pipeline: pl_9, dag: load_stock}\n")
     assert look_twice(mapping)
-    for one in (mapping, start()):
-        assert routes(one) == ["orders", "stock"]
-        assert problems(one) == {
+    for item in (mapping, start()):
+        assert routes(item) == ["orders", "stock"]
+        assert problems(item) == {
             "sales.yaml": [f'{folder}/sales.yaml:4:6: the name "stock" is taken by the route of {folder}/stock.yaml:3']
         }
     (folder / "stock.yaml").write_text(STOCK.replace("name: stock", "name: goods"))
@@ -146,9 +146,9 @@ def test_a_folder_that_cannot_be_read_changes_nothing(folder: Path, start: Start
     folder.rename(tmp_path / "away")
     folder.mkdir()
     assert look_twice(mapping)
-    for one in (mapping, start()):
-        assert routes(one) == ["orders", "stock"]
-        assert problems(one) == {"mapping": [f"{folder}: is a folder without any *.yaml"]}
+    for item in (mapping, start()):
+        assert routes(item) == ["orders", "stock"]
+        assert problems(item) == {"mapping": [f"{folder}: is a folder without any *.yaml"]}
     folder.rmdir()
     (tmp_path / "away").rename(folder)
     assert look_twice(mapping)
@@ -158,9 +158,9 @@ def test_a_folder_that_cannot_be_read_changes_nothing(folder: Path, start: Start
 def test_a_new_file_with_a_mistake_adds_nothing(folder: Path, start: Start) -> None:
     """The rest is in use, also after a restart and at a first start."""
     (folder / "new.yaml").write_text("routes:\n  - {dagg: x}\n")
-    for one in (start(), start()):
-        assert routes(one) == ["orders", "stock"]
-        assert list(problems(one)) == ["new.yaml"]
+    for item in (start(), start()):
+        assert routes(item) == ["orders", "stock"]
+        assert list(problems(item)) == ["new.yaml"]
 
 
 def test_where_no_file_can_be_used_the_service_lacks_a_mapping(folder: Path, start: Start) -> None:
@@ -180,8 +180,8 @@ def test_the_store_keeps_what_is_in_use_and_nothing_else(folder: Path, start: St
     look_twice(start())
     (folder / "sales.yaml").unlink()
     (folder / "stock.yaml").write_text(MORE)
-    one = start()
-    look_twice(one)
+    item = start()
+    look_twice(item)
     assert [(each.file, each.content) for each in inbox.read(mappings.kept)] == [(str(folder / "stock.yaml"), MORE)]
 
 

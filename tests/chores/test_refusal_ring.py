@@ -22,9 +22,9 @@ _COPY_OF = "dlv_0000000000000001"
 @pytest.fixture
 def ring(inbox: Inbox, metrics: Metrics) -> Iterator[RefusalRing]:
     """One that has not begun."""
-    one = RefusalRing(inbox=inbox, metrics=metrics, clock=lambda: _NOW)
-    yield one
-    one.loop.stop(5)
+    item = RefusalRing(inbox=inbox, metrics=metrics, clock=lambda: _NOW)
+    yield item
+    item.loop.stop(5)
 
 
 def kept(inbox: Inbox, limit: int = 5000, **wanted: object) -> list[Refusal]:
@@ -89,4 +89,4 @@ def test_what_cannot_be_written_waits(ring: RefusalRing, inbox: Inbox, store: St
         ring.step()
     store.rows("ALTER TABLE away RENAME TO refusals")
     ring.step()
-    assert [one.reason for one in kept(inbox)] == ["broken"]
+    assert [item.reason for item in kept(inbox)] == ["broken"]

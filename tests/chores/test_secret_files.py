@@ -123,20 +123,20 @@ def test_change_beside_a_file_that_cannot_be_read_is_applied_once_it_can(tmp_pat
 
 def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path, metrics: Metrics) -> None:
     """Else one half of what is used would be older than the other."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_text("first")
+    item, two = tmp_path / "one", tmp_path / "two"
+    item.write_text("first")
     two.write_text("first")
     during = ["third"]
     taken: list[tuple[str, str]] = []
 
     def read() -> tuple[str, str]:
-        found = one.read_text()
+        found = item.read_text()
         if during:
             two.write_text(during.pop())
         return found, two.read_text()
 
-    rotating = SecretFiles(files=[one, two], read=read, take_over=taken.append, metrics=metrics)
-    one.write_text("second")
+    rotating = SecretFiles(files=[item, two], read=read, take_over=taken.append, metrics=metrics)
+    item.write_text("second")
     assert [rotating.compare() for _ in range(2)] == [False, False]
     assert taken == []
     assert [rotating.compare() for _ in range(2)] == [False, True]

@@ -88,17 +88,17 @@ def delivery_id(make: Make) -> str:
 
 def test_drift_is_said_once_for_all_replicas_and_over_restarts(make: Make, delivery_id: str) -> None:
     """In the log, as a metric, and in the list of what needs a person; with the path, a delivery, and no value."""
-    one, other = make(), make()
-    one.see(delivery_id, NEW)
-    (line,) = one.step()
+    item, other = make(), make()
+    item.see(delivery_id, NEW)
+    (line,) = item.step()
     assert (line["log_level"], line["kind"], line["change"]) == ("warning", "field", "new")
     assert (line["paths"], line["delivery_id"]) == (["/data/mode"], delivery_id)
     assert "canaryvalue" not in str(line)
-    for replica in (one, other, make()):
+    for replica in (item, other, make()):
         replica.see(delivery_id, NEW)
         assert replica.step() == []
-    assert [each.counted("field", "new") for each in (one, other)] == [1, 0]
-    (need,) = attending.needs(other.inbox, now=one.now)
+    assert [each.counted("field", "new") for each in (item, other)] == [1, 0]
+    (need,) = attending.needs(other.inbox, now=item.now)
     assert (need.what, need.count, need.example) == ("drift", 1, delivery_id)
     assert "/data/mode" in need.says
 
@@ -124,17 +124,17 @@ def test_of_replicas_that_learn_at_once_one_says_it(make: Make, delivery_id: str
 
 def test_what_is_gone_leaves_the_list_when_it_is_back(make: Make, delivery_id: str) -> None:
     """Over a restart in between; a new field leaves it after seven days, and needs nobody after one."""
-    one = make()
-    one.see(delivery_id, LESS, GONE)
-    (line,) = one.step()
+    item = make()
+    item.see(delivery_id, LESS, GONE)
+    (line,) = item.step()
     assert (line["change"], line["paths"]) == ("gone", ["/data/rows"])
-    assert len(attending.needs(one.inbox, now=one.now)) == 1
+    assert len(attending.needs(item.inbox, now=item.now)) == 1
     other = make()
     other.see(delivery_id, NEW)
     other.step()
-    assert one.drifts(0) == [("planasonix, new field", False)]
-    assert one.drifts(2) == [("planasonix, new field", True)]
-    assert one.drifts(8) == []
+    assert item.drifts(0) == [("planasonix, new field", False)]
+    assert item.drifts(2) == [("planasonix, new field", True)]
+    assert item.drifts(8) == []
 
 
 def test_what_was_said_is_forgotten_after_seven_days(make: Make, delivery_id: str, url: str) -> None:
@@ -150,18 +150,18 @@ def test_what_was_said_is_forgotten_after_seven_days(make: Make, delivery_id: st
 
 def test_a_store_that_is_away_loses_nothing_that_was_seen(make: Make, delivery_id: str) -> None:
     """It waits for the next step, and what comes meanwhile for the one after."""
-    one = make()
-    one.see(delivery_id, NEW)
-    away, one.inbox = one.inbox, make().inbox
+    item = make()
+    item.see(delivery_id, NEW)
+    away, item.inbox = item.inbox, make().inbox
     away.close()
     for _ in range(2):
         with pytest.raises(InboxUnavailable):
-            one.shapes.step()
+            item.shapes.step()
     away.close()  # asking a closed store opens connections to it
-    one.shapes._inbox = one.inbox
-    one.see(delivery_id, {**NEW, "extra": 1})
-    assert [line["paths"] for line in one.step()] == [["/data/mode"]]
-    assert [line["paths"] for line in one.step()] == [["/extra"]]
+    item.shapes._inbox = item.inbox
+    item.see(delivery_id, {**NEW, "extra": 1})
+    assert [line["paths"] for line in item.step()] == [["/data/mode"]]
+    assert [line["paths"] for line in item.step()] == [["/extra"]]
 
 
 def test_what_was_learned_from_an_old_state_is_not_kept(make: Make, delivery_id: str) -> None:
@@ -183,17 +183,17 @@ def test_what_was_learned_from_an_old_state_is_not_kept(make: Make, delivery_id:
 
 def test_routing_lets_it_learn_from_each_webhook(make: Make, mapping: Callable[..., Mapping]) -> None:
     """Not from a test event, whose body is another one, and not from an unknown source."""
-    one = make()
+    item = make()
     router = Router(
-        inbox=one.inbox,
+        inbox=item.inbox,
         mapping=lambda: mapping("routes: []"),
         sources={},
         apis={},
-        metrics=one.metrics,
+        metrics=item.metrics,
         on_routed=lambda: None,
         max_hops=3,
         lease_seconds=30,
-        learn=one.shapes.note,
+        learn=item.shapes.note,
         clock=lambda: datetime.now(UTC) + timedelta(minutes=1),
     )
     for name, body, source in (
@@ -201,11 +201,11 @@ def test_routing_lets_it_learn_from_each_webhook(make: Make, mapping: Callable[.
         ("evt_2", {**BODY, "test": True}, "planasonix"),
         ("evt_3", BODY, "gone"),
     ):
-        stored(one.inbox, name, body=json.dumps({**body, "id": name}).encode(), source=source)
+        stored(item.inbox, name, body=json.dumps({**body, "id": name}).encode(), source=source)
     assert router.route_due() == 3
-    one.step()
+    item.step()
     router.loop.stop(1)
-    _, known = one.inbox.read(shapes.known, "planasonix")
+    _, known = item.inbox.read(shapes.known, "planasonix")
     assert known is not None
     assert json.loads(known)["total"] == 1
-    assert one.inbox.read(shapes.known, "gone") == (0, None)
+    assert item.inbox.read(shapes.known, "gone") == (0, None)

@@ -284,7 +284,7 @@ def test_explain_shows_the_exact_call(place: Place, payload: str, is_stdin: bool
     assert ended.code == 0
     assert ended.json["state"] == "routed"
     assert ended.json["triggers"][0]["call"]["conf"]["rows"] == 44802
-    assert [one["matches"] for one in ended.json["routes"]] == [True, False]
+    assert [item["matches"] for item in ended.json["routes"]] == [True, False]
 
 
 def test_explain_for_people(place: Place, payload: str) -> None:
@@ -368,7 +368,7 @@ def test_listing(place: Place, ids: tuple[str, str]) -> None:
         table = place.run(command)
         assert (table.code, table.err) == (0, "")
         assert id_ in table.out
-        assert [one["id"] for one in place.run(command, "--json", "--since", "1h").json] == [id_]
+        assert [item["id"] for item in place.run(command, "--json", "--since", "1h").json] == [id_]
         nothing = place.run(command, "--json", "--until", "1999-01-01")
         assert (nothing.code, nothing.json) == (1, [])
 
@@ -416,7 +416,7 @@ def test_replay_one_and_run_again(place: Place, ids: tuple[str, str]) -> None:
     """Ids need no --yes; a new run gets a new DAG run id."""
     assert place.run("replay", *ids, "--json").json["count"] == 2
     assert place.run("replay", ids[1], "--run-again", "--json").json["replayed"] == {"new_run": 1}
-    runs = [one["dag_run_id"] for one in place.run("triggers", "--json").json]
+    runs = [item["dag_run_id"] for item in place.run("triggers", "--json").json]
     assert runs == [f"run-of-{ids[0]}__r1", f"run-of-{ids[0]}"]
 
 
@@ -467,7 +467,7 @@ def test_send(tmp_path: Path, payload: str, place: Place) -> None:
         assert (first.code, first.out.split()[:2]) == (0, ["202", "accepted"])
         assert (second.code, second.out.split()[:2]) == (0, ["200", "duplicate"])
         many = place.run("send", payload, "--url", url, "--count", "30", "--json")
-        assert [one["http_status"] for one in many.json] == [200] + [202] * 29
+        assert [item["http_status"] for item in many.json] == [200] + [202] * 29
         refused = place.run("send", payload, "--url", url, PLANASONIX_WEBHOOK_SECRET="another-secret-0123456789ab")
         assert (refused.code, refused.out.split()[:2]) == (1, ["401", "unauthorized"])
         assert "401 means" in refused.err

@@ -40,7 +40,7 @@ def test_as_json(changed: Place) -> None:
     said = changed.run("diff", "HEAD:mapping.yaml", "mapping.yaml", "bodies/one.json", "--json").json
     assert (said["routes"]["added"], said["routes"]["removed"]) == (["load_all"], ["load_orders"])
     assert said["bodies"]["counts"]["other_dags"] == 1
-    assert [one["kind"] for one in said["bodies"]["different"]] == ["other_dags"]
+    assert [item["kind"] for item in said["bodies"]["different"]] == ["other_dags"]
 
 
 def test_no_difference_is_0(changed: Place) -> None:

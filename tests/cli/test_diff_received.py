@@ -65,7 +65,7 @@ def test_as_json(received: Place) -> None:
     """The same for programs."""
     said = received.run("diff", "mapping.yaml", "more.yaml", "--since", "7d", "--json").json["bodies"]
     assert (said["counts"]["something"], said["counts"]["same"], said["locked"]) == (1, 12, 0)
-    assert [(one["kind"], one["now"], one["then"]) for one in said["different"]] == [
+    assert [(item["kind"], item["now"], item["then"]) for item in said["different"]] == [
         ("something", [], ["load_other (route load_other)"])
     ]
 
@@ -97,7 +97,7 @@ def test_pages_follow_each_other_to_the_end(received: Place) -> None:
         page = beside.get("bodies", limit="5", **after)
         if page["next"] is None:
             break
-        found += [one["id"] for one in page["bodies"]]
+        found += [item["id"] for item in page["bodies"]]
         after = {"after": page["next"]}
     inbox.close()
     assert len(found) == 13
@@ -123,12 +123,12 @@ def running(received: Place) -> Iterator[BridgeProcess]:
     """A bridge over the same kind of history."""
     folder = received.folder / "running"
     folder.mkdir()
-    one = BridgeProcess(folder, airflow_url="http://127.0.0.1:9", mapping=MAPPING)
-    one.start()
+    bridge = BridgeProcess(folder, airflow_url="http://127.0.0.1:9", mapping=MAPPING)
+    bridge.start()
     for number in range(3):
-        assert one.send(body(event=f"evt_{number}")).status_code == 202
-    yield one
-    one.close()
+        assert bridge.send(body(event=f"evt_{number}")).status_code == 202
+    yield bridge
+    bridge.close()
 
 
 def test_what_a_running_bridge_received(received: Place, running: BridgeProcess) -> None:

@@ -67,8 +67,8 @@ def started(folder: Path) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One for all tests here: each leaves it as it was."""
-    with started(tmp_path_factory.mktemp("doctor")) as one:
-        yield one
+    with started(tmp_path_factory.mktemp("doctor")) as service:
+        yield service
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +79,8 @@ def _as_it_was(world: World) -> Iterator[None]:
     yield
     world.planasonix.kept = kept
     world.planasonix.date, world.planasonix.before = None, lambda _method, _path: None
-    for one in kept.values():
-        one.enabled, one.events, one.deliveries = True, EVENTS, []
+    for item in kept.values():
+        item.enabled, item.events, item.deliveries = True, EVENTS, []
     world.airflow.dags, world.airflow.front = dags, lambda _method, _path: None
 
 
@@ -99,8 +99,8 @@ def line(ended: Ended, step: str) -> str:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[World]:
     """One in which nothing was ever wrong: the bridge knows for a minute of a DAG that was broken."""
-    with started(tmp_path) as one:
-        yield one
+    with started(tmp_path) as service:
+        yield service
 
 
 def test_a_whole_way_that_works_is_fine(fresh: World) -> None:
@@ -110,11 +110,11 @@ def test_a_whole_way_that_works_is_fine(fresh: World) -> None:
     assert world.planasonix.deliver(kept, json.loads(body(event="evt_real"))) == 202
     before = world.starts()
     ended = world.doctor("--json")
-    assert (ended.code, [one for one in ended.json if one["verdict"] == "wrong"]) == (0, [])
-    fine = {one["step"] for one in ended.json if one["verdict"] == "fine"}
+    assert (ended.code, [item for item in ended.json if item["verdict"] == "wrong"]) == (0, [])
+    fine = {item["step"] for item in ended.json if item["verdict"] == "fine"}
     steps = {"configuration", "secret", "tls", "clock", "event", "stored", "api", "sender's clock", "subscription"}
     assert fine == steps | {"kinds", "airflow", "airflow clock", "sign-in", "dag", "right", "store", "disk"}
-    unknown = {one["step"]: one["next_step"] for one in ended.json if one["verdict"] == "unknown"}
+    unknown = {item["step"]: item["next_step"] for item in ended.json if item["verdict"] == "unknown"}
     assert "public address" in unknown["name"]
     assert "--sender-test" in unknown["sender's test"]
     ignored = world.bridge.api("deliveries", state="ignored")["deliveries"]

@@ -77,7 +77,7 @@ def test_every_secret_that_bridge_yaml_names_is_handed_over() -> None:
     for answers in everything():
         text = starting.bridge_yaml(answers)
         references = [line for line in text.splitlines() if "current, " in line or line.startswith("    auth:")]
-        named = {Path(one).name for one in re.findall(r"(?:file|env): ([^},]+)", " ".join(references))}
+        named = {Path(item).name for item in re.findall(r"(?:file|env): ([^},]+)", " ".join(references))}
         if answers.place is Place.HERE:
             assert named <= {starting.variable(name) for name in answers.secrets}
         else:
@@ -158,7 +158,7 @@ def test_the_next_steps_are_three_and_secrets_are_kept(tmp_path: Path) -> None:
     """A container may read the files, nobody else the folder of secrets; two runs make up different ones."""
     before = os.umask(0o077)  # as the command line sets it
     try:
-        done = [run("init", tmp_path / one, "--compose", *FLAGS) for one in "ab"]
+        done = [run("init", tmp_path / item, "--compose", *FLAGS) for item in "ab"]
     finally:
         os.umask(before)
     assert [each.exit_code for each in done] == [0, 0], done[0].output
@@ -168,7 +168,7 @@ def test_the_next_steps_are_three_and_secrets_are_kept(tmp_path: Path) -> None:
     }
     assert modes == {"config": 0o755, "secrets": 0o700, "compose.yaml": 0o644}
     assert stat.S_IMODE((tmp_path / "a/config/bridge.yaml").stat().st_mode) == 0o644
-    tokens = [(tmp_path / one / "secrets/admin-token").read_text() for one in "ab"]
+    tokens = [(tmp_path / item / "secrets/admin-token").read_text() for item in "ab"]
     assert len({*tokens}) == 2
     assert not any(token in each.output for token in tokens for each in done)
 
@@ -177,7 +177,7 @@ def test_a_person_is_asked_seven_questions_at_most(tmp_path: Path) -> None:
     """On a terminal: what is answered here is all that it asks for. A word that is not known is asked for again."""
     controller, terminal = pty.openpty()
     answers = ["systemd", "", "toke", "token", "", "pl_1", "load_orders", ""]  # seven, and one of them twice
-    os.write(controller, "".join(f"{one}\n" for one in answers).encode())
+    os.write(controller, "".join(f"{item}\n" for item in answers).encode())
     done = subprocess.run(
         [COMMAND, "init", tmp_path / "new"], stdin=terminal, capture_output=True, text=True, check=False, timeout=120
     )

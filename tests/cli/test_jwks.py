@@ -25,9 +25,9 @@ airflow:
 @pytest.fixture
 def provider() -> Iterator[JwksServer]:
     """A provider that publishes two usable keys and others."""
-    with JwksServer() as one:
-        one.publishes(ONE, TWO, OTHER.jwk(kid="elliptic"), ONE.jwk(kid="\x1b[2Jevil", use="enc"), ONE.private_jwk())
-        yield one
+    with JwksServer() as server:
+        server.publishes(ONE, TWO, OTHER.jwk(kid="elliptic"), ONE.jwk(kid="\x1b[2Jevil", use="enc"), ONE.private_jwk())
+        yield server
 
 
 def configured(place: Place, url: str) -> Place:

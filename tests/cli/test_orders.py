@@ -21,13 +21,13 @@ _MANY = 4000
 @pytest.fixture
 def store(place: Place) -> Iterator[Store]:
     """A store with far more to replay than a moment is enough for."""
-    one = Store(place.store())
+    item = Store(place.store())
     inbox = Inbox(place.variables["BRIDGE_DATABASE_URL"])
     accept(inbox, *[f"evt_{number}" for number in range(_MANY)])
     inbox.close()
-    one.rows("UPDATE deliveries SET state = 'unrouted'")
-    yield one
-    one.close()
+    item.rows("UPDATE deliveries SET state = 'unrouted'")
+    yield item
+    item.close()
 
 
 def _end(place: Place, store: Store, number: signal.Signals) -> subprocess.Popen[bytes]:

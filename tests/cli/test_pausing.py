@@ -30,13 +30,13 @@ def test_a_pause_is_placed_shown_and_resumed(with_store: Place) -> None:
     assert paused["paused_at"] < paused["ends_at"]
     place.run("pause", "airflow", "default")
     listed = place.run("pause", "--json")
-    assert (listed.code, [(one["kind"], one["name"]) for one in listed.json]) == (
+    assert (listed.code, [(item["kind"], item["name"]) for item in listed.json]) == (
         0,
         [("route", "load_orders"), ("airflow", "default")],
     )
     assert "a move" in place.run("pause").out
     assert place.run("resume", "route", "load_orders", "--reason", "done").code == 0
-    assert [one["kind"] for one in place.run("pause", "--json").json] == ["airflow"]
+    assert [item["kind"] for item in place.run("pause", "--json").json] == ["airflow"]
     store = Store(place.folder / "bridge.db")
     audited = store.rows("SELECT action, subject, reason FROM audit ORDER BY id")
     store.close()

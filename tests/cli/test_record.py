@@ -21,7 +21,7 @@ def test_recorded_bodies_pass_as_tests_and_hold_no_value_of_a_person(place: Plac
     ended = place.here("record", "--out", "recorded")
     assert (ended.code, ended.out.split()[0]) == (0, "3")
     written = {path.name: path.read_text() for path in (place.folder / "recorded").iterdir()}
-    assert set(written) == {"tests.yaml", *(f"{one}.json" for one in found)}
+    assert set(written) == {"tests.yaml", *(f"{item}.json" for item in found)}
     assert "example.com" not in "".join(written.values())
     assert place.here("test", "recorded/tests.yaml").code == 0
     assert "no_route" in written["tests.yaml"]
@@ -41,4 +41,4 @@ def test_send_takes_a_folder_or_a_file_and_not_both(place: Place, tmp_path: Path
     assert place.here("send", str(folder / "a.json"), "--from", str(folder)).code == 2
     assert place.here("send").code == 2
     ended = place.here("send", "--from", str(folder), "--json", "--url", "http://127.0.0.1:1/hooks/planasonix")
-    assert (ended.code, [one["http_status"] for one in json.loads(ended.out)]) == (1, [0, 0])
+    assert (ended.code, [item["http_status"] for item in json.loads(ended.out)]) == (1, [0, 0])

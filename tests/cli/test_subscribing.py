@@ -210,16 +210,16 @@ def test_subscriptions_lists_every_page_with_failures(bare: Place, planasonix: S
     assert [row["id"] for row in found] == list(planasonix.kept)
     assert (found[-1]["failures_24h"], found[-1]["last_delivery_at"], found[0]["failures_24h"]) == (1, None, 0)
     assert f"{HOOK}/pl_4" in bare.here("subscriptions").out
-    one = bare.here("subscriptions", bad.id)
-    assert (one.code, "job.completed  failed" in one.out) == (0, True)
+    item = bare.here("subscriptions", bad.id)
+    assert (item.code, "job.completed  failed" in item.out) == (0, True)
     assert bare.here("subscriptions", "wh_none").code == 1
 
 
 def test_unsubscribe_asks_first_and_removes_that_one(bare: Place, planasonix: SubscriptionsApi) -> None:
     """An id that is not there is no success."""
-    one, other = planasonix.add(HOOK, ["x"]), planasonix.add(f"{HOOK}/pl_1", ["x"])
-    assert (bare.here("unsubscribe", one.id, stdin="n\n").code, len(planasonix.kept)) == (1, 2)
-    assert bare.here("unsubscribe", one.id, "--yes").code == 0
+    item, other = planasonix.add(HOOK, ["x"]), planasonix.add(f"{HOOK}/pl_1", ["x"])
+    assert (bare.here("unsubscribe", item.id, stdin="n\n").code, len(planasonix.kept)) == (1, 2)
+    assert bare.here("unsubscribe", item.id, "--yes").code == 0
     assert list(planasonix.kept) == [other.id]
-    ended = bare.here("unsubscribe", one.id, "--yes")
+    ended = bare.here("unsubscribe", item.id, "--yes")
     assert (ended.code, "no subscription" in ended.err) == (1, True)

@@ -30,7 +30,7 @@ def play(plans: Iterable[Plan], *, at_once: int, kept: Path | None = None) -> It
         servers: Servers = SimpleQueue()
         for _ in range(at_once):
             servers.put(None)
-        yield from pool.map(lambda one: _play_one(one, servers, kept, left), plans)
+        yield from pool.map(lambda item: _play_one(item, servers, kept, left), plans)
 
 
 def _play_one(one: Plan, servers: Servers, kept: Path | None, left: ExitStack) -> Result:
@@ -57,7 +57,7 @@ def _play_one(one: Plan, servers: Servers, kept: Path | None, left: ExitStack) -
 def line(result: Result) -> str:
     """Say what came of a round."""
     made = result.plan
-    faults = " + ".join(one.name for one in made.faults)
+    faults = " + ".join(item.name for item in made.faults)
     said = "passed" if not result.wrong else "FAILED"
     return (
         f"{made.seed:>8} {made.store:<10} {made.replicas} {faults:<46} {result.acknowledged:>4} acknowledged "
@@ -68,7 +68,7 @@ def line(result: Result) -> str:
 
 def summary(results: list[Result]) -> str:
     """Return the totals."""
-    kinds = Counter(one.name for result in results for one in result.plan.faults)
+    kinds = Counter(item.name for result in results for item in result.plan.faults)
     recoveries = [result.recovery_seconds for result in results]
     lines = [
         f"rounds {len(results)}, of them failed {sum(bool(result.wrong) for result in results)}",
@@ -96,7 +96,7 @@ def main() -> int:
     asked = parser.parse_args()
     first = random.randrange(1_000_000) if asked.seed is None else asked.seed
     plans = [plan(first + n, store=asked.store, fault=asked.fault) for n in range(asked.rounds)]
-    possible = [one for one in plans if one.is_possible]
+    possible = [item for item in plans if item.is_possible]
     print(f"{asked.rounds} rounds from seed {first}", flush=True)
     if len(possible) < len(plans):
         print(f"{len(plans) - len(possible)} that set clocks are left out: `apt install faketime`", flush=True)

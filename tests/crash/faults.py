@@ -209,8 +209,8 @@ def _end_readers(world: World) -> None:
 
 
 FAULTS: dict[str, Breaking] = {
-    one.name: one
-    for one in (
+    item.name: item
+    for item in (
         Breaking("kill_bridge", _kill_bridge, _start_bridges),
         Breaking("freeze_bridge", _freeze_bridge, _thaw_bridges, seconds=(1.5 * LEASE_SECONDS, 3 * LEASE_SECONDS)),
         Breaking("kill_airflow", _kill_airflow, _start_airflow),

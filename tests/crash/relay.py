@@ -37,9 +37,9 @@ class Relay:
         with self._lock:
             listener, self._listener = self._listener, None
             connections, self._open = self._open, set()
-        for one in (*connections, *([listener] if listener else [])):
+        for item in (*connections, *([listener] if listener else [])):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                item.shutdown(socket.SHUT_RDWR)
         if listener:
             listener.close()
 
@@ -77,9 +77,9 @@ class Relay:
         except OSError:
             pass  # cut, or one side is gone
         finally:
-            for one in (reading, writing):
+            for item in (reading, writing):
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    item.shutdown(socket.SHUT_RDWR)
                 with self._lock:
-                    self._open.discard(one)
+                    self._open.discard(item)
             reading.close()

@@ -60,7 +60,7 @@ class Plan:
     @property
     def is_possible(self) -> bool:
         """Whether this machine has what it takes: clocks are set by libfaketime."""
-        return library() is not None or not any(one.sets_clock for one in self.faults)
+        return library() is not None or not any(item.sets_clock for item in self.faults)
 
 
 def plan(seed: int, *, store: str | None = None, fault: str | None = None) -> Plan:
@@ -68,14 +68,14 @@ def plan(seed: int, *, store: str | None = None, fault: str | None = None) -> Pl
     random = Random(seed)
     drawn = random.choice(["sqlite", "postgresql"])  # also when it is told, so that what follows is the same
     store = store or drawn
-    possible = [one for one in FAULTS.values() if store in one.stores]
+    possible = [item for item in FAULTS.values() if store in item.stores]
     chosen = random.sample(possible, 1 + seed % 2)
     if fault is not None:
-        chosen = [FAULTS[fault], *(one for one in chosen[1:] if one.name != fault)]
+        chosen = [FAULTS[fault], *(item for item in chosen[1:] if item.name != fault)]
     replicas = random.randint(1, 3) if store == "postgresql" else 1
     moments = tuple(random.uniform(0.2, _SENDING_SECONDS - 0.5) for _ in chosen)
     return Plan(
-        seed, store, replicas, tuple(chosen), moments, tuple(random.uniform(*one.seconds) for one in chosen), fault
+        seed, store, replicas, tuple(chosen), moments, tuple(random.uniform(*item.seconds) for item in chosen), fault
     )
 
 
@@ -182,9 +182,9 @@ def run(made: Plan, folder: Path, postgres: PostgresServer | None) -> Result:
     """Run one round in an empty folder; `postgres` is this round's alone meanwhile."""
     result = Result(made)
     shared = postgres if made.store == "postgresql" else None
-    fakes_time = any(one.sets_clock for one in made.faults)
+    fakes_time = any(item.sets_clock for item in made.faults)
     database = f"round_{made.seed}"
-    reconciles = any(one.reconciles for one in made.faults)
+    reconciles = any(item.reconciles for item in made.faults)
     with world(
         folder,
         replicas=made.replicas,
@@ -215,15 +215,15 @@ def _break_and_mend(about: World, made: Plan) -> float:
     random = Random(made.seed)
     began = time.monotonic()
     steps = [
-        *((at, one, True) for at, one in zip(made.moments, made.faults, strict=True)),
-        *((at + s, one, False) for at, s, one in zip(made.moments, made.lasting, made.faults, strict=True)),
+        *((at, item, True) for at, item in zip(made.moments, made.faults, strict=True)),
+        *((at + s, item, False) for at, s, item in zip(made.moments, made.lasting, made.faults, strict=True)),
     ]
-    for at, one, is_break in sorted(steps, key=lambda step: step[0]):
+    for at, item, is_break in sorted(steps, key=lambda step: step[0]):
         time.sleep(max(0.0, began + at - time.monotonic()))
         if is_break:
-            one.breaks(about, random)
+            item.breaks(about, random)
         else:
-            one.mends(about)
+            item.mends(about)
     return time.monotonic()
 
 
@@ -240,14 +240,14 @@ class Stored:
     def has_run(self, event: str) -> bool:
         """Whether the completion that an event tells of has fired its run, whichever delivery told of it."""
         name = f"planasonix__job_{event}__succeeded__one"
-        return any(one[2:5] == ("load_orders", name, "fired") for one in self.triggers)
+        return any(item[2:5] == ("load_orders", name, "fired") for item in self.triggers)
 
     def waiting(self) -> list[str]:
         """Return what is not settled."""
         ended = ("fired", "cancelled")
         return [
             *(f"delivery of {event} is {state}" for event, state in self.deliveries.values() if state == "received"),
-            *(f"trigger of {one[3]} is {one[4]} ({one[5]})" for one in self.triggers if one[4] not in ended),
+            *(f"trigger of {item[3]} is {item[4]} ({item[5]})" for item in self.triggers if item[4] not in ended),
         ]
 
 
@@ -296,18 +296,18 @@ def compare(
     gone = [event for event in acknowledged if not by_event[event] and event not in aside]
     result.lost += [f"{event} was answered 2xx and is not stored" for event in gone]
     asked = Counter((run["dag_id"], run["dag_run_id"]) for run in runs)
-    wanted = Counter((one[2], one[3]) for one in kept.triggers if one[4] != "cancelled")
+    wanted = Counter((item[2], item[3]) for item in kept.triggers if item[4] != "cancelled")
     result.doubled += [f"{dag} has {run} {count} times too often" for (dag, run), count in (asked - wanted).items()]
     result.lost += [f"{dag} has no {run}" for dag, run in wanted - asked]
     # Whoever lost the lease writes nothing, so one attempt and no more has ended each trigger.
-    result.doubled += [f"trigger {one} was settled {times} times" for one, times in kept.ends.items() if times > 1]
+    result.doubled += [f"trigger {item} was settled {times} times" for item, times in kept.ends.items() if times > 1]
     # The clock may be set between signing and verifying: such a webhook is kept aside, in sight. Each time that can
     # happen to one webhook of each sender.
     stale = {event for event in acknowledged if event in aside and not by_event[event]}
-    if len(stale) > _SENDERS * sum(one.sets_clock for one in result.plan.faults):
+    if len(stale) > _SENDERS * sum(item.sets_clock for item in result.plan.faults):
         result.lost += [f"{event} was kept aside as stale" for event in sorted(stale)]
     expected = [event for event in acknowledged if event not in stale]
-    have = {kept.deliveries[one[1]][0] for one in kept.triggers if one[2] == "load_orders" and one[4] == "fired"}
+    have = {kept.deliveries[item[1]][0] for item in kept.triggers if item[2] == "load_orders" and item[4] == "fired"}
     without = [event for event in expected if event not in have and not kept.has_run(event)]
     result.lost += [f"{event} was answered 2xx and has no run" for event in without]
     result.lost += [f"{event} got lost on its way and has no run" for event in dropped if not kept.has_run(event)]
@@ -326,7 +326,7 @@ def judge(result: Result, airflow_url: str, store_url: str) -> None:
     finally:
         inbox.close()
         airflow.close()
-    result.off += [f"{one.result}: {one.dag_run_id or one.delivery_id}: {one.detail}" for one in report.findings]
+    result.off += [f"{item.result}: {item.dag_run_id or item.delivery_id}: {item.detail}" for item in report.findings]
     result.off += [f"{name} could not be asked: {why}" for name, why in report.unasked.items()]
     if report.results[verifying.Result.OK] < result.runs:
         result.off.append(f"verify has seen {dict(report.results)}, and there are {result.runs} runs")

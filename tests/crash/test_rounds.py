@@ -31,12 +31,12 @@ def _plans(store: str, testrun_uid: str) -> list[Plan]:
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_nothing_lost_nothing_doubled(store: str, testrun_uid: str, tmp_path: Path) -> None:
     """Three lists agree after every round: acknowledged, stored, asked for."""
-    plans = [one for one in _plans(store, testrun_uid) if one.is_possible]
+    plans = [item for item in _plans(store, testrun_uid) if item.is_possible]
     results = list(play(plans, at_once=3, kept=tmp_path))
-    told = [line(one) + "".join(f"\n    {wrong}" for wrong in one.wrong[:10]) for one in results if one.wrong]
+    told = [line(item) + "".join(f"\n    {wrong}" for wrong in item.wrong[:10]) for item in results if item.wrong]
     assert not told, "\n".join([*told, summary(results)])
     assert len(results) == len(plans)
-    assert all(one.acknowledged >= LEAST for one in results)
+    assert all(item.acknowledged >= LEAST for item in results)
 
 
 def test_every_fault_is_tried_at_one_store(testrun_uid: str) -> None:

@@ -63,7 +63,7 @@ def test_every_secret_is_a_file_and_every_variable_is_a_setting() -> None:
     for name, service in services().items():
         named = re.findall(r"/run/secrets/([\w-]+)", json.dumps(service["environment"])) if name != "prometheus" else []
         assert set(named) <= set(service.get("secrets", ())), name
-    settings = {one.name for one in list_settings()}
+    settings = {item.name for item in list_settings()}
     variables = {name.removesuffix("_FILE") for name in services()["bridge"]["environment"]}
     assert {name for name in variables if name not in settings and f"{name}_FILE" not in settings} == set()
 
@@ -79,7 +79,7 @@ def test_the_bridge_is_of_this_version_and_has_time_to_stop() -> None:
     """The image that `make image` builds; killed only after the longest stop."""
     bridge = services()["bridge"]
     assert bridge["image"] == f"localhost/planasonix-bridge:{__version__}"
-    settings = {one.name: one.default for one in list_settings()}
+    settings = {item.name: item.default for item in list_settings()}
     longest = float(settings["BRIDGE_DRAIN_SECONDS"]) + float(settings["BRIDGE_SHUTDOWN_SECONDS"])
     assert int(bridge["stop_grace_period"].removesuffix("s")) > longest
     assert (bridge["read_only"], bridge["cap_drop"]) == (True, ["ALL"])
@@ -117,6 +117,6 @@ def test_grafana_finds_the_dashboard_and_the_data_source() -> None:
     assert f"{provider['options']['path']}/dashboard.json" in mounted
     (source,) = read("grafana/datasource.yaml")["datasources"]
     dashboard = json.loads((REPOSITORY / "deploy" / "observability" / "dashboard.json").read_text())
-    asked = [one["query"] for one in dashboard["templating"]["list"] if one["type"] == "datasource"]
+    asked = [item["query"] for item in dashboard["templating"]["list"] if item["type"] == "datasource"]
     assert asked == [source["type"]]
     assert source["url"] == "http://prometheus:9090"

@@ -42,12 +42,12 @@ def event(text: str = "") -> bytes:
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge that believes the proxy on this machine."""
     with Standin() as airflow:
-        one = BridgeProcess(
+        item = BridgeProcess(
             tmp_path_factory.mktemp("behind"), airflow_url=airflow.url, mapping=MAPPING, source=f"{PROXIES}"
         )
-        one.start()
-        yield one
-        one.close()
+        item.start()
+        yield item
+        item.close()
 
 
 def nginx(folder: Path, certificate: Path, port: int, bridge_port: int) -> list[str]:
@@ -106,8 +106,8 @@ def client(
     request: pytest.FixtureRequest, bridge: BridgeProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     """Whoever sends through the proxy."""
-    with standing(request.param, tmp_path_factory.mktemp(request.param), bridge.port) as one:
-        yield one
+    with standing(request.param, tmp_path_factory.mktemp(request.param), bridge.port) as proxy:
+        yield proxy
 
 
 def test_a_signed_webhook_arrives_byte_for_byte(client: httpx.Client, bridge: BridgeProcess) -> None:
@@ -152,10 +152,10 @@ def test_a_stranger_cannot_give_himself_another_address(client: httpx.Client, br
     mine = hashlib.sha256(payload).hexdigest()
 
     def recorded() -> list[dict[str, Any]]:
-        return [one for one in bridge.api("refusals")["refusals"] if mine.startswith(one["body_sha256"] or "-")]
+        return [item for item in bridge.api("refusals")["refusals"] if mine.startswith(item["body_sha256"] or "-")]
 
     wait_for(lambda: bool(recorded()), seconds=30, what="the refusal in the store")
-    assert {one["sender"] for one in recorded()} == {"127.0.0.1"}
+    assert {item["sender"] for item in recorded()} == {"127.0.0.1"}
 
 
 def test_only_hooks_are_reached(client: httpx.Client) -> None:

@@ -40,10 +40,10 @@ def is_there(dotted: str) -> bool:
 def unknown_modules(text: str) -> list[str]:
     """Return the modules that a text names and that are not there."""
     dotted = set(re.findall(r"\bbridge(?:\.[a-z_]+)+(?![\w*(/@-])", text))
-    places = {one: REPOSITORY / "bridge" / one.removesuffix(".py") for one in _ON_A_FLOOR.findall(text)}
+    places = {item: REPOSITORY / "bridge" / item.removesuffix(".py") for item in _ON_A_FLOOR.findall(text)}
     return sorted(
-        [one for one in dotted if one.split(".")[1] in FLOORS and not is_there(one)]
-        + [one for one, place in places.items() if not place.is_dir() and not place.with_suffix(".py").is_file()]
+        [item for item in dotted if item.split(".")[1] in FLOORS and not is_there(item)]
+        + [item for item, place in places.items() if not place.is_dir() and not place.with_suffix(".py").is_file()]
     )
 
 
@@ -66,8 +66,8 @@ def test_files_that_a_page_names_are_there(path: Path) -> None:
     named = re.findall(
         r"`((?:bridge|config|deploy|docs|requirements|scripts|tests)/[\w./-]+)(?:::\w+)?`", prose(path.read_text())
     )
-    places = [re.sub(r"[^/]*(NAME|NNNN).*", "", one) for one in named]
-    assert [one for one in places if not (REPOSITORY / one).exists()] == []
+    places = [re.sub(r"[^/]*(NAME|NNNN).*", "", item) for item in named]
+    assert [item for item in places if not (REPOSITORY / item).exists()] == []
 
 
 def test_pages_that_the_code_cites_are_there() -> None:

@@ -48,8 +48,8 @@ def test_the_body_of_the_page_is_read() -> None:
 
 def test_two_runs_of_one_job_are_two_completions() -> None:
     """Although the type begins with `job.`, and both name the same job."""
-    one, other = (of(_event(runId=run), source="dbt", delivery_id="dlv_1") for run in ("1", "2"))
-    assert (one.id, other.id) == ("1", "2")
+    item, other = (of(_event(runId=run), source="dbt", delivery_id="dlv_1") for run in ("1", "2"))
+    assert (item.id, other.id) == ("1", "2")
 
 
 def test_the_words_of_the_page_are_known() -> None:

@@ -37,8 +37,8 @@ def yaml_examples() -> list[str]:
 def test_every_setting_is_listed_with_its_default() -> None:
     """The table of settings is the one that the code prints."""
     rows = [
-        f"| `{one.name}` | {f'`{one.default}`' if one.default else 'none'} | {one.description} |"
-        for one in list_settings()
+        f"| `{item.name}` | {f'`{item.default}`' if item.default else 'none'} | {item.description} |"
+        for item in list_settings()
     ]
     assert [row for row in rows if row not in page("reference/settings.md")] == []
 
@@ -145,7 +145,7 @@ def test_make_targets_that_a_page_shows_exist() -> None:
 def test_the_unit_of_systemd_fits_the_settings() -> None:
     """Its variables are settings, its command exists, and it waits for longer than a stop takes."""
     text = (REPOSITORY / "deploy" / "systemd" / "planasonix-bridge.service").read_text()
-    settings = {one.name: one.default for one in list_settings()}
+    settings = {item.name: item.default for item in list_settings()}
     variables = {name.removesuffix("_FILE") for name in re.findall(r"(?m)^Environment=(\w+)=", text)}
     assert variables <= set(settings)
     (command,) = re.findall(r"(?m)^ExecStart=\S+/planasonix-bridge (.+)$", text)

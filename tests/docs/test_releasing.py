@@ -37,12 +37,14 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     assert len([name for name in names if name.startswith("airflow_provider_planasonix_bridge-")]) == 1
     sums = dict(reversed(line.split("  ")) for line in (tmp_path / "out/SHA256SUMS").read_text().splitlines())
     assert set(sums) == names - {"SHA256SUMS"}
-    assert all(hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == one for name, one in sums.items())
+    assert all(
+        hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == item for name, item in sums.items()
+    )
     wheel = zipfile.ZipFile(tmp_path / "out" / f"{stem}-py3-none-any.whl").namelist()
     with tarfile.open(tmp_path / "out" / f"{stem}.tar.gz") as source:
         archived = source.getnames()
     for name in ("/templates/compose.yaml", "/templates/planasonix-bridge.service", "/templates/parts.html"):
-        assert all(any(one.endswith(name) for one in names) for names in (wheel, archived)), name
+        assert all(any(item.endswith(name) for item in names) for names in (wheel, archived)), name
     assert (tmp_path / "out/notes.md").read_text() == release.notes(__version__)
 
 

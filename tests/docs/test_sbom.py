@@ -20,11 +20,11 @@ def test_the_sbom_lists_what_is_locked() -> None:
     assert found["bomFormat"] == "CycloneDX"
     root = found["metadata"]["component"]
     assert (root["name"], root["version"]) == ("planasonix-bridge", __version__)
-    assert all(one["licenses"] for one in found["components"])
+    assert all(item["licenses"] for item in found["components"])
     assert {"expression": "BSD-3-Clause"} in next(c for c in found["components"] if c["name"] == "starlette")[
         "licenses"
     ]
-    assert {(one["name"], one["version"]) for one in found["components"]} == set(locked)
+    assert {(item["name"], item["version"]) for item in found["components"]} == set(locked)
     assert len(locked) > 20
 
 

@@ -88,7 +88,7 @@ def place_of(
 
 def states(bridge: BridgeProcess, route: str) -> Counter[tuple[str, str | None, str | None]]:
     """Count a route's triggers by state, reason and run state."""
-    return Counter((one["state"], one["reason"], one["run_state"]) for one in bridge.triggers(route=route))
+    return Counter((item["state"], item["reason"], item["run_state"]) for item in bridge.triggers(route=route))
 
 
 def reach(bridge: BridgeProcess, route: str, **expected: int) -> None:

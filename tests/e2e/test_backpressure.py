@@ -31,8 +31,8 @@ _LONGEST_SECONDS = 80
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @dataclass

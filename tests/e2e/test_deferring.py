@@ -104,12 +104,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, unpacked: Path, planas
         "no_proxy": "127.0.0.1",
     }
     server = SERVERS[request.param](more=more, dags=dags)
-    one = Place(server)
+    item = Place(server)
     try:
-        one.start()
-        yield one
+        item.start()
+        yield item
     finally:
-        one.triggerer.stop()
+        item.triggerer.stop()
         server.close()
 
 

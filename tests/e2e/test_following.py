@@ -43,17 +43,17 @@ Report = Callable[..., httpx.Response]
 @pytest.fixture
 def bridge(tmp_path: Path, standin: Standin) -> Iterator[BridgeProcess]:
     """A bridge in front of the stand-in that looks five times a second."""
-    one = BridgeProcess(tmp_path, airflow_url=standin.url, mapping=MAPPING, settings=SETTINGS)
-    one.start()
-    yield one
-    one.close()
+    item = BridgeProcess(tmp_path, airflow_url=standin.url, mapping=MAPPING, settings=SETTINGS)
+    item.start()
+    yield item
+    item.close()
 
 
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 def fired(bridge: BridgeProcess, event: str = "evt_1", **more: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_a_run_is_followed_from_the_webhook_to_its_end(bridge: BridgeProcess, st
     failed = reaches(bridge, trigger["id"], "failed")
     assert failed["state"] == "fired"
     assert failed["run_ended_at"] >= failed["run_started_at"]
-    assert [one["id"] for one in bridge.triggers(run_state="failed")] == [trigger["id"]]
+    assert [item["id"] for item in bridge.triggers(run_state="failed")] == [trigger["id"]]
     assert 'bridge_runs_total{route="orders",state="failed"} 1.0' in bridge.metrics()
 
 

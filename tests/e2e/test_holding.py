@@ -21,18 +21,18 @@ SETTINGS = {"BRIDGE_DAGS_SECONDS": "1.2"}
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening, with a DAG that wants a param."""
-    with Standin() as one:
-        one.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
-        yield one
+    with Standin() as standin:
+        standin.dags["load_orders"]["params"] = {"day": {"value": None, "schema": {"type": "string"}}}
+        yield standin
 
 
 @pytest.fixture
 def bridge(tmp_path: Path, standin: Standin) -> Iterator[BridgeProcess]:
     """A bridge in front of the stand-in that looks at DAGs every second."""
-    one = BridgeProcess(tmp_path, airflow_url=standin.url, mapping=MAPPING, settings=SETTINGS)
-    one.start()
-    yield one
-    one.close()
+    item = BridgeProcess(tmp_path, airflow_url=standin.url, mapping=MAPPING, settings=SETTINGS)
+    item.start()
+    yield item
+    item.close()
 
 
 def dag(bridge: BridgeProcess, name: str = "load_orders") -> dict[str, Any]:

@@ -22,9 +22,9 @@ routes:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening, whose DAG is paused."""
-    with Standin() as one:
-        one.dags["load_orders"]["is_paused"] = True
-        yield one
+    with Standin() as standin:
+        standin.dags["load_orders"]["is_paused"] = True
+        yield standin
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])

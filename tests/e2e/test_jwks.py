@@ -39,16 +39,16 @@ OLD, NEW, STRANGER = Pair.make("2025"), Pair.make("2026"), Pair.make("2027")
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @pytest.fixture
 def provider() -> Iterator[JwksServer]:
     """A provider that publishes one key."""
-    with JwksServer() as one:
-        one.publishes(OLD)
-        yield one
+    with JwksServer() as server:
+        server.publishes(OLD)
+        yield server
 
 
 Start = Callable[..., BridgeProcess]
@@ -67,8 +67,8 @@ def start(tmp_path: Path, standin: Standin, provider: JwksServer) -> Iterator[St
         return made[0]
 
     yield go
-    for one in made:
-        one.close()
+    for item in made:
+        item.close()
 
 
 class Sender:
@@ -124,24 +124,24 @@ def test_rotation_under_load_refuses_nothing(start: Start, provider: JwksServer,
     bridge = start()
     senders = [Sender(bridge, OLD, f"s{number}") for number in range(4)]
     try:
-        wait_for(lambda: all(one.statuses[202] > 20 for one in senders), seconds=20, what="load")
+        wait_for(lambda: all(item.statuses[202] > 20 for item in senders), seconds=20, what="load")
         provider.publishes(OLD, NEW)
-        for one in senders:
-            one.pair = NEW
-        taken_before = [one.statuses[202] for one in senders]
+        for item in senders:
+            item.pair = NEW
+        taken_before = [item.statuses[202] for item in senders]
         wait_for(
-            lambda: all(one.statuses[202] > n + 20 for one, n in zip(senders, taken_before, strict=True)),
+            lambda: all(item.statuses[202] > n + 20 for item, n in zip(senders, taken_before, strict=True)),
             seconds=20,
             what="the new key is taken",
         )
     finally:
-        for one in senders:
-            one.end()
-    total = sum((one.statuses for one in senders), Counter[int]())
+        for item in senders:
+            item.end()
+    total = sum((item.statuses for item in senders), Counter[int]())
     assert set(total) == {202, 503}
     assert provider.fetches == 2
-    taken = {event for one in senders for event, status in one.answers if status == 202}
-    assert taken == {event for one in senders for event, _ in one.answers}
+    taken = {event for item in senders for event, status in item.answers if status == 202}
+    assert taken == {event for item in senders for event, _ in item.answers}
     wait_for(lambda: len(standin.runs()) == len(taken), seconds=30, what="all fired")
     assert 'bridge_jwks_refreshes_total{key="tenant",outcome="loaded",source="planasonix"} 2.0' in bridge.metrics()
 

@@ -45,7 +45,9 @@ class Watched:
         """Return every sample of a name that is not zero, by its labels' values."""
         families = text_string_to_metric_families(self.bridge.metrics())
         samples = [sample for family in families for sample in family.samples if sample.name == f"bridge_{name}"]
-        return {tuple(one.labels[label] for label in sorted(one.labels)): one.value for one in samples if one.value}
+        return {
+            tuple(item.labels[label] for label in sorted(item.labels)): item.value for item in samples if item.value
+        }
 
     def value(self, name: str) -> float:
         """Return the only sample of a name, 0 if it is."""
@@ -63,9 +65,9 @@ def standin() -> Iterator[Standin]:
     def refuse(asked: dict[str, Any]) -> Answer | None:
         return (422, {"detail": "limit: not a number"}) if asked["dag_run_id"].endswith("refused") else None
 
-    with Standin() as one:
-        one.before = refuse
-        yield one
+    with Standin() as standin:
+        standin.before = refuse
+        yield standin
 
 
 @pytest.fixture
@@ -229,12 +231,12 @@ def test_replicas_share_some_and_count_the_rest(
     for number in range(20):
         pipeline = "pl_missing" if number < 5 else "pl_8f2a9c1d4e"
         assert replicas[number % 2].bridge.send(body(event=f"evt_{number}", pipeline=pipeline)).status_code == 202
-    for one in replicas:
-        one.wait("held", {("dag_not_found",): 5}, seconds=20)
-    assert sum(one.value("deliveries_total") for one in replicas) == 20
-    assert sum(one.value("routed_total") for one in replicas) == 20
-    wait_for(lambda: sum(one.value("triggers_total") for one in replicas) == 15, seconds=20, what="all fired")
-    first, second = (one.value("store_bytes") for one in replicas)
+    for item in replicas:
+        item.wait("held", {("dag_not_found",): 5}, seconds=20)
+    assert sum(item.value("deliveries_total") for item in replicas) == 20
+    assert sum(item.value("routed_total") for item in replicas) == 20
+    wait_for(lambda: sum(item.value("triggers_total") for item in replicas) == 15, seconds=20, what="all fired")
+    first, second = (item.value("store_bytes") for item in replicas)
     assert 5_000_000 < first == pytest.approx(second, rel=0.2)
     assert "bridge_store_disk_free_bytes NaN" in replicas[0].bridge.metrics()
     own_server.kill()

@@ -20,8 +20,8 @@ _PATIENCE = 300.0
 @pytest.fixture
 def chat() -> Iterator[Receiver]:
     """Where messages go."""
-    with Receiver() as one:
-        yield one
+    with Receiver() as receiver:
+        yield receiver
 
 
 def _notify(bridge: BridgeProcess, *words: str) -> tuple[int, list[dict[str, str | None]]]:

@@ -22,9 +22,9 @@ routes:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        one.dags["slow"] = {"is_paused": False}
-        yield one
+    with Standin() as standin:
+        standin.dags["slow"] = {"is_paused": False}
+        yield standin
 
 
 @pytest.mark.parametrize("concurrency", [4, 1])
@@ -43,7 +43,7 @@ def test_poisoned_events_stop_no_other(start_bridge: Start, standin: Standin, co
         bridge.send(body(event=f"evt_{number}"))
     wait_for(lambda: len(standin.runs()) == 60, seconds=60, what=lambda: f"{len(standin.runs())} runs")
     assert bridge.api("status")["airflows"][0]["is_available"] is True
-    held = {(one["reason"], one["attempts"] > 0) for one in bridge.triggers(state="held")}
+    held = {(item["reason"], item["attempts"] > 0) for item in bridge.triggers(state="held")}
     assert held <= {("call_blocked", True)}
     standin.before = lambda _: None
     wait_for(lambda: len(standin.runs()) == 60 + concurrency, seconds=90, what="the poisoned ones, once they may")

@@ -21,20 +21,22 @@ routes:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 def knows(bridge: BridgeProcess, *names: str) -> None:
     """Wait until a replica knows what is paused."""
-    wait_for(lambda: [one["name"] for one in bridge.api("status")["paused"]] == list(names), seconds=5, what="it knows")
+    wait_for(
+        lambda: [item["name"] for item in bridge.api("status")["paused"]] == list(names), seconds=5, what="it knows"
+    )
 
 
 def holds(bridge: BridgeProcess, count: int) -> None:
     """Wait until so many triggers are held by a pause."""
 
     def held() -> int:
-        return [one["reason"] for one in bridge.triggers(state="held")].count("paused_by_person")
+        return [item["reason"] for item in bridge.triggers(state="held")].count("paused_by_person")
 
     wait_for(lambda: held() == count, seconds=10, what=lambda: f"{count} are held; there is {bridge.triggers()}")
 
@@ -76,7 +78,7 @@ def test_two_replicas_hold_what_is_paused_and_each_run_starts_once(
     first.api("resume", post={"kind": "route", "name": "orders"})
     wait_for(lambda: len(second.triggers(state="fired")) == 21, seconds=20, what="what the route held")
     deliveries = first.api("deliveries", state="received", limit=500)["deliveries"]
-    assert {one["reason"] for one in deliveries} == {"paused_by_person"}
+    assert {item["reason"] for item in deliveries} == {"paused_by_person"}
     assert len(deliveries) == 10
 
     second.api("resume", post={"kind": "source", "name": "planasonix"})

@@ -30,8 +30,8 @@ routes:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 def make(folder: Path, standin: Standin, *, redact: str = "", **settings: str) -> BridgeProcess:
@@ -55,14 +55,14 @@ def answers(bridge: BridgeProcess) -> str:
     """Return everything that the admin listener tells."""
     told: list[Any] = [bridge.metrics(), bridge.api("status")]
     for kind in ("deliveries", "triggers"):
-        told += [bridge.api(f"{kind}/{one['id']}") for one in bridge.api(kind)[kind]]
+        told += [bridge.api(f"{kind}/{item['id']}") for item in bridge.api(kind)[kind]]
     return json.dumps(told)
 
 
 def wait_until_settled(bridge: BridgeProcess, amount: int) -> None:
     """Wait until so many triggers have ended."""
     wait_for(
-        lambda: sum(one["state"] in ("fired", "failed") for one in bridge.triggers()) == amount,
+        lambda: sum(item["state"] in ("fired", "failed") for item in bridge.triggers()) == amount,
         seconds=30,
         what=lambda: f"{amount} triggers that ended; there is {bridge.triggers()}",
     )

@@ -113,7 +113,7 @@ def test_reload_good_bad_good(bridge: BridgeProcess) -> None:
     bridge.write_mapping(BAD)
     wait_for(lambda: bridge.api("status")["mapping"]["problems"] != [], seconds=20, what="the mistake is told")
     status = bridge.api("status")["mapping"]
-    (problem,) = [one for one in status["problems"] if "pipline" in one]
+    (problem,) = [item for item in status["problems"] if "pipline" in item]
     assert problem.endswith(':2:5: unknown key "pipline", did you mean "pipeline"?')
     assert status["digest"] == second
     assert "bridge_mapping_broken 1.0" in bridge.metrics()

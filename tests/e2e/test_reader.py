@@ -24,8 +24,8 @@ Make = Callable[[str], BridgeProcess]
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ LEASE_SECONDS = 3
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @pytest.fixture
@@ -115,10 +115,10 @@ def test_postgresql_is_killed_and_comes_back(
             wait_for(lambda: len(acknowledged) > before + 40, seconds=20, what="taken in again")
         finally:
             is_over.set()
-        for one in senders:
-            one.result()
-    assert {(one.status_code, "Retry-After" in one.headers) for one in refused} == {(503, True)}
-    wait_for(lambda: all(one.is_ready() for one in replicas), seconds=20, what="ready again")
+        for item in senders:
+            item.result()
+    assert {(item.status_code, "Retry-After" in item.headers) for item in refused} == {(503, True)}
+    wait_for(lambda: all(item.is_ready() for item in replicas), seconds=20, what="ready again")
     wait_for(lambda: len(standin.runs()) >= len(acknowledged), seconds=40, what=lambda: f"{len(standin.runs())} runs")
     triggered = {run["conf"]["planasonix"]["event_id"] for run in standin.runs()}
     assert set(acknowledged) <= triggered

@@ -24,8 +24,8 @@ _SENDERS = 6
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 class Load:

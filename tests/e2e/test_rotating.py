@@ -113,12 +113,12 @@ def _event(number: int) -> dict[str, object]:
 def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     """One for all tests; what must hold throughout is looked at in the end."""
     with SubscriptionsApi() as planasonix, Standin() as airflow:
-        one = Tenant(tmp_path_factory.mktemp("rotating"), planasonix, airflow)
+        item = Tenant(tmp_path_factory.mktemp("rotating"), planasonix, airflow)
         try:
-            one.begin()
-            yield one
+            item.begin()
+            yield item
         finally:
-            one.end()
+            item.end()
 
 
 @pytest.fixture(autouse=True)

@@ -46,8 +46,8 @@ class Mounted:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @pytest.fixture
@@ -69,19 +69,19 @@ def bridge(tmp_path: Path, standin: Standin, mounted: Mounted, airflow_token: Pa
     """A bridge whose secrets are these files."""
     settings = {f"BRIDGE_{role.upper()}_TOKEN_FILE": str(mounted.folder / role) for role in ("admin", "viewer")}
     (tmp_path / "bridge").mkdir()
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path / "bridge", airflow_url=standin.url, mapping=MAPPING, settings=settings, more="    rate: 500"
     )
-    one.remove_variable("BRIDGE_ADMIN_TOKEN")
-    config = one.folder / "bridge.yaml"
+    item.remove_variable("BRIDGE_ADMIN_TOKEN")
+    config = item.folder / "bridge.yaml"
     keys = "".join(f"\n        - {{id: {name}, file: {mounted.folder / name}}}" for name in ("old", "new"))
     text = config.read_text()
     before, _, after = text.partition("\n        - {id: current, env: PLANASONIX_WEBHOOK_SECRET}")
     sign_in = "{username: {env: AIRFLOW_USERNAME}, password: {env: AIRFLOW_PASSWORD}}"
     config.write_text(before + keys + after.replace(sign_in, f"{{token: {{file: {airflow_token}}}}}"))
-    one.start()
-    yield one
-    one.close()
+    item.start()
+    yield item
+    item.close()
 
 
 def _send(bridge: BridgeProcess, event: str, secret: str) -> int:
@@ -184,7 +184,7 @@ def test_an_airflows_token_in_a_file_is_read_again(
             trust_env=False,
             timeout=60,
         )
-        return {(one["state"], one["reason"]) for one in found.json()["triggers"]}
+        return {(item["state"], item["reason"]) for item in found.json()["triggers"]}
 
     def is_refused(sent: int) -> bool:
         assert _send(bridge, f"evt_{sent}", _OLD) == 202

@@ -17,8 +17,8 @@ GOOD = BAD.replace("pipline", "pipeline")
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 def test_intake_goes_on_without_a_mapping(standin: Standin, start_bridge: Callable[..., BridgeProcess]) -> None:
@@ -27,14 +27,14 @@ def test_intake_goes_on_without_a_mapping(standin: Standin, start_bridge: Callab
     bridge = start_bridge(airflow_url=standin.url, mapping=BAD)
 
     def waiting() -> list[dict[str, Any]]:
-        return [one for one in bridge.api("deliveries")["deliveries"] if one["reason"] == "mapping_broken"]
+        return [item for item in bridge.api("deliveries")["deliveries"] if item["reason"] == "mapping_broken"]
 
     sent = [f"evt_{number}" for number in range(4)]
     for event in sent[:3]:
         assert bridge.send(body(event=event)).status_code == 202
     wait_for(lambda: len(waiting()) == 3, seconds=60, what="three that wait for a mapping")
     assert bridge.is_ready()
-    assert {one["state"] for one in waiting()} == {"received"}
+    assert {item["state"] for item in waiting()} == {"received"}
     status = bridge.api("status")
     assert (status["mapping"]["is_lacking"], status["mapping"]["routes"], status["is_well"]) == (True, 0, False)
     assert status["needs"][0]["what"] == "mapping_broken"

@@ -68,10 +68,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        one.dags |= {"needs_params": {"is_paused": False, "required": ["day"]}}
-        one.dags |= {name: {"is_paused": False} for name in ("busy", "slow")}
-        yield one
+    with Standin() as standin:
+        standin.dags |= {"needs_params": {"is_paused": False, "required": ["day"]}}
+        standin.dags |= {name: {"is_paused": False} for name in ("busy", "slow")}
+        yield standin
 
 
 @pytest.fixture
@@ -214,14 +214,14 @@ def test_old_and_new_beside_each_other(postgres: str, release: Path, standin: St
     for name, folder in (("old", release), ("new", None)):
         (tmp_path / name).mkdir()
         settings = {"BRIDGE_DATABASE_URL": postgres}
-        one = BridgeProcess(
+        item = BridgeProcess(
             tmp_path / name, airflow_url=standin.url, mapping=MAPPING, settings=settings, more="    rate: 200"
         )
-        one.use_release(folder)
-        replicas.append(one)
+        item.use_release(folder)
+        replicas.append(item)
     try:
-        for one in replicas:
-            one.start()
+        for item in replicas:
+            item.start()
         for number in range(40):
             answers = [replicas[(number + turn) % 2].send(body(event=f"evt_{number}")) for turn in range(2)]
             assert [answer.status_code for answer in answers] == [202, 200]
@@ -230,8 +230,8 @@ def test_old_and_new_beside_each_other(postgres: str, release: Path, standin: St
         assert set(events(standin).values()) == {1}
         assert standin.posts() == 40
     finally:
-        for one in replicas:
-            one.close()
+        for item in replicas:
+            item.close()
 
 
 def test_two_events_of_one_job_make_one_run_at_two_releases(
@@ -250,8 +250,8 @@ def test_two_events_of_one_job_make_one_run_at_two_releases(
         )
         replicas[-1].use_release(folder)
     try:
-        for one in replicas:
-            one.start()
+        for item in replicas:
+            item.start()
         for job in range(20):
             for turn in range(2):
                 sent = body(event=f"evt_{job}_{turn}", job=f"job_{job}")
@@ -262,8 +262,8 @@ def test_two_events_of_one_job_make_one_run_at_two_releases(
         )
         assert standin.posts() == len(standin.runs()) == 20
     finally:
-        for one in replicas:
-            one.close()
+        for item in replicas:
+            item.close()
 
 
 @pytest.mark.parametrize("attempt", range(3))
@@ -272,18 +272,18 @@ def test_two_that_start_at_once_on_an_empty_store(
 ) -> None:
     """On PostgreSQL both come up; on SQLite one does, and the other says that the file is served."""
     pair = [make_bridge(), make_bridge()]
-    for one in pair:
-        one.process.start()
-    served = [one for one in pair if _comes_up(one)]
+    for item in pair:
+        item.process.start()
+    served = [item for item in pair if _comes_up(item)]
     if url.startswith("postgresql"):
-        assert len(served) == 2, [one.process.tail() for one in pair]
+        assert len(served) == 2, [item.process.tail() for item in pair]
     else:
-        (other,) = (one for one in pair if one not in served)
+        (other,) = (item for item in pair if item not in served)
         assert len(served) == 1
         assert "already serves" in other.process.tail()
         assert "Traceback" not in other.process.tail()
     assert revision(url) == SCHEMA
-    assert [one.send(body(event="evt_1")).status_code for one in served] == [202, 200][: len(served)]
+    assert [item.send(body(event="evt_1")).status_code for item in served] == [202, 200][: len(served)]
 
 
 def _comes_up(one: BridgeProcess) -> bool:

@@ -70,10 +70,10 @@ def bridge(tmp_path: Path, airflow: AirflowServer) -> Iterator[BridgeProcess]:
     """A bridge that wakes tasks, as the user `bridge`."""
     folder = tmp_path / "bridge"
     folder.mkdir()
-    one = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, more="    wake: true")
-    one.start()
-    yield one
-    one.close()
+    item = BridgeProcess(folder, airflow_url=airflow.url, mapping=MAPPING, more="    wake: true")
+    item.start()
+    yield item
+    item.close()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def cancelling(tmp_path: Path, airflow: AirflowServer, planasonix: RunsApi) -> I
     """One that also cancels runs that nobody waits for."""
     folder = tmp_path / "cancelling"
     folder.mkdir()
-    one = BridgeProcess(
+    bridge = BridgeProcess(
         folder,
         airflow_url=airflow.url,
         mapping=MAPPING,
@@ -89,9 +89,9 @@ def cancelling(tmp_path: Path, airflow: AirflowServer, planasonix: RunsApi) -> I
         source=f"    api: {{url: {planasonix.url}, key: {{env: PLANASONIX_API_KEY}}}}\n    cancel_abandoned: true",
         settings={"PLANASONIX_API_KEY": KEY},
     )
-    one.start()
-    yield one
-    one.close()
+    bridge.start()
+    yield bridge
+    bridge.close()
 
 
 def ended(number: int, run: str) -> bytes:

@@ -52,4 +52,4 @@ def test_the_oldest_of_a_url_comes_first() -> None:
         subscribing.subscription({"id": own_id, "url": at, "created_at": f"2026-01-0{day}T00:00:00Z"})
         for own_id, at, day in (("wh_3", url, 3), ("wh_2", url, 2), ("wh_1", "https://b.example/hooks/x", 1))
     ]
-    assert [one.id for one in hooks.at_url(made, url)] == ["wh_2", "wh_3"]
+    assert [item.id for item in hooks.at_url(made, url)] == ["wh_2", "wh_3"]

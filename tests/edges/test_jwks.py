@@ -22,9 +22,9 @@ PAIR = Pair.make("one")
 @pytest.fixture
 def provider() -> Iterator[JwksServer]:
     """A provider on loopback."""
-    with JwksServer() as one:
-        one.publishes(PAIR)
-        yield one
+    with JwksServer() as server:
+        server.publishes(PAIR)
+        yield server
 
 
 @pytest.fixture(scope="module")

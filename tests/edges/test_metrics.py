@@ -22,11 +22,11 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 @pytest.fixture
 def metrics() -> Metrics:
     """Two sources, two Airflows, two routes."""
-    one = Metrics(keys_by_source={"first": ["current", "old"], "second": ["only"]}, airflows=["default", "other"])
-    one.expect_key_set("first", "current")
-    one.notifying.expect(["CHAT_URL"])
-    one.observe_mapping(digest="aaaa", routes=["orders", "stock"], loaded_at=NOW)
-    return one
+    item = Metrics(keys_by_source={"first": ["current", "old"], "second": ["only"]}, airflows=["default", "other"])
+    item.expect_key_set("first", "current")
+    item.notifying.expect(["CHAT_URL"])
+    item.observe_mapping(digest="aaaa", routes=["orders", "stock"], loaded_at=NOW)
+    return item
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -151,7 +151,7 @@ def test_an_airflow_has_one_trouble_at_a_time(metrics: Metrics) -> None:
     for problem in (Reason.AIRFLOW_DOWN, Reason.AIRFLOW_UNAUTHORIZED):
         metrics.observe_airflow("default", problem)
         told = {name[1]: amount for name, amount in samples(metrics).items() if name[0] == "bridge_airflow_trouble"}
-        assert [dict(one)["reason"] for one, amount in told.items() if amount] == [str(problem)]
+        assert [dict(item)["reason"] for item, amount in told.items() if amount] == [str(problem)]
         assert value(metrics, "airflow_unavailable", airflow="default") == 1
     metrics.observe_airflow("default", None)
     assert value(metrics, "airflow_unavailable", airflow="default") == 0

@@ -22,8 +22,8 @@ from tests.support.jwks_server import JwksServer
 @pytest.fixture
 def server() -> Iterator[JwksServer]:
     """Something that answers every path with one document."""
-    with JwksServer() as one:
-        yield one
+    with JwksServer() as server:
+        yield server
 
 
 def base(server: JwksServer) -> str:

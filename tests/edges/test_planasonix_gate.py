@@ -43,9 +43,9 @@ def asked() -> Iterator[Asked]:
     """An API that knows one job, and its client."""
     with JobsApi() as api:
         api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1"}
-        one = Asked(api)
-        yield one
-        one.client.close()
+        item = Asked(api)
+        yield item
+        item.client.close()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 502, 503, 504])
@@ -63,16 +63,16 @@ def test_what_every_question_would_get_closes_the_gate_at_once(asked: Asked, sta
         assert asked.client.room(16) == 1
         assert asked.ask() == "answered"
     assert asked.client.room(16) == 16
-    assert [one["event"] for one in logs] == ["planasonix_not_asked", "planasonix_answers"]
+    assert [item["event"] for item in logs] == ["planasonix_not_asked", "planasonix_answers"]
 
 
 def test_an_api_that_is_gone_closes_the_gate() -> None:
     """No connection is about the whole."""
     with JobsApi() as api:
-        one = Asked(api)
-    assert "cannot be reached" in one.ask()
-    assert one.client.room(16) == 0
-    one.client.close()
+        asked = Asked(api)
+    assert "cannot be reached" in asked.ask()
+    assert asked.client.room(16) == 0
+    asked.client.close()
 
 
 def test_one_question_that_always_fails_keeps_nobody_else_away(asked: Asked) -> None:

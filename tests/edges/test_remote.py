@@ -35,9 +35,9 @@ class Bridge:
 @pytest.fixture
 def bridge() -> Iterator[Bridge]:
     """A server on loopback."""
-    one = Bridge()
-    server = _serve(one)
-    yield one
+    item = Bridge()
+    server = _serve(item)
+    yield item
     server.shutdown()
     server.server_close()
 
@@ -161,14 +161,14 @@ def test_a_bridge_that_is_away_may_come_back() -> None:
 
 def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger's certificate is refused before anything is sent; SSL_CERT_FILE names another authority."""
-    one = Bridge()
+    bridge = Bridge()
     certificate = self_signed(tmp_path / "both.pem")
-    server = _serve(one, certificate)
+    server = _serve(bridge, certificate)
     with pytest.raises(ConfigError, match="its certificate is not accepted: self-signed certificate"):
-        Remote(one.url, Secret(TOKEN)).get("wait")
-    assert one.asked == []
+        Remote(bridge.url, Secret(TOKEN)).get("wait")
+    assert bridge.asked == []
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert Remote(one.url, Secret(TOKEN)).get("wait") == {}
+    assert Remote(bridge.url, Secret(TOKEN)).get("wait") == {}
     server.shutdown()
     server.server_close()
 

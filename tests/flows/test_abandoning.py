@@ -112,17 +112,17 @@ class Watch(Awake):
 @pytest.fixture
 def api() -> Iterator[RunsApi]:
     """A Planasonix whose runs go on."""
-    with RunsApi() as one:
-        yield one
+    with RunsApi() as api:
+        yield api
 
 
 @pytest.fixture
 def watch(inbox: Inbox, metrics: Metrics, standin: Standin, api: RunsApi) -> Iterator[Watch]:
     """Both loops, and stand-ins for what they ask."""
-    one = Watch(inbox, metrics, standin, api)
-    yield one
-    one.airflow.close()
-    one.client.close()
+    item = Watch(inbox, metrics, standin, api)
+    yield item
+    item.airflow.close()
+    item.client.close()
 
 
 @pytest.mark.parametrize("state", ["failed", "skipped"], ids=["marked as failed", "its DAG run timed out"])

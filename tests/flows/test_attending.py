@@ -19,9 +19,9 @@ from tests.support.store import NOW, empty_store, stored
 @pytest.fixture
 def inbox(tmp_path: Path) -> Iterator[Inbox]:
     """An empty store."""
-    one = Inbox(f"sqlite:///{empty_store(tmp_path / 'bridge.db')}")
-    yield one
-    one.close()
+    item = Inbox(f"sqlite:///{empty_store(tmp_path / 'bridge.db')}")
+    yield item
+    item.close()
 
 
 def test_an_airflow_that_is_configured_no_more_needs_nobody(inbox: Inbox) -> None:

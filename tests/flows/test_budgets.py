@@ -129,10 +129,10 @@ def test_lost_answers_use_up_nothing_of_what_a_server_error_may(make: Make, stan
     def next_one(_: dict[str, Any]) -> Answer | None:
         if not troubles:
             return None
-        trouble = troubles.pop(0)
-        if trouble is None:
+        problem = troubles.pop(0)
+        if problem is None:
             raise Broken
-        return trouble
+        return problem
 
     standin.before = next_one
     firing = make().start()

@@ -41,17 +41,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def inbox(url: str) -> Iterator[Inbox]:
     """One inbox over the test's store."""
-    one = Inbox(url)
-    yield one
-    one.close()
+    item = Inbox(url)
+    yield item
+    item.close()
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """The store itself, as another program sees it."""
-    one = Store(url)
-    yield one
-    one.close()
+    item = Store(url)
+    yield item
+    item.close()
 
 
 class Door:
@@ -87,9 +87,9 @@ class Door:
 @pytest.fixture
 def door(inbox: Inbox, metrics: Metrics) -> Iterator[Door]:
     """One door."""
-    one = Door(inbox, metrics)
-    yield one
-    one.receiving.close()
+    item = Door(inbox, metrics)
+    yield item
+    item.receiving.close()
 
 
 def event(status: str = "success", **more: Any) -> bytes:

@@ -15,7 +15,7 @@ def hour_of(delivery_id: str) -> datetime:
 
 def test_an_hour_says_what_came_and_what_became_of_it(inbox: Inbox, store: Store) -> None:
     """Accepted, fired, failed, and how long the data took from the webhook to the end of the run."""
-    first, second, third = (one.delivery_id for one in accept(inbox, "evt_1", "evt_2", "evt_3"))
+    first, second, third = (item.delivery_id for item in accept(inbox, "evt_1", "evt_2", "evt_3"))
     add(inbox, first)
     add(inbox, second)
     store.rows("UPDATE triggers SET state = 'failed'")

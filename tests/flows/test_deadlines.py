@@ -130,7 +130,7 @@ def test_it_is_looked_for_only_when_a_request_on_its_way_has_arrived(
     store.rows("UPDATE triggers SET doubted_at = ?", int(now.timestamp() * 1_000_000))
     firing.start()
     wait_for(lambda: firing.trigger(id_).reason is Reason.ANSWER_LOST)
-    assert not [one for one in standin.asked if "dagRuns" in one]
+    assert not [item for item in standin.asked if "dagRuns" in item]
     firing.clock_is_ahead = 33 * MINUTE
     firing.dispatcher.wake()
     assert firing.wait(id_, TriggerState.CANCELLED).reason is Reason.TOO_LATE

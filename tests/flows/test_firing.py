@@ -34,7 +34,7 @@ def test_a_trigger_becomes_one_run(make: Make, standin: Standin) -> None:
     assert (run["dag_run_id"], run["logical_date"]) == ("run-evt_1", None)
     assert run["conf"]["planasonix"]["trigger_id"] == id_
     assert (found.reason, found.attempts) == (None, 1)
-    assert [(one.number, one.outcome, one.http_status) for one in firing.attempts(id_)] == [(1, "started", 200)]
+    assert [(item.number, item.outcome, item.http_status) for item in firing.attempts(id_)] == [(1, "started", 200)]
 
 
 def test_a_paused_dag_is_told(make: Make, standin: Standin) -> None:
@@ -70,7 +70,7 @@ def test_a_request_that_never_arrived_is_repeated(make: Make, standin: Standin) 
     id_ = firing.add()
     firing.wait(id_)
     assert (len(standin.runs()), standin.posts()) == (1, 2)
-    assert [one.reason for one in firing.attempts(id_)] == [Reason.ANSWER_LOST, None]
+    assert [item.reason for item in firing.attempts(id_)] == [Reason.ANSWER_LOST, None]
 
 
 def test_what_a_dead_process_had_fired_is_settled(inbox: Inbox, make: Make, standin: Standin, store: Store) -> None:
@@ -312,8 +312,8 @@ def test_a_lease_lost_all_the_same_leaves_no_trace(make: Make, standin: Standin,
     assert len(standin.runs()) == 1
     assert len(firing.attempts(id_)) == 1
     more = [firing.add(f"evt_more_{number}", limits=Limits(concurrency=2)) for number in range(3)]
-    for one in more:
-        firing.wait(one)
+    for item in more:
+        firing.wait(item)
     wait_for(lambda: not firing.lane.offer(time.monotonic()).full)
 
 

@@ -104,8 +104,8 @@ def make(inbox: Inbox, metrics: Metrics, standin: Standin) -> Iterator[Make]:
 
     metrics.observe_mapping(digest="d", routes=["orders"], loaded_at=START)
     yield build
-    for one in made:
-        one.airflow.close()
+    for item in made:
+        item.airflow.close()
 
 
 @pytest.mark.parametrize("end", ["success", "failed"])

@@ -112,9 +112,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def inbox(url: str) -> Iterator[Inbox]:
     """One inbox over the test's store."""
-    one = Inbox(url)
-    yield one
-    one.close()
+    item = Inbox(url)
+    yield item
+    item.close()
 
 
 @pytest.fixture
@@ -130,22 +130,22 @@ def make(
         return made[-1]
 
     yield build
-    for one in made:
-        one.airflow.close()
+    for item in made:
+        item.airflow.close()
 
 
 @pytest.fixture
 def bridge(make: Callable[[], Bridge]) -> Bridge:
     """A replica that has looked at its DAG."""
-    one = make()
-    one.step()
-    return one
+    item = make()
+    item.step()
+    return item
 
 
 def test_a_paused_dag_is_triggered_held_or_failed_as_the_route_says(bridge: Bridge) -> None:
     """By default Airflow's own queue has the run, as before."""
     bridge.pause()
-    ids = [bridge.add(if_paused=one) for one in IfPaused]
+    ids = [bridge.add(if_paused=item) for item in IfPaused]
     bridge.fire()
     assert bridge.stand(*ids) == [(state, Reason.DAG_PAUSED) for state in (FIRED, HELD, FAILED)]
     assert bridge.runs() == ["evt_1"]
@@ -187,7 +187,7 @@ def test_what_is_held_goes_on_when_the_dag_is_unpaused(bridge: Bridge) -> None:
 def test_what_is_held_for_a_dag_that_is_gone_goes_on_when_it_is_back(bridge: Bridge, away: Any) -> None:
     """Missing, stale or broken, whatever the route says of paused ones; its timer is a minute away or more."""
     bridge.standin.dags.pop("load_orders")
-    ids = [bridge.add(if_paused=one) for one in IfPaused]
+    ids = [bridge.add(if_paused=item) for item in IfPaused]
     if away is not None:
         bridge.standin.dags["load_orders"] = away
         bridge.standin.before = lambda _: (404, {"detail": "Dag with dag_id: 'load_orders' not found"})

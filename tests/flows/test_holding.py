@@ -31,8 +31,8 @@ def make(inbox: Inbox, metrics: Metrics, standin: Standin, mapping: ReadMapping)
         return made[-1]
 
     yield build
-    for one in made:
-        one.airflow.close()
+    for item in made:
+        item.airflow.close()
 
 
 def value(metrics: Metrics, name: str, *labels: str) -> float | None:

@@ -29,8 +29,8 @@ _PATIENCE = 300.0  # apprise takes seconds of a core to load
 @pytest.fixture
 def chat() -> Iterator[Receiver]:
     """Where messages go."""
-    with Receiver() as one:
-        yield one
+    with Receiver() as receiver:
+        yield receiver
 
 
 class Replica:

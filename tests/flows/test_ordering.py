@@ -26,7 +26,7 @@ def new(action: Action = Action.REPLAY, *, asked: str = "these", **more: str) ->
 @pytest.fixture
 def ids(inbox: Inbox, store: Store) -> list[str]:
     """More deliveries than a slice takes, none of which started anything."""
-    found = [one.delivery_id for one in accept(inbox, *[f"evt_{number}" for number in range(3 * SLICE + 1)])]
+    found = [item.delivery_id for item in accept(inbox, *[f"evt_{number}" for number in range(3 * SLICE + 1)])]
     store.rows("UPDATE deliveries SET state = 'unrouted'")
     return found
 
@@ -34,9 +34,9 @@ def ids(inbox: Inbox, store: Store) -> list[str]:
 @pytest.fixture
 def working(inbox: Inbox, metrics: Metrics) -> Iterator[Orders]:
     """What works on orders in a service; not started."""
-    one = Orders(inbox=inbox, metrics=metrics, on_worked=lambda: None)
-    yield one
-    one.loop.stop(10)
+    orders = Orders(inbox=inbox, metrics=metrics, on_worked=lambda: None)
+    yield orders
+    orders.loop.stop(10)
 
 
 # --- which -----------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def working(inbox: Inbox, metrics: Metrics) -> Iterator[Orders]:
 
 def test_a_state_of_deliveries_selects_deliveries(inbox: Inbox, store: Store) -> None:
     """Oldest first, over more than one page."""
-    ids = [one.delivery_id for one in accept(inbox, *[f"evt_{number}" for number in range(1100)])]
+    ids = [item.delivery_id for item in accept(inbox, *[f"evt_{number}" for number in range(1100)])]
     store.rows("UPDATE deliveries SET state = 'unrouted'")
     assert select(inbox, Filter(state="unrouted")) == ids
     assert select(inbox, Filter(state="unrouted", source="other")) == []
@@ -245,6 +245,6 @@ def test_two_that_work_on_one_order_do_each_item_once(inbox: Inbox, store: Store
         thread.start()
     for thread in both:
         thread.join()
-    assert [one.outcomes for one in ended] == [{"routed_again": len(ids)}] * 2
+    assert [item.outcomes for item in ended] == [{"routed_again": len(ids)}] * 2
     assert store.one("SELECT COUNT(*) FROM audit") == len(ids)
     wait_for(lambda: inbox.read(orders.next_order) is None)

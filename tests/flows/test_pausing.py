@@ -196,7 +196,7 @@ def test_a_paused_source_waits_and_is_routed_oldest_first(
     person.resume(PauseKind.SOURCE, "planasonix")
     assert person.changes == 3  # paused, resumed, and something to route
     router.route_due()
-    assert [one for (one,) in store.rows("SELECT id FROM deliveries WHERE state <> 'routed'")] == []
+    assert [item for (item,) in store.rows("SELECT id FROM deliveries WHERE state <> 'routed'")] == []
     assert store.one("SELECT COUNT(*) FROM triggers") == 5
 
 
@@ -235,8 +235,8 @@ def test_a_pause_for_a_time_ends_by_itself_and_once(
     assert firing.trigger(id_).reason is Reason.PAUSED_BY_PERSON
     person.ahead = other.ahead = timedelta(seconds=7201)
     assert person.pausing.current().all == ()  # to the moment, before anybody has read anything
-    for one in (person, other):
-        one.turn()
+    for item in (person, other):
+        item.turn()
     firing.dispatcher.wake()
     assert firing.wait(id_).attempts == 1
     assert store.rows(AUDIT) == [("paused", "cli:anna", "route orders"), ("resumed", "bridge", "route orders")]

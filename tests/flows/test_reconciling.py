@@ -116,8 +116,8 @@ class Bridge:
 @pytest.fixture
 def api() -> Iterator[JobsApi]:
     """A Planasonix API."""
-    with JobsApi() as one:
-        yield one
+    with JobsApi() as api:
+        yield api
 
 
 @pytest.fixture
@@ -341,8 +341,8 @@ def test_a_list_that_says_more_without_a_cursor_is_no_whole_look(make: Make, api
 
 def test_one_replica_looks_at_a_time(make: Make, api: JobsApi) -> None:
     """The other takes over when the lease is over."""
-    one, other = make(), make()
-    one.look()
+    item, other = make(), make()
+    item.look()
     other.look()
     assert len(api.listed) == 1
     other.ahead += timedelta(hours=1)

@@ -123,8 +123,8 @@ class Routing:
 @pytest.fixture
 def api() -> Iterator[JobsApi]:
     """A Planasonix API."""
-    with JobsApi() as one:
-        yield one
+    with JobsApi() as api:
+        yield api
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def make(inbox: Inbox, mapping: Callable[..., Mapping], metrics: Metrics) -> Ite
         return made[-1]
 
     yield build
-    for one in made:
-        one.close()
+    for item in made:
+        item.close()
 
 
 Make = Callable[..., Routing]
@@ -165,7 +165,7 @@ def test_every_matching_route_and_dag_is_a_trigger(inbox: Inbox, make: Make) -> 
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1", "metrics": {"rows_loaded": 7}}))
     assert routing.route() == 1
     assert routing.delivery(id_).state is DeliveryState.ROUTED
-    found = {(one.call.route, one.call.dag_id): one for one in routing.triggers(id_)}
+    found = {(item.call.route, item.call.dag_id): item for item in routing.triggers(id_)}
     assert set(found) == {("load_orders", "load_orders"), ("both", "first"), ("both", "second")}
     conf = found["load_orders", "load_orders"].call.conf
     assert conf["rows"] == 7
@@ -214,7 +214,7 @@ def test_a_circle_is_held(inbox: Inbox, make: Make) -> None:
     routing = make()
     id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1", "metadata": {"hops": 3}}))
     routing.route()
-    assert {(one.state, one.reason) for one in routing.triggers(id_)} == {(TriggerState.HELD, Reason.LOOP_GUARD)}
+    assert {(item.state, item.reason) for item in routing.triggers(id_)} == {(TriggerState.HELD, Reason.LOOP_GUARD)}
 
 
 def test_a_chain_that_comes_back_is_held_and_logged_as_it_is(inbox: Inbox, make: Make) -> None:
@@ -228,12 +228,12 @@ def test_a_chain_that_comes_back_is_held_and_logged_as_it_is(inbox: Inbox, make:
     second = stored(inbox, "evt_2", body=body(id="evt_2", job_id="job_2", data=data))
     with capture_logs() as logs:
         routing.route(after=1)
-    found = {one.call.dag_id: one for one in routing.triggers(second)}
+    found = {item.call.dag_id: item for item in routing.triggers(second)}
     held = found.pop(cause.call.dag_id)
     assert (held.state, held.reason) == (TriggerState.HELD, Reason.LOOP_GUARD)
-    assert {one.state for one in found.values()} == {TriggerState.PENDING}  # other DAGs are no circle
+    assert {item.state for item in found.values()} == {TriggerState.PENDING}  # other DAGs are no circle
     assert routing.delivery(second).caused_by == cause.id
-    (said,) = (one for one in logs if one["event"] == "trigger_not_fired")
+    (said,) = (item for item in logs if item["event"] == "trigger_not_fired")
     assert said["chain"] == held.detail
     assert held.detail == f"comes back to {cause.call.dag_id}: {first} -> {cause.id} ({cause.call.dag_id}) -> {second}"
 
@@ -250,9 +250,9 @@ def test_what_exceeds_a_routes_ceiling_is_held_and_goes_later(inbox: Inbox, make
     while routing.route():
         pass
     found = [routing.triggers(id_)[0] for id_ in ids]
-    assert [one.state for one in found] == [TriggerState.PENDING] * 2 + [TriggerState.HELD] * 3
-    assert [one.reason for one in found] == [None] * 2 + [Reason.HOURLY_CEILING] * 3
-    hours = [round((one.due_at - found[0].due_at) / timedelta(hours=1)) for one in found]
+    assert [item.state for item in found] == [TriggerState.PENDING] * 2 + [TriggerState.HELD] * 3
+    assert [item.reason for item in found] == [None] * 2 + [Reason.HOURLY_CEILING] * 3
+    hours = [round((item.due_at - found[0].due_at) / timedelta(hours=1)) for item in found]
     assert hours == [0, 0, 1, 1, 2]
 
     again = make()
@@ -409,7 +409,7 @@ def test_a_slow_api_does_not_hold_up_what_needs_none(inbox: Inbox, make: Make, a
     for _ in range(20):
         wait_for(lambda: not routing.router._lookups._asked)
         routing.route(after=2)
-    assert {routing.settled(one).state for one in waiting} == {DeliveryState.ROUTED}
+    assert {routing.settled(item).state for item in waiting} == {DeliveryState.ROUTED}
 
 
 def test_what_waits_for_a_look_up_is_planned_once_and_again_with_the_answer(
@@ -520,7 +520,7 @@ def test_lookups_that_did_not_begin_are_due_when_the_router_has_stopped(inbox: I
     api.gate.set()
     stopping.join()
     waiting = inbox.read(deliveries.due, now=routing.now, limit=9)
-    assert sorted(one.id for one in waiting) == sorted(ids[4:])
+    assert sorted(item.id for item in waiting) == sorted(ids[4:])
 
 
 def test_a_look_up_under_way_is_nobody_elses_and_a_dead_ones_is_due_after_a_lease(
@@ -533,7 +533,7 @@ def test_a_look_up_under_way_is_nobody_elses_and_a_dead_ones_is_due_after_a_leas
     routing.route()
     routing.route(after=20)
     assert inbox.read(deliveries.due, now=routing.now + timedelta(seconds=29), limit=9) == []
-    assert [one.id for one in inbox.read(deliveries.due, now=routing.now + timedelta(seconds=31), limit=9)] == [id_]
+    assert [item.id for item in inbox.read(deliveries.due, now=routing.now + timedelta(seconds=31), limit=9)] == [id_]
     api.gate.set()
 
 
@@ -730,9 +730,9 @@ def test_a_job_is_asked_for_once_by_all_replicas(make: Make, api: JobsApi, postg
     api.jobs["job_1"] = _JOB
     api.gate.clear()
     prepare(postgres)
-    with closing(Inbox(postgres)) as one, closing(Inbox(postgres)) as other:
-        first, second = make(api=api, store=one), make(api=api, store=other)
-        ids = [stored(inbox, f"evt_{n}", body=body(f"evt_{n}")) for n, inbox in enumerate((one, other))]
+    with closing(Inbox(postgres)) as item, closing(Inbox(postgres)) as other:
+        first, second = make(api=api, store=item), make(api=api, store=other)
+        ids = [stored(inbox, f"evt_{n}", body=body(f"evt_{n}")) for n, inbox in enumerate((item, other))]
         first.route()
         wait_for(lambda: len(api.asked) == 1)
         second.route()
@@ -741,7 +741,7 @@ def test_a_job_is_asked_for_once_by_all_replicas(make: Make, api: JobsApi, postg
         api.gate.set()
         first.settled(ids[0])
         wait_for(lambda: not first.router._lookups._asked)
-        assert not one.write(lambda connection: connection.exec_driver_sql("SELECT name FROM duties").all())
+        assert not item.write(lambda connection: connection.exec_driver_sql("SELECT name FROM duties").all())
         second.route(after=2)
         assert second.settled(ids[1]).lookup == _JOB
         assert api.asked == ["job_1"]
@@ -812,7 +812,7 @@ def test_after_a_route_was_renamed_a_replay_starts_one_run(
     routing.mapping = mapping("routes: [{name: new, pipeline: pl_1, dag: load}]")
     _replay(routing, id_)
     routing.route(after=1)
-    assert [(one.call.route, str(one.state)) for one in routing.triggers(id_)] == [
+    assert [(item.call.route, str(item.state)) for item in routing.triggers(id_)] == [
         ("old", "cancelled"),
         ("new", "pending"),
     ]
@@ -832,7 +832,7 @@ def test_a_replay_renews_the_call_that_the_mapping_still_asks_for(
     routing.mapping = mapping("routes: [{pipeline: pl_1, dag: [waits, ran], name: r, conf: {size: 2}}]")
     _replay(routing, id_)
     routing.route(after=1)
-    found = {(one.call.dag_id, one.rerun): one for one in routing.triggers(id_)}
+    found = {(item.call.dag_id, item.rerun): item for item in routing.triggers(id_)}
     renewed = found["waits", 0]
     assert (renewed.id, renewed.state, renewed.reason, renewed.attempts) == (waits.id, TriggerState.PENDING, None, 0)
     assert (renewed.call.conf["size"], renewed.call.dag_run_id) == (2, waits.call.dag_run_id)
@@ -871,4 +871,4 @@ def test_a_trigger_whose_conf_was_refused_takes_back_no_other(inbox: Inbox, stor
     store.rows("UPDATE triggers SET state = 'failed', reason = 'conf_refused' WHERE dag_id = ?", refused.call.dag_id)
     assert _replay(routing, refused.id) == "routed_again"
     routing.route(after=1)
-    assert [one.state for one in routing.triggers(id_)] == [TriggerState.PENDING] + [TriggerState.HELD] * len(others)
+    assert [item.state for item in routing.triggers(id_)] == [TriggerState.PENDING] + [TriggerState.HELD] * len(others)

@@ -29,15 +29,15 @@ def tail(inbox: Inbox) -> Tail:
 @pytest.fixture
 def looking_on(inbox: Inbox, metrics: Metrics) -> Iterator[Tailing]:
     """What looks for several; its loop is not started."""
-    one = Tailing(inbox=inbox, link=link, metrics=metrics, clock=lambda: NOW)
-    yield one
-    one.loop.stop(1)
+    tailing = Tailing(inbox=inbox, link=link, metrics=metrics, clock=lambda: NOW)
+    yield tailing
+    tailing.loop.stop(1)
 
 
 def states(heard: Heard) -> list[tuple[str | None, str, list[str]]]:
     """Return event, state and the states of the triggers of each piece of news."""
     return [
-        (each.seen.delivery.event_id, str(each.seen.delivery.state), [str(one.state) for one in each.seen.triggers])
+        (each.seen.delivery.event_id, str(each.seen.delivery.state), [str(item.state) for item in each.seen.triggers])
         for each in heard.news
     ]
 
@@ -106,7 +106,7 @@ def test_one_look_serves_everybody(inbox: Inbox, looking_on: Tailing) -> None:
     heard: list[tuple[str, Heard | None]] = []
 
     def listener(name: str) -> Listener:
-        return Listener(lambda one: heard.append((name, one)), lambda: heard.append((name, None)))
+        return Listener(lambda item: heard.append((name, item)), lambda: heard.append((name, None)))
 
     first, second = listener("first"), listener("second")
     looking_on.join(first)

@@ -63,7 +63,7 @@ def test_a_poisoned_trigger_is_tried_ever_more_rarely(make: Make, standin: Stand
     firing.start()
     found = firing.wait(id_, TriggerState.FAILED)
     assert (found.reason, found.attempts) == (Reason.TOO_MANY_ATTEMPTS, 3)
-    assert [one.reason for one in firing.attempts(id_)] == [Reason.CALL_BLOCKED] * 3
+    assert [item.reason for item in firing.attempts(id_)] == [Reason.CALL_BLOCKED] * 3
     assert found.detail == "last: call_blocked 200 (text/plain), which is not the DAG run: a login page or a proxy?"
 
 

@@ -56,9 +56,9 @@ class Awake:
 
     def step(self, waking: Waking | None = None) -> None:
         """Take one step."""
-        one = waking or self.waking
-        one._stepped_at = 0.0
-        one.step()
+        item = waking or self.waking
+        item._stepped_at = 0.0
+        item.step()
 
     def told(self, name: str, **more: Any) -> str:
         """Store and route a webhook; `more` are fields of its body, and `source`."""
@@ -97,9 +97,9 @@ def subject(run: str = "run_1", *, pipeline: str | None = "pl_1", source: str | 
 @pytest.fixture
 def awake(inbox: Inbox, metrics: Metrics, standin: Standin) -> Iterator[Awake]:
     """Waking, and a stand-in whose tasks the test parks."""
-    one = Awake(inbox, metrics, standin)
-    yield one
-    one.airflow.close()
+    item = Awake(inbox, metrics, standin)
+    yield item
+    item.airflow.close()
 
 
 @pytest.mark.parametrize("is_before", [True, False], ids=["before it is parked", "while it is"])

@@ -74,17 +74,17 @@ def _run(name: str, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=_INSTRUMENTED, enable_loader_override=False):
         from tests.fuzz import targets
 
-        one: Callable[[bytes], None]
+        item: Callable[[bytes], None]
         if name == "application":
             from tests.fuzz.application import Application
 
-            one = Application().one
+            item = Application().one
         else:
-            one = targets.TARGETS[name]
+            item = targets.TARGETS[name]
     corpus = Path(arguments[0])
     for number, seed in enumerate(seeds.seeds(name)):
         (corpus / f"seed-{number:03}").write_bytes(seed)
-    atheris.Setup([sys.argv[0], *arguments], one)
+    atheris.Setup([sys.argv[0], *arguments], item)
     atheris.Fuzz()
 
 

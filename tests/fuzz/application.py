@@ -161,8 +161,8 @@ class Application:
         inbox.write(_forget)
 
     def _failures(self) -> float:
-        samples = (one for metric in self._service._metrics.failures.collect() for one in metric.samples)
-        return sum(one.value for one in samples if one.name.endswith("_total"))
+        samples = (item for metric in self._service._metrics.failures.collect() for item in metric.samples)
+        return sum(item.value for item in samples if item.name.endswith("_total"))
 
     def close(self) -> None:
         """Close the store and remove it."""

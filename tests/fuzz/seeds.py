@@ -133,7 +133,9 @@ def seeds(target: str) -> Iterator[bytes]:
             yield from (text.encode() for text in _TEXTS)
         case "keysets":
             vectors = json.loads((_DATA / "signatures" / "published.json").read_text())["jws"]
-            keys = [one["jwk"] | {"kid": "k", "use": "sig", "key_ops": ["verify"]} for one in vectors if "jwk" in one]
+            keys = [
+                item["jwk"] | {"kid": "k", "use": "sig", "key_ops": ["verify"]} for item in vectors if "jwk" in item
+            ]
             yield from (json.dumps({"keys": some}).encode() for some in (keys, keys[:1], keys[1:]))
         case "application":
             yield from (b"\0" + request for request in _REQUESTS)

@@ -96,9 +96,9 @@ def signatures(data: bytes) -> None:
     r"""`preset, which header is replaced (or added, or none), is the body replaced, the new text \0 the new body`."""
     if len(data) < 3:
         return
-    one = presets()[data[0] % len(presets())]
+    item = presets()[data[0] % len(presets())]
     text, _, body = data[3:].partition(b"\0")
-    headers = list(one.headers)
+    headers = list(item.headers)
     which = data[1] % (len(headers) + 2)
     if which < len(headers):
         headers[which] = (headers[which][0], text)
@@ -106,11 +106,11 @@ def signatures(data: bytes) -> None:
         headers.append((headers[0][0], text))
     body = body if data[2] & 1 else _BODY
     try:
-        verified = one.check.verify(headers, body, NOW)
+        verified = item.check.verify(headers, body, NOW)
     except Refused:
-        assert headers != list(one.headers) or body != _BODY, "what was rightly signed was refused"
+        assert headers != list(item.headers) or body != _BODY, "what was rightly signed was refused"
         return
-    is_signed = one.check.preset.algorithm.value != "bearer"
+    is_signed = item.check.preset.algorithm.value != "bearer"
     assert not is_signed or verified.body == _BODY, "a body was accepted that nobody signed"
     assert verified.body == body
 

@@ -21,20 +21,20 @@ def test_target_holds_for_its_corpus(target: str) -> None:
     """The seeds and the once broken inputs."""
     inputs = _inputs(target)
     assert inputs
-    for one in inputs:
-        TARGETS[target](one)
+    for item in inputs:
+        TARGETS[target](item)
 
 
 @pytest.fixture
 def application(standard_logging: None) -> Iterator[Application]:
     """The whole app on a store of its own."""
-    one = Application()
-    yield one
-    one.close()
+    item = Application()
+    yield item
+    item.close()
 
 
 def test_application_holds_for_its_corpus(application: Application) -> None:
     """The seeds and the once broken inputs; among the seeds are webhooks that are accepted."""
-    for one in _inputs("application"):
-        application.one(one)
+    for item in _inputs("application"):
+        application.one(item)
     assert application.accepted_in_all >= 5

@@ -116,7 +116,7 @@ def concerning(module: Path) -> tuple[str, ...]:
 
 def _modules(given: Sequence[str]) -> list[Path]:
     if given:
-        return [Path(one) for one in given]
+        return [Path(item) for item in given]
     found = sorted(path for pattern in TESTS for path in REPOSITORY.glob(pattern) if path.name not in SKIPPED)
     return list(dict.fromkeys(path.relative_to(REPOSITORY) for path in found))
 

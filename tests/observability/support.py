@@ -52,11 +52,11 @@ def faults(expression: str, series: Series) -> list[str]:
     for node in _nodes(promql.parse(expression)):
         if isinstance(node, promql.VectorSelector):
             matchers = node.matchers.matchers
-            if not any(all(_matches(one, labels) for one in matchers) for labels in series.get(node.name or "", [])):
+            if not any(all(_matches(item, labels) for item in matchers) for labels in series.get(node.name or "", [])):
                 said.append(f"no series is {node}")
         modifier = getattr(node, "modifier", None)
         labels = getattr(modifier, "labels", None) or getattr(getattr(modifier, "matching", None), "labels", None) or []
-        known = TARGET_LABELS.union(*(one for name in _names(node) for one in series.get(name, [])))
+        known = TARGET_LABELS.union(*(item for name in _names(node) for item in series.get(name, [])))
         said += [f"no label {label} in {node}" for label in labels if label not in known]
     return said
 
@@ -76,7 +76,7 @@ def sums_shared(expression: str, shared: frozenset[str]) -> bool:
 def label_names(expression: str, series: Series) -> set[str]:
     """Return the labels that the result of an expression may have."""
     root = promql.parse(expression)
-    names = TARGET_LABELS.union(*(one for name in _names(root) for one in series.get(name, [])))
+    names = TARGET_LABELS.union(*(item for name in _names(root) for item in series.get(name, [])))
     removed = set()
     for node in _nodes(root):
         if isinstance(node, promql.AggregateExpr) and node.modifier is not None:

@@ -52,13 +52,13 @@ def test_a_rule_that_is_wrong_is_noticed(tmp_path: Path) -> None:
 def test_it_is_shown_to_fire_and_to_stay_quiet(name: str) -> None:
     """Each alert has a case in which it fires and one in which it does not."""
     evaluations: list[Mapping[str, Any]] = [
-        one
+        item
         for file in CASES
         for case in YAML(typ="safe").load(file)["tests"]
-        for one in case["alert_rule_test"]
-        if one["alertname"] == name
+        for item in case["alert_rule_test"]
+        if item["alertname"] == name
     ]
-    assert {bool(one["exp_alerts"]) for one in evaluations} == {True, False}
+    assert {bool(item["exp_alerts"]) for item in evaluations} == {True, False}
 
 
 @each_alert

@@ -36,10 +36,10 @@ def targets() -> Iterator[tuple[str, dict[str, Any]]]:
 def expressions() -> list[str]:
     """Return every expression: panels' and annotations'."""
     notes = [note["expr"] for note in DASHBOARD["annotations"]["list"]]
-    return [plain(one) for one in [*(target["expr"] for _, target in targets()), *notes]]
+    return [plain(item) for item in [*(target["expr"] for _, target in targets()), *notes]]
 
 
-@pytest.mark.parametrize("expression", [one for one in expressions() if not one.startswith("ALERTS")])
+@pytest.mark.parametrize("expression", [item for item in expressions() if not item.startswith("ALERTS")])
 def test_a_bridge_has_what_it_asks_for(expression: str, series: Series) -> None:
     """Every selector finds a series of a running bridge, and every label is one."""
     assert faults(expression, series) == []
@@ -47,14 +47,14 @@ def test_a_bridge_has_what_it_asks_for(expression: str, series: Series) -> None:
 
 def test_the_table_of_alerts_asks_for_ours() -> None:
     """Prometheus makes that metric itself; its names are those of the rules."""
-    (wanted,) = [one for one in expressions() if one.startswith("ALERTS")]
+    (wanted,) = [item for item in expressions() if item.startswith("ALERTS")]
     (pattern,) = re.findall(r'alertname=~"([^"]+)"', wanted)
     assert [rule["alert"] for rule in read_rules() if not re.fullmatch(pattern, rule["alert"])] == []
 
 
 def test_prometheus_takes_every_expression(tmp_path: Path) -> None:
     """Its own parser, as recording rules."""
-    rules = [{"record": f"panel:number:{number}", "expr": one} for number, one in enumerate(expressions())]
+    rules = [{"record": f"panel:number:{number}", "expr": item} for number, item in enumerate(expressions())]
     with (tmp_path / "rules.yaml").open("w") as file:
         YAML().dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
     done = subprocess.run(
@@ -79,7 +79,7 @@ def test_what_replicas_share_is_never_summed_over_them(store_gauges: frozenset[s
     """Three replicas tell of one backlog: its sum would be three times too much."""
     assert {"bridge_waiting", "bridge_store_bytes"} <= store_gauges
     asked = [*expressions(), *(rule["expr"] for rule in read_rules())]
-    assert [one for one in asked if sums_shared(one, store_gauges)] == []
+    assert [item for item in asked if sums_shared(item, store_gauges)] == []
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_data_source_is_chosen_at_the_top() -> None:
     }
     asked = [*PANELS, *(target for _, target in targets()), *DASHBOARD["annotations"]["list"]]
     asked += DASHBOARD["templating"]["list"][1:]
-    assert [one for one in asked if one["datasource"] != SOURCE] == []
+    assert [item for item in asked if item["datasource"] != SOURCE] == []
 
 
 def test_rows_and_places() -> None:

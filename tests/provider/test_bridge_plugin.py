@@ -146,5 +146,5 @@ def test_airflow_3_shows_a_tab_for_runs_and_tasks(airflow_python: AirflowPython)
     if airflow_python.version == "2.11":
         assert found == ["planasonix_bridge"]
         return
-    assert [(one["destination"], one["href"]) for one in found] == [("dag_run", TAB_URL), ("task_instance", TAB_URL)]
-    assert all(one["url_route"] for one in found)
+    assert [(item["destination"], item["href"]) for item in found] == [("dag_run", TAB_URL), ("task_instance", TAB_URL)]
+    assert all(item["url_route"] for item in found)

@@ -23,13 +23,13 @@ def page(airflow: AirflowServer) -> Iterator[Page]:
         pytest.skip("there is no Chromium: run scripts/debian.sh chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
-        one = browser.new_page(viewport={"width": 1200, "height": 1600})
-        one.set_default_timeout(PATIENCE_SECONDS * 1000)
-        one.goto(f"{airflow.url}/connections")
-        one.get_by_label("Username").fill("admin")
-        one.get_by_label("Password").fill(airflow.passwords["admin"])
-        one.get_by_role("button", name="Sign in").click()
-        yield one
+        item = browser.new_page(viewport={"width": 1200, "height": 1600})
+        item.set_default_timeout(PATIENCE_SECONDS * 1000)
+        item.goto(f"{airflow.url}/connections")
+        item.get_by_label("Username").fill("admin")
+        item.get_by_label("Password").fill(airflow.passwords["admin"])
+        item.get_by_role("button", name="Sign in").click()
+        yield item
         browser.close()
     airflow.api.call("DELETE", f"/connections/{NAME}")
 

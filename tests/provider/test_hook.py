@@ -120,7 +120,9 @@ def test_the_form_has_a_field_for_each_row_of_the_table(airflow_python: AirflowP
     """)
     names = ["agent_pool", "app_url", "bridge_source", "environment", "organization_id"]
     assert found["name"] == "Planasonix"
-    assert [one for one in found["fields"] if "planasonix" in one] == [f"extra__planasonix__{name}" for name in names]
+    assert [item for item in found["fields"] if "planasonix" in item] == [
+        f"extra__planasonix__{name}" for name in names
+    ]
     assert found["labels"]["password"] == "API key"
 
 

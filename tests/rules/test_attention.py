@@ -191,8 +191,8 @@ def test_a_dag_may_be_paused_where_each_of_its_routes_provides_for_it() -> None:
     routes = read(MAPPING, file="mapping.yaml", airflows=["default"], sources=[]).routes
     parked, usual, both = (("default", name) for name in ("parked", "usual", "both"))
     assert notes.expected_pauses(routes, Pauses()) == {parked}
-    one = [Pause(PauseKind.ROUTE, "usual", "cli:alice", NOW), Pause(PauseKind.ROUTE, "asks", "cli:alice", NOW)]
-    assert notes.expected_pauses(routes, Pauses(one)) == {parked, usual}
+    item = [Pause(PauseKind.ROUTE, "usual", "cli:alice", NOW), Pause(PauseKind.ROUTE, "asks", "cli:alice", NOW)]
+    assert notes.expected_pauses(routes, Pauses(item)) == {parked, usual}
     whole = [Pause(PauseKind.AIRFLOW, "default", "cli:alice", NOW)]
     assert notes.expected_pauses(routes, Pauses(whole)) == {parked, usual, both}
 
@@ -237,8 +237,8 @@ def test_a_source_that_is_silent_for_too_long_needs_a_person(heard: bool, age: f
 def test_a_broken_file_says_its_first_mistake() -> None:
     """And how many more there are."""
     problems = [Problem("mapping.yaml", 3, 1, "an unknown key"), Problem("mapping.yaml", 9, 1, "another")]
-    (trouble,) = of_files(problems, (), mapping_since=NOW - timedelta(hours=3))
-    (need,) = needs(Facts(NOW, troubles=[trouble]))
+    (problem,) = of_files(problems, (), mapping_since=NOW - timedelta(hours=3))
+    (need,) = needs(Facts(NOW, troubles=[problem]))
     assert need.since == NOW - timedelta(hours=3)
     assert (need.what, need.count, isinstance(need, Need)) == ("mapping_broken", 1, True)
     assert "an unknown key" in need.says

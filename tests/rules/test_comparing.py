@@ -77,7 +77,7 @@ def test_the_order_of_keys_is_no_difference() -> None:
 def test_routes_that_come_and_go() -> None:
     """By their names."""
     found = _routes(_mapping(_TOP + "".join(_ROUTES.splitlines(keepends=True)[1:]) + "  - {pipeline: pl_9, dag: d9}\n"))
-    assert ([one.name for one in found.added], [one.name for one in found.removed]) == (["d9"], ["d1"])
+    assert ([item.name for item in found.added], [item.name for item in found.removed]) == (["d9"], ["d1"])
     assert found.changed == found.renamed == ()
 
 
@@ -96,7 +96,7 @@ def test_routes_that_come_and_go() -> None:
 def test_a_changed_route_says_what(old: str, new: str, name: str, keys: list[tuple[Any, ...]]) -> None:
     """Each value that differs, with what it was and what it is."""
     found = _routes(_edited(old, new))
-    assert [one.route.name for one in found.changed] == [name]
+    assert [item.route.name for item in found.changed] == [name]
     assert [key[: len(keys[0])] for key in found.changed[0].keys] == keys
 
 
@@ -117,7 +117,7 @@ def test_a_renamed_route_is_recognised() -> None:
     twice = "  - {name: a, pipeline: p, dag: d}\n  - {name: b, pipeline: p, dag: d, when: event.id}\n"
     others = twice.replace("name: a", "name: c").replace("name: b", "name: e").replace("event.id", "event.type")
     found_of_two = compare_routes(_mapping(_TOP + twice), _mapping(_TOP + others))
-    assert [(one.former_name, one.route.name) for one in found_of_two.renamed] == [("a", "c"), ("b", "e")]
+    assert [(item.former_name, item.route.name) for item in found_of_two.renamed] == [("a", "c"), ("b", "e")]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def standing(route: str, state: TriggerState = FIRED, reason: Reason | None = No
 def test_who_owns_the_runs(wanted: str, known: list[Standing], owned: str) -> None:
     """One run for each matching route; what matches no longer counts for those that have none, one for one."""
     found = owners([(route, "default", "d") for route in wanted], known)
-    assert " ".join(f"{place[0]}={one.route}" for place, one in sorted(found.items())) == owned
+    assert " ".join(f"{place[0]}={item.route}" for place, item in sorted(found.items())) == owned
 
 
 _ROUTES = st.lists(st.sampled_from("abcde"), unique=True, max_size=5)
@@ -117,7 +117,7 @@ def test_however_routes_are_renamed_no_event_makes_more_runs_than_it_has_routes(
             delivery = f"dlv_{number}"
             known.append(standing(route, state, reason, id=f"trg_{len(known)}", dag_id=dag, delivery_id=delivery))
         most[dag_id] = max(most.get(dag_id, 0), len(routes))
-        assert sum(one.owns and one.dag_id == dag_id for one in known) == most[dag_id]
+        assert sum(item.owns and item.dag_id == dag_id for item in known) == most[dag_id]
         assert len(owners(wanted, known)) == len(wanted)  # the same event once more makes none
 
 

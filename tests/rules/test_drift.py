@@ -53,11 +53,11 @@ class Source:
 @pytest.fixture
 def source() -> Source:
     """One that has learned what is usual."""
-    one = Source()
-    assert one.take(BODY, times=LEARNED) == []
-    one.now += 3 * DAY
-    assert one.take(BODY) == []
-    return one
+    item = Source()
+    assert item.take(BODY, times=LEARNED) == []
+    item.now += 3 * DAY
+    assert item.take(BODY) == []
+    return item
 
 
 def test_a_new_type_a_new_word_and_a_new_field_are_said_once_with_path_and_delivery(source: Source) -> None:
@@ -113,12 +113,12 @@ def test_a_field_that_had_always_been_there_and_is_gone_is_said_once(source: Sou
 
 def test_a_change_in_the_midst_of_a_batch_is_seen() -> None:
     """What came before it and what came after it are told apart."""
-    one = Source()
-    one.take(BODY)
-    one.now += 3 * DAY
-    one.take(BODY, times=LEARNED)
+    source = Source()
+    source.take(BODY)
+    source.now += 3 * DAY
+    source.take(BODY, times=LEARNED)
     batch = [*[BODY] * 30, *[changed(summary=None)] * GONE]
-    assert [each.path for each in one.take(*batch)] == ["/data/summary"]  # and not again for what stood in it
+    assert [each.path for each in source.take(*batch)] == ["/data/summary"]  # and not again for what stood in it
 
 
 def test_one_delivery_without_a_field_is_no_verdict(source: Source) -> None:
@@ -193,13 +193,13 @@ def test_a_sender_that_invents_fields_grows_nothing_and_is_said_once(source: Sou
 
 def test_the_limit_is_said_once_with_a_delivery() -> None:
     """A body with more fields than are learned."""
-    one = Source()
+    source = Source()
     wide = {
         **BODY,
         "data": {f"k{'abcdefgh'[i % 8]}{'x' * i}": {f"{'y' * (j + 1)}": 1 for j in range(50)} for i in range(40)},
     }
-    assert [(each.kind, each.delivery_id) for each in one.take(wide)] == [(DriftKind.LIMIT, "dlv_1")]
-    assert one.take(wide) == []
+    assert [(each.kind, each.delivery_id) for each in source.take(wide)] == [(DriftKind.LIMIT, "dlv_1")]
+    assert source.take(wide) == []
 
 
 def test_free_parts_lists_and_odd_keys_are_not_gone_into() -> None:
@@ -241,11 +241,11 @@ def test_no_value_of_a_body_is_kept_or_said(source: Source) -> None:
 
 def test_batches_of_two_replicas_in_turn_are_as_those_of_one(source: Source) -> None:
     """A field that is always there is so at both, whoever took in more."""
-    one, other = Batch(), Batch()
+    item, other = Batch(), Batch()
     for number in range(150):
-        one.add(read(json.dumps(changed(extra_rows=1)).encode()), f"dlv_a{number}")
+        item.add(read(json.dumps(changed(extra_rows=1)).encode()), f"dlv_a{number}")
         other.add(read(json.dumps(changed(extra_rows=1)).encode()), f"dlv_b{number}")
-    first = learn(source.known, one, source.now)
+    first = learn(source.known, item, source.now)
     second = learn(first.known, other, source.now)
     source.known = second.known
     assert [each.path for each in (*first.drifts, *second.drifts)] == ["/data/extra_rows"]
@@ -263,12 +263,12 @@ def test_a_person_reads_it_for_a_day_as_a_need_and_then_as_a_note() -> None:
     """Source, path, delivery and what to do; every kind has its words."""
     for kind in DriftKind:
         for change in Change:
-            one = Drifted("planasonix", kind, change, "/data/x", "dlv_9", 3, NOW - DAY, NOW)
-            (need,) = needs([one], NOW)
+            drifted = Drifted("planasonix", kind, change, "/data/x", "dlv_9", 3, NOW - DAY, NOW)
+            (need,) = needs([drifted], NOW)
             assert (need.what, need.count, need.example, need.is_note) == ("drift", 3, "dlv_9", False)
             assert "planasonix" in need.says
             assert "/data/x" in need.says
             assert need.filter == {"source": "planasonix"}
             assert "{" not in need.next_step
-    (note,) = needs([one], NOW + timedelta(days=1, seconds=1))
+    (note,) = needs([drifted], NOW + timedelta(days=1, seconds=1))
     assert note.is_note

@@ -50,7 +50,7 @@ def _differences(starts: Any, *, pipeline: str = "pl_1", environment: str = "us"
     test = {"name": "x", "sample": "job.succeeded", "with": {"pipeline_id": pipeline, "environment": environment}}
     lines = [f"- {json.dumps(test | more)[:-1]},", f'   "starts": {json.dumps(starts)}}}']
     (case,) = _cases("tests:\n" + "\n".join(lines))
-    return [str(one) for one in _outcome(case).differences]
+    return [str(item) for item in _outcome(case).differences]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ tests:
   - {name: d, sample: job.completed, url_pipeline: pl_1, starts: d1}
   - {name: e, sample: job.succeeded, url_pipeline: pl_1, starts: [], because: contradiction}
 """
-    assert [str(one) for case in _cases(text) for one in _outcome(case).differences] == []
+    assert [str(item) for case in _cases(text) for item in _outcome(case).differences] == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_shipped_schema_is_the_generated_one() -> None:
     assert shipped == json_schema()
     Draft202012Validator.check_schema(shipped)
     assert shipped["$id"] == "urn:planasonix-bridge:tests"
-    properties = [one for form in shipped["$defs"].values() for one in form["properties"].items()]
+    properties = [item for form in shipped["$defs"].values() for item in form["properties"].items()]
     assert [key for key, value in properties if not value.get("description")] == []
 
 

@@ -98,7 +98,7 @@ def test_one_request_covers_what_was_made_near_to_the_run_that_is_due_longest() 
     """Whatever else is due comes later, and the first is always among them."""
     due = [run("first", age=4000), run("near", age=3990), run("far", age=10), run("earlier", age=4009)]
     chosen = following.together(due, span=seconds(20))
-    assert [one.dag_run_id for one in chosen] == ["first", "near", "earlier"]
+    assert [item.dag_run_id for item in chosen] == ["first", "near", "earlier"]
     assert following.together([], span=seconds(20)) == []
 
 

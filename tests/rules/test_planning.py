@@ -59,20 +59,20 @@ def test_where_each_documented_body_goes(
     """State, reason, routes, and whether the API has to be asked."""
     made = planned(compact(SHAPES[name].body))
     assert (made.state, made.reason, made.wants_lookup) == (state, reason, wants_lookup)
-    assert [one.route.name for one in made.triggers] == routes
+    assert [item.route.name for item in made.triggers] == routes
 
 
 def test_every_route_gives_a_verdict() -> None:
     """Also those that do not match say why."""
     made = planned(compact(SHAPES["job.succeeded"].body))
-    assert [(one.route.name, one.matches) for one in made.verdicts] == [
+    assert [(item.route.name, item.matches) for item in made.verdicts] == [
         ("all", True),
         ("stock+shelves", False),
         ("rows", True),
         ("condition", False),
         ("template", False),
     ]
-    assert all(one.matches or one.why_not for one in made.verdicts)
+    assert all(item.matches or item.why_not for item in made.verdicts)
 
 
 @pytest.mark.parametrize(("pipeline", "is_said"), [({"pipeline_id": "pl_1"}, False), ({}, True)])
@@ -119,7 +119,7 @@ def test_a_lookup_fills_in_what_the_event_leaves_out() -> None:
     """What was looked up counts as if the event had said it, and nobody asks again."""
     body = compact(SHAPES["job.completed"].body)
     made = planned(body, lookup={"pipeline_id": "pl_01hqxyz", "metrics": {"rows_loaded": 5000}})
-    assert [one.route.name for one in made.triggers] == ["all", "rows"]
+    assert [item.route.name for item in made.triggers] == ["all", "rows"]
     assert not made.wants_lookup
     assert planned(body, lookup={}).wants_lookup is False
 
@@ -128,7 +128,7 @@ def test_the_url_names_the_pipeline_when_the_body_does_not() -> None:
     """And a contradiction is invalid, never a guess."""
     body = {"id": "evt_1", "type": "job.succeeded", "job_id": "job_1"}
     made = planned(body, path_pipeline_id="pl_inventory_hourly")
-    assert [one.dag_id for one in made.triggers] == ["everything", "stock", "shelves"]
+    assert [item.dag_id for item in made.triggers] == ["everything", "stock", "shelves"]
     assert not made.wants_lookup
     made = planned(body | {"pipeline_id": "pl_x"}, path_pipeline_id="pl_inventory_hourly")
     assert (made.state, made.reason, made.triggers) == (DeliveryState.INVALID, Reason.CONTRADICTION, ())
@@ -140,7 +140,7 @@ def test_the_url_names_the_pipeline_when_the_body_does_not() -> None:
 def test_a_route_that_errs_is_a_failed_trigger(event_type: str, reason: Reason) -> None:
     """Never a silent no, and the other routes fire all the same."""
     made = planned({"id": "evt_1", "type": event_type, "status": "succeeded", "pipeline_id": "pl_1"})
-    assert [(one.state, one.reason) for one in made.triggers] == [
+    assert [(item.state, item.reason) for item in made.triggers] == [
         (TriggerState.PENDING, None),
         (TriggerState.FAILED, reason),
     ]
@@ -152,10 +152,10 @@ def test_a_route_that_errs_is_a_failed_trigger(event_type: str, reason: Reason) 
 def test_a_circle_is_held_at_the_limit(hops: int, is_held: bool) -> None:
     """The call is made all the same, so that a person can let it pass."""
     body = {"id": "evt_1", "type": "job.succeeded", "pipeline_id": "pl_1", "metadata": {"hops": hops}}
-    (one,) = planned(body).triggers
-    assert (one.state is TriggerState.HELD, one.reason is Reason.LOOP_GUARD) == (is_held, is_held)
-    assert one.call is not None
-    assert one.call.conf["planasonix"]["hops"] == hops + 1
+    (item,) = planned(body).triggers
+    assert (item.state is TriggerState.HELD, item.reason is Reason.LOOP_GUARD) == (is_held, is_held)
+    assert item.call is not None
+    assert item.call.conf["planasonix"]["hops"] == hops + 1
 
 
 def test_copies_of_one_completion_have_one_run_id() -> None:
@@ -303,9 +303,9 @@ def test_planning_never_raises_for_a_body(body: dict[str, Any]) -> None:
     """Whatever JSON says, it is a state with a reason, or calls that can be sent."""
     made = planned(body)
     assert (made.reason is None) == (made.state is DeliveryState.ROUTED)
-    for one in made.triggers:
-        assert (one.call is None) == (one.state is TriggerState.FAILED)
-        json.dumps(one.call.conf if one.call else {}, allow_nan=False).encode()
+    for item in made.triggers:
+        assert (item.call is None) == (item.state is TriggerState.FAILED)
+        json.dumps(item.call.conf if item.call else {}, allow_nan=False).encode()
 
 
 @settings(max_examples=200, deadline=None)
@@ -363,10 +363,10 @@ routes:
 def stored(**more: Any) -> Delivery:
     """Return a delivery that waits for routing."""
     at = datetime(2026, 8, 1, tzinfo=UTC)
-    one = Delivery(
+    delivery = Delivery(
         "dlv_1", "planasonix", "e", DeliveryState.RECEIVED, None, None, at, "k", None, None, {}, b"{}", None, 0
     )
-    return replace(one, **more)
+    return replace(delivery, **more)
 
 
 def test_a_delivery_that_cannot_be_opened_is_no_subject() -> None:

@@ -32,17 +32,17 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def inbox(path: Path) -> Iterator[Inbox]:
     """One inbox over the test's store."""
-    one = Inbox(f"sqlite:///{path}")
-    yield one
-    one.close()
+    item = Inbox(f"sqlite:///{path}")
+    yield item
+    item.close()
 
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
     """The file itself, as another program sees it."""
-    one = Store(path)
-    yield one
-    one.close()
+    item = Store(path)
+    yield item
+    item.close()
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def metrics() -> Metrics:
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     """A stand-in for Airflow, listening."""
-    with Standin() as one:
-        yield one
+    with Standin() as standin:
+        yield standin
 
 
 @pytest.fixture

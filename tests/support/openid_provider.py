@@ -97,14 +97,14 @@ class OpenIdProvider:
 def bridge_with(provider: OpenIdProvider, folder: Path) -> BridgeProcess:
     """Return a bridge that is not started yet, whose people sign in there."""
     (folder / "client-secret").write_text("secret-of-the-client-0123456789")
-    one = BridgeProcess(
+    bridge = BridgeProcess(
         folder,
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping="routes: [{pipeline: pl_8f2a9c1d4e, dag: refresh_sales_marts}]\n",
         more=_SIGN_IN.format(issuer=provider.issuer),
     )
-    one.set_variable("BRIDGE_PUBLIC_ADMIN_URL", f"http://127.0.0.1:{one.admin_port}")
-    return one
+    bridge.set_variable("BRIDGE_PUBLIC_ADMIN_URL", f"http://127.0.0.1:{bridge.admin_port}")
+    return bridge
 
 
 class _Front:
@@ -125,11 +125,11 @@ class _Front:
         if path == _CONTROL:
             return self._control(environ, start)
         self._remember(path, environ)
-        trouble, over = self._trouble, self._over
-        if path in trouble.get("hang", ()):
+        problem, over = self._trouble, self._over
+        if path in problem.get("hang", ()):
             over.wait()
-        if path in trouble.get("answers", {}):
-            status, text = trouble["answers"][path]
+        if path in problem.get("answers", {}):
+            status, text = problem["answers"][path]
             start(f"{status} Trouble", [("Content-Type", "application/json"), ("Location", "http://127.0.0.1:1/")])
             return [text.encode()]
         if path == KEYS or (method == "POST" and path == TOKEN):

@@ -61,7 +61,7 @@ class RunsApi(JobsApi):
 
     def count(self, call: str) -> int:
         """How often a method was called: `POST`, `GET`, `DELETE`, `REPORT`."""
-        return sum(one.startswith(call) for one in self.calls)
+        return sum(item.startswith(call) for item in self.calls)
 
     def start(self, pipeline: str, body: dict[str, Any], key: str | None) -> tuple[int, Any]:
         """Start a run, or find the one of this key."""

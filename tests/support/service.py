@@ -193,7 +193,7 @@ class BridgeProcess:
     def wait_for_trigger(self, *states: str, seconds: float = 30.0) -> dict[str, Any]:
         """Return the newest trigger once it is in one of these states."""
         wait_for(
-            lambda: any(one["state"] in states for one in self.triggers()[:1]),
+            lambda: any(item["state"] in states for item in self.triggers()[:1]),
             seconds=seconds,
             what=lambda: f"a trigger in {states}; there is {self.triggers()}",
         )

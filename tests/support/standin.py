@@ -149,7 +149,7 @@ class Standin(Loopback):
             case "GET", ["api", "v2", "monitor", "health"]:
                 status = "healthy" if self.is_healthy else "unhealthy"
                 others = ("scheduler", "triggerer", "dag_processor")
-                found = (200, {one: {"status": status} for one in ("metadatabase", *others)})
+                found = (200, {item: {"status": status} for item in ("metadatabase", *others)})
             case "GET", ["api", "v2", "dags"]:
                 found = self._dags(query)
             case "GET", ["api", "v2", "dags", dag_id, *rest] if not rest or rest == ["details"]:

@@ -47,7 +47,7 @@ class Kept:
 
     def shown(self, *, with_secret: bool = False) -> dict[str, Any]:
         """Return it as the API shows it."""
-        done = [one["delivered_at"] for one in self.deliveries if one["status"] == "delivered"]
+        done = [item["delivered_at"] for item in self.deliveries if item["status"] == "delivered"]
         return {
             "id": self.id,
             "url": self.url,
@@ -56,7 +56,7 @@ class Kept:
             "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-01T00:00:00Z",
             "last_delivery_at": done[-1] if done else None,
-            "failure_count_24h": sum(one["status"] == "failed" for one in self.deliveries),
+            "failure_count_24h": sum(item["status"] == "failed" for item in self.deliveries),
         } | ({"signing_secret": self.secret} if with_secret else {})
 
 
@@ -97,8 +97,8 @@ class SubscriptionsApi(Loopback):
     def emit(self, body: dict[str, Any]) -> list[int]:
         """Deliver an event to every subscription that wants its type; returns what was answered."""
         with self._lock:
-            wanting = [one for one in self.kept.values() if one.enabled and body.get("type") in one.events]
-        return [self.deliver(one, body) for one in wanting]
+            wanting = [item for item in self.kept.values() if item.enabled and body.get("type") in item.events]
+        return [self.deliver(item, body) for item in wanting]
 
     def deliver(self, to: Kept, body: dict[str, Any]) -> int:
         """Sign a body for one subscription, post it, and note what was answered; 0 for nothing."""
@@ -130,7 +130,7 @@ class SubscriptionsApi(Loopback):
     def _answer(self, method: str, path: str, cursor: str, body: dict[str, Any]) -> Answer:
         match method, path.strip("/").split("/")[2:]:
             case "GET", ["webhooks"]:
-                return 200, self._listed([one.shown() for one in self.kept.values()], int(cursor or 0))
+                return 200, self._listed([item.shown() for item in self.kept.values()], int(cursor or 0))
             case "POST", ["webhooks"]:
                 made = self.add(body["url"], body["events"])
                 made.enabled = body.get("enabled", True)

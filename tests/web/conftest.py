@@ -28,15 +28,15 @@ TOKENS = {role: f"{role}-token-of-the-tests-0001" for role in Role} | {Role.ADMI
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """The bridge, with a token for every role, a small limit for bodies and for the time they take."""
     limits = {"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_BODY_SECONDS": "1", "BRIDGE_HEAD_SECONDS": "3"}
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
         settings=limits | {f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
     )
-    one.start()
-    yield one
-    one.close()
+    item.start()
+    yield item
+    item.close()
 
 
 @pytest.fixture

@@ -21,8 +21,10 @@ READ = ("status", "deliveries", "triggers", "routes", "orders")
 def client(bridge: BridgeProcess) -> Iterator[httpx.Client]:
     """A client with the token."""
     url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/"
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=30) as one:
-        yield one
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=30
+    ) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +115,14 @@ def test_a_host_header_opens_nothing(ask: Ask, bridge: BridgeProcess) -> None:
 @pytest.fixture(scope="module")
 def open_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge without a token."""
-    one = BridgeProcess(tmp_path_factory.mktemp("open"), airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING)
-    del one._env["BRIDGE_ADMIN_TOKEN"]
-    one.process = one._process()
-    one.start()
-    yield one
-    one.close()
+    bridge = BridgeProcess(
+        tmp_path_factory.mktemp("open"), airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING
+    )
+    del bridge._env["BRIDGE_ADMIN_TOKEN"]
+    bridge.process = bridge._process()
+    bridge.start()
+    yield bridge
+    bridge.close()
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_a_chain_of_dag_runs_is_shown(bridge: BridgeProcess, client: httpx.Clien
     assert (link["dag_id"], link["dag_run_id"]) == (held["dag_id"], held_run(client, ids["trigger"]))
     assert client.get(f"triggers/{ids['trigger']}").json()["chain"] == []
     explained = client.post("explain", json={"delivery_id": came_back}).json()
-    assert {one["reason"] for one in explained["triggers"]} == {"loop_guard"}
+    assert {item["reason"] for item in explained["triggers"]} == {"loop_guard"}
 
 
 def held_run(client: httpx.Client, trigger_id: str) -> str:
@@ -204,7 +208,7 @@ def test_a_delivery_is_shown_whole(client: httpx.Client, ids: dict[str, str]) ->
     found = client.get(f"deliveries/{ids['good']}").json()
     assert (found["id"], found["state"], found["event_id"]) == (ids["good"], "routed", "evt_api")
     assert json.loads(found["body"])["id"] == "evt_api"
-    assert ids["trigger"] in [one["id"] for one in found["triggers"]]  # another test may have run it again
+    assert ids["trigger"] in [item["id"] for item in found["triggers"]]  # another test may have run it again
 
 
 def test_a_trigger_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> None:
@@ -224,7 +228,7 @@ def test_pages_join(client: httpx.Client, ids: dict[str, str]) -> None:
     after: dict[str, str] = {}
     for _ in range(50):
         page = client.get("deliveries", params={"limit": "1", **after}).json()
-        pages += [one["id"] for one in page["deliveries"]]
+        pages += [item["id"] for item in page["deliveries"]]
         if page["next"] is None:
             break
         after = {"after": page["next"]}
@@ -234,9 +238,9 @@ def test_pages_join(client: httpx.Client, ids: dict[str, str]) -> None:
 def test_filters_filter(client: httpx.Client, ids: dict[str, str]) -> None:
     """By state, event, route and time."""
     assert client.get("deliveries", params={"event_id": "evt_api"}).json()["deliveries"][0]["id"] == ids["good"]
-    assert ids["unrouted"] in [one["id"] for one in client.get("deliveries?state=unrouted").json()["deliveries"]]
-    assert ids["good"] not in [one["id"] for one in client.get("deliveries?state=unrouted").json()["deliveries"]]
-    assert [one["id"] for one in client.get("triggers?route=bad_template").json()["triggers"]] == [ids["failed"]]
+    assert ids["unrouted"] in [item["id"] for item in client.get("deliveries?state=unrouted").json()["deliveries"]]
+    assert ids["good"] not in [item["id"] for item in client.get("deliveries?state=unrouted").json()["deliveries"]]
+    assert [item["id"] for item in client.get("triggers?route=bad_template").json()["triggers"]] == [ids["failed"]]
     assert client.get("deliveries?since=2100-01-01").json() == {"deliveries": [], "next": None}
     assert client.get("deliveries?until=1999-01-01T00:00:00Z").json()["deliveries"] == []
     assert client.get("deliveries?source=").json()["deliveries"] == []
@@ -327,7 +331,7 @@ def test_explain_tells_what_would_happen(client: httpx.Client, ids: dict[str, st
     made = client.post("explain", json={"payload": payload}).json()
     assert made["state"] == "routed"
     assert made["triggers"][0]["call"]["dag_id"] == "refresh_sales_marts"
-    assert [one["matches"] for one in made["routes"]] == [True, False]
+    assert [item["matches"] for item in made["routes"]] == [True, False]
     made = client.post("explain", json={"delivery_id": ids["bad"]}).json()
     assert (made["triggers"][0]["state"], made["triggers"][0]["reason"]) == ("failed", "template")
     assert client.get("deliveries").json() == before
@@ -422,7 +426,9 @@ def test_an_order_with_one_id_that_is_not_there_runs_nothing(client: httpx.Clien
     answer = client.post("replay", json={"ids": [ids["trigger"], "trg_0000000000000001"], "run_again": True})
     assert answer.status_code == 404
     assert "nothing was done" in answer.json()["detail"]
-    assert [one["id"] for one in client.get("triggers").json()["triggers"]] == [one["id"] for one in before["triggers"]]
+    assert [item["id"] for item in client.get("triggers").json()["triggers"]] == [
+        item["id"] for item in before["triggers"]
+    ]
 
 
 def test_an_order_that_is_sent_twice_runs_once(client: httpx.Client, ids: dict[str, str]) -> None:
@@ -430,8 +436,8 @@ def test_an_order_that_is_sent_twice_runs_once(client: httpx.Client, ids: dict[s
     order = {"ids": [ids["trigger"]], "run_again": True, "idempotency_key": "again-1"}
     before = len(client.get("triggers").json()["triggers"])
     answers = [client.post("replay", json=order) for _ in range(2)]
-    found = [one.json() for one in answers]
-    assert [(one["count"], one["replayed"], one["is_repeat"]) for one in found] == [
+    found = [item.json() for item in answers]
+    assert [(item["count"], item["replayed"], item["is_repeat"]) for item in found] == [
         (1, {"new_run": 1}, False),
         (1, {"new_run": 1}, True),
     ]
@@ -467,7 +473,7 @@ def test_orders_can_be_watched_and_stopped(client: httpx.Client, ids: dict[str, 
     assert client.get(f"orders/{newest['id']}").json() == newest
     assert client.post(f"orders/{newest['id']}/stop", json={}).json() == newest
     older = client.get("orders", params={"after": newest["id"]}).json()["orders"]
-    assert newest["id"] not in [one["id"] for one in older]
+    assert newest["id"] not in [item["id"] for item in older]
     for id_ in ("x", "ord_0000000000000001", ids["trigger"]):
         assert client.get(f"orders/{id_}").status_code == 404
         assert client.post(f"orders/{id_}/stop", json={}).status_code == 404

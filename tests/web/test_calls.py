@@ -81,17 +81,17 @@ def locked(bridge: BridgeProcess, postgres: str) -> Iterator[Locked]:
 @pytest.fixture
 def bridge(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[BridgeProcess]:
     """A bridge on PostgreSQL that has two events."""
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
         settings={"BRIDGE_DATABASE_URL": postgres},
     )
-    one.start()
+    item.start()
     for event in ("evt_held", "evt_kept"):
-        assert one.send(body(event=event)).status_code == httpx.codes.ACCEPTED
-    yield one
-    one.close()
+        assert item.send(body(event=event)).status_code == httpx.codes.ACCEPTED
+    yield item
+    item.close()
 
 
 @pytest.fixture

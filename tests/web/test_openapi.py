@@ -37,7 +37,7 @@ def stored(bridge: BridgeProcess) -> str:
     """Something of everything, and the id of a delivery."""
     ids = [bridge.send(body(event=f"evt_{name}", pipeline=name)).json()["delivery_id"] for name in ("pl_bad", "pl_x")]
     for id_ in ids:
-        wait_for(lambda one=id_: bridge.api(f"deliveries/{one}")["state"] != "received", seconds=10, what="routed")
+        wait_for(lambda item=id_: bridge.api(f"deliveries/{item}")["state"] != "received", seconds=10, what="routed")
     bridge.api("replay", post={"ids": ids})
     bridge.api("pause", post={"kind": "route", "name": "bad_template"})
     return str(ids[0])

@@ -23,21 +23,21 @@ BACK = "/sign-in/openid/back"
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvider]:
     """A provider that knows some people."""
-    with OpenIdProvider(tmp_path_factory.mktemp("provider")) as one:
-        one.knows("anna", email="anna@example.com", groups=["data-team", "on-call", "other"])
-        one.knows("otto", email="otto@example.com", groups=["owners"])
-        one.knows("nils", email="nils@example.com", groups=["other"])
-        one.knows("vera", email="anna@example.com", email_verified=False, groups="data-team")
-        yield one
+    with OpenIdProvider(tmp_path_factory.mktemp("provider")) as provider:
+        provider.knows("anna", email="anna@example.com", groups=["data-team", "on-call", "other"])
+        provider.knows("otto", email="otto@example.com", groups=["owners"])
+        provider.knows("nils", email="nils@example.com", groups=["other"])
+        provider.knows("vera", email="anna@example.com", email_verified=False, groups="data-team")
+        yield provider
 
 
 @pytest.fixture(scope="module")
 def bridge(provider: OpenIdProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge whose people sign in there."""
-    one = bridge_with(provider, tmp_path_factory.mktemp("bridge"))
-    one.start()
-    yield one
-    one.close()
+    item = bridge_with(provider, tmp_path_factory.mktemp("bridge"))
+    item.start()
+    yield item
+    item.close()
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +74,9 @@ class Browser:
 @pytest.fixture
 def browser(bridge: BridgeProcess) -> Iterator[Browser]:
     """A browser without cookies."""
-    one = Browser(bridge)
-    yield one
-    one.client.close()
+    item = Browser(bridge)
+    yield item
+    item.client.close()
 
 
 def audit(bridge: BridgeProcess) -> list[tuple[str, str, str]]:
@@ -173,9 +173,9 @@ def test_a_token_that_is_not_for_this_sign_in_lets_nobody_in(
     bridge: BridgeProcess, provider: OpenIdProvider, browser: Browser, what: str
 ) -> None:
     """A page that says what is wrong, and a count; no session."""
-    trouble, said = WRONG_TOKENS[what]
+    problem, said = WRONG_TOKENS[what]
     before = failures(bridge)["openid"]
-    provider.trouble(**trouble)
+    provider.trouble(**problem)
     page = browser.sign_in(provider, "anna")
     assert (page.status_code, "bridge_session" in str(page.headers)) == (403, False)
     assert said in text_of(page.text)
@@ -196,10 +196,10 @@ def test_a_provider_in_trouble_is_said(
     bridge: BridgeProcess, provider: OpenIdProvider, browser: Browser, what: str
 ) -> None:
     """503 with the reason, and never 500."""
-    trouble, said = UNAVAILABLE[what]
+    problem, said = UNAVAILABLE[what]
     before = failures(bridge)["provider"]
     back = provider.sign_in("anna", browser.begin())
-    provider.trouble(**trouble)
+    provider.trouble(**problem)
     page = browser.client.get(back)
     assert page.status_code == 503
     assert said in text_of(page.text)

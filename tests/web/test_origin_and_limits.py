@@ -34,8 +34,8 @@ def started(tmp_path: Path) -> Iterator[Started]:
         return bridges[-1]
 
     yield start
-    for one in bridges:
-        one.close()
+    for item in bridges:
+        item.close()
 
 
 def post(bridge: BridgeProcess, payload: bytes, *, at: int | None = None, **more: str) -> httpx.Response:

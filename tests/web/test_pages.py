@@ -31,8 +31,8 @@ def people(bridge: BridgeProcess) -> Iterator[dict[Role | None, Person]]:
     """Somebody of every role, and somebody who has not signed in."""
     made = {role: Person(bridge.admin_port, role) for role in (None, *SIGN_INS)}
     yield made
-    for one in made.values():
-        one.close()
+    for item in made.values():
+        item.close()
 
 
 def test_every_answer_keeps_scripts_frames_and_caches_out(people: dict[Role | None, Person]) -> None:
@@ -54,14 +54,14 @@ def test_every_answer_keeps_scripts_frames_and_caches_out(people: dict[Role | No
 def test_only_sites_that_are_named_may_frame_a_page(tmp_path: Path) -> None:
     """An Airflow that shows it as a tab; everything else of the policy stays."""
     settings = {"BRIDGE_FRAMED_BY": "https://airflow.example.com"}
-    one = BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping=MAPPING, settings=settings)
+    bridge = BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping=MAPPING, settings=settings)
     try:
-        one.start()
-        answer = httpx.get(f"http://127.0.0.1:{one.admin_port}/sign-in", trust_env=False, timeout=60)
+        bridge.start()
+        answer = httpx.get(f"http://127.0.0.1:{bridge.admin_port}/sign-in", trust_env=False, timeout=60)
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
         assert policy == POLICY | {"frame-ancestors": "https://airflow.example.com"}
     finally:
-        one.close()
+        bridge.close()
 
 
 def test_files_are_kept_for_good_under_their_digest_alone(people: dict[Role | None, Person]) -> None:

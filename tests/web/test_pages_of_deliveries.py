@@ -20,8 +20,8 @@ def people(bridge: BridgeProcess) -> Iterator[dict[Role, Person]]:
     """Somebody of every role."""
     made = {role: Person(bridge.admin_port, role) for role in SIGN_INS}
     yield made
-    for one in made.values():
-        one.close()
+    for item in made.values():
+        item.close()
 
 
 @pytest.fixture(scope="module")

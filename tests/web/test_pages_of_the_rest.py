@@ -26,8 +26,8 @@ def people(bridge: BridgeProcess) -> Iterator[dict[Role, Person]]:
     made = {role: Person(bridge.admin_port, role) for role in SIGN_INS}
     made[Role.ADMIN].client.post(f"http://127.0.0.1:{bridge.port}/hooks/planasonix", json={})
     yield made
-    for one in made.values():
-        one.close()
+    for item in made.values():
+        item.close()
 
 
 def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, Person], bridge: BridgeProcess) -> None:

@@ -23,7 +23,7 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     delivery_id = bridge.send(payload).json()["delivery_id"]
     assert (refused.status_code, nowhere.status_code, bridge.send(payload).status_code) == (401, 404, 200)
     wait_for(lambda: len(bridge.api("refusals")["refusals"]) == 3, seconds=10, what="all three")
-    found = {one["reason"]: one for one in bridge.api("refusals")["refusals"]}
+    found = {item["reason"]: item for item in bridge.api("refusals")["refusals"]}
     shown = forkserver.run("keys", "show", env=bridge.environment)
     (key,) = found["signature_mismatch"]["keys_tried"]
     name, _, fingerprint = key.partition(":")
@@ -33,8 +33,10 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
     assert found["signature_mismatch"]["next_step"]
     assert (found["unknown_source"]["source"], found["unknown_source"]["keys_tried"]) == ("", [])
     assert (found["duplicate"]["kind"], found["duplicate"]["copy_of"]) == ("copy", delivery_id)
-    assert [one["reason"] for one in bridge.api("refusals", kind="copy")["refusals"]] == ["duplicate"]
-    assert [one["id"] for one in bridge.api("refusals", copy_of=delivery_id)["refusals"]] == [found["duplicate"]["id"]]
+    assert [item["reason"] for item in bridge.api("refusals", kind="copy")["refusals"]] == ["duplicate"]
+    assert [item["id"] for item in bridge.api("refusals", copy_of=delivery_id)["refusals"]] == [
+        found["duplicate"]["id"]
+    ]
     assert bridge.api("refusals", copy_of="dlv_0000000000000001")["refusals"] == []
     listed = forkserver.run("refusals", "--reason", "signature_mismatch", env=bridge.environment).stdout
     assert key in listed

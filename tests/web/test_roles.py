@@ -100,8 +100,8 @@ def clients(bridge: BridgeProcess) -> Iterator[dict[Role | None, httpx.Client]]:
         for role in (None, *Role)
     }
     yield made
-    for one in made.values():
-        one.close()
+    for item in made.values():
+        item.close()
 
 
 def test_every_path_names_its_role() -> None:
@@ -159,7 +159,7 @@ def stored(bridge: BridgeProcess) -> dict[str, str]:
     bad = bridge.send(body(event="evt_seen", pipeline="pl_bad", secret=CANARY)).json()["delivery_id"]
     good = bridge.send(body(event="evt_good", secret=CANARY)).json()["delivery_id"]
     for id_ in (bad, good):
-        wait_for(lambda one=id_: bridge.api(f"deliveries/{one}")["triggers"], seconds=10, what="a trigger")
+        wait_for(lambda item=id_: bridge.api(f"deliveries/{item}")["triggers"], seconds=10, what="a trigger")
     order = bridge.api("replay", post={"ids": [good]})
     assert order["count"] == 1
     return {

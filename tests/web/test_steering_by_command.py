@@ -117,7 +117,7 @@ def test_an_order_is_done_once_under_its_key(run: Run, ask: Ask, bridge: BridgeP
     first = ask("replay", *words, "--key", key)
     assert first == {"count": 1, "replayed": {"routed_again": 1}}
     assert ask("replay", *words, "--key", key) == first
-    (order,) = [one for one in ask("orders") if one["reason"] == key]
+    (order,) = [item for item in ask("orders") if item["reason"] == key]
     assert (order["state"], order["done"]) == ("done", 1)
     assert ask("orders", order["id"]) == order
     assert ask("orders", order["id"], "--stop")["state"] == "done"
@@ -149,7 +149,7 @@ def test_pausing_is_the_same(ask: Ask, run: Run) -> None:
     assert (run("pause")[0], ask("pause")) == (1, [])
     paused = ask("pause", "route", "bad_template", "--for", "2h", "--reason", "a move")
     assert (paused["name"], paused["reason"], paused["is_gone"]) == ("bad_template", "a move", False)
-    assert [(one["kind"], one["name"]) for one in ask("pause")] == [("route", "bad_template")]
+    assert [(item["kind"], item["name"]) for item in ask("pause")] == [("route", "bad_template")]
     with pytest.raises(BadFilter, match='did you mean "bad_template"'):
         run("pause", "route", "bad_templat")
     assert ask("resume", "route", "bad_template") == {"resumed": "route", "name": "bad_template"}
@@ -240,10 +240,12 @@ def test_an_airflow_that_is_away_is_not_taken_for_well(run: Run, ask: Ask, faile
 def test_a_comparison_is_streamed(bridge: BridgeProcess) -> None:
     """In the end it has the report; a time that cannot be read is refused."""
     url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/verify"
-    with httpx.Client(headers={"Authorization": f"Bearer {TOKENS[Role.OPERATOR]}"}, trust_env=False, timeout=60) as one:
-        assert one.get(url, params={"since": "x"}).status_code == 400
-        assert one.get(url, params={"sinc": "1h"}).status_code == 400
-        answer = one.get(url, params={"since": "1h"})
+    with httpx.Client(
+        headers={"Authorization": f"Bearer {TOKENS[Role.OPERATOR]}"}, trust_env=False, timeout=60
+    ) as item:
+        assert item.get(url, params={"since": "x"}).status_code == 400
+        assert item.get(url, params={"sinc": "1h"}).status_code == 400
+        answer = item.get(url, params={"since": "1h"})
         assert (answer.headers["content-type"], "event: report" in answer.text) == (
             "text/event-stream; charset=utf-8",
             True,

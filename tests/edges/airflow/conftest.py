@@ -27,8 +27,8 @@ def connect(airflow: AirflowServer) -> Iterator[Callable[..., Airflow]]:
         return opened[-1]
 
     yield make
-    for one in opened:
-        one.close()
+    for item in opened:
+        item.close()
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_one_forbidden_dag_does_not_stop_the_others() -> None:
         answers.after_trigger(answer(401, detail("Token Expired")), "ours"),
         answers.after_trigger(answer(404, PAGE, HTML), "ours"),
     ]
-    assert [one.is_whole_target for one in outcomes] == [False, True, True]  # type: ignore[union-attr]
+    assert [item.is_whole_target for item in outcomes] == [False, True, True]  # type: ignore[union-attr]
 
 
 WHOLE = [

@@ -33,8 +33,8 @@ BY_BASE = {
 
 def exceptions(module: ModuleType) -> list[type[Exception]]:
     """Every exception class of a module, but no warnings."""
-    classes = [one for _, one in inspect.getmembers(module, inspect.isclass) if one.__module__ == module.__name__]
-    return [one for one in classes if issubclass(one, Exception) and not issubclass(one, Warning)]
+    classes = [item for _, item in inspect.getmembers(module, inspect.isclass) if item.__module__ == module.__name__]
+    return [item for item in classes if issubclass(item, Exception) and not issubclass(item, Warning)]
 
 
 @pytest.mark.parametrize("module", [urllib3.exceptions, airflow_client.client.exceptions])
@@ -42,7 +42,7 @@ def test_every_exception_has_its_place(module: ModuleType) -> None:
     """Each class is listed itself, or is named here as one that its base class places."""
     found = exceptions(module)
     assert len(found) >= 13
-    assert [one.__name__ for one in found if one not in transport.KINDS and one.__name__ not in BY_BASE] == []
+    assert [item.__name__ for item in found if item not in transport.KINDS and item.__name__ not in BY_BASE] == []
 
 
 def test_no_other_module_of_urllib3_defines_exceptions() -> None:
@@ -53,11 +53,11 @@ def test_no_other_module_of_urllib3_defines_exceptions() -> None:
             continue
         module = importlib.import_module(info.name)
         if module is not urllib3.exceptions:
-            strangers += [one for one in exceptions(module) if one not in transport.KINDS]
-    assert {one.__name__ for one in strangers} == {"CertificateError"}  # always wrapped in SSLError
+            strangers += [item for item in exceptions(module) if item not in transport.KINDS]
+    assert {item.__name__ for item in strangers} == {"CertificateError"}  # always wrapped in SSLError
 
 
-@pytest.mark.parametrize("kind", sorted(transport.KINDS, key=lambda one: one.__name__))
+@pytest.mark.parametrize("kind", sorted(transport.KINDS, key=lambda item: item.__name__))
 def test_every_listed_exception_is_caught(kind: type[BaseException]) -> None:
     """What is placed is also caught, so `fire` cannot raise it."""
     assert issubclass(kind, transport._CAUGHT)

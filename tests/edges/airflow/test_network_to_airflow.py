@@ -194,12 +194,12 @@ def test_airflow_killed_while_eight_threads_fire(connect: Connect, airflow: Airf
         outcomes = list(pool.map(bridge.fire, triggers))
     killer.join()
     airflow.start()
-    left = [one for one, outcome in zip(triggers, outcomes, strict=True) if not _is_settled(outcome)]
+    left = [item for item, outcome in zip(triggers, outcomes, strict=True) if not _is_settled(outcome)]
     deadline = time.monotonic() + 60
     while left and time.monotonic() < deadline:
-        left = [one for one in left if not _is_settled(bridge.fire(one))]
+        left = [item for item in left if not _is_settled(bridge.fire(item))]
     assert left == []
-    assert sorted(run_ids(airflow)) == sorted(one.call.dag_run_id for one in triggers)
+    assert sorted(run_ids(airflow)) == sorted(item.call.dag_run_id for item in triggers)
 
 
 def _is_settled(outcome: object) -> bool:

@@ -25,10 +25,10 @@ Proxy = Callable[[str], FaultProxy]
 def test_run_is_started_with_conf_and_note(connect: Connect, airflow: AirflowServer) -> None:
     """The run carries our id, our conf to the byte, and the note."""
     conf = {"rows": 44802, "share": 0.1, "text": 'ü "\\ \n 😀', "none": None, "list": [1, [2]], "big": 2**60}
-    one = trigger(conf=conf, note="made by a test")
-    assert connect().fire(one) == Started(is_paused=False, http_status=200)
+    item = trigger(conf=conf, note="made by a test")
+    assert connect().fire(item) == Started(is_paused=False, http_status=200)
     (run,) = airflow.runs(MARTS)
-    assert (run["dag_run_id"], run["conf"], run["note"]) == (RUN_ID, one.call.conf, "made by a test")
+    assert (run["dag_run_id"], run["conf"], run["note"]) == (RUN_ID, item.call.conf, "made by a test")
     assert run["logical_date"] is None
 
 

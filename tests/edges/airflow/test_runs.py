@@ -12,14 +12,14 @@ from tests.edges.airflow.support import RUN_ID, carried, trigger
 
 def test_body_for_airflow_3_and_2() -> None:
     """Our own id always; `logical_date` is null for Airflow 3 and absent for 2; the note is cut to 1000."""
-    one = trigger(note="x" * 2000)
-    assert runs.body(one, "3") == {
+    item = trigger(note="x" * 2000)
+    assert runs.body(item, "3") == {
         "dag_run_id": RUN_ID,
         "logical_date": None,
-        "conf": dict(one.call.conf),
+        "conf": dict(item.call.conf),
         "note": "x" * 1000,
     }
-    assert "logical_date" not in runs.body(one, "2")
+    assert "logical_date" not in runs.body(item, "2")
     assert "note" not in runs.body(trigger(), "3")
 
 

@@ -98,26 +98,26 @@ def airflow_2(canned: Canned) -> Canned:
 def test_airflow_2_is_found_and_called_its_way(airflow_2: Canned) -> None:
     """REST v1, Basic, no `logical_date`, no sign-in call; nothing of it is asked twice."""
     airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"dag_run_id": RUN_ID})
-    one = trigger("marts")
+    item = trigger("marts")
     bridge = airflow_2.airflow()
-    assert bridge.fire(one) == Started(is_paused=False, http_status=200)
-    assert bridge.fire(one) == Started(is_paused=False, http_status=200)
+    assert bridge.fire(item) == Started(is_paused=False, http_status=200)
+    assert bridge.fire(item) == Started(is_paused=False, http_status=200)
     paths = [path for path, _, _ in airflow_2.seen]
     run = "/api/v1/dags/marts/dagRuns"
     assert paths == ["/api/v2/version", "/api/v1/version", run, "/api/v1/dags/marts", run]
     _, authorization, body = airflow_2.seen[2]
     assert authorization == BASIC
-    assert body == {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
+    assert body == {"dag_run_id": RUN_ID, "conf": dict(item.call.conf)}
     bridge.close()
 
 
 def test_airflow_2_duplicate_is_read_back(airflow_2: Canned) -> None:
     """A 409 in problem+json, and the run with the ids that Airflow 2 gives it."""
-    one = trigger("marts")
+    item = trigger("marts")
     airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"title": "Conflict", "detail": "exists"}, 409)
-    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)})
+    airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"dag_run_id": RUN_ID, "conf": dict(item.call.conf)})
     bridge = airflow_2.airflow()
-    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 409)
+    assert bridge.fire(item) == AlreadyThere(Reason.ALREADY_THERE, 409)
     bridge.close()
 
 
@@ -244,30 +244,30 @@ def test_ids_are_encoded_in_the_path(canned: Canned) -> None:
 @pytest.mark.parametrize("conf", CONFS, ids=list(CONFS))
 def test_a_conf_that_airflow_spells_at_length_is_read_back_whole(airflow_2: Canned, conf: str) -> None:
     """Airflow 2.11 echoes it indented: what was sent bounds what may come back, also when the run is read back."""
-    one = trigger("marts", conf=CONFS[conf])
-    run = {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
+    item = trigger("marts", conf=CONFS[conf])
+    run = {"dag_run_id": RUN_ID, "conf": dict(item.call.conf)}
     spelled = json.dumps(run, indent=4).encode()
     assert len(json.dumps(run, separators=(",", ":"), ensure_ascii=False).encode()) < 262_144
     assert len(spelled) > 1 << 20
     airflow_2.answers["POST", "/api/v1/dags/marts/dagRuns"] = (200, "application/json", spelled)
     airflow_2.answers["GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}"] = (200, "application/json", spelled)
     bridge = airflow_2.airflow()
-    assert isinstance(bridge.fire(one), Started)
+    assert isinstance(bridge.fire(item), Started)
     airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", {"title": "Conflict", "detail": "exists"}, 409)
-    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 409)
+    assert bridge.fire(item) == AlreadyThere(Reason.ALREADY_THERE, 409)
     bridge.close()
 
 
 def test_an_answer_that_is_cut_is_doubt(airflow_2: Canned) -> None:
     """It is neither a run nor a refusal: the run is read back, and without one it is tried a few times."""
-    one = trigger("marts")
-    run = {"dag_run_id": RUN_ID, "conf": dict(one.call.conf)}
+    item = trigger("marts")
+    run = {"dag_run_id": RUN_ID, "conf": dict(item.call.conf)}
     airflow_2.says("POST", "/api/v1/dags/marts/dagRuns", run | {"padding": "x" * (1 << 21)})
     airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", run)
     bridge = airflow_2.airflow()
-    assert bridge.fire(one) == AlreadyThere(Reason.ALREADY_THERE, 200)
+    assert bridge.fire(item) == AlreadyThere(Reason.ALREADY_THERE, 200)
     airflow_2.says("GET", f"/api/v1/dags/marts/dagRuns/{RUN_ID}", {"title": "DAGRun not found"}, 404)
-    outcome = bridge.fire(one)
+    outcome = bridge.fire(item)
     assert isinstance(outcome, Later)
     assert (outcome.reason, outcome.attempts_allowed) == (Reason.ANSWER_LOST, 5)
     bridge.close()

@@ -45,8 +45,8 @@ def open_inbox(url: str) -> Iterator[Callable[..., Inbox]]:
         return opened[-1]
 
     yield make
-    for one in opened:
-        one.close()
+    for item in opened:
+        item.close()
 
 
 @pytest.fixture
@@ -58,6 +58,6 @@ def inbox(open_inbox: Callable[..., Inbox]) -> Inbox:
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """The store itself, as another program sees it."""
-    one = Store(url)
-    yield one
-    one.close()
+    item = Store(url)
+    yield item
+    item.close()

@@ -36,7 +36,7 @@ def test_pages_hold_each_delivery_once_with_all_its_triggers(inbox: Inbox, told:
     after = None
     told.clear()
     while page := inbox.read(asked.page, since=LONG_AGO, after=after, limit=2):
-        pages.append([(item.delivery_id, item.state, [one.id for one in item.triggers]) for item in page])
+        pages.append([(item.delivery_id, item.state, [each.id for each in item.triggers]) for item in page])
         after = page[-1].delivery_id
     routed, received = DeliveryState.ROUTED, DeliveryState.RECEIVED
     assert pages == [[(first, routed, own[:1]), (second, received, [])], [(third, routed, own[1:])]]
@@ -53,10 +53,10 @@ def test_a_time_begins_at_its_instant(inbox: Inbox) -> None:
 def test_a_delivery_is_there_or_not(inbox: Inbox, store: Store) -> None:
     """Its id tells when it came, even if it is gone."""
     before = datetime.now(UTC) - timedelta(seconds=1)
-    one = stored(inbox)
-    assert inbox.read(asked.is_there, one)
+    item = stored(inbox)
+    assert inbox.read(asked.is_there, item)
     store.rows("DELETE FROM deliveries")
-    assert not inbox.read(asked.is_there, one)
-    assert before < asked.received_at(one) < before + timedelta(minutes=10)
+    assert not inbox.read(asked.is_there, item)
+    assert before < asked.received_at(item) < before + timedelta(minutes=10)
     with pytest.raises(NotThere):
         asked.received_at("trg_0000000000000001")

@@ -28,7 +28,7 @@ def deliveries(inbox: Inbox, store: Store) -> list[str]:
 
 def found(inbox: Inbox, *, limit: int = 100, **wanted: Any) -> list[str]:
     """Return the ids of the deliveries that a filter means."""
-    return [one.id for one in inbox.read(browsing.deliveries, wanted=Filter(**wanted), limit=limit)]
+    return [item.id for item in inbox.read(browsing.deliveries, wanted=Filter(**wanted), limit=limit)]
 
 
 def test_newest_come_first_and_pages_join(inbox: Inbox, deliveries: list[str]) -> None:
@@ -150,16 +150,16 @@ def test_time_cuts_between_deliveries(inbox: Inbox) -> None:
 def test_triggers_have_filters_of_their_own(inbox: Inbox) -> None:
     """State, route, DAG and delivery."""
     first, second = stored(inbox, "evt_1"), stored(inbox, "evt_2")
-    one = add(inbox, first, route="orders", dag_id="a")
+    item = add(inbox, first, route="orders", dag_id="a")
     other = add(inbox, second, route="stock", dag_id="b", state=TriggerState.HELD)
 
     def ids(**wanted: Any) -> list[str]:
         return [t.id for t in inbox.read(browsing.triggers, wanted=Filter(**wanted), limit=9)]
 
-    assert ids() == [other, one]
-    assert ids(route="orders") == ids(dag_id="a") == ids(delivery_id=first) == ids(state="pending") == [one]
+    assert ids() == [other, item]
+    assert ids(route="orders") == ids(dag_id="a") == ids(delivery_id=first) == ids(state="pending") == [item]
     assert ids(state="held", route="orders") == []
-    assert ids(after=other) == [one]
+    assert ids(after=other) == [item]
 
 
 @pytest.mark.parametrize("wanted", [{"route": "x"}, {"dag_id": "x"}])
@@ -185,7 +185,7 @@ def test_counts_are_of_what_the_filter_means(inbox: Inbox, deliveries: list[str]
 
 def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
     """Every state that waits has its count and its oldest; what has ended is not in it."""
-    ids = [one.delivery_id for one in accept(inbox, "evt_1", "evt_2", "evt_3", "evt_4")]
+    ids = [item.delivery_id for item in accept(inbox, "evt_1", "evt_2", "evt_3", "evt_4")]
     add(inbox, ids[0])
     add(inbox, ids[1], state=TriggerState.HELD, now=NOW - timedelta(days=1))
     add(inbox, ids[2], state=TriggerState.FAILED)
@@ -205,7 +205,7 @@ def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
 def test_the_backlog_is_told_by_place_and_reason(inbox: Inbox) -> None:
     """Deliveries by source, triggers by Airflow and reason, each with its oldest; what has ended is not in it."""
     accept(inbox, "evt_0", source="other")
-    ids = [one.delivery_id for one in accept(inbox, *(f"evt_{number}" for number in range(1, 8)))]
+    ids = [item.delivery_id for item in accept(inbox, *(f"evt_{number}" for number in range(1, 8)))]
     add(inbox, ids[0])
     for at, days in ((1, 1), (2, 3)):
         held = {"state": TriggerState.HELD, "reason": Reason.LOOP_GUARD}
@@ -213,8 +213,8 @@ def test_the_backlog_is_told_by_place_and_reason(inbox: Inbox) -> None:
     add(inbox, ids[3], airflow="far", state=TriggerState.FAILED)
     add(inbox, ids[4], airflow="far")
     claim(inbox, airflow="far")
-    told = {(one.state, one.source, one.airflow, one.reason): one for one in inbox.read(browsing.backlog)}
-    assert {place: one.amount for place, one in told.items()} == {
+    told = {(item.state, item.source, item.airflow, item.reason): item for item in inbox.read(browsing.backlog)}
+    assert {place: item.amount for place, item in told.items()} == {
         (DeliveryState.RECEIVED, "other", "", None): 1,
         (DeliveryState.RECEIVED, "planasonix", "", None): 2,
         (TriggerState.PENDING, "", "default", None): 1,

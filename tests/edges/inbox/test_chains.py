@@ -64,7 +64,7 @@ def test_a_chain_that_comes_back_to_its_dag_is_held_and_shown(inbox: Inbox) -> N
     first = route(inbox, "a")
     second = route(inbox, "b", metadata=after(first))
     third = route(inbox, "a", metadata=after(second))
-    assert [one.state for one in (first, second, third)] == [TriggerState.PENDING] * 2 + [TriggerState.HELD]
+    assert [item.state for item in (first, second, third)] == [TriggerState.PENDING] * 2 + [TriggerState.HELD]
     assert third.reason is Reason.LOOP_GUARD
     shown = f"{first.delivery_id} -> {first.id} (a) -> {second.delivery_id} -> {second.id} (b) -> {third.delivery_id}"
     assert third.detail == f"comes back to a: {shown}"
@@ -78,11 +78,11 @@ def test_a_chain_that_comes_back_to_its_dag_is_held_and_shown(inbox: Inbox) -> N
 
 def test_a_chain_that_is_too_long_is_held(inbox: Inbox) -> None:
     """Three DAGs in a row may be; the fourth waits for a person."""
-    one = route(inbox, "a")
+    item = route(inbox, "a")
     for dag in ("b", "c"):
-        one = route(inbox, dag, metadata=after(one))
-        assert one.state is TriggerState.PENDING
-    last = route(inbox, "d", metadata=after(one))
+        item = route(inbox, dag, metadata=after(item))
+        assert item.state is TriggerState.PENDING
+    last = route(inbox, "d", metadata=after(item))
     assert (last.state, last.reason, hops(last)) == (TriggerState.HELD, Reason.LOOP_GUARD, 4)
     assert (last.detail or "").startswith("hop 3: ")
 
@@ -90,8 +90,8 @@ def test_a_chain_that_is_too_long_is_held(inbox: Inbox) -> None:
 @pytest.mark.parametrize(("claim", "is_held"), [(0, True), (2, True), (99, True)])
 def test_a_lie_about_the_hops_changes_nothing(inbox: Inbox, claim: int, is_held: bool) -> None:
     """An event that names one of our triggers has as many hops as the store knows; what it claims is said."""
-    one = route(inbox, "a")
-    metadata = after(one) | {"hops": claim}
+    item = route(inbox, "a")
+    metadata = after(item) | {"hops": claim}
     second = route(inbox, "b", metadata=metadata)
     assert (second.state, hops(second)) == (TriggerState.PENDING, 2)
     assert detail(inbox, second) == f"the event says {claim} hops, the store knows 1"
@@ -143,12 +143,12 @@ def test_a_chain_that_is_closed_ends(inbox: Inbox, store: Store) -> None:
 
 def test_a_long_chain_is_followed_so_far_and_counted_whole(inbox: Inbox) -> None:
     """20 links are read and shown; the hops of all go on."""
-    one, routed = route(inbox, "dag_0"), 1
+    item, routed = route(inbox, "dag_0"), 1
     for dag in DAGS[5:]:
-        one = route(inbox, dag, max_hops=100, metadata=after(one))
+        item = route(inbox, dag, max_hops=100, metadata=after(item))
         routed += 1
-    assert hops(one) == routed == MOST_LINKS + 5
-    chain = inbox.read(chains.behind, one.delivery_id)
+    assert hops(item) == routed == MOST_LINKS + 5
+    chain = inbox.read(chains.behind, item.delivery_id)
     assert (len(chain.links), chain.hops) == (MOST_LINKS, routed - 1)
     assert chain.line("dlv_1").startswith("... -> ")
 

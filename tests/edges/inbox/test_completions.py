@@ -62,7 +62,7 @@ def planned(inbox: Inbox, delivery_id: str, routes: Mapping) -> Routing:
 def route(inbox: Inbox, delivery_id: str, routes: Mapping = ORDERS) -> list[str]:
     """Route a delivery; returns the state of each of its triggers, and why it is in it."""
     inbox.write(settle_routing, [planned(inbox, delivery_id, routes)], now=NOW)
-    return [f"{one.state} {one.reason}" if one.reason else str(one.state) for one in of(inbox, delivery_id)]
+    return [f"{item.state} {item.reason}" if item.reason else str(item.state) for item in of(inbox, delivery_id)]
 
 
 def of(inbox: Inbox, delivery_id: str) -> list[Trigger]:
@@ -114,18 +114,18 @@ def test_two_events_make_one_run_when_and_only_when_they_tell_of_one_completion(
     inbox: Inbox, first: dict[str, Any], second: dict[str, Any], states: list[str]
 ) -> None:
     """Whichever ids they carry besides, and whoever else uses the same ids."""
-    one, other = event(inbox, "evt_1", **first), event(inbox, "evt_2", **second)
-    assert route(inbox, one) == [PENDING]
+    item, other = event(inbox, "evt_1", **first), event(inbox, "evt_2", **second)
+    assert route(inbox, item) == [PENDING]
     assert route(inbox, other) == states
-    names = [trigger.call.dag_run_id for id_ in (one, other) for trigger in of(inbox, id_) if trigger.state == PENDING]
+    names = [trigger.call.dag_run_id for id_ in (item, other) for trigger in of(inbox, id_) if trigger.state == PENDING]
     assert len(set(names)) == len(names)
 
 
 def test_the_same_event_id_of_two_sources_is_two_completions(inbox: Inbox) -> None:
     """Each source makes its own ids."""
     nothing = {"type": "load.finished", "job_id": None}
-    one, other = (event(inbox, "evt_1", source=source, **nothing) for source in SOURCES)
-    assert (route(inbox, one), route(inbox, other)) == ([PENDING], [PENDING])
+    item, other = (event(inbox, "evt_1", source=source, **nothing) for source in SOURCES)
+    assert (route(inbox, item), route(inbox, other)) == ([PENDING], [PENDING])
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -137,7 +137,7 @@ def test_an_event_without_a_pipeline_is_of_the_first_pipeline_that_its_completio
     ids = [event(inbox, f"evt_{number}", **fields) for number, fields in enumerate(named)]
     for each in [ids] if at_once else [[id_] for id_ in ids]:
         inbox.write(settle_routing, [planned(inbox, id_, ORDERS) for id_ in each], now=NOW)
-    assert [[str(one.state) for one in of(inbox, id_)] for id_ in ids] == [[PENDING], ["cancelled"], [PENDING]]
+    assert [[str(item.state) for item in of(inbox, id_)] for id_ in ids] == [[PENDING], ["cancelled"], [PENDING]]
 
 
 @pytest.mark.parametrize(
@@ -153,34 +153,34 @@ def test_what_is_routed_again_tells_what_it_says_now(
     inbox: Inbox, now: dict[str, str | None], pipeline: str | None
 ) -> None:
     """A setting of the source was mended since: what it told before is forgotten, unless that only adds to it."""
-    one = event(inbox, pipeline_id="pl_1")
-    first = planned(inbox, one, mapping("event: no.such.type, dag: d"))
+    item = event(inbox, pipeline_id="pl_1")
+    first = planned(inbox, item, mapping("event: no.such.type, dag: d"))
     assert first.completion is not None
     inbox.write(settle_routing, [first], now=NOW)
-    replay(inbox, one)
+    replay(inbox, item)
     inbox.write(settle_routing, [replace(first, completion=replace(first.completion, **now))], now=NOW)
-    assert inbox.read(completions.pipelines, [one]) == {one: pipeline}
+    assert inbox.read(completions.pipelines, [item]) == {item: pipeline}
 
 
 def test_a_dag_run_id_stays_as_it_was_and_gets_a_digest_when_another_completion_has_it(inbox: Inbox) -> None:
     """The DAG run id is a name, not the identity."""
-    one, other = (
+    item, other = (
         event(inbox, "evt_1", run_id="42", pipeline_id="a"),
         event(inbox, "evt_2", run_id="42", pipeline_id="b"),
     )
-    route(inbox, one), route(inbox, other)
-    names = [of(inbox, id_)[0].call.dag_run_id for id_ in (one, other)]
+    route(inbox, item), route(inbox, other)
+    names = [of(inbox, id_)[0].call.dag_run_id for id_ in (item, other)]
     assert names[0] == "planasonix__42__succeeded__orders"
     assert names[1].startswith(f"{names[0]}--")
 
 
 def test_what_starts_nothing_names_whose_copy_it_is(inbox: Inbox) -> None:
     """A person sees which trigger stands for the run, and of which delivery."""
-    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
-    route(inbox, one), route(inbox, other)
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item), route(inbox, other)
     detail = of(inbox, other)[0].detail or ""
-    assert one in detail
-    assert of(inbox, one)[0].id in detail
+    assert item in detail
+    assert of(inbox, item)[0].id in detail
 
 
 # --- the mapping changes ---------------------------------------------------------------------------
@@ -192,12 +192,12 @@ TWO = mapping("name: orders, event: '*', dag: load_orders", "name: audit, event:
 @pytest.mark.parametrize("how", ["replay", "another event"])
 def test_a_renamed_route_doubles_nothing(inbox: Inbox, how: str) -> None:
     """A label is no identity: the run under the old name counts."""
-    one = event(inbox)
-    assert route(inbox, one) == [PENDING]
+    item = event(inbox)
+    assert route(inbox, item) == [PENDING]
     fire(inbox)
     if how == "replay":
-        assert replay(inbox, one) is Replayed.ROUTED_AGAIN
-        assert route(inbox, one, RENAMED) == [FIRED, COPY]
+        assert replay(inbox, item) is Replayed.ROUTED_AGAIN
+        assert route(inbox, item, RENAMED) == [FIRED, COPY]
     else:
         assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
         assert route(inbox, event(inbox, "evt_3"), RENAMED) == [COPY]
@@ -205,13 +205,13 @@ def test_a_renamed_route_doubles_nothing(inbox: Inbox, how: str) -> None:
 
 def test_a_replay_of_what_still_waits_asks_for_one_run_in_its_place(inbox: Inbox) -> None:
     """The call that was taken back owns the run for other events, and not for its own delivery."""
-    one = event(inbox)
-    route(inbox, one)
-    replay(inbox, one)
+    item = event(inbox)
+    route(inbox, item)
+    replay(inbox, item)
     assert route(inbox, event(inbox, "evt_2")) == [COPY]
-    assert route(inbox, one, RENAMED) == [TAKEN_BACK, PENDING]
-    replay(inbox, one)
-    assert route(inbox, one) == [PENDING, TAKEN_BACK]
+    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
+    replay(inbox, item)
+    assert route(inbox, item) == [PENDING, TAKEN_BACK]
     assert route(inbox, event(inbox, "evt_3")) == [COPY]
 
 
@@ -219,31 +219,31 @@ def test_an_unnamed_route_that_moved_doubles_nothing(inbox: Inbox) -> None:
     """The names of unnamed routes hang on their order, the runs do not."""
     first = mapping("event: 'job.*', dag: d", "event: '*', dag: d, conf: {b: 1}")
     moved = mapping("event: '*', dag: d, conf: {b: 1}", "event: 'job.*', dag: d")
-    one = event(inbox)
-    assert route(inbox, one, first) == [PENDING, PENDING]
+    item = event(inbox)
+    assert route(inbox, item, first) == [PENDING, PENDING]
     fire(inbox)
-    replay(inbox, one)
-    assert set(route(inbox, one, moved)) == {FIRED, COPY}
+    replay(inbox, item)
+    assert set(route(inbox, item, moved)) == {FIRED, COPY}
     assert route(inbox, event(inbox, "evt_2"), moved) == [COPY, COPY]
 
 
 def test_a_second_route_to_the_same_dag_makes_its_own_run(inbox: Inbox) -> None:
     """At once, and also when it was added to the mapping later."""
     assert route(inbox, event(inbox, "evt_1"), TWO) == [PENDING, PENDING]
-    one = event(inbox, "evt_2", job_id="job_2")
-    route(inbox, one)
+    item = event(inbox, "evt_2", job_id="job_2")
+    route(inbox, item)
     fire(inbox)
-    replay(inbox, one)
-    assert route(inbox, one, TWO) == [FIRED, PENDING]
+    replay(inbox, item)
+    assert route(inbox, item, TWO) == [FIRED, PENDING]
 
 
 def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
     """A second completion under it starts nothing, and names the owner."""
     daily = mapping("name: daily, event: '*', dag: d, dag_run_id: 'day-{{ event.parameters.day }}'")
-    one = event(inbox, "evt_1", parameters={"day": "1"})
+    item = event(inbox, "evt_1", parameters={"day": "1"})
     other = event(inbox, "evt_2", job_id="job_2", parameters={"day": "1"})
-    assert (route(inbox, one, daily), route(inbox, other, daily)) == ([PENDING], [COPY])
-    assert one in (of(inbox, other)[0].detail or "")
+    assert (route(inbox, item, daily), route(inbox, other, daily)) == ([PENDING], [COPY])
+    assert item in (of(inbox, other)[0].detail or "")
 
 
 # --- who owns what ---------------------------------------------------------------------------------
@@ -251,44 +251,44 @@ def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
 
 def test_a_failed_trigger_owns_nothing(inbox: Inbox) -> None:
     """The next event of the completion runs, under the same DAG run id; then the failed one cannot run besides."""
-    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
-    route(inbox, one)
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item)
     fail(inbox)
     assert route(inbox, other) == [PENDING]
-    assert of(inbox, other)[0].call.dag_run_id == of(inbox, one)[0].call.dag_run_id
-    assert replay(inbox, of(inbox, one)[0].id) is Replayed.DUPLICATE
-    replay(inbox, one)
-    assert route(inbox, one) == [COPY]
+    assert of(inbox, other)[0].call.dag_run_id == of(inbox, item)[0].call.dag_run_id
+    assert replay(inbox, of(inbox, item)[0].id) is Replayed.DUPLICATE
+    replay(inbox, item)
+    assert route(inbox, item) == [COPY]
 
 
 def test_a_failed_trigger_is_not_replayed_beside_a_run_under_another_name(inbox: Inbox) -> None:
     """The route was renamed and the next event has run: a replay of the failed trigger asks the mapping."""
-    one = event(inbox, "evt_1")
-    route(inbox, one)
+    item = event(inbox, "evt_1")
+    route(inbox, item)
     fail(inbox)
     assert route(inbox, event(inbox, "evt_2"), RENAMED) == [PENDING]
-    assert replay(inbox, of(inbox, one)[0].id) is Replayed.ROUTED_AGAIN
-    assert route(inbox, one, RENAMED) == ["failed expired", COPY]
+    assert replay(inbox, of(inbox, item)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item, RENAMED) == ["failed expired", COPY]
 
 
 def test_a_failed_trigger_whose_name_another_completion_took_is_made_anew_under_another(inbox: Inbox) -> None:
     """Nobody's run is lost because somebody else's has its name."""
-    one, other = (
+    item, other = (
         event(inbox, "evt_1", run_id="42", pipeline_id="a"),
         event(inbox, "evt_2", run_id="42", pipeline_id="b"),
     )
-    route(inbox, one)
+    route(inbox, item)
     fail(inbox)
     assert route(inbox, other) == [PENDING]
-    assert replay(inbox, of(inbox, one)[0].id) is Replayed.ROUTED_AGAIN
-    assert route(inbox, one) == [PENDING]
-    assert of(inbox, one)[0].call.dag_run_id != of(inbox, other)[0].call.dag_run_id
+    assert replay(inbox, of(inbox, item)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item) == [PENDING]
+    assert of(inbox, item)[0].call.dag_run_id != of(inbox, other)[0].call.dag_run_id
 
 
 def test_a_copy_whose_owner_failed_runs_when_it_is_replayed(inbox: Inbox) -> None:
     """A copy owns nothing, and is blocked by nothing but a live trigger."""
-    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
-    route(inbox, one)
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item)
     assert route(inbox, other) == [COPY]
     fail(inbox)
     replay(inbox, other)
@@ -299,21 +299,21 @@ def test_a_copy_whose_owner_failed_runs_when_it_is_replayed(inbox: Inbox) -> Non
 
 def test_what_a_person_cancelled_stays_owned(inbox: Inbox) -> None:
     """Another event of the completion does not start what somebody stopped."""
-    one = event(inbox, "evt_1")
-    route(inbox, one)
-    inbox.write(replays.cancel, of(inbox, one)[0].id, actor="test", reason=None, now=NOW)
+    item = event(inbox, "evt_1")
+    route(inbox, item)
+    inbox.write(replays.cancel, of(inbox, item)[0].id, actor="test", reason=None, now=NOW)
     assert route(inbox, event(inbox, "evt_2")) == [COPY]
-    assert replay(inbox, of(inbox, one)[0].id) is Replayed.QUEUED
+    assert replay(inbox, of(inbox, item)[0].id) is Replayed.QUEUED
 
 
 def test_age_and_attempts_of_a_trigger_made_anew_start_anew(inbox: Inbox, store: Store) -> None:
     """A cancelled trigger under the same DAG run id is no obstacle."""
-    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
-    route(inbox, one), route(inbox, other)
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item), route(inbox, other)
     fail(inbox)
-    replay(inbox, one)
-    inbox.write(settle_routing, [planned(inbox, one, ORDERS)], now=NOW + 5 * LATER)
-    (found,) = of(inbox, one)
+    replay(inbox, item)
+    inbox.write(settle_routing, [planned(inbox, item, ORDERS)], now=NOW + 5 * LATER)
+    (found,) = of(inbox, item)
     assert (found.state, found.attempts, found.age_from) == (TriggerState.PENDING, 0, NOW + 5 * LATER)
     assert store.one("SELECT COUNT(*) FROM triggers WHERE state = 'cancelled'") == 1
 
@@ -323,14 +323,14 @@ def test_age_and_attempts_of_a_trigger_made_anew_start_anew(inbox: Inbox, store:
 
 def test_a_completion_is_known_as_long_as_any_of_its_deliveries(inbox: Inbox, store: Store) -> None:
     """Retention removes the first one; the second, which owns the run, still stops a third."""
-    one, other = event(inbox, "evt_1"), event(inbox, "evt_2")
-    route(inbox, one)
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item)
     fail(inbox)
     route(inbox, other)
     wait_for(store.has_folded)
     ended, _ = inbox.read(old, before=NOW, after=0, limit=100)
     assert inbox.write(prune, ended) == 1
-    assert inbox.read(deliveries.get, one) is None
+    assert inbox.read(deliveries.get, item) is None
     assert route(inbox, event(inbox, "evt_3")) == [COPY]
     assert store.one("SELECT COUNT(*) FROM completions") == 2
 
@@ -351,14 +351,14 @@ def test_two_replicas_judge_one_completion_one_after_the_other(open_inbox: Open)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, range(2)))
     found = replicas[0].read(browsing.triggers, wanted=browsing.Filter(), limit=100)
-    assert sorted(str(one.state) for one in found) == ["cancelled"] * 30 + ["pending"] * 30
+    assert sorted(str(item.state) for item in found) == ["cancelled"] * 30 + ["pending"] * 30
 
 
 @pytest.mark.parametrize("erased", [False, True])
 def test_what_the_release_before_started_is_found_by_its_dag_run_id(inbox: Inbox, store: Store, erased: bool) -> None:
     """It told no completion; its conf says whose run it is, or is gone and leaves the name."""
-    one, other = event(inbox, "evt_1", run_id="run_1", pipeline_id="a"), event(inbox, "evt_2", pipeline_id="a")
-    route(inbox, one)
+    item, other = event(inbox, "evt_1", run_id="run_1", pipeline_id="a"), event(inbox, "evt_2", pipeline_id="a")
+    route(inbox, item)
     store.rows("DELETE FROM completions")
     if erased:
         store.rows("UPDATE triggers SET conf = '{}'")
@@ -375,22 +375,22 @@ def test_what_the_release_before_started_is_found_by_its_dag_run_id(inbox: Inbox
 
 def test_a_replay_of_what_the_release_before_routed_doubles_nothing(inbox: Inbox, store: Store) -> None:
     """Not even when the route was renamed with the upgrade."""
-    one = event(inbox)
-    route(inbox, one)
+    item = event(inbox)
+    route(inbox, item)
     fire(inbox)
     store.rows("DELETE FROM completions")
-    replay(inbox, one)
-    assert route(inbox, one, RENAMED) == [FIRED, COPY]
+    replay(inbox, item)
+    assert route(inbox, item, RENAMED) == [FIRED, COPY]
 
 
 def test_an_event_without_any_id_is_named_after_its_delivery(inbox: Inbox) -> None:
     """Two of them with the same bytes are two completions; what makes the second a copy is the time between them."""
     body = b'{"pipeline_id": "pl_x", "status": "success"}'
-    one, other = (stored(inbox, None, source=source, body=body) for source in SOURCES)
+    item, other = (stored(inbox, None, source=source, body=body) for source in SOURCES)
     loads = mapping("name: orders, pipeline: pl_x, dag: load_orders")
-    assert (route(inbox, one, loads), route(inbox, other, loads)) == ([PENDING], [PENDING])
-    assert of(inbox, one)[0].call.dag_run_id == f"planasonix__{one}__succeeded__orders"
-    assert delivery(inbox, one).state is DeliveryState.ROUTED
+    assert (route(inbox, item, loads), route(inbox, other, loads)) == ([PENDING], [PENDING])
+    assert of(inbox, item)[0].call.dag_run_id == f"planasonix__{item}__succeeded__orders"
+    assert delivery(inbox, item).state is DeliveryState.ROUTED
 
 
 # --- the same event id, with another body ---------------------------------------------------------
@@ -398,28 +398,28 @@ def test_an_event_without_any_id_is_named_after_its_delivery(inbox: Inbox) -> No
 
 def test_the_same_event_and_completion_with_another_body_is_ignored_and_names_the_first(inbox: Inbox) -> None:
     """Another body tells of what was routed already: it starts nothing, not even at a route that is new."""
-    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
+    item, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
     inbox.write(rename, other, "evt_1")
-    assert route(inbox, one) == [PENDING]
+    assert route(inbox, item) == [PENDING]
     assert route(inbox, other, TWO) == []
     found = delivery(inbox, other)
-    assert (found.state, found.reason, found.detail) == (DeliveryState.IGNORED, Reason.SAME_EVENT, one)
+    assert (found.state, found.reason, found.detail) == (DeliveryState.IGNORED, Reason.SAME_EVENT, item)
 
 
 @pytest.mark.parametrize("more", [{"job_id": "job_2"}, {"status": "failed", "type": "job.failed"}])
 def test_the_same_event_id_of_another_completion_is_routed(inbox: Inbox, more: dict[str, Any]) -> None:
     """An id that a Webhook Action uses for `failed` and then for `succeeded` says nothing against the second."""
     both = mapping("name: orders, event: '*', dag: load_orders, 'on': [succeeded, failed]")
-    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside(**{"status": "succeeded"} | more))
+    item, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside(**{"status": "succeeded"} | more))
     inbox.write(rename, other, "evt_1")
-    assert (route(inbox, one, both), route(inbox, other, both)) == ([PENDING], [PENDING])
+    assert (route(inbox, item, both), route(inbox, other, both)) == ([PENDING], [PENDING])
 
 
 def test_the_same_event_runs_when_what_was_routed_first_has_failed(inbox: Inbox) -> None:
     """A failed trigger owns nothing, so a corrected body is no copy."""
-    one, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
+    item, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
     inbox.write(rename, other, "evt_1")
-    route(inbox, one)
+    route(inbox, item)
     fail(inbox)
     assert route(inbox, other) == [PENDING]
 

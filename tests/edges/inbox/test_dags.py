@@ -47,6 +47,6 @@ def test_params_are_read_in_turn_and_kept(inbox: Inbox) -> None:
 def test_dags_that_nobody_names_are_forgotten(inbox: Inbox) -> None:
     """Those, at that Airflow."""
     others = [replace(SEEN, dag_id="sales"), replace(SEEN, airflow="other")]
-    inbox.write(dags.store, [(one, None) for one in (SEEN, *others)])
+    inbox.write(dags.store, [(item, None) for item in (SEEN, *others)])
     assert inbox.write(dags.forget, airflow="default", dag_ids=["orders", "gone"]) == 1
     assert {(dag.airflow, dag.dag_id) for dag in inbox.read(dags.known)} == {("default", "sales"), ("other", "orders")}

@@ -20,9 +20,9 @@ def due(inbox: Inbox, event: str = "evt_1", *, late_at: timedelta = HOUR, **more
 
 def found(inbox: Inbox, id_: str) -> Trigger:
     """Return a trigger."""
-    one = inbox.read(triggers.get, id_)
-    assert one is not None
-    return one
+    item = inbox.read(triggers.get, id_)
+    assert item is not None
+    return item
 
 
 def test_what_is_too_late_is_given_up_wherever_it_waits(inbox: Inbox) -> None:
@@ -40,8 +40,8 @@ def test_what_is_too_late_is_given_up_wherever_it_waits(inbox: Inbox) -> None:
     assert inbox.read(deadlines.is_any_late, now=then)
     assert sorted(inbox.write(deadlines.give_up, now=then, limit=9)) == ["orders", "orders", "orders", "paused"]
     for id_ in (paused, down, circle, pending):
-        one = found(inbox, id_)
-        assert (one.state, one.reason, one.settled_at) == (TriggerState.CANCELLED, Reason.TOO_LATE, then)
+        item = found(inbox, id_)
+        assert (item.state, item.reason, item.settled_at) == (TriggerState.CANCELLED, Reason.TOO_LATE, then)
     assert found(inbox, without).state is TriggerState.PENDING
     assert not inbox.read(deadlines.is_any_late, now=then)
 
@@ -60,9 +60,9 @@ def test_what_is_being_fired_is_not_touched(inbox: Inbox) -> None:
     assert inbox.write(deadlines.give_up, now=NOW + HOUR, limit=9) == []
     assert inbox.write(triggers.take_over, now=NOW + HOUR) == 1
     assert inbox.write(deadlines.give_up, now=NOW + HOUR, limit=9) == []
-    one = found(inbox, id_)
-    assert one.doubted_at is not None
-    assert (one.state, NOW <= one.doubted_at <= NOW + HOUR) == (TriggerState.PENDING, True)
+    item = found(inbox, id_)
+    assert item.doubted_at is not None
+    assert (item.state, NOW <= item.doubted_at <= NOW + HOUR) == (TriggerState.PENDING, True)
 
 
 def test_an_attempt_in_doubt_is_remembered_whatever_comes_after_it(inbox: Inbox) -> None:

@@ -82,7 +82,7 @@ def test_nothing_erased_is_replayed(inbox: Inbox, state: TriggerState) -> None:
     for id_, new_id in ((delivery_id, None), (trigger_id, None), (trigger_id, inbox.new_trigger_id())):
         outcome = inbox.write(replays.replay, id_, actor="test", reason=None, new_id=new_id, now=NOW)
         assert outcome is Replayed.ERASED
-    assert [one.state for one in inbox.read(browsing.triggers, wanted=browsing.Filter(), limit=9)] == [state]
+    assert [item.state for item in inbox.read(browsing.triggers, wanted=browsing.Filter(), limit=9)] == [state]
     assert inbox.read(deliveries.due, now=NOW, limit=9) == []
 
 
@@ -196,12 +196,12 @@ def test_a_later_webhook_with_the_same_bytes_is_another_event(inbox: Inbox, stor
         wait_for(store.has_folded)
     second = stored(inbox, None, body=b"{}", after=number(first, "dlv"))
     assert first != second
-    for one in (first, second):
-        assert find(inbox, one).deliveries == (one,)
+    for item in (first, second):
+        assert find(inbox, item).deliveries == (item,)
     erase(inbox, first, is_cancelling=True)
-    for one in (first, second):
-        assert find(inbox, one).deliveries == (one,)
-    assert [find(inbox, one).is_erased for one in (first, second)] == [True, False]
+    for item in (first, second):
+        assert find(inbox, item).deliveries == (item,)
+    assert [find(inbox, item).is_erased for item in (first, second)] == [True, False]
 
 
 def test_a_signed_message_without_an_event_goes_with_its_other_bodies(inbox: Inbox) -> None:

@@ -179,6 +179,6 @@ def test_refusals_are_grouped(inbox: Inbox) -> None:
     """Those that were refused, not the copies."""
     found = [Refusal(NOW, kind, "planasonix", "signature_mismatch") for kind in (*RefusalKind, RefusalKind.REFUSED)]
     inbox.write(refusals.append, found)
-    (one,) = inbox.read(grouping.refused, since=NOW)
-    assert (one.source, one.reason, one.count, one.oldest_at) == ("planasonix", "signature_mismatch", 2, NOW)
+    (item,) = inbox.read(grouping.refused, since=NOW)
+    assert (item.source, item.reason, item.count, item.oldest_at) == ("planasonix", "signature_mismatch", 2, NOW)
     assert inbox.read(grouping.refused, since=NOW.replace(year=2120)) == []

@@ -108,7 +108,7 @@ def test_a_key_is_used_once_whoever_is_first(inbox: Inbox, open_inbox: Open, sto
     inboxes = [inbox, open_inbox() if url.startswith("postgresql") else inbox]
     placed: list[Order] = []
     threads = [
-        threading.Thread(target=lambda one=one: placed.append(place(one, ids, key="same"))) for one in inboxes * 4
+        threading.Thread(target=lambda item=item: placed.append(place(item, ids, key="same"))) for item in inboxes * 4
     ]
     for thread in threads:
         thread.start()
@@ -122,7 +122,7 @@ def test_a_key_is_used_once_whoever_is_first(inbox: Inbox, open_inbox: Open, sto
 
 def test_what_is_not_stored_is_named(inbox: Inbox) -> None:
     """In the order given, over more ids than fit into one statement; what is no id at all counts too."""
-    there = [one.delivery_id for one in accept(inbox, *[f"evt_{number}" for number in range(600)])]
+    there = [item.delivery_id for item in accept(inbox, *[f"evt_{number}" for number in range(600)])]
     trigger = add(inbox, there[0])
     wrong = ["trg_0000000000000001", "", "x", "dlv_ffffffffffffffff", trigger.replace("trg", "dlv"), "ord_" + "0" * 16]
     assert inbox.read(orders.missing, [wrong[0], *there, trigger, *wrong[1:]]) == wrong

@@ -33,9 +33,9 @@ def some(inbox: Inbox, count: int, **more: str) -> list[str]:
 
 def found(inbox: Inbox, id_: str) -> tuple[TriggerState, Reason | None]:
     """Return state and reason of a trigger."""
-    one = inbox.read(triggers.get, id_)
-    assert one is not None
-    return one.state, one.reason
+    item = inbox.read(triggers.get, id_)
+    assert item is not None
+    return item.state, item.reason
 
 
 def aside(inbox: Inbox, *ids: str) -> None:
@@ -95,15 +95,15 @@ def test_what_is_held_says_who_paused_it(inbox: Inbox) -> None:
     assert inbox.read(pauses.pending_places, airflows=["default", "other"], routes=["orders", "x"]) == [PLACE]
     assert inbox.write(pauses.hold_route, PLACE, limit=10) == 1
     assert inbox.read(pauses.pending_places, airflows=["default"], routes=["orders"]) == []
-    one = inbox.read(triggers.get, id_)
+    item = inbox.read(triggers.get, id_)
     (listed,) = inbox.read(browsing.triggers, wanted=browsing.Filter(state="held"), limit=10)
     said = "route orders is paused by cli:anna since 2030-01-01T12:00:00Z until somebody resumes it: a move"
-    assert one is not None
-    assert (one.state, one.reason, one.detail, listed.detail) == ("held", Reason.PAUSED_BY_PERSON, said, said)
+    assert item is not None
+    assert (item.state, item.reason, item.detail, listed.detail) == ("held", Reason.PAUSED_BY_PERSON, said, said)
     inbox.write(pausing.remove, PauseKind.ROUTE, "orders", actor="api", reason=None, now=NOW)
-    one = inbox.read(triggers.get, id_)
-    assert one is not None
-    assert one.detail == "the pause has ended; it goes on in a moment"
+    item = inbox.read(triggers.get, id_)
+    assert item is not None
+    assert item.detail == "the pause has ended; it goes on in a moment"
 
 
 def test_holding_moves_a_slice_of_one_place(inbox: Inbox) -> None:
@@ -121,14 +121,14 @@ def test_what_is_held_is_not_claimed_and_keeps_its_place(inbox: Inbox) -> None:
     mine, other = some(inbox, 3), some(inbox, 1, route="customers")
     inbox.write(pauses.hold_route, PLACE, limit=10)
     now = NOW + HOUR
-    assert [one.trigger.id for one in claim(inbox, now=now, full=["orders"])] == other
+    assert [item.trigger.id for item in claim(inbox, now=now, full=["orders"])] == other
     assert inbox.read(pauses.held) == ([PLACE], [])
     assert [inbox.write(pauses.let_go, PLACE, limit=2) for _ in range(3)] == [2, 1, 0]
     assert inbox.read(pauses.held) == ([], [])
     assert {found(inbox, id_) for id_ in mine} == {(TriggerState.PENDING, None)}
     claimed = claim(inbox, now=now)
-    assert [one.trigger.id for one in claimed] == mine
-    assert {one.trigger.attempts for one in claimed} == {1}
+    assert [item.trigger.id for item in claimed] == mine
+    assert {item.trigger.attempts for item in claimed} == {1}
 
 
 def test_letting_go_takes_nothing_from_a_call_under_way(inbox: Inbox) -> None:
@@ -167,9 +167,9 @@ def test_what_a_source_has_sent_is_released_oldest_first(inbox: Inbox) -> None:
     assert inbox.read(deliveries.due, now=NEVER - HOUR, limit=10) == []
     assert inbox.read(pauses.held) == ([], ["other", "planasonix"])
     assert inbox.write(pauses.release, "planasonix", limit=2) == 2
-    assert [one.id for one in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine[:2]
+    assert [item.id for item in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine[:2]
     assert [inbox.write(pauses.release, "planasonix", limit=2) for _ in range(2)] == [1, 0]
-    assert [one.id for one in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine
+    assert [item.id for item in inbox.read(deliveries.due, now=NEVER - HOUR, limit=10)] == mine
     (listed,) = inbox.read(browsing.deliveries, wanted=browsing.Filter(source="other"), limit=10)
     alone = inbox.read(deliveries.get, other)
     assert alone is not None

@@ -84,7 +84,7 @@ def test_it_goes_in_small_batches_oldest_first(inbox: Inbox, store: Store) -> No
 
 def test_a_round_reads_each_delivery_once_whatever_waits(inbox: Inbox, store: Store) -> None:
     """Each batch begins where the one before ended, so that old ones that still wait do not stop the others."""
-    ids = [number(one.delivery_id, "dlv") for one in accept(inbox, *[f"evt_{n}" for n in range(7)])]
+    ids = [number(item.delivery_id, "dlv") for item in accept(inbox, *[f"evt_{n}" for n in range(7)])]
     store.rows("UPDATE deliveries SET state = 'ignored' WHERE event_id NOT IN ('evt_0','evt_1','evt_4')")
     fold(store)
     before, at, pages = datetime.now(UTC) + timedelta(days=1), 0, []

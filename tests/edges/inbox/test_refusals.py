@@ -41,10 +41,10 @@ def test_pages_join_and_filters_narrow(inbox: Inbox) -> None:
     seen: list[str] = []
     after = None
     while found := kept(inbox, 2, after=after):
-        seen += [one.reason for one in found]
+        seen += [item.reason for item in found]
         after = found[-1].id
     assert seen == ["r4", "r3", "r2", "r1", "r0"]
-    assert [one.reason for one in kept(inbox, source="s1")] == ["r3", "r1"]
+    assert [item.reason for item in kept(inbox, source="s1")] == ["r3", "r1"]
     assert kept(inbox, until=_NOW) == []
     for wrong in ({"kind": "odd"}, {"after": "refused_99"}, {"after": "x"}, {"after": "refused_x"}):
         with pytest.raises(BadFilter):

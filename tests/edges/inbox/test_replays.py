@@ -109,7 +109,7 @@ def test_the_loop_guard_lets_pass_what_a_person_replays(inbox: Inbox) -> None:
     """A held circle becomes due at once."""
     id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
     assert replay(inbox, id_) is Replayed.QUEUED
-    assert [one.trigger.id for one in claim(inbox, now=NOW + LATER)] == [id_]
+    assert [item.trigger.id for item in claim(inbox, now=NOW + LATER)] == [id_]
 
 
 def test_run_again_makes_a_new_trigger_under_the_next_run_id(inbox: Inbox, store: Store) -> None:
@@ -135,7 +135,7 @@ def test_run_again_of_a_cancelled_copy_makes_a_run_too(inbox: Inbox) -> None:
     second = add(inbox, stored(inbox, "evt_2"), dag_run_id="same")
     replay(inbox, first, run_again=True)
     assert replay(inbox, second, run_again=True) is Replayed.NEW_RUN
-    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == [
+    assert sorted(item.trigger.call.dag_run_id for item in claim(inbox, now=NOW + LATER)) == [
         "same",
         "same__r1",
         "same__r2",
@@ -164,14 +164,14 @@ def test_two_copies_that_are_run_again_at_once_make_one_run(inbox: Inbox) -> Non
             second.result(0.5)
         ends.set()
         assert (first.result(10), second.result(10)) == (Replayed.NEW_RUN, Replayed.DUPLICATE)
-    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == ["run", "run__r1"]
+    assert sorted(item.trigger.call.dag_run_id for item in claim(inbox, now=NOW + LATER)) == ["run", "run__r1"]
 
 
 def test_a_run_id_of_the_mapping_that_looks_like_a_rerun_is_kept(inbox: Inbox) -> None:
     """Only the suffix that the bridge itself added is replaced."""
     id_ = add(inbox, stored(inbox), dag_run_id="region__r5")
     replay(inbox, id_, run_again=True)
-    assert sorted(one.trigger.call.dag_run_id for one in claim(inbox, now=NOW + LATER)) == [
+    assert sorted(item.trigger.call.dag_run_id for item in claim(inbox, now=NOW + LATER)) == [
         "region__r5",
         "region__r5__r1",
     ]
@@ -265,7 +265,7 @@ def test_a_delivery_that_waits_for_its_time_is_routed_now(inbox: Inbox, store: S
     store.rows("UPDATE deliveries SET due_at = 9000000000000000, reason = ?", reason)
     assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
     waiting = inbox.read(deliveries.due, now=NOW + LATER, limit=9)
-    assert [one.id for one in waiting] == ([] if reason is None else [delivery_id])
+    assert [item.id for item in waiting] == ([] if reason is None else [delivery_id])
 
 
 def test_a_replay_costs_no_delivery_its_turn_to_be_looked_up(inbox: Inbox, store: Store) -> None:

@@ -59,7 +59,7 @@ def trigger(inbox: Inbox, trigger_id: str) -> Trigger:
 def test_what_waits_for_routing_comes_oldest_first(inbox: Inbox) -> None:
     """Routing takes deliveries in the order in which they came."""
     ids = [stored(inbox, f"evt_{number}") for number in range(5)]
-    assert [one.id for one in inbox.read(due, now=NOW, limit=3)] == ids[:3]
+    assert [item.id for item in inbox.read(due, now=NOW, limit=3)] == ids[:3]
 
 
 def test_a_delivery_is_for_two_seconds_of_the_replica_that_took_it_in(inbox: Inbox, store: Store) -> None:
@@ -109,7 +109,7 @@ def test_state_and_triggers_are_stored_together_or_not_at_all(inbox: Inbox) -> N
     clash = new_trigger(inbox, second, id=taken)
     with pytest.raises(InboxUnavailable, match="taken"):
         inbox.write(settle_routing, [Routing(second, DeliveryState.ROUTED, None, None, None, [clash])], now=NOW)
-    assert [one.id for one in inbox.read(due, now=NOW, limit=9)] == [second]
+    assert [item.id for item in inbox.read(due, now=NOW, limit=9)] == [second]
 
 
 def test_a_postponed_delivery_is_not_due_until_then(inbox: Inbox) -> None:
@@ -129,7 +129,7 @@ def test_one_dag_run_has_one_live_trigger(inbox: Inbox) -> None:
     assert trigger(inbox, first).state is TriggerState.PENDING
     found = trigger(inbox, second)
     assert (found.state, found.reason) == (TriggerState.CANCELLED, Reason.DUPLICATE_RUN)
-    assert [one.trigger.id for one in claim(inbox)] == [first]
+    assert [item.trigger.id for item in claim(inbox)] == [first]
 
 
 def test_the_same_run_id_is_another_run_in_another_dag_or_airflow(inbox: Inbox) -> None:
@@ -173,8 +173,8 @@ def test_a_claim_counts_the_attempt_and_takes_the_oldest(inbox: Inbox) -> None:
     """Claims come in order of age, not more than asked for, and the attempt counts from here."""
     ids = [add(inbox, stored(inbox, f"evt_{n}"), now=NOW - timedelta(seconds=10 - n)) for n in range(4)]
     claimed = claim(inbox, limit=3)
-    assert [one.trigger.id for one in claimed] == ids[:3]
-    assert {(one.trigger.state, one.trigger.attempts) for one in claimed} == {(TriggerState.FIRING, 1)}
+    assert [item.trigger.id for item in claimed] == ids[:3]
+    assert {(item.trigger.state, item.trigger.attempts) for item in claimed} == {(TriggerState.FIRING, 1)}
 
 
 @pytest.mark.parametrize("full", [(), ("another",)])
@@ -192,7 +192,7 @@ def test_what_is_claimed_is_claimed_once(open_inbox: Open) -> None:
     ids = [add(first, stored(first, f"evt_{number}")) for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
         batches = list(pool.map(lambda n: claim((first, second)[n % 2], limit=5), range(12)))
-    claimed = [one.trigger.id for batch in batches for one in batch]
+    claimed = [item.trigger.id for batch in batches for item in batch]
     assert sorted(claimed) == sorted(ids)
 
 
@@ -202,7 +202,7 @@ def test_only_what_is_due_here_and_not_full_is_claimed(inbox: Inbox) -> None:
     add(inbox, stored(inbox, "evt_2"), route="full")
     add(inbox, stored(inbox, "evt_3"), now=NOW + LATER)
     mine = add(inbox, stored(inbox, "evt_4"))
-    assert [one.trigger.id for one in claim(inbox, full=("full",))] == [mine]
+    assert [item.trigger.id for item in claim(inbox, full=("full",))] == [mine]
 
 
 def test_held_triggers_are_claimed_when_due(inbox: Inbox) -> None:
@@ -211,7 +211,7 @@ def test_held_triggers_are_claimed_when_due(inbox: Inbox) -> None:
     assert inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 1
     assert (trigger(inbox, id_).state, trigger(inbox, id_).reason) == (TriggerState.HELD, Reason.AIRFLOW_DOWN)
     assert inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10) == 0
-    assert [one.trigger.id for one in claim(inbox)] == [id_]
+    assert [item.trigger.id for item in claim(inbox)] == [id_]
 
 
 def test_hold_leaves_what_is_held_for_another_reason(inbox: Inbox) -> None:
@@ -229,7 +229,7 @@ def test_triggers_of_an_airflow_that_is_gone_are_shown(inbox: Inbox) -> None:
     assert inbox.write(claiming.hold, airflow="gone", reason=Reason.UNKNOWN_AIRFLOW, limit=10) == 1
     assert inbox.read(claiming.airflows_with_pending) == set()
     assert trigger(inbox, id_).reason is Reason.UNKNOWN_AIRFLOW
-    assert [one.trigger.id for one in claim(inbox, airflow="gone")] == [id_]
+    assert [item.trigger.id for item in claim(inbox, airflow="gone")] == [id_]
 
 
 # --- leases ----------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_a_refunded_attempt_does_not_count(inbox: Inbox) -> None:
     inbox.write(triggers.settle, _one_claim(inbox), outcome, attempt(outcome="target_down"))
     found = trigger(inbox, id_)
     assert (found.state, found.attempts, found.settled_at) == (TriggerState.HELD, 0, None)
-    assert [one.outcome for one in inbox.read(browsing.attempts, id_)] == ["target_down"]
+    assert [item.outcome for item in inbox.read(browsing.attempts, id_)] == ["target_down"]
 
 
 def test_a_lost_lease_writes_nothing(inbox: Inbox, store: Store) -> None:
@@ -382,7 +382,7 @@ def test_a_lookup_that_died_with_its_process_is_due_after_a_restart(open_inbox: 
     first.close()
     second = open_inbox()
     assert second.recover() == 1
-    assert [one.id for one in second.read(due, now=NOW, limit=9)] == [asked]
+    assert [item.id for item in second.read(due, now=NOW, limit=9)] == [asked]
 
 
 def test_a_turn_to_be_looked_up_is_given_once_and_in_the_order_of_waiting(inbox: Inbox, store: Store) -> None:
@@ -392,11 +392,13 @@ def test_a_turn_to_be_looked_up_is_given_once_and_in_the_order_of_waiting(inbox:
     inbox.write(postpone, waiting)
     rows = inbox.read(queued, source="planasonix", limit=2)
     drawn = inbox.write(draw, rows, until=NOW + LATER)
-    assert {(one.id, one.lookups, one.reason) for one in drawn} == {(id_, 0, Reason.LOOKUP_QUEUED) for id_ in ids[1:]}
+    assert {(item.id, item.lookups, item.reason) for item in drawn} == {
+        (id_, 0, Reason.LOOKUP_QUEUED) for id_ in ids[1:]
+    }
     assert inbox.write(draw, rows, until=NOW + LATER) == []
     assert len(inbox.read(queued, source="planasonix", limit=9)) == 1
     leased = inbox.read(due, now=NOW + LATER, limit=9)
-    assert {(one.id, one.lookups, one.reason) for one in leased} == {(id_, 1, None) for id_ in ids[1:]}
+    assert {(item.id, item.lookups, item.reason) for item in leased} == {(id_, 1, None) for id_ in ids[1:]}
 
 
 def test_each_source_has_a_queue_and_what_has_lost_its_api_is_found(inbox: Inbox) -> None:

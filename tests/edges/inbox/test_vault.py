@@ -123,7 +123,7 @@ def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
     for told in (delivery.locked, delivery.detail, trigger.locked, new.read(browsing.attempts, trigger_id)[0].detail):
         assert "'old' is not configured" in str(told)
     found = new.read(browsing.deliveries, wanted=browsing.Filter(), limit=10)
-    assert {one.id: one.detail is None or "not configured" not in one.detail for one in found} == {
+    assert {item.id: item.detail is None or "not configured" not in item.detail for item in found} == {
         delivery_id: False,
         other: True,
     }
@@ -134,9 +134,9 @@ def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
 def test_a_swapped_body_is_noticed(open_inbox: Open, store: Store) -> None:
     """Whoever can write to the database cannot give one delivery another one's body."""
     inbox = open_inbox(ring=ring("old"))
-    one, two = stored(inbox, "evt_1"), stored(inbox, "evt_2")
+    item, two = stored(inbox, "evt_1"), stored(inbox, "evt_2")
     store.rows("UPDATE deliveries SET body = (SELECT body FROM deliveries WHERE event_id = 'evt_1')")
-    found = [inbox.read(deliveries.get, id_) for id_ in (one, two)]
+    found = [inbox.read(deliveries.get, id_) for id_ in (item, two)]
     assert [delivery is not None and delivery.locked for delivery in found] == [
         None,
         "the key 'old' does not open it: another key of that id, or the row was changed or moved",

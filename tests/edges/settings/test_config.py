@@ -134,15 +134,15 @@ airflow:
 """
     config = _read(text, tmp_path)
 
-    one, two = config.sources.values()
-    assert [(key.id, key.secret) for key in one.verifier.keys] == [
+    item, two = config.sources.values()
+    assert [(key.id, key.secret) for key in item.verifier.keys] == [
         ("2025", b"whsec_from_a_file_with_line_break"),
         ("old-one", _ENVIRON["OLD_SECRET"].encode()),
     ]
-    assert (one.verifier.prefix, one.keeps_stale, two.keeps_stale) == ("sha256", False, True)
-    assert one.api is not None
-    assert (one.api.url, one.api.timeout_seconds, one.api.path_prefix) == ("https://api.example/base", 2, "/public")
-    assert {name: value.reveal() for name, value in one.api.headers.items()} == {
+    assert (item.verifier.prefix, item.keeps_stale, two.keeps_stale) == ("sha256", False, True)
+    assert item.api is not None
+    assert (item.api.url, item.api.timeout_seconds, item.api.path_prefix) == ("https://api.example/base", 2, "/public")
+    assert {name: value.reveal() for name, value in item.api.headers.items()} == {
         "X-Tenant": "acme",
         "X-Gate": _ENVIRON["OLD_SECRET"],
     }

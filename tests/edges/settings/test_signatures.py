@@ -142,11 +142,11 @@ def test_urls_that_name_no_key_set(url: str, what: str) -> None:
 
 def test_public_keys_as_pem_jwk_and_whpk() -> None:
     """The same key in a JWK and in `whpk_` is the same key, and its fingerprint says so."""
-    one = _read("{preset: ed25519, public_keys: [{id: k, env: ED_JWK}]}").keys[0]
+    item = _read("{preset: ed25519, public_keys: [{id: k, env: ED_JWK}]}").keys[0]
     other = _read("{preset: standard-webhooks, public_keys: [{id: k, env: ED_WHPK}]}").keys[0]
 
-    assert one.public == other.public
-    assert one.fingerprint == other.fingerprint
+    assert item.public == other.public
+    assert item.fingerprint == other.fingerprint
 
 
 def test_times_of_a_key() -> None:
@@ -171,7 +171,7 @@ def test_an_optional_secret_may_be_missing_or_empty(tmp_path: Path) -> None:
         source = config.sources["s"]
         assert [key.id for key in source.verifier.keys] == ["a"]
         assert source.key_ids == ("a", "b")
-        assert [(one.id, one.is_optional, one.is_there) for one in source.places] == [
+        assert [(item.id, item.is_optional, item.is_there) for item in source.places] == [
             ("a", True, True),
             ("b", True, False),
         ]
@@ -187,7 +187,7 @@ def test_one_of_the_optional_secrets_has_to_be_there(tmp_path: Path) -> None:
         read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
     config = read_config_so_far(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)
     assert config.absent == ("a",)
-    assert [one.is_there for one in config.sources["s"].places] == [False, False]
+    assert [item.is_there for item in config.sources["s"].places] == [False, False]
     (tmp_path / "a").write_text("short")
     with pytest.raises(ConfigError, match="shorter than 24 bytes"):
         read_config(_file(_SLOTS), file="bridge.yaml", environ={}, base_dir=tmp_path)

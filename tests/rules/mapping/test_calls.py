@@ -120,7 +120,7 @@ def test_texts_that_become_alike_stay_apart(text: str, cut: int) -> None:
     long = {"x" * 300 + text, "x" * 300 + text[:cut]}
 
     for texts in (alike, long):
-        assert len({run_id(one) for one in texts}) == len(texts)
+        assert len({run_id(item) for item in texts}) == len(texts)
 
 
 def test_a_run_id_of_the_routes_own() -> None:
@@ -251,17 +251,17 @@ def test_the_rest_of_the_call() -> None:
 def test_the_latest_is_per_route_dag_pipeline_and_environment() -> None:
     """Two calls are of one series only if all of these, and the source, are the same."""
     latest = "release: latest"
-    one = _call(latest).series
-    assert one is not None
-    assert len(one) == 16
-    assert _call(latest, job_id="job_2", status=Status.FAILED).series == one
+    item = _call(latest).series
+    assert item is not None
+    assert len(item) == 16
+    assert _call(latest, job_id="job_2", status=Status.FAILED).series == item
     others = [
         _call("release: latest\n    name: other"),
         _call(latest, pipeline_id="pl_2"),
         _call(latest, environment="staging"),
         _call("release: latest\n    airflow: default", pipeline_id=None, pipeline_name="orders"),
     ]
-    assert len({one, *(call.series for call in others)}) == 5
+    assert len({item, *(call.series for call in others)}) == 5
 
 
 def test_what_names_no_pipeline_is_of_no_series() -> None:

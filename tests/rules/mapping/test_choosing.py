@@ -129,12 +129,12 @@ def test_defaults_vars_and_owner_are_of_one_file() -> None:
     top = "owner: team-a\nvars: {tz: UTC}\ndefaults: {environment: eu}\n"
     first = f"{top}routes:\n  - {{name: x, pipeline: p, dag: d, owner: me}}\n"
     second = "routes:\n  - {name: y, pipeline: p, dag: e, conf: {day: '{{ vars.tz }}'}}\n"
-    one = read_part(first, file="a", airflows=None, sources=None)
-    assert one.routes[0].owner == "me"
+    item = read_part(first, file="a", airflows=None, sources=None)
+    assert item.routes[0].owner == "me"
     with pytest.raises(ConfigError, match=r"b:2:.*vars"):
         read_part(second, file="b", airflows=None, sources=None)
     two = read_part("routes:\n  - {name: y, pipeline: p, dag: e}\n", file="b", airflows=None, sources=None)
-    assert "environment" not in {test.key for test in join([one, two]).routes[1].tests}
+    assert "environment" not in {test.key for test in join([item, two]).routes[1].tests}
 
 
 def test_commands_blame_the_later_file() -> None:

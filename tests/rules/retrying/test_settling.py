@@ -331,7 +331,7 @@ def test_only_a_refusal_leaves_no_doubt(outcome: Outcome, is_doubtful: bool) -> 
 @pytest.mark.parametrize(
     "outcome",
     [Later(Reason.ANSWER_LOST), TargetDown(), Misconfigured(Reason.AIRFLOW_MISCONFIGURED)],
-    ids=lambda one: type(one).__name__,
+    ids=lambda item: type(item).__name__,
 )
 def test_a_look_leaves_no_new_doubt(outcome: Later | TargetDown | Misconfigured) -> None:
     """Nothing was sent that could have started the DAG run; after a call nobody knows."""

@@ -38,9 +38,9 @@ def verifier(*sets: KeySet | None, algorithm: str = "RS256") -> JwtVerifier:
     """Return the check of a source with so many entries, each with its set; None: never fetched."""
     keys = [Key(f"entry-{n}", jwks=JwksUrl(f"https://{n}.example"), algorithm=algorithm) for n in range(len(sets))]
     made = JwtVerifier(PRESETS["jwt"], keys)
-    for key, one in zip(keys, sets, strict=True):
-        if one is not None:
-            made.take_over(key.id, one)
+    for key, item in zip(keys, sets, strict=True):
+        if item is not None:
+            made.take_over(key.id, item)
     return made
 
 
@@ -89,7 +89,7 @@ def test_the_work_for_a_token_without_kid_is_bounded() -> None:
     public = STRANGER.private.public_key()
     full = KeySet({f"k{number}": (public,) for number in range(MAX_SET_KEYS)})  # type: ignore[dict-item]
     check = verifier(*[full] * 5)
-    check._checks = tuple((key, one, Counting(Counting.SHA256)) for key, one, _ in check._checks)
+    check._checks = tuple((key, item, Counting(Counting.SHA256)) for key, item, _ in check._checks)
     assert outcome(check, RSA, kid=None).startswith("unknown")
     assert len(tried) == MAX_SET_KEYS
     tried.clear()
@@ -126,7 +126,7 @@ def test_a_token_brings_no_key() -> None:
 def test_a_kid_that_is_no_string_is_malformed(kid: Any) -> None:
     """RFC 7515, 4.1.4; a list must not reach a look-up that it could break."""
     header = {"alg": "RS256", "kid": kid}
-    parts = [jwt.utils.base64url_encode(json.dumps(one).encode()).decode() for one in (header, {"iat": NOW})]
+    parts = [jwt.utils.base64url_encode(json.dumps(item).encode()).decode() for item in (header, {"iat": NOW})]
     check = verifier(read_set(document(OTHERS["RS256"].jwk()), "RS256"))
     assert judged(check, f"Bearer {'.'.join(parts)}.AAAA") == "signature_malformed"
 

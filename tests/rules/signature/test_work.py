@@ -153,7 +153,7 @@ def test_a_token_over_a_large_body_is_read_once_and_tried_with_few_keys(size: in
     check.take_over("entry", KeySet({"entry": (other,) * MAX_SET_KEYS}))
     counting = CountingRsa(CountingRsa.SHA256)
     counting.asked = []
-    check._checks = tuple((one, material, counting) for one, material, _ in check._checks)
+    check._checks = tuple((item, material, counting) for item, material, _ in check._checks)
     signing = Key("entry", public=PAIRS["rsa-pss"].public_key(), algorithm="RS256")
     made = sign(preset, signing, bytes(size), NOW, message_id="msg_1", private=PAIRS["rsa-pss"])
     with pytest.raises(Refused):

@@ -29,8 +29,8 @@ def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
             "needs_params": {"is_paused": False, "required": ["city"]},
         }
         url = standin.url if request.param == "standin" else request.getfixturevalue("airflow").url
-        with httpx.Client(base_url=url, timeout=120, trust_env=False) as one:
-            yield one
+        with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+            yield client
 
 
 @pytest.fixture

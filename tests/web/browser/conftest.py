@@ -36,18 +36,18 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]
     """A bridge whose webhooks, triggers and DAG runs have ended in every way that there is."""
     with Standin() as airflow:
         airflow.dags |= {"load_parked": {"is_paused": True}, "load_queued": {"is_paused": True}, "load_nightly": {}}
-        one = BridgeProcess(
+        bridge = BridgeProcess(
             tmp_path_factory.mktemp("bridge"),
             airflow_url=airflow.url,
             mapping=MAPPING,
             settings={f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()},
         )
-        one.start()
+        bridge.start()
         try:
-            _plant(one, airflow)
-            yield one
+            _plant(bridge, airflow)
+            yield bridge
         finally:
-            one.close()
+            bridge.close()
 
 
 def _plant(bridge: BridgeProcess, airflow: Standin) -> None:
@@ -98,33 +98,33 @@ def _send_signed_with_another_secret(bridge: BridgeProcess) -> None:
 @pytest.fixture(scope="package")
 def chromium(planted: BridgeProcess) -> Iterator[Chromium]:
     """The browser."""
-    with Chromium(planted.admin_port) as one:
-        yield one
+    with Chromium(planted.admin_port) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="package")
 def signed_in(chromium: Chromium) -> Any:
     """The cookie of an admin, so that not every test signs in."""
-    one = chromium.reader()
-    one.sign_in()
-    kept = one.kept()
-    one.close()
+    item = chromium.reader()
+    item.sign_in()
+    kept = item.kept()
+    item.close()
     return kept
 
 
 @pytest.fixture
 def reader(chromium: Chromium, signed_in: Any) -> Iterator[Reader]:
     """An admin who has signed in, and who found no fault at the end."""
-    one = chromium.reader(storage_state=signed_in)
-    yield one
-    one.close()
-    assert one.faults == []
+    item = chromium.reader(storage_state=signed_in)
+    yield item
+    item.close()
+    assert item.faults == []
 
 
 @pytest.fixture
 def plain_reader(chromium: Chromium) -> Iterator[Reader]:
     """A window that runs no scripts, whose reader has not signed in."""
-    one = chromium.reader(scripts=False)
-    yield one
-    one.close()
-    assert one.faults == []
+    item = chromium.reader(scripts=False)
+    yield item
+    item.close()
+    assert item.faults == []

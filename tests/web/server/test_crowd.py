@@ -40,7 +40,7 @@ def test_the_address_with_most_of_them_gives_way() -> None:
     for _ in range(3):
         assert crowd.enter(Connection("192.0.2.66"))
     assert honest.said == []
-    assert [one.said for one in many] == [["crowded"]] * 3
+    assert [item.said for item in many] == [["crowded"]] * 3
 
 
 def test_among_addresses_that_have_equally_many_the_longest_wait_counts() -> None:
@@ -49,10 +49,10 @@ def test_among_addresses_that_have_equally_many_the_longest_wait_counts() -> Non
     crowd = full(*many)
     crowd.work(many[0])
     crowd.wait(many[0])
-    for one in (*many[1:], many[0]):
-        assert one.said == []
-        assert crowd.enter(Connection(f"198.51.100.{id(one)}"))
-        assert one.said == ["crowded"]
+    for item in (*many[1:], many[0]):
+        assert item.said == []
+        assert crowd.enter(Connection(f"198.51.100.{id(item)}"))
+        assert item.said == ["crowded"]
 
 
 def test_a_whole_request_never_gives_way() -> None:

@@ -28,10 +28,10 @@ SMALL = b"GET /hooks/nope HTTP/1.1\r\nHost: b\r\n\r\n"
 @pytest.fixture
 def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
     """A bridge that is soon tired of waiting."""
-    one = BridgeProcess(tmp_path, airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING, settings=SETTINGS)
-    one.start()
-    yield one
-    one.close()
+    item = BridgeProcess(tmp_path, airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING, settings=SETTINGS)
+    item.start()
+    yield item
+    item.close()
 
 
 def answered_bytes(connection: socket.socket) -> int:
@@ -71,9 +71,9 @@ def connection_full_of_answers(bridge: BridgeProcess) -> socket.socket:
 @pytest.mark.parametrize("leaves", ["idle", "half-closed"])
 def test_who_reads_no_answers_does_not_stay(bridge: BridgeProcess, leaves: str) -> None:
     """A little is left to send, for ever: the connection ends all the same."""
-    with connection_full_of_answers(bridge) as one:
+    with connection_full_of_answers(bridge) as connection:
         if leaves == "half-closed":
-            one.shutdown(socket.SHUT_WR)
+            connection.shutdown(socket.SHUT_WR)
         wait_for(lambda: open_connections(bridge) == 0, seconds=8, what="the connection has ended")
 
 
@@ -105,23 +105,23 @@ def test_the_next_request_does_not_end_the_one_that_is_being_stored(bridge: Brid
     bridge.stop()
     bridge.set_variable("BRIDGE_HEAD_SECONDS", "1")  # well below the five seconds for which SQLite waits for a lock
     bridge.start()
-    with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as one:
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as connection:
         with locked_store(bridge):
-            one.sendall(request(body(event="evt_first")))
+            connection.sendall(request(body(event="evt_first")))
             time.sleep(0.2)
-            one.sendall(b"POST /ho")
+            connection.sendall(b"POST /ho")
             time.sleep(1.5)
-        assert read_answer(one).status == 202
-        assert one.recv(1) == b""
+        assert read_answer(connection).status == 202
+        assert connection.recv(1) == b""
 
 
 def test_who_leaves_with_requests_under_way_causes_no_error(bridge: BridgeProcess) -> None:
     """Two webhooks and a question in one packet, then the end: what was taken in is stored, and nothing is logged."""
-    with locked_store(bridge), socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as one:
-        one.sendall(
+    with locked_store(bridge), socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as connection:
+        connection.sendall(
             b"".join(request(body(event=f"evt_{n}")) for n in "12") + b"GET /readyz HTTP/1.1\r\nHost: b\r\n\r\n"
         )
-        one.shutdown(socket.SHUT_WR)
+        connection.shutdown(socket.SHUT_WR)
         time.sleep(0.3)
     wait_for(lambda: len(bridge.api("deliveries")["deliveries"]) >= 1, seconds=10, what="it is stored")
     time.sleep(0.3)

@@ -25,15 +25,15 @@ HEAD = b"POST /hooks/planasonix HTTP/1.1\r\nHost: bridge\r\n"
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge with little patience."""
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
         settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_HEAD_SECONDS": "2", "BRIDGE_IDLE_SECONDS": "1"},
     )
-    one.start()
-    yield one
-    one.close()
+    item.start()
+    yield item
+    item.close()
 
 
 def converse(bridge: BridgeProcess, sent: bytes, *, is_half_closed: bool = False) -> bytes:

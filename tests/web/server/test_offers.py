@@ -48,15 +48,15 @@ OTHERS = {
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge for small bodies, whose idle connections stay."""
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path_factory.mktemp("bridge"),
         airflow_url=f"http://127.0.0.1:{free_port()}",
         mapping=MAPPING,
         settings={"BRIDGE_MAX_BODY_BYTES": "65536", "BRIDGE_IDLE_SECONDS": "600"},
     )
-    one.start()
-    yield one
-    one.close()
+    item.start()
+    yield item
+    item.close()
 
 
 def ask(bridge: BridgeProcess, *pieces: bytes) -> tuple[Answer, bytes]:

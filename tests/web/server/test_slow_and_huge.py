@@ -43,17 +43,17 @@ def _many_files() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     """A bridge with the limits that it is shipped with, warm: everything is imported and has been used."""
-    one = BridgeProcess(
+    item = BridgeProcess(
         tmp_path_factory.mktemp("bridge"), airflow_url=f"http://127.0.0.1:{free_port()}", mapping=MAPPING
     )
-    one.start()
+    item.start()
     for number in range(300):
-        assert one.send(body(event=f"evt_warm_{number}")).status_code == 202
+        assert item.send(body(event=f"evt_warm_{number}")).status_code == 202
     before = -1
-    while before != (before := resident_bytes(one) // MIB):
+    while before != (before := resident_bytes(item) // MIB):
         time.sleep(2)
-    yield one
-    one.close()
+    yield item
+    item.close()
 
 
 def resident_bytes(bridge: BridgeProcess) -> int:
@@ -132,10 +132,10 @@ def trickle(bridge: BridgeProcess, made: list[socket.socket], piece: Callable[[i
     wait_for(lambda: open_connections(bridge) >= len(made), seconds=5, what="all of them are open")
     round_ = 0
     while open_connections(bridge) >= 10:
-        for one in made:
+        for item in made:
             try:
-                one.settimeout(0)
-                one.send(piece(round_))
+                item.settimeout(0)
+                item.send(piece(round_))
             except OSError:
                 continue
         round_ += 1
@@ -161,9 +161,9 @@ def test_500_slow_bodies(bridge: BridgeProcess) -> None:
     first = HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 1000
     with watched(bridge, "slow_bodies") as watch, connections(bridge, 500) as made:
         trickle(bridge, made, lambda round_: b"a" if round_ else first)
-        for one in made[::100]:
-            one.settimeout(60)
-            assert read_answer(one).status == 408
+        for item in made[::100]:
+            item.settimeout(60)
+            assert read_answer(item).status == 408
     watch.check("500 slow bodies")
 
 
@@ -175,9 +175,9 @@ def test_500_large_heads_and_bodies_that_never_end(bridge: BridgeProcess) -> Non
     with watched(bridge, "large") as watch:
         for _ in range(4):
             with connections(bridge, 500) as made:
-                for place, one in enumerate(made):
+                for place, item in enumerate(made):
                     with suppress(OSError):
-                        one.sendall(bodies if place % 2 else heads)
+                        item.sendall(bodies if place % 2 else heads)
                 time.sleep(0.5)
     assert re.search(r'reason="memory"} [1-9]', bridge.metrics())
     watch.check("250 heads of 60 KB and 250 bodies of 1 MB that never end", most_mib=48)
@@ -189,9 +189,9 @@ def test_4000_requests_of_60_kb_that_are_answered_at_once(bridge: BridgeProcess)
     with watched(bridge, "answered") as watch:
         for _ in range(10):
             with connections(bridge, 400) as made:
-                for one in made:
-                    one.sendall(request)
-                assert {read_answer(one).status for one in made} <= {401, 429}
+                for item in made:
+                    item.sendall(request)
+                assert {read_answer(item).status for item in made} <= {401, 429}
     watch.check("4000 requests of 60 KB")
 
 
@@ -219,9 +219,9 @@ def test_a_body_of_5_mb_without_length(bridge: BridgeProcess) -> None:
     with watched(bridge, "huge_body") as watch:
         for _ in range(10):
             with connections(bridge, 10) as made:
-                for one in made:
-                    one.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-                statuses = [flood(one, chunk, times=80) for one in made]
+                for item in made:
+                    item.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+                statuses = [flood(item, chunk, times=80) for item in made]
             assert set(statuses) <= {413, 0}
             assert 413 in statuses
     watch.check("bodies of 5 MB without length")

@@ -51,8 +51,8 @@ def test_a_copy_is_found_after_a_restart_before_folding(open_inbox: Open, store:
 def test_a_crowd_of_copies_is_one_delivery(inbox: Inbox, store: Store) -> None:
     """Copies that share one commit are one row; everyone is told its id."""
     outcomes = accept(inbox, *["evt_1"] * 300)
-    assert sum(one.is_new for one in outcomes) == 1
-    assert len({one.delivery_id for one in outcomes}) == 1
+    assert sum(item.is_new for item in outcomes) == 1
+    assert len({item.delivery_id for item in outcomes}) == 1
     assert store.one("SELECT COUNT(*) FROM deliveries") == 1
 
 
@@ -60,10 +60,10 @@ def test_a_crowd_of_copies_is_one_delivery(inbox: Inbox, store: Store) -> None:
 def test_a_copy_stays_known_while_a_long_memory_folds(inbox: Inbox, store: Store) -> None:
     """More keys than one fold takes are folded in turns, and none is forgotten between them."""
     events = [f"evt_{number}" for number in range(FOLD + 200)]
-    first = {one.delivery_id for one in accept(inbox, *events)}
-    assert {one.delivery_id for one in accept(inbox, *events)} == first
+    first = {item.delivery_id for item in accept(inbox, *events)}
+    assert {item.delivery_id for item in accept(inbox, *events)} == first
     wait_for(store.has_folded)
-    assert not any(one.is_new for one in accept(inbox, *events))
+    assert not any(item.is_new for item in accept(inbox, *events))
     assert store.one("SELECT upto FROM folded") == store.one("SELECT MAX(id) FROM deliveries")
 
 
@@ -166,7 +166,7 @@ def test_too_many_waiting_webhooks_are_refused(open_inbox: Open) -> None:
     """Beyond the limit nothing is stored and the sender is asked to come again."""
     inbox = open_inbox(intake_limit=1)
     outcomes = asyncio.run(accept_all(inbox, [f"evt_{number}" for number in range(2000)]))
-    refused = [one for one in outcomes if isinstance(one, InboxUnavailable)]
+    refused = [item for item in outcomes if isinstance(item, InboxUnavailable)]
     assert refused
     assert len(outcomes) - len(refused) == inbox.read(
         lambda c: c.exec_driver_sql("SELECT COUNT(*) FROM deliveries").scalar()
@@ -194,9 +194,9 @@ def test_any_interleaving_stores_every_event_once(steps: list[tuple[str, list[in
             for word, events in steps:
                 match word:
                     case "accept":
-                        for event, one in zip(events or (), accept(inbox, *map(str, events or ())), strict=True):
-                            assert one.is_new == (event not in known)
-                            assert known.setdefault(event, one.delivery_id) == one.delivery_id
+                        for event, item in zip(events or (), accept(inbox, *map(str, events or ())), strict=True):
+                            assert item.is_new == (event not in known)
+                            assert known.setdefault(event, item.delivery_id) == item.delivery_id
                     case "fold":
                         accept(inbox, *map(str, known))  # whoever stores nothing folds nothing
                         wait_for(store.has_folded)
@@ -205,7 +205,7 @@ def test_any_interleaving_stores_every_event_once(steps: list[tuple[str, list[in
                         inbox = Inbox(f"sqlite:///{path}")
                     case "prune" | "prune_all":
                         _prune(inbox, store, known, ends_first=word == "prune_all")
-                assert {one for (one,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")} == set(
+                assert {item for (item,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")} == set(
                     known.values()
                 )
         finally:
@@ -219,7 +219,7 @@ def _prune(inbox: Inbox, store: Store, known: dict[int, str], *, ends_first: boo
         inbox.write(lambda c: c.exec_driver_sql("UPDATE deliveries SET state = 'ignored'"))
     ended, _ = inbox.read(old, before=datetime.now(UTC) + timedelta(days=1), after=0, limit=100)
     inbox.write(prune, ended)
-    left = {one for (one,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")}
+    left = {item for (item,) in store.rows("SELECT printf('dlv_%016x', id) FROM deliveries")}
     for event, delivery_id in list(known.items()):
         if delivery_id not in left:
             del known[event]

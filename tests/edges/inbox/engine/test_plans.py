@@ -57,7 +57,7 @@ _CLAIM: dict[str, Any] = {"airflow": "default", "now": _NOW, "until": _NOW, "tok
 _DAG: dict[str, Any] = {"airflow": "default", "dag_id": "d"}
 _AWAY = holds.HeldRow("trg_0000000000000001", "orders", _NOW)
 _NEWER = (None, holds.Newer("trg_0000000000000002", is_fired=True), holds.Newer("trg_0000000000000002", is_fired=False))
-_CHANGES = [holds.Change(_AWAY._replace(newer=one), None if one else _NOW) for one in _NEWER]
+_CHANGES = [holds.Change(_AWAY._replace(newer=item), None if item else _NOW) for item in _NEWER]
 _STEPS = [holds.StepRow(_AWAY.id, "orders", 1.0, Reason.DAG_PAUSED, is_doubted=doubt) for doubt in (True, False)]
 _EDGE = delivery_text(first_id(microseconds(_NOW)))
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded")
@@ -292,7 +292,7 @@ def test_no_statement_reads_all_of_history(name: str, inbox: Inbox, store: Store
     writes, work, values = WORK[name]
     (inbox.write if writes else inbox.read)(work, **values)
     statements = [
-        one for one in told if re.search(r"\b(SELECT|UPDATE|DELETE)\b.*\b(deliveries|triggers)\b", one[0], re.S)
+        item for item in told if re.search(r"\b(SELECT|UPDATE|DELETE)\b.*\b(deliveries|triggers)\b", item[0], re.S)
     ]
     assert statements
     for statement, parameters in statements:

@@ -41,10 +41,10 @@ def test_an_event_is_new_for_one_replica_only(open_inbox: Open, store: Store) ->
     orders = [EVENTS, EVENTS[::-1], EVENTS[100:] + EVENTS[:100]]
     with ThreadPoolExecutor(3) as pool:
         outcomes = list(pool.map(lambda pair: accept(pair[0], *pair[1]), zip(replicas, orders, strict=True)))
-    new = [one.delivery_id for outcome in outcomes for one in outcome if one.is_new]
+    new = [item.delivery_id for outcome in outcomes for item in outcome if item.is_new]
     assert len(new) == len(set(new)) == len(EVENTS) == store.one("SELECT COUNT(*) FROM deliveries")
     by_event = [dict(zip(order, outcome, strict=True)) for order, outcome in zip(orders, outcomes, strict=True)]
-    assert all(len({one[event].delivery_id for one in by_event}) == 1 for event in EVENTS)
+    assert all(len({item[event].delivery_id for item in by_event}) == 1 for event in EVENTS)
 
 
 def test_rows_of_a_batch_go_in_in_the_order_of_their_keys(inbox: Inbox, store: Store) -> None:
@@ -92,7 +92,7 @@ def test_recovering_leaves_the_leases_of_others(open_inbox: Open) -> None:
     assert claim(second) == []
     after = NOW + timedelta(seconds=31)
     with ThreadPoolExecutor(2) as pool:
-        taken = list(pool.map(lambda one: one.write(triggers.take_over, now=after), (first, second)))
+        taken = list(pool.map(lambda item: item.write(triggers.take_over, now=after), (first, second)))
     assert sum(taken) == 1
 
 
@@ -101,16 +101,16 @@ def test_a_delivery_is_left_to_whoever_took_it_in(open_inbox: Open) -> None:
     first, second = open_inbox(), open_inbox()
     delivery_id = stored(first)
     now = datetime.now(UTC)
-    assert [one.id for one in first.read(due, now=now, limit=9, node=first.node)] == [delivery_id]
+    assert [item.id for item in first.read(due, now=now, limit=9, node=first.node)] == [delivery_id]
     assert second.read(due, now=now, limit=9, node=second.node) == []
     later = now + timedelta(seconds=3)
-    assert [one.id for one in second.read(due, now=later, limit=9, node=second.node)] == [delivery_id]
+    assert [item.id for item in second.read(due, now=later, limit=9, node=second.node)] == [delivery_id]
 
 
 def test_replicas_that_route_the_same_make_one_trigger_each(open_inbox: Open, store: Store) -> None:
     """Two plans of one delivery, stored at the same time in different orders: one of them counts."""
     replicas = [open_inbox(), open_inbox()]
-    ids = [one.delivery_id for one in accept(replicas[0], *EVENTS)]
+    ids = [item.delivery_id for item in accept(replicas[0], *EVENTS)]
 
     def route(number: int) -> int:
         inbox, order = replicas[number], ids[:: 1 - 2 * number]
@@ -210,13 +210,13 @@ def test_the_password_is_read_at_every_new_connection(
     store.rows("SELECT pg_reload_conf()")
     store.rows("CREATE ROLE rotating SUPERUSER LOGIN PASSWORD 'the-first-one'")
     password = "the-first-one"
-    one = Inbox(url.replace("postgres@", "rotating@"), password=lambda: password)
+    item = Inbox(url.replace("postgres@", "rotating@"), password=lambda: password)
     store.rows("ALTER ROLE rotating PASSWORD 'the-second-one'")
     password = "the-second-one"
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda _: one.check(), range(20)))
-    stored(one)
-    one.close()
+        list(pool.map(lambda _: item.check(), range(20)))
+    stored(item)
+    item.close()
     with pytest.raises(InboxUnavailable, match="password authentication failed") as caught:
         Inbox(url.replace("postgres@", "rotating:not-to-be-told@"))
     assert "not-to-be-told" not in str(caught.value)

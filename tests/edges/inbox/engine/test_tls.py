@@ -110,9 +110,9 @@ def certificate(tmp_path: Path) -> Path:
 def front(postgres: str, certificate: Path) -> Iterator[_TlsFront]:
     """A PostgreSQL that speaks TLS only."""
     plain = make_url(postgres)
-    one = _TlsFront(behind=(plain.host or "127.0.0.1", plain.port or 5432), certificate=certificate)
-    yield one
-    one.close()
+    item = _TlsFront(behind=(plain.host or "127.0.0.1", plain.port or 5432), certificate=certificate)
+    yield item
+    item.close()
 
 
 def _url(postgres: str, front: _TlsFront, *, host: str, **query: str) -> str:

@@ -75,7 +75,7 @@ def test_one_poison_row_refuses_no_neighbour(inbox: Inbox, store: Store) -> None
         gate.set()
         outcomes = await asyncio.gather(good[0], bad, good[1], good[2])
         await blocker
-        return [one[0] for one in outcomes]
+        return [item[0] for item in outcomes]
 
     first, bad, copy, other = asyncio.run(all_at_once())
     assert isinstance(bad, InboxUnavailable)
@@ -103,7 +103,7 @@ def test_a_full_disk_refuses_and_forgets(inbox: Inbox, store: Store) -> None:
     outcomes = asyncio.run(accept_all(inbox, ["evt_1", "evt_2"], body=large))
     assert [type(outcome) for outcome in outcomes] == [InboxUnavailable, InboxUnavailable]
     inbox.write(_empty)
-    assert [one.is_new for one in accept(inbox, "evt_0", "evt_1", "evt_2", body=large)] == [False, True, True]
+    assert [item.is_new for item in accept(inbox, "evt_0", "evt_1", "evt_2", body=large)] == [False, True, True]
 
 
 @ON_SQLITE
@@ -211,7 +211,7 @@ def test_nobody_waits_for_one_timeout_after_the_other(inbox: Inbox, store: Store
     assert [line["event"] for line in log].count("store_failed") < 4
     assert {type(outcome) for outcome in outcomes} == {InboxUnavailable}
     store.rows("ROLLBACK")
-    assert all(one.is_new for one in accept(inbox, "evt_1", "evt_999"))
+    assert all(item.is_new for item in accept(inbox, "evt_1", "evt_999"))
     assert store.one("SELECT COUNT(*) FROM deliveries") == 2
 
 
