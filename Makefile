@@ -7,8 +7,8 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 PYTEST_ARGS ?=
-# Most tests wait for processes and not for a core: four workers keep two cores busy.
-WORKERS ?= 4
+# Many tests wait for processes and not for a core: five workers keep two cores busy.
+WORKERS ?= 5
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-all quick check demo bench crash fuzz mutants image provider plain docs lock schema sbom release clean
