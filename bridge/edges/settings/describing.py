@@ -54,12 +54,20 @@ _WRITTEN: dict[tuple[str, str], dict[str, Any]] = {
     ("ProxiesForm", "addresses"): _NETWORKS,
     **{("KeyForm", key): _INSTANT for key in ("not_before", "not_after")},
 }
+_A_SOURCE = {"signature": {"preset": "planasonix", "secrets": [{"id": "current", "file": "/run/secrets/webhook"}]}}
+_AN_AIRFLOW = {"url": "http://airflow:8080", "auth": {"token": {"file": "/run/secrets/airflow-token"}}}
 # By form and key: what it is, and an example (None: none is needed, or its choices are listed).
 _SAID: dict[str, dict[str, tuple[str, Any]]] = {
     "File": {
-        "sources": ("Where webhooks come from, by the name in the URL: POST /hooks/NAME.", None),
-        "airflow": ("Which Airflows may be called, by name; routes without `airflow` go to `default`.", None),
-        "notify": ("Who is notified of what needs a person: services that apprise knows.", None),
+        "sources": ("Where webhooks come from, by the name in the URL: POST /hooks/NAME.", {"planasonix": _A_SOURCE}),
+        "airflow": (
+            "Which Airflows may be called, by name; routes without `airflow` go to `default`.",
+            {"default": _AN_AIRFLOW},
+        ),
+        "notify": (
+            "Who is notified of what needs a person: services that apprise knows.",
+            [{"to": {"file": "/run/secrets/chat-url"}, "on": ["failed", "airflow_down"]}],
+        ),
         "sign_in": ("Where people sign in on the pages, beside the tokens of roles.", None),
         "proxies": ("In front of the bridge: only their word about a sender's address or certificate counts.", None),
     },
@@ -89,8 +97,10 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "fields": ("JSON pointers, looked at before the usual names.", {"pipeline_id": "/data/pipeline/uuid"}),
         "statuses": ("What this sender's status words mean, in any case.", {"succeeded": ["OK"], "failed": ["KO"]}),
     },
-    "FieldsForm": {name: (f"Where `{name}` stands: a JSON pointer, or a list of them.", None) for name in FIELDS},
-    "StatusesForm": {name: (f"Words that mean `{name}`.", None) for name in MEANINGS},
+    "FieldsForm": {
+        name: (f"Where `{name}` stands: a JSON pointer, or a list of them.", f"/data/{name}") for name in FIELDS
+    },
+    "StatusesForm": {name: (f"Words that mean `{name}`.", [name.upper()]) for name in MEANINGS},
     "SignatureForm": {
         "preset": ("The one scheme; docs/signatures.md says what each signs.", "planasonix"),
         "secrets": (
@@ -98,8 +108,8 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
             [{"id": "current", "env": "PLANASONIX_WEBHOOK_SECRET"}],
         ),
         "public_keys": ("Public keys instead of secrets.", [{"id": "2026", "file": "planasonix.pem"}]),
-        "past_seconds": ("An older timestamp is `stale`.", None),
-        "future_seconds": ("A timestamp further ahead is refused.", None),
+        "past_seconds": ("An older timestamp is `stale`.", 300),
+        "future_seconds": ("A timestamp further ahead is refused.", 60),
         "signature_header": ("The header with the signature.", "X-Signature"),
         "timestamp_header": ("The header with the timestamp.", "X-Timestamp"),
         "id_header": ("The header with the message id.", "X-Message-Id"),
@@ -110,8 +120,8 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "signature_format": ("Of ECDSA: DER, or the two numbers.", None),
         "body": ("Preset jwt: where the body stands.", None),
         "body_claim": ("Preset jwt: the claim with the body's SHA-256.", "body_sha256"),
-        "audience": ("Preset jwt: `aud` must be this.", None),
-        "issuer": ("Preset jwt: `iss` must be this.", None),
+        "audience": ("Preset jwt: `aud` must be this.", "planasonix-bridge"),
+        "issuer": ("Preset jwt: `iss` must be this.", "https://sender.example.com"),
     },
     "KeyForm": {
         "id": ("Its name in logs and metrics.", "current"),
@@ -130,7 +140,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
     "_Api": {
         "url": ("Where it is.", "https://api.planasonix.com"),
         "key": ("The API key, by reference.", {"env": "PLANASONIX_API_KEY"}),
-        "timeout_seconds": ("How long one call may take.", None),
+        "timeout_seconds": ("How long one call may take.", 10),
         "path_prefix": ("What stands before `/v1/jobs` and `/runs`, if your tenant differs.", "/planasonix/api"),
         "headers": ("Headers sent with every call, for a gateway that wants one.", {"X-Tenant": "acme"}),
     },
@@ -140,7 +150,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
     },
     "LimitsForm": {
         "deliveries_per_minute": ("Verified webhooks in a minute; 0: any number.", 600),
-        "refusals_per_minute": ("401s of one address in a minute; 0: any number.", None),
+        "refusals_per_minute": ("401s of one address in a minute; 0: any number.", 60),
     },
     "ProxiesForm": {
         "addresses": ("Their addresses and networks.", ["10.0.0.0/8"]),
@@ -157,23 +167,23 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "client_id": ("What the provider calls this bridge.", "planasonix-bridge"),
         "secret": ("The client's secret, by reference.", {"env": "OPENID_CLIENT_SECRET"}),
         "roles": ("What each group may do; of several the highest counts.", {"data-on-call": "operator"}),
-        "scopes": ("What the provider is asked for.", None),
-        "groups_claim": ("Where the ID token names a person's groups.", None),
-        "name_claim": ("What the audit log calls a person; `sub` where it is missing.", None),
+        "scopes": ("What the provider is asked for.", ["openid", "email", "groups"]),
+        "groups_claim": ("Where the ID token names a person's groups.", "groups"),
+        "name_claim": ("What the audit log calls a person; `sub` where it is missing.", "email"),
         "ca_file": ("The certificate authority of the provider.", "ca.pem"),
     },
     "_Airflow": {
         "url": ("Where it is, without the path of the API.", "http://localhost:8080"),
         "auth": ("How to sign in: one way.", {"token": {"env": "AIRFLOW_TOKEN"}}),
         "version": ("Airflow's major version.", "3"),
-        "concurrency": ("Calls at once; 1 for an Airflow on SQLite.", None),
-        "rate": ("DAG runs per second.", None),
+        "concurrency": ("Calls at once; 1 for an Airflow on SQLite.", 4),
+        "rate": ("DAG runs per second.", 10),
         "wake": ("Wake its tasks that are parked until Planasonix tells how their run ended; Airflow 3.3.", True),
         "adaptive": ("false: call at the full pace also while it is under strain.", False),
-        "connect_seconds": ("How long a connection may take.", None),
-        "read_seconds": ("How long to wait for each piece of an answer.", None),
-        "deadline_seconds": ("How long one call may take in all.", None),
-        "max_conf_bytes": ("The largest conf that is sent.", None),
+        "connect_seconds": ("How long a connection may take.", 5),
+        "read_seconds": ("How long to wait for each piece of an answer.", 30),
+        "deadline_seconds": ("How long one call may take in all.", 60),
+        "max_conf_bytes": ("The largest conf that is sent.", 65536),
         "ca_file": ("The certificate authority of an https URL.", "ca.pem"),
         "client_cert_file": ("The certificate to show.", "client.pem"),
         "client_key_file": ("Its key.", "client.key"),

@@ -100,7 +100,12 @@ class TestForm(_Form):
         "why": "because",
     }
 
-    name: str = Field(min_length=1, max_length=200, description="What must hold; unique in the file.")
+    name: str = Field(
+        min_length=1,
+        max_length=200,
+        description="What must hold; unique in the file.",
+        examples=["orders start at once"],
+    )
     sample: Annotated[str, BeforeValidator(_sample), WithJsonSchema(_SAMPLE_SCHEMA)] | None = Field(
         None, description="A body as Planasonix sends it; `planasonix-bridge sample --list` names them."
     )
@@ -110,13 +115,25 @@ class TestForm(_Form):
         description="Other values of the sample, by the field of the event or by JSON pointer.",
         examples=[{"pipeline_id": "pl_8f2a9c1d4e", "rows_loaded": 0, "/data/parameters/region": "eu"}],
     )
-    body: dict[str, Any] | str | None = Field(None, description="The body itself; a text is sent as it stands.")
-    body_file: str | None = Field(
-        None, min_length=1, description="A file with the body; the path begins at this file's folder."
+    body: dict[str, Any] | str | None = Field(
+        None,
+        description="The body itself; a text is sent as it stands.",
+        examples=[{"id": "evt_1", "type": "job.succeeded", "data": {"pipeline_id": "pl_8f2a9c1d4e"}}],
     )
-    source: str | None = Field(None, min_length=1, description="The source that it comes to. Default: the only one.")
+    body_file: str | None = Field(
+        None,
+        min_length=1,
+        description="A file with the body; the path begins at this file's folder.",
+        examples=["bodies/orders.json"],
+    )
+    source: str | None = Field(
+        None, min_length=1, description="The source that it comes to. Default: the only one.", examples=["planasonix"]
+    )
     url_pipeline: str | None = Field(
-        None, min_length=1, description="As if it came to the URL of this pipeline, /hooks/SOURCE/PIPELINE_ID."
+        None,
+        min_length=1,
+        description="As if it came to the URL of this pipeline, /hooks/SOURCE/PIPELINE_ID.",
+        examples=["pl_8f2a9c1d4e"],
     )
     job: dict[str, Any] | None = Field(
         None,
@@ -124,7 +141,10 @@ class TestForm(_Form):
         examples=[{"id": "job_xyz789", "pipeline_id": "pl_8f2a9c1d4e"}],
     )
     received_at: str = Field(
-        "2025-03-27T14:26:21.000Z", min_length=1, description="What `delivery.received_at` is in templates."
+        "2025-03-27T14:26:21.000Z",
+        min_length=1,
+        description="What `delivery.received_at` is in templates.",
+        examples=["2025-03-27T14:26:21.000Z"],
     )
     starts: Annotated[list[StartForm], BeforeValidator(_starts)] = Field(
         description="Every DAG run that must be started; [] for none. One that is not listed is a failure.",
@@ -152,7 +172,11 @@ class TestForm(_Form):
 class SuiteForm(_Form):
     """Tests of a mapping: bodies, and what they must start."""
 
-    tests: list[TestForm] = Field(min_length=1, description="The tests; each stands for itself.")
+    tests: list[TestForm] = Field(
+        min_length=1,
+        description="The tests; each stands for itself.",
+        examples=[[{"name": "orders", "sample": "job.succeeded", "starts": ["refresh_sales_marts"]}]],
+    )
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bridge.edges.settings import json_schema, read_config_without_secrets
+from bridge.rules.expecting import forms
 from bridge.rules.yamltree import parse
 from bridge.words.errors import ConfigError
 
@@ -51,6 +52,14 @@ def test_every_key_is_described() -> None:
     Draft202012Validator.check_schema(json_schema())
     assert json_schema()["$id"] == "urn:planasonix-bridge:bridge"
     assert [place for place, it in _keys(json_schema()) if "description" not in it] == []
+
+
+def test_every_key_has_an_example() -> None:
+    """Unless its choices are listed, or what is below it has examples of its own; of the tests of routes as well."""
+    shown = {"examples", "enum", "const", "$ref", "properties"}
+    keys = [*_keys(json_schema()), *_keys(forms.json_schema())]
+    lacking = [place for place, it in keys if not shown & it.keys() and it.get("type") != "boolean"]
+    assert lacking == []
 
 
 def test_the_shipped_file_is_valid() -> None:
