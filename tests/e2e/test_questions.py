@@ -81,7 +81,9 @@ def _plant(bridge: BridgeProcess) -> None:
     payload = body(event="evt_forged")
     headers = sign(PRESETS["planasonix"], Key("current", b"whsec_of_somebody_else_0000000"), payload, int(time.time()))
     url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-    refused = httpx.post(url, content=payload, headers=headers | {"Content-Type": "application/json"}, trust_env=False)
+    refused = httpx.post(
+        url, content=payload, headers=headers | {"Content-Type": "application/json"}, trust_env=False, timeout=60
+    )
     assert refused.status_code == 401
     paused = forkserver.run("pause", "route", "orders", "--reason", "a look", env=bridge.environment)
     assert paused.returncode == 0, paused.stderr
