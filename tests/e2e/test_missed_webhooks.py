@@ -4,7 +4,6 @@ Real bridges, and stand-ins for Planasonix and Airflow. `make test` tells it wit
 """
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,12 +91,13 @@ class Story:
     def send(self, job: str, more: str = "") -> None:
         """Send a webhook until it is answered 2xx, to one bridge or the other."""
         payload = body(event=f"evt_{job}{more}", job=job)
-        while True:
-            try:
-                if self._random.choice(self.bridges).send(payload).is_success:
-                    return
-            except httpx.TransportError:  # it was killed
-                time.sleep(0.05)
+        wait_for(lambda: self._is_taken(payload), seconds=60, what=f"the webhook of {job} is answered 2xx")
+
+    def _is_taken(self, payload: bytes) -> bool:
+        try:
+            return self._random.choice(self.bridges).send(payload).is_success
+        except httpx.TransportError:  # it was killed
+            return False
 
     def runs(self) -> Counter[tuple[str, str]]:
         """Return how often each DAG was started for each job, by Airflow's own word."""
