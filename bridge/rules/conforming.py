@@ -10,8 +10,6 @@ Required params that conf lacks are not looked at here: `check --airflow` says t
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError
-
 from bridge.rules.mapping import Route
 from bridge.rules.rendering import Gives, Template
 from bridge.rules.yamltree import nearest
@@ -37,6 +35,8 @@ def _mistake(value: Any, schema: Mapping[str, Any]) -> str | None:
     known = _known(value)
     if known is _UNKNOWN:
         return None
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - up to 2 s of every start, for one check
+
     try:
         Draft202012Validator.check_schema(schema)
         error = next(Draft202012Validator(schema).iter_errors(known), None)
