@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from bridge.edges.metrics import CONTENT_TYPE
 from bridge.edges.openid import Provider
 from bridge.rules import views
+from bridge.rules.telling import Answer
 from bridge.web import openapi
 from bridge.web.calls import CHANGES, LOOKS, Calls, ClientLeft
 from bridge.web.events import EventStream
@@ -26,6 +27,7 @@ from bridge.web.pages import Pages, Threads
 from bridge.web.queries import read_body
 from bridge.web.sign_in import Access, Door, Guard, caller_of
 from bridge.web.stream import StreamApi
+from bridge.web.telling import TellingApi, shown
 from bridge.web.verifying import VerifyingApi
 from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, LookupUnavailable, NotThere, TooMany
 from bridge.words.roles import Role
@@ -124,6 +126,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/routes", _answers(api.routes, looks, Role.VIEWER)),
         Route("/history", _answers(faces.history.history, looks, Role.VIEWER)),
         Route("/wait", _answers(faces.waiting.wait, looks, Role.VIEWER)),
+        Route("/completion", _waits(faces.telling, looks, Role.VIEWER)),
         Route("/explain", _answers(api.explain, looks, Role.VIEWER), methods=["POST"]),
         Route("/replay", _answers(orders.replay, changes, Role.OPERATOR), methods=["POST"]),
         Route("/cancel", _answers(orders.cancel, changes, Role.OPERATOR), methods=["POST"]),
@@ -198,6 +201,23 @@ def _streams(api: StreamApi | VerifyingApi, calls: Calls, role: Role) -> Endpoin
         return stream
 
     endpoint.__doc__ = api.stream.__doc__
+    return _needs(role, endpoint)
+
+
+def _waits(api: TellingApi, calls: Calls, role: Role) -> Endpoint:
+    """Look in a thread; then wait without one for what is not known yet."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            asked = api.completion(dict(request.query_params))
+            answer: Answer | None = await calls.run(request.receive, lambda: api.look(asked))
+            if answer == Answer() and asked.seconds:
+                answer = await api.wait(asked, request.receive)
+        except (BridgeError, ClientLeft) as error:
+            return _refusal(request, error)
+        return _UNREAD if answer is None else _json(shown(answer), 200)
+
+    endpoint.__doc__ = api.completion.__doc__
     return _needs(role, endpoint)
 
 

@@ -12,6 +12,7 @@ from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
 from bridge.edges.inbox.grouping import FILTERS as CAUSE_FILTERS
 from bridge.web.queries import MAX_LIMIT
 from bridge.web.stream import FILTERS as STREAM_FILTERS
+from bridge.web.telling import QUERY as COMPLETION_QUERY
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -104,6 +105,9 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /routes": Described(record({"routes": many(ANY_OBJECT)})),
     "GET /history": Described(record({"hours": many(ANY_OBJECT)})),
     "GET /wait": Described(record({"outcome": TEXT, "why": TEXT}), ("delivery", "trigger", "job", "since")),
+    "GET /completion": Described(
+        record({"outcome": TEXT, "delivery_id": TEXT_OR_NULL, "status": TEXT_OR_NULL}), COMPLETION_QUERY
+    ),
     "POST /explain": Described(
         record({"triggers": many(ANY_OBJECT)}, {"changes": {"type": ["object", "null"]}}),
         body=order_of({}, {"payload": ANY_OBJECT, "source": TEXT, "delivery_id": TEXT, "mapping": TEXT_OR_NULL}),

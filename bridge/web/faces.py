@@ -20,6 +20,7 @@ from bridge.web.refusals import RefusalsApi
 from bridge.web.replicas import ReplicasApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
+from bridge.web.telling import TellingApi
 from bridge.web.verifying import VerifyingApi
 from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
@@ -47,6 +48,7 @@ class Faces:
     exporting: ExportingApi
     verifying: VerifyingApi
     stream: StreamApi
+    telling: TellingApi
     examining: ExaminingApi
     missed: MissedApi
     replicas: ReplicasApi

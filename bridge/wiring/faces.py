@@ -29,6 +29,7 @@ from bridge.web.refusals import RefusalsApi
 from bridge.web.replicas import ReplicasApi
 from bridge.web.status import StatusApi
 from bridge.web.stream import StreamApi
+from bridge.web.telling import TellingApi
 from bridge.web.verifying import VerifyingApi
 from bridge.web.waiting import WaitingApi
 from bridge.web.why import WhyApi
@@ -85,6 +86,7 @@ def build_faces(parts: Parts) -> Faces:
         exporting=ExportingApi(inbox=parts.inbox),
         verifying=_verifying(parts),
         stream=StreamApi(tailing=parts.work.tailing),
+        telling=TellingApi(telling=parts.work.telling),
         examining=_examining(parts, looks, refusals),
         replicas=ReplicasApi(inbox=parts.inbox),
         missed=MissedApi(looks=parts.work.looks),

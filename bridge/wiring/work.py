@@ -27,6 +27,7 @@ from bridge.flows.reconciling import Look, Reconciling
 from bridge.flows.routing import Router
 from bridge.flows.routing.unmapped import Unmapped
 from bridge.flows.tailing import Tailing
+from bridge.flows.telling import Telling
 from bridge.flows.waking import Waking
 from bridge.flows.waking.abandoning import Abandoning
 from bridge.rules.pauses import Names
@@ -93,6 +94,7 @@ class Work:
         )
         self.links = Links({name: airflow.run_url for name, (_, airflow) in self.airflows.items()})
         self.tailing = Tailing(inbox=inbox, link=self.links.run, metrics=metrics)
+        self.telling = Telling(inbox=inbox, metrics=metrics, most=environment.max_connections // 2)
         self._build_holding(environment, inbox, metrics)
 
     def _build_holding(self, environment: Environment, inbox: Inbox, metrics: Metrics) -> None:
@@ -162,6 +164,7 @@ class Work:
 
     def _tell_of_routed(self) -> None:
         self.dispatcher.wake()
+        self.telling.tell()
         for waking in self.wakings:
             waking.tell()
 
@@ -183,6 +186,7 @@ class Work:
             self.following.loop,
             self.holding.loop,
             self.tailing.loop,
+            self.telling.loop,
             *(waking.loop for waking in self.wakings),
             *(each.loop for each in self.abandonings.values()),
             *(each.loop for each in self.reconcilings),

@@ -97,6 +97,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),
     "bridge/edges/inbox/holds.py": ("tests/flows/test_freeing.py",),
+    "bridge/edges/inbox/endings.py": ("tests/flows/test_telling.py",),
     "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
     "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),
     "bridge/edges/inbox/loaded.py": ("tests/chores/test_loaded_keys.py",),

@@ -44,6 +44,7 @@ NEEDS: dict[str, Role | None] = {
     "POST /api/v1/outcomes": Role.OUTCOMES,
     "GET /api/v1/history": Role.VIEWER,
     "GET /api/v1/wait": Role.VIEWER,
+    "GET /api/v1/completion": Role.VIEWER,
     "GET /api/v1/refusals": Role.OPERATOR,
     "GET /api/v1/bodies": Role.OPERATOR,
     "GET /api/v1/audit": Role.ADMIN,
@@ -178,7 +179,7 @@ def test_a_viewer_sees_no_value_of_a_stored_payload(
     paths = {key.split()[1] for key, role in NEEDS.items() if key.startswith("GET") and role is Role.VIEWER}
     for path in paths - {"/api/v1/stream"}:  # which has a test of its own
         kind = path.removeprefix("/api/v1").split("/")[1]
-        query = {"delivery": stored["deliveries"]} if kind == "wait" else {}
+        query = {"wait": {"delivery": stored["deliveries"]}, "completion": {"run": "run_1"}}.get(kind, {})
         stored_id = "deliveries" if kind == "export" else stored.get(kind, "x")
         answer = viewer.get(path.replace("{id}", stored_id), params=query)
         assert answer.status_code == 200, path
