@@ -14,6 +14,7 @@ from tests.support.service import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 NAME = "planasonix_by_hand"
+TOKEN = "viewer-token-of-the-tests-0001"
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_a_person_makes_the_connection_in_airflows_pages(airflow: AirflowServer,
     for field in connection_form.FIELDS:
         form.get_by_text(field.label, exact=True).wait_for()
         form.get_by_text(field.description, exact=True).wait_for()
+    assert form.locator("#element_bridge_token").get_attribute("type") == "password"
     form.locator("#element_environment").fill("production")
+    form.locator("#element_bridge_token").fill(TOKEN)
     form.get_by_role("button", name="Save").click()
     form.wait_for(state="hidden")
 
@@ -63,3 +66,4 @@ def test_a_person_makes_the_connection_in_airflows_pages(airflow: AirflowServer,
     assert (made["conn_type"], made["host"]) == ("planasonix", "http://127.0.0.1:9")
     assert json.loads(made["extra"])["environment"] == "production"
     assert KEY not in json.dumps(made), "Airflow shows no key"
+    assert TOKEN not in json.dumps(made), "nor a token"

@@ -118,7 +118,7 @@ def test_the_form_has_a_field_for_each_row_of_the_table(airflow_python: AirflowP
             "labels": manager.field_behaviours["planasonix"]["relabeling"],
         }
     """)
-    names = ["agent_pool", "app_url", "bridge_source", "environment", "organization_id"]
+    names = ["agent_pool", "app_url", "bridge_source", "bridge_token", "bridge_url", "environment", "organization_id"]
     assert found["name"] == "Planasonix"
     assert [item for item in found["fields"] if "planasonix" in item] == [
         f"extra__planasonix__{name}" for name in names

@@ -29,14 +29,21 @@ def connection(api: RunsApi, **more: Any) -> dict[str, Any]:
 
 
 def run(
-    airflow: AirflowPython, api: RunsApi, arguments: str = "", *, conf: dict[str, Any] | None = None, **more: Any
+    airflow: AirflowPython,
+    api: RunsApi,
+    arguments: str = "",
+    *,
+    conf: dict[str, Any] | None = None,
+    poll_interval: float = 0.05,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Run a DAG of one task, `load`, and return what became of the task."""
+    """Run a DAG of one task, `load`, and return what became of the task; `more` is of its connection."""
     if "pipeline" not in arguments:
         arguments = f'pipeline_id="pl_01hqxyz", {arguments}'
     airflow.output()
     connections = {"planasonix_default": connection(api, **more)}
-    result = airflow.run_dag(DAG.replace("ARGUMENTS", arguments), connections=connections, conf=conf)
+    text = DAG.replace("ARGUMENTS", arguments).replace("poll_interval=0.05", f"poll_interval={poll_interval}")
+    result = airflow.run_dag(text, connections=connections, conf=conf)
     return dict(result["tasks"]["load"], dag_id=result["dag_id"], run_id=result["run_id"], output=airflow.output())
 
 

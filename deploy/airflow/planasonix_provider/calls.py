@@ -37,6 +37,7 @@ class Call:
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    place: str = "`host`"  # the field of the connection that says where it goes
 
 
 def start_run(pipeline_id: str, body: Mapping[str, Any], *, key: str) -> Call:
@@ -113,7 +114,7 @@ def _json(call: Call, content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        message = f"{call.method} {call.path} was answered with something else than JSON: is `host` the API's address?"
+        message = f"{call.method} {call.path} was answered with something else than JSON: is {call.place} right?"
         raise (Rejected(message) if call.repeatable else InDoubt(message)) from None
 
 

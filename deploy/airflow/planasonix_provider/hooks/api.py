@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from asgiref.sync import sync_to_async
 
 from planasonix_provider import calls, connection_form
+from planasonix_provider.bridge_api import BridgeApi, Question, Said
 from planasonix_provider.errors import AlreadyRunning, InDoubt, NotThere, PlanasonixError, Rejected, Unavailable
 from planasonix_provider.runs import Run, read_run, read_runs
 
@@ -38,6 +39,8 @@ class Settings:
     organization_id: str | None = None
     agent_pool: str | None = None
     bridge_source: str | None = None
+    bridge_url: str | None = None
+    bridge_token: str | None = field(default=None, repr=False)
     app_url: str = connection_form.DEFAULT_APP_URL
 
     @property
@@ -88,12 +91,19 @@ class PlanasonixHook(BaseHook):
         return self.settings
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for one pipeline; for the button in Airflow's form."""
+        """Ask for one pipeline, and try the bridge if there is one; for the button in Airflow's form."""
         try:
             self._send(calls.find_pipelines(limit=1))
         except PlanasonixError as error:
             return False, str(error)
-        return True, "Planasonix answered, and accepted the key"
+        if not self.settings.bridge_url:
+            return True, "Planasonix answered, and accepted the key"
+        try:
+            with httpx.Client(timeout=_TIMEOUT, verify=_tls()) as client:
+                BridgeApi(self.settings).try_out(client)
+        except PlanasonixError as error:
+            return False, f"Planasonix answered, and accepted the key; but {error}"
+        return True, "Planasonix and the bridge answered, and accepted key and token"
 
     def start_run(self, pipeline_id: str, body: Mapping[str, Any], *, key: str) -> Run:
         """Start a run. Raises PlanasonixError; InDoubt if it may have started."""
@@ -142,6 +152,15 @@ class PlanasonixHook(BaseHook):
             raise Rejected(f"{len(ids)} pipelines are named {name!r}: {', '.join(ids[:5])}; give pipeline_id")
         return ids[0]
 
+    async def names_bridge_async(self) -> bool:
+        """Whether the connection names the bridge. Raises Rejected."""
+        return bool((await self._open_async())[0].bridge_url)
+
+    async def ask_bridge_async(self, question: Question, wait: int) -> Said:
+        """Ask the bridge, which waits for its answer for so many seconds. Raises Unavailable and Rejected."""
+        settings, client = await self._open_async()
+        return await BridgeApi(settings).ask(client, question, wait=wait)
+
     async def close_async(self) -> None:
         """Close what the calls without blocking kept open."""
         if self._client is not None:
@@ -157,14 +176,17 @@ class PlanasonixHook(BaseHook):
             raise _failed(call, error) from None
         return _read(call, answer)
 
-    async def _send_async(self, call: calls.Call) -> Any:
+    async def _open_async(self) -> tuple[Settings, httpx.AsyncClient]:
         if self._settings is None:  # a connection may come from a secrets backend, which blocks
             self._settings = await sync_to_async(lambda: self.settings)()
-        settings = self._settings
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=_TIMEOUT, verify=await sync_to_async(_tls)())
+        return self._settings, self._client
+
+    async def _send_async(self, call: calls.Call) -> Any:
+        settings, client = await self._open_async()
         try:
-            answer = await self._client.request(call.method, settings.url + call.path, **_options(settings, call))
+            answer = await client.request(call.method, settings.url + call.path, **_options(settings, call))
         except httpx.HTTPError as error:
             raise _failed(call, error) from None
         return _read(call, answer)

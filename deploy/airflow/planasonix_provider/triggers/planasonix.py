@@ -1,4 +1,4 @@
-"""The wait of a deferred task: looks at a run until it ends, without blocking the triggerer.
+"""The wait of a deferred task: looks at a run until it ends, without blocking the triggerer. How often: `resting`.
 
 Its arguments are plain JSON and hold no secret: the connection's name, not its key. Both ends are absolute, so a
 restarted triggerer waits no longer. At the task's deadline it cancels the run itself: Airflow 2 fails such a task
@@ -6,8 +6,6 @@ before its own code is called again. A restart cancels nothing; a person who mar
 (`on_kill`, Airflow 3.3).
 """
 
-import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +15,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from planasonix_provider.errors import PlanasonixError
 from planasonix_provider.hooks.api import PlanasonixHook
 from planasonix_provider.pacing import Over, Patience
+from planasonix_provider.resting import Rest
 from planasonix_provider.watching import Found, Sought
 
 
@@ -64,9 +63,11 @@ class PlanasonixRunTrigger(BaseTrigger):
 
     async def _wait(self, hook: PlanasonixHook) -> dict[str, Any]:
         patience = Patience(self.poll_interval, timeout_at=self.timeout_at, deadline_at=self.deadline_at)
+        sought = Sought(**self.sought)
+        rest = Rest(None, sought.run_id, sought.pipeline_id)
         while True:
             try:
-                found = await self._look(hook)
+                found = await self._look(hook, sought)
                 patience.looked()
             except PlanasonixError as error:
                 try:
@@ -76,15 +77,16 @@ class PlanasonixRunTrigger(BaseTrigger):
             else:
                 if found.is_final and found.run:
                     return {"run": found.run.as_result()}
+                rest.pipeline_id = rest.pipeline_id or (found.run.pipeline_id if found.run else None)
+                rest.ask = hook.ask_bridge_async if await hook.names_bridge_async() else None
             over = patience.over(time.time())
             if over is Over.DEADLINE:
                 await self._cancel(hook)
             if over:
                 return {"over": over.value}
-            await asyncio.sleep(patience.wait(time.time(), random.random()))  # noqa: S311 - jitter
+            await rest.rest(patience)
 
-    async def _look(self, hook: PlanasonixHook) -> Found:
-        sought = Sought(**self.sought)
+    async def _look(self, hook: PlanasonixHook, sought: Sought) -> Found:
         if sought.run_id:
             run = await hook.get_run_async(sought.run_id)
             return Found(run, is_final=not run.is_active)
