@@ -1,11 +1,11 @@
 """Tasks that the bridge wakes: from the end of their run to their own end, and what it costs to let a thousand wait.
 
 The first half is a real Airflow with scheduler, dag-processor and triggerer, in which tasks are parked, and as many are
-deferred with the operator's default poll. One of each ends at a time, both runs at the same instant: for the parked one
-its webhook is sent then, for the deferred one Planasonix says so from then on. When the parked one has ended, a third
-task is answered by hand, straight at Airflow's API: that is Airflow's own share. Deferred ones are not waited for in
-between; they end beside the others. What is counted ends with the task's `end_date`, which Airflow stamps by the same
-clock. So the scheduler's and the worker's share is in all.
+deferred with the operator's default poll. Three end after each other. For a parked one its webhook is sent; another
+parked one is answered by hand, straight at Airflow's API: that is Airflow's own share. The two change places each time,
+so that neither is always the one that finds the scheduler awake. For the deferred one Planasonix says so from then on;
+it is not waited for, and ends beside others. What is counted ends with the task's `end_date`, which Airflow stamps by
+the same clock. So the scheduler's and the worker's share is in all.
 
 The second half is the stand-in for Airflow with a thousand parked tasks, and a Planasonix that counts.
 """
@@ -60,7 +60,7 @@ def measure(*, waits: int, parked: int, seconds: int) -> list[str]:
     return [
         "## Tasks that the bridge wakes",
         "",
-        f"A real Airflow on PostgreSQL, {waits} tasks each way, one of each at a time: from the end of a run to the end"
+        f"A real Airflow on PostgreSQL, {waits} tasks each way, one at a time: from the end of a run to the end"
         " of its task.",
         "",
         "| way | p50 s | p99 s | worst s |",
@@ -93,15 +93,15 @@ def _wake(waits: int) -> tuple[dict[str, list[float]], float]:
         with servers.bridge(mapping=servers.MATCHES_NOTHING, airflow_url=airflow.url, more="    wake: true") as bridge:
             _wait_until_all_wait(airflow, bridge, waits)
             took: dict[str, list[float]] = {way: [] for way in _WAYS}
-            began: list[float] = []
+            deferred_began: list[float] = []
             for number in range(waits):
                 task = f"load_{number}"
-                began.append(_end(planasonix, bridge, task))
-                took["parked"].append(_ended_at(airflow, "parked", task) - began[-1])
-                by_hand = _answer_by_hand(airflow, planasonix, task)
-                took["by_hand"].append(_ended_at(airflow, "by_hand", task) - by_hand)
+                for way in ("parked", "by_hand") if number % 2 else ("by_hand", "parked"):
+                    began = _end(way, task, airflow, planasonix, bridge)
+                    took[way].append(_ended_at(airflow, way, task) - began)
+                deferred_began.append(_end("deferrable", task, airflow, planasonix, bridge))
             ends = [_ended_at(airflow, "deferrable", f"load_{number}") for number in range(waits)]
-            took["deferrable"] = [end - start for end, start in zip(ends, began, strict=True)]
+            took["deferrable"] = [end - start for end, start in zip(ends, deferred_began, strict=True)]
             return took, _mean_seconds(bridge)
 
 
@@ -148,30 +148,22 @@ def _tasks(airflow: AirflowServer, way: str) -> list[dict[str, Any]]:
     return list(answer["task_instances"])
 
 
-def _runs(planasonix: RunsApi, task: str) -> dict[str, str]:
-    """Return the runs of a task of each way, by the way."""
+def _end(way: str, task: str, airflow: AirflowServer, planasonix: RunsApi, bridge: BridgeProcess) -> float:
+    """Let the run of a task end now, and say so as its way wants it; returns when."""
     with planasonix.lock:
         found = [(run["metadata"], name) for name, run in planasonix.runs.items()]
-    return {about["dag_id"]: name for about, name in found if about["task_id"] == task}
-
-
-def _end(planasonix: RunsApi, bridge: BridgeProcess, task: str) -> float:
-    """Let the runs of a task end now, the parked and the deferred one; returns when."""
-    runs = _runs(planasonix, task)
-    with planasonix.lock:
-        planasonix.runs[runs["deferrable"]]["story"] = ["succeeded"]
+    run = next(name for about, name in found if (about["dag_id"], about["task_id"]) == (way, task))
     began = time.time()
-    event = {"id": f"evt_{os.urandom(6).hex()}", "type": "pipeline.run.succeeded", "status": "succeeded"}
-    bridge.send(json.dumps(event | {"run_id": runs["parked"], "pipeline_id": "pl_01hqxyz"}).encode()).raise_for_status()
-    return began
-
-
-def _answer_by_hand(airflow: AirflowServer, planasonix: RunsApi, task: str) -> float:
-    """Say how a run ended as a person could; returns when."""
-    path = f"/dags/by_hand/dagRuns/one/taskInstances/{task}/-1/hitlDetails"
-    answer = {"chosen_options": ["succeeded"], "params_input": {"run_id": _runs(planasonix, task)["by_hand"]}}
-    began = time.time()
-    airflow.api.call("PATCH", path, json=answer).raise_for_status()
+    if way == "deferrable":
+        with planasonix.lock:
+            planasonix.runs[run]["story"] = ["succeeded"]
+    elif way == "parked":
+        event = {"id": f"evt_{os.urandom(6).hex()}", "type": "pipeline.run.succeeded", "status": "succeeded"}
+        bridge.send(json.dumps(event | {"run_id": run, "pipeline_id": "pl_01hqxyz"}).encode()).raise_for_status()
+    else:
+        path = f"/dags/by_hand/dagRuns/one/taskInstances/{task}/-1/hitlDetails"
+        answer = {"chosen_options": ["succeeded"], "params_input": {"run_id": run}}
+        airflow.api.call("PATCH", path, json=answer).raise_for_status()
     return began
 
 
