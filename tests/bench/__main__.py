@@ -20,6 +20,7 @@ from tests.bench import (
     load,
     machine,
     matching,
+    moving,
     orders,
     pace,
     pages,
@@ -100,6 +101,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     ),
     "diffing": lambda options: diffing.measure(stored=20_000 if options.quick else 1_000_000),
     "teams": lambda options: teams.measure(rounds=2 if options.quick else 20),
+    "moving": lambda options: moving.measure(
+        stored=20_000 if options.quick else 1_000_000, waiting=100 if options.quick else 2_000
+    ),
     "pages": lambda options: pages.measure(
         stored=20_000 if options.quick else 1_000_000, rounds=3 if options.quick else 20
     ),

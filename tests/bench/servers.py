@@ -80,7 +80,7 @@ def postgres() -> Iterator[PostgresServer]:
         server.stop()
 
 
-def ask(bridge: BridgeProcess, store: str | None, statement: str) -> int:
+def ask(bridge: BridgeProcess | None, store: str | None, statement: str) -> int:
     """Return the number that a statement gives, of the bridge's SQLite file or of the PostgreSQL database `store`."""
     if store is None:
         with contextlib.closing(bridge.database()) as sqlite:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, Integer, MetaData, Table, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -37,7 +38,7 @@ _NEXT_NUMBER = text(
     "SELECT setval(pg_get_serial_sequence(:table, 'id'), :next, false)"
     " WHERE pg_get_serial_sequence(:table, 'id') IS NOT NULL"
 )
-Row = dict[str, Any]
+Row = tuple[Any, ...]  # in the order of the table's columns
 OnSlice = Callable[[str, int, int], None]
 
 
@@ -61,7 +62,7 @@ def move(source: str, target: str, *, password: Password = lambda: None, on_slic
     try:
         reading, writing = open_for_migration(source, lambda: None), open_for_migration(target, password)
         return _move(reading, writing, on_slice)
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         raise InboxUnavailable(f"a store cannot be reached, run it again: {cause(error)}") from None
     finally:
         for engine in (reading, writing):
@@ -141,7 +142,7 @@ def _copy(source: Connection, writing: Engine, table: Table, owners: Mapping[byt
         with alone(writing) as target:
             target.execute(table.delete())
             for rows in _slices(_read(source, table, "")):
-                target.execute(table.insert(), rows)
+                _write(target, table, rows)
         on_slice(table.name, total, total)
         return
     with writing.connect() as target:
@@ -150,26 +151,29 @@ def _copy(source: Connection, writing: Engine, table: Table, owners: Mapping[byt
     rest = "" if last is None else f" WHERE {key} > {int(last)}"
     read = _read(source, table, f"{rest} ORDER BY {key}")
     if table.name == "deliveries":
-        read = (_with_key_of_its_own(row, owners) for row in read)
+        names = list(table.columns.keys())
+        where = names.index("id"), names.index("dedup_key")
+        read = (_with_key_of_its_own(row, *where, owners) for row in read)
     for rows in _slices(read):
         with alone(writing) as target:
-            target.execute(table.insert(), rows)
+            _write(target, table, rows)
         done += len(rows)
         on_slice(table.name, done, total)
 
 
 def _read(source: Connection, table: Table, rest: str) -> Iterator[Row]:
-    """Yield the rows of a table, a few at a time, as the database of the target spells them."""
-    flags = [column.name for column in table.columns if column.type.python_type is bool]
-    names = ", ".join(column.name for column in table.columns)
-    for found in source.execute(text(f"SELECT {names} FROM {table.name}{rest}")).mappings():  # noqa: S608 - our own names
-        row = {name: _storable(value) for name, value in found.items()}
-        yield row | {name: bool(row[name]) for name in flags if row[name] is not None}
+    """Yield the rows of a table, a few at a time."""
+    names = ", ".join(table.columns.keys())
+    yield from map(tuple, source.execute(text(f"SELECT {names} FROM {table.name}{rest}")))  # noqa: S608 - our own names
 
 
-def _storable(value: Any) -> Any:
-    """PostgreSQL keeps no NUL in a text."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+def _write(target: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add rows by COPY, which takes a third of an INSERT's time: no webhook is taken in meanwhile."""
+    statement = f"COPY {table.name} ({', '.join(table.columns.keys())}) FROM STDIN"
+    driver: Any = target.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -178,7 +182,7 @@ def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         found.append(row)
-        size += sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
         if len(found) >= _ROWS or size >= _BYTES:
             yield found
             found, size = [], 0
@@ -186,13 +190,13 @@ def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield found
 
 
-def _with_key_of_its_own(row: Row, owners: Mapping[bytes, int]) -> Row:
+def _with_key_of_its_own(row: Row, id_at: int, key_at: int, owners: Mapping[bytes, int]) -> Row:
     """Set the key of an older webhook aside where a newer one has the same, as `shared_intake` does."""
-    key = bytes(row["dedup_key"])
-    if owners.get(key, row["id"]) == row["id"]:
+    number, key = int(row[id_at]), bytes(row[key_at])
+    if owners.get(key, number) == number:
         return row
-    digest = hashlib.sha256(key + int(row["id"]).to_bytes(8, "big", signed=True)).digest()
-    return row | {"dedup_key": key[:_KEY_BYTES] + digest[:_KEY_BYTES]}
+    digest = hashlib.sha256(key + number.to_bytes(8, "big", signed=True)).digest()
+    return (*row[:key_at], key[:_KEY_BYTES] + digest[:_KEY_BYTES], *row[key_at + 1 :])
 
 
 def _compare(source: Connection, writing: Engine, tables: Sequence[Table]) -> dict[str, int]:
