@@ -44,6 +44,7 @@ class Kept:
     secret: str
     enabled: bool = True
     deliveries: list[dict[str, Any]] = field(default_factory=list)
+    sending: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)  # held by an event
 
     def shown(self, *, with_secret: bool = False) -> dict[str, Any]:
         """Return it as the API shows it."""
@@ -97,8 +98,13 @@ class SubscriptionsApi(Loopback):
     def emit(self, body: dict[str, Any]) -> list[int]:
         """Deliver an event to every subscription that wants its type; returns what was answered."""
         with self._lock:
-            wanting = [item for item in self.kept.values() if item.enabled and body.get("type") in item.events]
-        return [self.deliver(item, body) for item in wanting]
+            wanting = [item for item in self.kept.values() if body.get("type") in item.events]
+        answers = []
+        for item in wanting:
+            with item.sending:
+                if item.enabled and item.id in self.kept:
+                    answers.append(self.deliver(item, body))
+        return answers
 
     def deliver(self, to: Kept, body: dict[str, Any]) -> int:
         """Sign a body for one subscription, post it, and note what was answered; 0 for nothing."""
@@ -146,10 +152,12 @@ class SubscriptionsApi(Loopback):
         match method, rest:
             case "GET" | "PUT", []:
                 if method == "PUT":
-                    one.url, one.events, one.enabled = body["url"], body["events"], body["enabled"]
+                    with one.sending:  # no event that was signed before is still on its way once it is switched off
+                        one.url, one.events, one.enabled = body["url"], body["events"], body["enabled"]
                 found = (200, self._spelled(one.shown()))
             case "DELETE", []:
-                del self.kept[one.id]
+                with one.sending:
+                    del self.kept[one.id]
                 found = (204, None)
             case "POST", ["test"]:
                 content = {"id": f"evt_test_{time.time_ns()}", **self.test_body}
