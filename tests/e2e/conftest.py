@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support.airflow_server import PostgresServer
+from tests.support.loads import planasonix
 from tests.support.service import BridgeProcess
+
+__all__ = ["planasonix"]
 
 MAPPING = """\
 routes:

@@ -1,10 +1,8 @@
-"""Tasks of real Airflows wait in the triggerer, which asks Planasonix: 3.3 on PostgreSQL, and 2.11 on SQLite.
+"""Tasks of real Airflows wait in the triggerer, at Planasonix or at the bridge: 3.3 on PostgreSQL, and 2.11 on SQLite.
 
 BRIDGE_TEST_WAITS says how many tasks (5); `make test-all` takes 50.
 """
 
-import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,34 +10,19 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.processes import Process
+from deploy.demo.processes import Process, free_port
 from tests.support.airflow_server import AirflowServer
 from tests.support.airflow_server.legacy import LegacyAirflowServer
-from tests.support.runs_api import KEY, RunsApi
-from tests.support.service import wait_for
+from tests.support.loads import TASKS, ended, runs, variables, write_dag
+from tests.support.runs_api import RunsApi
+from tests.support.service import BridgeProcess, wait_for
 
 pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(5400)]
 
-TASKS = int(os.environ.get("BRIDGE_TEST_WAITS", "5"))
 PATIENCE = 1800
 SERVERS = {"3.3": AirflowServer, "2.11": LegacyAirflowServer}
+VIEWER_TOKEN = "viewer-token-of-the-tests-0001"
 PLACE = "/dags/loads/dagRuns/one"
-DAG = """
-from datetime import datetime, timedelta
-from airflow import DAG
-from planasonix_provider.operators.planasonix import PlanasonixRunPipelineOperator
-
-with DAG(dag_id="loads", start_date=datetime(2025, 1, 1), schedule=None, max_active_tasks=1000) as dag:
-    for number in range(TASKS):
-        PlanasonixRunPipelineOperator(
-            task_id=f"load_{number}",
-            pipeline_id="pl_01hqxyz",
-            deferrable=True,
-            poll_interval=5,
-            retries=9,  # a worker that cannot reach a slow api-server fails its task before anything of ours runs
-            retry_delay=timedelta(0),
-        )
-"""
 
 
 class Place:
@@ -83,27 +66,37 @@ class Place:
 
 
 @pytest.fixture
-def planasonix() -> Iterator[RunsApi]:
-    """A Planasonix whose runs go on until the test says that they have ended."""
-    with RunsApi() as api:
-        api.story = ["running"]
-        yield api
+def bridge(tmp_path: Path) -> Iterator[BridgeProcess]:
+    """A bridge that starts nothing, with a viewer's token."""
+    folder = tmp_path / "bridge"
+    folder.mkdir()
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    item = BridgeProcess(
+        folder, airflow_url=nowhere, mapping="routes: []\n", settings={"BRIDGE_VIEWER_TOKEN": VIEWER_TOKEN}
+    )
+    item.start()
+    yield item
+    item.close()
 
 
 @pytest.fixture(params=SERVERS)
 def place(request: pytest.FixtureRequest, tmp_path: Path, unpacked: Path, planasonix: RunsApi) -> Iterator[Place]:
-    """Each Airflow with the provider."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    (dags / "loads.py").write_text(DAG.replace("TASKS", str(TASKS)))
-    connection = {"conn_type": "planasonix", "host": planasonix.url, "password": KEY}
-    more = {
-        "PYTHONPATH": str(unpacked),
-        "AIRFLOW_CONN_PLANASONIX_DEFAULT": json.dumps(connection),
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
-    server = SERVERS[request.param](more=more, dags=dags)
+    """Each Airflow with the provider, which asks Planasonix."""
+    dags = write_dag(tmp_path, "deferrable=True, poll_interval=5")
+    yield from _started(SERVERS[request.param](more=variables(unpacked, planasonix), dags=dags))
+
+
+@pytest.fixture(params=SERVERS)
+def place_beside_bridge(
+    request: pytest.FixtureRequest, tmp_path: Path, unpacked: Path, planasonix: RunsApi, bridge: BridgeProcess
+) -> Iterator[Place]:
+    """Each Airflow with the provider, whose connection names the bridge; by itself it asks once an hour."""
+    named = {"bridge_url": f"http://127.0.0.1:{bridge.admin_port}", "bridge_token": VIEWER_TOKEN}
+    dags = write_dag(tmp_path, "deferrable=True, poll_interval=3600")
+    yield from _started(SERVERS[request.param](more=variables(unpacked, planasonix, **named), dags=dags))
+
+
+def _started(server: AirflowServer | LegacyAirflowServer) -> Iterator[Place]:
     item = Place(server)
     try:
         item.start()
@@ -121,18 +114,56 @@ def test_every_deferred_task_goes_on_once_with_its_own_result(place: Place, plan
     pool = place.get("/pools/default_pool")
     assert (pool["occupied_slots"], pool["running_slots"]) == (0, 0)
 
-    with planasonix.lock:
-        runs = {run["metadata"]["task_id"]: name for name, run in planasonix.runs.items()}
-    order = random.sample(sorted(runs), TASKS)
+    started = runs(planasonix)
+    order = random.sample(sorted(started), TASKS)
     for begin, end in ((0, TASKS // 2), (TASKS // 2, TASKS)):
         place.kill()
-        with planasonix.lock:
-            for task in order[begin:end]:
-                planasonix.runs[runs[task]]["story"] = ["succeeded"]
+        end_runs(planasonix, [started[task] for task in order[begin:end]])
         place.start()
         place.reach(success=end, deferred=TASKS - end)
 
-    assert len(planasonix.bodies) == len(runs) == TASKS
-    for task, run in runs.items():
-        value = place.get(f"{PLACE}/taskInstances/{task}/xcomEntries/return_value")["value"]
+    assert len(planasonix.bodies) == len(started) == TASKS
+    expect_results(place, started)
+
+
+def test_every_task_that_waits_at_the_bridge_goes_on_with_its_own_result(
+    place_beside_bridge: Place, planasonix: RunsApi, bridge: BridgeProcess
+) -> None:
+    """Webhooks come in any order, while the triggerer is away and while the bridge is; Planasonix is hardly asked."""
+    place = place_beside_bridge
+    wait_for(lambda: place.server.has_dag("loads"), seconds=PATIENCE, what=place.server.broken_files)
+    place.server.trigger("loads", "one", {})
+    place.reach(deferred=TASKS)
+    started = runs(planasonix)
+    order = random.sample(sorted(started), TASKS)
+
+    def finish(tasks: list[int]) -> None:
+        end_runs(planasonix, [started[task] for task in tasks])
+        for task in tasks:
+            assert bridge.send(ended(task, started[task])).status_code == 202
+
+    half = TASKS // 2
+    place.kill()
+    finish(order[:half])
+    place.start()
+    place.reach(success=half, deferred=TASKS - half)
+    bridge.kill()
+    bridge.start()
+    finish(order[half:])
+    place.reach(success=TASKS)
+    assert len(planasonix.bodies) == len(started) == TASKS
+    expect_results(place, started)
+
+
+def end_runs(planasonix: RunsApi, names: list[str]) -> None:
+    """Let these runs succeed."""
+    with planasonix.lock:
+        for name in names:
+            planasonix.runs[name]["story"] = ["succeeded"]
+
+
+def expect_results(place: Place, started: dict[int, str]) -> None:
+    """Each task has the result of its own run."""
+    for task, run in started.items():
+        value = place.get(f"{PLACE}/taskInstances/load_{task}/xcomEntries/return_value")["value"]
         assert run in str(value), f"{task}: {value}"

@@ -3,8 +3,6 @@
 BRIDGE_TEST_WAITS says how many tasks (5); `make test-all` takes 50.
 """
 
-import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,51 +11,20 @@ from typing import Any
 import pytest
 
 from tests.support.airflow_server import AirflowServer
+from tests.support.loads import TASKS, ended, runs, variables, write_dag
 from tests.support.runs_api import KEY, RunsApi
 from tests.support.service import BridgeProcess, wait_for
 
 pytestmark = [pytest.mark.scenario, pytest.mark.airflow, pytest.mark.timeout(3600)]
 
-TASKS = int(os.environ.get("BRIDGE_TEST_WAITS", "5"))
 PATIENCE = 900
 MAPPING = "routes: [{name: other, pipeline: pl_other, dag: loads}]\n"
-DAG = """
-from datetime import datetime, timedelta
-from airflow import DAG
-from planasonix_provider.operators.planasonix import PlanasonixRunPipelineOperator
-
-with DAG(dag_id="loads", start_date=datetime(2025, 1, 1), schedule=None, max_active_tasks=1000) as dag:
-    for number in range(TASKS):
-        PlanasonixRunPipelineOperator(
-            task_id=f"load_{number}",
-            pipeline_id="pl_01hqxyz",
-            parked=True,
-            retries=9,  # a worker that cannot reach a slow api-server fails its task before anything of ours runs
-            retry_delay=timedelta(0),
-        )
-"""
-
-
-@pytest.fixture
-def planasonix() -> Iterator[RunsApi]:
-    """A Planasonix whose runs go on until the test says that they have ended."""
-    with RunsApi() as api:
-        api.story = ["running"]
-        yield api
 
 
 @pytest.fixture
 def airflow(tmp_path: Path, unpacked: Path, planasonix: RunsApi) -> Iterator[AirflowServer]:
     """An Airflow with the provider: api-server, scheduler and dag-processor, on PostgreSQL."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    (dags / "loads.py").write_text(DAG.replace("TASKS", str(TASKS)))
-    connection = {"conn_type": "planasonix", "host": planasonix.url, "password": KEY}
-    more = {
-        "PYTHONPATH": str(unpacked),
-        "AIRFLOW_CONN_PLANASONIX_DEFAULT": json.dumps(connection),
-    }
-    server = AirflowServer(more=more, dags=dags)
+    server = AirflowServer(more=variables(unpacked, planasonix), dags=write_dag(tmp_path, "parked=True"))
     try:
         server.start_scheduler()
         yield server
@@ -92,18 +59,6 @@ def cancelling(tmp_path: Path, airflow: AirflowServer, planasonix: RunsApi) -> I
     bridge.start()
     yield bridge
     bridge.close()
-
-
-def ended(number: int, run: str) -> bytes:
-    """Return the webhook of a run that has ended; its rows tell whose it is."""
-    value = {"id": f"evt_{run}", "type": "pipeline.run.succeeded", "run_id": run, "pipeline_id": "pl_01hqxyz"}
-    return json.dumps(value | {"status": "succeeded", "rows_loaded": 1000 + number}).encode()
-
-
-def runs(planasonix: RunsApi) -> dict[int, str]:
-    """Return the runs that were started, by the number of their task."""
-    with planasonix.lock:
-        return {int(run["metadata"]["task_id"].split("_")[1]): name for name, run in planasonix.runs.items()}
 
 
 def states(airflow: AirflowServer) -> dict[str, Any]:
