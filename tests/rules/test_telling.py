@@ -1,5 +1,6 @@
 """What the store says to somebody who asks whether a run has ended: a table of literals."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,7 +61,8 @@ def test_only_the_completion_of_the_very_id_is_an_end(asked: Question, known: Fo
 
 def test_the_newest_end_counts_before_any_hint() -> None:
     """Whatever the order in which they are found."""
-    rows = [found(Match.OWN, id_="dlv_7"), found(Match.VAGUE, "pl_1", id_="dlv_9"), found(Match.OWN, id_="dlv_3")]
+    first = replace(found(Match.OWN, id_="dlv_3"), status="failed")
+    rows = [found(Match.OWN, id_="dlv_7"), found(Match.VAGUE, "pl_1", id_="dlv_9"), first]
     assert answer(question(), rows) == Answer(Verdict.ENDED, "dlv_7", "succeeded")
     assert answer(question(), [found(Match.BESIDE, id_="dlv_8"), *rows[1:2]]) == Answer(Verdict.LOOK, "dlv_9")
     assert answer(question(), []) == OPEN
