@@ -46,7 +46,7 @@ def test_a_set_that_did_not_happen() -> None:
         compile_text("{% if event.run_id %}{% set x = 1 %}{% endif %}{{ x }}", "a").render(_CONTEXT)
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "doubling",
     [
@@ -111,7 +111,7 @@ _NESTINGS = [
 ]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("around", "step"), _NESTINGS)
 def test_any_nesting_ends_in_a_value_or_a_mistake(around: str, step: str) -> None:
     """However deep, a template is compiled, or refused as a mistake of the file: CPython's compiler never breaks."""
@@ -141,7 +141,7 @@ def test_slices(text: str, value: Any) -> None:
     assert compile_text(text, "a").render(_CONTEXT) == value
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("depth", [1, 10, 30, 36, 90, 200, 400])
 def test_nested_ifs(depth: int) -> None:
     """CPython refuses a hundred levels of indentation; so many are a mistake of the file and not a crash."""

@@ -23,7 +23,11 @@ from bridge.edges.inbox.engine.statements import is_shared
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 _TURN = text("SELECT pg_advisory_xact_lock(7218035519)")  # any number, as long as every release takes the same one
-_PATIENCE = text("SELECT set_config(name, '0', true) FROM unnest(ARRAY['statement_timeout','lock_timeout']) AS name")
+# A busy machine may let it think for a while between two statements, with its locks held.
+_PATIENCE = text(
+    "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true),"
+    " set_config('idle_in_transaction_session_timeout', '60s', true)"
+)
 _SHORT_LOCKS = text("SELECT set_config('lock_timeout', '500ms', true)")  # for so long traffic may wait behind it
 _PAUSE_SECONDS = 2.0  # between two tries, half of it by chance: replicas that start together do not meet again
 _SAID_SECONDS = 30.0
