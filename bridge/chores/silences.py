@@ -4,7 +4,8 @@
 2. Search the deliveries since the last search, and a little before it: one may have been committed late.
 3. Keep what is new. Who is silent is judged where it is shown (bridge.rules.troubles), and here for the metric.
 
-A source that was never heard counts from the first look that expected it.
+A source that was never heard counts from the first look that expected it. After a time without any look (no bridge ran,
+so nothing could be heard) each counts from the look that ends it.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from bridge.words.silences import Silence
 _EVERY_SECONDS = 10.0
 _OVERLAP = timedelta(minutes=5)  # far longer than a commit may take, or the clocks of replicas may differ
 _KEPT_EVERY = timedelta(minutes=1)
+_GAP = timedelta(minutes=5)  # without a look: nobody was there to be sent anything
 _SEARCHED = 200_000  # deliveries: some tenths of a second, only where nothing is known or after a long stop
 _log = structlog.get_logger("bridge.silences")
 
@@ -62,9 +64,10 @@ class Silences:
         since = None if before is None else before.looked_at - _OVERLAP
         newest = self._inbox.read(silences.newest, source, since=since, limit=_SEARCHED)
         if before is None:
-            return Silence(source, self._expected[source], now, newest, now)
+            return Silence(source, self._expected[source], newest or now, newest, now)
         heard_at = max(filter(None, (before.heard_at, newest)), default=None)
-        return replace(before, after=self._expected[source], heard_at=heard_at, looked_at=now)
+        since = now if now - before.looked_at > _GAP else before.since
+        return replace(before, after=self._expected[source], since=since, heard_at=heard_at, looked_at=now)
 
     def _say(self, each: Silence, *, is_silent: bool) -> None:
         self._metrics.source_silent.labels(each.source).set(is_silent)

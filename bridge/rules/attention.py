@@ -145,7 +145,7 @@ def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
     if what in _OF_DELIVERIES:
         return "/deliveries", chosen or {}
     if what == "source_silent":
-        return "/refusals", {}
+        return "/refusals", chosen or {}
     if what in ("not_notified", "key_expires"):
         return "/", {}
     return ("/routes" if what in _OF_ROUTES else "/attention"), {}
@@ -163,8 +163,14 @@ def _troubles(facts: Facts) -> Iterator[Need]:
             since=problem.since or min((group.oldest_at for group in mine), default=None),
             count=sum(group.count for group in mine) or 1,
             reason=None if problem.reason is None else str(problem.reason),
-            filter={"state": "held", "airflow": problem.about} if mine else None,
+            filter=_filter_of(problem, has_triggers=bool(mine)),
         )
+
+
+def _filter_of(problem: Trouble, *, has_triggers: bool) -> dict[str, str] | None:
+    if problem.what == "source_silent":
+        return {"source": problem.about}
+    return {"state": "held", "airflow": problem.about} if has_triggers else None
 
 
 def _is_of(group: Group, problem: Trouble) -> bool:

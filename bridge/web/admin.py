@@ -172,10 +172,9 @@ def _answers(method: Callable[..., views.Json], calls: Calls, role: Role) -> End
     async def endpoint(request: Request) -> Response:
         try:
             caller, query, body = caller_of(request.scope), dict(request.query_params), await _body(request)
-            return await calls.run(
-                request.receive,
-                lambda: _result(method(path=request.path_params, query=query, body=body, caller=caller)),
-            )
+            asked = {"path": request.path_params, "query": query, "body": body, "caller": caller}
+            key = request.headers.get("Idempotency-Key")
+            return await calls.run(request.receive, lambda: _result(method(**asked, key=key)))
         except (BridgeError, ClientLeft) as error:
             return _refusal(request, error)
 

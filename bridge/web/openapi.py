@@ -68,10 +68,11 @@ def _operation(offer: Offer, described: Described) -> dict[str, Any]:
         answers["202"] = done | {"description": "placed, and not done yet: `order` says how far it is"}
     answers |= {status: {"$ref": f"#/components/responses/{status}"} for status in _SAYS}
     summary, _, more = offer.says.partition("\n\n")
+    again = _again(offer, described)
     operation: dict[str, Any] = {
         "operationId": f"{offer.method.lower()}{offer.path.translate(_AS_NAME)}".rstrip("_"),
         "summary": " ".join(summary.split()),
-        "description": " ".join(f"{more} Needs the role {offer.role}.".split()),
+        "description": " ".join(f"{more} Needs the role {offer.role}. {again}".split()),
         "x-role": str(offer.role),
         "parameters": list(_parameters(offer.path, described)),
         "responses": answers,
@@ -81,11 +82,21 @@ def _operation(offer: Offer, described: Described) -> dict[str, Any]:
     return operation
 
 
+def _again(offer: Offer, described: Described) -> str:
+    """Say what it does when it is sent twice; a test holds each path to that."""
+    if described.is_order:
+        return "Sent again under the same Idempotency-Key it is carried out once."
+    return "" if offer.method == "GET" else "Sent again it changes nothing more."
+
+
 _AS_NAME = str.maketrans({"/": "_", "{": None, "}": None, ".": "_"})
 
 
 def _parameters(path: str, described: Described) -> Iterable[dict[str, Any]]:
     if "{id}" in path:
         yield {"name": "id", "in": "path", "required": True, "schema": TEXT | {"minLength": 1}}
+    if described.is_order:
+        says = "any text; in the body it is idempotency_key"
+        yield {"name": "Idempotency-Key", "in": "header", "description": says, "schema": TEXT}
     for name in sorted(described.query):
         yield {"name": name, "in": "query", "schema": LIMIT if name == "limit" else TEXT}

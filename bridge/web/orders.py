@@ -40,18 +40,18 @@ class OrdersApi:
         self._inbox = inbox
         self._working = working
 
-    def replay(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
+    def replay(self, *, body: bytes, caller: Caller, key: str | None = None, **_: Any) -> views.Json:
         """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count.
 
         `"limit": 100` takes the oldest so many.
         """
-        asked = json_object(body, *_KEYS, "run_again")
+        asked = _with_key(json_object(body, *_KEYS, "run_again"), key)
         action = Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY
         return self._order(asked, action, "replayed", caller)
 
-    def cancel(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
+    def cancel(self, *, body: bytes, caller: Caller, key: str | None = None, **_: Any) -> views.Json:
         """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed."""
-        asked = json_object(body, *_KEYS)
+        asked = _with_key(json_object(body, *_KEYS), key)
         return self._order(asked, Action.CANCEL, "cancelled", caller)
 
     def orders(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
@@ -103,6 +103,16 @@ class OrdersApi:
                 return ordering.select(self._inbox, filter_of(filters, _FILTERS[action]), action)[:limit]
             case _:
                 raise BadFilter('send {"ids": ["trg_..."]} or {"filter": {"state": "failed"}}')
+
+
+def _with_key(asked: Mapping[str, Any], header: str | None) -> Mapping[str, Any]:
+    """Take the key from the header, where it may stand in quotes, or from the body."""
+    if header is None:
+        return asked
+    key = header.removeprefix('"').removesuffix('"')
+    if asked.get("idempotency_key") not in (None, key):
+        raise BadFilter("the header Idempotency-Key and idempotency_key in the body are two keys: send one of them")
+    return {**asked, "idempotency_key": key}
 
 
 def _new(asked: Mapping[str, Any], action: Action, caller: Caller) -> NewOrder:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How long a source may be silent, and when it was heard last; `since`: when it was first expected to send.
+    """How long a source may be silent, and when it was heard last; `since`: from when on it has been expected to send.
 
     `looked_at`: up to when the stored deliveries were searched.
     """
@@ -19,8 +19,8 @@ class Silence:
 
     @property
     def counted_from(self) -> datetime:
-        """The last webhook; if there was none, when it was first expected."""
-        return self.heard_at or self.since
+        """The last webhook, or from when on one has been expected, if that is later."""
+        return self.since if self.heard_at is None else max(self.heard_at, self.since)
 
     def is_silent(self, now: datetime) -> bool:
         """Tell whether the source should have sent something by now."""

@@ -18,6 +18,7 @@ from tests.support.store import Store, accept
 NOW = datetime.now(UTC).replace(microsecond=0)  # ids have milliseconds
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+_STEP = timedelta(minutes=4)
 Make = Callable[..., "Replica"]
 
 
@@ -29,10 +30,13 @@ class Replica:
         self.metrics = Metrics(keys_by_source={"planasonix": ["current"], "crm": ["current"]}, airflows=["default"])
         self.chore = Silences(inbox=self.inbox, expected=expected, metrics=self.metrics, clock=lambda: self.now)
 
-    def look(self, later: timedelta = timedelta()) -> list[str]:
-        """Look so long after the test began; return the silent sources that the log names."""
-        self.now = NOW + later
+    def look(self, later: timedelta = timedelta(), *, after_a_gap: bool = False) -> list[str]:
+        """Look all the time until so long after the test began, or once then; return the sources that the log names."""
         with capture_logs() as logs:
+            while not after_a_gap and self.now + _STEP < NOW + later:
+                self.now += _STEP
+                self.chore.look()
+            self.now = NOW + later
             self.chore.look()
         return [line["source"] for line in logs if line["event"] == "source_silent"]
 
@@ -99,6 +103,19 @@ def test_one_that_was_never_heard_counts_from_when_it_was_first_expected(make: M
     again = make(planasonix=HOUR.total_seconds())
     assert again.look(2 * HOUR) == ["planasonix"]
     assert again.needs(2 * HOUR) == [("planasonix", NOW)]
+
+
+def test_the_time_without_a_bridge_does_not_count(make: Make, store: Store) -> None:
+    """Nobody could be sent anything; so the source has all of its time from the first look after it."""
+    one = make(planasonix=HOUR.total_seconds())
+    accept(one.inbox, "evt_1")
+    one.look()
+    another = make(planasonix=HOUR.total_seconds())
+    assert (another.look(3 * HOUR, after_a_gap=True), another.needs(3 * HOUR)) == ([], [])
+    assert one.look(3 * HOUR, after_a_gap=True) == []  # it agrees
+    assert another.look(4 * HOUR) == []
+    assert another.look(5 * HOUR) == ["planasonix"]
+    assert another.needs(5 * HOUR) == [("planasonix", NOW + 3 * HOUR)]
 
 
 def test_others_and_what_the_bridge_asked_for_are_no_sign_of_life(make: Make) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from deploy.demo.processes import free_port
 from tests.support import forkserver
+from tests.support.airflow_server import PostgresServer
 from tests.support.receiver import Receiver
-from tests.support.service import BridgeProcess, wait_for
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
+from tests.support.store import Store
 
 pytestmark = pytest.mark.timeout(600)
 MAPPING = "routes:\n  - pipeline: pl_1\n    dag: load_orders\n"
@@ -60,3 +62,41 @@ def test_people_hear_of_a_broken_mapping_and_of_each_other(
         assert chat.titles[-1] == "Planasonix to Airflow bridge: a test"
         assert _notify(bridge)[0] == 1
         assert bridge.stop() == 0
+
+
+def test_two_replicas_say_once_that_a_source_is_silent_and_once_that_it_is_over(
+    postgres_server: PostgresServer, start_bridge: Callable[..., BridgeProcess], chat: Receiver
+) -> None:
+    """Whichever looks first has said it for both. A clock of hours is made by moving what is stored."""
+    shared = postgres_server.create_database("silent_and_notified")
+    settings = {"CHAT_URL": chat.url, "BRIDGE_DATABASE_URL": shared}
+    hours = 100_000_000_000  # microseconds, more than a day
+    with Standin() as airflow:
+        replicas = [
+            start_bridge(
+                airflow_url=airflow.url,
+                mapping=MAPPING,
+                settings=settings,
+                source="    silent_after: 26h",
+                more="notify:\n  - {to: {env: CHAT_URL}, after: 0s}\n",
+            )
+            for _ in range(2)
+        ]
+        store = Store(shared)
+        wait_for(lambda: bool(store.rows("SELECT 1 FROM silences")), seconds=_PATIENCE, what="a first look")
+        store.rows("UPDATE silences SET since = since - ?", hours)
+        wait_for(lambda: bool(chat.titles), seconds=_PATIENCE, what="a message")
+        for bridge in replicas:
+            wait_for(lambda one=bridge: _is_silent(one), seconds=_PATIENCE, what="both know it")
+        assert replicas[0].send(body(event="evt_1", pipeline="pl_1")).status_code == 202
+        gone = "SELECT 1 FROM notices WHERE gone_at IS NOT NULL"
+        wait_for(lambda: bool(store.rows(gone)), seconds=_PATIENCE, what="the cause is gone")
+        store.rows("UPDATE notices SET sent_at = sent_at - ?, gone_at = gone_at - ?", hours, hours)
+        wait_for(lambda: len(chat.titles) > 1, seconds=_PATIENCE, what="the word that it is over")
+        store.close()
+        assert [bridge.stop() for bridge in replicas] == [0, 0]
+        assert chat.titles == ["source_silent: planasonix", "over: source_silent: planasonix"]
+
+
+def _is_silent(bridge: BridgeProcess) -> bool:
+    return 'bridge_source_silent{source="planasonix"} 1.0' in bridge.metrics()

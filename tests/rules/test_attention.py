@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import attention, notes
-from bridge.rules.attention import Facts, Need, needs
+from bridge.rules.attention import Facts, Need, needs, place
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
 from bridge.rules.signature import Key
@@ -232,6 +232,7 @@ def test_a_source_that_is_silent_for_too_long_needs_a_person(heard: bool, age: f
     assert [(need.what, need.about, need.since) for need in found] == [("source_silent", "crm", at)] * is_needed
     says = "source crm has sent no webhook for more than 26h" + ("" if heard else ", nor ever before")
     assert [need.says for need in found] == [says] * is_needed
+    assert [place(need.what, need.filter) for need in found] == [("/refusals", {"source": "crm"})] * is_needed
 
 
 def test_a_broken_file_says_its_first_mistake() -> None:

@@ -4,11 +4,13 @@ Each changing path of the API is either an order with an idempotency key, or cha
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from bridge.web import openapi
 from bridge.words.roles import Role
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.conftest import TOKENS
@@ -85,6 +87,33 @@ def test_the_second_time_changes_nothing(
         assert (second.json()["is_repeat"], second.json()["order"]["id"]) == (True, first.json()["order"]["id"])
         other = client.post(place, json=asked | {"reason": "another", "ids": [ids["trigger"]], "limit": 1})
         assert other.status_code == 400, other.text
+
+
+def test_a_key_may_be_a_header(clients: dict[Role, httpx.Client], bridge: BridgeProcess, ids: dict[str, str]) -> None:
+    """In quotes or without, it is the key of the body; two different ones are no order."""
+    asked = {"ids": [ids["trigger"]], "run_again": True}
+    send = partial(clients[Role.ADMIN].post, "/replay")
+    first, *again = (
+        send(json=asked, headers={"Idempotency-Key": "in-a-header"}).json(),
+        send(json=asked, headers={"Idempotency-Key": '"in-a-header"'}).json(),
+        send(json=asked | {"idempotency_key": "in-a-header"}).json(),
+    )
+    assert not first["is_repeat"]
+    assert [(each["is_repeat"], each["order"]["id"]) for each in again] == [(True, first["order"]["id"])] * 2
+    before = _stored(clients[Role.ADMIN])
+    refused = send(json=asked | {"idempotency_key": "another"}, headers={"Idempotency-Key": "in-a-header"})
+    assert (refused.status_code, "send one of them" in refused.text) == (400, True)
+    assert _stored(clients[Role.ADMIN]) == before
+
+
+def test_the_document_says_of_each_what_the_second_time_does() -> None:
+    """An order has a key; everything else changes nothing more."""
+    for path in SENT.keys() | _READS:
+        offer = openapi.Offer("POST", path, "Do it.", Role.ADMIN)
+        operation = openapi.document([offer])["paths"][path]["post"]
+        has_key = any(each["name"] == "Idempotency-Key" for each in operation["parameters"])
+        assert has_key == ("idempotency_key" in SENT.get(path, ({}, 0))[0]), path
+        assert ("Sent again it changes nothing more." in operation["description"]) != has_key, path
 
 
 def _stored(admin: httpx.Client) -> dict[str, Any]:

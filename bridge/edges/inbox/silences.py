@@ -24,6 +24,7 @@ _KEEP = text(
     "INSERT INTO silences (source, after_seconds, since, heard_at, looked_at)"
     " VALUES (:source, :after, :since, :heard_at, :looked_at)"
     " ON CONFLICT (source) DO UPDATE SET after_seconds = excluded.after_seconds, looked_at = excluded.looked_at,"
+    " since = CASE WHEN silences.since > excluded.since THEN silences.since ELSE excluded.since END,"
     " heard_at = CASE WHEN excluded.heard_at IS NULL OR silences.heard_at > excluded.heard_at"
     " THEN silences.heard_at ELSE excluded.heard_at END"
 )
@@ -54,7 +55,7 @@ def newest(connection: Connection, source: str, *, since: datetime | None, limit
 
 
 def keep(connection: Connection, found: Sequence[Silence]) -> None:
-    """Keep what was found; a later webhook that another replica has seen stands, and so does `since`."""
+    """Keep what was found; a later webhook that another replica has seen stands, and so does a later `since`."""
     for each in found:
         values = {
             "source": each.source,

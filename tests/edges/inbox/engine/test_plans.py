@@ -28,6 +28,7 @@ from bridge.edges.inbox import (
     orders,
     pauses,
     runs,
+    silences,
     starts,
     triggers,
 )
@@ -143,6 +144,11 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "far_ahead": (False, moving.far_ahead, {"now": _NOW, "slack": timedelta(0)}),
     "late_queues": (False, moving.late_queues, {"now": _NOW, "slack": timedelta(0)}),
     "move_queues": (True, moving.move_queues, {"queues": [("orders", timedelta(hours=1))]}),
+    "a source's newest webhook": (
+        False,
+        silences.newest,
+        {"source": "planasonix", "since": _NOW - timedelta(minutes=6), "limit": 200_000},
+    ),
     "old": (False, old, {"before": _NOW - timedelta(days=30), "after": 0, "limit": 200}),
     "prune": (True, prune, {"ids": [1, 2]}),
     "waiting": (False, browsing.waiting, {}),
