@@ -17,7 +17,7 @@ from typing import Any
 
 from bridge.rules.event.statuses import meaning
 from bridge.words.model import Status
-from bridge.words.waits import Abandoned, Parked
+from bridge.words.waits import Abandoned, Parked, Wait
 
 # A person may clear the task that they have just marked, and what another task waits for is listed within a minute.
 GRACE = timedelta(minutes=2)
@@ -79,7 +79,7 @@ class Shown:
     is_another: bool
 
 
-def read(answer: Any, run: Abandoned) -> Shown | None:
+def read(answer: Any, run: Abandoned | Wait) -> Shown | None:
     """Read what the API answers about a run, in any spelling; None if it is no run."""
     body = _inner(answer)
     if _text(body, "id", "runId", "run_id") != run.run_id:
@@ -97,7 +97,7 @@ def read(answer: Any, run: Abandoned) -> Shown | None:
     )
 
 
-def _is_of_another(metadata: Any, run: Abandoned) -> bool:
+def _is_of_another(metadata: Any, run: Abandoned | Wait) -> bool:
     """Whether the run says itself that another task has started it; most APIs say nothing."""
     if not isinstance(metadata, Mapping):
         return False

@@ -11,6 +11,7 @@ rarely: a pipeline that runs every minute would else wake a task that waits for 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.words.model import Event
@@ -18,6 +19,8 @@ from bridge.words.model import Event
 MARKER = "Planasonix bridge: run "  # the provider's `parking` writes it; its tests hold the two together
 RUN_ID_KEY, STARTED_KEY = "planasonix_run_id", "planasonix_started_run_id"  # the second: by the task itself
 LOOK = "look"
+_ASKED_FIRST = timedelta(minutes=30)  # after a task was parked, where no webhook came that is about its run
+_MOST_DOUBLINGS = 3  # then every four hours
 _FIRST_SECONDS = 30.0
 _LONGEST_SECONDS = 3600.0
 _MOST_TEXT = 300
@@ -64,12 +67,29 @@ class Hint:
         return Hint(delivery_id, self.times + 1, now + pause)
 
 
-def facts(event: Event | None, *, run_id: str, delivery_id: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """When the run of a task was looked at last (before the first time: when the task was parked), and how often."""
+
+    at: datetime
+    times: int = 0
+
+    @property
+    def due_at(self) -> datetime:
+        """When it is to be looked at next."""
+        return self.at + _ASKED_FIRST * 2 ** min(self.times, _MOST_DOUBLINGS)
+
+    def next(self, now: datetime) -> "Look":
+        """Return the look that was taken now."""
+        return Look(now, self.times + 1)
+
+
+def facts(event: Event | None, *, run_id: str, delivery_id: str | None) -> dict[str, Any]:
     """Return what a task is told beside the status: ids, rows and instants, as far as the event has them.
 
-    `event` is None where its payload cannot be read any more.
+    `event` is None where its payload cannot be read any more, `delivery_id` where no webhook told of the run.
     """
-    told: dict[str, Any] = {"run_id": run_id, "delivery_id": delivery_id}
+    told: dict[str, Any] = {"run_id": run_id} | ({} if delivery_id is None else {"delivery_id": delivery_id})
     if event is None:
         return told
     for name in ("job_id", "pipeline_id", "rows_loaded", "started_at", "finished_at", "duration_seconds"):

@@ -30,6 +30,7 @@ from bridge.flows.tailing import Tailing
 from bridge.flows.telling import Telling
 from bridge.flows.waking import Waking
 from bridge.flows.waking.abandoning import Abandoning
+from bridge.flows.waking.inquiring import Inquiring
 from bridge.rules.pauses import Names
 from bridge.web.links import Links
 from bridge.words.pauses import PauseKind
@@ -111,6 +112,7 @@ class Work:
 
     def _build_wakings(self, config: Config, inbox: Inbox, metrics: Metrics) -> None:
         cancelling = {name: self.apis[name] for name, source in config.sources.items() if source.cancels_abandoned}
+        only_source = next(iter(config.sources)) if len(config.sources) == 1 else None
         self.abandonings = {
             name: Abandoning(
                 name,
@@ -119,7 +121,7 @@ class Work:
                 metrics=metrics,
                 take_turn=partial(self.dispatcher.take_turn, name),
                 apis=cancelling,
-                only_source=next(iter(config.sources)) if len(config.sources) == 1 else None,
+                only_source=only_source,
             )
             for name, (target, airflow) in self.airflows.items()
             if target.wake and cancelling
@@ -136,6 +138,10 @@ class Work:
             )
             for name, (target, airflow) in self.airflows.items()
             if target.wake
+        ]
+        asking = partial(Inquiring, inbox=inbox, metrics=metrics, apis=self.apis, only_source=only_source)
+        self.inquirings = [
+            asking(waking.name, is_ours=waking.keeps_waits, tell=waking.tell_of) for waking in self.wakings if self.apis
         ]
 
     def _build_reconciling(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
@@ -189,6 +195,7 @@ class Work:
             self.telling.loop,
             *(waking.loop for waking in self.wakings),
             *(each.loop for each in self.abandonings.values()),
+            *(each.loop for each in self.inquirings),
             *(each.loop for each in self.reconcilings),
         ]
 

@@ -80,10 +80,13 @@ class ParkedPage:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A delivery that tells something of a wait. `status` is None where it only says that a look is worthwhile."""
+    """What is known of a wait. `status` is None where it only says that a look is worthwhile.
+
+    `delivery_id` is None where no delivery tells it, but Planasonix was asked.
+    """
 
     wait: Wait
-    delivery_id: str
+    delivery_id: str | None
     status: str | None
 
 

@@ -6,6 +6,7 @@ triggers; each time it is run again. Then the new store is held against the old 
 started on it, and every webhook must have started its DAG run once. Each is sent again, and must be a copy.
 """
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -41,6 +42,7 @@ def measure(*, stored: int, waiting: int) -> list[str]:
             bridge.stop()
             old = f"sqlite:///{bridge.folder / 'bridge.db'}"
             filling.fill(old, stored)
+            os.sync()
             bridge.start()
             airflow.before = _slowly
             sent = [f"evt_moved_{number}" for number in range(waiting)]

@@ -4,6 +4,7 @@ The pages are asked for by plain HTTP one after the other, again and again, as p
 what intake took alone and meanwhile, and the memory of the bridge.
 """
 
+import os
 import statistics
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.bench import filling, machine, paced, servers
 from tests.support.service import TOKEN, BridgeProcess, wait_for
 
 _PER_SECOND = 200.0
-_ALONE = 4_000  # webhooks, before any page is asked for
+_ALONE = 4_000  # webhooks, before any page is asked for; as many before them are not counted, since much is read first
 _MATCHES = "routes:\n  - {name: orders, pipeline: pl_01hqxyz, dag: load_orders}\n"
 _PIPELINE = "pl_another"  # of what is sent meanwhile: it matches no route
 _PAGES = {
@@ -46,9 +47,10 @@ def measure(*, stored: int, rounds: int) -> list[str]:
         store = f"sqlite:///{Path(folder) / 'bridge.db'}"
         prepare(store)
         filling.fill(store, stored)
+        os.sync()  # else the disk is still busy with it when intake is measured alone
         with servers.bridge(mapping=_MATCHES, store=store) as bridge:
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as alone:
-                wait_for(lambda: len(alone) >= _ALONE, seconds=300, what="as many answers")
+                wait_for(lambda: len(alone) >= 2 * _ALONE, seconds=300, what="as many answers")
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
                 found = _ask(bridge, rounds)
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
@@ -64,7 +66,8 @@ def measure(*, stored: int, rounds: int) -> list[str]:
             for name, (times, size) in found.items()
         ),
         "",
-        f"Ack p50 / p99: alone {_spell(alone)} ms, meanwhile {_spell(meanwhile)} ms. Memory (RSS): {memory:.0f} MB.",
+        f"Ack p50 / p99: alone {_spell(alone[_ALONE:])} ms, meanwhile {_spell(meanwhile)} ms."
+        f" Memory (RSS): {memory:.0f} MB.",
     ]
 
 
@@ -72,7 +75,7 @@ def _ask(bridge: BridgeProcess, rounds: int) -> dict[str, tuple[list[float], int
     """Return how long each page took, each time, and its size."""
     found: dict[str, tuple[list[float], int]] = {}
     trigger = bridge.api("triggers", state="fired", limit=1)["triggers"][0]
-    event = bridge.api(f"deliveries/{trigger['delivery_id']}")["event_id"]
+    event = bridge.api("deliveries", limit=1)["deliveries"][0]["event_id"]  # one that was sent: it is found by its key
     ids = {"trigger": trigger["id"], "delivery": trigger["delivery_id"], "event": event}
     base, head = f"http://127.0.0.1:{bridge.admin_port}", {"Authorization": f"Bearer {TOKEN}"}
     with httpx.Client(base_url=base, headers=head, trust_env=False, timeout=60) as client:

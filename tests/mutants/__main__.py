@@ -78,6 +78,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/notes.py": ("tests/rules/test_attention.py",),
     "bridge/rules/causes.py": ("tests/edges/inbox/test_grouping.py", "tests/web/test_asking.py"),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
+    "bridge/rules/waking.py": ("tests/rules/test_waking.py", "tests/flows/test_inquiring.py"),
     "bridge/rules/abandoning.py": ("tests/flows/test_abandoning.py",),
     "bridge/edges/inbox/abandoned.py": ("tests/edges/inbox/test_abandoned.py",),
     "bridge/rules/reconciling.py": ("tests/flows/test_reconciling.py",),

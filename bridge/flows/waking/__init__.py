@@ -4,6 +4,7 @@
     2. list     which tasks wait (listing.py): all of them at first, then what is new
     3. answer   those of whose run the store knows something (answering.py): once, in the pace of firing
     4. let go   of those that wait no longer; perhaps nobody waits for their run now (abandoning.py)
+    5. ask      Planasonix for the run of a task that has waited long, beside all this (inquiring.py)
 
 A step is taken whenever something was routed, and every five seconds besides. Waits and facts are in the store, so a
 webhook that came before its task was parked, or while the bridge was away, is found by a later step. What Airflow
@@ -69,6 +70,7 @@ class Waking:
         self._failures = 0  # in a row
         self._not_before = self._stepped_at = self._taken_at = 0.0
         self._reason: Reason | None = None
+        self._keeps_waits = False  # as of the last step
         self.loop = Loop("waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._let_go)
         let_go = self._forget if abandoning is None else abandoning.let_go
         parts = Place(name, airflow, inbox, metrics, take_turn, self._go_on, let_go)
@@ -79,6 +81,15 @@ class Waking:
         """Something was routed here: look at once; cheap, from any thread."""
         self._news.set()
         self.loop.wake()
+
+    def keeps_waits(self) -> bool:
+        """Whether this process keeps the waits of its Airflow, and no other one does; from any thread."""
+        return self._keeps_waits
+
+    def tell_of(self, wait: Wait) -> None:
+        """The run of a task was seen to have ended: let it look; from any thread."""
+        self._answering.note_end(wait)
+        self.tell()
 
     def step(self) -> float:
         """Look once; returns the pause. Raises InboxUnavailable."""
@@ -117,7 +128,9 @@ class Waking:
 
     def _is_ours(self) -> bool:
         name, self._taken_at = f"waking:{self.name}", time.monotonic()
-        return self._inbox.write(duties.take, name, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+        lease = {"token": self._token, "now": self._clock(), "seconds": _LEASE_SECONDS}
+        self._keeps_waits = self._inbox.write(duties.take, name, **lease)
+        return self._keeps_waits
 
     def _go_on(self) -> bool:
         """Beat, and keep the lease while a step takes long; False: the loop is ending."""

@@ -1,6 +1,7 @@
 """Answers the tasks of whose run the store knows something, each once.
 
-    1. facts    what the store knows of the runs that are waited for, of all of them by three statements
+    1. facts    what the store knows of the runs that are waited for, of all of them by three statements; and which were
+                seen to have ended without a webhook (inquiring.py)
     2. look     at the task: one that no longer waits, or waits in another try, is not touched
     3. answer   with the status, and ids, rows and instants of the webhook; or `look` (bridge.rules.waking)
     4. forget   the wait, whether Airflow took the answer or had another one before
@@ -24,7 +25,7 @@ from bridge.rules import waking
 from bridge.rules.sources import Source
 from bridge.words.errors import BridgeError, InboxUnavailable
 from bridge.words.model import Delivery, Event
-from bridge.words.waits import Fact, Parked, TaskKey
+from bridge.words.waits import Fact, Parked, TaskKey, Wait
 
 _MOST_HINTS = 10_000
 _log = structlog.get_logger("bridge.waking")
@@ -40,11 +41,17 @@ class Answering:
         self._sources, self._clock = sources, clock
         self.overdue = 0  # of the last step: what could be answered, and was not
         self._hints: dict[tuple[TaskKey, int], waking.Hint] = {}
+        self._ended: dict[TaskKey, Wait] = {}  # whose run was seen to have ended
+
+    def note_end(self, wait: Wait) -> None:
+        """Let the task look in the next step; from any thread."""
+        self._ended[wait.task] = wait
 
     def step(self) -> Problem | None:
         """Answer what can be answered; returns what kept Airflow from it. Raises InboxUnavailable."""
         problem: Problem | None = None
-        left = [fact for fact in self._inbox.read(waits.facts, airflow=self._name) if self._is_news(fact)]
+        ended = [Fact(wait, None, None) for wait in list(self._ended.values())]
+        left = [*ended, *(fact for fact in self._inbox.read(waits.facts, airflow=self._name) if self._is_news(fact))]
         while left and problem is None and self._go_on() and self._take_turn():
             problem = self._answer(left[-1])
             if problem is None:
@@ -54,7 +61,9 @@ class Answering:
         return problem
 
     def _is_news(self, fact: Fact) -> bool:
-        return fact.status is not None or self._hint(fact).may_follow(fact.delivery_id, time.monotonic())
+        if fact.status is not None or fact.delivery_id is None:
+            return True
+        return self._hint(fact).may_follow(fact.delivery_id, time.monotonic())
 
     def _hint(self, fact: Fact) -> waking.Hint:
         return self._hints.get((fact.wait.task, fact.wait.try_number), waking.Hint())
@@ -83,6 +92,7 @@ class Answering:
 
     def _forget(self, fact: Fact, outcome: str) -> None:
         wait = fact.wait
+        self._ended.pop(wait.task, None)
         if outcome == "gone" and fact.status is None:
             self._let_go([wait])
         else:
@@ -102,7 +112,7 @@ class Answering:
         )
 
     def _note_hint(self, fact: Fact) -> None:
-        if fact.status is not None:
+        if fact.status is not None or fact.delivery_id is None:
             return
         if len(self._hints) >= _MOST_HINTS:
             self._hints.clear()  # at worst each is told once more
@@ -110,6 +120,8 @@ class Answering:
         self._hints[key] = self._hint(fact).next(fact.delivery_id, time.monotonic())
 
     def _delivery(self, fact: Fact) -> Delivery | None:
+        if fact.delivery_id is None:
+            return None
         try:
             return self._inbox.read(get, fact.delivery_id)
         except InboxUnavailable:
