@@ -77,7 +77,7 @@ class Look:
     @property
     def due_at(self) -> datetime:
         """When it is to be looked at next."""
-        return self.at + _ASKED_FIRST * 2 ** min(self.times, _MOST_DOUBLINGS)
+        return self.at + _ASKED_FIRST * (1 << min(self.times, _MOST_DOUBLINGS))
 
     def next(self, now: datetime) -> "Look":
         """Return the look that was taken now."""

@@ -128,9 +128,10 @@ class Waking:
 
     def _is_ours(self) -> bool:
         name, self._taken_at = f"waking:{self.name}", time.monotonic()
-        lease = {"token": self._token, "now": self._clock(), "seconds": _LEASE_SECONDS}
-        self._keeps_waits = self._inbox.write(duties.take, name, **lease)
-        return self._keeps_waits
+        now = self._clock()
+        is_ours = self._inbox.write(duties.take, name, token=self._token, now=now, seconds=_LEASE_SECONDS)
+        self._keeps_waits = is_ours
+        return is_ours
 
     def _go_on(self) -> bool:
         """Beat, and keep the lease while a step takes long; False: the loop is ending."""
