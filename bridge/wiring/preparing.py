@@ -56,6 +56,7 @@ def check(environment: Environment, config: Config) -> None:
     """Refuse to start with what cannot work together; raises ConfigError."""
     _check_admin(environment, config)
     _check_openid(environment, config)
+    _check_waits(environment, config)
     if config.notify and not notifier.is_installed():
         what = "notify: needs apprise: pip install 'planasonix-bridge[notify]'"
         raise ConfigError([Problem(str(environment.config), 0, 0, what)])
@@ -70,6 +71,19 @@ def _check_openid(environment: Environment, config: Config) -> None:
         what = "sign_in: openid needs BRIDGE_PUBLIC_ADMIN_URL: where the provider sends people back to"
     if what:
         raise ConfigError([Problem(str(environment.config), 0, 0, what)])
+
+
+def _check_waits(environment: Environment, config: Config) -> None:
+    """A loop that waits for an API must not look as if it stood still: then the bridge would be killed for it."""
+    most = environment.stall_seconds / 2
+    for name, source in config.sources.items():
+        if source.api is not None and source.api.timeout_seconds > most:
+            what = (
+                f"sources.{name}.api.timeout_seconds is {source.api.timeout_seconds:g}, more than half of"
+                f" BRIDGE_STALL_SECONDS ({environment.stall_seconds:g}): `/livez` would be red while an API hangs;"
+                " set a shorter timeout, or raise BRIDGE_STALL_SECONDS"
+            )
+            raise ConfigError([Problem(str(environment.config), 0, 0, what)])
 
 
 def _check_admin(environment: Environment, config: Config) -> None:

@@ -2,15 +2,19 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from bridge.chores.loop import FINISHED, TURN_SECONDS, Loop
-from bridge.edges.inbox.engine import engines, postgresql, stores
+from bridge.edges.airflow import session
+from bridge.edges.inbox.engine import engines, postgresql, stores, writer
 from bridge.edges.metrics import Metrics
-from bridge.edges.settings import read_environment
-from bridge.words.errors import InboxUnavailable
-from tests.support.service import wait_for
+from bridge.edges.settings import read_config, read_environment, sign_ins
+from bridge.wiring import preparing
+from bridge.words.errors import ConfigError, InboxUnavailable
+from tests.support.service import CONFIG, SECRET, wait_for
 
 Make = Callable[..., Loop]
 
@@ -144,4 +148,22 @@ def test_a_store_that_hangs_is_no_reason_to_be_killed() -> None:
     connect = postgresql.POOL_SECONDS + postgresql.CONNECT_SECONDS
     shared = stores.TRIES * (connect + postgresql.ANSWER_SECONDS)
     alone = engines.BUSY_MILLISECONDS / 1000
-    assert 2 * max(shared, alone) < read_environment({}).stall_seconds
+    assert 2 * max(shared, alone, writer.JOB_SECONDS) < read_environment({}).stall_seconds
+
+
+def test_an_airflow_that_hangs_is_no_reason_to_be_killed() -> None:
+    """One question between two beats: its version, a sign-in (a slow command), and after a 401 both once more."""
+    sign_in = sign_ins.MAX_COMMAND_SECONDS + session.ASK_SECONDS
+    assert session.ASK_SECONDS + 2 * sign_in < read_environment({}).stall_seconds
+
+
+@pytest.mark.parametrize(("seconds", "is_refused"), [(150, False), (151, True)])
+def test_an_api_that_may_hang_for_longer_than_a_loop_is_refused(seconds: int, is_refused: bool) -> None:
+    """One question between two beats, and as long again for what else the step does."""
+    api = f"    api: {{url: https://planasonix.test, key: {{env: SECRET}}, timeout_seconds: {seconds}}}\n"
+    text = CONFIG.format(url="http://127.0.0.1:1", more="").replace("airflow:\n", f"{api}airflow:\n", 1)
+    names = ("PLANASONIX_WEBHOOK_SECRET", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD", "SECRET")
+    config = read_config(text, file="b", environ=dict.fromkeys(names, SECRET), base_dir=Path("/nowhere"))
+    environment = read_environment({"BRIDGE_ADMIN_TOKEN": "a-token-of-thirty-two-characters"})
+    with pytest.raises(ConfigError, match="timeout_seconds is 151") if is_refused else nullcontext():
+        preparing.check(environment, config)

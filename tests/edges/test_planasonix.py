@@ -1,5 +1,6 @@
 """The Planasonix API's client against a small server on loopback: what it reads, and how each trouble is named."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -197,6 +198,26 @@ def test_trickle_ends_at_the_timeout(api: Api, connect: Connect) -> None:
     with pytest.raises(LookupUnavailable, match=r"within 0\.5 s"):
         connect(seconds=0.5).job("job_1")
     assert time.monotonic() - began < 60  # 2000 bytes, one every 50 ms, would take 100
+
+
+@pytest.mark.parametrize("part", [b"X-Slow: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_head_that_trickles_ends_at_the_timeout(connect: Connect, part: bytes) -> None:
+    """A read timeout counts from byte to byte, and interim answers may come for ever."""
+    is_over = threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"" if part.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(600):
+                connection.sendall(part)
+                if is_over.wait(0.2):
+                    return
+
+    with RawServer(behave) as server:
+        with pytest.raises(LookupUnavailable, match=r"within 0\.5 s"):
+            connect(server.url, seconds=0.5).job("job_1")
+        is_over.set()
 
 
 @pytest.mark.parametrize("url", ["http://planasonix.invalid", "http://127.0.0.1:1", "http://[", "nonsense"])

@@ -89,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         if path == "/api/v1/jobs":
             status, headers, value = api.page(query)
+            api.gate.wait(60)
             self._reply(status, headers, value)
             return
         is_run = path.startswith("/api/runs/")

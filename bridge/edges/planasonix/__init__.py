@@ -6,13 +6,20 @@ decides when. No redirect is followed, since it would carry the key elsewhere. T
 
 import json
 import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge import __version__
-from bridge.edges.http import failure_words, http_date, path_segment, rate_limit_seconds, retry_after_seconds
+from bridge.edges.http import (
+    TracedDeadline,
+    failure_words,
+    http_date,
+    path_segment,
+    rate_limit_seconds,
+    read_bounded,
+    retry_after_seconds,
+)
 from bridge.edges.planasonix.gate import Gate
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
@@ -99,8 +106,12 @@ class PlanasonixClient:
                 import httpx  # noqa: PLC0415 - see the module's docstring
 
                 seconds = self._api.timeout_seconds
-                timeout = httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
-                self._opened = httpx.Client(headers=_headers(self._api), timeout=timeout, follow_redirects=False)
+                self._opened = httpx.Client(
+                    headers=_headers(self._api),
+                    timeout=httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+                    limits=httpx.Limits(max_keepalive_connections=0),  # the deadline sees new connections only
+                    follow_redirects=False,
+                )
             return self._opened
 
     def _get(self, path: str, *, max_bytes: int = _MAX_BYTES) -> bytes:
@@ -125,30 +136,29 @@ class PlanasonixClient:
 
         headers = {} if content is None else {"Content-Type": "application/json"}
         url = self._api.url.rstrip("/") + self._api.path_prefix + path.removeprefix(_DOCUMENTED_PREFIX)
+        late = f"no whole answer within {self._api.timeout_seconds:g} s"
         try:
-            with client.stream(method, url, content=content, headers=headers) as answer:
+            with (
+                TracedDeadline(self._api.timeout_seconds) as deadline,
+                client.stream(
+                    method, url, content=content, headers=headers, extensions={"trace": deadline.trace}
+                ) as answer,
+            ):
                 _check(answer, _GOOD if method != "GET" else frozenset({200}))
                 at = http_date(answer.headers.get("Date"))
                 wait = rate_limit_seconds(answer.headers, is_refused=False, now=at or datetime.now(UTC))
-                return self._read(answer, max_bytes) if max_bytes else b"", at, wait
+                # As sent, without unpacking: it could become a thousand times larger.
+                body = read_bounded(answer.iter_raw(), max_bytes) if max_bytes else b""
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
-            said = f"the Planasonix API cannot be reached: {failure_words(error)}"
+            said = late if deadline.is_late else f"the Planasonix API cannot be reached: {failure_words(error)}"
             is_whole = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
             raise LookupUnavailable(said, is_whole=is_whole) from None
-
-    def _read(self, answer: "httpx.Response", max_bytes: int) -> bytes:
-        """Read the body as sent, without unpacking: it could become a thousand times larger."""
-        until = time.monotonic() + self._api.timeout_seconds
-        body = bytearray()
-        for part in answer.iter_raw():
-            body += part
-            if len(body) > max_bytes:
-                raise LookupUnavailable(f"the Planasonix API's answer is larger than {max_bytes >> 20} MiB")
-            # A read timeout counts from byte to byte: without this a trickle would never end.
-            if time.monotonic() > until:
-                raise LookupUnavailable(f"no whole answer within {self._api.timeout_seconds:g} s")
-        return bytes(body)
+        if deadline.is_late:  # an answer without a length ends where the socket was shut down
+            raise LookupUnavailable(late)
+        if body is None:
+            raise LookupUnavailable(f"the Planasonix API's answer is larger than {max_bytes >> 20} MiB")
+        return body, at, wait
 
 
 def _headers(api: PlanasonixApi) -> dict[str, str]:

@@ -13,6 +13,7 @@ _is_path = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
 _is_proxy = re.compile(r"https?://(?:[^@/?#\s]+@)?[A-Za-z0-9._\-:\[\]]+/?").fullmatch
 # What belongs to the call, or to `auth`.
 _RESERVED = CALL_HEADERS | {"accept", "authorization", "user-agent"}
+MAX_COMMAND_SECONDS = 60  # of `exec`
 _ONE_WAY = "give one of: username and password; token; client_id and client_secret; exec"
 
 
@@ -65,7 +66,7 @@ class AuthForm(Entry):
     client_id: PublicField | None = None
     client_secret: SecretField | None = None
     exec: list[str] | None = Field(None, min_length=1)
-    timeout_seconds: Annotated[Seconds, Field(le=60)] | None = None
+    timeout_seconds: Annotated[Seconds, Field(le=MAX_COMMAND_SECONDS)] | None = None
     way: Literal["basic", "login"] | None = None
     path: Annotated[str, AfterValidator(_path)] | None = None
     body: dict[str, Any] | None = None

@@ -126,6 +126,7 @@ class Abandoning:
     def _end(self, run: Abandoned) -> None:
         if self._inbox.read(statements.is_waited_for, run.run_id):
             return self._settle(run, "waited_for")
+        self.loop.beat()
         is_listed = self._asking.is_listed(run)
         if not isinstance(is_listed, bool):
             return self._rest_after(run, is_listed)
@@ -142,6 +143,7 @@ class Abandoning:
     def _cancel(self, run: Abandoned) -> None:
         """Look at the run, and ask for it to be cancelled. Raises LookupUnavailable."""
         api = self._apis[run.source]
+        self.loop.beat()
         try:
             shown = rules.read(runs.look(api, run.run_id), run)
         except LookupNotFound:
@@ -153,6 +155,7 @@ class Abandoning:
         if not self._inbox.write(statements.ask, run, again_at=self._clock() + rules.pause(run.asked)):
             return None  # another process has the lease by now
         asked = replace(run, asked=run.asked + 1)
+        self.loop.beat()
         try:
             runs.cancel(api, run.run_id)
         except LookupNotFound:

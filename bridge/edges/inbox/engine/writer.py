@@ -18,7 +18,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ from bridge.edges.inbox.engine.intake import MOST_IN_MEMORY, Row, Stored
 from bridge.edges.inbox.engine.waiting import AskedJob, Item, Then, Webhook, wake
 from bridge.words.errors import InboxUnavailable
 
+JOB_SECONDS: Final = 30.0  # how long other work waits for its turn and its commit
 _CROWD = 8  # webhooks in one transaction; at 3000 a second there are one or two
 _BATCH = 128  # measured: nothing gained past 128 rows a transaction
 _log = structlog.get_logger("bridge.inbox")
@@ -153,8 +154,7 @@ class Writer(Generic[B]):
     def _commit(self, batches: B, batch: list[Item]) -> None:
         """Write one batch and commit it; then come the answers."""
         webhooks = [item for item in batch if isinstance(item, Webhook)]
-        if len(webhooks) >= _CROWD:
-            self.crowded_at = time.monotonic()
+        self._note_crowd(webhooks)
         began = time.perf_counter()
         try:
             stored = self._write(batches, [item.row for item in webhooks], batch)
@@ -168,7 +168,12 @@ class Writer(Generic[B]):
                 item.refuse(failure)
             batches.mend()
             return
+        self._note_crowd(webhooks)  # again: on a slow disk the moment would be over with the commit
         self._answer(webhooks, stored, time.perf_counter() - began)
+
+    def _note_crowd(self, webhooks: list[Webhook]) -> None:
+        if len(webhooks) >= _CROWD:
+            self.crowded_at = time.monotonic()
 
     def _write(self, batches: B, rows: list[Row], batch: list[Item]) -> list[Stored | Exception]:  # noqa: ARG002
         return batches.write(rows)
@@ -205,7 +210,7 @@ class SqliteWriter(Writer[SqliteBatches]):
         self._fold_cause: str | None = None  # of the newest fold; None: it was done
         super().__init__(open_batches, intake_limit=intake_limit, on_intake=on_intake, beat=beat)
 
-    def run(self, work: Callable[[Connection], T], *, timeout_seconds: float = 30.0) -> T:
+    def run(self, work: Callable[[Connection], T], *, timeout_seconds: float = JOB_SECONDS) -> T:
         """Run a function inside a transaction and return its result after the commit.
 
         Raises InboxUnavailable when the store cannot commit. Never call it on the event loop.

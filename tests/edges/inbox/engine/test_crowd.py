@@ -3,13 +3,19 @@
 import asyncio
 import threading
 
+import pytest
+
+from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox
 from tests.support.store import ON_SQLITE, accept, accept_all, wait_for
 
 
 @ON_SQLITE
-def test_webhooks_that_share_a_transaction_are_a_crowd_for_a_moment(inbox: Inbox) -> None:
+def test_webhooks_that_share_a_transaction_are_a_crowd_for_a_moment(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twenty wait while something else is written and are stored together: a transaction between them is no end."""
+    monkeypatch.setattr(inboxes, "_JUST_NOW_SECONDS", 600.0)
     begun, released = threading.Event(), threading.Event()
 
     def hold(_: object) -> None:
@@ -32,4 +38,5 @@ def test_webhooks_that_share_a_transaction_are_a_crowd_for_a_moment(inbox: Inbox
     assert inbox.is_crowded
     inbox.check()
     assert inbox.is_crowded
+    monkeypatch.setattr(inboxes, "_JUST_NOW_SECONDS", 0.1)
     wait_for(lambda: not inbox.is_crowded)
