@@ -1,7 +1,7 @@
 # What a person types. Everything is installed below this directory, and only when something needs it.
 #
 #   make demo    see a webhook become a DAG run
-#   make test    every check and every test
+#   make test    every check, and every test but the long stories of make test-all
 
 PYTHON ?= python3
 export PYTHON
@@ -47,7 +47,7 @@ check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT
 
 # Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run. Without
 # libfaketime the crash rounds leave out those that set a clock, and say so; without PgBouncer or Chromium their tests are left out.
-test: setup ## check, then every test (PYTEST_ARGS="-k name" for some)
+test: setup ## check, then every test but the stories of test-all (PYTEST_ARGS="-k name" for some)
 	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
 	@scripts/debian.sh libfaketime || true
 	@scripts/debian.sh pgbouncer || true

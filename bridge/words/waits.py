@@ -1,4 +1,4 @@
-"""Waits: tasks of an Airflow that are parked until a completion comes. Floor 0."""
+"""Waits: tasks of an Airflow that are parked until a completion comes."""
 
 from dataclasses import dataclass
 from datetime import datetime

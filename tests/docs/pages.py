@@ -1,9 +1,14 @@
 """The pages of documentation, their links and their headings, as the tests of this folder read them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from typer.main import get_command
+
+from bridge.cli import app
 from deploy.demo.airflow import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -51,3 +56,20 @@ def anchors(text: str) -> Iterator[str]:
     for heading in headings(text):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
         yield re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+@cache
+def _command() -> Any:
+    return get_command(app)
+
+
+def unknown_words(words: Sequence[str], command: Any = None) -> list[str]:
+    """Return the words of a command line that are no command and no option; `command`: the one that they follow."""
+    if not words:
+        return []
+    command = command or _command()
+    below = getattr(command, "commands", None)
+    if below is not None:
+        return unknown_words(words[1:], below[words[0]]) if words[0] in below else [words[0]]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]

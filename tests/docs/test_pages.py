@@ -2,18 +2,14 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
-from typer.main import get_command
 
 from bridge import __version__
-from bridge.cli import app
 from bridge.edges.metrics import Metrics, labels
 from bridge.edges.settings import list_settings
 from bridge.rules.mapping import read
@@ -23,9 +19,10 @@ from bridge.rules.signature import PRESETS
 from bridge.words.model import EVENT_FIELDS
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
-from tests.docs.pages import DOCS, blocks, page
+from tests.docs.pages import DOCS, blocks, page, unknown_words
 
 MAPPING = page("mapping.md")
+_COMMANDS = re.compile(r"(curl|docker|export|helm|install|kubectl|make|oc|pip|planasonix-bridge|sudo|systemctl)\b")
 COMMAND = REPOSITORY / ".venv" / "bin" / "planasonix-bridge"
 
 
@@ -110,17 +107,6 @@ def test_template_variables_and_filters_are_listed() -> None:
     assert sorted(name.strip() for name in filters.split(",")) == sorted(build().filters)
 
 
-def _known(command: Any, words: Sequence[str]) -> list[str]:
-    """Return the words of a command line that are no command and no option."""
-    if not words:
-        return []
-    below = getattr(command, "commands", None)
-    if below is not None:
-        return _known(below[words[0]], words[1:]) if words[0] in below else [words[0]]
-    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-    return [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]
-
-
 @pytest.mark.parametrize("path", [*DOCS.rglob("*.md"), REPOSITORY / "README.md"], ids=lambda path: path.stem)
 def test_commands_that_a_page_shows_exist(path: Path) -> None:
     """Every command with its options, in the text and in the blocks to copy."""
@@ -130,8 +116,17 @@ def test_commands_that_a_page_shows_exist(path: Path) -> None:
     for line in lines:
         shown = re.match(r"(?:\S*/)?planasonix-bridge ([^#|>;]*)", line)
         if shown and not shown[1].startswith(("COMMAND", "--debug")):
-            wrong += _known(get_command(app), shown[1].replace("[", "").replace("]", "").split())
+            wrong += unknown_words(shown[1].replace("[", "").replace("]", "").split())
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", [*DOCS.rglob("*.md"), REPOSITORY / "README.md"], ids=lambda path: path.stem)
+def test_commands_that_a_page_shows_are_whole(path: Path) -> None:
+    """A shell can read every block that begins with a command: no quote and no bracket is left open."""
+    for block in blocks(path.read_text()):
+        if _COMMANDS.match(block):
+            done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False, timeout=60)
+            assert (done.returncode, done.stderr) == (0, ""), block
 
 
 def test_make_targets_that_a_page_shows_exist() -> None:
@@ -149,7 +144,7 @@ def test_the_unit_of_systemd_fits_the_settings() -> None:
     variables = {name.removesuffix("_FILE") for name in re.findall(r"(?m)^Environment=(\w+)=", text)}
     assert variables <= set(settings)
     (command,) = re.findall(r"(?m)^ExecStart=\S+/planasonix-bridge (.+)$", text)
-    assert _known(get_command(app), command.split()) == []
+    assert unknown_words(command.split()) == []
     (patience,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", text)
     assert int(patience) > float(settings["BRIDGE_DRAIN_SECONDS"]) + float(settings["BRIDGE_SHUTDOWN_SECONDS"])
     assert "RestartPreventExitStatus=2" in text

@@ -1,4 +1,4 @@
-"""Templates of the mapping: Jinja2 in a sandbox that data engineers know from Airflow. The only importer of Jinja2.
+"""Templates of the mapping: Jinja2 in a sandbox that data engineers know from Airflow.
 
 What a template may do: expressions, `{% if %}` and `{% set %}`; items of what it is given; a few harmless string
 methods and filters. What it may not: loops, macros, imports, attributes of Python objects, anything whose size an

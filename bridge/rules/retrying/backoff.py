@@ -1,4 +1,4 @@
-"""How long to wait before the next try: the only place that knows the numbers of retrying.
+"""How long a trigger waits before its next attempt: the only place that knows those numbers.
 
 Exponential, and spread over the whole interval ("full jitter"), so that triggers that failed together do not come back
 together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random.
