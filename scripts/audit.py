@@ -24,8 +24,8 @@ LONGEST_SECONDS = 180.0
 
 
 def main() -> int:
-    """Audit every lock; print one line, or the findings."""
-    locks = sorted((ROOT / "requirements").glob("*.txt"))
+    """Audit every lock, or those that are named; print one line, or the findings."""
+    locks = [Path(name).absolute() for name in sys.argv[1:]] or sorted((ROOT / "requirements").glob("*.txt"))
     service = "".join(os.environ.get(f"PIP_AUDIT_{name}", "") for name in ("VULNERABILITY_SERVICE", "OSV_URL"))
     asked = [service.encode(), *(file.read_bytes() for file in (*locks, ROOT / "pyproject.toml"))]
     digest = hashlib.sha256(b"".join(asked)).hexdigest()

@@ -49,13 +49,13 @@ def measure(*, stored: int, rounds: int) -> list[str]:
         prepare(store)
         filling.fill(store, stored)
         os.sync()  # else the disk is still busy with it when intake is measured alone
-        with servers.bridge(mapping=_MATCHES, store=store) as bridge:
+        with servers.bridge(mapping=_MATCHES, store=store) as bridge, _client(bridge) as client:
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as alone:
                 wait_for(lambda: len(alone) >= 2 * _ALONE, seconds=300, what="as many answers")
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as at_first:
-                first = _ask(bridge, 1)
+                first = _ask(bridge, client, 1)
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
-                found = _ask(bridge, rounds, goes_on=lambda: len(meanwhile) < _ALONE)  # as many as alone
+                found = _ask(bridge, client, rounds, goes_on=lambda: len(meanwhile) < _ALONE)  # as many as alone
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
     return [
         f"## Pages over {stored:,} stored deliveries (SQLite)",
@@ -75,26 +75,30 @@ def measure(*, stored: int, rounds: int) -> list[str]:
     ]
 
 
+def _client(bridge: BridgeProcess) -> httpx.Client:
+    """Return a client of the pages. It is made before anything is measured: reading certificates holds up senders."""
+    head = {"Authorization": f"Bearer {TOKEN}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{bridge.admin_port}", headers=head, trust_env=False, timeout=60)
+
+
 def _ask(
-    bridge: BridgeProcess, rounds: int, goes_on: Callable[[], bool] = lambda: False
+    bridge: BridgeProcess, client: httpx.Client, rounds: int, goes_on: Callable[[], bool] = lambda: False
 ) -> dict[str, tuple[list[float], int]]:
     """Ask for every page so many times at least; return how long each took, each time, and its size."""
     found: dict[str, tuple[list[float], int]] = {}
     trigger = bridge.api("triggers", state="fired", limit=1)["triggers"][0]
     event = bridge.api("deliveries", limit=1)["deliveries"][0]["event_id"]  # one that was sent: it is found by its key
     ids = {"trigger": trigger["id"], "delivery": trigger["delivery_id"], "event": event}
-    base, head = f"http://127.0.0.1:{bridge.admin_port}", {"Authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(base_url=base, headers=head, trust_env=False, timeout=60) as client:
-        done = 0
-        while done < rounds or goes_on():
-            done += 1
-            for name, path in _PAGES.items():
-                began = time.perf_counter()
-                answer = client.get(path.format(**ids))
-                seconds = time.perf_counter() - began
-                assert answer.status_code in (200, 303), (name, answer.text)
-                found.setdefault(name, ([], 0))[0].append(seconds)
-                found[name] = (found[name][0], len(answer.content))
+    done = 0
+    while done < rounds or goes_on():
+        done += 1
+        for name, path in _PAGES.items():
+            began = time.perf_counter()
+            answer = client.get(path.format(**ids))
+            seconds = time.perf_counter() - began
+            assert answer.status_code in (200, 303), (name, answer.text)
+            found.setdefault(name, ([], 0))[0].append(seconds)
+            found[name] = (found[name][0], len(answer.content))
     return found
 
 

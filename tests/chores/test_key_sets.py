@@ -223,6 +223,7 @@ def test_stop_does_not_wait_for_a_provider_that_hangs(provider: JwksServer, metr
     fetching = KeySets(verifiers={"planasonix": verifier_of(provider)}, metrics=metrics)
     start(fetching)
     fetching.wait(0.2)
+    wait_for(lambda: provider.fetches == 1, seconds=60, what="a fetch under way")
     stop(fetching)
     assert threads() == ["key_sets"]  # the fetch is still under way
     wait_for(lambda: threads() == [], seconds=10, what="the fetch under way ends, and its thread with it")

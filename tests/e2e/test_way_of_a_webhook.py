@@ -169,13 +169,13 @@ def test_killed_between_airflows_answer_and_the_settle(
 ) -> None:
     """kill -9 while the settle waits for the store's lock: the restart finds the run and settles, no second run."""
     proxy = fault_proxy(airflow.url)
-    proxy.fail_next(Delay(2.0, after_acting=True), method="POST", path="/dagRuns")
+    proxy.fail_next(Delay(8.0, after_acting=True), method="POST", path="/dagRuns")
     bridge = start_bridge(airflow_url=proxy.url)
     bridge.send(body(event="evt_settle"))
     wait_for(lambda: _posted(proxy), seconds=20, what="the POST")
     store = bridge.database()
     store.execute("BEGIN IMMEDIATE")  # from here on the bridge can write nothing
-    time.sleep(2.5)  # the answer has arrived half a second ago, and its settle waits for the lock
+    time.sleep(8.5)  # the answer has arrived half a second ago, and its settle waits for the lock
     bridge.kill()
     assert store.execute("SELECT state FROM triggers").fetchall() == [("firing",)]
     store.execute("ROLLBACK")

@@ -51,7 +51,6 @@ routes:
     name: bad
     conf: {date: "{{ event.parameters.business_date }}"}
 """
-START = datetime.now(UTC)
 
 
 class Routing:

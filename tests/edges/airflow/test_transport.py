@@ -1,6 +1,7 @@
 """One request against servers on loopback that misbehave in every way seen so far."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -149,15 +150,17 @@ def test_name_that_does_not_exist(call: Call) -> None:
 def test_connections_are_kept_and_outlive_a_deadline(serve: Serve) -> None:
     """Two calls use one connection, and the timer of the first does not end the second."""
     seen: list[int] = []
+    first_seconds = 2.0
 
     def behave(connection: socket.socket) -> None:
         while receive(connection):
             seen.append(connection.getpeername()[1])
-            time.sleep(0.3)
+            if len(seen) == 2:
+                time.sleep(first_seconds + 0.5)  # until the first call's time would have been up
             connection.sendall(OK)
 
     transport = Transport(AirflowTarget("default", serve(behave).url))
-    answers = [transport.call("GET", "/", headers={}, seconds=0.5) for _ in range(3)]
+    answers = [transport.call("GET", "/", headers={}, seconds=seconds) for seconds in (first_seconds, 60, 60)]
     transport.close()
     assert all(isinstance(answer, Answer) for answer in answers)
     assert len(set(seen)) == 1
@@ -165,11 +168,19 @@ def test_connections_are_kept_and_outlive_a_deadline(serve: Serve) -> None:
 
 def test_connection_that_the_server_closed_is_not_used_again(serve: Serve) -> None:
     """A pooled connection that has died costs a new one, not a failed call."""
-    transport = Transport(AirflowTarget("default", serve(says(OK)).url))
+    closed = threading.Event()
+
+    def behave(connection: socket.socket) -> None:
+        says(OK)(connection)
+        connection.close()
+        closed.set()
+
+    transport = Transport(AirflowTarget("default", serve(behave).url))
     answers = []
     for _ in range(3):
-        answers.append(transport.call("POST", "/", headers={}, seconds=5))
-        time.sleep(0.05)
+        answers.append(transport.call("POST", "/", headers={}, seconds=60))
+        assert closed.wait(60)
+        closed.clear()
     transport.close()
     assert [answer.status for answer in answers if isinstance(answer, Answer)] == [200] * 3
 

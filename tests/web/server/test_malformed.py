@@ -37,9 +37,9 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
 
 
 def converse(bridge: BridgeProcess, sent: bytes, *, is_half_closed: bool = False) -> bytes:
-    """Send and return everything that comes back until the connection ends or is silent for a second."""
+    """Send and return everything that comes back until the bridge ends the connection, as it does with an idle one."""
     received = b""
-    with socket.create_connection(("127.0.0.1", bridge.port), timeout=1) as connection:
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as connection:
         try:
             connection.sendall(sent)
             if is_half_closed:
@@ -47,7 +47,7 @@ def converse(bridge: BridgeProcess, sent: bytes, *, is_half_closed: bool = False
                     connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65_536):
                 received += piece
-        except (TimeoutError, ConnectionError):
+        except ConnectionError:
             pass
     return received
 
@@ -340,7 +340,7 @@ def test_a_sender_that_reads_no_answers_is_cut_off(bridge: BridgeProcess) -> Non
 
 def test_blank_lines_do_not_keep_a_connection(bridge: BridgeProcess) -> None:
     """Between two requests the parser skips them, so the time for the next head runs on."""
-    with socket.create_connection(("127.0.0.1", bridge.port), timeout=1) as connection:
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
         assert read_answer(connection).status == 200
         assert is_cut_off(connection, b"\r\n", times=100, pause_seconds=0.1)
@@ -352,7 +352,6 @@ def test_an_idle_connection_is_closed(bridge: BridgeProcess) -> None:
         for _ in range(3):
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
             assert read_answer(connection).status == 200
-            time.sleep(0.3)
         began = time.monotonic()
         assert connection.recv(1) == b""
         assert time.monotonic() - began > 0.3
