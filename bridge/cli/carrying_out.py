@@ -20,7 +20,7 @@ import typer
 from bridge.cli.asking import Asked
 from bridge.cli.output import say
 from bridge.words.errors import InboxUnavailable, RemoteUnavailable
-from bridge.words.orders import Action, OrderState
+from bridge.words.orders import UNDONE, Action, OrderState, undone
 
 if TYPE_CHECKING:
     from bridge.web.beside import Beside
@@ -80,7 +80,11 @@ def carry_out(asked: Asked, wish: Wish) -> dict[str, Any] | None:
     order: dict[str, Any] = answer["order"]
     if answer["is_repeat"]:
         say(f"{order['id']} was placed under this key before: nothing new is begun")
-    return _see_through(asked, order)
+    ended = _see_through(asked, order)
+    for word, amount in sorted(undone(ended["outcomes"]).items()):
+        why = UNDONE.get(word, "the bridge there knows this word, this command does not")
+        say(f"not done: {amount} {word}: {why}")
+    return ended
 
 
 def count(asked: Asked, wish: Wish) -> int:

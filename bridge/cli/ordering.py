@@ -11,7 +11,7 @@ from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages
 from bridge.cli.browse import print_many
 from bridge.cli.carrying_out import Wish, carry_out, confirm, count
 from bridge.cli.output import AsJson, print_fields, print_json
-from bridge.words.orders import Action, OrderState
+from bridge.words.orders import DONE, Action, OrderState, undone
 
 Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -67,7 +67,7 @@ def replay(
 ) -> None:
     """Fire triggers, or route deliveries, once more. The DAG run id stays, so nothing runs twice by it.
 
-    It shows how far it is until all is done; Ctrl-C stops it.
+    It shows how far it is until all is done; Ctrl-C stops it. Exit 1 if nothing was done, or not all of it.
     """
     filters = _filters(
         since, until, state=state, run_state=run_state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
@@ -103,7 +103,10 @@ def cancel(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give up triggers that wait or failed. What is being fired, or was, stays as it is."""
+    """Give up triggers that wait or failed. What is being fired, or was, stays as it is.
+
+    Exit 1 if nothing was cancelled, or not all of it.
+    """
     filters = _filters(
         since, until, state=state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
         delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
@@ -181,14 +184,20 @@ def _do_and_follow(wish: Wish, where: Where, as_json: bool) -> None:
             confirm(len(ids), wish)
         items = outcome.items_of(asked, ids)
         order = carry_out(asked, replace(wish, ids=ids, limit=None)) if ids else None
-        followed = outcome.follow(asked, items) if _is_whole(order) else {}
+        followed = outcome.follow(asked, items) if _is_begun(order) else {}
     _print(_answer(wish, order) | {"followed": followed}, as_json)
-    if not followed or followed["success"] < sum(followed.values()):
+    if not _is_whole(order) or not followed or followed["success"] < sum(followed.values()):
         raise typer.Exit(1)
 
 
 def _is_whole(order: dict[str, Any] | None) -> bool:
-    return order is not None and order["state"] != OrderState.STOPPED
+    """Whether all of it was done: an item that was left as it is has an outcome, too."""
+    return order is not None and order["state"] != OrderState.STOPPED and not undone(order["outcomes"])
+
+
+def _is_begun(order: dict[str, Any] | None) -> bool:
+    """Whether there is something to watch: it was not stopped, and something was done."""
+    return order is not None and order["state"] != OrderState.STOPPED and not DONE.isdisjoint(order["outcomes"])
 
 
 def _answer(wish: Wish, order: dict[str, Any] | None) -> dict[str, Any]:

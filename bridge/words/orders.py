@@ -22,6 +22,24 @@ class OrderState(StrEnum):
     STOPPED = "stopped"
 
 
+DONE = frozenset({"queued", "routed_again", "new_run", "cancelled"})
+# Why an item was not done, and where to read on.
+UNDONE: Mapping[str, str] = {
+    "busy": "it is being fired at this moment; order it again when the call has ended, as `triggers ID` shows",
+    "ended": "it was fired or cancelled before; `why ID` tells what became of it",
+    "erased": "its payload was erased, so there is nothing left to send",
+    "duplicate": "another trigger stands for its DAG run, as `why ID` shows; `replay ID --run-again` starts a new run",
+    "locked": "it needs an encryption key that is not there; `keys stored` shows which",
+    "not_there": "retention has removed it since the order was placed",
+    "failed": "a mistake of the bridge; the log has more, as `order_item_failed`",
+}
+
+
+def undone(outcomes: Mapping[str, int]) -> dict[str, int]:
+    """Return the outcomes of items with which nothing was done; one that is not known here may be of that kind."""
+    return {word: amount for word, amount in outcomes.items() if word not in DONE and amount}
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """Bulk work that a person asked for: `done` of its `count` items are done, and how many ended how."""

@@ -429,7 +429,33 @@ def test_cancel_by_filter_and_by_id(place: Place, ids: tuple[str, str]) -> None:
     ended = place.run(*filtered, "--yes", "--reason", "not today", "--json")
     assert (ended.code, ended.json) == (0, {"count": 1, "cancelled": {"cancelled": 1}})
     assert place.run("triggers", ids[1], "--json").json["reason"] == "by_operator"
-    assert place.run("cancel", ids[1], "--json").json["cancelled"] == {"ended": 1}
+    again = place.run("cancel", ids[1], "--json")
+    assert (again.code, again.json["cancelled"]) == (1, {"ended": 1})
+
+
+def test_a_cancel_that_cancels_nothing_is_exit_1(place: Place, ids: tuple[str, str]) -> None:
+    """What was fired runs on: a script must not read that as cancelled, and stderr says where to read on."""
+    store = Store(place.folder / "bridge.db")
+    store.rows("UPDATE triggers SET state = 'fired'")
+    ended = place.run("cancel", ids[1])
+    assert (ended.code, ended.out) == (1, "1  ended\n")
+    assert "not done: 1 ended: it was fired or cancelled before; `why ID` tells" in ended.err
+    store.close()
+
+
+def test_a_replay_that_leaves_something_as_it_is_is_exit_1(place: Place, ids: tuple[str, str]) -> None:
+    """All of it, or a part; what was done is done."""
+    store = Store(place.folder / "bridge.db")
+    store.rows("UPDATE deliveries SET erased_at = 1")
+    store.close()
+    inbox = Inbox(place.variables["BRIDGE_DATABASE_URL"])
+    other = stored(inbox, "evt_other", body=body(event="evt_other"))
+    inbox.close()
+    for words, outcomes in (((ids[1],), {"erased": 1}), ((ids[1], other), {"erased": 1, "routed_again": 1})):
+        ended = place.run("replay", *words, "--json")
+        assert (ended.code, ended.json["replayed"]) == (1, outcomes)
+        assert "not done: 1 erased: its payload was erased" in ended.err
+    assert place.run("replay", other).code == 0
 
 
 def test_a_command_that_is_repeated_under_its_key_runs_once(place: Place, ids: tuple[str, str]) -> None:

@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from bridge.edges.inbox import Inbox, orders
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
-from bridge.edges.inbox.orders import SLICE, NewOrder
+from bridge.edges.inbox.orders import FAILED, LOCKED, NOT_THERE, SLICE, NewOrder
+from bridge.edges.inbox.replays import Cancelled, Replayed
 from bridge.rules.completion import Completion, Kind
 from bridge.words.errors import InboxUnavailable
 from bridge.words.model import DeliveryState
-from bridge.words.orders import Action, Order, OrderState
+from bridge.words.orders import DONE, UNDONE, Action, Order, OrderState
 from tests.support.store import NOW, ON_POSTGRESQL, Store, accept, add, new_trigger, stored, wait_for
 
 Open = Callable[..., Inbox]
@@ -30,6 +31,12 @@ def place(inbox: Inbox, ids: list[str], action: Action = Action.REPLAY, key: str
 def work(inbox: Inbox, order: Order) -> Order | None:
     """Do one slice."""
     return inbox.write(orders.work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+
+
+def test_every_outcome_is_done_or_says_why_not() -> None:
+    """A command exits 0 for those that are done alone; each of the others has a sentence."""
+    assert {*Replayed, *Cancelled, NOT_THERE, LOCKED, FAILED} == DONE | UNDONE.keys()
+    assert not DONE & UNDONE.keys()
 
 
 def test_a_slice_is_done_whole_or_not_at_all(inbox: Inbox, store: Store) -> None:
