@@ -12,8 +12,10 @@ from bridge.cli.browse import print_many
 from bridge.cli.carrying_out import Wish, carry_out, confirm, count
 from bridge.cli.output import AsJson, print_fields, print_json
 from bridge.words.orders import DONE, Action, OrderState, undone
+from bridge.words.reasons import Reason
 
-Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
+Why = Annotated[str | None, typer.Option("--reason", help="Why, for the audit log. It filters nothing: see --cause.")]
+WhyStop = Annotated[str | None, typer.Option("--reason", help="Why, for the audit log.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Key = Annotated[str | None, typer.Option(help="The same order under the same key is carried out once.")]
 Cause = Annotated[str | None, typer.Option("--cause", help="Only with this reason, as `causes` shows it.")]
@@ -55,7 +57,7 @@ def replay(
     since: Since = None,
     until: Until = None,
     run_again: Annotated[bool, typer.Option("--run-again", help="Start new runs, under new DAG run ids.")] = False,
-    reason: Reason = None,
+    reason: Why = None,
     key: Key = None,
     limit: AtMost = None,
     dry_run: DryRun = False,
@@ -78,7 +80,7 @@ def replay(
     if follow and key is not None and not ids:
         raise typer.BadParameter("--follow with --key needs ids: a filter means others the next time")
     carry = _count if dry_run else _do_and_follow if follow else _do
-    carry(wish, (url, token_file), as_json)
+    carry(_checked(wish), (url, token_file), as_json)
 
 
 def cancel(
@@ -94,7 +96,7 @@ def cancel(
     run: Run = None,
     since: Since = None,
     until: Until = None,
-    reason: Reason = None,
+    reason: Why = None,
     key: Key = None,
     limit: AtMost = None,
     dry_run: DryRun = False,
@@ -112,13 +114,13 @@ def cancel(
         delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
     )  # fmt: skip
     wish = Wish(Action.CANCEL, ids or [], filters, reason, key or _own_key(), limit, yes)
-    (_count if dry_run else _do)(wish, (url, token_file), as_json)
+    (_count if dry_run else _do)(_checked(wish), (url, token_file), as_json)
 
 
 def orders(
     order_id: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Let it do nothing more; what it has done stays.")] = False,
-    reason: Reason = None,
+    reason: WhyStop = None,
     limit: Limit = 20,
     url: Url = None,
     token_file: TokenFile = None,
@@ -147,6 +149,17 @@ def _filters(since: str | None, until: str | None, **filters: str | None) -> dic
         if text is not None and ".." not in text and text[-1:] in tuple("smhd"):
             times[name] = text
     return {name: str(value) for name, value in (filters | times).items() if value is not None}
+
+
+def _checked(wish: Wish) -> Wish:
+    """Refuse a reason of the bridge's where talk is expected: lists filter by `--reason`, orders by `--cause`.
+
+    Taken for talk, it would leave the condition out, and the order would mean far more than the person does.
+    """
+    if not wish.ids and "reason" not in wish.filters and wish.reason in set(Reason):
+        what = f"it is for the audit log, and filters nothing: write --cause {wish.reason}"
+        raise typer.BadParameter(what, param_hint="--reason")
+    return wish
 
 
 def _own_key() -> str:

@@ -458,6 +458,21 @@ def test_a_replay_that_leaves_something_as_it_is_is_exit_1(place: Place, ids: tu
     assert place.run("replay", other).code == 0
 
 
+@pytest.mark.parametrize("words", [("replay",), ("replay", "--dry-run"), ("cancel",)])
+def test_a_reason_that_is_a_word_is_not_taken_for_talk(
+    place: Place, ids: tuple[str, str], words: tuple[str, ...]
+) -> None:
+    """`causes --reason template` filters: who goes on so must not replay everything that failed."""
+    Store(place.folder / "bridge.db").rows("UPDATE triggers SET state = 'failed', reason = 'expired'")
+    order = (*words, "--state", "failed", "--yes")
+    ended = place.run(*order, "--reason", "template")
+    assert (ended.code, ended.out) == (2, "")
+    assert "write --cause template" in ended.err
+    assert place.run("orders").code == 1
+    assert place.run("triggers", ids[1], "--json").json["state"] == "failed"
+    assert place.run(*order, "--cause", "expired", "--reason", "expired").code == 0
+
+
 def test_a_command_that_is_repeated_under_its_key_runs_once(place: Place, ids: tuple[str, str]) -> None:
     """The answer is the same; stderr says that nothing new was begun."""
     words = ("replay", ids[1], "--run-again", "--key", "monday", "--json")
