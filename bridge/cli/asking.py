@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import typer
 
@@ -25,7 +25,8 @@ Since = Annotated[
     typer.Option(help="From this time on: 02:40, 2025-03-27T14:00, 90m or 7d ago; a range: 02:30..03:00."),
 ]
 Until = Annotated[str | None, typer.Option(help="Before this time.")]
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many rows at most.")]
+MAX_ROWS = 10_000
+Limit = Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="How many rows at most, the newest.")]
 _PAGE = 500
 
 
@@ -68,17 +69,25 @@ def asking(url: str | None, token_file: Path | None) -> Iterator[Asked]:
         )
 
 
-def pages(asked: Asked, path: str, filters: Mapping[str, str | None], *, limit: int) -> list[dict[str, Any]]:
-    """Return up to `limit` rows of a list, page after page."""
+class Listed(NamedTuple):
+    """The newest rows of a list."""
+
+    rows: list[dict[str, Any]]
+    is_cut: bool  # there are older ones, or older ones were not looked at
+
+
+def pages(asked: Asked, path: str, filters: Mapping[str, str | None], *, limit: int) -> Listed:
+    """Return up to `limit` rows of a list, page after page; and whether that is all."""
     query = {name: value for name, value in filters.items() if value is not None}
     found: list[dict[str, Any]] = []
     while len(found) < limit:
         page = asked.get(path, **query, limit=str(min(_PAGE, limit - len(found))))
         found += page[path]
         if not page["next"]:
-            break
+            return Listed(found, is_cut=False)
         query["after"] = page["next"]
-    return found
+    further = asked.get(path, **query, limit="1")  # a page that is full has a `next`, also the last one
+    return Listed(found, is_cut=bool(further[path] or further["next"]))
 
 
 def moment(text: str | None) -> datetime | None:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages, told_times
-from bridge.cli.output import AsJson, print_fields, print_json, print_table
+from bridge.cli.asking import MAX_ROWS, Limit, Listed, Since, TokenFile, Until, Url, asking, pages, told_times
+from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.runs import RunState
 
@@ -15,6 +15,7 @@ Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events
 Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
 Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
 
+_LIMITS = (500, MAX_ROWS)
 _TRIGGER_COLUMNS = ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts")
 
 
@@ -111,13 +112,22 @@ def _one(value: dict[str, Any], name: str, as_json: bool) -> None:
         print()
 
 
-def print_many(found: Sequence[dict[str, Any]], columns: Sequence[str], as_json: bool) -> None:
-    """Print what a list has, and exit 1 if that is nothing."""
+def print_many(found: Listed, columns: Sequence[str], as_json: bool) -> None:
+    """Print what a list has, say if it is cut, and exit 1 if there is nothing."""
     if as_json:
-        print_json(found)
+        print_json(found.rows)
     else:
         print_table(
-            columns, [[str(item[name]) if item[name] is not None else None for name in columns] for item in found]
+            columns, [[str(item[name]) if item[name] is not None else None for name in columns] for item in found.rows]
         )
-    if not found:
+    if found.is_cut:
+        say(_cut(len(found.rows)))
+    if not found.rows:
         raise typer.Exit(1)
+
+
+def _cut(shown: int) -> str:
+    """Say that only the newest rows are shown, and how to see more."""
+    further = next((limit for limit in _LIMITS if limit > shown), None)
+    more = "a narrower filter shows others" if further is None else f"--limit {further} shows more"
+    return f"only the newest {shown} are shown; {more}"

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.cli.asking import Asked, pages
+from bridge.cli.asking import MAX_ROWS, Asked, pages
 from bridge.cli.carrying_out import progress
 from bridge.cli.output import say
 from bridge.words.errors import BadFilter, InboxUnavailable, NotThere, RemoteUnavailable
 from bridge.words.model import DeliveryState
 
 MAX_WATCHED = 500  # items: each is one small question a second
-_MOST_LOOKED_AT = 10_000
 _LOOK_SECONDS = 1.0
 _FEW = 20  # of which each word is said
 
@@ -25,10 +24,11 @@ _FEW = 20  # of which each word is said
 def chosen(asked: Asked, filters: Mapping[str, str], *, limit: int | None) -> list[str]:
     """Return the ids that a filter means, oldest first. Raises BadFilter for more than can be followed."""
     path = "deliveries" if filters.get("state") in set(DeliveryState) else "triggers"
-    found = pages(asked, path, filters, limit=_MOST_LOOKED_AT)
-    ids = [str(each["id"]) for each in reversed(found)][:limit]
-    if len(ids) > MAX_WATCHED or len(found) == _MOST_LOOKED_AT:
-        raise BadFilter(f"{len(found)} match, and --follow watches {MAX_WATCHED} at most: take a part of them")
+    found = pages(asked, path, filters, limit=MAX_ROWS)
+    ids = [str(each["id"]) for each in reversed(found.rows)][:limit]
+    if len(ids) > MAX_WATCHED or found.is_cut:
+        amount = f"{len(found.rows)} or more" if found.is_cut else str(len(found.rows))
+        raise BadFilter(f"{amount} match, and --follow watches {MAX_WATCHED} at most: take a part of them")
     return ids
 
 

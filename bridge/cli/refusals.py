@@ -33,5 +33,7 @@ def refusals(
     filters = {"source": source, "reason": reason, "kind": kind} | told_times(since, until)
     with asking(url, token_file) as asked:
         found = pages(asked, "refusals", filters, limit=limit)
-    shown = found if as_json else [item | {"keys_tried": " ".join(item["keys_tried"]) or None} for item in found]
-    print_many(shown, ("at", "kind", "source", "reason", "sender", "keys_tried", "body_sha256", "copy_of"), as_json)
+    if not as_json:
+        rows = [item | {"keys_tried": " ".join(item["keys_tried"]) or None} for item in found.rows]
+        found = found._replace(rows=rows)
+    print_many(found, ("at", "kind", "source", "reason", "sender", "keys_tried", "body_sha256", "copy_of"), as_json)

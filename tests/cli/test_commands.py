@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.edges.inbox import SCHEMA, Inbox
+from bridge.edges.inbox import SCHEMA, Inbox, refusals
+from bridge.words.refusals import Refusal, RefusalKind
 from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
 from tests.support.forkserver import COMMAND
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
-from tests.support.store import Store, add, stored
+from tests.support.store import Store, accept, add, stored
 
 pytestmark = pytest.mark.crash
 COMMANDS = (
@@ -371,6 +372,33 @@ def test_listing(place: Place, ids: tuple[str, str]) -> None:
         assert [item["id"] for item in place.run(command, "--json", "--since", "1h").json] == [id_]
         nothing = place.run(command, "--json", "--until", "1999-01-01")
         assert (nothing.code, nothing.json) == (1, [])
+
+
+def test_a_list_that_is_cut_says_so(place: Place, ids: tuple[str, str]) -> None:
+    """On stderr, with what shows more; a list that is whole says nothing, also where it fills its page."""
+    inbox = Inbox(place.variables["BRIDGE_DATABASE_URL"])
+    accept(inbox, *[f"evt_{number}" for number in range(20)])
+    inbox.close()
+    ended = place.run("deliveries", "--json")
+    assert (len(ended.json), ended.err) == (20, "only the newest 20 are shown; --limit 500 shows more\n")
+    for limit in ("21", "500"):
+        ended = place.run("deliveries", "--limit", limit, "--json")
+        assert (len(ended.json), ended.err) == (21, "")
+
+
+@pytest.mark.parametrize("command", ["deliveries", "triggers", "orders", "refusals", "audit"])
+def test_every_list_says_if_it_is_cut(place: Place, ids: tuple[str, str], command: str) -> None:
+    """They all do it in one way."""
+    inbox = Inbox(place.variables["BRIDGE_DATABASE_URL"])
+    now = datetime.now(UTC)
+    add(inbox, stored(inbox, "evt_other"), now=now)
+    refused = Refusal(now, RefusalKind.REFUSED, "planasonix", "signature_mismatch")
+    inbox.write(refusals.append, [refused, refused])
+    inbox.close()
+    for id_ in ids:
+        place.run("replay", id_)
+    assert "--limit 500 shows more" in place.run(command, "--limit", "1").err
+    assert place.run(command, "--limit", "2").err == ""
 
 
 def test_one_whole(place: Place, ids: tuple[str, str]) -> None:
