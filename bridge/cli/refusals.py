@@ -19,6 +19,7 @@ def refusals(
     source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
     kind: Annotated[RefusalKind | None, typer.Option(help="Only refused ones, or only copies.")] = None,
+    copy_of: Annotated[str | None, typer.Option("--copy-of", help="Only copies of this delivery (dlv_...).")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
@@ -30,7 +31,7 @@ def refusals(
 
     `keys_tried` has the fingerprints of the keys in use, as `keys show` prints them.
     """
-    filters = {"source": source, "reason": reason, "kind": kind} | told_times(since, until)
+    filters = {"source": source, "reason": reason, "kind": kind, "copy_of": copy_of} | told_times(since, until)
     with asking(url, token_file) as asked:
         found = pages(asked, "refusals", filters, limit=limit)
     if not as_json:

@@ -8,7 +8,7 @@ from bridge.edges.inbox.auditing import AuditFilter
 from bridge.rules import records, views
 from bridge.web.queries import next_page, page_size, refuse_unknown, storable, time_range
 
-_FILTERS = ("actor", "since", "until", "after", "limit")
+QUERY = ("actor", "since", "until", "after", "limit")
 
 
 class AuditApi:
@@ -20,7 +20,7 @@ class AuditApi:
 
     def audit(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return a page of the audit log, newest first, by `actor`, `since`, `until`; `next` as elsewhere."""
-        refuse_unknown(query, _FILTERS)
+        refuse_unknown(query, QUERY)
         actor, after = (storable(name, query[name]) if name in query else None for name in ("actor", "after"))
         (since, until), limit = time_range(query), page_size(query)
         found = self._inbox.read(auditing.page, wanted=AuditFilter(actor, since, until, after), limit=limit)

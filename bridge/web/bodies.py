@@ -8,11 +8,12 @@ from bridge.edges.inbox import Inbox, received
 from bridge.edges.inbox.received import Received
 from bridge.rules import views
 from bridge.rules.event import Spelling
-from bridge.web.queries import filter_of, page_size, storable
+from bridge.web.queries import filter_of, page_size, refuse_unknown, storable
 from bridge.words.errors import BadFilter
 
 MOST_TEXTS = 32  # in `naming`; each costs the database about a microsecond a body
 _FILTERS = frozenset({"since", "until", "after"})
+QUERY = (*_FILTERS, "limit", "naming")
 
 
 class BodiesApi:
@@ -28,7 +29,8 @@ class BodiesApi:
 
         `naming=pl_a,pl_b` leaves out what cannot name such a pipeline, and only counts it (`passed`).
         """
-        filters = {name: value for name, value in query.items() if name not in ("limit", "naming")}
+        refuse_unknown(query, QUERY)
+        filters = {name: value for name, value in query.items() if name in _FILTERS}
         wanted, limit, naming = filter_of(filters, _FILTERS), page_size(query), _naming(query)
         page = self._inbox.read(
             received.bodies,

@@ -1,7 +1,8 @@
 """What the admin API takes and answers, path by path: the table from which its OpenAPI document is written. Pure.
 
-A test holds it to the code: every path of the application stands here and none more, and schemathesis holds the answers
-of a running bridge to it. Objects may have more fields than are named: a newer release adds some.
+Tests hold it to the code: every path of the application stands here and none more, each with the query that it takes,
+and schemathesis holds the answers of a running bridge to it. Objects may have more fields than are named: a newer
+release adds some.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,7 +11,10 @@ from typing import Any
 
 from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
 from bridge.edges.inbox.grouping import FILTERS as CAUSE_FILTERS
+from bridge.web.audit import QUERY as AUDIT_QUERY
+from bridge.web.bodies import QUERY as BODIES_QUERY
 from bridge.web.queries import MAX_LIMIT
+from bridge.web.refusals import QUERY as REFUSAL_QUERY
 from bridge.web.stream import FILTERS as STREAM_FILTERS
 from bridge.web.telling import QUERY as COMPLETION_QUERY
 
@@ -129,15 +133,13 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /orders": Described(page_of("orders", ORDER), ("after", "limit")),
     "GET /orders/{id}": Described(ORDER),
     "POST /orders/{id}/stop": Described(ORDER, body=order_of({}, {"reason": TEXT_OR_NULL})),
-    "GET /refusals": Described(
-        page_of("refusals", ANY_OBJECT), ("source", "reason", "kind", "after", "limit", *_TIMES)
-    ),
+    "GET /refusals": Described(page_of("refusals", ANY_OBJECT), REFUSAL_QUERY),
     "GET /bodies": Described(
         record({"bodies": many(ANY_OBJECT), "passed": NUMBER, "reached_at": TEXT_OR_NULL, "next": TEXT_OR_NULL}),
-        ("after", "limit", "naming", *_TIMES),
+        BODIES_QUERY,
     ),
     "GET /export/{id}": Described(page_of("lines", ANY_OBJECT), {*DELIVERY_FILTERS, *TRIGGER_FILTERS, "limit"}),
-    "GET /audit": Described(page_of("audit", ANY_OBJECT), ("actor", "after", "limit", *_TIMES)),
+    "GET /audit": Described(page_of("audit", ANY_OBJECT), AUDIT_QUERY),
     "POST /erase": Described(
         record({"deliveries": many(TEXT), "erased": YES_OR_NO}),
         body=order_of(

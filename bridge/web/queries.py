@@ -58,6 +58,7 @@ def flag(order: Mapping[str, Any], name: str) -> bool:
 
 def page(query: Mapping[str, str], allowed: frozenset[str]) -> tuple[browsing.Filter, int]:
     """Read a filter and a page size from a query."""
+    refuse_unknown(query, allowed | {"limit"})
     filters = {name: value for name, value in query.items() if name != "limit"}
     return filter_of(filters, allowed), page_size(query)
 

@@ -9,6 +9,7 @@ from bridge.rules import records, views
 from bridge.web.queries import next_page, page_size, refuse_unknown, storable, time_range
 
 _TEXTS = ("source", "reason", "kind", "after", "copy_of")
+QUERY = (*_TEXTS, "since", "until", "limit")
 
 
 class RefusalsApi:
@@ -23,7 +24,7 @@ class RefusalsApi:
 
         With `copy_of`, of the copies of one delivery.
         """
-        refuse_unknown(query, (*_TEXTS, "since", "until", "limit"))
+        refuse_unknown(query, QUERY)
         texts = {name: storable(name, query[name]) if name in query else None for name in _TEXTS}
         (since, until), limit = time_range(query), page_size(query)
         wanted = RefusalFilter(since=since, until=until, **texts)

@@ -48,6 +48,21 @@ def test_every_path_is_described() -> None:
     assert {f"{each.method} {each.path}" for each in OFFERS} == set(DESCRIBED)
 
 
+@pytest.mark.parametrize("path", sorted(each.path for each in OFFERS if each.method == "GET"))
+def test_a_query_is_described_as_it_is_taken(bridge: BridgeProcess, path: str) -> None:
+    """A path that is asked for what it does not know names what it takes; one that ignores it takes nothing."""
+    found: set[str] = set()
+    for id_ in ("deliveries", "triggers") if path == "/export/{id}" else ("x",):
+        url = f"http://127.0.0.1:{bridge.admin_port}{PREFIX}{path.replace('{id}', id_)}"
+        answer = httpx.get(
+            url, params={"nonsense": "1"}, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=60
+        )
+        unknown, _, known = str(answer.json().get("detail", "")).partition("; there is ")
+        if unknown == "unknown: nonsense":
+            found |= set(known.split(", "))
+    assert found == set(DESCRIBED[f"GET {path}"].query)
+
+
 def test_the_document_is_served(bridge: BridgeProcess) -> None:
     """As it is written here, with what each path does and the role that it needs."""
     served = bridge.api("openapi.json")

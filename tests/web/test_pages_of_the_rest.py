@@ -146,6 +146,7 @@ def test_refusals_and_copies_are_listed_for_operators(people: dict[Role, Person]
     wait_for(lambda: "signature_missing" in operator.text("/refusals"), seconds=10, what="the refusal")
     wait_for(lambda: "duplicate of dlv_" in operator.text("/refusals", kind="copy"), seconds=10, what="the copy")
     assert "duplicate of" not in operator.text("/refusals", kind="refused")
+    assert "duplicate of" not in operator.text("/refusals", copy_of="dlv_0000000000000001")
 
 
 def test_the_audit_log_is_filtered_by_person(people: dict[Role, Person]) -> None:

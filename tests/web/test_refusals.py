@@ -1,6 +1,7 @@
 """A wrong secret, a broken request and a copy are found afterwards, by API and command line, with what tells why."""
 
 import hashlib
+import json
 import time
 
 import httpx
@@ -38,6 +39,8 @@ def test_what_was_not_taken_in_is_listed(bridge: BridgeProcess) -> None:
         found["duplicate"]["id"]
     ]
     assert bridge.api("refusals", copy_of="dlv_0000000000000001")["refusals"] == []
+    copies = forkserver.run("refusals", "--copy-of", delivery_id, "--json", env=bridge.environment)
+    assert [item["id"] for item in json.loads(copies.stdout)] == [found["duplicate"]["id"]]
     listed = forkserver.run("refusals", "--reason", "signature_mismatch", env=bridge.environment).stdout
     assert key in listed
     assert "evt_refused" not in listed

@@ -10,7 +10,7 @@ from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing
 from bridge.words.refusals import RefusalKind
 
-_REFUSAL_FILTERS = ("kind", "source", "reason", "since", "until", "after")
+_REFUSAL_FILTERS = ("kind", "source", "reason", "copy_of", "since", "until", "after")
 _AUDIT_FILTERS = ("actor", "since", "until", "after")
 
 
