@@ -48,7 +48,8 @@ def export(
 ) -> None:
     """Print deliveries, triggers or attempts as JSON, one a line, the oldest first; page by page, so of any size.
 
-    Bodies, confs and details are in it for operators. If it is cut off, stderr says where to go on.
+    Bodies, confs and details are in it: a running bridge wants an operator's token. If it is cut off, stderr says
+    where to go on.
     """
     of_both = {"state": state, "reason": reason, "pipeline_id": pipeline, "job_id": job, "run_id": run, "after": after}
     of_triggers = {"route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}

@@ -138,7 +138,7 @@ def _api_routes(faces: Faces, looks: Calls, changes: Calls) -> list[Route]:
         Route("/orders/{id}/stop", _answers(orders.stop, changes, Role.OPERATOR), methods=["POST"]),
         Route("/refusals", _answers(faces.refusals.refusals, looks, Role.OPERATOR)),
         Route("/bodies", _answers(faces.bodies.bodies, looks, Role.OPERATOR)),
-        Route("/export/{id}", _answers(faces.exporting.export, looks, Role.VIEWER)),
+        Route("/export/{id}", _answers(faces.exporting.export, looks, Role.OPERATOR)),
         Route("/audit", _answers(faces.audit.audit, looks, Role.ADMIN)),
         Route("/erase", _answers(faces.erasing.erase, changes, Role.ADMIN), methods=["POST"]),
         Route("/outcomes", _answers(faces.outcomes.outcomes, changes, Role.OUTCOMES), methods=["POST"]),

@@ -278,11 +278,13 @@ def test_attempts_are_exported_with_whose_they_are(run: Run, bridge: BridgeProce
     assert _lines(run("export", "attempts", "--dag", "open_incident")) == []
 
 
-def test_a_viewer_exports_no_payload(bridge: BridgeProcess, failed: Failed) -> None:
-    """Ids and states only."""
+def test_a_viewer_exports_nothing(bridge: BridgeProcess, failed: Failed) -> None:
+    """Bodies and confs are in it: the API says which role is needed; exit 2."""
     run = runner(bridge, "--url", TOKENS[Role.VIEWER])
-    (line,) = _lines(run("export", "deliveries", "--job", failed.job))
-    assert (line["id"], line["body"]) == (failed.delivery, None)
+    with pytest.raises(ConfigError, match="this needs the role operator"):
+        run("export", "deliveries", "--job", failed.job)
+    (line,) = _lines(runner(bridge, "--url", TOKENS[Role.OPERATOR])("export", "deliveries", "--job", failed.job))
+    assert json.loads(line["body"])["job_id"] == failed.job
 
 
 def _lines(ended: tuple[int, str]) -> list[Any]:
