@@ -129,6 +129,15 @@ def test_commands_that_a_page_shows_are_whole(path: Path) -> None:
             assert (done.returncode, done.stderr) == (0, ""), block
 
 
+def test_a_replay_of_all_that_is_held_names_a_cause() -> None:
+    """Without one it would also set free what waits for a person or for its ceiling."""
+    shown = [
+        line for path in DOCS.rglob("*.md") for line in re.findall(r"replay --state held[^`\n]*", path.read_text())
+    ]
+    assert shown
+    assert [line for line in shown if "--cause" not in line] == []
+
+
 def test_make_targets_that_a_page_shows_exist() -> None:
     """CONTRIBUTING.md and the README name no target that the Makefile lacks."""
     targets = set(re.findall(r"(?m)^([a-z]+):", (REPOSITORY / "Makefile").read_text()))

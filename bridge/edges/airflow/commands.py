@@ -69,7 +69,7 @@ def _output(command: Sequence[str], seconds: float) -> bytes:
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """End the command and whatever it started; one that left its process group is not waited for."""
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):  # gone, or of another user by now (sudo)
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=_KILLED_SECONDS)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import socket
 import sys
@@ -259,6 +260,18 @@ def test_command_that_gives_nothing_usable_is_named(command: tuple[str, ...], de
     assert found.reason is Reason.AIRFLOW_MISCONFIGURED
     assert found.detail.startswith("the sign-in command ")
     assert detail in found.detail
+
+
+def test_command_that_may_not_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that runs as another user, by sudo: its sign-in is what is wrong, not the trigger."""
+
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError(f"{group} {number}")
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    found = commands.run(script("import time; time.sleep(5)"), 0.5)
+    assert isinstance(found, Misconfigured)
+    assert "did not end within 0.5 s" in found.detail
 
 
 def test_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
