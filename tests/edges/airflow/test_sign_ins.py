@@ -266,10 +266,11 @@ def test_command_that_may_not_be_killed_is_named(monkeypatch: pytest.MonkeyPatch
     """One that runs as another user, by sudo: its sign-in is what is wrong, not the trigger."""
 
     def refuse(group: int, number: int) -> None:
-        raise PermissionError(f"{group} {number}")
+        os.kill(group, number)  # so that nothing is left of it
+        raise PermissionError
 
     monkeypatch.setattr(os, "killpg", refuse)
-    found = commands.run(script("import time; time.sleep(5)"), 0.5)
+    found = commands.run(script("import time; time.sleep(600)"), 0.5)
     assert isinstance(found, Misconfigured)
     assert "did not end within 0.5 s" in found.detail
 
