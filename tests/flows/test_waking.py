@@ -1,7 +1,8 @@
 """Parked tasks are woken, each once, against a stand-in for Airflow and on a real store."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,12 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.waking import Waking
 from bridge.rules import completion
 from bridge.rules import event as events
+from bridge.rules.retrying.turns import Turns
 from bridge.words.model import DeliveryState
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.support.parked import ParkedTasks
 from tests.support.service import body
-from tests.support.standin import Standin
+from tests.support.standin import Answer, Standin
 from tests.support.store import Store, stored
 
 AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
@@ -60,6 +62,24 @@ class Awake:
         item._stepped_at = 0.0
         item.step()
 
+    def later(self) -> None:
+        """Let so much time go by that everything has its next turn."""
+        self.waking._not_before = 0.0
+        for turns in (self.waking._answering._turns, self.waking._listing._turns):
+            rest(turns)
+
+    def fails(self, part: str, answer: Answer | Callable[[dict[str, Any]], Answer | None]) -> None:
+        """Answer so whatever has this in its method and path; all the rest as always."""
+        usual = self.tasks._answer
+
+        def more(method: str, parts: list[str], body: dict[str, Any], query: dict[str, str]) -> Answer | None:
+            found = None
+            if part in f"{method} {'/'.join(parts)}":
+                found = answer(body) if callable(answer) else answer
+            return found or usual(method, parts, body, query)
+
+        self.standin.more = more
+
     def told(self, name: str, **more: Any) -> str:
         """Store and route a webhook; `more` are fields of its body, and `source`."""
         source = more.pop("source", "planasonix")
@@ -80,6 +100,12 @@ class Awake:
     def requests(self, part: str) -> int:
         """Return how many requests had this in their method and path."""
         return sum(part in asked for asked in self.standin.asked)
+
+
+def rest(turns: Turns) -> None:
+    """Let everything of these be due."""
+    turns._rests_until = 0.0
+    turns._missed = {key: replace(missed, due_at=0.0) for key, missed in turns._missed.items()}
 
 
 def run_event(name: str, *, run: str = "run_1", status: str = "succeeded", **more: Any) -> bytes:
@@ -222,7 +248,7 @@ def test_an_answer_that_is_lost_is_given_again_and_counts_once(awake: Awake) -> 
     awake.step()
     assert len(awake.tasks.answers) == 1
     awake.standin.more = taken
-    awake.waking._not_before = 0.0
+    awake.later()
     awake.step()
     assert (len(awake.tasks.answers), awake.known()) == (1, set())
     awake.tasks.change(key, state="success")
@@ -263,6 +289,157 @@ def test_an_airflow_that_does_not_answer_is_asked_more_rarely(
     awake.step()
     assert len(awake.standin.asked) == asked + 1
     assert capsys.readouterr().out.count("waits_not_read") == 1, reason
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (403, "Your request was blocked"),
+        (200, "Your request was blocked"),
+        (413, "Request Entity Too Large"),
+        (500, {"detail": "Internal Server Error"}),
+        (429, {"detail": "Slow down"}),
+        (403, {"detail": "Forbidden"}),
+    ],
+    ids=["blocked", "a page", "too large", "500", "429", "one DAG"],
+)
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_task_that_cannot_be_answered_stops_no_other_and_no_list(awake: Awake, method: str, refusal: Answer) -> None:
+    """A firewall that dislikes the text of one event, or a DAG that the user may only see, is no verdict on Airflow."""
+    awake.fails(f"{method} dags/loads/dagRuns/run bad/1", refusal)
+    awake.tasks.park("good", subject("run_1"))
+    awake.tasks.park("bad", subject("run_2"))
+    awake.step()
+    awake.told("evt_1", run="run_1")
+    awake.told("evt_2", run="run_2")
+    awake.tasks.park("late", subject("run_3"))
+    awake.told("evt_3", run="run_3")
+    awake.step()
+    awake.step()
+    assert sorted(name for name, _, _ in awake.tasks.answers) == ["good", "late"]
+    assert awake.known() == {"bad"}
+    assert 'bridge_overdue_waits{airflow="default"} 1.0' in awake.metrics.exposition().decode()
+    awake.standin.more = awake.tasks._answer
+    awake.later()
+    awake.step()
+    assert len(awake.tasks.answers) == 3
+
+
+def test_what_a_firewall_dislikes_is_left_out_in_the_end(awake: Awake, capsys: pytest.CaptureFixture[str]) -> None:
+    """The task is woken without the text of the error; until then that is said, once."""
+    awake.fails("PATCH", lambda body: (403, "blocked") if "UNION" in str(body) else None)
+    awake.tasks.park("load", subject())
+    delivery = awake.told("evt_1", status="failed", error="near UNION SELECT")
+    for _ in range(4):
+        awake.later()
+        awake.step()
+    told = {"run_id": "run_1", "delivery_id": delivery, "rows_loaded": 7}
+    assert awake.tasks.answers == [("load", "failed", told)]
+    said = capsys.readouterr().out
+    assert (said.count("wait_not_answered"), said.count("Required actions")) == (1, 1)
+
+
+def test_three_tasks_that_cannot_be_answered_let_the_others_rest_and_the_list_go_on(
+    awake: Awake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The user may answer nothing: said once, with the next step."""
+    awake.fails("PATCH", (403, {"detail": "Forbidden"}))
+    for number in range(5):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    awake.step()
+    for number in range(5):
+        awake.told(f"evt_{number}", run=f"run_{number}")
+    awake.waking._answering.step()
+    assert awake.requests("PATCH") == 3
+    awake.tasks.park("load_5", subject("run_5"))
+    awake.step()
+    assert len(awake.known()) == 6
+    said = capsys.readouterr().out
+    assert (said.count("waits_not_answered"), said.count("waits_not_read")) == (1, 0)
+    awake.standin.more = awake.tasks._answer
+    awake.later()
+    awake.step()
+    assert len(awake.tasks.answers) == 5
+
+
+def test_an_airflow_that_is_down_is_asked_for_one_task_and_one_list(awake: Awake) -> None:
+    """However many could be answered; then for the list alone, and they are counted meanwhile."""
+    for number in range(5):
+        awake.tasks.park(f"load_{number}", subject(f"run_{number}"))
+    awake.step()
+    for number in range(4):
+        awake.told(f"evt_{number}", run=f"run_{number}")
+    awake.standin.more = lambda *_: (503, {"detail": {"reason": "Database"}})
+    before = len(awake.standin.asked)
+    awake.step()
+    assert len(awake.standin.asked) == before + 2
+    awake.told("evt_4", run="run_4")
+    awake.later()
+    awake.step()
+    assert len(awake.standin.asked) == before + 3
+    assert 'bridge_overdue_waits{airflow="default"} 5.0' in awake.metrics.exposition().decode()
+    awake.standin.more = awake.tasks._answer
+    awake.later()
+    awake.step()
+    assert len(awake.tasks.answers) == 5
+
+
+@pytest.mark.parametrize(
+    "refusal", [(403, {"detail": "Forbidden"}), (403, "blocked"), (500, "Oops")], ids=["one DAG", "blocked", "500"]
+)
+def test_a_later_try_whose_run_cannot_be_read_stops_no_other_and_no_list(
+    awake: Awake, refusal: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is left for a later list, and said once."""
+    awake.fails("run bad/1/taskInstances/bad/xcomEntries", refusal)
+    awake.tasks.park("again", subject("old"), try_number=2, xcom={"planasonix_run_id": "run_1"})
+    awake.tasks.park("bad", subject("old"), try_number=2, xcom={"planasonix_run_id": "run_2"})
+    awake.step()
+    assert awake.known() == {"again"}
+    awake.told("evt_1", run="run_1")
+    awake.tasks.park("load", subject("run_3"))
+    awake.step()
+    assert (len(awake.tasks.answers), awake.known()) == (1, {"load"})
+    for _ in range(2):
+        awake.later()
+        awake.step()
+    assert capsys.readouterr().out.count("wait_not_read") == 1
+    awake.standin.more = awake.tasks._answer
+    awake.later()
+    awake.waking._listing._all_at = 0.0
+    awake.step()
+    assert awake.known() == {"bad", "load"}
+
+
+def test_a_task_that_is_gone_and_cannot_be_asked_for_keeps_no_other(awake: Awake) -> None:
+    """Perhaps it is not gone: it is kept, and the others are forgotten."""
+    keys = [awake.tasks.park(name, subject(f"run_{name}")) for name in ("bad", "other", "third", "load")]
+    awake.step()
+    for key in keys[:3]:
+        awake.tasks.change(key, state="success")
+    awake.fails("GET dags/loads/dagRuns/run bad/1", (403, {"detail": "Forbidden"}))
+    awake.waking._listing._all_at = 0.0
+    awake.step()
+    assert awake.known() == {"bad", "load"}
+    assert awake.waking._listing._list is None, "the list has ended"
+    awake.standin.more = awake.tasks._answer
+    awake.later()
+    awake.waking._listing._all_at = 0.0
+    awake.step()
+    assert awake.known() == {"load"}
+
+
+def test_a_user_who_may_read_no_xcom_wakes_what_needs_none(awake: Awake, capsys: pytest.CaptureFixture[str]) -> None:
+    """After three tasks none is asked for; lists and answers go on."""
+    awake.fails("xcomEntries", (403, {"detail": "Forbidden"}))
+    for number in range(9):
+        awake.tasks.park(f"again_{number}", subject("old"), try_number=2, xcom={"planasonix_run_id": f"run_{number}"})
+    awake.tasks.park("load", subject("run_x"))
+    awake.told("evt_1", run="run_x")
+    awake.step()
+    assert [name for name, _, _ in awake.tasks.answers] == ["load"]
+    assert awake.requests("xcomEntries") == 3
+    assert capsys.readouterr().out.count("waits_not_read") == 1
 
 
 def test_one_process_asks_and_the_other_goes_on_where_it_stopped(awake: Awake) -> None:

@@ -8,8 +8,9 @@
 
 A step is taken whenever something was routed, and every five seconds besides. Waits and facts are in the store, so a
 webhook that came before its task was parked, or while the bridge was away, is found by a later step. What Airflow
-answers may be lost: asking again is harmless, since a wait is answered once. An Airflow that does not answer is asked
-more and more rarely, and one that a person has paused, or at which nothing may be fired, not at all.
+answers may be lost: asking again is harmless, since a wait is answered once. What one task meets is no verdict on its
+Airflow: the list is asked for next, which shows how the place is. An Airflow that does not give the list is asked more
+and more rarely, and one that a person has paused, or at which nothing may be fired, not at all.
 """
 
 import secrets
@@ -70,6 +71,7 @@ class Waking:
         self._failures = 0  # in a row
         self._not_before = self._stepped_at = self._taken_at = 0.0
         self._reason: Reason | None = None
+        self._is_doubted = False  # a task met what may be the whole Airflow's trouble: the list comes first
         self._keeps_waits = False  # as of the last step
         self.loop = Loop("waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._let_go)
         let_go = self._forget if abandoning is None else abandoning.let_go
@@ -115,16 +117,18 @@ class Waking:
         if self._answering.overdue:  # the pace of firing had no more room
             self._has_news |= has_news
             return _LEAST_SECONDS
-        return self._listing.pause_seconds(has_news=has_news)
+        return self._listing.pause_seconds(has_news=has_news or self._is_doubted)
 
     def _look(self, *, has_news: bool) -> Problem | None:
-        problem = self._answering.step()
-        if problem is not None:
-            return problem
-        if not self._listing.is_due(has_news=has_news):
+        self._is_doubted = self._is_doubted or self._answering.step()
+        if not self._listing.is_due(has_news=has_news or self._is_doubted):
             self._has_news |= has_news
             return None
-        return self._listing.step() or self._answering.step()
+        problem = self._listing.step()
+        if problem is not None:
+            self._answering.observe()
+        self._is_doubted = problem is not None or self._answering.step()
+        return problem
 
     def _is_ours(self) -> bool:
         name, self._taken_at = f"waking:{self.name}", time.monotonic()

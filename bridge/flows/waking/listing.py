@@ -8,8 +8,11 @@
 Requests are made every five seconds while tasks wait, every minute otherwise, and sooner after a webhook, but never
 closer than `_CLOSEST_SECONDS`: 25 a minute, however many webhooks come and tasks wait.
 
-Each takes its turn in the pace of firing. Where that has no more room, what was found is stored, and a second later the
-list goes on at the page where it stopped: a list that began anew would never end with more pages than turns.
+A task that Airflow does not tell of is left for a later list, and lets the others go first: only a page that is not
+given is a verdict on the place.
+
+Each request takes its turn in the pace of firing. Where that has no more room, what was found is stored, and a second
+later the list goes on at the page where it stopped: a list that began anew would never end with more pages than turns.
 """
 
 import math
@@ -23,6 +26,8 @@ from bridge.edges.airflow.waits import Problem
 from bridge.edges.inbox import waits
 from bridge.flows.waking.place import Place
 from bridge.rules import waking
+from bridge.rules.retrying.turns import Turns
+from bridge.words.outcomes import TargetDown
 from bridge.words.waits import Parked, ParkedPage, TaskKey, Wait
 
 _CLOSEST_SECONDS = 2.4
@@ -34,6 +39,11 @@ _STALE_SECONDS = 30.0  # a list that nobody went on with for so long says nothin
 _FIRST, _PAGE = 20, 100
 _MOST_ASKED = 20  # in one step: answers are not to wait for a long list
 _MOST_GONE = 20
+_OWN_TROUBLE = 2  # so often one task alone has failed: the place is well, and something about this one is not
+_NEXT_STEP = (
+    "`detail` has what came instead: the bridge's user may not read this task or its XCom, or a firewall blocks the"
+    " call. If it is urgent, answer the task in Airflow, under Required actions"
+)
 _log = structlog.get_logger("bridge.waking")
 
 
@@ -50,6 +60,7 @@ class Listing:
         self._let_these_go = place.let_go
         self._step_seconds, self._is_own_asked = step_seconds, is_own_asked
         self._page = _PAGE  # smaller where an answer was too long to be read
+        self._turns = Turns()  # of tasks and tries that are asked for by themselves
         self.forget()
 
     def forget(self) -> None:
@@ -81,11 +92,11 @@ class Listing:
         known = self._inbox.read(waits.known, airflow=self._name)
         found = self._list = self._begun()
         problem = self._turn_pages(found, known)
-        problem = self._take_in(found, known) or problem
-        problem = problem or self._let_go(found, known)
         if problem is not None:
-            self._list = None
-        elif found.is_done:
+            self._list, self._asks = None, 0
+        self._take_in(found, known)
+        self._let_go(found, known)
+        if problem is None and found.is_done:
             self._end(found)
         return problem
 
@@ -102,6 +113,8 @@ class Listing:
             self._all_at, self._others = self._listed_at, found.total - len(found.tasks)
         self._amount = found.total - self._others
         stored = self._inbox.read(waits.known, airflow=self._name)
+        if found.is_whole:
+            self._turns.keep({*map(_key, found.tasks.values()), *map(_key, stored.values())})
         self._is_miscounted = len(stored) != self._amount
 
     def _may_ask(self) -> bool:
@@ -124,28 +137,31 @@ class Listing:
                 self._page = max(1, limit // 2)
                 continue
             found.add(page, known, limit=limit)
+            if found.is_whole:
+                found.gone = sorted(found.gone, key=self._times)[:_MOST_GONE][::-1]  # the last one is next
         return None
 
-    def _take_in(self, found: "_List", known: Mapping[TaskKey, Wait]) -> Problem | None:
+    def _take_in(self, found: "_List", known: Mapping[TaskKey, Wait]) -> None:
         """Store what is new, as far as it could be read."""
         new: list[Wait] = []
-        problem: Problem | None = None
-        for task in sorted(found.unread.values(), key=lambda each: each.try_number > 1):  # what needs no question first
+        # First what needs no question.
+        for task in sorted(found.unread.values(), key=lambda each: (each.try_number > 1, self._times(each))):
+            if task.try_number > 1 and not self._turns.is_due(_key(task), time.monotonic()):
+                del found.unread[task.task]
+                continue
             if task.try_number > 1 and not self._may_ask():
                 break
             wait = self._read(task)
-            if not (wait is None or isinstance(wait, Wait)):
-                problem = wait
-                break
             found.turned_at = time.monotonic()
             del found.unread[task.task]
-            if wait is not None:
+            if isinstance(wait, Wait):
                 new.append(wait)
+            if task.try_number > 1:
+                self._note(task, wait if isinstance(wait, Problem) else None)
         if new:
             self._let_these_go([old for wait in new if (old := known.get(wait.task)) and old.run_id != wait.run_id])
             self._inbox.write(waits.add, new)
             _log.info("waits_found", airflow=self._name, amount=len(new))
-        return problem
 
     def _read(self, parked: Parked) -> Wait | Problem | None:
         """Return what a task waits for; the request of a later try has the subject of the first."""
@@ -172,28 +188,41 @@ class Listing:
     def _count(self, *, is_answered: bool) -> None:
         self._metrics.waits.count_request(self._name, is_answered=is_answered)
 
-    def _let_go(self, found: "_List", known: Mapping[TaskKey, Wait]) -> Problem | None:
+    def _let_go(self, found: "_List", known: Mapping[TaskKey, Wait]) -> None:
         """Forget waits that have ended without us: answered by a person, timed out, cleared, marked."""
         ended: list[Wait] = []
-        problem: Problem | None = None
-        while found.gone and problem is None:
+        while found.gone:
             wait = found.gone[-1]
-            if known.get(wait.task) == wait:  # else it was answered meanwhile
+            # Else it was answered meanwhile, or a later list has it.
+            if known.get(wait.task) == wait and self._turns.is_due(_key(wait), time.monotonic()):
                 if not self._may_ask():
                     break
                 seen = self._airflow.look(wait.task)
-                self._count(is_answered=seen is None or isinstance(seen, Parked))
-                if not (seen is None or isinstance(seen, Parked)):
-                    problem = seen
-                    break
+                problem = seen if isinstance(seen, Problem) else None
+                self._count(is_answered=problem is None)
+                self._note(wait, problem)
                 found.turned_at = time.monotonic()
-                if seen is None or not seen.is_waiting or seen.is_answered or seen.try_number != wait.try_number:
+                if not isinstance(seen, Problem) and _has_ended(wait, seen):
                     ended.append(wait)
             found.gone.pop()
         if ended:
             self._let_these_go(ended)
             _log.info("waits_ended_elsewhere", airflow=self._name, amount=len(ended))
-        return problem
+
+    def _times(self, task: Parked | Wait) -> int:
+        return self._turns.times(_key(task))
+
+    def _note(self, task: Parked | Wait, problem: Problem | None) -> None:
+        """Note whether Airflow told of one task, and let the others go first if not."""
+        if problem is None:
+            self._turns.went_well(_key(task))
+            return
+        at_least = problem.wait_seconds if isinstance(problem, TargetDown) else 0.0
+        why = {"airflow": self._name, "reason": str(problem.reason), "detail": problem.detail}
+        if self._turns.failed(_key(task), time.monotonic(), at_least=at_least):
+            _log.warning("waits_not_read", **why, next_step=problem.reason.next_step)
+        elif self._times(task) == _OWN_TROUBLE:
+            _log.warning("wait_not_read", **why, **task.task._asdict(), next_step=_NEXT_STEP)
 
 
 @dataclass(slots=True)
@@ -229,9 +258,17 @@ class _List:
         self.is_whole = page.listed < limit or self.offset >= page.total
         self.is_read = self.is_whole or (is_met and not self.is_all)
         if self.is_whole:
-            self.gone = [wait for task, wait in known.items() if task not in self.tasks][:_MOST_GONE]
+            self.gone = [wait for task, wait in known.items() if task not in self.tasks]
 
 
 def _is_known(parked: Parked, known: Mapping[TaskKey, Wait]) -> bool:
     wait = known.get(parked.task)
     return wait is not None and wait.try_number == parked.try_number
+
+
+def _has_ended(wait: Wait, seen: Parked | None) -> bool:
+    return seen is None or not seen.is_waiting or seen.is_answered or seen.try_number != wait.try_number
+
+
+def _key(task: Parked | Wait) -> tuple[TaskKey, int]:
+    return task.task, task.try_number
