@@ -10,6 +10,7 @@ import pytest
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.planasonix.gate import Gate
 from bridge.flows.waking import Waking
 from bridge.flows.waking.inquiring import Inquiring
 from bridge.words.targets import PlanasonixApi, Secret
@@ -43,7 +44,12 @@ class Waiting(Awake):
             is_ours=waking.keeps_waits,
             tell=waking.tell_of,
             clock=lambda: self.now,
+            monotonic=self.seconds,
         )
+
+    def seconds(self) -> float:
+        """Return what a clock shows that only goes on."""
+        return self.now.timestamp()
 
     def parked(self, run: str = "run_1", *, source: str | None = None) -> None:
         """Park a task, and let it be seen."""
@@ -158,6 +164,63 @@ def test_a_planasonix_that_does_not_answer_is_asked_more_rarely(
         waiting.ask(timedelta(seconds=10))
     assert (len(waiting.looks), len(answers(waiting))) == (3, 1)
     assert capsys.readouterr().out.count("runs_not_asked_for") == 1
+
+
+def test_a_run_that_cannot_be_asked_for_lets_the_others_go_first(
+    waiting: Waiting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API answers for the others, who wait for nothing; it is asked for ever more rarely, and that is said."""
+    for run in ("run_1", "run_2"):
+        waiting.parked(run)
+        waiting.now += timedelta(seconds=1)
+    waiting.api.failing = {"run_1"}
+    waiting.ended("run_2")
+    waiting.ask(HALF)
+    waiting.ask(timedelta(seconds=10))
+    assert (waiting.looks, answers(waiting)) == (["run_1", "run_2"], [("look", {"run_id": "run_2"})])
+    for _ in range(40):
+        waiting.ask(timedelta(minutes=1))
+    assert 10 <= waiting.looks.count("run_1") <= 25
+    assert capsys.readouterr().out.count("run_not_asked_for") == 1
+    waiting.api.failing = set()
+    waiting.ended("run_1")
+    waiting.ask(timedelta(minutes=5))
+    assert len(answers(waiting)) == 2, "no look was used up"
+
+
+def test_a_whole_that_was_seen_at_one_run_lets_the_others_go_first(waiting: Waiting) -> None:
+    """A gateway may answer 503 for one path: the source rests, and then another run is asked for."""
+    for run in ("run_1", "run_2"):
+        waiting.parked(run)
+        waiting.now += timedelta(seconds=1)
+    waiting.api.faults.append(Fault("GET", 503))
+    waiting.ask(HALF)
+    waiting.ask(timedelta(seconds=10))
+    assert waiting.looks == ["run_1"]
+    waiting.ask(timedelta(seconds=30))
+    assert waiting.looks == ["run_1", "run_2"]
+
+
+def test_three_runs_without_an_answer_let_their_source_rest(waiting: Waiting) -> None:
+    """No verdict on the whole is taken from one; and a gate that is closed lets nobody ask."""
+    for run in ("run_1", "run_2", "run_3"):
+        waiting.parked(run)
+    waiting.api.failing = {"run_1", "run_2", "run_3"}
+    gate = Gate("planasonix", clock=waiting.seconds)
+    waiting.client = PlanasonixClient(PlanasonixApi(waiting.api.url, Secret(KEY)), gate)
+    inquiring = waiting.asking(waiting.waking)
+    waiting.ask(HALF, inquiring)
+    for _ in range(2):
+        waiting.ask(timedelta(seconds=1), inquiring)
+    assert sorted(waiting.looks) == ["run_1", "run_2", "run_3"]
+    for _ in range(3):
+        waiting.ask(timedelta(seconds=1), inquiring)
+    assert len(waiting.looks) == 3
+    gate.open_up()
+    waiting.api.failing = set()
+    for _ in range(3):
+        waiting.ask(timedelta(seconds=20), inquiring)
+    assert sorted(waiting.looks[3:]) == ["run_1", "run_2", "run_3"]
 
 
 def test_a_run_that_is_not_known_is_no_end(waiting: Waiting) -> None:

@@ -53,6 +53,7 @@ class RunsApi(JobsApi):
         self.faults: deque[Fault] = deque()
         self.reports: list[tuple[str | None, Any]] = []
         self.running_elsewhere: str | None = None
+        self.failing: set[str] = set()  # runs of which it answers 500
         self.lock = threading.Lock()
 
     def add(self, run_id: str, pipeline: str, story: list[str], **more: Any) -> None:
@@ -81,6 +82,8 @@ class RunsApi(JobsApi):
         run = self.runs.get(run_id)
         if run is None:
             return 404, {"error": {"code": "NOT_FOUND", "message": f"no run {run_id}"}}
+        if run_id in self.failing:
+            return 500, {"error": {"code": "FAULT", "message": "as the test wants"}}
         told = self._told(run)
         if len(run["story"]) > 1:
             run["story"].pop(0)
