@@ -9,7 +9,7 @@
 What was sent is in the store, so a restart or another replica goes on where this one stopped. A message is stored as
 sent after the service took it: whoever dies in between sends it once more. A target that hangs or fails is tried again
 after one minute, then ever more rarely; what it missed is judged anew by then. It is counted, `status` shows it, and
-the other targets are sent that too.
+the other targets are sent that too. Perhaps only one message is refused: what failed goes behind the others.
 """
 
 import secrets
@@ -50,6 +50,7 @@ class _Desk:
         self.outcome: list[str | None] | None = None  # of what has ended, until it is stored
         self.is_tried = False  # whether its URL was looked at
         self.problem: str | None = None
+        self._behind: list[str] = []  # causes whose message failed, in the order of their next turn
         self._failures = 0  # in a row
         self._rests_until = 0.0
 
@@ -70,10 +71,22 @@ class _Desk:
             self.outcome = self.sending.outcome()
         return True
 
-    def note(self, problem: str | None, now: float) -> None:
-        """Take over how the last message ended."""
+    def in_turn(self, due: Sequence[Due]) -> list[Due]:
+        """Return what is due, behind the others what failed before."""
+        causes = {each.after.cause for each in due}
+        self._behind = [cause for cause in self._behind if cause in causes]
+        places = {cause: place for place, cause in enumerate(self._behind, start=1)}
+        return sorted(due, key=lambda each: places.get(each.after.cause, 0))
+
+    def put_behind(self, failed: Sequence[Due]) -> None:
+        """Put these behind all others, the first of them last: if it hung, those after it were not even tried."""
+        causes = [each.after.cause for each in reversed(failed)]
+        self._behind = [cause for cause in self._behind if cause not in causes] + causes
+
+    def note(self, problem: str | None, now: float, *, has_sent: bool) -> None:
+        """Take over how the last messages ended."""
         self.problem = problem
-        self._failures = 0 if problem is None else self._failures + 1
+        self._failures = 0 if problem is None else 1 if has_sent else self._failures + 1
         rest = _FIRST_REST_SECONDS * 2.0 ** min(self._failures - 1, 10)
         self._rests_until = 0.0 if problem is None else now + min(rest, _LONGEST_REST_SECONDS)
 
@@ -155,7 +168,7 @@ class Notifying:
         if verdict.kept or verdict.forgotten:
             self._inbox.write(notices.keep, verdict.kept, to=desk.target.name, forgotten=verdict.forgotten)
         if desk.is_free(self._monotonic()) and (verdict.due or not desk.is_tried):
-            desk.begin(verdict.due[: notifier.MAX_AT_ONCE], self._deadline_seconds)
+            desk.begin(desk.in_turn(verdict.due)[: notifier.MAX_AT_ONCE], self._deadline_seconds)
 
     def _harvest(self) -> bool:
         """Store how it ended, of what has ended; returns whether anything did. Raises InboxUnavailable: then later."""
@@ -167,8 +180,10 @@ class Notifying:
     def _settle(self, desk: _Desk) -> None:
         name, outcome, due = desk.target.name, desk.outcome or [], desk.due
         sent = [each.after for each, problem in zip(due, outcome, strict=False) if problem is None]
+        failed = [each for each, problem in zip(due, outcome, strict=False) if problem is not None]
         problem = next((each for each in outcome if each is not None), None)
         self._inbox.write(notices.settle, sent, to=name, problem=problem, now=self._clock())
+        desk.put_behind(failed)
         desk.sending, desk.due = None, ()
         self._count(desk, len(sent), problem)
 
@@ -179,7 +194,7 @@ class Notifying:
             _log.error("not_notified", target=name, detail=problem, next_step=step)
         elif problem is None and desk.problem is not None:
             _log.info("notified_again", target=name)
-        desk.note(problem, self._monotonic())
+        desk.note(problem, self._monotonic(), has_sent=sent > 0)
         self._metrics.messages.labels(name, "sent").inc(sent)
         self._metrics.messages.labels(name, "failed").inc(problem is not None)
 

@@ -169,6 +169,35 @@ def _looked(replica: Replica, need: Need) -> bool:
     return True
 
 
+def _failed(name: str) -> Need:
+    return replace(FAILED, about=name, reason=name)
+
+
+def test_messages_that_are_refused_let_the_others_go_first(chat: Receiver, start: Callable[..., Replica]) -> None:
+    """A service that dislikes three texts is no reason to keep the fourth from people."""
+    bad = [_failed(name) for name in ("one", "two", "three")]
+    chat.refused = frozenset(f"failed: {need.about}" for need in bad)
+    replica = start(_target(chat))
+    replica.look(*bad, _failed("four"))
+    assert chat.titles == []
+    replica.look(*bad, _failed("four"))
+    assert chat.titles == ["failed: four"]
+    chat.refused = frozenset()
+    replica.look(*bad, _failed("four"), later=HOUR)
+    assert sorted(chat.titles) == ["failed: four", "failed: one", "failed: three", "failed: two"]
+
+
+def test_a_message_that_hangs_is_the_last_of_the_next_ones(chat: Receiver, start: Callable[..., Replica]) -> None:
+    """Those after it were not even tried."""
+    needs = [_failed(name) for name in ("one", "two", "three")]
+    chat.unanswered = frozenset({"failed: one"})
+    replica = start(_target(chat), deadline_seconds=10.0)
+    wait_for(
+        lambda: replica.look(*needs, later=HOUR) or len(chat.titles) == 2, seconds=_PATIENCE, what="both of the others"
+    )
+    assert sorted(chat.titles) == ["failed: three", "failed: two"]
+
+
 def test_stopping_waits_for_no_service(start: Callable[..., Replica]) -> None:
     """What hangs is ended; it is sent by whoever runs next."""
     with Receiver() as slow:

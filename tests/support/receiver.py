@@ -4,7 +4,8 @@
         ...                                        # notify chat.url
         assert chat.titles == ["failed: orders -> load at default"]
 
-Trouble is asked for: `status` may be changed while it runs, and while `hangs` nobody is answered.
+Trouble is asked for: `status` may be changed while it runs, and while `hangs` nobody is answered. `refused` and
+`unanswered` are the titles of messages that meet that alone.
 """
 
 import json
@@ -23,6 +24,8 @@ class Receiver(Loopback):
         """Listen on a free port."""
         self.status = 200
         self.hangs = False
+        self.refused: frozenset[str] = frozenset()
+        self.unanswered: frozenset[str] = frozenset()
         self.taken: list[dict[str, Any]] = []
         self.asked = 0  # requests that came, also those that were not taken
         self._released = threading.Event()
@@ -52,12 +55,13 @@ class Receiver(Loopback):
             def do_POST(self) -> None:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.asked += 1
-                if outer.hangs:
+                if outer.hangs or message["title"] in outer.unanswered:
                     outer._released.wait()
                     return
-                if outer.status == 200:
+                status = 400 if message["title"] in outer.refused else outer.status
+                if status == 200:
                     outer.taken.append(message)
-                self.send_response(outer.status)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
