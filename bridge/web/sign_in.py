@@ -233,6 +233,7 @@ class Guard:
             return self._error(scope, _TOO_MANY, "too_many_requests", "wrong tokens came from this address")
         asker = scope[_ASKER] = self._door.asker(scope, address)
         if scope["path"].startswith(OPEN_PATHS):
+            scope[_WHY] = None  # no role is needed: what fails there is counted where it fails
             return None
         if asker.caller is None:
             await self._count(scope, asker)
@@ -265,8 +266,8 @@ class Guard:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).setdefault("cache-control", "no-store")
-                if message["status"] == _FORBIDDEN:
-                    self._door.access.on_refused(address, scope.get(_WHY, "role"))
+                if message["status"] == _FORBIDDEN and (why := scope.get(_WHY, "role")) is not None:
+                    self._door.access.on_refused(address, why)
             await send(message)
 
         return send_on

@@ -146,13 +146,16 @@ def test_a_form_from_elsewhere_is_refused(people: dict[Role | None, Person], bri
 
 
 def test_nobody_is_signed_in_by_another_site(bridge: BridgeProcess) -> None:
-    """Somebody's own token could otherwise be slipped to a victim."""
+    """Somebody's own token could otherwise be slipped to a victim. It counts as a form from elsewhere, and once."""
+    before = {reason: failures(bridge, reason) for reason in ("form_token", "role")}
     url = f"http://127.0.0.1:{bridge.admin_port}/sign-in"
     answer = httpx.post(
         url, data={"token": TOKEN}, headers={"Sec-Fetch-Site": "cross-site"}, trust_env=False, timeout=60
     )
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+    assert failures(bridge, "form_token") == before["form_token"] + 1
+    assert failures(bridge, "role") == before["role"]
 
 
 def test_a_session_may_use_the_api_and_change_nothing_without_its_form_token(

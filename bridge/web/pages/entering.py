@@ -15,7 +15,7 @@ from bridge.web.pages import asking
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
 from bridge.web.pages.endpoints import Endpoint
-from bridge.web.sign_in import COOKIE, SECURE_COOKIE, Door, asker_of, has_tokens
+from bridge.web.sign_in import COOKIE, SECURE_COOKIE, Door, asker_of, has_tokens, refuse_form
 from bridge.words.errors import BadFilter
 
 _WRONG = "This is no token of a role that may see pages."
@@ -60,6 +60,7 @@ class Entering:
         """Begin a session with the form's `token`, and lead to `next`; an answer to a wrong token may wait."""
         address = asker_of(request.scope).address
         if not asking.is_own(request):
+            refuse_form(request.scope)
             return self.page(None, _ELSEWHERE, 403)
         try:
             form = await asking.read_form(request)
