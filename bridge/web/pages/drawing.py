@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge import __version__
-from bridge.rules import showing
+from bridge.rules import showing, views
 from bridge.web.pages.asking import Asked
 from bridge.words.roles import Role
 
@@ -65,6 +65,7 @@ class Drawing:
             lstrip_blocks=True,
         )
         self._templates.globals |= {"static": self._url_of, "version": __version__, "bar": _BAR, "foot": _FOOT}
+        self._templates.globals["now"] = lambda: views.instant(datetime.now(UTC))
         self._templates.globals["fresh"] = secrets.token_urlsafe  # an order that is sent twice is placed once
         self._templates.filters |= {
             "ago": lambda instant: showing.ago(datetime.fromisoformat(instant), datetime.now(UTC)),

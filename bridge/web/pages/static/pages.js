@@ -1,8 +1,13 @@
-// What the pages do quicker with scripts; all but live updates works without: times in the reader's zone, ids that are
-// copied by a click, and a pause of the updates while somebody reads. No inline handlers: the policy forbids them.
+// What the pages do quicker with scripts; all but live updates works without: times in the reader's zone that go on, ids
+// that are copied by a click, and a pause of the updates while somebody reads, which is said. No inline handlers: the
+// policy forbids them.
 "use strict";
 (() => {
   const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const units = [[86400, 2, "d"], [3600, 2, "h"], [60, 1, "min"]];
+  const waits = "Not updated while you read: reload for the newest.";
+  // By how much the bridge's clock is ahead of the reader's, which may be wrong.
+  const aheadMilliseconds = Date.parse(document.documentElement.dataset.now) - Date.now();
 
   function dress(root) {
     for (const time of root.querySelectorAll("time:not([data-utc])")) {
@@ -16,18 +21,51 @@
       button.className = "copy";
       button.textContent = "copy";
       button.setAttribute("aria-label", `copy ${id.dataset.copy || "this text"}`);
-      button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(id.dataset.copy || id.textContent);
-        button.textContent = "copied";
-      });
+      button.addEventListener("click", (event) => copy(id, button, event.detail > 0));
       id.tagName === "PRE" ? id.before(button) : id.after(button);
     }
   }
 
-  function isRead(live) {
+  // Browsers have no clipboard for pages over plain http: there the whole text is chosen, for the reader to copy.
+  async function copy(id, button, isByPointer) {
+    const text = id.dataset.copy || id.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "copied";
+    } catch {
+      id.textContent = text;
+      document.getSelection().selectAllChildren(id);
+      button.textContent = "chosen: copy it with your keys";
+    }
+    if (isByPointer) button.blur(); // else the page would wait for its reader; by keyboard it is a place to go on from
+  }
+
+  // The same words as rules/showing.ago.
+  function ago(seconds) {
+    const size = Math.abs(seconds);
+    if (size < 2) return "just now";
+    const unit = units.find(([each, least]) => size >= least * each);
+    const text = size < 10 ? `${size.toFixed(1)} s` : unit ? `${Math.floor(size / unit[0])} ${unit[2]}` : `${Math.floor(size)} s`;
+    return seconds > 0 ? `${text} ago` : `in ${text}`;
+  }
+
+  function tick() {
+    if (document.hidden || isChosen(document.body)) return;
+    const now = Date.now() + aheadMilliseconds;
+    for (const time of document.querySelectorAll("time")) {
+      const text = ago((now - Date.parse(time.dateTime)) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    }
+  }
+
+  function isChosen(part) {
     const chosen = document.getSelection();
-    return document.hidden || live.contains(document.activeElement) || live.querySelector("details[open]") ||
-      (chosen && !chosen.isCollapsed && live.contains(chosen.anchorNode));
+    return chosen && !chosen.isCollapsed && part.contains(chosen.anchorNode);
+  }
+
+  // What was clicked keeps the focus, too; only where the focus can be seen somebody goes by keyboard.
+  function isRead(live) {
+    return live.querySelector(":focus-visible, details[open]") || isChosen(live);
   }
 
   function say(text) {
@@ -57,10 +95,15 @@
 
   dress(document);
   listen();
-  document.addEventListener("visibilitychange", listen);
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", () => { listen(); tick(); });
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id !== "live") return;
-    if (isRead(event.target) || isUpToDate()) return event.preventDefault();
+    if (document.hidden || isUpToDate()) return event.preventDefault();
+    if (isRead(event.target)) {
+      say(waits);
+      return event.preventDefault();
+    }
     hasNews = false;
     askedAt = Date.now();
   });
