@@ -21,6 +21,12 @@ def ago(instant: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(-seconds)}"
 
 
+def gap(instant: datetime, before: datetime) -> str:
+    """Return how long after another an instant was; nothing if its clock, which may be another, says before."""
+    seconds = (instant - before).total_seconds()
+    return duration(seconds) if seconds >= 0 else ""
+
+
 def duration(seconds: float) -> str:
     """Return a duration in the unit that fits: `35 ms`, `1.2 s`, `4 min`, `3 h`, `5 d`."""
     if seconds < 1:

@@ -37,6 +37,12 @@ def test_an_instant_is_said_from_now(seconds: float, text: str) -> None:
     assert showing.ago(NOW - timedelta(seconds=seconds), NOW) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 ms"), (1.24, "1.2 s"), (200, "3 min"), (-0.001, "")])
+def test_the_time_between_two_instants_is_said(seconds: float, text: str) -> None:
+    """Not where one clock says that what came after was before."""
+    assert showing.gap(NOW + timedelta(seconds=seconds), NOW) == text
+
+
 def test_an_id_is_shortened_in_the_middle() -> None:
     """A short one stays whole."""
     assert showing.short("evt_1") == "evt_1"

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bridge.words.roles import SIGN_INS, Role
+from bridge.web.pages.asking import Asked
+from bridge.web.pages.drawing import Drawing
+from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.browsing import Person, text_of
 
@@ -125,6 +127,68 @@ def test_the_way_of_a_delivery_is_told(people: dict[Role, Person], stored: dict[
         assert told in text
     assert 'pipeline: event has "pl_bad", route wants "pl_8f2a9c1d4e"' in text
     assert CANARY in text
+
+
+def test_the_routing_says_the_seconds_since_the_webhook(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """The trigger that failed at once, too."""
+    text = people[Role.VIEWER].text(f"/deliveries/{stored['bad']}")
+    assert re.search(r"[0-9] m?s later, .* routed", text)
+    assert re.search(r"[0-9] m?s later, .* failed", text.partition(" routed ")[2])
+
+
+ATTEMPT = {"reason": None, "detail": None, "http_status": 200}
+WAY = {
+    "id": "trg_1",
+    "delivery_id": "dlv_1",
+    "route": "orders",
+    "airflow": "default",
+    "dag_id": "load_orders",
+    "dag_run_id": "planasonix__job_1",
+    "state": "fired",
+    "created_at": "2020-03-27T02:40:00.000Z",
+    "attempt_log": [
+        ATTEMPT | {"number": 1, "started_at": "2020-03-27T02:40:01.500Z", "seconds": 0.5, "outcome": "later"},
+        ATTEMPT | {"number": 2, "started_at": "2020-03-27T02:45:02.000Z", "seconds": 0.25, "outcome": "started"},
+    ],
+    "run_state": "success",
+    "run_started_at": "2020-03-27T02:45:05.250Z",
+    "run_ended_at": "2020-03-27T04:00:00.000Z",
+    "run_url": None,
+    "dag": None,
+    "also_started_by": [],
+    "chain": [],
+    "withheld": "values",
+}
+TRIES = ["1.5 s later, then, took 500 ms", "5 min later, then, took 250 ms"]
+
+
+@pytest.mark.parametrize(
+    ("more", "last"),
+    [
+        ({}, ["3.0 s later, then, took 74 min"]),
+        ({"run_started_at": None}, ["74 min later, then"]),
+        ({"run_started_at": "2020-03-27T02:45:02.000Z"}, ["then, took 74 min"]),
+        ({"run_started_at": None, "run_ended_at": None, "run_state": "queued"}, []),
+        ({"state": "failed", "reason": None, "settled_at": "2020-03-27T02:45:03.250Z"}, ["1.0 s later, then"]),
+    ],
+)
+def test_the_way_says_the_seconds_between(more: dict[str, str | None], last: list[str]) -> None:
+    """From the end of each step to the beginning of the next; not where Airflow's clock is behind."""
+    viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/triggers/trg_1", {}, {}, {})
+    page = bytes(Drawing(framed_by=None).page("trigger.html", viewer, trigger=WAY | more).body).decode()
+    steps = re.findall(r'<span class="after">(.*?)</span>', page, re.DOTALL)
+    found = [" ".join(re.sub("<time.*?</time>", "then", each, flags=re.DOTALL).split()) for each in steps]
+    assert found == TRIES + last
+
+
+def test_each_trigger_of_a_delivery_has_its_buttons(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """What can be done in its state, by the name of its route; a delivery without triggers has none."""
+    text = people[Role.OPERATOR].text(f"/deliveries/{stored['bad']}")
+    for label in ("Replay this delivery", "Replay this trigger", "Start a new DAG run", "Cancel this trigger"):
+        assert label in text
+    assert "Cancel this trigger of bad_template" in text
+    assert "Start a new DAG run" not in people[Role.OPERATOR].text(f"/deliveries/{stored['good']}")
+    assert "this trigger" not in people[Role.OPERATOR].text(f"/deliveries/{stored['none']}")
 
 
 def test_values_of_a_body_are_text_and_nothing_else(people: dict[Role, Person], stored: dict[str, str]) -> None:

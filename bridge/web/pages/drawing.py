@@ -7,7 +7,7 @@ from elsewhere, no script or style stands in it, and no site may frame it that t
 import hashlib
 import json
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -70,7 +70,9 @@ class Drawing:
         self._templates.filters |= {
             "ago": lambda instant: showing.ago(datetime.fromisoformat(instant), datetime.now(UTC)),
             "duration": showing.duration,
+            "gap": _gap,
             "number": showing.number,
+            "plus": _plus,
             "pretty": _pretty,
             "short": showing.short,
             "utc": showing.utc,
@@ -104,6 +106,18 @@ def lead(url: str, *cookies: str) -> Response:
     for cookie in cookies:
         answer.headers.append("Set-Cookie", cookie)
     return answer
+
+
+def _gap(instant: str | None, before: str | None) -> str:
+    """Return how long after another an instant of the API was; nothing if one of them is not known."""
+    if instant is None or before is None:
+        return ""
+    return showing.gap(datetime.fromisoformat(instant), datetime.fromisoformat(before))
+
+
+def _plus(instant: str, seconds: float) -> str:
+    """Return the instant so many seconds after one of the API, spelled as there."""
+    return str(views.instant(datetime.fromisoformat(instant) + timedelta(seconds=seconds)))
 
 
 def _pretty(value: Any) -> str:

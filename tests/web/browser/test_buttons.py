@@ -89,15 +89,14 @@ def test_why_nothing_ran_is_read_and_mended(planted: BridgeProcess, reader: Read
 
 
 def test_a_run_is_started_again_and_a_held_trigger_cancelled(planted: BridgeProcess, reader: Reader) -> None:
-    """Each by its own button, which leads to the order, and that to where it was pressed."""
+    """Each by its own button, of the trigger or beside it; it leads to the order, and that to where it was pressed."""
     fired = planted.triggers(route="nightly")[0]["id"]
     reader.open(f"/triggers/{fired}")
     reader.page.get_by_role("button", name="Start a new DAG run").click()
     reader.page.locator("h1 .is-done").wait_for()
     wait_for(lambda: len(planted.triggers(route="nightly")) == 2, seconds=10, what="one more")
-    held = planted.triggers(route="returns")[0]["id"]
-    reader.open(f"/triggers/{held}")
-    reader.page.get_by_role("button", name="Cancel this trigger").click()
+    reader.open(f"/deliveries/{planted.triggers(route='returns')[0]['delivery_id']}")
+    reader.page.get_by_role("button", name="Cancel this trigger of returns").click()
     reader.page.locator("h1 .is-done").wait_for()
     reader.page.get_by_role("link", name="Back to where you were").click()
     reader.page.locator(".is-cancelled").first.wait_for()
