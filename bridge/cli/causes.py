@@ -1,6 +1,6 @@
 """causes: what failed, is held, or ended badly in Airflow, grouped: 500 failures of one DAG are one line."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,7 +45,15 @@ def causes(
             say(f"{each['reason'] or 'run ' + str(each['run_state'])}: {each['next_step']}")
     else:
         print("nothing failed, and nothing is held")
-    if not answer["is_whole"]:
-        say("there is more: only the newest are counted")
+    _say_rest(answer)
     if found:
         raise typer.Exit(1)
+
+
+def _say_rest(answer: dict[str, Any]) -> None:
+    """Say what has no line: smaller groups, and what is older than what is counted."""
+    if left_out := answer.get("left_out"):  # a bridge of the release before says nothing of it
+        others = "1 smaller cause is" if left_out == 1 else f"{left_out} smaller causes are"
+        say(f"{others} not shown: narrow it down with --route, --dag, --reason or --since")
+    if not answer["is_whole"]:
+        say("there is more than is counted: only the newest 20,000 of a kind are; --until counts what is older")

@@ -62,9 +62,11 @@ def look(
     found = inbox.read(pauses.read).at(at)
     # What was said of the DAGs of an Airflow that was taken out of bridge.yaml stays in the store.
     configured = None if names is None else names[PauseKind.AIRFLOW]
+    standing = inbox.read(grouping.causes, wanted=browsing.Filter())
     facts = Facts(
         now=at,
-        groups=inbox.read(grouping.causes, wanted=browsing.Filter()).groups,
+        groups=standing.groups,
+        is_whole=standing.is_whole,
         odd=inbox.read(grouping.odd, since=at - attention.DELIVERIES_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),

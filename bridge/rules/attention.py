@@ -11,7 +11,7 @@ In the order of how much stands still: the configuration in use, a place outside
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
     drift                                     bodies of a source that have been spelled otherwise since yesterday
-    failed, held                              triggers: each group is one line
+    failed, held                              triggers: each group is one line (standing)
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
     dag                                       a DAG that the mapping names and that cannot start a run
     paused                                    a pause that nobody ends, or of what is no more
@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.rules import causes, drift, notes, views
+from bridge.rules import drift, notes, standing, views
 from bridge.rules.need import Need
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
@@ -39,7 +39,6 @@ __all__ = [
     "DELIVERIES_FOR",
     "HELD_TOO_LONG",
     "REFUSALS_FOR",
-    "RUNS_FOR",
     "WHATS",
     "Facts",
     "Need",
@@ -48,11 +47,9 @@ __all__ = [
     "place",
     "view",
 ]
-RUNS_FOR, DELIVERIES_FOR, REFUSALS_FOR = timedelta(days=1), timedelta(days=1), timedelta(hours=1)
-_PASSING = timedelta(hours=1)
+DELIVERIES_FOR, REFUSALS_FOR = timedelta(days=1), timedelta(hours=1)
 _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
 _FORGOTTEN = timedelta(days=1)
-_PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
 _SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
 WHATS = (
     "mapping_broken",
@@ -89,12 +86,14 @@ _DAG_SAYS = {
 class Facts:
     """What the list is made of, as the store and the service have it at `now`.
 
-    `heard`: when each source last sent something right. `ending`: how many holds are over within a day, by Airflow.
-    `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`).
+    `is_whole`: the groups count all that is stored, not the newest of it alone. `heard`: when each source last sent
+    something right. `ending`: how many holds are over within a day, by Airflow. `expected`: the DAGs whose being paused
+    is provided for (`notes.expected_pauses`).
     """
 
     now: datetime
     groups: Sequence[Group] = ()
+    is_whole: bool = True
     odd: Sequence[Odd] = ()
     drifts: Sequence[Drifted] = ()
     waiting: Sequence[Waiting] = ()
@@ -241,32 +240,10 @@ def _why(reason: Reason | None) -> str:
 
 
 def _groups(facts: Facts) -> Iterator[Need]:
-    for group in facts.groups:
-        if any(_is_of(group, problem) for problem in facts.troubles) or not _needs_a_person(group, facts.now):
-            continue
-        why, next_step = causes.words(group)
-        what = "run_failed" if group.run_state is not None else str(group.state)
-        yield Need(
-            what=what,
-            about=f"{group.route} -> {group.dag_id} at {group.airflow}",
-            says=why or f"triggers are {group.state}",
-            next_step=next_step or "Look at one of them.",
-            since=group.oldest_at,
-            count=group.count,
-            reason=None if group.reason is None else str(group.reason),
-            example=group.example,
-            filter=causes.view(group)["filter"],
-            is_note=notes.is_meant(group) and not facts.ending.get(group.airflow),
-            newest=group.newest_at,
-        )
-
-
-def _needs_a_person(group: Group, now: datetime) -> bool:
-    if group.run_state is not None:
-        return group.newest_at >= now - RUNS_FOR
-    if group.reason is Reason.PAUSED_BY_PERSON:
-        return False  # the pause itself is shown when it is forgotten
-    return group.reason not in _PASSES or group.oldest_at <= now - _PASSING
+    mine = [group for group in facts.groups if not any(_is_of(group, problem) for problem in facts.troubles)]
+    yield from standing.needs(mine, facts.now, ending=facts.ending)
+    if not facts.is_whole:
+        yield standing.uncounted(facts.groups)
 
 
 def _dags(facts: Facts) -> Iterator[Need]:

@@ -12,6 +12,7 @@ from bridge.words.model import TriggerState
 from bridge.words.orders import Action
 from bridge.words.runs import RunState
 
+MOST_SHOWN = 200
 _MILLISECOND = timedelta(milliseconds=1)  # ids tell the time of their making to it
 RUNS = {
     RunState.FAILED: (
@@ -64,8 +65,13 @@ def view(group: Group) -> views.Json:
 
 
 def view_all(found: Causes) -> views.Json:
-    """Return all groups."""
-    return {"causes": [view(group) for group in found.groups], "is_whole": found.is_whole}
+    """Return the largest groups, and how much there is beside them."""
+    return {
+        "causes": [view(group) for group in found.groups[:MOST_SHOWN]],
+        "count": sum(group.count for group in found.groups),
+        "left_out": len(found.groups[MOST_SHOWN:]),
+        "is_whole": found.is_whole,
+    }
 
 
 def _filter(group: Group) -> views.Json:

@@ -18,6 +18,7 @@ class CausesApi:
     def causes(self, *, query: Mapping[str, str], **_: Any) -> views.Json:
         """Return failed and held triggers and failed DAG runs by reason, route, DAG and Airflow, the largest first.
 
-        `filter` of a group is what `replay` and `cancel` take. `is_whole` is false where only the newest are counted.
+        `filter` of a group is what `replay` and `cancel` take. `count` is that of all groups, `left_out` how many
+        smaller ones are not shown. `is_whole` is false where only the newest are counted.
         """
         return causes.view_all(self._inbox.read(grouping.causes, wanted=filter_of(query, grouping.FILTERS)))

@@ -105,7 +105,9 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /examination": Described(EXAMINATION),
     "POST /examine": Described(EXAMINATION, body=order_of({}, {})),
     "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT)}), _TIMES),
-    "GET /causes": Described(record({"causes": many(ANY_OBJECT), "is_whole": YES_OR_NO}), CAUSE_FILTERS),
+    "GET /causes": Described(
+        record({"causes": many(ANY_OBJECT), "count": NUMBER, "left_out": NUMBER, "is_whole": YES_OR_NO}), CAUSE_FILTERS
+    ),
     "GET /routes": Described(record({"routes": many(ANY_OBJECT)})),
     "GET /history": Described(record({"hours": many(ANY_OBJECT)})),
     "GET /wait": Described(record({"outcome": TEXT, "why": TEXT}), ("delivery", "trigger", "job", "since")),

@@ -30,7 +30,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """Groups, the largest first. `is_whole`: nothing was left out for being too much."""
+    """Groups, the largest first. `is_whole`: they count all that is stored, not the newest of it alone."""
 
     groups: tuple[Group, ...]
     is_whole: bool

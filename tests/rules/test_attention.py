@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.rules import attention, notes
+from bridge.rules import attention, notes, standing
 from bridge.rules.attention import Facts, Need, needs, place
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
@@ -163,6 +163,27 @@ def test_a_note_is_no_reason_to_be_red() -> None:
     shown = attention.view(attention.everything(Facts(NOW, groups=[PARKED])))
     assert (shown["is_well"], shown["needs"], [note["what"] for note in shown["notes"]]) == (True, [], ["held"])
     assert "is_note" not in shown["notes"][0]
+
+
+def test_what_has_no_line_of_its_own_is_said() -> None:
+    """One line for all smaller groups of a kind: the only one that needs a person may be the smallest."""
+    many = [replace(PARKED, dag_id=f"dag_{number}") for number in range(standing.MOST_LINES)]
+    assert needs(Facts(NOW, groups=many)) == []
+    small = replace(FAILED, count=2, oldest_at=NOW - DAY, example="trg_small")
+    least = replace(FAILED, count=1, newest_at=NOW)
+    shown = attention.view(attention.everything(Facts(NOW, groups=[*many, small, replace(PARKED, count=3), least])))
+    assert (shown["is_well"], len(shown["notes"])) == (False, standing.MOST_LINES + 1)
+    (need,) = shown["needs"]
+    assert (need["what"], need["about"], need["count"], need["example"]) == ("failed", "smaller causes", 3, "trg_small")
+    assert (need["since"], need["newest"]) == ("2025-03-26T03:00:00.000Z", "2025-03-27T03:00:00.000Z")
+    assert (shown["notes"][-1]["what"], shown["notes"][-1]["count"]) == ("held", 3)
+
+
+def test_a_count_of_the_newest_alone_is_a_note() -> None:
+    """It calls nobody: what is counted does, if it has to."""
+    held = replace(HELD, reason=Reason.PAUSED_BY_PERSON)
+    (need,) = attention.everything(Facts(NOW, groups=[held, replace(FAILED, count=1, reason=None)], is_whole=False))[1:]
+    assert (need.what, need.about, need.count, need.is_note) == ("held", "more than is counted", 7, True)
 
 
 def test_what_is_held_for_a_dag_and_the_dag_are_one_line() -> None:

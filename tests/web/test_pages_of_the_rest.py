@@ -50,6 +50,24 @@ def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, 
     assert len(bridge.api("triggers", state="cancelled")["triggers"]) == 3
 
 
+def test_what_has_no_line_of_its_own_is_said() -> None:
+    """How many smaller causes there are, and where the newest alone are counted; neither where nothing is left out."""
+    viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/attention", {}, {}, {})
+    at = "2026-03-27T02:40:00.000Z"
+    group = {"state": "failed", "run_state": None, "reason": "template", "why": "w", "next_step": "n", "route": "r"}
+    group |= {"dag_id": "d", "airflow": "a", "count": 5, "oldest": at, "newest": at, "example": "trg_1", "list": "/"}
+
+    def text(left_out: int, *, is_whole: bool) -> str:
+        facts = {"groups": [group], "total": 17, "left_out": left_out, "is_whole": is_whole}
+        return text_of(bytes(Drawing(framed_by=None).page("attention.html", viewer, **facts).body).decode())
+
+    assert "17 stand still, for 13 causes" in text(12, is_whole=True)
+    assert "Shown are the 1 largest; 12 smaller causes have no line of their own." in text(12, is_whole=True)
+    assert "only the newest 20 000 are" not in text(12, is_whole=True)
+    assert "only the newest 20 000 are" in text(0, is_whole=False)
+    assert "smaller" not in text(0, is_whole=False)
+
+
 def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person]) -> None:
     """What it starts, when, and where it stands in which file."""
     text = people[Role.VIEWER].text("/routes")

@@ -29,8 +29,14 @@ class Attention:
             }
             for group in shown["causes"]
         ]
-        total = sum(group["count"] for group in groups)
-        return self._drawing.page("attention.html", asked, groups=groups, total=total, is_whole=shown["is_whole"])
+        return self._drawing.page(
+            "attention.html",
+            asked,
+            groups=groups,
+            total=shown["count"],
+            left_out=shown["left_out"],
+            is_whole=shown["is_whole"],
+        )
 
     @staticmethod
     def _confirm(action: str, chosen: dict[str, str]) -> str:

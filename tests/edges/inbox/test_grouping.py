@@ -1,5 +1,6 @@
 """What needs a person, grouped by cause: each kind of trouble, and nothing that was mended."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,6 +135,24 @@ def test_a_flood_is_counted_up_to_a_bound_and_that_is_said(inbox: Inbox) -> None
     found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
     assert ([each.count for each in found.groups], found.is_whole) == ([1, 1, 1], False)
     assert inbox.read(grouping.causes, wanted=Filter(), limit=5).is_whole
+
+
+def test_no_group_is_left_out_and_a_view_says_how_many_it_leaves_out(inbox: Inbox) -> None:
+    """The largest are shown; how many stand still counts all."""
+    from bridge.rules import causes
+
+    for number in range(4):
+        failed(inbox, f"evt_{number}", route=f"route_{number}")
+    found = inbox.read(grouping.causes, wanted=Filter())
+    many = replace(found, groups=found.groups * causes.MOST_SHOWN)
+    assert (len(found.groups), found.is_whole) == (4, True)
+    assert {name: value for name, value in causes.view_all(many).items() if name != "causes"} == {
+        "count": 4 * causes.MOST_SHOWN,
+        "left_out": 3 * causes.MOST_SHOWN,
+        "is_whole": True,
+    }
+    assert len(causes.view_all(many)["causes"]) == causes.MOST_SHOWN
+    assert causes.view_all(found)["left_out"] == 0
 
 
 def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store) -> None:
