@@ -10,7 +10,7 @@ from bridge.edges.inbox.engine.ids import first_id
 from tests.support.chromium import NARROW, WIDE, Chromium, Reader
 from tests.support.service import PATIENCE_SECONDS, TOKEN, BridgeProcess, body, wait_for
 from tests.web.browser.conftest import MAPPING
-from tests.web.browser.support import address
+from tests.web.browser.support import address, mend
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 _MANY = 12_000  # far more than are cancelled while somebody finds the button
@@ -72,19 +72,7 @@ def test_any_id_is_found_and_lists_are_filtered(planted: BridgeProcess, reader: 
 
 def test_why_nothing_ran_is_read_and_mended(planted: BridgeProcess, reader: Reader) -> None:
     """By pipeline to the delivery, why no route matched, a route for it, replay; the page turns green by itself."""
-    planted.send(body(event="evt_story", pipeline="pl_story"))
-    wait_for(lambda: bool(planted.api("deliveries", pipeline_id="pl_story")["deliveries"]), seconds=10, what="routing")
-    reader.open("/deliveries")
-    reader.page.get_by_label("Pipeline").fill("pl_story")
-    reader.page.get_by_role("button", name="Show", exact=True).click()
-    reader.page.get_by_role("link", name="dlv_").first.click()
-    reader.page.get_by_role("heading", name="Why").wait_for()
-    assert "no_route" in reader.text()
-    assert "pl_8f2a9c1d4e" in reader.page.get_by_role("table").inner_text()
-    planted.write_mapping(MAPPING + "  - {name: story, pipeline: pl_story, dag: load_orders}\n")
-    wait_for(lambda: len(planted.api("routes")["routes"]) == 8, seconds=10, what="the route")
-    reader.page.get_by_role("button", name="Replay this delivery").click()
-    reader.page.get_by_role("link", name="Back to where you were").click()
+    mend(planted, reader, mapping=MAPPING, mended="  - {name: story, pipeline: pl_story, dag: load_orders}\n")
     reader.page.locator(".way .is-started").wait_for()
 
 
