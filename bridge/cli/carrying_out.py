@@ -20,7 +20,7 @@ import typer
 from bridge.cli.asking import Asked
 from bridge.cli.output import say
 from bridge.words.errors import InboxUnavailable, RemoteUnavailable
-from bridge.words.orders import UNDONE, Action, OrderState, undone
+from bridge.words.orders import IN_DOUBT, UNDONE, Action, OrderState, undone
 
 if TYPE_CHECKING:
     from bridge.web.beside import Beside
@@ -84,6 +84,8 @@ def carry_out(asked: Asked, wish: Wish) -> dict[str, Any] | None:
     for word, amount in sorted(undone(ended["outcomes"]).items()):
         why = UNDONE.get(word, "the bridge there knows this word, this command does not")
         say(f"not done: {amount} {word}: {why}")
+    if amount := ended["outcomes"].get("in_doubt"):
+        say(f"{amount} in_doubt: {IN_DOUBT}")
     return ended
 
 

@@ -15,6 +15,8 @@ One run for each completion and matching route, at each DAG of each Airflow:
     3. Owners whose route no longer matches (renamed, moved, removed) count for the matching routes that have none, one
        for one: first for those that they counted for before, then in the order of the mapping. What was superseded has
        no run, and counts for its own route only.
+    4. What failed or was superseded in doubt (a call of it may have started its run) counts as in 3, too: it is fired
+       once more under its own DAG run id, so that Airflow tells. For its own route that id is enough.
 
 So identity hangs on no label and on no place of the configuration. The DAG run id is a name and not the identity: it
 stays as it always was, and gets a digest of the completion when another completion has it.
@@ -91,6 +93,8 @@ class Standing:
     rerun: int
     state: TriggerState
     reason: Reason | None
+    dag_run_id: str | None = None
+    is_doubted: bool = False  # a call of it may have started its DAG run, and nobody knows
 
     @property
     def place(self) -> Place:
@@ -111,6 +115,12 @@ class Standing:
     def is_superseded(self) -> bool:
         """Whether it was taken back, and is made anew if its delivery still asks for it."""
         return self.state is TriggerState.CANCELLED and self.reason is Reason.SUPERSEDED
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether it ended without its DAG run as far as anybody knows, and the run may be there all the same."""
+        has_ended = self.state is TriggerState.FAILED or self.is_superseded
+        return has_ended and self.is_doubted and self.dag_run_id is not None
 
 
 def of(event: Event, *, source: str, delivery_id: str) -> Completion:
@@ -148,14 +158,16 @@ def owners(wanted: Sequence[Place], standing: Iterable[Standing]) -> dict[Place,
 
     `wanted` in the order of the mapping; `standing` are all triggers of the completion.
     """
-    known = list(standing)
+    known = sorted(standing, key=lambda item: item.may_have_run)  # what is certain goes first
     owned: dict[Place, Standing] = {}
     for item in known:
-        if item.owns:
+        if item.owns or (item.may_have_run and item.place not in wanted):
             owned.setdefault(item.place, item)
     counted_before = {item.place for item in known if item.is_copy}
     found = {place: owned[place] for place in wanted if place in owned}
-    spare = [item for place, item in owned.items() if place not in wanted and not item.is_superseded]
+    spare = [
+        item for place, item in owned.items() if place not in wanted and (item.may_have_run or not item.is_superseded)
+    ]
     for place in sorted(
         (place for place in wanted if place not in owned), key=lambda place: place not in counted_before
     ):

@@ -22,7 +22,8 @@ class OrderState(StrEnum):
     STOPPED = "stopped"
 
 
-DONE = frozenset({"queued", "routed_again", "new_run", "cancelled"})
+DONE = frozenset({"queued", "routed_again", "new_run", "cancelled", "in_doubt"})
+IN_DOUBT = "cancelled, but a call before may have started a DAG run; look for it in Airflow, as `triggers ID` names it"
 # Why an item was not done, and where to read on.
 UNDONE: Mapping[str, str] = {
     "busy": "it is being fired at this moment; order it again when the call has ended, as `triggers ID` shows",

@@ -4,16 +4,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.inbox import Inbox, replays, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import Dispatcher
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 from tests.support.firing import AUTH, Make
-from tests.support.standin import Answer, Standin
+from tests.support.standin import Answer, Broken, Standin
 from tests.support.store import Store, add, stored, wait_for
 
 
@@ -56,6 +57,29 @@ def test_a_probe_that_no_thread_can_be_had_for_comes_later(make: Make, standin: 
     standin.is_healthy, standin.before = True, lambda _: None
     firing.start()
     firing.wait(id_)
+
+
+def test_a_lost_answer_a_renamed_route_and_a_replay_make_one_run(make: Make, standin: Standin) -> None:
+    """Airflow makes the run and goes away; when it is back, the run is found under its first name."""
+
+    def lose(_: dict[str, Any]) -> Answer | None:
+        standin.is_healthy = False
+        raise Broken
+
+    standin.after, standin.before_read = lose, lambda _: (500, "who knows")
+    firing = make().start()
+    first = firing.add()
+    firing.dispatcher.wake()
+    assert firing.wait(first, TriggerState.HELD).reason is Reason.AIRFLOW_DOWN
+    delivery = firing.trigger(first).delivery_id
+    now = datetime.now(UTC)
+    firing.inbox.write(replays.replay, delivery, actor="test", reason=None, new_id=None, now=now)
+    second = add(firing.inbox, delivery, now=now, route="sales", dag_run_id="run-sales")
+    standin.after = standin.before_read = lambda _: None
+    standin.is_healthy = True
+    assert firing.wait(first).reason is Reason.ALREADY_THERE
+    assert firing.trigger(second).reason is Reason.DUPLICATE_RUN
+    assert [run["dag_run_id"] for run in standin.runs()] == ["run-evt_1"]
 
 
 def test_one_lane_that_fails_stops_no_other(inbox: Inbox, store: Store, metrics: Metrics, standin: Standin) -> None:

@@ -70,6 +70,9 @@ def standing(route: str, state: TriggerState = FIRED, reason: Reason | None = No
     return Standing(route=route, state=state, reason=reason, **usual | more)
 
 
+DOUBTED: dict[str, Any] = {"dag_run_id": "run", "is_doubted": True}
+
+
 @pytest.mark.parametrize(
     ("wanted", "known", "owned"),
     [
@@ -89,6 +92,11 @@ def standing(route: str, state: TriggerState = FIRED, reason: Reason | None = No
         ("bc", [standing("a"), standing("a", rerun=1)], "b=a"),  # twice the run of one route counts once
         ("a", [standing("a", CANCELLED, Reason.SUPERSEDED)], "a=a"),
         ("b", [standing("a", CANCELLED, Reason.SUPERSEDED)], ""),
+        ("b", [standing("a", FAILED, Reason.EXPIRED, **DOUBTED)], "b=a"),  # a call of it may have started its run
+        ("b", [standing("a", CANCELLED, Reason.SUPERSEDED, **DOUBTED)], "b=a"),
+        ("a", [standing("a", FAILED, Reason.EXPIRED, **DOUBTED)], ""),  # the DAG run id is the same
+        ("bc", [standing("a", FAILED, **DOUBTED), standing("a", rerun=1)], "b=a"),
+        ("b", [standing("a", FAILED, is_doubted=True)], ""),  # it was never called
         ("b", [standing("a", dag_id="other")], ""),
         ("b", [standing("a", airflow="other")], ""),
     ],

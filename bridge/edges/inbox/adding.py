@@ -2,14 +2,16 @@
 
     1. What the delivery has for the place already stays, unless it owns nothing: then it is made anew.
     2. If the completion's run is owned, the trigger is kept as `cancelled`, reason `duplicate_run`: it names the owner.
-    3. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
+       An owner that ended in doubt, under a route that matches no more, is fired once more under its DAG run id.
+    3. What is made anew in doubt keeps its DAG run id, whatever the mapping calls it now.
+    4. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
        none: there the id is the identity, and the trigger is `duplicate_run`.
 
 What the release before has made is not told as completions; it is known by its DAG run id, and judged by its conf.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +45,21 @@ _REMAKE = text(
     " if_paused = :if_paused, hold_seconds = :hold_seconds, series = :series, series_at = :asked_at, awaits = NULL,"
     " hold_step_at = NULL, hold_step = 0"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
+)
+# What makes a trigger wait as if it were new, under its own DAG run id, once more.
+ONCE_MORE = (
+    "state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now, age_from = :now, settled_at = NULL,"
+    " series = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
+    " late_at = CASE WHEN late_at <= :now THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END"
+)
+# Not one whose conf was erased, nor one whose DAG run id another trigger has by now.
+_REVIVE = text(
+    f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id"  # noqa: S608
+    " AND (state = 'failed' OR state = 'cancelled' AND reason = 'superseded')"
+    " AND EXISTS (SELECT 1 FROM deliveries WHERE deliveries.id = triggers.delivery_id AND erased_at IS NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM triggers AS other WHERE other.airflow = triggers.airflow"
+    " AND other.dag_id = triggers.dag_id AND other.dag_run_id = triggers.dag_run_id"
+    " AND other.state <> 'cancelled' AND other.state <> 'failed' AND other.id <> triggers.id)"
 )
 # The literal states let the databases use the partial index `triggers_live`.
 _HOLDER = text(
@@ -93,17 +110,18 @@ def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, 
     standing, completion = known.standing(delivery), known.telling.get(delivery)
     # What a replay took back of this very delivery is asked for once more.
     taken_back = {each.id for each in standing if each.delivery_id == new[0].delivery_id and each.is_superseded}
-    owned = owners([trigger.place for trigger in new], [each for each in standing if each.id not in taken_back])
+    wanted_places = [trigger.place for trigger in new]
+    owned = owners(wanted_places, [each for each in standing if _counts(each, taken_back, wanted_places)])
     stored: list[NewTrigger] = []
     for trigger in new:
         mine = next((each for each in standing if _is_the_same_call(each, trigger)), None)
-        owner = owned.get(trigger.place)
+        owner = _alive(connection, owned.get(trigger.place), known, now)
         if mine is not None and _stays(mine, owner, is_taken_back=mine.id in taken_back):
             continue
         wanted = trigger if owner is None else _copy_of(trigger, owner)
         done = _insert(connection, wanted, completion, now) if mine is None else None
         if mine is not None:
-            done = _remake(connection, replace(wanted, id=mine.id), completion, now)
+            done = _remake(connection, _in_place_of(mine, wanted), completion, now)
         if done is not None:
             known.add(_standing(done))
             stored.append(done)
@@ -113,6 +131,29 @@ def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, 
 def add_rerun(connection: Connection, new: NewTrigger, *, now: datetime) -> bool:
     """Store a trigger that a person asked for; False when somebody took its number meanwhile."""
     return bool(connection.execute(_ADD, _values(connection, new, now)).rowcount)
+
+
+def _counts(standing: Standing, taken_back: Collection[str], wanted: Collection[Place]) -> bool:
+    """Say whether a trigger may own a run: what was taken back is asked for anew, or may have its run already."""
+    return standing.id not in taken_back or (standing.may_have_run and standing.place not in wanted)
+
+
+def _alive(connection: Connection, owner: Standing | None, known: Known, now: datetime) -> Standing | None:
+    """Return an owner; one that ended in doubt is fired once more, if it can be."""
+    if owner is None or not owner.may_have_run:
+        return owner
+    values = {"id": number(owner.id, "trg"), "now": microseconds(now)}
+    if not connection.execute(_REVIVE, values).rowcount:
+        return owner
+    revived = replace(owner, state=TriggerState.PENDING, reason=None)
+    known.add(revived)
+    return revived
+
+
+def _in_place_of(mine: Standing, new: NewTrigger) -> NewTrigger:
+    """Return a trigger under the id of the one that it replaces; in doubt, under its DAG run id too."""
+    run_id = mine.dag_run_id if mine.is_doubted and new.call.dag_run_id else None
+    return replace(new, id=mine.id, call=replace(new.call, dag_run_id=run_id or new.call.dag_run_id))
 
 
 def _stays(mine: Standing, owner: Standing | None, *, is_taken_back: bool) -> bool:
@@ -203,7 +244,8 @@ def _copy_of(new: NewTrigger, owner: Standing) -> NewTrigger:
 
 def _standing(new: NewTrigger) -> Standing:
     call = new.call
-    return Standing(new.id, new.delivery_id, call.route, call.airflow, call.dag_id, new.rerun, new.state, new.reason)
+    ended = (new.state, new.reason, call.dag_run_id or None)
+    return Standing(new.id, new.delivery_id, call.route, call.airflow, call.dag_id, new.rerun, *ended)
 
 
 def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str, Any]:

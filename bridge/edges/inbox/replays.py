@@ -8,21 +8,18 @@ from enum import Enum, StrEnum
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import completions, deliveries, triggers
-from bridge.edges.inbox.adding import NewTrigger, add_rerun, owned_conf
+from bridge.edges.inbox.adding import ONCE_MORE, NewTrigger, add_rerun, owned_conf
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
+from bridge.rules.completion import Standing
 from bridge.rules.mapping.runs import rerun_id
 from bridge.words.errors import Locked, NotThere
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
 
-_AGAIN = text(
-    "UPDATE triggers SET state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now,"
-    " age_from = :now, settled_at = NULL, series = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
-    " late_at = CASE WHEN late_at <= :now THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END"
-    " WHERE id = :id AND state <> 'firing'"
-)
+_AGAIN = text(f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id AND state <> 'firing'")  # noqa: S608
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
     " AS is_told FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
@@ -32,6 +29,8 @@ _CANCEL = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
     " WHERE id = :id AND state IN ('pending','held','failed')"
 )
+_EXPLAIN = text(f"UPDATE triggers SET detail = :detail, {ADD_KEY} WHERE id = :id")  # noqa: S608
+_IN_DOUBT = "a call of it may have started its DAG run before: look for that in Airflow"
 # A new run that a person asked for is left out: routing makes no such triggers.
 _OF_ROUTING = Pair(
     sqlite=text("SELECT id, state FROM triggers WHERE delivery_id = :id AND rerun = 0"),
@@ -72,6 +71,7 @@ class Cancelled(StrEnum):
     """What became of one cancelling."""
 
     CANCELLED = "cancelled"
+    IN_DOUBT = "in_doubt"  # it is cancelled, and a call of it may have started its DAG run before
     BUSY = "busy"  # it is being fired at this moment
     ENDED = "ended"  # it was fired, or cancelled before
 
@@ -106,7 +106,8 @@ def _is_erased(connection: Connection, id_: str) -> bool:
 def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
     """Take back what a delivery has not started, and route it again. Raises NotThere.
 
-    What the mapping still asks for is made anew under the same trigger id; the rest stays `cancelled`, `superseded`.
+    What the mapping still asks for is made anew under the same trigger id; the rest stays `cancelled`, `superseded`. If
+    a call of the rest may have started its DAG run, and a route has taken its place, it is fired under its own id.
     While a call is under way nothing is done: it could come back and wait for what is asked for no more.
     """
     values = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
@@ -161,24 +162,30 @@ class _Rivalry(Enum):
 def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, object]) -> _Rivalry:
     """Look for another trigger that owns the run of a trigger, or its DAG run id. Holds the completion.
 
-    The other routes that the delivery itself has triggers of are no rivals: each of them has its own run.
+    The other routes that the delivery itself has triggers of are no rivals of one that failed: each has its own run.
+    What was superseded, or is a copy, may have its run under the name of such a route: the mapping knows.
     """
     tellers = completions.hold(connection, number(found.delivery_id, "dlv"))
     together = completions.standing(connection, tellers)
     me = next(item for item in together if item.id == found.id)
-    beside = {item.route for item in together if item.delivery_id == me.delivery_id} - {me.route}
-    if not me.owns and not me.rerun:  # a person asked for a rerun, besides what there is
-        where = (me.airflow, me.dag_id)
-        rivals = [item for item in together if item.owns and (item.airflow, item.dag_id) == where]
-        if any(item.route == me.route for item in rivals):
+    if (not me.owns or me.is_superseded) and not me.rerun:  # a person asked for a rerun, besides what there is
+        others = [item for item in together if item is not me and item.place[1:] == me.place[1:]]
+        if any(item.owns and item.route == me.route for item in others):
             return _Rivalry.SAME_RUN
-        if any(item.route not in beside for item in rivals):
+        beside = {item.route for item in together if item.delivery_id == me.delivery_id and not _is_taken(me)}
+        beside.add(me.route)
+        if any((item.owns or item.may_have_run) and item.route not in beside for item in others):
             return _Rivalry.UNCLEAR
     holder = connection.execute(_RIVAL, parameters).first()
     if holder is None:
         return _Rivalry.NONE
     is_other = holder.is_told and holder.delivery_id not in tellers
     return _Rivalry.UNCLEAR if is_other and not me.owns else _Rivalry.SAME_RUN
+
+
+def _is_taken(standing: Standing) -> bool:
+    """Say whether another trigger stands for its run, or did."""
+    return standing.is_copy or standing.is_superseded
 
 
 def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: datetime) -> Replayed:
@@ -214,15 +221,27 @@ def run_again(connection: Connection, trigger_id: str, *, new_id: str, now: date
 
 
 def cancel(connection: Connection, trigger_id: str, *, actor: str, reason: str | None, now: datetime) -> Cancelled:
-    """Cancel a trigger that waits or failed, and write it to the audit log. Raises NotThere."""
+    """Cancel a trigger that waits or failed, and write it to the audit log. Raises NotThere.
+
+    Nothing is asked of Airflow, so that a person can end anything; what a call may have started is said.
+    """
     is_cancelled = connection.execute(_CANCEL, {"id": number(trigger_id, "trg"), "now": microseconds(now)}).rowcount
     found = _existing(connection, trigger_id)
-    if is_cancelled:
+    if is_cancelled and found.doubted_at is not None and found.call.dag_run_id:
+        _explain(connection, found.id, _IN_DOUBT)
+        outcome = Cancelled.IN_DOUBT
+    elif is_cancelled:
         outcome = Cancelled.CANCELLED
     else:
         outcome = Cancelled.BUSY if found.state is TriggerState.FIRING else Cancelled.ENDED
     audit(connection, at=now, actor=actor, action=str(outcome), subject=trigger_id, reason=reason)
     return outcome
+
+
+def _explain(connection: Connection, trigger_id: str, detail: str) -> None:
+    ring, row = ring_of(connection), number(trigger_id, "trg")
+    stored = sealed(ring, detail, place("triggers", "detail", row))
+    connection.execute(_EXPLAIN, {"id": row, "detail": stored, "key": key_for(ring, detail)})
 
 
 def audit(connection: Connection, *, at: datetime, actor: str, action: str, subject: str, reason: str | None) -> None:

@@ -25,7 +25,8 @@ _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease
 _SETTLE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = :detail, due_at = :due_at,"  # noqa: S608
     " attempts = attempts - :refund, settled_at = :settled_at, lease_token = NULL, lease_until = NULL,"
-    " spent = COALESCE(:spent, spent), doubted_at = COALESCE(CAST(:doubted_at AS BIGINT), doubted_at),"
+    " spent = COALESCE(:spent, spent),"
+    " doubted_at = CASE WHEN :is_certain THEN NULL ELSE COALESCE(CAST(:doubted_at AS BIGINT), doubted_at) END,"
     " awaits = :awaits, hold_step = CASE WHEN :hold = 'over' THEN 0 ELSE hold_step END,"
     " hold_step_at = CASE :hold WHEN 'none' THEN hold_step_at WHEN 'over' THEN NULL ELSE COALESCE(hold_step_at,"
     " CAST(:hold_seconds AS DOUBLE PRECISION) + COALESCE((SELECT away_seconds FROM dags"
@@ -81,6 +82,7 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
         "settled_at": ended_at if is_settled else None,
         "spent": None if settlement.spent is None else spent_text(settlement.spent, claimed.trigger.age_from),
         "doubted_at": ended_at if settlement.is_doubtful else None,
+        "is_certain": settlement.is_certain,
         **_NO_RUN,
         **_hold(claimed.trigger, settlement),
     }
@@ -133,6 +135,7 @@ def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
             "settled_at": None,
             "spent": None,
             "doubted_at": None,
+            "is_certain": False,
             **_NO_RUN,
             **_NO_HOLD,
         }

@@ -56,8 +56,10 @@ class Settlement:
     spent: Spent | None = None  # what has been used of the limits by now; None: as before
     run_after: datetime | None = None  # of a DAG run that is there
     awaits: Awaits | None = None  # held for its DAG, until this changes
-    # The call may have started the DAG run, although nobody knows of it; beside the point of where it leaves it.
+    # Beside the point of where it leaves it: the call may have started the DAG run, although nobody knows of it; or it
+    # is known by now whether any call has.
     is_doubtful: bool = field(default=False, compare=False)
+    is_certain: bool = field(default=False, compare=False)
 
 
 def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float = 0.0) -> Settlement:
@@ -66,9 +68,9 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
     `jitter` is in [0, 1], `seconds` is how long the call took.
     """
     settlement = _settled(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
-    is_open = settlement.state in (TriggerState.PENDING, TriggerState.HELD)
-    is_look = isinstance(outcome, Later | TargetDown | Misconfigured) and outcome.is_look
-    return replace(settlement, is_doubtful=is_open and not is_look and settlement.reason not in _NOTHING_STARTED)
+    if not isinstance(outcome, Later | TargetDown | Misconfigured):
+        return replace(settlement, is_certain=True)
+    return replace(settlement, is_doubtful=not outcome.is_look and outcome.reason not in _NOTHING_STARTED)
 
 
 def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float) -> Settlement:

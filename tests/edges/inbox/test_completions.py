@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, browsing, completions, deliveries, replays, triggers
+from bridge.edges.inbox import Inbox, browsing, completions, deliveries, erasing, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
@@ -244,6 +244,106 @@ def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
     other = event(inbox, "evt_2", job_id="job_2", parameters={"day": "1"})
     assert (route(inbox, item, daily), route(inbox, other, daily)) == ([PENDING], [COPY])
     assert item in (of(inbox, other)[0].detail or "")
+
+
+def doubt(inbox: Inbox, state: TriggerState = TriggerState.HELD, **more: Any) -> None:
+    """Let the trigger that is due end in doubt: Airflow may have made its DAG run, and does not say."""
+    (claimed,) = claim(inbox, **more)
+    reason = Reason.EXPIRED if state is TriggerState.FAILED else Reason.AIRFLOW_DOWN
+    inbox.write(triggers.settle, claimed, settlement(state, reason=reason, is_doubtful=True), attempt())
+
+
+@pytest.mark.parametrize("state", [TriggerState.HELD, TriggerState.FAILED])
+def test_a_replay_after_a_rename_does_not_double_a_run_in_doubt(inbox: Inbox, state: TriggerState) -> None:
+    """The old trigger is fired once more, under its own DAG run id, so that Airflow tells; the new one is its copy."""
+    item = event(inbox)
+    route(inbox, item)
+    doubt(inbox, state)
+    assert replay(inbox, item) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item, RENAMED) == [PENDING, COPY]
+    assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)] == [
+        "planasonix__job_1__succeeded__orders"
+    ]
+
+
+def test_another_event_after_a_rename_does_not_double_a_run_in_doubt(inbox: Inbox) -> None:
+    """What failed in doubt is fired once more, whichever event asks; if it fails again, so does the next replay."""
+    item, other = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, item)
+    doubt(inbox, TriggerState.FAILED)
+    assert route(inbox, other, RENAMED) == [COPY]
+    assert [str(found.state) for found in of(inbox, item)] == [PENDING]
+    doubt(inbox, TriggerState.FAILED, now=NOW + LATER)
+    assert replay(inbox, of(inbox, other)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, other, RENAMED) == [COPY]
+    assert [str(found.state) for found in of(inbox, item)] == [PENDING]
+
+
+def test_a_route_that_is_gone_fires_nothing_in_doubt(inbox: Inbox) -> None:
+    """Nobody asks for the run any more; once somebody does, under whatever name, it is found."""
+    item = event(inbox)
+    route(inbox, item)
+    doubt(inbox)
+    replay(inbox, item)
+    assert route(inbox, item, mapping("event: no.such.type, dag: d")) == [TAKEN_BACK]
+    assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
+    assert [str(found.state) for found in of(inbox, item)] == [PENDING]
+
+
+def test_what_is_made_anew_in_doubt_keeps_its_dag_run_id(inbox: Inbox) -> None:
+    """The route names its runs otherwise by now; under the old name Airflow finds the run. The conf is today's."""
+    item = event(inbox)
+    route(inbox, item)
+    doubt(inbox)
+    replay(inbox, item)
+    daily = mapping("name: orders, event: '*', dag: load_orders, dag_run_id: 'day-1', conf: {a: 1}")
+    assert route(inbox, item, daily) == [PENDING]
+    (found,) = of(inbox, item)
+    assert (found.call.dag_run_id, found.call.conf["a"]) == ("planasonix__job_1__succeeded__orders", 1)
+
+
+def test_a_refusal_ends_the_doubt(inbox: Inbox) -> None:
+    """Airflow has said that there is no run under this name: the renamed route makes its own."""
+    item = event(inbox)
+    route(inbox, item)
+    doubt(inbox)
+    (claimed,) = claim(inbox)
+    refused = settlement(TriggerState.FAILED, reason=Reason.CONF_REFUSED, is_certain=True)
+    inbox.write(triggers.settle, claimed, refused, attempt(2))
+    replay(inbox, item)
+    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
+
+
+def test_what_was_erased_in_doubt_is_not_fired(inbox: Inbox) -> None:
+    """Its conf is gone. Its run may be there, so the renamed route makes none unasked."""
+    item = event(inbox, "evt_1")
+    route(inbox, item)
+    doubt(inbox, TriggerState.FAILED)
+    words = {"actor": "test", "reason": "asked for", "is_cancelling": False, "now": NOW}
+    inbox.write(erasing.erase, source="planasonix", event_id="evt_1", **words)
+    assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
+    assert [str(found.state) for found in of(inbox, item)] == ["failed"]
+
+
+def test_a_replay_of_a_copy_asks_the_mapping(inbox: Inbox) -> None:
+    """The run that it is a copy of may have the name of another route of the same delivery."""
+    item = event(inbox)
+    route(inbox, item)
+    fire(inbox)
+    replay(inbox, item)
+    assert route(inbox, item, RENAMED) == [FIRED, COPY]
+    assert replay(inbox, of(inbox, item)[1].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item, RENAMED) == [FIRED, COPY]
+
+
+def test_a_replay_of_what_was_superseded_asks_the_mapping(inbox: Inbox) -> None:
+    """Its run has been started under the new name of its route."""
+    item = event(inbox)
+    route(inbox, item)
+    replay(inbox, item)
+    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
+    assert replay(inbox, of(inbox, item)[0].id) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
 
 
 # --- who owns what ---------------------------------------------------------------------------------

@@ -298,6 +298,19 @@ def test_every_replay_is_on_record(inbox: Inbox, store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize("state", [TriggerState.PENDING, TriggerState.HELD, TriggerState.FAILED])
+def test_a_person_is_told_that_what_is_cancelled_may_have_started(inbox: Inbox, state: TriggerState) -> None:
+    """It ends all the same, whatever has become of its Airflow; the detail says where to look."""
+    id_ = add(inbox, stored(inbox))
+    lost = settlement(state, reason=Reason.AIRFLOW_DOWN, is_doubtful=True)
+    inbox.write(triggers.settle, claim(inbox)[0], lost, attempt())
+    assert cancel(inbox, id_) is Cancelled.IN_DOUBT
+    found = trigger(inbox, id_)
+    assert (found.state, found.reason) == (TriggerState.CANCELLED, Reason.BY_OPERATOR)
+    assert found.detail == "a call of it may have started its DAG run before: look for that in Airflow"
+    assert cancel(inbox, id_) is Cancelled.ENDED
+
+
 @pytest.mark.parametrize(
     ("state", "outcome"),
     [

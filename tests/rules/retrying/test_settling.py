@@ -328,6 +328,30 @@ def test_only_a_refusal_leaves_no_doubt(outcome: Outcome, is_doubtful: bool) -> 
     assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful is is_doubtful
 
 
+def test_the_last_attempt_leaves_doubt_too() -> None:
+    """It failed because its attempts are used up, and its DAG run may be there."""
+    made = settle(trigger(), Later(Reason.ANSWER_LOST, attempts_allowed=1), now=NOW, jitter=0.5)
+    assert (made.state, made.is_doubtful) == (TriggerState.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_certain"),
+    [
+        (Started(), True),
+        (AlreadyThere(), True),
+        (Never(Reason.CONF_REFUSED), True),
+        (TooLate(), True),
+        (Superseded("trg_2 is newer"), True),
+        (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), False),
+        (TargetDown(is_look=True), False),
+        (Misconfigured(Reason.AIRFLOW_UNAUTHORIZED), False),
+    ],
+)
+def test_an_end_that_airflow_has_told_of_is_certain(outcome: Outcome, is_certain: bool) -> None:
+    """So an earlier doubt is over."""
+    assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_certain is is_certain
+
+
 @pytest.mark.parametrize(
     "outcome",
     [Later(Reason.ANSWER_LOST), TargetDown(), Misconfigured(Reason.AIRFLOW_MISCONFIGURED)],
