@@ -107,6 +107,9 @@ def _print(report: dict[str, Any]) -> None:
         print(f"waiting: {amount}  {why}")
     for name, why in report["unasked"].items():
         say(f"error: Airflow {name!r} could not be asked: {why}")
+    for each in report.get("unread", ()):  # an older bridge has none
+        runs = f"{each['runs']} run(s) of DAG {each['dag_id']!r}, the first of them {each['dag_run_id']!r}"
+        say(f"error: Airflow {each['airflow']!r} did not let {runs}, be looked at: {each['why']}")
 
 
 @contextmanager

@@ -7,7 +7,8 @@
     5. settle   ask the store, as it is by now, whose the marked runs are
 
 In this order, since the service goes on meanwhile: whatever starts after step 1 is found in step 5, and is no mistake.
-An Airflow that does not answer is told of; nothing is said of its runs.
+An Airflow that does not answer is told of; nothing is said of the runs that it was not asked for. One run, or one DAG,
+that it does not tell of is told of, too, and stops nothing else.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -22,12 +23,14 @@ from bridge.rules.verifying import Asked, Finding, Report, Result
 from bridge.words.errors import NotThere
 from bridge.words.model import DeliveryState, Trigger, TriggerEntry, TriggerState
 from bridge.words.outcomes import Misconfigured, TargetDown
+from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 
 _PAGE = 100
 _ECHO_BYTES = 8 * 1_048_576  # a hundred large confs, and Airflow 2 spells them up to 30 times as long
 _CLOCKS_APART = timedelta(minutes=15)  # Airflow's and ours
 _SINGLES = 200
+_IN_A_ROW = 3  # questions about single runs that Airflow does not answer: then it is no matter of a run
 Key = tuple[str, str]  # DAG, DAG run id
 Tell = Callable[[str, int, int], None]  # what is being done, how much of it, of how many
 
@@ -129,20 +132,22 @@ class _Comparison:
         self._airflow = airflow
         self._tell = tell
         self._seen: set[Key] = set()
+        self._left: set[str] = set()  # triggers whose runs could not be looked at
         self._strays: list[RunSeen] = []
         self._absent: dict[str, Asked] = {}  # fired, and without its run; by trigger
         self._renamed: set[str] = set()  # triggers whose run has another id
 
     def compare(self) -> None:
         """Do steps 2 to 5, as far as this Airflow answers."""
-        problem = self._list() or self._confirm()
-        if problem is not None:
-            unseen = chain(self._unseen(), self._place.runless)
-            _leave(self._report, self._place, unseen, problem.detail or problem.reason.why)
-            return
+        unlisted = self._list()
+        problem = unlisted or self._confirm()
         for run in self._strays:
             self._settle(run)
-        self._judge_unseen()
+        if unlisted is None:
+            self._judge_unseen()
+        if problem is not None:
+            unseen = chain(self._unseen(), self._place.runless) if unlisted else ()
+            _leave(self._report, self._place, unseen, problem.detail or problem.reason.why)
 
     def _list(self) -> TargetDown | Misconfigured | None:
         """Take in all pages; one that is too long to be read is asked for in smaller ones."""
@@ -183,24 +188,47 @@ class _Comparison:
             self._strays.append(run)
 
     def _confirm(self) -> TargetDown | Misconfigured | None:
-        """Ask for the runs that the lists should hold and do not. As long as these are gone, the lists are believed."""
+        """Ask for the runs that the lists should hold and do not. As long as these are gone, the lists are believed.
+
+        Returns what keeps Airflow from telling of any run.
+        """
         unseen = [ask for ask in self._unseen() if ask.state is TriggerState.FIRED and not ask.is_replaced]
-        is_reliable = True
+        closed: dict[str, str] = {}  # DAGs that we may not read, and why
+        is_reliable, in_a_row = True, 0
         for number, ask in enumerate(unseen):
-            if number >= _SINGLES and is_reliable:
-                self._absent |= {each.id: each for each in unseen[number:]}
-                break
-            self._report.requests += 1
-            self._tell(f"looking for runs of {self._place.name}", number + 1, len(unseen))
-            run = self._airflow.look_at_run(ask.dag_id, ask.dag_run_id, echo_bytes=_ECHO_BYTES)
-            if run is None:
+            if ask.dag_id in closed:
+                self._leave(ask, closed[ask.dag_id])
+                continue
+            if len(self._absent) >= _SINGLES and is_reliable:
                 self._absent[ask.id] = ask
-            elif isinstance(run, RunSeen):
-                is_reliable = False
-                self._match(run)
-            else:
+                continue
+            self._tell(f"looking for runs of {self._place.name}", number + 1, len(unseen))
+            run = self._look_at(ask)
+            is_reliable &= not isinstance(run, RunSeen)
+            in_a_row = in_a_row + 1 if isinstance(run, TargetDown | Misconfigured) else 0
+            if not isinstance(run, TargetDown | Misconfigured):
+                continue
+            if in_a_row >= _IN_A_ROW or not _is_of_one_run(run):
+                self._left |= {each.id for each in unseen[number:]}
                 return run
+            why = run.detail or run.reason.why
+            self._leave(ask, why)
+            if run.reason is Reason.AIRFLOW_FORBIDDEN:
+                closed[ask.dag_id] = why
         return None
+
+    def _look_at(self, ask: Asked) -> RunSeen | TargetDown | Misconfigured | None:
+        self._report.requests += 1
+        run = self._airflow.look_at_run(ask.dag_id, ask.dag_run_id, echo_bytes=_ECHO_BYTES)
+        if run is None:
+            self._absent[ask.id] = ask
+        elif isinstance(run, RunSeen):
+            self._match(run)
+        return run
+
+    def _leave(self, ask: Asked, why: str) -> None:
+        self._left.add(ask.id)
+        self._report.leave(self._place.name, ask, why)
 
     def _unseen(self) -> Iterator[Asked]:
         """Return what asked for runs that Airflow has not shown."""
@@ -208,7 +236,7 @@ class _Comparison:
 
     def _judge_unseen(self) -> None:
         for ask in chain(self._unseen(), self._place.runless):
-            if ask.id not in self._renamed:
+            if ask.id not in self._renamed and ask.id not in self._left:
                 is_owned = ask.state is TriggerState.FAILED and self._owner(ask.dag_id, ask.dag_run_id) is not None
                 self._report.add(verifying.judge(ask, None, is_owned=is_owned))
 
@@ -253,6 +281,13 @@ class _Comparison:
             return asked.received_at(str(name)) < self._report.since
         except NotThere:
             return False
+
+
+def _is_of_one_run(problem: TargetDown | Misconfigured) -> bool:
+    """Whether an answer may well be about this run, or its DAG, alone."""
+    if isinstance(problem, Misconfigured):
+        return not problem.is_whole_target
+    return problem.reason is Reason.AIRFLOW_DOWN and problem.http_status is not None
 
 
 def _key(trigger: Trigger) -> Key:

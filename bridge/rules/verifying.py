@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -57,9 +57,23 @@ class Finding:
     dag_run_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Runs of one DAG that Airflow does not let us look at, although it tells of others: the first, and how many."""
+
+    airflow: str
+    dag_id: str
+    dag_run_id: str
+    why: str
+    runs: int = 1
+
+
 @dataclass(slots=True)
 class Report:
-    """What was compared, and all that is off. `unasked`: by Airflow, why it could not be asked."""
+    """What was compared, and all that is off.
+
+    `unasked`: by Airflow, why it could not be asked. `unread`: by Airflow and DAG, the runs that it does not tell of.
+    """
 
     since: datetime
     until: datetime
@@ -68,12 +82,13 @@ class Report:
     waiting: Counter[str] = field(default_factory=Counter)  # by state and reason
     findings: list[Finding] = field(default_factory=list)
     unasked: dict[str, str] = field(default_factory=dict)
+    unread: dict[tuple[str, str], Unread] = field(default_factory=dict)
     requests: int = 0
 
     @property
     def is_well(self) -> bool:
         """Whether nothing is off, and everything could be asked."""
-        return not self.findings and not self.unasked
+        return not self.findings and not self.unasked and not self.unread
 
     def add(self, finding: Finding) -> None:
         """Count what was found, and keep it if it is off."""
@@ -82,6 +97,13 @@ class Report:
             self.waiting[finding.detail] += 1
         if finding.result in OFF:
             self.findings.append(finding)
+
+    def leave(self, airflow: str, ask: "Asked", why: str) -> None:
+        """Count a run that could not be looked at."""
+        key = airflow, ask.dag_id
+        before = self.unread.get(key)
+        first = Unread(airflow, ask.dag_id, ask.dag_run_id, why)
+        self.unread[key] = first if before is None else replace(before, runs=before.runs + 1)
 
 
 @dataclass(frozen=True, slots=True)

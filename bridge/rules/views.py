@@ -259,6 +259,7 @@ def report(value: Report) -> Json:
         "waiting": dict(value.waiting),
         "findings": [asdict(finding) for finding in value.findings],
         "unasked": dict(value.unasked),
+        "unread": [asdict(unread) for unread in value.unread.values()],
         "requests": value.requests,
     }
 

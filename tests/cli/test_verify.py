@@ -67,6 +67,25 @@ def test_an_airflow_that_is_away_is_not_taken_for_well(place: Place, airflow: St
     assert "error: Airflow 'default' could not be asked: 500" in ended.err
 
 
+def test_a_dag_that_may_not_be_read_is_not_taken_for_well(place: Place, airflow: Standin) -> None:
+    """Exit 1, and how many of its runs were not looked at."""
+    airflow.delete_run("run-evt_1")
+    airflow.before_read = lambda _: (403, {"detail": "Forbidden"})
+    ended = place.run("verify")
+    assert (ended.code, ended.out) == (1, "2 deliveries, of which 2 routed: 1 ok\n")
+    told = "1 run(s) of DAG 'load_orders', the first of them 'run-evt_1', be looked at: 403: Forbidden"
+    assert f"error: Airflow 'default' did not let {told}" in ended.err
+    assert place.run("verify", "--json").json["unread"] == [
+        {
+            "airflow": "default",
+            "dag_id": "load_orders",
+            "dag_run_id": "run-evt_1",
+            "why": "403: Forbidden",
+            "runs": 1,
+        }
+    ]
+
+
 @pytest.mark.parametrize("words", [["--since", "yesterday"], ["--since", ""], ["--until", "1h"]])
 def test_wrong_usage_is_told(place: Place, words: list[str]) -> None:
     """Exit 2, before anything is read."""

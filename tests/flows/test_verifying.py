@@ -229,17 +229,67 @@ def test_pages_that_are_too_long_are_asked_for_in_smaller_ones(firing: Firing, s
     assert asked[:7] == [100, 50, 25, 12, 6, 3, 1]
 
 
-@pytest.mark.parametrize("where", ["list", "read"])
-def test_an_airflow_that_does_not_answer_is_told_of(firing: Firing, standin: Standin, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "answer"), [("list", (403, {"detail": "Forbidden"})), ("read", (401, {"detail": "Who are you"}))]
+)
+def test_an_airflow_that_does_not_answer_is_told_of(
+    firing: Firing, standin: Standin, where: str, answer: Answer
+) -> None:
     """Nothing is said of its runs, which may well be there; what waits is told all the same."""
     fire(firing, "evt_1")
     firing.wait(_held(firing), TriggerState.HELD)
     standin.delete_run("run-evt_1")
-    setattr(standin, f"before_{where}", lambda _: (403, {"detail": "Forbidden"}))
+    setattr(standin, f"before_{where}", lambda _: answer)
     report = compare(firing)
-    assert (report.is_well, report.findings) == (False, [])
-    assert report.unasked == {"default": "403: Forbidden"}
+    assert (report.is_well, report.findings, report.unread) == (False, [], {})
+    assert list(report.unasked) == ["default"]
+    assert report.unasked["default"].startswith(f"{answer[0]}: ")
     assert report.results == {"waiting": 1}
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_one_run_that_cannot_be_read_hides_no_doubled_run(firing: Firing, standin: Standin, status: int) -> None:
+    """It is said which one, and all the others are compared: doubled, deleted and failed ones."""
+    standin.dags |= {"needs": {"required": ["day"]}, "closed": {}}
+    first, *_ = fire(firing, "evt_1", "evt_3")
+    fire(firing, "evt_2", dag_id="closed")
+    failed = firing.add("evt_4", dag_id="needs")
+    firing.dispatcher.wake()
+    firing.wait(failed, TriggerState.FAILED)
+    by_hand(standin, "doubled", planasonix={"trigger_id": first})
+    standin.delete_run("run-evt_3")
+    standin.delete_run("run-evt_2", "closed")
+    standin.before_read = lambda run: (status, {"detail": "no"}) if run["dag_run_id"] == "run-evt_2" else None
+    report = compare(firing)
+    assert found(report) == [("deleted", "run-evt_3"), ("extra", "doubled"), ("missing", "run-evt_4")]
+    (unread,) = report.unread.values()
+    assert (unread.dag_id, unread.dag_run_id, unread.why, unread.runs) == ("closed", "run-evt_2", f"{status}: no", 1)
+    assert (report.is_well, report.unasked, report.results["ok"]) == (False, {}, 1)
+
+
+def test_a_dag_that_may_not_be_read_is_asked_for_once(firing: Firing, standin: Standin) -> None:
+    """However many runs it has."""
+    events = [f"evt_{number}" for number in range(5)]
+    fire(firing, *events)
+    for event in events:
+        standin.delete_run(f"run-{event}")
+    standin.before_read = lambda _: (403, {"detail": "Forbidden"})
+    report = compare(firing)
+    assert [unread.runs for unread in report.unread.values()] == [5]
+    assert (report.findings, report.requests) == ([], 2)
+
+
+def test_three_runs_in_a_row_that_cannot_be_read_are_airflows_trouble(firing: Firing, standin: Standin) -> None:
+    """It is asked no more, and what was found by then is told."""
+    events = [f"evt_{number}" for number in range(6)]
+    (first, *_) = fire(firing, *events)
+    for event in events[1:]:
+        standin.delete_run(f"run-{event}")
+    by_hand(standin, "doubled", planasonix={"trigger_id": first})
+    standin.before_read = lambda _: (500, {"detail": "no"})
+    report = compare(firing)
+    assert found(report) == [("extra", "doubled")]
+    assert (report.unasked, report.requests) == ({"default": "500: no"}, 4)
 
 
 def _held(firing: Firing) -> str:
