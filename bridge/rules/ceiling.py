@@ -1,7 +1,8 @@
 """How many DAG runs a route may start in an hour, so that a stolen secret cannot start any number of them.
 
 A trigger above the ceiling is not lost: it starts later, one hour after the trigger `max_per_hour` places before it. So
-no hour has more starts than that, and triggers keep their order. Pure: the owner of an instance brings the lock.
+no hour has more starts than that, and triggers keep their order. What could not start within an hour of its time (an
+outage, a pause, a queue) takes another place. Pure: the owner of an instance brings the lock.
 """
 
 from collections.abc import Callable, Sequence

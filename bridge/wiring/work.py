@@ -19,6 +19,7 @@ from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.planasonix.gate import Gate
 from bridge.edges.settings import Config, Environment
 from bridge.flows.firing import Dispatcher
+from bridge.flows.firing.claims import HourlyPlaces
 from bridge.flows.following import Following
 from bridge.flows.holding import Holding
 from bridge.flows.ordering import Orders
@@ -65,13 +66,6 @@ class Work:
         self.encryption = Encryption(inbox=inbox, key=environment.ring().current, metrics=metrics)
 
     def _build_flows(self, environment: Environment, config: Config, inbox: Inbox, metrics: Metrics) -> None:
-        self.dispatcher = Dispatcher(
-            inbox=inbox,
-            airflows=self.airflows,
-            metrics=metrics,
-            lease_seconds=environment.lease_seconds,
-            pauses=self.pausing.current,
-        )
         self.router = Router(
             inbox=inbox,
             mapping=self.mapping.current,
@@ -84,6 +78,15 @@ class Work:
             pauses=self.pausing.current,
             unmapped=Unmapped(inbox=inbox, is_lacking=lambda: self.mapping.state.is_lacking),
             learn=self.shapes.note,
+        )
+        starts = self.router.starts
+        self.dispatcher = Dispatcher(
+            inbox=inbox,
+            airflows=self.airflows,
+            metrics=metrics,
+            lease_seconds=environment.lease_seconds,
+            pauses=self.pausing.current,
+            hourly=HourlyPlaces(take=starts.take_place, give_back=starts.give_back),
         )
         self.orders = Orders(inbox=inbox, metrics=metrics, on_worked=self.wake)
         self.following = Following(

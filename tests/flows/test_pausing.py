@@ -10,8 +10,10 @@ import pytest
 from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, pauses, replays
 from bridge.edges.metrics import Metrics
 from bridge.flows import pausing
+from bridge.flows.firing.claims import HourlyPlaces
 from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
+from bridge.flows.routing.starts import Starts
 from bridge.rules.mapping import Mapping
 from bridge.rules.pauses import Names
 from bridge.words.errors import BadFilter, NotThere
@@ -21,7 +23,7 @@ from bridge.words.reasons import Reason
 from tests.support.firing import Firing, Make
 from tests.support.jobs_api import body
 from tests.support.standin import Standin
-from tests.support.store import Store, accept, add, stored
+from tests.support.store import Store, accept, add, stored, wait_for
 
 NAMES: Names = {
     PauseKind.ROUTE: ["orders", "customers"],
@@ -138,6 +140,62 @@ def test_what_was_paused_goes_the_oldest_first(person: Person, make: Make, stand
     for id_ in mine:
         firing.wait(id_)
     assert asked(standin) == ["r4", "r3", "r2", "r1", "r0"]
+
+
+@pytest.fixture
+def limited(make: Make, person: Person, inbox: Inbox, mapping: Callable[..., Mapping]) -> Firing:
+    """A dispatcher that knows what is paused, and that `orders` may start two DAG runs an hour; not begun."""
+    starts = Starts(inbox=inbox, mapping=lambda: mapping(ROUTES.replace("}", ", max_per_hour: 2}")))
+    return make(pauses=person.pausing.current, hourly=HourlyPlaces(starts.take_place, starts.give_back))
+
+
+def planned(inbox: Inbox, count: int, **more: Any) -> list[str]:
+    """Plan triggers of the last ten hours, two an hour."""
+    now = datetime.now(UTC) - timedelta(hours=10)
+    return [
+        add(inbox, stored(inbox, f"evt_{n}"), now=now + n * timedelta(minutes=30), dag_run_id=f"r{n}", **more)
+        for n in range(count)
+    ]
+
+
+def behind(firing: Firing, ids: list[str]) -> list[str]:
+    """Return which of these wait for their hour."""
+    return [id_ for id_ in ids if firing.trigger(id_).reason is Reason.HOURLY_CEILING]
+
+
+def test_a_ceiling_holds_for_what_a_pause_kept(limited: Firing, person: Person, standin: Standin, inbox: Inbox) -> None:
+    """Two an hour from the end of the pause on, the oldest first; a route without a ceiling is fired at once."""
+    person.pause()
+    mine = planned(inbox, 6)
+    person.turn()
+    person.resume()
+    limited.start()
+    wait_for(lambda: len(behind(limited, mine)) == 4)
+    assert behind(limited, mine) == mine[2:]
+    assert {limited.wait(id_).attempts for id_ in mine[:2]} == {1}
+    hours = [round((limited.trigger(id_).due_at - datetime.now(UTC)) / timedelta(hours=1)) for id_ in mine[2:]]
+    assert hours == [1, 1, 2, 2]
+    limited.wait(limited.add("evt_other", route="customers", due_at=datetime.now(UTC) - timedelta(hours=9)))
+    limited.clock_is_ahead = timedelta(minutes=61)
+    limited.dispatcher.wake()
+    assert {limited.wait(id_).attempts for id_ in mine[2:4]} == {1}
+    assert behind(limited, mine) == mine[4:]
+    assert sorted(asked(standin)) == ["r0", "r1", "r2", "r3", "run-evt_other"]
+
+
+def test_a_ceiling_holds_for_what_an_outage_kept(limited: Firing, standin: Standin, inbox: Inbox) -> None:
+    """Airflow is back after ten hours; a place that is taken is used, also by a claim that is given back."""
+    standin.is_healthy, standin.before = False, lambda _: (500, {"detail": {"reason": "Database error"}})
+    mine = planned(inbox, 6, limits=Limits(concurrency=1))
+    limited.start()
+    wait_for(lambda: all(limited.trigger(id_).state is TriggerState.HELD for id_ in mine))
+    standin.is_healthy, standin.before = True, lambda _: None
+    wait_for(lambda: len(behind(limited, mine)) == 4)
+    fired = [id_ for id_ in mine if id_ not in behind(limited, mine)]
+    for id_ in fired:
+        limited.wait(id_)
+    assert len(asked(standin)) == 2
+    assert behind(limited, mine) == [id_ for id_ in mine if id_ not in fired]
 
 
 def test_a_paused_airflow_is_not_called(firing: Firing, person: Person, standin: Standin) -> None:

@@ -8,6 +8,7 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import Dispatcher
+from bridge.flows.firing.claims import HourlyPlaces
 from bridge.flows.firing.lane import Lane
 from bridge.rules.pauses import Pauses
 from bridge.words.model import Attempt, Trigger, TriggerState
@@ -28,6 +29,7 @@ class Firing:
         *,
         lease_seconds: float = 30,
         pauses: Callable[[], Pauses] = Pauses,
+        hourly: HourlyPlaces = HourlyPlaces(),  # noqa: B008 - frozen
         **target: Any,
     ) -> None:
         self.inbox = inbox
@@ -41,6 +43,7 @@ class Firing:
             metrics=metrics,
             lease_seconds=lease_seconds,
             pauses=pauses,
+            hourly=hourly,
             clock=lambda: datetime.now(UTC) + self.clock_is_ahead,
         )
         self.is_started = False

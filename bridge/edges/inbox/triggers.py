@@ -19,6 +19,7 @@ from bridge.rules.retrying.settling import Settlement
 from bridge.rules.sealing import Ring
 from bridge.words.holds import Awaits
 from bridge.words.model import Attempt, Claimed, Trigger, TriggerState
+from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
 _RENEW = text("UPDATE triggers SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 'firing'")
@@ -120,26 +121,37 @@ def _record(ring: Ring, row: int, attempt: Attempt) -> dict[str, object]:
 
 def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
     """Undo claims that were not used: the trigger waits again, the attempt does not count."""
-    ring = ring_of(connection)
     for claimed in claims:
-        before, row = claimed.trigger, number(claimed.trigger.id, "trg")
-        parameters = {
-            "id": row,
-            "token": claimed.token,
-            "state": TriggerState.PENDING,
-            "reason": before.reason,
-            "detail": sealed(ring, before.detail, place("triggers", "detail", row)),
-            "key": key_for(ring, before.detail),
-            "due_at": microseconds(before.due_at),
-            "refund": 1,
-            "settled_at": None,
-            "spent": None,
-            "doubted_at": None,
-            "is_certain": False,
-            **_NO_RUN,
-            **_NO_HOLD,
-        }
-        connection.execute(_SETTLE, parameters)
+        before = claimed.trigger
+        waits = Settlement(TriggerState.PENDING, before.reason, before.detail, before.due_at)
+        _undo(connection, claimed, waits)
+
+
+def put_back(connection: Connection, claims: Sequence[tuple[Claimed, datetime]], *, reason: Reason) -> None:
+    """Undo claims that may not be used yet: each is held until an instant, the attempt does not count."""
+    for claimed, due_at in claims:
+        _undo(connection, claimed, Settlement(TriggerState.HELD, reason, None, due_at))
+
+
+def _undo(connection: Connection, claimed: Claimed, waits: Settlement) -> None:
+    ring, row = ring_of(connection), number(claimed.trigger.id, "trg")
+    parameters = {
+        "id": row,
+        "token": claimed.token,
+        "state": waits.state,
+        "reason": waits.reason,
+        "detail": sealed(ring, waits.detail, place("triggers", "detail", row)),
+        "key": key_for(ring, waits.detail),
+        "due_at": microseconds(waits.due_at),
+        "refund": 1,
+        "settled_at": None,
+        "spent": None,
+        "doubted_at": None,
+        "is_certain": False,
+        **_NO_RUN,
+        **_NO_HOLD,
+    }
+    connection.execute(_SETTLE, parameters)
 
 
 def take_over(connection: Connection, *, now: datetime) -> int:

@@ -28,7 +28,7 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import asking
-from bridge.flows.firing.claims import HOLD_BATCH, claim_due, hold_strays
+from bridge.flows.firing.claims import HOLD_BATCH, HourlyPlaces, claim_due, hold_strays
 from bridge.flows.firing.lane import Lane
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.pauses import Pauses
@@ -55,12 +55,12 @@ class Dispatcher:
         metrics: Metrics,
         lease_seconds: float,
         pauses: Callable[[], Pauses] = Pauses,
+        hourly: HourlyPlaces = HourlyPlaces(),  # noqa: B008 - frozen
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`clock` gives aware UTC; durations inside are measured by the monotonic clock. `pauses`: what is paused."""
-        self._inbox, self._metrics = inbox, metrics
-        self._lease = timedelta(seconds=lease_seconds)
-        self._clock, self._pauses = clock, pauses
+        self._inbox, self._metrics, self._lease = inbox, metrics, timedelta(seconds=lease_seconds)
+        self._clock, self._pauses, self._hourly = clock, pauses, hourly
         now = time.monotonic()
         self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
         show_pace(self.lanes.values(), metrics)
@@ -200,8 +200,8 @@ class Dispatcher:
         return len(claims)
 
     def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:
-        now = self._clock()
-        return claim_due(self._inbox, airflow=lane.name, now=now, lease=self._lease, limit=limit, full=full)
+        now, hourly = self._clock(), self._hourly
+        return claim_due(self._inbox, hourly, airflow=lane.name, now=now, lease=self._lease, limit=limit, full=full)
 
     def _while_down(self, lane: Lane, now: float) -> None:
         """Show what waits as held, and probe, one probe at a time."""

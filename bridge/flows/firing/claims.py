@@ -1,36 +1,94 @@
 """Claims what is due at one Airflow: the oldest first, and nothing of the routes that may start no more now."""
 
 import secrets
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.edges.inbox import Inbox, claiming
+from bridge.edges.inbox import Inbox, claiming, triggers
+from bridge.rules.ceiling import HOUR_SECONDS, Start
+from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Claimed
 from bridge.words.reasons import Reason
 
 HOLD_BATCH = 500
+_HOUR = timedelta(seconds=HOUR_SECONDS)
+_ROUNDS = 25  # claims in one turn; the other Airflows wait for it
 _log = structlog.get_logger("bridge.firing")
 
 
+@dataclass(frozen=True, slots=True)
+class HourlyPlaces:
+    """The places of the routes' hourly ceilings (`max_per_hour`).
+
+    `take(route, now)`: when a route may start its next trigger; None: it has no ceiling.
+    """
+
+    take: Callable[[str, datetime], Start | None] = lambda *_: None
+    give_back: Callable[[Iterable[Start]], None] = lambda _: None
+
+
 def claim_due(
-    inbox: Inbox, *, airflow: str, now: datetime, lease: timedelta, limit: int, full: Collection[str]
+    inbox: Inbox,
+    hourly: HourlyPlaces,
+    *,
+    airflow: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    full: Collection[str],
 ) -> list[Claimed]:
     """Return up to `limit` claims under a fresh token. Raises InboxUnavailable.
 
     1. with full routes: read which others have something due, beside intake
     2. claim, in a transaction that looks at their rows alone
+    3. put back what its route may not start in this hour; if that was all, claim the next
     """
-    routes = None
-    if full:
-        routes = inbox.read(claiming.ready_routes, airflow=airflow, now=now, full=full, limit=limit)
-        if not routes:
-            return []
-    token = secrets.token_hex(8)
-    return inbox.write(
-        claiming.claim, airflow=airflow, now=now, until=now + lease, token=token, limit=limit, routes=routes
-    )
+    for _ in range(_ROUNDS):
+        routes = None
+        if full:
+            routes = inbox.read(claiming.ready_routes, airflow=airflow, now=now, full=full, limit=limit)
+            if not routes:
+                return []
+        token = secrets.token_hex(8)
+        claims = inbox.write(
+            claiming.claim, airflow=airflow, now=now, until=now + lease, token=token, limit=limit, routes=routes
+        )
+        allowed = _of_this_hour(inbox, claims, hourly, now)
+        if allowed or not claims:
+            return allowed
+    return []
+
+
+def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces, now: datetime) -> list[Claimed]:
+    """Return the claims that their routes may start now, and put the others back, `held` until they may.
+
+    Each took a place of the ceiling when it was planned. After an outage, a pause or a queue of more than an hour that
+    place is long gone, so it takes another. A route without a ceiling costs no statement.
+    """
+    allowed: list[Claimed] = []
+    later: list[tuple[Claimed, Start]] = []
+    try:
+        for claimed in claims:
+            trigger = claimed.trigger
+            start = hourly.take(trigger.call.route, now) if now - trigger.due_at > _HOUR else None
+            if start is not None and start.is_later:
+                later.append((claimed, start))
+            else:
+                placed = trigger if start is None else replace(trigger, due_at=now)  # if it is given back, it has one
+                allowed.append(replace(claimed, trigger=placed))
+        if later:
+            due = [(claimed, datetime.fromtimestamp(start.at, UTC)) for claimed, start in later]
+            inbox.write(triggers.put_back, due, reason=Reason.HOURLY_CEILING)
+    except BaseException:
+        hourly.give_back([start for _, start in later])
+        with suppress(InboxUnavailable):  # then the leases lapse, as after a crash
+            inbox.write(triggers.give_back, claims)
+        raise
+    return allowed
 
 
 def hold_strays(inbox: Inbox, airflows: Collection[str]) -> None:
