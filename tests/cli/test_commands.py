@@ -471,6 +471,16 @@ def test_a_cancel_that_cancels_nothing_is_exit_1(place: Place, ids: tuple[str, s
     store.close()
 
 
+def test_a_cancel_in_doubt_says_where_to_look(place: Place, ids: tuple[str, str]) -> None:
+    """It is done, and the DAG run may be there all the same."""
+    store = Store(place.folder / "bridge.db")
+    store.rows("UPDATE triggers SET doubted_at = 1")
+    store.close()
+    ended = place.run("cancel", ids[1])
+    assert (ended.code, ended.out) == (0, "1  in_doubt\n")
+    assert "1 in_doubt: cancelled, but a call before may have started a DAG run; look for it in Airflow" in ended.err
+
+
 def test_a_replay_that_leaves_something_as_it_is_is_exit_1(place: Place, ids: tuple[str, str]) -> None:
     """All of it, or a part; what was done is done."""
     store = Store(place.folder / "bridge.db")
