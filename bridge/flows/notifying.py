@@ -12,7 +12,6 @@ after one minute, then ever more rarely; what it missed is judged anew by then. 
 the other targets are sent that too. Perhaps only one message is refused: what failed goes behind the others.
 """
 
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,9 +19,10 @@ from datetime import UTC, datetime
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import FINISHED, Loop
 from bridge.edges import notifier
-from bridge.edges.inbox import Inbox, duties, notices
+from bridge.edges.inbox import Inbox, notices
 from bridge.edges.metrics import Metrics
 from bridge.edges.notifier import Sending
 from bridge.rules.attention import Need
@@ -122,7 +122,7 @@ class Notifying:
         self._deadline_seconds = deadline_seconds
         self._clock = clock
         self._monotonic = monotonic
-        self._token = secrets.token_hex(8)  # of this process
+        self._duty = Duty(inbox, clock)
         self._desks = [_Desk(target) for target in targets]
         self._is_clean = False
         self._looked_at = -every_seconds
@@ -150,7 +150,7 @@ class Notifying:
 
     def _look(self) -> None:
         now = self._clock()
-        if not self._inbox.write(duties.take, DUTY, token=self._token, now=now, seconds=_LEASE_SECONDS):
+        if not self._duty.take(DUTY, _LEASE_SECONDS):
             for desk in self._desks:
                 self._metrics.failing.labels(desk.target.name).set(0)
             return
@@ -207,5 +207,4 @@ class Notifying:
                 desk.sending.kill()
                 with suppress(InboxUnavailable):
                     self._harvest()
-        with suppress(InboxUnavailable):
-            self._inbox.write(duties.give_back, token=self._token)
+        self._duty.give_back()

@@ -11,18 +11,17 @@ those of every completion are, so a webhook that comes late starts only what was
 nothing but this; the look goes on at the page where it stopped, ever more rarely.
 """
 
-import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, duties
+from bridge.edges.inbox import Inbox
 from bridge.edges.inbox import reconciling as statements
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient, jobs
@@ -30,7 +29,7 @@ from bridge.rules import reconciling as rules
 from bridge.rules.reconciling import Ended, Seen
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
-from bridge.words.errors import InboxUnavailable, LookupUnavailable
+from bridge.words.errors import LookupUnavailable
 from bridge.words.targets import Reconcile
 
 MOST_PAGES = 1000  # of one look
@@ -131,15 +130,17 @@ class Reconciling:
         """`on_added` wakes routing."""
         self.name = source.name
         self._look = Look(source, api, inbox=inbox, setting=setting, retention=retention)
-        self._inbox, self._clock, self._on_added = inbox, clock, on_added
+        self._clock, self._on_added = clock, on_added
         self._metrics = metrics.reconciling
         self._every_seconds = setting.every_seconds
         self._lease_seconds = setting.every_seconds + _LEASE_SECONDS
-        self._token = secrets.token_hex(8)  # of this process
+        self._duty = Duty(inbox, clock)
         self._position: Position | None = None  # of a look that was cut off
         self._failures, self._taken_at, self._not_before, self._problem = 0, 0.0, 0.0, ""
         every = setting.every_seconds
-        self.loop = Loop("reconciling", self.step, every_seconds=every, metrics=metrics, on_stopped=self._let_go)
+        self.loop = Loop(
+            "reconciling", self.step, every_seconds=every, metrics=metrics, on_stopped=self._duty.give_back
+        )
 
     def step(self) -> float:
         """Look once; returns the pause. Raises InboxUnavailable."""
@@ -197,8 +198,7 @@ class Reconciling:
 
     def _is_ours(self) -> bool:
         self._taken_at = time.monotonic()
-        name, seconds = f"reconciling:{self.name}", self._lease_seconds
-        return self._inbox.write(duties.take, name, token=self._token, now=self._clock(), seconds=seconds)
+        return self._duty.take(f"reconciling:{self.name}", self._lease_seconds)
 
     def _go_on(self) -> bool:
         """Beat, and keep the lease while a look takes long; False: the loop is ending, or another replica looks."""
@@ -206,8 +206,3 @@ class Reconciling:
         if self.loop.is_ending:
             return False
         return time.monotonic() - self._taken_at < _LEASE_SECONDS / 3 or self._is_ours()
-
-    def _let_go(self, _: float) -> None:
-        """Let another replica go on at once."""
-        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
-            self._inbox.write(duties.give_back, token=self._token)

@@ -348,7 +348,7 @@ def test_an_answer_that_is_lost_is_audited_once_the_run_is_seen_to_be_cancelled(
     watch.api.faults.append(Fault("DELETE"))
     watch.judge()
     assert (watch.cancelled, watch.lines) == (["run_1"], [])
-    watch.abandoning._give_back(0.0)
+    watch.abandoning._duty.give_back()
     watch.judge(by=watch.judging())
     assert watch.cancelled == ["run_1"], "and not asked for again"
     assert (len(watch.lines), watch.counted("cancelled"), watch.undecided()) == (1, 1.0, 0)

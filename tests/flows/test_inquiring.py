@@ -135,7 +135,7 @@ def test_the_process_that_keeps_the_waits_asks_and_no_other(waiting: Waiting) ->
     by_other = waiting.asking(other)
     waiting.ask(HOUR, by_other)
     assert waiting.looks == []
-    waiting.waking._let_go(0.0)
+    waiting.waking._duty.give_back()
     waiting.step(other)
     waiting.ask(timedelta(), by_other)
     assert waiting.looks == ["run_1"]

@@ -451,7 +451,7 @@ def test_one_process_asks_and_the_other_goes_on_where_it_stopped(awake: Awake) -
     awake.told("evt_1")
     awake.step(other)
     assert len(awake.standin.asked) == asked
-    awake.waking._let_go(0.0)
+    awake.waking._duty.give_back()
     awake.step(other)
     assert len(awake.tasks.answers) == 1
 

@@ -16,23 +16,21 @@ stopped. A run that failed is told of and makes no event, so nothing can react t
 An Airflow that does not answer is asked more and more rarely; its runs stay open and due.
 """
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, duties, runs
+from bridge.edges.inbox import Inbox, runs
 from bridge.edges.metrics import Metrics
 from bridge.flows.following.ending import report
 from bridge.flows.following.watch import BATCH, Watch
 from bridge.rules import following
-from bridge.words.errors import InboxUnavailable
 from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.runs import OpenRun, Progress, RunPage, RunSeen
 
@@ -62,10 +60,10 @@ class Following:
         self._interval_seconds = interval_seconds
         self._give_up = give_up
         self._clock = clock
-        self._token = secrets.token_hex(8)  # of this process
+        self._duty = Duty(inbox, clock)
         self._watches = deque(Watch(name, airflow) for name, airflow in airflows.items())
         self.loop = Loop(
-            "following", self.step, every_seconds=interval_seconds, metrics=metrics, on_stopped=self._let_go
+            "following", self.step, every_seconds=interval_seconds, metrics=metrics, on_stopped=self._duty.give_back
         )
 
     def step(self) -> None:
@@ -92,7 +90,7 @@ class Following:
 
     def _look(self, watch: Watch) -> None:
         due = self._inbox.read(runs.due, airflow=watch.name, now=self._clock(), limit=BATCH)
-        if not due or not self._is_ours(watch):
+        if not due or not self._duty.take(f"following:{watch.name}", _LEASE_SECONDS):
             return
         asked = following.together(due[: watch.batch], span=watch.span)
         since, until = following.stretch(asked)
@@ -113,10 +111,6 @@ class Following:
         looks = [self._judge(run, found.get((run.dag_id, run.dag_run_id))) for run in asked]
         missing = [run for run, look in zip(asked, looks, strict=True) if look is None]
         self._store([look for look in looks if look is not None] + self._ask_singly(watch, missing), watch)
-
-    def _is_ours(self, watch: Watch) -> bool:
-        name = f"following:{watch.name}"
-        return self._inbox.write(duties.take, name, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
 
     def _judge(self, run: OpenRun, seen: RunSeen | None) -> Progress | None:
         return None if seen is None else self._judged(run, seen)
@@ -167,8 +161,3 @@ class Following:
             self.loop.beat()
             for look in self._inbox.write(runs.store, looks[begin : begin + _STORED_AT_ONCE]):
                 report(look, watch.name, self._metrics, self._clock())
-
-    def _let_go(self, _: float) -> None:
-        """Let another replica go on at once."""
-        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
-            self._inbox.write(duties.give_back, token=self._token)

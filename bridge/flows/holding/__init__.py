@@ -15,18 +15,17 @@ All of that is in the store, so every replica, command and page knows the same, 
 An Airflow that does not answer is asked more and more rarely.
 """
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import Loop
 from bridge.edges.airflow import Airflow
-from bridge.edges.inbox import Inbox, dags, duties, holds
+from bridge.edges.inbox import Inbox, dags, holds
 from bridge.edges.metrics import Metrics
 from bridge.flows.holding.freeing import Freeing, TakePlace
 from bridge.flows.holding.place import Place
@@ -34,7 +33,7 @@ from bridge.rules import holding
 from bridge.rules.ceiling import Start
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.words.dags import DagFacts, DagState, KnownDag
-from bridge.words.errors import BridgeError, InboxUnavailable
+from bridge.words.errors import BridgeError
 
 _LEASE_SECONDS = 60.0
 _RENEWED_SECONDS = 15.0
@@ -67,10 +66,9 @@ class Holding:
         """
         self._inbox, self._metrics, self._mapping = inbox, metrics, mapping
         self._interval_seconds, self._clock = interval_seconds, clock
-        self._token = secrets.token_hex(8)  # of this process
-        self._taken_at = 0.0
+        self._duty = Duty(inbox, clock)
+        self._taken, self._taken_at = "", 0.0
         self._places = deque(Place(name, each, before_each=self._go_on) for name, each in airflows.items())
-        self._duty = ""
         self._freeing = Freeing(
             inbox=inbox,
             metrics=metrics,
@@ -84,7 +82,7 @@ class Holding:
             self.step,
             every_seconds=interval_seconds / holding.KEEN_PART,
             metrics=metrics,
-            on_stopped=self._let_go,
+            on_stopped=self._duty.give_back,
         )
 
     def step(self) -> float | None:
@@ -147,15 +145,15 @@ class Holding:
         return {dag_id for route in routes for dag_id in route.dags}
 
     def _is_ours(self, place: Place) -> bool:
-        self._duty, self._taken_at = f"holding:{place.name}", time.monotonic()
-        return self._inbox.write(duties.take, self._duty, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+        self._taken, self._taken_at = f"holding:{place.name}", time.monotonic()
+        return self._duty.take(self._taken, _LEASE_SECONDS)
 
     def _go_on(self) -> None:
         """Keep the lease while a look takes long."""
         self.loop.beat()
         if time.monotonic() - self._taken_at > _RENEWED_SECONDS:
             self._taken_at = time.monotonic()
-            self._inbox.write(duties.take, self._duty, token=self._token, now=self._clock(), seconds=_LEASE_SECONDS)
+            self._duty.take(self._taken, _LEASE_SECONDS)
 
     def _store(
         self, place: Place, found: Mapping[str, DagFacts], known: Mapping[str, KnownDag], held: Collection[str]
@@ -196,11 +194,6 @@ class Holding:
                 detail=problem.detail,
                 next_step=problem.reason.next_step,
             )
-
-    def _let_go(self, _: float) -> None:
-        """Let another replica go on at once."""
-        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
-            self._inbox.write(duties.give_back, token=self._token)
 
 
 def _report(look: KnownDag, before: KnownDag | None) -> None:

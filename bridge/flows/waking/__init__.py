@@ -13,18 +13,17 @@ Airflow: the list is asked for next, which shows how the place is. An Airflow th
 and more rarely, and one that a person has paused, or at which nothing may be fired, not at all.
 """
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import Loop
 from bridge.edges.airflow.waits import Problem, Waits
-from bridge.edges.inbox import Inbox, duties, waits
+from bridge.edges.inbox import Inbox, waits
 from bridge.edges.metrics import Metrics
 from bridge.flows.waking.abandoning import Abandoning
 from bridge.flows.waking.answering import Answering
@@ -32,7 +31,6 @@ from bridge.flows.waking.listing import Listing
 from bridge.flows.waking.place import Place
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
-from bridge.words.errors import InboxUnavailable
 from bridge.words.reasons import Reason
 from bridge.words.waits import Wait
 
@@ -63,9 +61,9 @@ class Waking:
         `abandoning` cancels runs that nobody waits for; None: they are left alone.
         """
         self.name = name
-        self._inbox, self._clock = inbox, clock
+        self._inbox = inbox
         self._step_seconds = step_seconds
-        self._token = secrets.token_hex(8)  # of this process
+        self._duty = Duty(inbox, clock)
         self._news = threading.Event()  # this process has routed something
         self._has_news = False  # some was seen, and the list was not asked for since
         self._failures = 0  # in a row
@@ -73,7 +71,9 @@ class Waking:
         self._reason: Reason | None = None
         self._is_doubted = False  # a task met what may be the whole Airflow's trouble: the list comes first
         self._keeps_waits = False  # as of the last step
-        self.loop = Loop("waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._let_go)
+        self.loop = Loop(
+            "waking", self.step, every_seconds=step_seconds, metrics=metrics, on_stopped=self._duty.give_back
+        )
         let_go = self._forget if abandoning is None else abandoning.let_go
         parts = Place(name, airflow, inbox, metrics, take_turn, self._go_on, let_go)
         self._listing = Listing(parts, step_seconds=step_seconds, is_own_asked=abandoning is not None)
@@ -131,11 +131,9 @@ class Waking:
         return problem
 
     def _is_ours(self) -> bool:
-        name, self._taken_at = f"waking:{self.name}", time.monotonic()
-        now = self._clock()
-        is_ours = self._inbox.write(duties.take, name, token=self._token, now=now, seconds=_LEASE_SECONDS)
-        self._keeps_waits = is_ours
-        return is_ours
+        self._taken_at = time.monotonic()
+        self._keeps_waits = self._duty.take(f"waking:{self.name}", _LEASE_SECONDS)
+        return self._keeps_waits
 
     def _go_on(self) -> bool:
         """Beat, and keep the lease while a step takes long; False: the loop is ending."""
@@ -159,8 +157,3 @@ class Waking:
 
     def _forget(self, ended: Collection[Wait]) -> None:
         self._inbox.write(waits.forget, airflow=self.name, tasks=[wait.task for wait in ended])
-
-    def _let_go(self, _: float) -> None:
-        """Let another replica go on at once."""
-        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
-            self._inbox.write(duties.give_back, token=self._token)

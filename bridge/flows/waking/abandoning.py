@@ -15,18 +15,17 @@ looks has not decided is left alone, and said; one that got no answer is not cou
 Planasonix has a thread of its own here: while it hangs, tasks are woken all the same.
 """
 
-import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 
+from bridge.chores.duty import Duty
 from bridge.chores.loop import Loop
 from bridge.edges.airflow.waits import Problem, Waits
-from bridge.edges.inbox import Inbox, duties
+from bridge.edges.inbox import Inbox
 from bridge.edges.inbox import abandoned as statements
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient, runs
@@ -35,12 +34,12 @@ from bridge.rules import abandoning as rules
 from bridge.rules.abandoning import Verdict
 from bridge.rules.retrying import backoff
 from bridge.words.audit import BRIDGE_ACTOR, RUN_CANCELLED, AuditLine
-from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
+from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.waits import Abandoned, Wait
 
 STEP_SECONDS = 10.0
 _LEASE_SECONDS = 120.0  # a step may wait for Planasonix once for each source
-_MOST = 20  # runs in one step
+_LIMIT = 20  # runs in one step
 _log = structlog.get_logger("bridge.abandoning")
 
 
@@ -66,11 +65,11 @@ class Abandoning:
         self._name, self._inbox, self._metrics = name, inbox, metrics
         self._asking = Asking(name, airflow, metrics, take_turn)
         self._apis, self._only_source, self._clock = apis, only_source, clock
-        self._token = secrets.token_hex(8)  # of this process
+        self._duty = Duty(inbox, clock)
         self._failures: dict[str, int] = {}  # in a row, by source, and by "" for Airflow
         self._not_before: dict[str, float] = {}
         self.loop = Loop(
-            "abandoning", self.step, every_seconds=STEP_SECONDS, metrics=metrics, on_stopped=self._give_back
+            "abandoning", self.step, every_seconds=STEP_SECONDS, metrics=metrics, on_stopped=self._duty.give_back
         )
 
     def let_go(self, ended: Collection[Wait]) -> None:
@@ -82,10 +81,10 @@ class Abandoning:
 
     def step(self) -> float:
         """Judge what is due; returns the pause. Raises InboxUnavailable."""
-        name, now = f"abandoning:{self._name}", self._clock()
-        if not self._inbox.write(duties.take, name, token=self._token, now=now, seconds=_LEASE_SECONDS):
+        if not self._duty.take(f"abandoning:{self._name}", _LEASE_SECONDS):
             return STEP_SECONDS
-        for run in self._inbox.read(statements.due, airflow=self._name, now=now, but=self._resting(), limit=_MOST):
+        now = self._clock()
+        for run in self._inbox.read(statements.due, airflow=self._name, now=now, but=self._resting(), limit=_LIMIT):
             if self.loop.is_ending or self._is_resting("") or self._is_resting(run.source):
                 continue
             self.loop.beat()
@@ -201,10 +200,6 @@ class Abandoning:
 
     def _resting(self) -> list[str]:
         return [place for place in self._not_before if self._is_resting(place)]
-
-    def _give_back(self, _: float) -> None:
-        with suppress(InboxUnavailable):  # then the lease lapses, as after a crash
-            self._inbox.write(duties.give_back, token=self._token)
 
 
 def _line(run: Abandoned, now: datetime) -> AuditLine:
