@@ -33,6 +33,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, made_at
 from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.inbox.engine.migrate import SCHEMA, current, migrate
 from bridge.edges.inbox.engine.stores import (
+    TOUCH,
     Hooks,
     NoLock,
     Password,
@@ -48,7 +49,6 @@ from bridge.words.model import DeliveryState, Verified
 from bridge.words.reasons import Reason
 
 _NEWEST = text("SELECT MAX(id) FROM deliveries")
-_TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -274,7 +274,7 @@ def try_out(url: str, *, password: Password = lambda: None) -> str | None:
             found = current(engine)
             if found is not None:
                 with engine.begin() as connection:
-                    connection.execute(_TOUCH)
+                    connection.execute(TOUCH)
             return found
     finally:
         engine.dispose()

@@ -30,7 +30,8 @@ T = TypeVar("T")
 Password = Callable[[], str | None]
 # The hot insert without a row: it needs the same locks and rights.
 _NO_WEBHOOK = text(f"INSERT INTO deliveries ({COLUMNS}) SELECT {COLUMNS} FROM deliveries WHERE 1 = 0")  # noqa: S608
-_TOUCH = text("UPDATE alembic_version SET version_num = version_num")
+# Changes nothing, and has to be committed.
+TOUCH = text("UPDATE alembic_version SET version_num = version_num")
 # Written to the log and flushed as any row is, but without a row that replicas would fight over.
 _LOG = text("SELECT pg_logical_emit_message(true, 'planasonix-bridge', '')")
 _SIZE = text("SELECT pg_database_size(current_database())")
@@ -111,7 +112,7 @@ class SqliteStore:
     def probe(self, connection: Connection) -> None:
         """Insert no webhook, and write the version of the schema as it is."""
         connection.execute(_NO_WEBHOOK)
-        connection.execute(_TOUCH)
+        connection.execute(TOUCH)
 
     def scrub(self) -> bool:
         """Copy the log into the file, where what was deleted is overwritten (secure_delete), and empty the log."""
