@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 
 import typer
 
-from bridge.rules import when
+from bridge.rules import durations, when
 
 Url = Annotated[
     str | None, typer.Option("--url", help="Ask this running bridge (its admin listener) instead of the store.")
@@ -88,6 +88,14 @@ def pages(asked: Asked, path: str, filters: Mapping[str, str | None], *, limit: 
         query["after"] = page["next"]
     further = asked.get(path, **query, limit="1")  # a page that is full has a `next`, also the last one
     return Listed(found, is_cut=bool(further[path] or further["next"]))
+
+
+def seconds(text: str, option: str) -> float:
+    """Read how long something lasts; BadParameter for anything else."""
+    try:
+        return float(durations.seconds(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def moment(text: str | None) -> datetime | None:

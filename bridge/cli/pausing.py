@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.asking import TokenFile, Url, asking
+from bridge.cli.asking import TokenFile, Url, asking, seconds
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
 from bridge.rules import durations
 from bridge.words.pauses import PauseKind
@@ -38,12 +38,12 @@ def pause(
 
     if kind is not None and name is None:
         raise typer.BadParameter(f"say which {kind}")
-    seconds = None if lasting is None else _seconds(lasting)
+    for_seconds = None if lasting is None else _for_seconds(lasting)
     with asking(url, token_file) as asked:
         if kind is None or name is None:
             _show(asked.get("pauses")["pauses"], as_json)
             return
-        paused = asked.post("pause", {"kind": str(kind), "name": name, "for": seconds, "reason": reason})["paused"]
+        paused = asked.post("pause", {"kind": str(kind), "name": name, "for": for_seconds, "reason": reason})["paused"]
         if isinstance(asked, Beside) and not asked.knows(kind):
             say(f"nobody knows whether there is a {kind} {name}: its file cannot be read here")
     (print_json if as_json else print_fields)(paused)
@@ -75,11 +75,8 @@ def _show(paused: list[dict[str, object]], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = durations.seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from None
-    if not 0 < seconds <= durations.LONGEST_SECONDS:
+def _for_seconds(text: str) -> float:
+    found = seconds(text, "--for")
+    if not 0 < found <= durations.LONGEST_SECONDS:
         raise typer.BadParameter("from one second to a year", param_hint="--for")
-    return seconds
+    return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.asking import TokenFile, Url
+from bridge.cli.asking import TokenFile, Url, seconds
 from bridge.cli.output import AsJson, local, print_json, print_table, say, visible
 from bridge.words.errors import LookupUnavailable
 
@@ -66,7 +66,7 @@ def _beside(since: str, source: str | None, *, is_dry: bool) -> list[dict[str, A
 
 def _at(bridge: "Remote", since: str, source: str | None) -> Iterator[dict[str, Any]]:
     """Have a running bridge look, page by page."""
-    asked = {"since": (datetime.now(UTC) - timedelta(seconds=_seconds(since))).isoformat()}
+    asked = {"since": (datetime.now(UTC) - timedelta(seconds=seconds(since, "--since"))).isoformat()}
     asked |= {} if source is None else {"source": source}
     for _ in range(_MOST_PAGES):
         page = bridge.get("missed", **asked)
@@ -116,15 +116,6 @@ def _each(look: "Look", missed: "list[Ended]", now: datetime, *, is_dry: bool) -
             yield _row(about.id, about.status, ended.ended_at.isoformat(), next(iter(added), None))
 
 
-def _seconds(since: str) -> float:
-    from bridge.rules import durations
-
-    try:
-        return float(durations.seconds(since))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
-
-
 @contextmanager
 def _looking(since: str, source: str | None) -> "Iterator[Look]":
     """Give what looks at one source's jobs. Raises ConfigError."""
@@ -135,12 +126,12 @@ def _looking(since: str, source: str | None) -> "Iterator[Look]":
     from bridge.flows.reconciling import Look
     from bridge.words.targets import Reconcile
 
-    seconds = _seconds(since)
+    since_seconds = seconds(since, "--since")
     settings = context.environment()
     config = context.configuration_so_far(settings)
     name, api = context.with_api(config, source)
     chosen = config.sources[name]
-    setting = replace(chosen.reconcile or Reconcile(), since_seconds=seconds)
+    setting = replace(chosen.reconcile or Reconcile(), since_seconds=since_seconds)
     retention = timedelta(days=settings.retention_days)
     with closing(PlanasonixClient(api)) as client, context.store(settings) as inbox:
         yield Look(chosen, client, inbox=inbox, setting=setting, retention=retention)

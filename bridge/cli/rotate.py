@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.asking import TokenFile, Url, asking
+from bridge.cli.asking import TokenFile, Url, asking, seconds
 from bridge.cli.output import visible
 from bridge.cli.subscribing import SourceName, opened
 
@@ -77,9 +77,9 @@ def rotate(
         former = _former(about, place, former_key, rotating.Noted.read(journal))
         what = rotating.Rotation(
             *(about, api, journal, place, former, file, _ask(entered, url, token_file), subscription),
-            wait_seconds=_seconds(wait, "--wait"),
-            overlap_seconds=_seconds(overlap, "--overlap"),
-            quiet_seconds=_seconds(quiet, "--quiet"),
+            wait_seconds=seconds(wait, "--wait"),
+            overlap_seconds=seconds(overlap, "--overlap"),
+            quiet_seconds=seconds(quiet, "--quiet"),
             is_tested=not untested,
         )
         for found in [rotating.undo(what)] if undo else rotating.rotate(what):
@@ -189,12 +189,3 @@ def _ask(entered: ExitStack, url: str | None, token_file: Path | None) -> "Ask |
         if url is not None:
             raise
         return None
-
-
-def _seconds(text: str, option: str) -> float:
-    from bridge.rules import durations
-
-    try:
-        return float(durations.seconds(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.asking import Asked, Since, TokenFile, Url, asking, told_times
+from bridge.cli.asking import Asked, Since, TokenFile, Url, asking, seconds, told_times
 from bridge.cli.browse import Job, Pipeline, Run, Why
 from bridge.cli.output import AsJson, local, say, spell_json, visible
-from bridge.rules import durations
 from bridge.words.errors import InboxUnavailable, RemoteUnavailable
 
 _AGAIN_SECONDS = 2.0
@@ -80,12 +79,9 @@ def _forever(asked: Asked, query: dict[str, str]) -> Iterator[tuple[str, dict[st
 @contextlib.contextmanager
 def _endable(lasting: str | None) -> Iterator[None]:
     """Have Ctrl-C end it, also where a shell started it in the background, and the alarm as Ctrl-C does."""
-    try:
-        seconds = 0.0 if lasting is None else max(durations.seconds(lasting), 0.001)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from None
+    for_seconds = 0.0 if lasting is None else max(seconds(lasting, "--for"), 0.001)
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGALRM)}
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, for_seconds)
     try:
         yield
     finally:

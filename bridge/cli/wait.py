@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.asking import TokenFile, Url, moment
+from bridge.cli.asking import TokenFile, Url, moment, seconds
 from bridge.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Look = Callable[[], Judgement]
 
 _LOOK_SECONDS = 1.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME_IS_UP = 3
 
 
@@ -42,7 +41,7 @@ def wait(
     from bridge.rules import views
     from bridge.rules.awaiting import Judgement, Outcome
 
-    deadline = time.monotonic() + _seconds(timeout)
+    deadline = time.monotonic() + seconds(f"{timeout}s" if timeout.isdecimal() else timeout, "--timeout")
     if (delivery_id is None) == (job_id is None):
         raise typer.BadParameter("say either --delivery or --job")
     begin = moment(since)
@@ -119,11 +118,3 @@ def _judged(look: "Look") -> "Judgement":
         return look()
     except (InboxUnavailable, RemoteUnavailable) as error:
         return Judgement(Outcome.OPEN, str(error))
-
-
-def _seconds(text: str) -> float:
-    if text[:-1].isdecimal() and text[-1] in _UNITS:
-        return int(text[:-1]) * _UNITS[text[-1]]
-    if text.isdecimal():
-        return float(text)
-    raise typer.BadParameter(f"{text!r} is not a duration like 90s, 15m or 2h")

@@ -110,6 +110,24 @@ def test_wrong_usage_is_2(place: Place, words: tuple[str, ...]) -> None:
     assert ended.err or not words
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wait", "--delivery", "dlv_1", "--timeout"),
+        ("tail", "--for"),
+        ("pause", "route", "orders", "--for"),
+        ("reconcile", "--since"),
+    ],
+)
+def test_a_duration_is_read_in_one_way(place: Place, words: tuple[str, ...]) -> None:
+    """One that nobody can read is exit 2, and the same sentence says how it is written."""
+    place.store()
+    ended = place.run(*words, "2 weeks")
+    assert (ended.code, ended.out) == (2, "")
+    assert '"2 weeks" is not a duration; write seconds, or 90s, 15m, 24h, 7d' in " ".join(ended.err.split())
+    assert words[-1] in ended.err
+
+
 @pytest.mark.parametrize("words", [("check",), ("explain", "payload.json"), ("send", "payload.json"), ("serve",)])
 @pytest.mark.parametrize(
     ("variables", "message"),
