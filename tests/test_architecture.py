@@ -48,6 +48,8 @@ IMPORTERS: dict[str, str | tuple[str, ...]] = {
 }
 # May be used anywhere above the rules: they reach nothing outside.
 EVERYWHERE = {"pydantic", "structlog"}
+# What a variable or a parameter is not called.
+NO_NAMES = {"came", "made", "most", "one", "told", "trouble", "whose"}
 # Rules and words do no I/O and read no clock, environment or randomness.
 PURE = ("rules", "words")
 IMPURE = {
@@ -152,6 +154,23 @@ def test_rules_and_words_are_pure(path: Path) -> None:
 
 def _is_call_of_attribute(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+
+
+def _given_names(path: Path) -> Iterator[tuple[str, int]]:
+    """Return each name that a module assigns to, or that a parameter has, with its line."""
+    for node in ast.walk(parsed(path)):
+        match node:
+            case ast.Name(id=given, ctx=ast.Store()) | ast.Attribute(attr=given, ctx=ast.Store()):
+                yield given, node.lineno
+            case ast.arg(arg=given) | ast.MatchAs(name=str(given)) | ast.MatchStar(name=str(given)):
+                yield given, node.lineno
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_name_says_what_a_thing_is(path: Path) -> None:
+    """A plan is no `made`, a limit no `most`: a name is a noun that a stranger understands."""
+    wrong = [(given, line) for given, line in _given_names(path) if given.strip("_").lower() in NO_NAMES]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -39,7 +39,7 @@ class KeySetState(NamedTuple):
     key: str
     keys: int
     loaded_at: datetime | None
-    trouble: str | None
+    problem: str | None
 
 
 class KeySets:

@@ -19,7 +19,7 @@ from bridge.edges.metrics import Metrics
 from bridge.words.refusals import Refusal, RefusalKind
 
 _EVERY_SECONDS = 1.0
-_MOST = 50  # of a kind between two steps
+_LIMIT = 50  # of a kind between two steps
 _MOST_HASHED_BYTES = 65_536  # 0.3 ms on a busy machine; one that is dropped costs 4 us
 
 
@@ -49,7 +49,7 @@ class RefusalRing:
     ) -> None:
         """Remember one if there is room; `sender` is asked, and `body` is hashed, only then. Never raises."""
         kind = RefusalKind.REFUSED if copy_of is None else RefusalKind.COPY
-        if len(self._waiting[kind]) >= _MOST:
+        if len(self._waiting[kind]) >= _LIMIT:
             self._dropped[kind].inc()
             return
         found = Refusal(self._clock(), kind, source, reason, sender() if sender else None, keys, None, copy_of)

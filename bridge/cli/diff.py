@@ -92,7 +92,7 @@ def _compare_given(
 ) -> Tally:
     from bridge.rules.comparing import Comparison
 
-    tally, comparison = Tally(most=sys.maxsize), Comparison.of(before, after, max_hops=max_hops)
+    tally, comparison = Tally(limit=sys.maxsize), Comparison.of(before, after, max_hops=max_hops)
     for name, about in subjects:
         tally.note(name, about, comparison)
     return tally

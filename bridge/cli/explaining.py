@@ -49,28 +49,28 @@ def explain(
     if config.absent:
         say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
     if delivery is not None:
-        made = _plan_stored(environment, config, mapping, delivery)
+        planned = _plan_stored(environment, config, mapping, delivery)
     else:
         body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
         about = _imagined(context.source(config, source), body, pipeline_id)
-        made = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
+        planned = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
     if as_json:
-        print_json(views.plan(made))
+        print_json(views.plan(planned))
     else:
-        _print_plan(made)
-    if not (made.would_start if expect is None else _is_as_expected(made, expect)):
+        _print_plan(planned)
+    if not (planned.would_start if expect is None else _is_as_expected(planned, expect)):
         raise typer.Exit(1)
 
 
-def _is_as_expected(made: "Plan", expect: str) -> bool:
+def _is_as_expected(plan: "Plan", expect: str) -> bool:
     """Say which DAGs differ from `dag_a,dag_b`; an empty text expects none. A route that fails is never expected."""
     from bridge.words.model import TriggerState
 
     wanted = sorted(filter(None, map(str.strip, expect.split(","))))
-    started = sorted(planned.dag_id for planned in made.triggers if planned.state is TriggerState.PENDING)
+    started = sorted(planned.dag_id for planned in plan.triggers if planned.state is TriggerState.PENDING)
     if started != wanted:
         say(f"expected: {', '.join(wanted) or 'nothing'}; would be started: {', '.join(started) or 'nothing'}")
-    return started == wanted and len(started) == len(made.triggers)
+    return started == wanted and len(started) == len(plan.triggers)
 
 
 def _no_id() -> str:
@@ -114,14 +114,14 @@ def _print_event(event: "Event") -> None:
         print(f"note: {note}")
 
 
-def _print_plan(made: "Plan") -> None:
+def _print_plan(plan: "Plan") -> None:
     """Print a plan for people: the state, the routes, then the calls."""
-    print(f"delivery: {made.state}" + (f" ({made.reason}: {made.reason.why})" if made.reason else ""))
-    if made.detail:
-        print(f"detail: {made.detail}")
-    if made.event is not None:
-        _print_event(made.event)
-    if made.verdicts:
+    print(f"delivery: {plan.state}" + (f" ({plan.reason}: {plan.reason.why})" if plan.reason else ""))
+    if plan.detail:
+        print(f"detail: {plan.detail}")
+    if plan.event is not None:
+        _print_event(plan.event)
+    if plan.verdicts:
         print_table(
             ("route", "matches", "why not"),
             [
@@ -130,10 +130,10 @@ def _print_plan(made: "Plan") -> None:
                     "yes" if item.matches else "no",
                     item.why_not or (str(item.error) if item.error else None),
                 )
-                for item in made.verdicts
+                for item in plan.verdicts
             ],
         )
-    for planned in made.triggers:
+    for planned in plan.triggers:
         if planned.call is None:
             print(f"\n{planned.route.name} -> {planned.dag_id}: {planned.state} ({planned.reason}) {planned.detail}")
             continue
@@ -143,9 +143,9 @@ def _print_plan(made: "Plan") -> None:
         if call.note is not None:
             print(f"note: {call.note}")
         print(f"conf: {spell_json(call.conf, indent=2)}")
-        if rivals := made.rivals(planned):
+        if rivals := plan.rivals(planned):
             print(f"also started by {', '.join(rivals)}; conf.planasonix.route tells the runs apart")
         if planned.reason is not None:
             print(f"{planned.state}: {planned.reason} ({planned.detail or planned.reason.why})")
-    if made.wants_lookup:
+    if plan.wants_lookup:
         say("note: the event lacks what a route asks for; serve asks the Planasonix API for it if the source has `api`")

@@ -55,7 +55,7 @@ class Tally:
     counts: "Counter[Kind]" = field(default_factory=Counter)
     first: "dict[Kind, list[Difference]]" = field(default_factory=dict)
     locked: int = 0
-    most: int = SHOWN  # of each kind that are kept
+    limit: int = SHOWN  # of each kind that are kept
 
     def note(self, name: str, subject: "Subject", comparison: "Comparison") -> None:
         """Compare one body, called `name` by people, and count it."""
@@ -63,7 +63,7 @@ class Tally:
 
         kind = comparison.kind(subject)
         self.counts[kind] += 1
-        if kind is not Kind.SAME and len(first := self.first.setdefault(kind, [])) < self.most:
+        if kind is not Kind.SAME and len(first := self.first.setdefault(kind, [])) < self.limit:
             first.append(comparison.describe(name, kind, subject))
 
     def add(self, other: "Tally") -> None:
@@ -72,7 +72,7 @@ class Tally:
         self.locked += other.locked
         for kind, found in other.first.items():
             mine = self.first.setdefault(kind, [])
-            mine += found[: self.most - len(mine)]
+            mine += found[: self.limit - len(mine)]
 
 
 def compare_received(
@@ -94,8 +94,8 @@ def compare_received(
     total, cores = Tally(), len(os.sched_getaffinity(0))
     under_way: deque[tuple[datetime, Future[Tally]]] = deque()
 
-    def settle(most: int) -> None:
-        while len(under_way) > most:
+    def settle(limit: int) -> None:
+        while len(under_way) > limit:
             at, future = under_way.popleft()
             total.add(future.result())
             on_page(at)

@@ -88,12 +88,12 @@ def _written(out: Path, item: dict[str, Any], keep: list[str]) -> dict[str, Any]
 
 def _expected(test: dict[str, Any], body: bytes) -> dict[str, Any]:
     """Return what the mapping makes of the body as it is written."""
-    made = _plan(test, body)
+    planned = _plan(test, body)
     starts = [
         {"dag": each.dag_id, "route": each.route.name} | ({"reason": str(each.reason)} if each.reason else {})
-        for each in made.triggers
+        for each in planned.triggers
     ]
-    return {"starts": starts} | ({"because": str(made.reason)} if not starts and made.reason else {})
+    return {"starts": starts} | ({"because": str(planned.reason)} if not starts and planned.reason else {})
 
 
 def _plan(test: dict[str, Any], body: bytes) -> "Plan":

@@ -123,23 +123,23 @@ def variable(secret: str) -> str:
 
 def files(answers: Answers) -> dict[str, str]:
     """Return the text of each file by its path, below the folder that was chosen."""
-    made = {
+    files = {
         "config/bridge.yaml": bridge_yaml(answers),
         "config/mapping.yaml": mapping_yaml(answers),
         "config/tests/mapping.yaml": tests_yaml(answers),
     }
     match answers.place:
         case Place.KUBERNETES:
-            made["values.yaml"] = values_yaml(answers)
+            files["values.yaml"] = values_yaml(answers)
         case Place.COMPOSE:
-            made["compose.yaml"] = compose_yaml(answers)
-            made["secrets/.gitignore"] = "*\n"
-            made |= {f"secrets/{name}": secrets.token_hex(24) for name in ("admin-token", "database-password")}
+            files["compose.yaml"] = compose_yaml(answers)
+            files["secrets/.gitignore"] = "*\n"
+            files |= {f"secrets/{name}": secrets.token_hex(24) for name in ("admin-token", "database-password")}
         case Place.SYSTEMD:
-            made["planasonix-bridge.service"] = unit(answers)
+            files["planasonix-bridge.service"] = unit(answers)
         case Place.HERE:
             pass
-    return made
+    return files
 
 
 def spelled(text: str) -> str:
@@ -261,11 +261,11 @@ def next_steps(answers: Answers) -> tuple[str, str, str]:
     names = answers.secrets
     match answers.place:
         case Place.KUBERNETES:
-            made = " ".join(f"--from-literal={name}=..." for name in names)
+            literals = " ".join(f"--from-literal={name}=..." for name in names)
             return (
                 "push the image (docs/kubernetes.md), write it into values.yaml, and make the Secret:\n"
                 f"   kubectl create namespace {SECRET}\n"
-                f"   kubectl -n {SECRET} create secret generic {SECRET} {made}",
+                f"   kubectl -n {SECRET} create secret generic {SECRET} {literals}",
                 "install:\n"
                 f"   helm upgrade --install bridge deploy/chart -n {SECRET} -f values.yaml"
                 " --set-file config.bridge=config/bridge.yaml --set-file mapping.routes=config/mapping.yaml",
@@ -273,9 +273,9 @@ def next_steps(answers: Answers) -> tuple[str, str, str]:
             )
         case Place.COMPOSE:
             given = [name for name in names if name not in {"admin-token", "database-password"}]
-            made = "\n".join(f"   printf %s '...' > secrets/{name}" for name in given)
+            lines = "\n".join(f"   printf %s '...' > secrets/{name}" for name in given)
             return (
-                f"write the other secrets, readable for the container (umask 022):\n{made}",
+                f"write the other secrets, readable for the container (umask 022):\n{lines}",
                 "start:\n   docker compose up -d",
                 register,
             )
@@ -287,11 +287,11 @@ def next_steps(answers: Answers) -> tuple[str, str, str]:
                 register,
             )
         case Place.HERE:
-            made = "\n".join(f"   export {variable(name)}=..." for name in names)
+            exports = "\n".join(f"   export {variable(name)}=..." for name in names)
             if answers.on_postgresql:
-                made += f"\n   export BRIDGE_DATABASE_URL='{answers.store}'"
+                exports += f"\n   export BRIDGE_DATABASE_URL='{answers.store}'"
             return (
-                f"set the secrets:\n{made}",
+                f"set the secrets:\n{exports}",
                 "ask Airflow, then start:\n   planasonix-bridge check --airflow\n   planasonix-bridge serve",
                 register,
             )

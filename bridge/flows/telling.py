@@ -19,7 +19,7 @@ from bridge.words.errors import TooMany
 EVERY_SECONDS = 1.0
 RETRY_SECONDS = 30.0  # for whom there is no room
 _LEAST_SECONDS = 0.25  # between two looks, however fast webhooks come
-_MOST = 500
+_LIMIT = 500
 _AT_ONCE = 500  # ids in one statement
 
 
@@ -34,10 +34,10 @@ class Asker:
 class Telling:
     """Looks for everybody who waits, while there is anybody."""
 
-    def __init__(self, *, inbox: Inbox, metrics: Metrics, most: int = _MOST) -> None:
-        """`most`: how many may wait at once."""
+    def __init__(self, *, inbox: Inbox, metrics: Metrics, limit: int = _LIMIT) -> None:
+        """`limit`: how many may wait at once."""
         self._inbox = inbox
-        self._most = most
+        self._limit = limit
         self._lock = threading.Lock()
         self._askers: list[Asker] = []
         self._looked_at = 0.0
@@ -52,7 +52,7 @@ class Telling:
     def join(self, asker: Asker) -> None:
         """Let somebody hear what comes. Raises TooMany."""
         with self._lock:
-            if len(self._askers) >= self._most or self.loop.is_ending:
+            if len(self._askers) >= self._limit or self.loop.is_ending:
                 raise TooMany("who wait", RETRY_SECONDS)
             self._askers.append(asker)
 

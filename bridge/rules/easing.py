@@ -78,11 +78,11 @@ def strain_of(outcome: Outcome) -> Strain | None:
 
 
 class Dial:
-    """A value that is halved under strain and comes back by itself, between a least and a most."""
+    """A value that is halved under strain and comes back by itself, between a least value and a limit."""
 
-    def __init__(self, most: float, least: float) -> None:
-        """Start at the most."""
-        self._most, self._least = most, least
+    def __init__(self, limit: float, least: float) -> None:
+        """Start at the limit."""
+        self._limit, self._least = limit, least
         self._strained_at: float | None = None  # the value, not the time
         self._since = 0.0
         self._back_seconds = _BACK_SECONDS
@@ -90,9 +90,9 @@ class Dial:
     def value(self, now: float) -> float:
         """Return the value now."""
         if self._strained_at is None:
-            return self._most
+            return self._limit
         remaining = 1.0 - (now - self._since) / self._back_seconds
-        return min(self._most, max(self._least, self._strained_at * (1.0 - 0.5 * remaining**3)))
+        return min(self._limit, max(self._least, self._strained_at * (1.0 - 0.5 * remaining**3)))
 
     def is_least(self, now: float) -> bool:
         """Whether it cannot be lowered any more."""

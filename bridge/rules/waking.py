@@ -89,15 +89,15 @@ def facts(event: Event | None, *, run_id: str, delivery_id: str | None) -> dict[
 
     `event` is None where its payload cannot be read any more, `delivery_id` where no webhook told of the run.
     """
-    told: dict[str, Any] = {"run_id": run_id} | ({} if delivery_id is None else {"delivery_id": delivery_id})
+    found: dict[str, Any] = {"run_id": run_id} | ({} if delivery_id is None else {"delivery_id": delivery_id})
     if event is None:
-        return told
+        return found
     for name in ("job_id", "pipeline_id", "rows_loaded", "started_at", "finished_at", "duration_seconds"):
         if (value := getattr(event, name)) is not None:
-            told[name] = value
+            found[name] = value
     if (error := _error(event.error)) is not None:
-        told["error"] = error
-    return told
+        found["error"] = error
+    return found
 
 
 def _unquoted(text: str) -> str:

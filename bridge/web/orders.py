@@ -94,7 +94,7 @@ class OrdersApi:
         return _answer(order, name, is_repeat=before is not None)
 
     def _chosen(self, asked: Mapping[str, Any], action: Action) -> list[str]:
-        limit = count_of(asked, "limit", most=ordering.LIMIT)
+        limit = count_of(asked, "limit", limit=ordering.LIMIT)
         match asked:
             case {"ids": list(ids), **rest} if "filter" not in rest and all(isinstance(item, str) for item in ids):
                 return ordering.check(self._inbox, ids, action)[:limit]

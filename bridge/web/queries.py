@@ -122,13 +122,13 @@ def _instant(name: str, text: str) -> datetime:
         raise BadFilter(f"{name}: {error}") from None
 
 
-def count_of(order: Mapping[str, Any], name: str, *, most: int) -> int | None:
+def count_of(order: Mapping[str, Any], name: str, *, limit: int) -> int | None:
     """Return a number of an order, None if it has none."""
     value = order.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise BadFilter(f"{name} must be 1 to {most}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
+        raise BadFilter(f"{name} must be 1 to {limit}")
     return value
 
 

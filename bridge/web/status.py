@@ -87,7 +87,7 @@ class StatusApi:
                 "loaded_at": views.instant(self._secrets().loaded_at),
                 "problems": [str(problem) for problem in self._secrets().problems],
             },
-            "key_sets": [item._asdict() | {"loaded_at": views.instant(item.loaded_at)} for item in self._key_sets()],
+            "key_sets": [_key_set(item) for item in self._key_sets()],
             "airflows": [self._airflow(name) for name in self._dispatcher.lanes],
             "encryption": self._encryption.status(),
         }
@@ -130,14 +130,24 @@ class StatusApi:
             state.problems, self._secrets().problems, is_lacking=state.is_lacking, mapping_since=state.broken_since
         )
         for item in self._key_sets():
-            if item.trouble is not None:
-                says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.trouble}"
+            if item.problem is not None:
+                says = f"the key set of key {item.key} of source {item.source} is not fetched: {item.problem}"
                 yield Trouble("key_set", f"{item.source} {item.key}", says, "Run `planasonix-bridge keys check`.")
         yield from troubles.of_keys(self._keys(), datetime.now(UTC))
         yield from troubles.of_certificate(self._certificate_ends(), datetime.now(UTC))
         for name, lane in self._dispatcher.lanes.items():
             if lane.breaker.is_open and (reason := lane.breaker.reason) is not None:
                 yield Trouble("airflow_down", name, f"Airflow {name}: {reason.why}", reason.next_step, reason=reason)
+
+
+def _key_set(state: KeySetState) -> views.Json:
+    return {
+        "source": state.source,
+        "key": state.key,
+        "keys": state.keys,
+        "loaded_at": views.instant(state.loaded_at),
+        "trouble": state.problem,
+    }
 
 
 def _mapping(state: MappingState) -> views.Json:

@@ -75,9 +75,9 @@ def _check_openid(environment: Environment, config: Config) -> None:
 
 def _check_waits(environment: Environment, config: Config) -> None:
     """A loop that waits for an API must not look as if it stood still: then the bridge would be killed for it."""
-    most = environment.stall_seconds / 2
+    limit_seconds = environment.stall_seconds / 2
     for name, source in config.sources.items():
-        if source.api is not None and source.api.timeout_seconds > most:
+        if source.api is not None and source.api.timeout_seconds > limit_seconds:
             what = (
                 f"sources.{name}.api.timeout_seconds is {source.api.timeout_seconds:g}, more than half of"
                 f" BRIDGE_STALL_SECONDS ({environment.stall_seconds:g}): `/livez` would be red while an API hangs;"

@@ -98,7 +98,7 @@ class Work:
         )
         self.links = Links({name: airflow.run_url for name, (_, airflow) in self.airflows.items()})
         self.tailing = Tailing(inbox=inbox, link=self.links.run, metrics=metrics)
-        self.telling = Telling(inbox=inbox, metrics=metrics, most=environment.max_connections // 2)
+        self.telling = Telling(inbox=inbox, metrics=metrics, limit=environment.max_connections // 2)
         self._build_holding(environment, inbox, metrics)
 
     def _build_holding(self, environment: Environment, inbox: Inbox, metrics: Metrics) -> None:

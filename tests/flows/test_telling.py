@@ -24,7 +24,7 @@ SINCE = datetime.now(UTC) - timedelta(minutes=1)
 @pytest.fixture
 def telling(inbox: Inbox, metrics: Metrics) -> Iterator[Telling]:
     """What tells three at once; its loop is not started."""
-    item = Telling(inbox=inbox, metrics=metrics, most=3)
+    item = Telling(inbox=inbox, metrics=metrics, limit=3)
     yield item
     item.loop.stop(1)
 

@@ -13,7 +13,7 @@ from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.vault import opened, place, ring_of
 from bridge.words.errors import Locked
 
-_MOST = 8
+_LIMIT = 8
 _ANSWERS = text(
     "SELECT deliveries.id, deliveries.lookup FROM completions"
     " JOIN deliveries ON deliveries.id = completions.delivery_id"
@@ -24,7 +24,7 @@ _ANSWERS = text(
 
 def answers(connection: Connection, *, source: str, names: Collection[str], since: datetime) -> list[Mapping[str, Any]]:
     """Return what was answered for deliveries since an instant that tell of one of these ids, the newest first."""
-    values = {"names": sorted(names), "source": source, "since": first_id(microseconds(since)), "most": _MOST}
+    values = {"names": sorted(names), "source": source, "since": first_id(microseconds(since)), "most": _LIMIT}
     ring, found = ring_of(connection), []
     for row in connection.execute(_ANSWERS, values):
         try:

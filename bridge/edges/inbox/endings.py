@@ -31,13 +31,13 @@ _OF_PIPELINE = text(
     " FROM completions AS c WHERE c.pipeline_id IN :names AND c.pipeline_id IS NOT NULL AND c.delivery_id >= :since"
     " ORDER BY c.delivery_id DESC LIMIT :most"
 ).bindparams(_NAMES)
-_MOST = 2000  # of the newest; who is told of none of them looks for himself, later
+_LIMIT = 2000  # of the newest; who is told of none of them looks for himself, later
 
 
 def found(connection: Connection, *, runs: Collection[str], pipelines: Collection[str], since: datetime) -> list[Found]:
     """Return the completions that tell of these runs, and of these pipelines since an instant."""
     by_id = {"names": sorted(runs)}
-    by_pipeline = {"names": sorted(pipelines), "since": first_id(microseconds(since)), "most": _MOST}
+    by_pipeline = {"names": sorted(pipelines), "since": first_id(microseconds(since)), "most": _LIMIT}
     rows = [(Match.OWN, row) for row in connection.execute(_OWN, by_id)] if runs else []
     rows += [(Match.BESIDE, row) for row in connection.execute(_BESIDE, by_id)] if runs else []
     for row in connection.execute(_OF_PIPELINE, by_pipeline) if pipelines else ():

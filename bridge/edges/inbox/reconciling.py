@@ -22,7 +22,7 @@ _SEEN = text("SELECT kind, type, status FROM seen_types WHERE source = :source O
 _NOTE_SEEN = text(
     "INSERT INTO seen_types (source, kind, status, type) VALUES (:source, :kind, :status, :type) ON CONFLICT DO NOTHING"
 )
-_TOLD = text(
+_KNOWN = text(
     "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
     " AND source = :source"
 ).bindparams(a_list("names", Text()))
@@ -74,7 +74,7 @@ def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
     """Return those of jobs that no delivery tells of, and that nobody has erased."""
     if not ended:
         return []
-    told = {key for source in {each.completion.source for each in ended} for key in _told(connection, source, ended)}
+    known = {key for source in {each.completion.source for each in ended} for key in _known(connection, source, ended)}
     digests = {_digest(each.completion.source, each.completion.id) for each in ended}
     erased = {bytes(row[0]) for row in connection.execute(_ERASED, {"digests": sorted(digests)})}
     keys = {"keys": [dedup_key(each.completion) for each in ended]}
@@ -82,16 +82,16 @@ def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
     return [
         each
         for each in ended
-        if each.completion.key not in told
+        if each.completion.key not in known
         and dedup_key(each.completion) not in stored
         and _digest(each.completion.source, each.completion.id) not in erased
     ]
 
 
-def _told(connection: Connection, source: str, ended: Sequence[Ended]) -> set[Key]:
+def _known(connection: Connection, source: str, ended: Sequence[Ended]) -> set[Key]:
     names = sorted({each.completion.id for each in ended if each.completion.source == source})
     values = {"names": names, "kind": Kind.JOB, "source": source}
-    return {(row.about_id, row.kind, row.source, row.status) for row in connection.execute(_TOLD, values)}
+    return {(row.about_id, row.kind, row.source, row.status) for row in connection.execute(_KNOWN, values)}
 
 
 def add(connection: Connection, ended: Sequence[Ended], *, new_id: Callable[[], int], now: datetime) -> list[str]:

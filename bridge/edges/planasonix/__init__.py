@@ -60,9 +60,9 @@ class PlanasonixClient:
         """Return a run as the API describes it; raises LookupNotFound, LookupUnavailable."""
         return _unwrapped(self._get(f"/api/runs/{path_segment(run_id)}"))
 
-    def room(self, most: int) -> int:
-        """Return how many questions may be under way now, `most` at most."""
-        return most if self._gate is None else self._gate.room(most)
+    def room(self, limit: int) -> int:
+        """Return how many questions may be under way now, `limit` at most."""
+        return limit if self._gate is None else self._gate.room(limit)
 
     def check(self) -> None:
         """Ask for the jobs, to see that the URL and the key are right; raises LookupUnavailable.

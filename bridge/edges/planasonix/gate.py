@@ -43,11 +43,11 @@ class Gate:
         self._failed: set[str] = set()  # questions, since the last good answer
         self._lock = threading.Lock()
 
-    def room(self, most: int) -> int:
-        """Return how many calls may be under way now: `most`, one for a probe, or none."""
+    def room(self, limit: int) -> int:
+        """Return how many calls may be under way now: `limit`, one for a probe, or none."""
         with self._lock:
             if not self._breaker.is_open:
-                return most
+                return limit
             return 1 if self._is_probing or self._breaker.may_probe(self._clock()) else 0
 
     def open_up(self) -> None:

@@ -33,7 +33,7 @@ def _examine(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Findi
         return
     version, at = seen
     yield fine("airflow", name, f"Airflow {version} answers")
-    yield clock("airflow clock", name, at, datetime.now(UTC), whose="Airflow's")
+    yield clock("airflow clock", name, at, datetime.now(UTC), owner="Airflow's")
     problem = airflow.probe()
     if problem is not None:
         says = f"{problem.reason}: {problem.detail or problem.reason.why}"

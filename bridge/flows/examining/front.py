@@ -86,9 +86,9 @@ class Front:
     def _event(self) -> Iterator[Finding]:
         body = _test_event()
         about = Subject("dlv_0", self.source.name, _now(), body, spelling=self.source.spelling)
-        made = plan(about, self.mapping, new_trigger_id=str, max_hops=1)
+        planned = plan(about, self.mapping, new_trigger_id=str, max_hops=1)
         headers = signed(self.source, body)
-        if made.state is not DeliveryState.IGNORED or made.triggers:
+        if planned.state is not DeliveryState.IGNORED or planned.triggers:
             yield unknown("event", self.url, "not sent: it would not be taken for a test event here")
             return
         if headers is None:
@@ -97,7 +97,7 @@ class Front:
             return
         posted = outside.post(self.url, body, headers | {"Content-Type": "application/json"})
         if posted.at is not None:
-            yield clock("clock", self.url, posted.at, datetime.now(UTC), whose="the public URL's")
+            yield clock("clock", self.url, posted.at, datetime.now(UTC), owner="the public URL's")
         yield self._answered(posted, body)
         if posted.status == 202 and posted.is_json:
             yield _arrived(self.ask, str(posted.value.get("delivery_id")), self.source.name, self.wait_seconds)

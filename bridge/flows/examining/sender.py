@@ -31,7 +31,7 @@ def examine_sender(
     try:
         at = client.ask("GET", "/api/v1/jobs?limit=1").at
         yield fine("api", source, "the key is accepted")
-        yield clock("sender's clock", source, at, datetime.now(UTC), whose="Planasonix'")
+        yield clock("sender's clock", source, at, datetime.now(UTC), owner="Planasonix'")
         every = Subscriptions(client).every()
     except BridgeError as error:
         yield wrong("api", source, str(error), "Correct `api` of the source in bridge.yaml, or wait if it is down.")

@@ -78,7 +78,7 @@ class _Run:
         self._what = what
         self._until = time.monotonic() + what.wait_seconds
         self._noted: Noted | None = None
-        self._made: Secret | None = None
+        self._new_secret: Secret | None = None
 
     @property
     def noted(self) -> Noted:
@@ -132,7 +132,7 @@ class _Run:
             says = f"new at this URL since then, and not made here: {', '.join(item.id for item in news)}"
             return wrong("add", noted.url, says, f"Remove what is not needed with `{_RUN} unsubscribe ID`. {_AGAIN}")
         found = news[0] if news else self._what.api.create(noted.url, noted.events, is_enabled=False)
-        self._made = found.secret
+        self._new_secret = found.secret
         self._note(noted.with_(successor=found.id))
         return fine("add", found.id, "the second subscription is there, switched off")
 
@@ -144,7 +144,7 @@ class _Run:
                 back = "rotate --undo" if noted.removed_at is None else f"subscribe --url {noted.url} --new-secret"
                 next_step = f"Bring the file back. Or run `{_RUN} {back}`."
                 return wrong("keep", str(file.path), "the new secret is gone, and is in use", next_step)
-            file.write(self._made or self._what.api.new_secret(str(noted.successor)))
+            file.write(self._new_secret or self._what.api.new_secret(str(noted.successor)))
         return fine("keep", self._what.place.id, " ".join(filter(None, (f"its secret is in {file.path}.", file.hint))))
 
     def known(self) -> Finding:

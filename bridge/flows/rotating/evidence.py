@@ -36,8 +36,8 @@ def is_taken(source: Source, url: str, key_id: str, secret: Secret) -> str | Non
         if plan(about, Mapping.of(()), new_trigger_id=str, max_hops=1).state is not DeliveryState.IGNORED:
             return "its bodies know no test event, so none was sent; --untested goes on without"
         message_id = f"msg_{secrets.token_hex(12)}"
-        made = sign(verifier.preset, key, body, int(time.time()), prefix=verifier.prefix, message_id=message_id)
-        posted = outside.post(url, body, made | {"Content-Type": "application/json"})
+        headers = sign(verifier.preset, key, body, int(time.time()), prefix=verifier.prefix, message_id=message_id)
+        posted = outside.post(url, body, headers | {"Content-Type": "application/json"})
         if posted.status not in (200, 202) or "delivery_id" not in posted.value:
             return posted.error or f"it answers {posted.status}"
     return None

@@ -105,7 +105,7 @@ class Router:
             inbox=self._inbox,
             sources=list(self._apis),
             ask=self._route_with_lookup,
-            room=lambda source, most: self._apis[source].room(most),
+            room=lambda source, limit: self._apis[source].room(limit),
             on_room=self.wake,
             metrics=self._metrics,
             lease_seconds=lease_seconds,

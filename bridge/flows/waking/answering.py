@@ -90,8 +90,8 @@ class Answering:
     def _facts(self) -> dict[tuple[TaskKey, int], Fact]:
         """Return what is known, by task and try; what a webhook tells counts before a look at its run."""
         ended = [Fact(wait, None, None) for wait in list(self._ended.values())]
-        told = [fact for fact in self._inbox.read(waits.facts, airflow=self._name) if self._is_news(fact)]
-        return {_key(fact): fact for fact in [*ended, *told]}
+        stored = [fact for fact in self._inbox.read(waits.facts, airflow=self._name) if self._is_news(fact)]
+        return {_key(fact): fact for fact in [*ended, *stored]}
 
     def _is_resting(self) -> bool:
         return self._turns.is_resting(time.monotonic())
@@ -123,10 +123,10 @@ class Answering:
             self._forget(fact, "gone")
             return None
         delivery = self._delivery(fact)
-        told = waking.facts(self._event(delivery), run_id=wait.run_id, delivery_id=fact.delivery_id)
+        facts = waking.facts(self._event(delivery), run_id=wait.run_id, delivery_id=fact.delivery_id)
         if self._turns.times(_key(fact)) >= _OWN_TROUBLE:
-            told.pop("error", None)
-        given = self._airflow.answer(wait.task, fact.status or waking.LOOK, told)
+            facts.pop("error", None)
+        given = self._airflow.answer(wait.task, fact.status or waking.LOOK, facts)
         if not isinstance(given, bool):
             return given
         self._note_hint(fact)

@@ -81,17 +81,17 @@ def compare_triggers(
     return Kind.SAME if _call_alike(_pending(old), _pending(new)) else Kind.OTHER_CONF
 
 
-def starts_any(made: Sequence[Planned]) -> bool:
+def starts_any(triggers: Sequence[Planned]) -> bool:
     """Whether a DAG run would be started."""
-    return bool(_pending(made))
+    return bool(_pending(triggers))
 
 
-def starts(made: Plan) -> tuple[str, ...]:
+def starts(plan: Plan) -> tuple[str, ...]:
     """Return what a plan starts, and what fails, for people: a DAG and its route."""
     return tuple(
         f"{planned.dag_id} (route {planned.route.name}"
         + (")" if planned.state is TriggerState.PENDING else f"; {planned.state}: {planned.reason})")
-        for planned in made.triggers
+        for planned in plan.triggers
     )
 
 
@@ -101,7 +101,7 @@ def conf_changes(old: Plan, new: Plan) -> tuple[tuple[str, Any, Any], ...]:
     def place_of(planned: Planned) -> tuple[str, ...]:
         return (planned.route.airflow, planned.dag_id, _spelled_call(planned))
 
-    pairs = zip(*(sorted(_pending(made), key=place_of) for made in (old.triggers, new.triggers)), strict=True)
+    pairs = zip(*(sorted(_pending(triggers), key=place_of) for triggers in (old.triggers, new.triggers)), strict=True)
     return tuple(
         (f"{first.dag_id}: {place}", before, after)
         for first, second in pairs
@@ -109,18 +109,18 @@ def conf_changes(old: Plan, new: Plan) -> tuple[tuple[str, Any, Any], ...]:
     )
 
 
-def _pending(made: Sequence[Planned]) -> list[Planned]:
-    return [planned for planned in made if planned.state is TriggerState.PENDING]
+def _pending(triggers: Sequence[Planned]) -> list[Planned]:
+    return [planned for planned in triggers if planned.state is TriggerState.PENDING]
 
 
-def _dags(made: Sequence[Planned]) -> Counter[tuple[str, str]]:
-    return Counter((planned.route.airflow, planned.dag_id) for planned in _pending(made))
+def _dags(triggers: Sequence[Planned]) -> Counter[tuple[str, str]]:
+    return Counter((planned.route.airflow, planned.dag_id) for planned in _pending(triggers))
 
 
-def _failing(made: Sequence[Planned]) -> Counter[tuple[str, str, str]]:
+def _failing(triggers: Sequence[Planned]) -> Counter[tuple[str, str, str]]:
     return Counter(
         (planned.route.airflow, planned.dag_id, str(planned.reason))
-        for planned in made
+        for planned in triggers
         if planned.state is TriggerState.FAILED
     )
 

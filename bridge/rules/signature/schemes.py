@@ -79,8 +79,8 @@ class SchemeVerifier:
             case Algorithm.ECDSA | Algorithm.RSA_PSS:
                 return hashlib.sha256(text).digest(), signatures
             case Algorithm.ED25519:
-                most = tries(len(text) * len(self.keys), least=_ROTATING, most=MAX_SIGNATURES)
-                return text, signatures[:most]
+                limit = tries(len(text) * len(self.keys), least=_ROTATING, limit=MAX_SIGNATURES)
+                return text, signatures[:limit]
         return text, signatures
 
 

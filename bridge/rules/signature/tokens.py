@@ -117,7 +117,7 @@ class JwtVerifier(_TokenVerifier):
         """
         sets, kid = self._sets, header.get("kid")
         unsure: list[str] = []
-        rest = tries(len(text), least=MAX_KEYS, most=MAX_SET_KEYS)
+        rest = tries(len(text), least=MAX_KEYS, limit=MAX_SET_KEYS)
         for key, material, scheme in self._checks:
             if key.algorithm != header.get("alg"):
                 continue

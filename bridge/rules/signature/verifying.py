@@ -44,9 +44,9 @@ class SignatureCheck(Protocol):
         """
 
 
-def tries(size: int, *, least: int, most: int) -> int:
-    """Return how many times a text of so many bytes may be hashed for one request, between `least` and `most`."""
-    return max(least, min(most, _HASHED_BYTES // max(size, 1)))
+def tries(size: int, *, least: int, limit: int) -> int:
+    """Return how many times a text of so many bytes may be hashed for one request, between `least` and `limit`."""
+    return max(least, min(limit, _HASHED_BYTES // max(size, 1)))
 
 
 def check_count(keys: Sequence[Key]) -> tuple[Key, ...]:

@@ -129,6 +129,6 @@ class TlsListener:
             leave()
 
     def _made(self, leave: Callable[[], None]) -> Any:
-        made = self._protocol()
-        made.before_made = leave
-        return made
+        protocol = self._protocol()
+        protocol.before_made = leave
+        return protocol
