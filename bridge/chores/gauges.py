@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, abandoned, browsing, holds, runs, waits
+from bridge.edges.inbox import Inbox, abandoned, browsing, heard, holds, runs, waits
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
 
@@ -37,9 +37,9 @@ class Gauges:
         self.loop = Loop("gauges", self.step, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def recall(self) -> None:
-        """Read from the store when the newest delivery of each source was received. Call it before intake begins."""
+        """Read from the store when each source was heard last. Call it before intake begins."""
         known = self._metrics.last_deliveries
-        for source, at in self._inbox.read(browsing.last_deliveries).items():
+        for source, at in self._inbox.read(heard.last).items():
             if source in known:
                 known[source] = max(known[source], at.timestamp())
 

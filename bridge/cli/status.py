@@ -47,13 +47,20 @@ def _print(answer: dict[str, Any]) -> None:
         oldest = f", the oldest since {local(each['oldest'])}" if each["oldest"] else ""
         print(f"{name.ljust(9)} {each['count']}{oldest}")
     for source in answer["sources"]:
-        print(visible(f"source {source['name']}: last webhook {local(source['last_delivery'])}"))
+        _print_source(source)
     for airflow in answer.get("airflows", ()):
         found = airflow.get("waits")
         waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
         if found and found.get("abandoned"):
             waits += f", {found['abandoned']} runs perhaps to be cancelled"
         print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}{waits}"))
+
+
+def _print_source(source: dict[str, Any]) -> None:
+    heard = local(source["last_delivery"]) if source["last_delivery"] else "never"
+    refused = source.get("last_refusal")  # a bridge of the release before does not tell
+    last = f", last refused {local(refused)} ({source['last_refusal_reason']})" if refused else ""
+    print(visible(f"source {source['name']}: last webhook {heard}{last}"))
 
 
 def _print_need(need: dict[str, Any], mark: str = "") -> None:

@@ -4,10 +4,22 @@ What the store knows is read here; what only a running service or a look at the 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from bridge.edges.inbox import Inbox, browsing, dags, grouping, holds, notices, pauses, shapes, silences
+from bridge.edges.inbox import (
+    Inbox,
+    browsing,
+    dags,
+    grouping,
+    heard,
+    holds,
+    notices,
+    pauses,
+    refusals,
+    shapes,
+    silences,
+)
 from bridge.rules import attention, notes, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
@@ -78,23 +90,39 @@ def look(
             *of_silences(inbox.read(silences.known), at),
         ],
         drifts=inbox.read(shapes.recent, since=at - shapes.KEPT),
-        heard=inbox.read(browsing.last_deliveries),
+        heard=inbox.read(heard.last),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),
     )
     return attention.everything(facts)
 
 
-def stored(inbox: Inbox) -> views.Json:
-    """Return what the store alone tells: what waits, what ended oddly, and when each source was last heard of."""
+def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
+    """Return what the store alone tells: what waits, what ended oddly, each source's last webhook and last refusal.
+
+    `names`: what is configured; None: nobody knows, then each source that the store knows is told of.
+    """
     waiting = inbox.read(browsing.waiting)
     return {
         "waiting": {
             str(name): {"count": count, "oldest": views.instant(oldest)} for name, (count, oldest) in waiting.items()
         },
         "ended": dict(inbox.read(browsing.odd)),
-        "sources": [
-            {"name": name, "last_delivery": views.instant(at)}
-            for name, at in sorted(inbox.read(browsing.last_deliveries).items())
-        ],
+        "sources": _sources(inbox, None if names is None else names[PauseKind.SOURCE]),
     }
+
+
+def _sources(inbox: Inbox, configured: Collection[str] | None) -> list[views.Json]:
+    last, refused = inbox.read(heard.last), inbox.read(refusals.newest)
+    found = []
+    for name in sorted(last.keys() | refused.keys() if configured is None else configured):
+        refused_at, reason = refused.get(name, (None, None))
+        found.append(
+            {
+                "name": name,
+                "last_delivery": views.instant(last.get(name)),
+                "last_refusal": views.instant(refused_at),
+                "last_refusal_reason": reason,
+            }
+        )
+    return found

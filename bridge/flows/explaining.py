@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, refusals
+from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, heard, refusals
 from bridge.rules import records, stories, views
 from bridge.rules.planning import Plan
 from bridge.rules.stories import Branch, Story
@@ -106,16 +106,16 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
     end = min(now, time.until or begin + _WITHIN if time.since else now)
     wanted = refusals.RefusalFilter(kind="refused", since=begin - _NEAR, until=end + _NEAR)
     refused = inbox.read(refusals.page, wanted=wanted, limit=_REFUSALS)
-    heard = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
+    came = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
     last = inbox.read(finding.last_of_pipeline, id_, before=begin)
     entry = None if last is None else _entry(inbox, last)
     return {
         "since": views.instant(begin),
         "until": views.instant(end),
-        "sources": {name: views.instant(at) for name, at in sorted(inbox.read(browsing.last_deliveries).items())},
+        "sources": {name: views.instant(at) for name, at in sorted(inbox.read(heard.last).items())},
         "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(
-            has_refusals=bool(refused), is_source_heard=bool(heard), is_known=entry is not None
+            has_refusals=bool(refused), is_source_heard=bool(came), is_known=entry is not None
         ),
     }

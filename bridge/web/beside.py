@@ -145,4 +145,4 @@ def _status(
     **_: Any,
 ) -> views.Json:
     found = attending.look(inbox, troubles=troubles(), names=names(), routes=routes())
-    return attention.view(found) | attending.stored(inbox)
+    return attention.view(found) | attending.stored(inbox, names())

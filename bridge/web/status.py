@@ -65,7 +65,8 @@ class StatusApi:
         """
         found = self._look()
         since = {"well_since": views.instant(self._wellness.note(found))}
-        return attention.view(found) | since | self._service() | attending.stored(self._inbox) | self._of_mapping()
+        stored = attending.stored(self._inbox, self._names())
+        return attention.view(found) | since | self._service() | stored | self._of_mapping()
 
     def watch(self) -> None:
         """Note whether all is well, so that since when can be said. Raises InboxUnavailable."""

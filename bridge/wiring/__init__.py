@@ -25,6 +25,7 @@ import structlog
 from bridge.chores.clock import ClockCheck
 from bridge.chores.deadlines import Deadlines
 from bridge.chores.gauges import Gauges
+from bridge.chores.heard import Heard
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
 from bridge.chores.loaded_keys import LoadedKeys
@@ -149,16 +150,13 @@ class Service:
             Deadlines(inbox=inbox, metrics=metrics).loop,
             self._loaded_keys.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
-            Silences(inbox=inbox, expected=self._may_be_silent(), metrics=metrics).loop,
+            Heard(inbox=inbox, metrics=metrics).loop,
+            Silences(inbox=inbox, expected=preparing.may_be_silent(self._config), metrics=metrics).loop,
             Retention(inbox=inbox, retention=retention, metrics=metrics).loop,
             gauges.loop,
             self._work.encryption.loop,
             ClockCheck(inbox=inbox, metrics=metrics, lease_seconds=lease_seconds, on_moved=self._work.wake).loop,
         ]
-
-    def _may_be_silent(self) -> dict[str, float]:
-        found = {name: source.silent_after_seconds for name, source in self._config.sources.items()}
-        return {name: seconds for name, seconds in found.items() if seconds is not None}
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then stop in order."""

@@ -153,3 +153,9 @@ def metrics_of(config: Config) -> Metrics:
             if key.jwks:
                 metrics.expect_key_set(name, key.id)
     return metrics
+
+
+def may_be_silent(config: Config) -> dict[str, float]:
+    """Return for how many seconds each source may be silent; those without a limit are left out."""
+    found = {name: source.silent_after_seconds for name, source in config.sources.items()}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}

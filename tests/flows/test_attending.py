@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from bridge.chores.heard import Heard
 from bridge.edges.inbox import Inbox, dags, refusals
+from bridge.edges.metrics import Metrics
 from bridge.flows import attending
+from bridge.rules import views
 from bridge.rules.attention import Need
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.pauses import PauseKind
 from bridge.words.refusals import Refusal, RefusalKind
-from tests.support.store import NOW, empty_store, stored
+from bridge.words.via import RECONCILED_KEY
+from tests.support.store import NOW, accept, empty_store, stored
 
 
 @pytest.fixture
@@ -46,15 +50,62 @@ def test_since_when_all_is_well_begins_anew_after_each_need() -> None:
     assert wellness.note([]) == NOW + timedelta(hours=1)
 
 
-def test_what_a_stranger_sends_is_judged_by_what_came_since(inbox: Inbox) -> None:
-    """Refusals over ten minutes are our secret's fault, unless the source has sent something right meanwhile."""
-    now = datetime.now(UTC)
+def _refuse(inbox: Inbox, now: datetime) -> None:
+    """Refuse three signatures over ten minutes."""
     refused = [
         Refusal(now + timedelta(minutes=at), RefusalKind.REFUSED, "planasonix", "signature_mismatch")
         for at in (-10, -5, -1)
     ]
     inbox.write(refusals.append, refused)
+
+
+def test_what_a_stranger_sends_is_judged_by_what_came_since(inbox: Inbox) -> None:
+    """Refusals over ten minutes are our secret's fault, unless the source has sent something right meanwhile."""
+    _refuse(inbox, datetime.now(UTC))
     assert [need.what for need in attending.needs(inbox)] == ["refused"]
     stored(inbox, "evt_right", source="planasonix")
     assert attending.needs(inbox) == []
     assert [need.what for need in attending.look(inbox)] == ["refused"]
+
+
+def test_a_quiet_source_beside_a_busy_one_is_heard_of(inbox: Inbox) -> None:
+    """However much another one sends: it has its last webhook, and a stranger's signatures are a note."""
+    metrics = Metrics(keys_by_source={"planasonix": ["current"], "busy": ["current"]}, airflows=["default"])
+    now = datetime.now(UTC)
+    _refuse(inbox, now)
+    stored(inbox, "evt_quiet")
+    metrics.last_deliveries["planasonix"] = now.timestamp()
+    Heard(inbox=inbox, metrics=metrics).step()
+    accept(inbox, *(f"evt_{number}" for number in range(1001)), source="busy")
+    assert [(need.what, need.is_note) for need in attending.look(inbox)] == [("refused", True)]
+    (source,) = [each for each in attending.stored(inbox)["sources"] if each["name"] == "planasonix"]
+    assert source["last_delivery"] == views.instant(now)
+
+
+def test_what_the_bridge_asked_for_proves_no_secret(inbox: Inbox) -> None:
+    """While webhooks are refused for a wrong secret, reconciling makes up for them: that is no right signature."""
+    _refuse(inbox, datetime.now(UTC))
+    stored(inbox, "evt_missed", key_id=RECONCILED_KEY)
+    assert [need.what for need in attending.needs(inbox)] == ["refused"]
+
+
+def test_each_source_has_its_last_refusal(inbox: Inbox) -> None:
+    """The newest, with its reason, and no copy; where nobody knows what is configured, of every source in the store."""
+    refused = [
+        Refusal(NOW, RefusalKind.REFUSED, "planasonix", "signature_missing"),
+        Refusal(NOW + timedelta(minutes=1), RefusalKind.REFUSED, "planasonix", "signature_mismatch"),
+        Refusal(NOW + timedelta(minutes=2), RefusalKind.COPY, "planasonix", "duplicate"),
+        Refusal(NOW, RefusalKind.REFUSED, "gone", "signature_missing"),
+    ]
+    inbox.write(refusals.append, refused)
+    names = {PauseKind.ROUTE: [], PauseKind.SOURCE: ["planasonix", "other"], PauseKind.AIRFLOW: []}
+    assert attending.stored(inbox, names)["sources"] == [
+        {"name": "other", "last_delivery": None, "last_refusal": None, "last_refusal_reason": None},
+        {
+            "name": "planasonix",
+            "last_delivery": None,
+            "last_refusal": "2030-01-01T12:01:00.000Z",
+            "last_refusal_reason": "signature_mismatch",
+        },
+    ]
+    assert [each["name"] for each in attending.stored(inbox)["sources"]] == ["gone", "planasonix"]

@@ -162,15 +162,6 @@ _BACKLOG = (
 )
 
 
-def last_deliveries(connection: Connection) -> dict[str, datetime]:
-    """Return when the newest delivery of each source came, as far as the newest thousand tell."""
-    statement = text(
-        "SELECT source, MAX(received_at) FROM"
-        " (SELECT source, received_at FROM deliveries ORDER BY id DESC LIMIT 1000) AS newest GROUP BY source"
-    )
-    return {source: instant(received_at) for source, received_at in connection.execute(statement)}
-
-
 def keys_used(connection: Connection, *, since: datetime, until: datetime, limit: int) -> set[tuple[str, str]]:
     """Return source and key of those that signed webhooks of a time, by the latest `limit` of them."""
     values = {"since": first_id(microseconds(since)), "until": first_id(microseconds(until)), "limit": limit}

@@ -20,6 +20,7 @@ _INSERT = text(
     " VALUES (:kind, :nth, :at, :source, :reason, :sender, :keys, :fingerprint, :delivery_id)"
 )
 _FORGET = text("DELETE FROM refusals WHERE kind = :kind AND nth <= :upto")
+_NEWEST = text("SELECT MAX(at), reason, source FROM refusals WHERE kind = 'refused' GROUP BY source, reason")
 _PLACE = text("SELECT at FROM refusals WHERE kind = :kind AND nth = :nth")
 
 
@@ -69,6 +70,12 @@ def page(connection: Connection, *, wanted: RefusalFilter, limit: int) -> list[R
     order = "ORDER BY at DESC, kind DESC, nth DESC LIMIT :limit"
     question = text(f"SELECT {_COLUMNS} FROM refusals{where} {order}")  # noqa: S608 - our own names
     return [_refusal(row) for row in connection.execute(question, values)]
+
+
+def newest(connection: Connection) -> dict[str, tuple[datetime, str]]:
+    """Return when a request to each source was last refused, and why, as far as the ring has it; no copies."""
+    oldest_first = sorted(tuple(row) for row in connection.execute(_NEWEST))
+    return {source: (instant(at), reason) for at, reason, source in oldest_first}
 
 
 def _place(connection: Connection, after: str) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Overview:
         status_of = self._faces.status.status()
         hours = self._faces.history.history()["hours"]
         needs, notes = ([need | {"place": _place(need)} for need in status_of[kind]] for kind in ("needs", "notes"))
-        last = {each["name"]: each["last_delivery"] for each in status_of["sources"]}
         return self._drawing.page(
             "overview.html",
             asked,
@@ -35,7 +34,7 @@ class Overview:
             needs=needs,
             notes=notes,
             well_since=status_of["well_since"],
-            sources=[(name, last.get(name)) for name in self._faces.api.source_names],
+            sources=status_of["sources"],
             hours=hours,
             charts=_charts(hours),
             height=charts.HEIGHT,
