@@ -108,6 +108,11 @@ class MappingFile:
         """Return the mapping in use."""
         return self.state.mapping
 
+    def in_use(self) -> tuple[str, datetime]:
+        """Return the digest of the mapping in use, and since when this process uses it."""
+        state = self.state
+        return state.mapping.digest, state.loaded_at
+
     def owner_of(self, route: str) -> str | None:
         """Return who answers for a route of the mapping in use."""
         return self.state.mapping.owners.get(route)

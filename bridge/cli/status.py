@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
 def status(url: Url = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
     """Say that all is well, or what needs a person and the next step of each. Exit 0 if all is well, else 1.
 
-    Of a running bridge (--url) it also says what only that one knows: its Airflows, secrets and key sets.
+    Beside the store it also says if no bridge serves it. Of a running bridge (--url) it says what only that one knows,
+    too: its Airflows, secrets and key sets.
     """
     with asking(url, token_file) as asked:
         answer = asked.get("status")
@@ -48,6 +49,9 @@ def _print(answer: dict[str, Any]) -> None:
         print(f"{name.ljust(9)} {each['count']}{oldest}")
     for source in answer["sources"]:
         _print_source(source)
+    for replica in answer.get("replicas", ()):  # a bridge of the release before tells of none
+        since = local(replica["loaded_at"])
+        print(visible(f"replica {replica['host']} {replica['replica']}: mapping {replica['mapping']} since {since}"))
     for airflow in answer.get("airflows", ()):
         found = airflow.get("waits")
         waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""

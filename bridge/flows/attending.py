@@ -14,17 +14,18 @@ from bridge.edges.inbox import (
     grouping,
     heard,
     holds,
+    loaded,
     notices,
     pauses,
     refusals,
     shapes,
     silences,
 )
-from bridge.rules import attention, notes, views
+from bridge.rules import attention, notes, records, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
-from bridge.rules.troubles import Trouble, of_silences, of_targets
+from bridge.rules.troubles import NO_BRIDGE, Trouble, of_replicas, of_silences, of_targets
 from bridge.words.pauses import PauseKind
 
 
@@ -86,6 +87,7 @@ def look(
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
         troubles=[
             *troubles,
+            *of_replicas(inbox.read(loaded.mappings, now=at), at),
             *of_targets(inbox.read(notices.failing)),
             *of_silences(inbox.read(silences.known), at),
         ],
@@ -97,18 +99,26 @@ def look(
     return attention.everything(facts)
 
 
+def unserved(inbox: Inbox) -> list[Trouble]:
+    """Return that no bridge serves this store, if that is so: for who looks at the store beside. InboxUnavailable."""
+    return [] if inbox.read(loaded.is_served, now=datetime.now(UTC)) else [NO_BRIDGE]
+
+
 def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
-    """Return what the store alone tells: what waits, what ended oddly, each source's last webhook and last refusal.
+    """Return what the store alone tells: what waits, what ended oddly, each source's last webhook and last refusal,
+    and which mapping each replica uses.
 
     `names`: what is configured; None: nobody knows, then each source that the store knows is told of.
     """
     waiting = inbox.read(browsing.waiting)
+    mappings = inbox.read(loaded.mappings, now=datetime.now(UTC))
     return {
         "waiting": {
             str(name): {"count": count, "oldest": views.instant(oldest)} for name, (count, oldest) in waiting.items()
         },
         "ended": dict(inbox.read(browsing.odd)),
         "sources": _sources(inbox, None if names is None else names[PauseKind.SOURCE]),
+        "replicas": [records.replica(each) for each in mappings],
     }
 
 

@@ -3,6 +3,7 @@
 In the order of how much stands still: the configuration in use, a place outside, intake, triggers, DAG runs, DAGs.
 
     mapping_broken, secrets_broken, key_set   a file or a key set is not what is in use
+    mapping_differs                           replicas have used different mappings for five minutes
     key_expires                               a key of a source has ended, or ends within two weeks
     not_notified                              somebody who is to be notified is not reached
     airflow_down                              nothing is fired at an Airflow
@@ -21,11 +22,11 @@ What is meant, or what a stranger can cause, is a note (see notes): said, and no
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.rules import drift, notes, standing, views
-from bridge.rules.need import Need
+from bridge.rules.need import Need, view
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
@@ -55,6 +56,7 @@ WHATS = (
     "mapping_broken",
     "secrets_broken",
     "key_set",
+    "mapping_differs",
     "key_expires",
     "not_notified",
     "airflow_down",
@@ -72,7 +74,7 @@ WHATS = (
     "paused",
 )
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
-_OF_ROUTES = frozenset({"mapping_broken", "secrets_broken", "key_set", "dag", "paused"})
+_OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
 _OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "drift", "waiting"})
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
@@ -123,18 +125,6 @@ def everything(facts: Facts) -> list[Need]:
         *_dags(facts),
         *_pauses(facts),
     ]
-
-
-def view(found: Sequence[Need]) -> views.Json:
-    """Return what needs a person and what is worth a note as plain JSON values, and whether all is well."""
-    urgent, others = ([_plain(each) for each in found if each.is_note is kind] for kind in (False, True))
-    return {"is_well": not urgent, "needs": urgent, "notes": others}
-
-
-def _plain(need: Need) -> views.Json:
-    shown = asdict(need) | {"since": views.instant(need.since), "newest": views.instant(need.newest)}
-    del shown["is_note"]
-    return shown
 
 
 def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:

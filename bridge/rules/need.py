@@ -1,6 +1,7 @@
 """One line of what needs a person (bridge.rules.attention)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from bridge.rules import views
@@ -25,3 +26,15 @@ class Need:
     filter: views.Json | None = None
     newest: datetime | None = None
     is_note: bool = False
+
+
+def view(found: Sequence[Need]) -> views.Json:
+    """Return what needs a person and what is worth a note as plain JSON values, and whether all is well."""
+    urgent, others = ([_plain(each) for each in found if each.is_note is kind] for kind in (False, True))
+    return {"is_well": not urgent, "needs": urgent, "notes": others}
+
+
+def _plain(need: Need) -> views.Json:
+    shown = asdict(need) | {"since": views.instant(need.since), "newest": views.instant(need.newest)}
+    del shown["is_note"]
+    return shown

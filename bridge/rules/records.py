@@ -4,6 +4,7 @@ from bridge.rules import views
 from bridge.words.audit import AuditLine
 from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal
+from bridge.words.replicas import LoadedMapping
 
 
 def refusal(value: Refusal) -> views.Json:
@@ -32,4 +33,14 @@ def audit_line(value: AuditLine) -> views.Json:
         "action": value.action,
         "subject": value.subject,
         "reason": value.reason,
+    }
+
+
+def replica(value: LoadedMapping) -> views.Json:
+    """Return which mapping a replica uses, and since when."""
+    return {
+        "replica": value.replica,
+        "host": value.host,
+        "mapping": value.digest,
+        "loaded_at": views.instant(value.loaded_at),
     }

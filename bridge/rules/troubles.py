@@ -8,9 +8,11 @@ from bridge.rules.signature import Key, ending
 from bridge.words.errors import Problem
 from bridge.words.notices import Failing
 from bridge.words.reasons import Reason
+from bridge.words.replicas import LoadedMapping
 from bridge.words.silences import Silence
 
 _CERTIFICATE_SOON = timedelta(days=14)
+_REACHES_ALL = timedelta(minutes=5)  # as the alert BridgeMappingDiffers: a ConfigMap takes a minute to reach every pod
 _CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
 _WAITS = ", nor was one in use before, so every webhook is taken in and waits"
 
@@ -25,6 +27,15 @@ class Trouble:
     next_step: str
     since: datetime | None = None
     reason: Reason | None = None
+
+
+# Only who looks at the store from beside can find this; no bridge could notify anybody of it.
+NO_BRIDGE = Trouble(
+    "no_bridge",
+    "bridge",
+    "no bridge serves this store (none has said so for a minute): nothing is taken in, and nothing is started",
+    "Start `planasonix-bridge serve`, or read its log if it should run. If it uses another store, ask it with --url.",
+)
 
 
 def of_files(
@@ -63,6 +74,19 @@ def of_certificate(ends_at: datetime | None, now: datetime) -> Iterator[Trouble]
         says = f"the certificate of the admin listener {verb} at {ends_at:%Y-%m-%d %H:%M} UTC"
         step = "Renew it in the place of BRIDGE_ADMIN_TLS_CERT_FILE; it is used without a restart."
         yield Trouble("key_expires", "admin listener", says, step)
+
+
+def of_replicas(found: Sequence[LoadedMapping], now: datetime) -> Iterator[Trouble]:
+    """Return whether replicas have used different mappings for longer than a change takes to reach all of them."""
+    changed_at = max((each.loaded_at for each in found), default=now)
+    digests = {each.digest for each in found}
+    if len(digests) > 1 and now - changed_at >= _REACHES_ALL:
+        using = ", ".join(sorted(f"{each.host} uses {each.digest}" for each in found))
+        says = f"the replicas use {len(digests)} different mappings: {using}. What starts depends on who routes it"
+        step = (
+            "Run `planasonix-bridge check` at the replica that is behind: is its file old, or broken? Then restart it."
+        )
+        yield Trouble("mapping_differs", "mapping", says, step, changed_at)
 
 
 def of_targets(failing: Sequence[Failing]) -> Iterator[Trouble]:

@@ -61,6 +61,8 @@ ORDER = record(
 EXAMINATION = record(
     {"is_running": YES_OR_NO, "findings": many(ANY_OBJECT), "started_at": INSTANT, "ended_at": INSTANT}
 )
+REPLICA = {"replica": TEXT, "host": TEXT_OR_NULL, "mapping": TEXT_OR_NULL, "loaded_at": INSTANT}
+SOURCE = record({"name": TEXT, "last_delivery": INSTANT, "last_refusal": INSTANT, "last_refusal_reason": TEXT_OR_NULL})
 ERROR = record({"error": TEXT, "detail": TEXT}, {"next_step": TEXT})
 _CHOICE: Mapping[str, Schema] = {
     "ids": many(TEXT),
@@ -90,14 +92,19 @@ def _placed(name: str) -> Schema:
 
 
 DESCRIBED: Mapping[str, Described] = {
-    "GET /status": Described(record({"is_well": YES_OR_NO, "needs": many(ANY_OBJECT), "version": TEXT})),
+    "GET /status": Described(
+        record(
+            {"is_well": YES_OR_NO, "needs": many(ANY_OBJECT), "version": TEXT}
+            | {"sources": many(SOURCE), "replicas": many(record(REPLICA))}
+        )
+    ),
     "GET /deliveries": Described(page_of("deliveries", DELIVERY), {*DELIVERY_FILTERS, "limit"}),
     "GET /deliveries/{id}": Described(record({"id": TEXT, "triggers": many(TRIGGER)})),
     "GET /triggers": Described(page_of("triggers", TRIGGER), {*TRIGGER_FILTERS, "limit"}),
     "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
-    "GET /replicas": Described(record({"replicas": many(ANY_OBJECT)})),
+    "GET /replicas": Described(record({"replicas": many(record(REPLICA | {"keys": many(ANY_OBJECT)}))})),
     "GET /missed": Described(
         record({"source": TEXT, "missed": many(ANY_OBJECT), "is_behind": YES_OR_NO, "next": TEXT_OR_NULL}),
         ("source", "after", *_TIMES),

@@ -28,7 +28,7 @@ from bridge.chores.gauges import Gauges
 from bridge.chores.heard import Heard
 from bridge.chores.key_reminders import KeyReminders
 from bridge.chores.key_sets import KeySets
-from bridge.chores.loaded_keys import LoadedKeys
+from bridge.chores.loaded import Loaded
 from bridge.chores.loop import Beat, Loop
 from bridge.chores.refusal_ring import RefusalRing
 from bridge.chores.retention import Retention
@@ -117,7 +117,8 @@ class Service:
             take_over=self._take_over,
             metrics=self._metrics,
         )
-        self._loaded_keys = LoadedKeys(inbox=self._inbox, keys=self._keys, metrics=self._metrics)
+        in_use = self._work.mapping.in_use
+        self._loaded = Loaded(inbox=self._inbox, keys=self._keys, mapping=in_use, metrics=self._metrics)
         self._standing = Standing(
             environment,
             config,
@@ -148,7 +149,7 @@ class Service:
             self._entrance.loop,
             self._refusals.loop,
             Deadlines(inbox=inbox, metrics=metrics).loop,
-            self._loaded_keys.loop,
+            self._loaded.loop,
             KeyReminders(inbox=inbox, verifiers=verifiers, metrics=metrics).loop,
             Heard(inbox=inbox, metrics=metrics).loop,
             Silences(inbox=inbox, expected=preparing.may_be_silent(self._config), metrics=metrics).loop,
@@ -286,7 +287,7 @@ class Service:
         self._work.take_over(config)
         self._standing.take_over(config)
         self._entrance.take_over(config)
-        self._loaded_keys.loop.wake()
+        self._loaded.loop.wake()
 
     def _beat_of(self, name: str) -> Beat:
         self._beats.append(Beat(name))

@@ -1,6 +1,7 @@
 """What a replica tells of itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +12,13 @@ class LoadedKey:
     source: str
     key_id: str
     fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMapping:
+    """The mapping that a replica uses, and since when; `host`: the name of its machine, or of its pod."""
+
+    replica: str
+    host: str
+    digest: str
+    loaded_at: datetime

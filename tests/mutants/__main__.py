@@ -108,7 +108,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),
     "bridge/edges/inbox/silences.py": ("tests/chores/test_silences.py",),
     "bridge/edges/inbox/heard.py": ("tests/edges/inbox/test_heard.py", "tests/chores/test_heard.py"),
-    "bridge/edges/inbox/loaded.py": ("tests/chores/test_loaded_keys.py",),
+    "bridge/edges/inbox/loaded.py": ("tests/chores/test_loaded.py",),
     "bridge/edges/inbox/answers.py": ("tests/flows/test_routing.py",),
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }

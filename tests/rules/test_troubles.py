@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.rules.troubles import of_certificate
+from bridge.rules import attention
+from bridge.rules.troubles import of_certificate, of_replicas
+from bridge.words.replicas import LoadedMapping
 
 NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
 
@@ -25,3 +27,28 @@ def test_a_certificate_needs_a_person_two_weeks_before_it_ends(left: timedelta |
     found = list(of_certificate(None if left is None else NOW + left, NOW))
     assert [each.says for each in found] == [f"the certificate of the admin listener {item}" for item in says]
     assert all((each.what, each.about, each.since) == ("key_expires", "admin listener", None) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("digests", "minutes", "is_said"),
+    [
+        ((), 60, False),
+        (("a",), 60, False),
+        (("a", "a"), 60, False),
+        (("a", "b"), 5, True),
+        (("a", "b"), 4.9, False),
+        (("a", "a", "b"), 60, True),
+    ],
+)
+def test_replicas_that_differ_need_a_person_after_five_minutes(
+    digests: tuple[str, ...], minutes: float, is_said: bool
+) -> None:
+    """From the last change on; until then it is on its way to the others. Each replica is named with what it uses."""
+    changed_at = NOW - timedelta(minutes=minutes)
+    at = [NOW - timedelta(days=9)] * (len(digests) - 1) + [changed_at]
+    found = [LoadedMapping(f"r{n}", f"pod-{n}", digest, at[n]) for n, digest in enumerate(digests)]
+    needed = attention.needs(attention.Facts(NOW, troubles=list(of_replicas(found, NOW))))
+    assert [(each.what, each.since) for each in needed] == [("mapping_differs", changed_at)] * is_said
+    for need in needed:
+        assert all(f"pod-{n} uses {digest}" in need.says for n, digest in enumerate(digests))
+        assert attention.place(need.what, need.filter) == ("/routes", {})

@@ -1,12 +1,17 @@
 """Attention, routes, try, refusals and audit as pages: what they show, and what a form of them does."""
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.edges.inbox import Inbox, loaded
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing
+from bridge.words.replicas import LoadedMapping
 from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.browsing import Person, text_of
@@ -77,6 +82,30 @@ def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person])
     assert "3 failed last" in text or "3 others last" in text  # they may have been cancelled by now
     assert "1 route has never matched: refresh_sales_marts" in text
     assert "Pause it" not in text
+
+
+def test_the_routes_page_says_which_replica_has_which_mapping(
+    people: dict[Role, Person], bridge: BridgeProcess
+) -> None:
+    """Each file with its instant and digest, each replica with what it uses; one that is behind stands out."""
+    now = datetime.now(UTC)
+    behind = LoadedMapping("beh1nd", "pod-behind", "0123456789ab", now - timedelta(days=2))
+    page = people[Role.VIEWER]
+    wait_for(lambda: len(bridge.api("replicas")["replicas"]) == 1, seconds=10, what="the replica itself")
+    (own,) = bridge.api("status")["replicas"]
+    assert own["mapping"] == bridge.api("status")["mapping"]["digest"]
+    with closing(Inbox(f"sqlite:///{bridge.folder / 'bridge.db'}")) as inbox:
+        inbox.write(loaded.say, [behind], gone=(), now=now, seconds=600)
+        try:
+            found = {each["replica"]: each["mapping"] for each in bridge.api("replicas")["replicas"]}
+            text = page.text("/routes")
+        finally:
+            inbox.write(loaded.say, (), gone=[behind], now=now, seconds=600)
+    assert found == {own["replica"]: own["mapping"], "beh1nd": "0123456789ab"}
+    assert re.search(r"mapping\.yaml ?, loaded .+, digest " + own["mapping"], text)
+    assert f"{own['host']} {own['replica']} uses {own['mapping']} since" in text
+    assert re.search("pod-behind beh1nd uses 0123456789ab since .+ another mapping than this page shows", text)
+    assert text.count("another mapping than") == 1
 
 
 def test_copies_are_listed_with_the_delivery_that_they_are_of(

@@ -37,6 +37,7 @@ class MappingPages:
             "routes.html",
             asked,
             mapping=status["mapping"],
+            replicas=status["replicas"],
             routes=self._faces.api.routes()["routes"],
             started=started,
             matched={name for name, each in started.items() if each["has_matched"]},

@@ -1,11 +1,12 @@
-"""Tells in the store which keys this process has loaded, so that a rotation knows when every replica has the new one.
+"""Tells in the store which mapping and which keys this process has loaded, so that it is known of every replica.
 
-Each key is a lease that is renewed: a process that died is no replica any more when it lapses. No secret is told, only
-the fingerprint that `keys show` prints.
+Each is a lease that is renewed: a process that died is no replica any more when it lapses. No secret is told, only the
+fingerprint that `keys show` prints.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +15,7 @@ from bridge.edges.inbox import Inbox, duties, loaded
 from bridge.edges.metrics import Metrics
 from bridge.rules.signature import Key
 from bridge.words.errors import InboxUnavailable
-from bridge.words.replicas import LoadedKey
+from bridge.words.replicas import LoadedKey, LoadedMapping
 
 _EVERY_SECONDS = 5.0
 _LEASE_SECONDS = 60.0  # many renewals long
@@ -22,7 +23,7 @@ _KEPT = timedelta(hours=1)  # what lapsed before is removed
 _BATCH = 200
 
 
-class LoadedKeys:
+class Loaded:
     """Renews what this process tells."""
 
     def __init__(
@@ -30,15 +31,16 @@ class LoadedKeys:
         *,
         inbox: Inbox,
         keys: Callable[[], Mapping[str, Sequence[Key]]],
+        mapping: Callable[[], tuple[str, datetime]],
         metrics: Metrics,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`keys` returns those in use, by source."""
-        self._inbox, self._keys, self._clock = inbox, keys, clock
-        self._replica = secrets.token_hex(4)
-        self._said: frozenset[LoadedKey] = frozenset()
+        """`keys` returns those in use, by source, and `mapping` the digest of the one in use, and since when it is."""
+        self._inbox, self._keys, self._mapping, self._clock = inbox, keys, mapping, clock
+        self._replica, self._host = secrets.token_hex(4), socket.gethostname()
+        self._said: frozenset[loaded.What] = frozenset()
         self.loop = Loop(
-            "loaded_keys",
+            "loaded",
             self.step,
             every_seconds=_EVERY_SECONDS,
             slowest_seconds=_EVERY_SECONDS,
@@ -48,17 +50,19 @@ class LoadedKeys:
 
     def step(self) -> None:
         """Tell what is loaded now, and take back what is not any more. Raises InboxUnavailable."""
-        now = self._clock()
-        found = frozenset(
-            LoadedKey(self._replica, source, key.id, key.fingerprint)
-            for source, keys in self._keys().items()
-            for key in keys
-        )
+        now, found = self._clock(), frozenset(self._found())
         self._inbox.write(loaded.say, found, gone=self._said - found, now=now, seconds=_LEASE_SECONDS)
         self._said = found
-        lapsed = self._inbox.read(duties.lapsed, loaded.PREFIX, before=now - _KEPT, limit=_BATCH)
-        if lapsed:
-            self._inbox.write(duties.forget, lapsed, before=now - _KEPT)
+        for prefix in loaded.PREFIXES:
+            lapsed = self._inbox.read(duties.lapsed, prefix, before=now - _KEPT, limit=_BATCH)
+            if lapsed:
+                self._inbox.write(duties.forget, lapsed, before=now - _KEPT)
+
+    def _found(self) -> Iterator[loaded.What]:
+        yield LoadedMapping(self._replica, self._host, *self._mapping())
+        for source, keys in self._keys().items():
+            for key in keys:
+                yield LoadedKey(self._replica, source, key.id, key.fingerprint)
 
     def _leave(self, _: float) -> None:
         with suppress(InboxUnavailable):  # then the leases lapse, as after a crash
