@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, heard, refusals
+from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, heard, loaded, refusals
 from bridge.rules import records, stories, views
 from bridge.rules.planning import Plan
 from bridge.rules.stories import Branch, Story
@@ -116,6 +116,9 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
         "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(
-            has_refusals=bool(refused), is_source_heard=bool(came), is_known=entry is not None
+            has_refusals=bool(refused),
+            is_source_heard=bool(came),
+            is_known=entry is not None,
+            is_served=inbox.read(loaded.is_served, now=now),
         ),
     }

@@ -149,10 +149,12 @@ def _step_of(item: TriggerEntry) -> tuple[int, str]:
     return (4, "Nothing to do: the DAG run has not ended yet.") if is_open else (5, "Nothing to do.")
 
 
-def silence(*, has_refusals: bool, is_source_heard: bool, is_known: bool) -> str:
-    """Return what to do when nothing of an id came at a time."""
+def silence(*, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool) -> str:
+    """Return what to do when nothing of an id came at a time; `is_served`: a bridge runs now."""
     if has_refusals:
         return "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
+    if not is_source_heard and not is_served:
+        return "No bridge serves this store now, and nothing came from any source: start `planasonix-bridge serve`."
     if not is_source_heard:
         return "Nothing came from any source at that time: check that the webhook in Planasonix is on, and its URL."
     if not is_known:

@@ -144,5 +144,6 @@ def _status(
     routes: Callable[[], Iterable[Route]],
     **_: Any,
 ) -> views.Json:
-    found = attending.look(inbox, troubles=troubles(), names=names(), routes=routes())
+    problems = [*attending.unserved(inbox), *troubles()]
+    found = attending.look(inbox, troubles=problems, names=names(), routes=routes())
     return attention.view(found) | attending.stored(inbox, names())

@@ -120,7 +120,8 @@ def test_a_delivery_that_starts_nothing_has_the_step_of_its_reason() -> None:
 
 def test_silence_has_a_next_step_for_each_cause() -> None:
     """Refusals come first, then a source that is silent, then an id that nobody knows."""
-    assert "refusals" in silence(has_refusals=True, is_source_heard=False, is_known=False)
-    assert "any source" in silence(has_refusals=False, is_source_heard=False, is_known=True)
-    assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False)
-    assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True)
+    assert "refusals" in silence(has_refusals=True, is_source_heard=False, is_known=False, is_served=False)
+    assert "its URL" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=True)
+    assert "No bridge" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=False)
+    assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False, is_served=False)
+    assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True, is_served=True)
