@@ -28,6 +28,8 @@ from bridge.rules.pauses import Names, is_gone
 from bridge.rules.troubles import NO_BRIDGE, Trouble, of_replicas, of_silences, of_targets
 from bridge.words.pauses import PauseKind
 
+_MOST_COUNTED = 100_000  # of a state: some milliseconds, at each look at the overview
+
 
 class Wellness:
     """Since when nothing has needed a person, as far as this process has looked. Any thread may note what it saw."""
@@ -110,13 +112,14 @@ def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
 
     `names`: what is configured; None: nobody knows, then each source that the store knows is told of.
     """
-    waiting = inbox.read(browsing.waiting)
+    waiting, ended = inbox.read(browsing.waiting), inbox.read(browsing.odd, most=_MOST_COUNTED + 1)
     mappings = inbox.read(loaded.mappings, now=datetime.now(UTC))
     return {
         "waiting": {
             str(name): {"count": count, "oldest": views.instant(oldest)} for name, (count, oldest) in waiting.items()
         },
-        "ended": dict(inbox.read(browsing.odd)),
+        "ended": {state: min(count, _MOST_COUNTED) for state, count in ended.items()},
+        "ended_at_least": [state for state, count in ended.items() if count > _MOST_COUNTED],
         "sources": _sources(inbox, None if names is None else names[PauseKind.SOURCE]),
         "replicas": [records.replica(each) for each in mappings],
     }

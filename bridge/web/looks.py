@@ -30,7 +30,8 @@ class LooksApi:
     def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page.
 
-        A filter that no index knows looks at 20 000 rows at most: a page may be short, even empty, and have a `next`.
+        A filter that no index knows looks at 20 000 rows at most, of the state or pipeline that is asked for: a page
+        may be short, even empty, and have a `next`.
         """
         wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))

@@ -58,10 +58,16 @@ _CONDITIONS = {
     "run_state": "run_state = :run_state AND state = 'fired'",
     "reason": "reason = :reason",
     "airflow": "airflow = :airflow",
-    "pipeline_id": _TELLING_OF + "pipeline_id = :pipeline_id)",
+    "pipeline_id": _TELLING_OF + "pipeline_id = :pipeline_id{within})",
     "job_id": _TELLING_OF + "about_id = :job_id AND kind = 'job')",
     "run_id": _TELLING_OF + "about_id = :run_id AND kind = 'run')",
 }
+_BOUNDS = ("since", "until", "after", "edge")
+# Of a pipeline that has more than a stretch of completions: each trigger of the stretch is looked at.
+_OF_PIPELINE = (
+    "EXISTS (SELECT 1 FROM completions WHERE completions.delivery_id = triggers.delivery_id"
+    " AND completions.pipeline_id = :pipeline_id)"
+)
 _LATEST = (
     "NOT EXISTS (SELECT 1 FROM triggers AS later WHERE later.delivery_id = triggers.delivery_id"
     " AND later.route = triggers.route AND later.airflow = triggers.airflow AND later.dag_id = triggers.dag_id"
@@ -96,8 +102,11 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
     if surplus := given.keys() - allowed - {"edge"}:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     values = {name: _value(name, value, prefix) for name, value in given.items()}
-    names = {"id": order(wanted, prefix), "delivery": "id" if prefix == "dlv" else "delivery_id"}
-    clauses = [_CONDITIONS[name].format(**names) for name in values]
+    names = {"id": order(wanted, prefix), "delivery": "delivery_id", "within": ""}
+    if prefix == "dlv":
+        names |= {"delivery": "id", "within": bounds(wanted, "delivery_id", prefix)[0]}
+    conditions = _CONDITIONS | ({"pipeline_id": _OF_PIPELINE} if prefix == "trg" and wanted.edge is not None else {})
+    clauses = [conditions[name].format(**names) for name in values]
     if wanted.state is not None:
         clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
     clauses += [indexed for indexed in _RUNS if f"'{wanted.run_state}'" in indexed]
@@ -105,9 +114,18 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 
 
+def bounds(wanted: Filter, column: str, prefix: str) -> tuple[str, dict[str, Any]]:
+    """Return what times, `after` and `edge` mean for a column of ids, each with its AND, and the values."""
+    given = {name: value for name in _BOUNDS if (value := getattr(wanted, name)) is not None}
+    clauses = (f" AND {_CONDITIONS[name].format(id=column)}" for name in given)
+    return "".join(clauses), {name: _value(name, value, prefix) for name, value in given.items()}
+
+
 def order(wanted: Filter, prefix: str) -> str:
     """Return the id by which rows are put in order and compared."""
-    is_found = prefix == "trg" and any(getattr(wanted, name) is not None for name in _BY_COMPLETION)
+    is_found = (
+        prefix == "trg" and wanted.edge is None and any(getattr(wanted, name) is not None for name in _BY_COMPLETION)
+    )
     return "+id" if wanted.state in _UNORDERED or wanted.run_state in OPEN or is_found else "id"
 
 

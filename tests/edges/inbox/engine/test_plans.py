@@ -31,6 +31,7 @@ from bridge.edges.inbox import (
     silences,
     starts,
     triggers,
+    walking,
 )
 from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.browsing import Filter
@@ -153,7 +154,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "prune": (True, prune, {"ids": [1, 2]}),
     "waiting": (False, browsing.waiting, {}),
     "backlog": (False, browsing.backlog, {}),
-    "odd": (False, browsing.odd, {}),
+    "odd": (False, browsing.odd, {"most": 100_001}),
     "tell": (True, completions.tell, {"telling": {"dlv_0000000000000001": _JOB, "dlv_0000000000000002": None}}),
     "hold a completion": (True, _hold, {}),
     "routing": (True, _route, {}),
@@ -210,6 +211,26 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         )
         for name in ("reason", "route", "dag_id", "airflow")
     },
+    "edge of what is unrouted": (
+        False,
+        walking.edge,
+        {"table": "deliveries", "wanted": Filter(state="unrouted", source="x")},
+    ),
+    "unrouted by source": (
+        False,
+        browsing.deliveries,
+        {"wanted": Filter(state="unrouted", source="x", edge=_EDGE), "limit": 20},
+    ),
+    "deliveries of a busy pipeline": (
+        False,
+        browsing.deliveries,
+        {"wanted": Filter(pipeline_id="x", edge=_EDGE), "limit": 20},
+    ),
+    "triggers of a busy pipeline": (
+        False,
+        browsing.triggers,
+        {"wanted": Filter(pipeline_id="x", edge=_EDGE.replace("dlv", "trg")), "limit": 20},
+    ),
     "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
     "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
     "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),
@@ -315,7 +336,7 @@ def _plan(store: Store, statement: str, parameters: Any) -> str:
 def _scans(plan: str, *, is_postgresql: bool) -> bool:
     if is_postgresql:
         return bool(re.search(r"Seq Scan on (deliveries|triggers)", plan)) or _reads_everything(plan)
-    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|queued|pending|held|odd|leased|open)"
+    partial = r"USING (COVERING )?INDEX (deliveries|triggers)_(waiting|queued|pending|held|leased|open)"
     scans = re.findall(r"^SCAN (?:deliveries|triggers).*$", plan, re.M)
     by_id = re.search(r"^SEARCH triggers USING INTEGER PRIMARY KEY \(rowid<\?\)", plan, re.M)  # all before a moment
     return by_id is not None or any(not re.search(partial, scan) for scan in scans)
