@@ -13,23 +13,30 @@ _DAYS = 29  # younger than retention
 _PIPELINE = "pl_01hqxyz"  # of the template
 _HEADERS = '{"content-type": "application/json", "user-agent": "Planasonix-Webhooks/1.0"}'
 _CONF = '{"planasonix": {"delivery_id": "dlv_0000000000000000", "pipeline_id": "pl_01hqxyz", "rows_loaded": 44802}}'
+_OTHER_PIPELINE = "pl_another"  # of completions that no route wants
 _NAMES = (
-    "id, dedup_key, source, event_id, state, received_at, due_at, key_id, signed_at, headers, body",
+    "id, dedup_key, source, event_id, state, reason, received_at, due_at, key_id, signed_at, headers, body",
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state, attempts, created_at, due_at,"
     " age_from, settled_at",
     "trigger_id, number, started_at, seconds, outcome, http_status",
+    "delivery_id, source, kind, about_id, status, pipeline_id, nth",
+)
+_COMPLETIONS = (
+    f"INSERT INTO completions ({_NAMES[3]}) SELECT id, source, 'job', 'job_' || id, 'succeeded',"  # noqa: S608
+    f" CASE state WHEN 'routed' THEN '{_PIPELINE}' ELSE '{_OTHER_PIPELINE}' END, 0 FROM deliveries"
 )
 
 
-def fill(url: str, amount: int, *, pipelines: int = 0) -> None:
+def fill(url: str, amount: int, *, pipelines: int = 0, unrouted: int = 0) -> None:
     """Write so many deliveries, evenly over 29 days, each with its key, one fired trigger and one attempt.
 
-    All are of one pipeline, or with `pipelines` of so many by turns, called `pl_0000`, `pl_0001` and so on.
+    All are of one pipeline, or with `pipelines` of so many by turns, called `pl_0000`, `pl_0001` and so on. `unrouted`
+    of a hundred are of another one that no route wants, and have no trigger; then each has its completion as well.
     """
     if url.startswith("sqlite"):
-        _fill_sqlite(_path(url), amount, pipelines)
+        _fill_sqlite(_path(url), amount, pipelines, unrouted)
     else:
-        _fill_postgresql(url, amount, pipelines)
+        _fill_postgresql(url, amount, pipelines, unrouted)
 
 
 def gigabytes(url: str) -> float:
@@ -63,7 +70,13 @@ def _begin(amount: int) -> tuple[int, int]:
     return int(time.time() * 1000) - span, max(1, (span - 3_600_000) // amount)
 
 
-def _fill_sqlite(path: Path, amount: int, pipelines: int) -> None:
+def _fates(unrouted: int, modulo: str = "%") -> str:
+    """Return state and reason of row `i`."""
+    is_unrouted = f"i {modulo} 100 < {unrouted}"
+    return f"CASE WHEN {is_unrouted} THEN 'unrouted' ELSE 'routed' END, CASE WHEN {is_unrouted} THEN 'no_route' END"
+
+
+def _fill_sqlite(path: Path, amount: int, pipelines: int, unrouted: int) -> None:
     start, step = _begin(amount)
     body = ":body"
     if pipelines:
@@ -82,16 +95,18 @@ def _fill_sqlite(path: Path, amount: int, pipelines: int) -> None:
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :last)"  # noqa: S608
         f" INSERT INTO deliveries ({_NAMES[0]}) SELECT ({at} - {_EPOCH_MS}) << 22, randomblob(16), 'planasonix',"
-        f" 'evt_' || lower(hex(randomblob(10))), 'routed', {at} * 1000, {at} * 1000, 'current', {at} / 1000, :head,"
-        f" {body} FROM n",
+        f" 'evt_' || lower(hex(randomblob(10))), {_fates(unrouted)}, {at} * 1000, {at} * 1000, 'current',"
+        f" {at} / 1000, :head, {body} FROM n",
         values,
     )
     connection.execute(
         f"INSERT INTO triggers ({_NAMES[1]}) SELECT id + 1024, id, 'orders', 'default', 'load_orders',"  # noqa: S608
         " 'planasonix__' || lower(hex(randomblob(12))), ?, 86400, 'fired', 1, received_at, received_at, received_at,"
-        " received_at FROM deliveries",
+        " received_at FROM deliveries WHERE state = 'routed'",
         (_CONF,),
     )
+    if unrouted:
+        connection.execute(_COMPLETIONS)
     connection.execute(
         f"INSERT INTO attempts ({_NAMES[2]}) SELECT id, 1, created_at, 0.05, 'started', 200 FROM triggers"  # noqa: S608
     )
@@ -103,7 +118,7 @@ def _fill_sqlite(path: Path, amount: int, pipelines: int) -> None:
     connection.close()
 
 
-def _fill_postgresql(url: str, amount: int, pipelines: int) -> None:
+def _fill_postgresql(url: str, amount: int, pipelines: int, unrouted: int) -> None:
     start, step = _begin(amount)
     body = "%(body)s"
     if pipelines:
@@ -117,23 +132,26 @@ def _fill_postgresql(url: str, amount: int, pipelines: int) -> None:
         connection.execute("SET maintenance_work_mem = '1GB'")
         indexes = connection.execute(
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%_pkey'"
-            " AND tablename IN ('deliveries', 'triggers', 'attempts')"
+            " AND tablename IN ('deliveries', 'triggers', 'attempts', 'completions')"
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}".encode())
         connection.execute(
             f"INSERT INTO deliveries ({_NAMES[0]}) SELECT ({at} - {_EPOCH_MS}) << 22,"  # noqa: S608
             " decode(md5(random()::text), 'hex'),"
-            f" 'planasonix', 'evt_' || left(md5(random()::text), 20), 'routed', {at} * 1000, {at} * 1000, 'current',"
-            f" {at} / 1000, %(head)s, {body} FROM generate_series(0, {amount - 1}) AS i".encode(),
+            f" 'planasonix', 'evt_' || left(md5(random()::text), 20), {_fates(unrouted, '%%')}, {at} * 1000,"
+            f" {at} * 1000, 'current', {at} / 1000, %(head)s, {body}"
+            f" FROM generate_series(0, {amount - 1}) AS i".encode(),
             {"head": _HEADERS, "body": TEMPLATE[:700]},
         )
         connection.execute(
             f"INSERT INTO triggers ({_NAMES[1]}) SELECT id + 1024, id, 'orders', 'default', 'load_orders',"  # noqa: S608
             " 'planasonix__' || left(md5(random()::text), 24), %s, 86400, 'fired', 1, received_at, received_at,"
-            " received_at, received_at FROM deliveries".encode(),
+            " received_at, received_at FROM deliveries WHERE state = 'routed'".encode(),
             (_CONF,),
         )
+        if unrouted:
+            connection.execute(_COMPLETIONS.encode())
         connection.execute(
             f"INSERT INTO attempts ({_NAMES[2]}) SELECT id, 1, created_at, 0.05, 'started', 200 FROM triggers".encode()  # noqa: S608
         )

@@ -22,12 +22,16 @@ _PER_SECOND = 200.0
 _ALONE = 4_000  # webhooks, before any page is asked for; as many before them are not counted, since much is read first
 _MATCHES = "routes:\n  - {name: orders, pipeline: pl_01hqxyz, dag: load_orders}\n"
 _PIPELINE = "pl_another"  # of what is sent meanwhile: it matches no route
+_UNROUTED = 90  # of a hundred stored deliveries: for most pipelines it is meant that no route wants them
 _PAGES = {
     "overview": "/",
     "attention": "/attention",
     "deliveries": "/deliveries",
-    "deliveries of a pipeline": "/deliveries?pipeline_id=pl_none",
+    "deliveries of a pipeline": "/deliveries?pipeline_id=pl_01hqxyz",
+    "deliveries of a pipeline that no route wants": "/deliveries?pipeline_id=pl_another&source=none",
+    "triggers of a pipeline": "/deliveries?pipeline_id=pl_01hqxyz&state=fired",
     "deliveries in a state": "/deliveries?state=unrouted",
+    "deliveries in a state, by a source that sent none": "/deliveries?state=unrouted&source=none",
     "deliveries by a reason that none has": "/deliveries?reason=erased",
     "triggers of a route that has none": "/deliveries?route=none",
     "one delivery": "/deliveries/{delivery}",
@@ -47,7 +51,7 @@ def measure(*, stored: int, rounds: int) -> list[str]:
     with TemporaryDirectory(dir=servers.FOLDER) as folder:
         store = f"sqlite:///{Path(folder) / 'bridge.db'}"
         prepare(store)
-        filling.fill(store, stored)
+        filling.fill(store, stored, unrouted=_UNROUTED)
         os.sync()  # else the disk is still busy with it when intake is measured alone
         with servers.bridge(mapping=_MATCHES, store=store) as bridge, _client(bridge) as client:
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as alone:
@@ -58,7 +62,7 @@ def measure(*, stored: int, rounds: int) -> list[str]:
                 found = _ask(bridge, client, rounds, goes_on=lambda: len(meanwhile) < _ALONE)  # as many as alone
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
     return [
-        f"## Pages over {stored:,} stored deliveries (SQLite)",
+        f"## Pages over {stored:,} stored deliveries (SQLite), {_UNROUTED} % of which no route wanted",
         "",
         f"Intake of {_PER_SECOND:.0f} webhooks a second goes on; its times are from when each was due.",
         "",
