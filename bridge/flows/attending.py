@@ -112,7 +112,7 @@ def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
 
     `names`: what is configured; None: nobody knows, then each source that the store knows is told of.
     """
-    waiting, ended = inbox.read(browsing.waiting), inbox.read(browsing.odd, most=_MOST_COUNTED + 1)
+    waiting, ended = inbox.read(browsing.waiting), inbox.read(browsing.odd, limit=_MOST_COUNTED + 1)
     mappings = inbox.read(loaded.mappings, now=datetime.now(UTC))
     return {
         "waiting": {

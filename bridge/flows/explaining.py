@@ -106,7 +106,7 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
     end = min(now, time.until or begin + _WITHIN if time.since else now)
     wanted = refusals.RefusalFilter(kind="refused", since=begin - _NEAR, until=end + _NEAR)
     refused = inbox.read(refusals.page, wanted=wanted, limit=_REFUSALS)
-    came = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
+    latest = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
     last = inbox.read(finding.last_of_pipeline, id_, before=begin)
     entry = None if last is None else _entry(inbox, last)
     return {
@@ -117,7 +117,7 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(
             has_refusals=bool(refused),
-            is_source_heard=bool(came),
+            is_source_heard=bool(latest),
             is_known=entry is not None,
             is_served=inbox.read(loaded.is_served, now=now),
         ),

@@ -174,17 +174,17 @@ _KEYS_USED = text(
 )
 
 
-def odd(connection: Connection, *, most: int) -> Mapping[str, int]:
-    """Return how many deliveries and triggers ended in a state that a person should know of, `most` of each at most.
+def odd(connection: Connection, *, limit: int) -> Mapping[str, int]:
+    """Return how many deliveries and triggers ended in a state that a person should know of, at most `limit` of each.
 
     For most pipelines it is meant that no route wants their webhooks: those may be nearly all of history.
     """
-    return {state: amount for state, amount in connection.execute(_ODD, {"most": most}) if amount}
+    return {state: amount for state, amount in connection.execute(_ODD, {"limit": limit}) if amount}
 
 
 _COUNT_OF = (
     "SELECT '{state}', COUNT(*) FROM"
-    " (SELECT 1 FROM {table} WHERE state = '{state}' AND state IN ({index}) LIMIT :most) AS a_{state}"
+    " (SELECT 1 FROM {table} WHERE state = '{state}' AND state IN ({index}) LIMIT :limit) AS a_{state}"
 )
 _ODD = text(
     " UNION ALL ".join(

@@ -41,8 +41,8 @@ def live(connection: Connection, *, now: datetime) -> list[LoadedKey]:
 
 def mappings(connection: Connection, *, now: datetime) -> list[LoadedMapping]:
     """Return the mapping of each replica that is alive; a release before tells of its keys alone."""
-    told = _told(connection, _MAPPING, now)
-    return [LoadedMapping(replica, host, digest, instant(at)) for replica, host, digest, at in told]
+    found = _told(connection, _MAPPING, now)
+    return [LoadedMapping(replica, host, digest, instant(at)) for replica, host, digest, at in found]
 
 
 def is_served(connection: Connection, *, now: datetime) -> bool:

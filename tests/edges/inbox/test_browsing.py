@@ -199,9 +199,9 @@ def test_what_waits_is_counted_with_its_age(inbox: Inbox, store: Store) -> None:
     assert waiting["held"][1] == NOW - timedelta(days=1)
     assert waiting["firing"][1] is None
     store.rows("UPDATE deliveries SET state = 'stale' WHERE state = 'received'")
-    assert inbox.read(browsing.odd, most=9) == {"stale": 1, "failed": 1}
+    assert inbox.read(browsing.odd, limit=9) == {"stale": 1, "failed": 1}
     store.rows("UPDATE deliveries SET state = 'unrouted'")
-    assert inbox.read(browsing.odd, most=2) == {"unrouted": 2, "failed": 1}
+    assert inbox.read(browsing.odd, limit=2) == {"unrouted": 2, "failed": 1}
 
 
 def test_the_backlog_is_told_by_place_and_reason(inbox: Inbox) -> None:

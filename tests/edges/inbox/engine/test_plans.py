@@ -154,7 +154,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "prune": (True, prune, {"ids": [1, 2]}),
     "waiting": (False, browsing.waiting, {}),
     "backlog": (False, browsing.backlog, {}),
-    "odd": (False, browsing.odd, {"most": 100_001}),
+    "odd": (False, browsing.odd, {"limit": 100_001}),
     "tell": (True, completions.tell, {"telling": {"dlv_0000000000000001": _JOB, "dlv_0000000000000002": None}}),
     "hold a completion": (True, _hold, {}),
     "routing": (True, _route, {}),
