@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
 
 # States out of which the same webhook, sent again, is routed again: the mapping may be mended by now.
 _ROUTED_AGAIN = (DeliveryState.UNROUTED, DeliveryState.INVALID)
+# Why it is `ignored`, if nobody knew how it ended: the words of the source or its API may be mended by now.
+END_UNKNOWN = (Reason.STATUS_UNKNOWN, Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)
 
 
 class Kind(Enum):
@@ -57,7 +60,13 @@ def judge(stored: Delivery, sent: Sent, *, same_body_seconds: float) -> Verdict:
     signed_at = None if stored.signed_at is None else int(stored.signed_at.timestamp())
     return Verdict(
         Kind.COPY,
-        routes_again=stored.state in _ROUTED_AGAIN and stored.erased_at is None and not sent.is_stale,
+        routes_again=_may_differ_now(stored) and stored.erased_at is None and not sent.is_stale,
         url_differs=stored.path_pipeline_id != sent.path_pipeline_id,
         instant_differs=not sent.has_id and signed_at != sent.signed_at,
     )
+
+
+def _may_differ_now(stored: Delivery) -> bool:
+    """Whether routing might find something to start by now."""
+    is_open = stored.state is DeliveryState.IGNORED and stored.reason in END_UNKNOWN
+    return is_open or stored.state in _ROUTED_AGAIN

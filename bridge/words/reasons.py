@@ -104,7 +104,8 @@ class Reason(StrEnum):
     STATUS_UNKNOWN = (
         "status_unknown",
         "The event has no status, or one that the bridge does not know.",
-        "If it should start DAG runs, report the status word; else unsubscribe the event type.",
+        "If it should start DAG runs, add the word to `body.statuses` of the source, restart, and replay the delivery;"
+        " else unsubscribe the event type.",
     )
     SAME_EVENT = (
         "same_event",

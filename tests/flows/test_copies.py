@@ -150,6 +150,20 @@ def test_a_resend_routes_again_what_nothing_matched(door: Door, inbox: Inbox, st
     assert door.counted("routed_again") == is_again
 
 
+@pytest.mark.parametrize("reason", ["status_unknown", "lookup_failed", "lookup_not_found", "status_running"])
+def test_a_resend_routes_again_a_status_that_was_unknown(door: Door, inbox: Inbox, store: Store, reason: str) -> None:
+    """So "resend" works once `body.statuses` has the word, or the API answers; what still ran is not touched."""
+    first = door.post(event("OK"))
+    store.rows(f"UPDATE deliveries SET state = 'ignored', reason = '{reason}'")  # noqa: S608
+    assert door.post(event("OK")) == Receipt(first.delivery_id, "duplicate")
+    found = inbox.read(deliveries.get, first.delivery_id)
+    assert found is not None
+    is_again = reason != "status_running"
+    assert found.state == (DeliveryState.RECEIVED if is_again else DeliveryState.IGNORED)
+    assert door.woken == (2 if is_again else 1)
+    assert door.counted("routed_again") == is_again
+
+
 def test_a_body_without_an_id_is_a_copy_for_a_while_only(door: Door, store: Store) -> None:
     """Every day the same bytes: every day a delivery. A repeated one within ten minutes is none."""
     first = door.post(NAMELESS)

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.rules.copies import Kind, Sent, Verdict, judge
 from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 STORED = Delivery(
@@ -45,6 +46,13 @@ ROUTED_AGAIN = Verdict(Kind.COPY, routes_again=True)
         ({"state": DeliveryState.UNROUTED}, {}, ROUTED_AGAIN),
         ({"state": DeliveryState.INVALID}, {}, ROUTED_AGAIN),
         ({"state": DeliveryState.IGNORED}, {}, COPY),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.SAME_EVENT}, {}, COPY),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_RUNNING}, {}, COPY),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_UNKNOWN}, {}, ROUTED_AGAIN),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.LOOKUP_FAILED}, {}, ROUTED_AGAIN),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.LOOKUP_NOT_FOUND}, {}, ROUTED_AGAIN),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_UNKNOWN}, {"is_stale": True}, COPY),
+        ({"state": DeliveryState.ROUTED, "reason": Reason.STATUS_UNKNOWN}, {}, COPY),
         ({"state": DeliveryState.STALE}, {}, COPY),
         ({"state": DeliveryState.UNROUTED}, {"is_stale": True}, COPY),  # what is stale starts nothing
         ({"state": DeliveryState.UNROUTED}, {"kept": b"other"}, OTHER),

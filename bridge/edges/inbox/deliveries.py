@@ -18,6 +18,7 @@ from bridge.edges.inbox.rows import DELIVERY_COLUMNS, delivery, microseconds
 from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.rules.completion import Completion
+from bridge.rules.copies import END_UNKNOWN
 from bridge.rules.sealing import Ring
 from bridge.words.model import Delivery, DeliveryState
 from bridge.words.reasons import Reason
@@ -74,11 +75,11 @@ _REOPEN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
     " due_at = :now WHERE id = :id AND state <> 'received'"
 )
-# For the same webhook sent again: nobody but routing decides about any other state.
+# For the same webhook sent again: nobody but routing decides about any other state (bridge.rules.copies).
 _ROUTE_AGAIN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
-    " due_at = :now WHERE id = :id AND state IN ('unrouted','invalid')"
-)
+    " due_at = :now WHERE id = :id AND (state IN ('unrouted','invalid') OR (state = 'ignored' AND reason IN :open))"
+).bindparams(a_list("open", Text()))
 _KEY = text("SELECT dedup_key FROM deliveries WHERE id = :id")
 
 _ROWS_AT_ONCE = 10
@@ -265,8 +266,8 @@ def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
 
 
 def route_again(connection: Connection, delivery_id: str, *, now: datetime) -> bool:
-    """Route what nothing matched, or what could not be read, once more: the same webhook was sent again."""
-    parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    """Route what nothing matched, what could not be read, or whose end nobody knew: the same webhook was sent again."""
+    parameters = {"id": number(delivery_id, "dlv"), "now": microseconds(now), "open": list(END_UNKNOWN)}
     is_routed = bool(connection.execute(_ROUTE_AGAIN, parameters).rowcount)
     if is_routed:
         announce(connection)
