@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from bridge.edges.inbox import SCHEMA, Inbox, refusals
+from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.rules import standing
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal, RefusalKind
 from deploy.demo.processes import free_port
 from tests.cli.conftest import Place
 from tests.support.forkserver import COMMAND
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
-from tests.support.store import Store, accept, add, stored
+from tests.support.store import Store, accept, add, new_trigger, stored
 
 pytestmark = pytest.mark.crash
 COMMANDS = (
@@ -417,6 +421,22 @@ def test_every_list_says_if_it_is_cut(place: Place, ids: tuple[str, str], comman
         place.run("replay", id_)
     assert "--limit 500 shows more" in place.run(command, "--limit", "1").err
     assert place.run(command, "--limit", "2").err == ""
+
+
+def test_causes_beyond_the_largest_are_said(place: Place, ids: tuple[str, str]) -> None:
+    """By `causes`, with what shows them, and by `status`, which has one line for them."""
+    inbox = Inbox(place.variables["BRIDGE_DATABASE_URL"])
+    id_, held = stored(inbox, "evt_many"), {"state": TriggerState.HELD, "reason": Reason.LOOP_GUARD}
+    names = [f"route_{number}" for number in range(standing.MOST_LINES + 2)]
+    many = [new_trigger(inbox, id_, route=name, dag_run_id=name, **held) for name in names]
+    inbox.write(settle_routing, [Routing(id_, DeliveryState.ROUTED, None, None, None, many)], now=datetime.now(UTC))
+    inbox.close()
+    ended = place.run("causes", "--json")
+    found = ended.json
+    assert (len(found["causes"]), found["count"], found["left_out"], found["is_whole"]) == (200, 202, 2, True)
+    assert ended.err == "2 smaller causes are not shown: narrow it down with --route, --dag, --reason or --since\n"
+    needs = place.run("status", "--json").json["needs"]
+    assert [need["count"] for need in needs if need["about"] == "smaller causes"] == [2]
 
 
 def test_one_whole(place: Place, ids: tuple[str, str]) -> None:
