@@ -57,7 +57,7 @@ def reconcile(
 def _beside(since: str, source: str | None, *, is_dry: bool) -> list[dict[str, Any]]:
     with _looking(since, source) as look:
         now = datetime.now(UTC)
-        if look.is_behind(now):
+        if look.is_behind(now, look.start(now)):
             say(_BEHIND)
             if not is_dry:
                 raise typer.Exit(1)

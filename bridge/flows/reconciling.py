@@ -1,7 +1,8 @@
 """Makes up for webhooks that never came: asks Planasonix which jobs have ended, and who was not told of. One a source.
 
     1. duty     take the source's lease, so that one replica looks; another one has it: nothing to do
-    2. behind   webhooks of the source wait for routing (it is paused, or looked up): what they tell is not known yet
+    2. behind   webhooks of the source wait for routing (it is paused, or looked up): what they tell is not known yet.
+                What may never be routed, came before the window or has been looked up for an hour stops nothing
     3. look     page by page through the jobs that ended between `since` and `grace` ago
     4. compare  with the completions that deliveries tell of, and with the jobs that a person has erased
     5. add      a delivery for each job that nobody tells of, in one commit a page; routing takes it like any other
@@ -35,6 +36,8 @@ from bridge.words.targets import Reconcile
 MOST_PAGES = 1000  # of one look
 _LEASE_SECONDS = 120.0  # beyond the pause between two looks
 _FRESH = timedelta(minutes=1)  # what has waited for less is about to be routed
+_ASKED = timedelta(hours=1)  # one look-up that has no answer for so long does not stop the look at all other jobs
+_BEHIND = timedelta(hours=1)  # then it is said
 _TRIES = 5  # at one page, before the look begins anew: a cursor may have lapsed
 _log = structlog.get_logger("bridge.reconciling")
 
@@ -71,9 +74,14 @@ class Look:
         begin, end = rules.window(now, since=now - since, grace=grace, retention=self._retention)
         return Position(begin, end if until is None else min(end, until), cursor)
 
-    def is_behind(self, now: datetime) -> bool:
-        """Whether webhooks wait of which nobody knows yet what they tell."""
-        return self._inbox.read(statements.is_behind, self._source.name, before=now - _FRESH)
+    def is_behind(self, now: datetime, at: Position) -> bool:
+        """Whether webhooks are about to be routed that may tell of jobs of this look.
+
+        One that came before the look's window tells of none: its job had ended by then.
+        """
+        since, asked_since = at.begin, now - _ASKED
+        name, before = self._source.name, now - _FRESH
+        return self._inbox.read(statements.is_behind, name, since=since, before=before, asked_since=asked_since)
 
     def types(self) -> list[Seen]:
         """Return the types in which this source would tell of its jobs; none: it was never seen to."""
@@ -137,6 +145,8 @@ class Reconciling:
         self._duty = Duty(inbox, clock)
         self._position: Position | None = None  # of a look that was cut off
         self._failures, self._taken_at, self._not_before, self._problem = 0, 0.0, 0.0, ""
+        self._behind_since: datetime | None = None
+        self._is_said = False  # that it is behind
         every = setting.every_seconds
         self.loop = Loop(
             "reconciling", self.step, every_seconds=every, metrics=metrics, on_stopped=self._duty.give_back
@@ -151,8 +161,7 @@ class Reconciling:
         if (remaining := self._not_before - time.monotonic()) > 0:  # meanwhile the lease is kept
             return min(remaining, self._every_seconds)
         now = self._clock()
-        if self._look.is_behind(now):
-            self._metrics.looks.labels(self.name, "behind").inc()
+        if self._is_behind(now):
             return self._every_seconds
         try:
             self._read(now)
@@ -161,6 +170,19 @@ class Reconciling:
             return min(self._every_seconds, self._not_before - time.monotonic())
         self._failures, self._problem = 0, ""
         return self._every_seconds
+
+    def _is_behind(self, now: datetime) -> bool:
+        """Whether no look is possible yet; counted, and said once when it has been so for long."""
+        if not self._look.is_behind(now, self._position or self._look.start(now)):
+            self._behind_since, self._is_said = None, False
+            return False
+        self._metrics.looks.labels(self.name, "behind").inc()
+        self._behind_since = self._behind_since or now
+        if now - self._behind_since >= _BEHIND and not self._is_said:
+            self._is_said = True
+            step = f"look what they wait for: `planasonix-bridge deliveries --state received --source {self.name}`"
+            _log.warning("reconciling_waits", source=self.name, since=self._behind_since.isoformat(), next_step=step)
+        return True
 
     def _read(self, now: datetime) -> None:
         """Read page by page, and keep how far it has come."""

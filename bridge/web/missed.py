@@ -49,7 +49,7 @@ class MissedApi:
             "source": name,
             "since": views.instant(at.begin),
             "until": views.instant(at.end),
-            "is_behind": look.is_behind(now),
+            "is_behind": look.is_behind(now, at),
             "has_types": bool(seen),
             "missed": [_view(each) for each in missed],
             "next": following.cursor,

@@ -276,6 +276,78 @@ def test_a_source_that_waits_for_routing_is_not_reconciled_yet(make: Make, api: 
     assert bridge.runs() == BOTH_ROUTES
 
 
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "ahead"),
+    [
+        ("reason = 'key_missing'", HOUR / 30),
+        ("reason = 'internal_error'", HOUR / 30),
+        ("reason = 'lookup_failed', lookups = 9", 2 * HOUR),
+        ("reason = 'lookup_queued'", 2 * HOUR),
+        ("lookups = 9", 2 * HOUR),  # it is being asked about
+        ("lookups = 0", 25 * HOUR),  # it came before the window
+    ],
+)
+def test_one_delivery_that_is_never_routed_does_not_stop_the_look(
+    make: Make, api: JobsApi, waits_for: str, ahead: timedelta
+) -> None:
+    """Else the jobs whose webhooks never came would be out of reach in the end, in silence."""
+    bridge = make()
+    stored(bridge.inbox, "evt_1", body=body())
+    bridge.store.rows(f"UPDATE deliveries SET {waits_for}")  # noqa: S608
+    bridge.ahead = ahead
+    ended = datetime.now(UTC) + ahead - HOUR
+    api.jobs = {"job_2": job("job_2") | {"started_at": ended.isoformat(), "finished_at": ended.isoformat()}}
+    bridge.reconciling.step()
+    assert bridge.amount() == 1
+    bridge.reconciling.step()
+    assert bridge.amount() == 1
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "waits_for", ["reason = 'lookup_failed', lookups = 9", "reason = 'lookup_queued'", "lookups = 9", "lookups = 0"]
+)
+def test_what_is_about_to_be_routed_is_waited_for(make: Make, api: JobsApi, waits_for: str) -> None:
+    """A look-up of less than an hour; what waits for routing itself, for as long as it takes."""
+    bridge = make()
+    stored(bridge.inbox, "evt_1", body=body())
+    bridge.store.rows(f"UPDATE deliveries SET {waits_for}")  # noqa: S608
+    api.jobs = {"job_2": job("job_2")}
+    bridge.ahead = 20 * HOUR if waits_for == "lookups = 0" else HOUR / 2
+    bridge.reconciling.step()
+    assert bridge.amount() == 0
+    assert bridge.metric('bridge_reconcile_looks_total{outcome="behind",source="planasonix"} 1.0')
+
+
+@ON_SQLITE
+def test_a_source_that_is_not_reconciled_for_long_is_said_once(make: Make) -> None:
+    """An hour after it began; it is said again when it begins anew."""
+    bridge = make()
+
+    def said() -> int:
+        with capture_logs() as logs:
+            bridge.reconciling.step()
+        found = [log for log in logs if log["event"] == "reconciling_waits"]
+        assert all(log["log_level"] == "warning" and "deliveries --state received" in log["next_step"] for log in found)
+        return len(found)
+
+    stored(bridge.inbox, "evt_1", body=body(data={"pipeline_id": "pl_1"}))
+    steps = []
+    for minutes in (2, 61, 63, 65):
+        bridge.ahead = timedelta(minutes=minutes)
+        steps.append(said())
+    bridge.router.route_due()
+    steps.append(said())
+    stored(bridge.inbox, "evt_2", body=body("evt_2", data={"pipeline_id": "pl_1"}))
+    for minutes in (66, 127):
+        bridge.ahead = timedelta(minutes=minutes)
+        steps.append(said())
+    assert steps == [0, 0, 1, 0, 0, 0, 1]
+
+
 @ON_SQLITE
 def test_only_types_that_the_source_was_seen_to_deliver_are_made_up_for(make: Make, api: JobsApi) -> None:
     """In its own spelling; a type for one end says nothing of another."""

@@ -35,9 +35,12 @@ _STORED = Pair(  # what was added and is not routed yet
     postgresql=text("SELECT dedup_key FROM deliveries WHERE dedup_key IN :keys").bindparams(_KEYS),
 )
 _ERASE = text("INSERT INTO erased_jobs (digest) VALUES (:digest) ON CONFLICT DO NOTHING")
-# In the order of the partial index `deliveries_waiting`: else PostgreSQL may read past all history.
+# In the order of the partial index `deliveries_waiting`: else PostgreSQL may read past all history. What is being asked
+# about has no reason, but was counted.
 _WAITING = text(
-    "SELECT 1 FROM deliveries WHERE state = 'received' AND source = :source AND id + 0 < :before"
+    "SELECT 1 FROM deliveries WHERE state = 'received' AND source = :source AND id + 0 < :before AND id + 0 >= :since"
+    " AND COALESCE(reason, '') NOT IN ('key_missing','internal_error')"
+    " AND (id + 0 >= :asked_since OR (lookups = 0 AND COALESCE(reason, '') <> 'lookup_queued'))"
     " ORDER BY due_at LIMIT 1"
 )
 _COLUMNS = (
@@ -64,10 +67,15 @@ def note_seen(connection: Connection, found: Iterable[tuple[str, Seen]]) -> None
         connection.execute(_NOTE_SEEN, values)
 
 
-def is_behind(connection: Connection, source: str, *, before: datetime) -> bool:
-    """Whether a webhook of a source from before an instant still waits for routing. Read beside the writer."""
-    values = {"source": source, "before": first_id(microseconds(before))}
-    return connection.execute(_WAITING, values).first() is not None
+def is_behind(connection: Connection, source: str, *, since: datetime, before: datetime, asked_since: datetime) -> bool:
+    """Whether a webhook of a source that came between two instants is about to be routed. Read beside the writer.
+
+    One that may never be (its key is missing, the bridge fails on it), or that waits for a look-up since before
+    `asked_since`, is not.
+    """
+    instants = {"since": since, "before": before, "asked_since": asked_since}
+    values = {name: first_id(microseconds(at)) for name, at in instants.items()}
+    return connection.execute(_WAITING, {"source": source, **values}).first() is not None
 
 
 def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
