@@ -21,7 +21,7 @@ from bridge.edges.inbox import (
     shapes,
     silences,
 )
-from bridge.rules import attention, notes, records, views
+from bridge.rules import attention, notes, odd, records, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
@@ -82,7 +82,7 @@ def look(
         now=at,
         groups=standing.groups,
         is_whole=standing.is_whole,
-        odd=inbox.read(grouping.odd, since=at - attention.DELIVERIES_FOR),
+        odd=inbox.read(grouping.odd, since=at - odd.SHOWN_FOR, given_up_since=at - odd.GIVEN_UP_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],

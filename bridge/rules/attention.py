@@ -11,6 +11,7 @@ In the order of how much stands still: the configuration in use, a place outside
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
+    lookup_failed                             deliveries given up after a day without an answer of the Planasonix API
     drift                                     bodies of a source that have been spelled otherwise since yesterday
     failed, held                              triggers: each group is one line (standing)
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
@@ -25,7 +26,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.rules import drift, notes, standing, views
+from bridge.rules import drift, notes, odd, standing, views
 from bridge.rules.need import Need, view
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
@@ -37,7 +38,6 @@ from bridge.words.pauses import Pause
 from bridge.words.reasons import Reason
 
 __all__ = [
-    "DELIVERIES_FOR",
     "HELD_TOO_LONG",
     "REFUSALS_FOR",
     "WHATS",
@@ -48,7 +48,7 @@ __all__ = [
     "place",
     "view",
 ]
-DELIVERIES_FOR, REFUSALS_FOR = timedelta(days=1), timedelta(hours=1)
+REFUSALS_FOR = timedelta(hours=1)
 _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
 _FORGOTTEN = timedelta(days=1)
 _SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
@@ -66,6 +66,7 @@ WHATS = (
     "invalid",
     "stale",
     "same_event",
+    "lookup_failed",
     "drift",
     "failed",
     "held",
@@ -75,7 +76,7 @@ WHATS = (
 )
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
 _OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
-_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "drift", "waiting"})
+_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "lookup_failed", "drift", "waiting"})
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -119,7 +120,7 @@ def everything(facts: Facts) -> list[Need]:
         *_troubles(facts),
         *_refused(facts),
         *_waiting(facts),
-        *_odd(facts),
+        *odd.needs(facts.odd, facts.now),
         *drift.needs(facts.drifts, facts.now),
         *_groups(facts),
         *_dags(facts),
@@ -203,25 +204,6 @@ def _waiting(facts: Facts) -> Iterator[Need]:
                 count=each.amount,
                 reason=None if each.reason is None else str(each.reason),
                 filter={"state": str(each.state), **place},
-            )
-
-
-def _odd(facts: Facts) -> Iterator[Need]:
-    for each in facts.odd:
-        if each.newest_at >= facts.now - DELIVERIES_FOR:
-            yield Need(
-                what="same_event" if each.reason is Reason.SAME_EVENT else str(each.state),
-                about=each.source,
-                says=f"deliveries of source {each.source} start nothing"
-                + (f": {each.reason.why}" if each.reason else ""),
-                next_step=each.reason.next_step if each.reason else "Look at one of them.",
-                since=each.oldest_at,
-                count=each.count,
-                reason=None if each.reason is None else str(each.reason),
-                example=each.example,
-                filter={"state": str(each.state), "source": each.source}
-                | ({"reason": str(each.reason)} if each.reason else {}),
-                newest=each.newest_at,
             )
 
 

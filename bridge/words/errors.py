@@ -135,8 +135,8 @@ class LookupUnavailable(BridgeError):
         is_whole: bool = False,
         is_refusal: bool = False,
     ) -> None:
-        """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either;
-        `is_refusal`: it answers, and refuses this question alone.
+        """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either,
+        so it says nothing about this one; `is_refusal`: it answers, and refuses this question alone.
         """
         self.retry_after_seconds = retry_after_seconds
         self.is_whole, self.is_refusal = is_whole, is_refusal

@@ -16,6 +16,7 @@ from bridge.edges.inbox import Inbox, claiming, deliveries, prepare, replays
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.planasonix.gate import Gate
+from bridge.flows import attending
 from bridge.flows.routing import BATCH, Router
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
@@ -371,8 +372,16 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
     assert len(inbox.read(deliveries.due, now=routing.now + timedelta(seconds=2), limit=9)) == 1
 
 
+def _until_asked(routing: Routing, api: JobsApi, times: int) -> None:
+    """Wait until the API was asked so often, and what follows is stored."""
+    wait_for(lambda: len(api.asked) >= times and not routing.router._lookups._asked)
+
+
+COMPLETED = b'{"id": "evt_1", "type": "job.completed", "job_id": "job_1"}'  # does not say how the job ended
+
+
 def test_an_api_that_is_gone_for_a_day_is_given_up(inbox: Inbox, make: Make, api: JobsApi, store: Store) -> None:
-    """After as many look-ups as a day has the delivery is unrouted with that reason, so that a person sees it."""
+    """A job that it fails on, as often as a day has look-ups: unrouted with that reason, and a person is told."""
     api.status = 500
     routing = make(api=api)
     id_ = stored(inbox, body=body())
@@ -380,6 +389,104 @@ def test_an_api_that_is_gone_for_a_day_is_given_up(inbox: Inbox, make: Make, api
     routing.route()
     found = routing.settled(id_)
     assert (found.state, found.reason) == (DeliveryState.UNROUTED, Reason.LOOKUP_FAILED)
+    assert [need.what for need in attending.needs(inbox)] == ["lookup_failed"]
+
+
+@pytest.mark.parametrize("content", [body(), COMPLETED], ids=["ended", "open"])
+@pytest.mark.parametrize("status", [401, 403, 429, 502, 503, 504])
+def test_an_api_that_refuses_the_key_for_a_week_gives_up_nothing(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store, *, status: int, content: bytes
+) -> None:
+    """Nor one that is down or asks to wait: that says nothing of this job. It is routed once the API answers."""
+    api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
+    api.status = status
+    routing = make(api=api)
+    id_ = stored(inbox, body=content)
+    store.rows("UPDATE deliveries SET lookups = 549")  # as after a day
+    for asked in (1, 2, 3):
+        routing.route(after=300)
+        _until_asked(routing, api, asked)
+        found = routing.delivery(id_)
+        assert (found.state, found.reason, found.lookups) == (DeliveryState.RECEIVED, Reason.LOOKUP_FAILED, 549)
+    api.status = 200
+    routing.route(after=300)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+
+
+def test_the_longer_an_api_is_away_the_more_rarely_it_is_asked(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """What is not counted towards giving up is counted until the waits have grown."""
+    api.status = 503
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    counted = []
+    for asked in range(1, 9):
+        routing.route(after=300)
+        _until_asked(routing, api, asked)
+        counted.append(routing.delivery(id_).lookups)
+    assert counted == [1, 2, 3, 4, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_while_the_gate_is_closed_no_look_up_is_given_up(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store, status: int
+) -> None:
+    """Whether a question was let through as the probe, or came too late and was not asked."""
+    now = [0.0]
+    routing = make(api=api, gate=Gate("planasonix", lambda: now[0]))
+    api.status = status
+    ids = of_jobs(inbox, 16, api)
+    routing.route()
+    _until_asked(routing, api, 1)
+    assert routing.clients["planasonix"].room(16) == 0
+    store.rows("UPDATE deliveries SET lookups = 550")
+    for _ in range(3):
+        now[0] += 40
+        asked = len(api.asked)
+        routing.route(after=3600)
+        _until_asked(routing, api, asked + 1)
+    assert {routing.delivery(id_).state for id_ in ids} == {DeliveryState.RECEIVED}
+
+
+def test_what_the_gate_stops_on_its_way_is_not_given_up(inbox: Inbox, make: Make, api: JobsApi, store: Store) -> None:
+    """Sixteen begin, the first four find the API down, and the others are not asked at all."""
+    routing = make(api=api, gate=Gate("planasonix", lambda: 0.0))
+    api.status = 503
+    ids = of_jobs(inbox, 16, api)
+    store.rows("UPDATE deliveries SET lookups = 550")
+    routing.route()
+    _until_asked(routing, api, 1)
+    assert len(api.asked) < len(ids)
+    found = [routing.delivery(id_) for id_ in ids]
+    assert {(each.state, each.lookups) for each in found} == {(DeliveryState.RECEIVED, 550)}
+    assert any("not asked now" in str(each.detail) for each in found)
+
+
+@pytest.mark.parametrize(("content", "state"), [(body(), "unrouted"), (COMPLETED, "ignored")], ids=["ended", "open"])
+def test_a_look_up_that_was_given_up_needs_a_person(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store, *, metrics: Metrics, content: bytes, state: str
+) -> None:
+    """Until it is replayed, or a week old; it is counted, and a warning with the next step."""
+    api.status = 500
+    routing = make(api=api)
+    id_ = stored(inbox, body=content)
+    store.rows("UPDATE deliveries SET lookups = 550")
+    with capture_logs() as logs:
+        routing.route()
+        routing.settled(id_)
+        routing.end_lookups()
+    (line,) = [log for log in logs if log["event"] == "delivery_routed"]
+    assert (line["log_level"], line["reason"], line["next_step"]) == (
+        "warning",
+        "lookup_failed",
+        Reason.LOOKUP_FAILED.next_step,
+    )
+    assert metrics.lookups_given_up.labels("planasonix")._value.get() == 1
+    (need,) = attending.needs(inbox, now=routing.now + timedelta(days=6))
+    assert (need.what, need.example, need.count) == ("lookup_failed", id_, 1)
+    assert need.filter == {"state": state, "source": "planasonix", "reason": "lookup_failed"}
+    assert attending.needs(inbox, now=routing.now + timedelta(days=8)) == []
+    assert inbox.write(deliveries.reopen, id_, now=routing.now)
+    assert [need.what for need in attending.needs(inbox)] == []
 
 
 def test_a_bridge_that_was_stopped_for_a_day_gives_no_lookup_up(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -228,6 +228,22 @@ def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:
     )
 
 
+@pytest.mark.parametrize("state", [DeliveryState.UNROUTED, DeliveryState.IGNORED])
+@pytest.mark.parametrize(("days", "is_needed"), [(1.5, True), (7, True), (7.1, False)])
+def test_what_was_given_up_is_shown_for_a_week(state: DeliveryState, days: float, is_needed: bool) -> None:
+    """It came a day or more before it was given up. Each state is a place of its own: their counts are not compared."""
+    given_up = replace(ODD, state=state, reason=Reason.LOOKUP_FAILED, newest_at=NOW - timedelta(days=days))
+    found = needs(Facts(NOW, odd=[given_up]))
+    assert [(need.what, need.about, need.filter) for need in found] == [
+        (
+            "lookup_failed",
+            f"planasonix, {state}",
+            {"state": str(state), "source": "planasonix", "reason": "lookup_failed"},
+        )
+    ] * is_needed
+    assert [place(need.what, need.filter)[0] for need in found] == ["/deliveries"] * is_needed
+
+
 @pytest.mark.parametrize(
     ("days", "says"),
     [(-1, "not valid since 2025-03-26T03:00:00Z; remove it"), (13, "valid until 2025-04-09T03:00:00Z only")],

@@ -38,6 +38,14 @@ _ODD = text(
     " WHERE state <> 'ignored' OR reason = 'same_event' GROUP BY state, reason, source ORDER BY amount DESC, source"
 )
 _ODD_STATES = (DeliveryState.INVALID, DeliveryState.STALE, DeliveryState.IGNORED)
+# By the partial index `deliveries_given_up`. Naming the states would let SQLite read all that no route matched.
+_GIVEN_UP = text(
+    "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
+    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state AND reason = 'lookup_failed'"
+    " AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
+    " GROUP BY state, reason, source ORDER BY amount DESC, source"
+)
+_GIVEN_UP_STATES = (DeliveryState.UNROUTED, DeliveryState.IGNORED)
 _REFUSED = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
     " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
@@ -93,13 +101,17 @@ def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Grou
         )
 
 
-def odd(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Odd]:
+def odd(
+    connection: Connection, *, since: datetime, given_up_since: datetime | None = None, limit: int = MAX_ROWS
+) -> list[Odd]:
     """Return the deliveries since an instant that no mapping can help, by state, reason and source.
 
     Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
-    matched: for most pipelines that is meant.
+    matched: for most pipelines that is meant. But what was given up because the API gave no answer (`lookup_failed`)
+    counts in either state, `given_up_since`: it came at least a day before.
     """
-    values = {"since": first_id(microseconds(since)), "limit": limit}
+    asked = [(_ODD, state, since) for state in _ODD_STATES]
+    asked += [(_GIVEN_UP, state, given_up_since or since) for state in _GIVEN_UP_STATES]
     return [
         Odd(
             state=DeliveryState(row.state),
@@ -110,8 +122,10 @@ def odd(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> li
             newest_at=instant(made_at(delivery_text(row.newest))),
             example=delivery_text(row.newest),
         )
-        for state in _ODD_STATES
-        for row in connection.execute(_ODD, values | {"state": state})
+        for statement, state, begin in asked
+        for row in connection.execute(
+            statement, {"state": state, "since": first_id(microseconds(begin)), "limit": limit}
+        )
     ]
 
 

@@ -106,6 +106,8 @@ class Metrics:
             "Events of a run, job or backfill whose status nobody knows, or that have none.",
             "source",
         )
+        meaning = "Deliveries given up after a day in which the Planasonix API said nothing of their job or run."
+        self.lookups_given_up = self._counter("lookups_given_up_total", meaning, "source")
         self.routed_seconds = self._histogram("routed_seconds", "From a webhook's receipt to its triggers.")
         self.triggers = self._counter(
             "triggers_total",
@@ -171,6 +173,7 @@ class Metrics:
             create(self.routed, [source], labels.ROUTED)
             create(self.copies, [source], labels.COPIES)
             self.status_unknown.labels(source)
+            self.lookups_given_up.labels(source)
             self.source_silent.labels(source)
             for key in keys:
                 self.key_old_in_use.labels(source, key)

@@ -2,6 +2,7 @@
 
 - What is about the whole API (no connection, 429, 502 to 504, a key that is refused, HTML) closes the gate at once.
 - What may be about one question (500, no answer in time) closes it after three different questions without a good one.
+  By then it is about the whole API too, and is said to be (`is_whole`): no question is given up for it.
 - `X-RateLimit-Remaining: 0` closes it until `X-RateLimit-Reset`, before anything was refused.
 
 Then one question at a time may pass as a probe, as at an Airflow that is down. Whoever is stopped has asked nothing.
@@ -85,7 +86,7 @@ class Gate:
                 return Passed(is_probe=False)
             if self._is_probing or not self._breaker.may_probe(now):
                 wait = self._breaker.seconds_until_probe(now)
-                raise LookupUnavailable(f"not asked now: {self._breaker.detail}", wait)
+                raise LookupUnavailable(f"not asked now: {self._breaker.detail}", wait, is_whole=True)
             self._is_probing = True
             return Passed(is_probe=True)
 
@@ -102,6 +103,7 @@ class Gate:
         with self._lock:
             self._failed.add(question)
             if error.is_whole or self._breaker.is_open or len(self._failed) >= _QUESTIONS:
+                error.is_whole = True
                 self._close(str(error), error.retry_after_seconds or 0.0)
                 self._failed.clear()
 

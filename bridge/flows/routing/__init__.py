@@ -28,7 +28,16 @@ from bridge.edges.inbox.deliveries import Postponed, due, postpone, settle_routi
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.routing.asking import Asking
-from bridge.flows.routing.drafts import FAILED_SECONDS, aside, given_back, locked, postponed, routing, with_job
+from bridge.flows.routing.drafts import (
+    FAILED_SECONDS,
+    aside,
+    given_back,
+    locked,
+    postponed,
+    routing,
+    unanswered,
+    with_job,
+)
 from bridge.flows.routing.lookups import Lookups
 from bridge.flows.routing.reporting import Reporting
 from bridge.flows.routing.seen import SeenTypes
@@ -41,7 +50,6 @@ from bridge.rules.event import USUAL, Spelling, lacks_status
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.pauses import Pauses
 from bridge.rules.planning import Plan, Subject
-from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
 from bridge.words.model import Delivery, DeliveryState, Event
@@ -51,7 +59,9 @@ BATCH = 100
 _POLL_SECONDS = 1.0
 _REST = 19.0  # measured at full load: 0.53 of a bare server; 0.49 with 9, 0.45 with 4, 0.59 without routing
 _LONGEST_REST_SECONDS = 1.0
-_LOOKUPS = 550  # about a day, as they are 15 to 300 s apart; counted, since nobody asks while the bridge is stopped
+# About a day, as they are 15 to 300 s apart. Counted, since nobody asks while the bridge is stopped; and only what was
+# said of this one question, since an API that is down or refuses the key says nothing about it.
+_LOOKUPS = 550
 _SAME_JOB_SECONDS = 1.0  # until a delivery looks again whether its job was answered for another one
 __all__ = ["BATCH", "Router"]
 _log = structlog.get_logger("bridge.routing")
@@ -259,13 +269,11 @@ class Router:
         except LookupNotFound:
             self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
         except LookupUnavailable as unavailable:
-            if delivery.lookups >= _LOOKUPS:
+            if delivery.lookups >= _LOOKUPS and not unavailable.is_whole:
                 self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_FAILED))], now, {})
                 return
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
-            wait = backoff.wait_held(delivery.lookups + 1, jitter, at_least=unavailable.retry_after_seconds or 0.0)
-            later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
-            self._inbox.write(postpone, [later])
+            self._inbox.write(postpone, [unanswered(delivery, now, unavailable, jitter)])
 
     def _kept(self, delivery: Delivery, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what may be stored of an answer."""

@@ -13,6 +13,8 @@ from bridge.edges.inbox.triggers import NEVER
 from bridge.rules.ceiling import Start
 from bridge.rules.event import Spelling
 from bridge.rules.planning import Plan, Planned, Subject
+from bridge.rules.retrying import backoff
+from bridge.words.errors import LookupUnavailable
 from bridge.words.model import Call, Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason
 
@@ -48,6 +50,17 @@ def postponed(
 ) -> Postponed:
     """Put off a delivery that cannot be routed now."""
     return Postponed(delivery.id, now + timedelta(seconds=seconds), reason, detail, is_lookup)
+
+
+def unanswered(delivery: Delivery, now: datetime, unavailable: LookupUnavailable, jitter: float) -> Postponed:
+    """Put off a delivery about which the API gave no answer, the longer the more often that was.
+
+    What is about the whole API says nothing about this delivery. It is counted until the wait has grown and no further,
+    so that no outage, however long, uses up the look-ups after which one is given up.
+    """
+    wait = backoff.wait_held(delivery.lookups + 1, jitter, at_least=unavailable.retry_after_seconds or 0.0)
+    later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
+    return replace(later, is_given_back=unavailable.is_whole and delivery.lookups >= backoff.HELD_GROWS)
 
 
 def given_back(delivery: Delivery, now: datetime, seconds: float) -> Postponed:

@@ -1,6 +1,7 @@
 """What routing says of a delivery that it has stored: one line, and one for each trigger that will not be fired.
 
 Never a silent no: what starts nothing since it is taken for a copy of another delivery's says of which, as a warning.
+So does what was given up because the Planasonix API gave no answer.
 """
 
 import threading
@@ -35,13 +36,17 @@ class Reporting:
         self._learn(delivery, event)
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
-        is_copy = stored.reason is Reason.SAME_EVENT
-        more = {"same_as": stored.detail, "next_step": Reason.SAME_EVENT.next_step} if is_copy else {}
+        is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason is Reason.LOOKUP_FAILED
+        more = {"next_step": stored.reason.next_step} if stored.reason and (is_copy or is_given_up) else {}
+        if is_copy:
+            more["same_as"] = stored.detail or ""
+        if is_given_up:
+            self._metrics.lookups_given_up.labels(delivery.source).inc()
         is_unknown = event is not None and stored.reason is Reason.STATUS_UNKNOWN and tells_of_a_completion(event)
         notes = [] if event is None else list(event.notes)
         if is_unknown:
             self._metrics.status_unknown.labels(delivery.source).inc()
-        say = _log.warning if is_copy or is_unknown or notes else _log.info
+        say = _log.warning if is_copy or is_given_up or is_unknown or notes else _log.info
         say(
             "delivery_routed",
             delivery_id=delivery.id,

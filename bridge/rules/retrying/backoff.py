@@ -13,6 +13,7 @@ _BASE_SECONDS = 0.2
 _CAP_SECONDS = 30.0
 _HELD_SECONDS = 15.0
 _HELD_CAP_SECONDS = 300.0
+HELD_GROWS = 5  # tries over which the wait of `wait_held` grows
 _AWAY_CAP_SECONDS = 3600.0
 _MOST_DOUBLINGS = 60  # far beyond either cap; keeps the power small for attempts that count in thousands
 

@@ -194,6 +194,22 @@ def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -
     assert inbox.read(grouping.odd, since=NOW.replace(year=2120)) == []
 
 
+def test_what_was_given_up_is_grouped_however_much_no_route_matched(inbox: Inbox, store: Store) -> None:
+    """Of both states, without what still waits; from an instant of its own, since it came long before."""
+    words = [("unrouted", "lookup_failed"), ("ignored", "lookup_failed"), ("received", "lookup_failed")]
+    words += [("unrouted", "lookup_failed"), *[("unrouted", "no_route")] * 5, ("ignored", "status_unknown")]
+    ids = [stored(inbox, f"evt_{number}") for number in range(len(words))]
+    for number, (state, reason) in enumerate(words):
+        store.rows(f"UPDATE deliveries SET state = '{state}', reason = '{reason}' WHERE event_id = 'evt_{number}'")  # noqa: S608
+    late, early = NOW.replace(year=2120), NOW.replace(year=2020)
+    found = inbox.read(grouping.odd, since=late, given_up_since=early, limit=3)
+    assert [(str(each.state), str(each.reason), each.count, each.example) for each in found] == [
+        ("unrouted", "lookup_failed", 2, ids[3]),
+        ("ignored", "lookup_failed", 1, ids[1]),
+    ]
+    assert inbox.read(grouping.odd, since=early, given_up_since=late) == []
+
+
 def test_refusals_are_grouped(inbox: Inbox) -> None:
     """Those that were refused, not the copies."""
     found = [Refusal(NOW, kind, "planasonix", "signature_mismatch") for kind in (*RefusalKind, RefusalKind.REFUSED)]
