@@ -24,7 +24,7 @@ def test_a_page_that_waits_for_its_reader_says_so(planted: BridgeProcess, reader
     said = reader.page.get_by_role("status")
     assert said.is_visible()
     assert said.bounding_box()["y"] < reader.page.viewport_size["height"]  # type: ignore[index]
-    heard = reader.page.get_by_role("row", name="Source planasonix").locator("time")
+    heard = reader.page.get_by_role("row", name="Source planasonix").locator("time").first
     before = heard.inner_text()
     heard.filter(has_not_text=before).wait_for()
     for theme, width in (("light", WIDE), ("dark", NARROW)):
