@@ -180,3 +180,47 @@ def test_one_dag_that_may_not_be_seen_does_not_hold_up_the_others(make: MakeLook
     looking.step()
     assert looking.states() == {"open": "ok"}
     assert looking.step(later=10) == []
+
+
+@pytest.mark.parametrize("answer", [(500, "oops"), (503, {"detail": "slow down"}), (404, "a gateway's page")])
+def test_one_dag_that_makes_airflow_fail_does_not_hold_up_the_others(
+    make: MakeLooking, standin: Standin, answer: tuple[int, Any]
+) -> None:
+    """Airflow itself says that it is well: the others are known, their params as well, and the one is said once."""
+    standin.dags = {"a_bad": {}, "b": {}, "c": {}}
+    looking = make(named(*standin.dags))
+    standin.front = lambda _, path: answer if path.endswith("/a_bad") else None
+    with capture_logs() as logs:
+        looking.step()
+        assert looking.states() == {"b": "ok", "c": "ok"}
+        looking.step(later=60)
+    assert looking.inbox.read(dags.params, airflow="default").keys() == {"b", "c"}
+    told = [(line["dag_id"], line["detail"][:3]) for line in logs if line["event"] == "dag_not_read"]
+    assert told == [("a_bad", str(answer[0]))]
+    assert value(looking.metrics, "bridge_dag_requests_total", 'outcome="failed"') == 0
+
+
+def test_a_list_that_fails_at_an_airflow_that_is_well_is_done_without(make: MakeLooking, standin: Standin) -> None:
+    """One DAG of a page may be why: each is asked for by itself, a few at a time, and the list is left alone."""
+    standin.dags = {f"dag_{number}": {} for number in range(30)}
+    looking = make(named(*standin.dags))
+    failing = iter([(500, "oops")])
+    standin.front = lambda _, path: next(failing, None) if path == "/api/v2/dags" else None
+    with capture_logs() as logs:
+        looking.step()
+        assert len(looking.states()) == 20
+        asked = looking.step(later=10)
+    assert len(looking.states()) == 30
+    assert LIST not in asked
+    assert [line["airflow"] for line in logs if line["event"] == "dags_not_read"] == ["default"]
+
+
+def test_dags_that_make_airflow_fail_are_asked_for_a_few_at_a_time(make: MakeLooking, standin: Standin) -> None:
+    """Each may take a whole deadline. The others come first from then on."""
+    standin.dags = {"good": {}}
+    bad = [f"bad_{number}" for number in range(7)]
+    looking = make(named("good", *bad))
+    standin.front = lambda _, path: (500, "oops") if "bad" in path else None
+    seen = [[asked[-5:] for asked in looking.step(later=10) if "bad" in asked] for _ in range(3)]
+    assert seen == [bad[:3], bad[3:6], bad[6:]]
+    assert looking.states() == {"good": "ok"}

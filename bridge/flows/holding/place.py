@@ -5,11 +5,17 @@
     3. what a list lacks    each by itself, a few at a time, before anybody says that it is missing
 
 So a look is `_PAGES` and `_SINGLES` requests at most, however many DAGs there are; what had no turn has it next time.
+
+Rule: one answer is one sample, so it never ends the look at a whole Airflow. When a question fails as if the whole
+place were down, the place itself is asked (`Airflow.probe`). If it is well, that DAG (or the list) is left alone for a
+while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed so.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from bridge.edges.airflow import Airflow
 from bridge.rules.retrying import backoff
@@ -21,6 +27,14 @@ _FEW = 5
 _SINGLES = 20
 _PAGES = 50  # 5000 DAGs
 _PAGE = 100
+_STRAYS = 3  # each may take its whole deadline, and two more requests for the place
+_REMEMBERED_SECONDS = 3600.0
+_LIST = ""  # beside the names of DAGs
+_STRAY_STEP = (
+    "Airflow itself is well: look for the time of this line in its log, and in the log of what stands in front of it."
+    " The other DAGs are looked at all the same."
+)
+_log = structlog.get_logger("bridge.holding")
 Problem = TargetDown | Misconfigured
 
 
@@ -33,7 +47,9 @@ class Place:
         self.airflow = airflow
         self.problem: Problem | None = None  # of the last look, if it is about more than one DAG
         self._before_each = before_each
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, float] = {}  # until when a DAG, or the list, is left alone; kept for longer
+        self._said: dict[str, Reason] = {}  # why it is, so that this is logged once
+        self._strays = 0  # questions of this look that failed although the place is well
         self._failures = 0  # in a row
         self._not_before = 0.0
         self._last_said: Reason | None = None
@@ -43,17 +59,20 @@ class Place:
         return now >= self._not_before
 
     def open(self, names: Sequence[str], now: float) -> list[str]:
-        """Return those of the DAGs that it did not lately refuse to tell of."""
-        self._refused = {name: until for name, until in self._refused.items() if until > now}
-        return [name for name in names if name not in self._refused]
+        """Return those of the DAGs that it did not just refuse to tell of; those that it lately did come last."""
+        self._refused = {name: at for name, at in self._refused.items() if at > now - _REMEMBERED_SECONDS}
+        self._said = {name: reason for name, reason in self._said.items() if name in self._refused}
+        open_ = [name for name in names if self._refused.get(name, now) <= now]
+        return sorted(open_, key=lambda name: self._refused.get(name, 0.0))
 
     def ask(self, names: Sequence[str], *, pause_seconds: float) -> dict[str, DagFacts]:
         """Return what Airflow says of these DAGs, as far as it does; the first ones first.
 
         `pause_seconds`: what it refuses to tell of is left alone for so long.
         """
-        self.problem = None
-        found = self._listed(names) if len(names) > _FEW else {}
+        self.problem, self._strays = None, 0
+        may_list = len(names) > _FEW and self._refused.get(_LIST, 0.0) <= time.monotonic()
+        found = self._listed(names, pause_seconds) if may_list else {}
         if self.problem is None:
             unseen = [name for name in names if name not in found]
             found |= self._singly(unseen[:_SINGLES], pause_seconds)
@@ -70,7 +89,7 @@ class Place:
         """Note that it answers."""
         self._failures, self._last_said = 0, None
 
-    def _listed(self, names: Sequence[str]) -> dict[str, DagFacts]:
+    def _listed(self, names: Sequence[str], pause_seconds: float) -> dict[str, DagFacts]:
         """Turn the pages; one that is the first of too many is the only one."""
         wanted, found, offset = set(names), dict[str, DagFacts](), 0
         max_pages = min(len(names), _PAGES)
@@ -79,12 +98,13 @@ class Place:
                 self._before_each()
             page = self.airflow.list_dags(offset)
             if not isinstance(page, DagPage):
-                self.problem = page
-                break
+                self.problem = self._left_alone(_LIST, page, pause_seconds) if _is_whole(page) else page
+                return found
             found |= {name: facts for name, facts in page.dags.items() if name in wanted}
             offset += len(page.dags)
             if not page.dags or offset >= page.total or math.ceil(page.total / _PAGE) > max_pages:
                 break
+        self._tells(_LIST)
         return found
 
     def _singly(self, names: Sequence[str], pause_seconds: float) -> dict[str, DagFacts]:
@@ -94,9 +114,41 @@ class Place:
             facts = self.airflow.look_at_dag(name)
             if isinstance(facts, DagFacts):
                 found[name] = facts
+                self._tells(name)
                 continue
-            self._refused[name] = time.monotonic() + pause_seconds
-            if isinstance(facts, TargetDown) or facts.is_whole_target:
-                self.problem = facts
+            self.problem = self._left_alone(name, facts, pause_seconds)
+            if self.problem is not None or self._strays >= _STRAYS:
                 break
         return found
+
+    def _tells(self, what: str) -> None:
+        self._refused.pop(what, None)
+        self._said.pop(what, None)
+
+    def _left_alone(self, what: str, problem: Problem, pause_seconds: float) -> Problem | None:
+        """Leave alone what had no answer, unless the whole place has none: return what is wrong with that."""
+        if _is_whole(problem):
+            self._before_each()
+            confirmed = self.airflow.probe()
+            if confirmed is not None:
+                return confirmed
+            self._strays += 1
+        self._refused[what] = time.monotonic() + pause_seconds
+        if self._said.get(what) is not problem.reason:
+            self._said[what] = problem.reason
+            self._say(what, problem)
+        return None
+
+    def _say(self, what: str, problem: Problem) -> None:
+        _log.warning(
+            "dag_not_read" if what else "dags_not_read",
+            airflow=self.name,
+            dag_id=what or None,
+            detail=problem.detail,
+            next_step=_STRAY_STEP if _is_whole(problem) else problem.reason.next_step,
+        )
+
+
+def _is_whole(problem: Problem) -> bool:
+    """Whether an answer looks as if the whole place had the trouble."""
+    return isinstance(problem, TargetDown) or problem.is_whole_target
