@@ -1,7 +1,8 @@
 """When a DAG is looked at, and what a look means. Pure.
 
 A DAG is back when it was gone and is there, or was not `ok` and is. A DAG that is looked at for the first time counts
-as back, since nobody knows what it was before. What is held for it is then set free.
+as back, since nobody knows what it was before. What is held for it is then set free. If it goes while that is under
+way, what is left is held on by its clock, and set free from the first on when it is back.
 
 `hold_at_most` is measured by the DAG's own clock (`away_seconds`). It adds up the time between looks while something is
 held for the DAG, a few minutes at most each. So an Airflow that cannot be asked, a stopped bridge and a clock that is
@@ -54,7 +55,7 @@ def seen(
     if before is None:
         freed = None if state in GONE else 0
         return KnownDag(airflow, dag_id, state, now, now, freed=freed)
-    away = before.away_seconds
+    away, freed = before.away_seconds, None if state in GONE else before.freed
     if is_held:
         gap = (now - before.read_at).total_seconds()
         away += max(0.0, min(gap, max(_LONGEST_GAP_SECONDS, 2 * seconds)))
@@ -64,7 +65,7 @@ def seen(
         since=before.since if state is before.state else now,
         read_at=now,
         away_seconds=away,
-        freed=0 if is_back(before.state, state) else before.freed,
+        freed=0 if is_back(before.state, state) else freed,
     )
 
 

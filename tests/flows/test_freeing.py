@@ -46,10 +46,10 @@ class Bridge(Looking):
         more = {"if_paused": if_paused, "series": series, "limits": Limits(**limits)}
         return add(self.inbox, stored(self.inbox, name), now=self.now, dag_run_id=name, **more)
 
-    def add_many(self, count: int) -> list[str]:
+    def add_many(self, count: int, **limits: Any) -> list[str]:
         """Let so many webhooks come at once."""
         names = [f"evt_{number}" for number in range(1, count + 1)]
-        more: dict[str, Any] = {"if_paused": IfPaused.HOLD}
+        more: dict[str, Any] = {"if_paused": IfPaused.HOLD, "limits": Limits(**limits)}
         new = [
             new_trigger(self.inbox, each.delivery_id, dag_run_id=name, **more)
             for name, each in zip(names, accept(self.inbox, *names), strict=True)
@@ -574,6 +574,20 @@ def test_a_hold_that_is_too_long_fails_some_time_after_a_warning(bridge: Bridge,
     assert b'bridge_trigger_failures_total{reason="held_too_long"} 1.0' in metrics.exposition()
     metrics.dags.observe_ending(bridge.inbox.read(holds.ending))
     assert b'bridge_holds_ending{airflow="default"} 0.0' in metrics.exposition()
+
+
+def test_a_hold_ends_although_the_dag_was_back_for_a_moment(bridge: Bridge) -> None:
+    """It went while its first page was set free: the rest is held by its clock as before."""
+    bridge.pause()
+    ids = bridge.add_many(60, hold_seconds=1000.0)
+    bridge.fire(later=10)
+    bridge.step()
+    bridge.pause(is_paused=False)
+    bridge.step(later=10)
+    assert [state for state, _ in bridge.stand(*ids)] == [PENDING] * 50 + [HELD] * 10
+    bridge.standin.dags.pop("load_orders")
+    bridge.looks(seconds=100, count=12)
+    assert bridge.stand(*ids[50:]) == [(FAILED, Reason.HELD_TOO_LONG)] * 10
 
 
 def test_a_hold_begins_anew_when_a_person_replays(bridge: Bridge) -> None:

@@ -65,6 +65,14 @@ def test_a_dag_that_was_never_seen_may_be_back() -> None:
 def test_setting_free_goes_on_while_the_dag_stays() -> None:
     """A look in between changes nothing of it."""
     assert seen(known(OK, freed=7), OK).freed == 7
+    assert seen(known(OK, freed=7), PAUSED).freed == 7
+
+
+@pytest.mark.parametrize("state", [MISSING, STALE, BROKEN])
+def test_setting_free_ends_when_the_dag_goes(state: DagState) -> None:
+    """What is left is held on, and begins with the first when the DAG is back."""
+    assert seen(known(OK, freed=7), state).freed is None
+    assert seen(seen(known(OK, freed=7), state), OK).freed == 0
 
 
 @pytest.mark.parametrize(
