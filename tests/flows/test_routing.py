@@ -13,10 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.edges.inbox import Inbox, claiming, deliveries, prepare, replays
+from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.orders import NewOrder
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.edges.planasonix.gate import Gate
-from bridge.flows import attending
+from bridge.flows import attending, ordering
 from bridge.flows.routing import BATCH, Router
 from bridge.rules.event import Redaction
 from bridge.rules.mapping import Mapping
@@ -26,6 +28,7 @@ from bridge.rules.signature import PRESETS, Key, make_verifier
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
+from bridge.words.orders import Action
 from bridge.words.reasons import Reason
 from bridge.words.targets import PlanasonixApi, Secret
 from tests.support.jobs_api import JobsApi, body
@@ -905,6 +908,44 @@ def test_after_a_mended_dag_name_nothing_waits_for_the_old_one(
     old, new = routing.triggers(id_)
     assert (old.call.dag_id, old.state, old.reason) == ("wrong", TriggerState.CANCELLED, Reason.SUPERSEDED)
     assert (new.call.dag_id, new.state) == ("right", TriggerState.PENDING)
+
+
+def test_what_is_held_for_a_misnamed_dag_goes_to_the_right_one_when_replayed(
+    inbox: Inbox, store: Store, make: Make, mapping: Callable[..., Mapping]
+) -> None:
+    """By an order for all that is held so; what the mapping still asks for keeps its trigger and DAG run id."""
+    routing = make("routes: [{name: r, pipeline: pl_1, dag: [wrong, late]}]")
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    wrong, late = routing.triggers(id_)
+    store.rows("UPDATE triggers SET state = 'held', reason = 'dag_not_found', awaits = 'there'")
+    routing.mapping = mapping("routes: [{name: r, pipeline: pl_1, dag: [right, late]}]")
+    held = ordering.select(inbox, Filter(state="held", reason="dag_not_found"))
+    order = ordering.place(inbox, NewOrder(Action.REPLAY, "cli:ada", "these"), held)
+    assert ordering.carry_out(inbox, order, clock=lambda: routing.now).outcomes == {"routed_again": 2}
+    routing.route(after=1)
+    found = {item.call.dag_id: item for item in routing.triggers(id_)}
+    stand = {dag_id: (str(item.state), item.reason) for dag_id, item in found.items()}
+    assert stand == {"wrong": ("cancelled", Reason.SUPERSEDED), "late": ("pending", None), "right": ("pending", None)}
+    assert (found["late"].id, found["late"].call.dag_run_id) == (late.id, late.call.dag_run_id)
+    assert found["wrong"].id == wrong.id
+
+
+@pytest.mark.parametrize("change", ["UPDATE triggers SET doubted_at = 1", "UPDATE triggers SET rerun = 1"])
+def test_what_may_have_started_or_was_asked_for_is_replayed_under_its_own_name(
+    inbox: Inbox, store: Store, make: Make, mapping: Callable[..., Mapping], change: str
+) -> None:
+    """A call of it may have made its DAG run, or routing knows nothing of it: the same call again."""
+    routing = make("routes: [{name: r, pipeline: pl_1, dag: wrong}]")
+    id_ = stored(inbox, body=body(data={"pipeline_id": "pl_1"}))
+    routing.route()
+    store.rows("UPDATE triggers SET state = 'held', reason = 'dag_not_found', awaits = 'there'")
+    store.rows(change)
+    routing.mapping = mapping("routes: [{name: r, pipeline: pl_1, dag: right}]")
+    (old,) = routing.triggers(id_)
+    assert _replay(routing, old.id) == "queued"
+    (again,) = routing.triggers(id_)
+    assert (again.call, again.state) == (old.call, TriggerState.PENDING)
 
 
 def test_after_a_route_was_renamed_a_replay_starts_one_run(

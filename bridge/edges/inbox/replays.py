@@ -40,6 +40,11 @@ _SUPERSEDE = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now"
     " WHERE delivery_id = :id AND state IN ('pending','held','failed') AND rerun = 0"
 )
+# For one that is held for a DAG that is not there: no call of it can have started a run.
+_TAKE_BACK = text(
+    "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now WHERE id = :id AND rerun = 0"
+    " AND state = 'held' AND reason = 'dag_not_found' AND doubted_at IS NULL"
+)
 # What waits for its time, after a failed look-up or for a key. One whose look-up is under way has no reason, and one
 # that waits for its turn to be looked up keeps its place.
 _HURRY = text("UPDATE deliveries SET due_at = :now WHERE id = :id AND state = 'received' AND reason <> 'lookup_queued'")
@@ -129,7 +134,8 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
     """Fire a trigger again under the same DAG run id, so that it cannot run twice. Raises NotThere.
 
     One whose templates failed has no call yet, and one whose conf was refused needs another: their delivery is routed
-    again instead, with the mapping as it is by then.
+    again instead, with the mapping as it is by then. So is that of one that is held for a DAG that is not there: it is
+    taken back, since the mapping may name another DAG now. If it names the same, it is made anew under its own id.
     """
     found = _existing(connection, trigger_id)
     if not found.call.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
@@ -141,6 +147,8 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
         "dag_id": found.call.dag_id,
         "dag_run_id": found.call.dag_run_id,
     }
+    if found.reason is Reason.DAG_NOT_FOUND and connection.execute(_TAKE_BACK, parameters).rowcount:
+        return _route_again(connection, found.delivery_id, now=now)
     match _rivalry(connection, found, parameters):
         case _Rivalry.SAME_RUN:
             return Replayed.DUPLICATE
