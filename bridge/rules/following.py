@@ -66,6 +66,12 @@ def unseen(run: OpenRun, *, now: datetime, interval_seconds: float, give_up: tim
     return Progress(run, run.state, run.run_after, run.started_at, None, _next(run, now, interval_seconds))
 
 
+def passed_over(run: OpenRun, *, now: datetime, give_up: timedelta) -> Progress:
+    """Return what it means that a run is missing and there was no time to ask for it: still due, behind all others."""
+    state, due_at = (RunState.UNKNOWN, None) if is_over(run, now=now, give_up=give_up) else (run.state, now)
+    return Progress(run, state, run.run_after, run.started_at, None, due_at)
+
+
 def is_over(run: OpenRun, *, now: datetime, give_up: timedelta) -> bool:
     """Whether a run has been watched for long enough."""
     return now - run.fired_at >= give_up

@@ -216,6 +216,21 @@ def test_many_deleted_runs_are_asked_for_a_few_at_a_time(make: Make, standin: St
     assert {watching.state(id_) for id_ in ids} == {RunState.DELETED}
 
 
+def test_many_deleted_runs_do_not_hold_up_the_others(make: Make, standin: Standin) -> None:
+    """What had no turn to be asked for stays due, behind all others: the end of a run of today is known at once."""
+    watching = make()
+    gone = [watching.fire(f"gone-{number}", is_made=False) for number in range(100)]
+    watching.now += timedelta(days=1)
+    kept = watching.fire("run-1")
+    standin.move_run("success", "run-1")
+    for _ in range(2):
+        watching.step(later=5)
+    assert watching.state(kept) is RunState.SUCCESS
+    for _ in range(19):
+        watching.step(later=5)
+    assert {watching.state(id_) for id_ in gone} == {RunState.DELETED}
+
+
 def test_an_open_run_is_unknown_after_its_time(make: Make, standin: Standin) -> None:
     """Whether Airflow still tells of it or not answers at all."""
     watching = make(give_up=timedelta(hours=1))

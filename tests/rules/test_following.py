@@ -111,3 +111,10 @@ def test_a_run_that_was_seen_is_asked_for_by_airflows_own_clock() -> None:
     known = replace(run(age=50), run_after=theirs)
     since, until = following.stretch([known])
     assert (theirs - since, until - theirs) == (seconds(1), seconds(1))
+
+
+@pytest.mark.parametrize(("age", "state", "due_at"), [(60, "queued", NOW), (8 * 86_400, "unknown", None)])
+def test_a_missing_run_that_had_no_turn_is_due_behind_all_others(age: float, state: str, due_at: datetime) -> None:
+    """Not later than now, or it would be forgotten for minutes; and no longer than any run is watched."""
+    look = following.passed_over(run(age=age), now=NOW, give_up=WEEK)
+    assert (look.state, look.due_at, look.ended_at) == (state, due_at, None)

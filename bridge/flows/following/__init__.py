@@ -5,7 +5,8 @@ For each Airflow, once an interval at most:
     1. due      read the open runs that are due for a look; none: nothing is asked, nothing is written
     2. duty     take this Airflow's lease, so that one replica asks; another one has it: nothing to do
     3. list     ONE request, for the runs made near to the one that is due longest, whatever their DAGs
-    4. single   ask for a few that the list should hold and does not, longest due first: deleted, or not to be seen
+    4. single   ask for a few that the list should hold and does not, longest due first: deleted, or not to be seen. The
+                rest of those stay due, behind all that is due now: they have no answer in common
     5. store    every change guarded by the due time that was read, so that an end counts once
     6. tell     metrics, and a log line for each end
 
@@ -110,7 +111,10 @@ class Following:
         found = {(seen.dag_id, seen.dag_run_id): seen for seen in page.runs}
         looks = [self._judge(run, found.get((run.dag_id, run.dag_run_id))) for run in asked]
         missing = [run for run, look in zip(asked, looks, strict=True) if look is None]
-        self._store([look for look in looks if look is not None] + self._ask_singly(watch, missing), watch)
+        found_out = [look for look in looks if look is not None] + self._ask_singly(watch, missing)
+        if page.is_whole:  # else they may be on the next page
+            found_out += [self._pass_over(run) for run in missing[_SINGLES:]]
+        self._store(found_out, watch)
 
     def _judge(self, run: OpenRun, seen: RunSeen | None) -> Progress | None:
         return None if seen is None else self._judged(run, seen)
@@ -121,7 +125,7 @@ class Following:
         )
 
     def _ask_singly(self, watch: Watch, missing: Sequence[OpenRun]) -> list[Progress]:
-        """Ask for a few runs that the list did not show; the others are still due."""
+        """Ask for a few runs that the list did not show."""
         looks: list[Progress] = []
         until = time.monotonic() + _SINGLES_SECONDS
         for run in missing[:_SINGLES]:
@@ -142,6 +146,9 @@ class Following:
 
     def _leave(self, run: OpenRun) -> Progress:
         return following.unseen(run, now=self._clock(), interval_seconds=self._interval_seconds, give_up=self._give_up)
+
+    def _pass_over(self, run: OpenRun) -> Progress:
+        return following.passed_over(run, now=self._clock(), give_up=self._give_up)
 
     def _is_over(self, run: OpenRun) -> bool:
         return following.is_over(run, now=self._clock(), give_up=self._give_up)
