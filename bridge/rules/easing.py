@@ -13,6 +13,8 @@ Rules:
   have been slow. The first two must be of different triggers, and of more than half of the DAGs that were called: what
   one trigger or one DAG meets is its own.
 - What was judged is not judged twice: calls that began before the last step down say nothing any more.
+- Only a call that started a run tells what calls cost. One that was refused, held or found its run there costs less or
+  more, and says nothing of the pace.
 - A place that is as quick as its settings need is never slow, nor is one that takes four times as long for four calls
   at once: a single worker does, and loses nothing by it. So what lowers the calls at once costs no throughput.
 
@@ -55,13 +57,17 @@ _ENOUGH = {Strain.THROTTLED: 2, Strain.ERRORS: 3}  # triggers that met it, of th
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One call as it ended: how long it took, and how many were under way with it, itself included."""
+    """One call as it ended: how long it took, and how many were under way with it, itself included.
+
+    `is_start`: it started a DAG run, so it is a measure for others of its DAG.
+    """
 
     trigger_id: str
     dag_id: str
     seconds: float
     at_once: int
     strain: Strain | None = None
+    is_start: bool = True
 
 
 def strain_of(outcome: Outcome) -> Strain | None:
@@ -163,7 +169,7 @@ class Easing:
 
     def _is_slow(self, call: Ended) -> bool:
         """Compare a call with what the best pace gave, and remember what it cost."""
-        if call.strain is not None:
+        if call.strain is not None or not call.is_start:
             return False
         cost = call.seconds / call.at_once
         best = self._costs.setdefault(call.dag_id, cost)

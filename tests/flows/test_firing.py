@@ -16,7 +16,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.firing.lane import Lane, Offer
 from bridge.rules.sealing import Ring
 from bridge.words.model import Limits, TriggerState
-from bridge.words.outcomes import Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 from tests.support.firing import Make
@@ -400,6 +400,19 @@ def test_the_next_call_may_begin_while_one_is_settled(inbox: Inbox) -> None:
     lane.end(claimed)
     lane.end(claimed)
     assert (lane.offer(9.0), lane.under_way) == (Offer(1), {})
+
+
+def test_only_what_started_a_run_says_what_calls_cost(inbox: Inbox) -> None:
+    """A refusal, or a run that was found there, costs less: the pace stays when real calls go on."""
+    target = AirflowTarget("default", "http://127.0.0.1:1", concurrency=4)
+    lane = Lane(target, Airflow(target), now=0.0)
+    add(inbox, stored(inbox))
+    (claimed,) = claim(inbox)
+    lane.begin([claimed], 0.0)
+    ended: list[tuple[Outcome, float]] = [(Later(Reason.DAG_NOT_FOUND), 0.02), (AlreadyThere(), 0.02), (Started(), 1.0)]
+    for now, (outcome, seconds) in enumerate(ended, start=10):
+        assert not any(lane.called(claimed, outcome, float(now), seconds=seconds) for _ in range(10))
+    assert not lane.easing.is_eased(13.0)
 
 
 def test_what_cannot_be_decrypted_is_held_and_not_called(path: Path, standin: Standin, make: Make) -> None:

@@ -21,9 +21,10 @@ def call(
     strain: Strain | None = None,
     dag: str = "a",
     trigger: str | None = None,
+    is_start: bool = True,
 ) -> Ended:
     """Return one call of a trigger of its own."""
-    return Ended(trigger or f"trg_{next(_triggers)}", dag, seconds, at_once, strain)
+    return Ended(trigger or f"trg_{next(_triggers)}", dag, seconds, at_once, strain, is_start)
 
 
 def let(easing: Easing, amount: int, what: dict[str, object], now: float) -> bool:
@@ -147,6 +148,14 @@ def test_a_dag_that_is_slow_by_itself_lowers_nothing() -> None:
     easing = Easing(4, 10.0)
     let(easing, 20, {"seconds": QUICK, "dag": "quick"}, 0.0)
     assert not let(easing, 50, {"seconds": LONG, "dag": "slow"}, 10.0)
+
+
+def test_refusals_are_no_measure_of_a_call() -> None:
+    """A DAG that is missing refuses quickly: when it is back, its calls are not slow for what they really cost."""
+    easing = Easing(4, 10.0)
+    assert not let(easing, 20, {"seconds": QUICK, "is_start": False}, 0.0)
+    assert not let(easing, 10, {"seconds": 1.0}, 10.0)
+    assert not let(easing, 10, {"seconds": 9.0, "is_start": False}, 20.0)
 
 
 def test_a_place_that_is_slower_for_good_is_believed_in_the_end() -> None:

@@ -12,7 +12,7 @@ from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed
-from bridge.words.outcomes import Later, Misconfigured, Outcome, TargetDown
+from bridge.words.outcomes import Later, Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
@@ -98,7 +98,14 @@ class Lane:
         self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait)
         at_once = max(self._places.held, self._at_once.get(_key(claimed), 1), 1)
         self._places.free(_key(claimed))
-        call = Ended(claimed.trigger.id, claimed.trigger.call.dag_id, seconds, at_once, strain_of(outcome))
+        call = Ended(
+            claimed.trigger.id,
+            claimed.trigger.call.dag_id,
+            seconds,
+            at_once,
+            strain=strain_of(outcome),
+            is_start=isinstance(outcome, Started),
+        )
         return self.easing.ended(call, now)
 
     def end(self, claimed: Claimed) -> None:
