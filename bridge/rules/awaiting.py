@@ -3,6 +3,8 @@
 failed    one of its triggers or runs did not succeed, or it starts nothing at all; at once, whatever is still open
 open      something may still happen by itself
 success   all of its runs succeeded; one that nobody follows counts as soon as it is started
+
+What a replay took back decides nothing once its route has been asked for another DAG instead: that one does.
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge.words.model import Delivery, DeliveryState, TriggerEntry, TriggerState
+from bridge.words.reasons import Reason
 from bridge.words.runs import OPEN, RunState
 
 
@@ -40,7 +43,7 @@ def judge(delivery: Delivery, triggers: Sequence[TriggerEntry]) -> Judgement:
     newest: dict[tuple[str, str, str], TriggerEntry] = {}
     for trigger in sorted(triggers, key=lambda item: item.rerun):
         newest[trigger.route, trigger.airflow, trigger.dag_id] = trigger
-    return worst([_of_trigger(trigger) for trigger in newest.values()])
+    return worst([_of_trigger(trigger) for trigger in newest.values() if not _instead(trigger, triggers)])
 
 
 def judge_place(trigger: TriggerEntry, delivery: Delivery, of_delivery: Sequence[TriggerEntry]) -> Judgement:
@@ -52,7 +55,17 @@ def judge_place(trigger: TriggerEntry, delivery: Delivery, of_delivery: Sequence
         return Judgement(Outcome.OPEN, f"{delivery.id} waits to be routed")
     place = trigger.route, trigger.airflow, trigger.dag_id
     rivals = [each for each in of_delivery if (each.route, each.airflow, each.dag_id) == place]
-    return _of_trigger(max(rivals, key=lambda each: each.rerun, default=trigger))
+    newest = max(rivals, key=lambda each: each.rerun, default=trigger)
+    return worst([_of_trigger(each) for each in _instead(newest, of_delivery) or [newest]])
+
+
+def _instead(trigger: TriggerEntry, of_delivery: Sequence[TriggerEntry]) -> list[TriggerEntry]:
+    """Return what its route has been asked for since a replay took a trigger back; none if it stands for itself."""
+    if trigger.reason is not Reason.SUPERSEDED or trigger.settled_at is None:
+        return []
+    later = [each for each in of_delivery if each.created_at >= trigger.settled_at and not each.rerun]
+    of_route = [each for each in later if (each.route, each.airflow) == (trigger.route, trigger.airflow)]
+    return [each for each in of_route if each.dag_id != trigger.dag_id]
 
 
 def worst(judgements: Sequence[Judgement]) -> Judgement:

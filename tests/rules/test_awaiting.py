@@ -1,7 +1,7 @@
 """What a wait says of deliveries and triggers in every state."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -102,3 +102,29 @@ def test_one_trigger_is_judged_by_the_newest_run_of_its_place() -> None:
     assert judge_place(mine, DELIVERY, [other, mine, again]).outcome is Outcome.SUCCESS
     assert judge_place(again, DELIVERY, [mine, other]).outcome is Outcome.FAILED
     assert judge_place(mine, replace(DELIVERY, state=DeliveryState.RECEIVED), [mine]).outcome is Outcome.OPEN
+
+
+TAKEN_BACK = replace(FIRED, state=TriggerState.CANCELLED, reason=Reason.SUPERSEDED, dag_id="wrong")
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_what_was_taken_back_is_judged_by_what_took_its_place(state: RunState) -> None:
+    """After a mended DAG name: by the trigger for the right one, whether the delivery or the wrong one is asked for."""
+    right = run(state, dag_id="right")
+    both = [TAKEN_BACK, right]
+    assert judge(DELIVERY, both) == judge(DELIVERY, [right]) == judge_place(TAKEN_BACK, DELIVERY, both)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        run(RunState.SUCCESS, dag_id="b", created_at=NOW - timedelta(seconds=1)),
+        run(RunState.SUCCESS, dag_id="b", route="other"),
+        run(RunState.SUCCESS, dag_id="b", airflow="other"),
+        run(RunState.SUCCESS, dag_id="b", rerun=1),
+    ],
+)
+def test_what_was_superseded_with_nothing_in_its_place_has_failed(other: TriggerEntry) -> None:
+    """What the route asked for beside it was there before; another route, or a person, asked for something else."""
+    for found in (judge(DELIVERY, [TAKEN_BACK, other]), judge_place(TAKEN_BACK, DELIVERY, [TAKEN_BACK, other])):
+        assert found.outcome is Outcome.FAILED
