@@ -66,15 +66,18 @@ class Wish:
 def carry_out(asked: Asked, wish: Wish) -> dict[str, Any] | None:
     """Do it; return the order as it ended, None if nothing matches. What ids name is done without asking.
 
-    Raises typer.Exit if the person does not agree.
+    What a person agreed to is what was counted: Changed if something else matches by then. With `--yes`, whatever does
+    is done. Raises typer.Exit if the person does not agree.
     """
+    expected = None
     if not wish.ids:
         counted = asked.post(wish.path, wish.chosen | {"dry_run": True})
         if "order" not in counted:
             confirm(counted["count"], wish)
+            expected = None if wish.is_yes else counted.get("expected")  # a release before names none
         if not counted["count"]:
             return None
-    answer = _place(asked, wish)
+    answer = _place(asked, wish, expected)
     if "order" not in answer:
         return None
     order: dict[str, Any] = answer["order"]
@@ -109,9 +112,10 @@ def agrees(question: str, done: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _place(asked: Asked, wish: Wish) -> dict[str, Any]:
+def _place(asked: Asked, wish: Wish, expected: str | None) -> dict[str, Any]:
     """Place the order; one whose answer was lost is sent again under its key."""
-    words = wish.chosen | ({} if wish.reason is None else {"reason": wish.reason})
+    besides = {"reason": wish.reason, "expected": expected}
+    words = wish.chosen | {name: value for name, value in besides.items() if value is not None}
     for tries in range(1, _TRIES + 1):
         try:
             return asked.post(wish.path, words)

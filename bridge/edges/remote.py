@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bridge import __version__
 from bridge.edges.http import Deadline, path_segment
-from bridge.words.errors import BadFilter, ConfigError, NotThere, Problem, RemoteUnavailable
+from bridge.words.errors import BadFilter, Changed, ConfigError, NotThere, Problem, RemoteUnavailable
 from bridge.words.targets import Secret
 
 _SECONDS = 30.0
@@ -46,7 +46,7 @@ class Remote:
         return self._object(*self._send("GET", f"{place}?" + urlencode(query, errors="replace")))
 
     def post(self, path: str, asked: Mapping[str, Any], /, *ids: str) -> dict[str, Any]:
-        """Have what is below /api/v1 done, `{id}` in the path being the id. Raises as `get` does.
+        """Have what is below /api/v1 done, `{id}` in the path being the id. Raises as `get` does, and Changed.
 
         RemoteUnavailable does not say that nothing was done.
         """
@@ -132,6 +132,8 @@ class Remote:
             self._refuse(f"it refuses this{_detail(value)}")
         if status == http.client.BAD_REQUEST:
             raise BadFilter(_detail(value).removeprefix(": "))
+        if status == http.client.CONFLICT:
+            raise Changed(_detail(value).removeprefix(": "))
         if status not in (http.client.OK, http.client.ACCEPTED):
             self._refuse(f"it answers {status}{_detail(value)}: is this the admin listener of a bridge?")
         return value

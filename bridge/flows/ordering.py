@@ -3,6 +3,7 @@ share it.
 
     select     what a filter means, so that a person sees the count before anything moves
     check      look at every id that was given: one that is not there stops the whole, before anything moves
+    hold_to    do what was counted, or nothing: what a filter means changes while a person reads its count
     place      store the order
     advance    one slice, in one transaction
     rest       three times as long as the slice took, so that webhooks pass: a person's work takes at most a quarter of
@@ -13,6 +14,7 @@ order with an idempotency key that is sent twice is placed once. A DAG run id st
 for, so nothing runs twice by a replay.
 """
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +27,7 @@ from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox, browsing, orders
 from bridge.edges.inbox.orders import NewOrder
 from bridge.edges.metrics import Metrics
-from bridge.words.errors import BadFilter, NotThere
+from bridge.words.errors import BadFilter, Changed, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.orders import Action, Order, OrderState
 
@@ -86,6 +88,18 @@ def check(inbox: Inbox, ids: Sequence[str], action: Action) -> list[str]:
         more = f", nor {len(missing) - 1} more of these ids" if len(missing) > 1 else ""
         raise NotThere(f"no delivery or trigger {missing[0][:40]!r}{more}; nothing was done")
     return each
+
+
+def mark(ids: Sequence[str]) -> str:
+    """Return a short text that stands for exactly these ids, in their order."""
+    return f"{len(ids)}-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:32]}"
+
+
+def hold_to(expected: str | None, ids: Sequence[str]) -> None:
+    """Raise Changed unless these are the ids that `expected` is the mark of; None expects nothing."""
+    if expected is not None and expected != mark(ids):
+        what = "what matches has changed since it was counted"
+        raise Changed(f"{what}: {len(ids)} match now; nothing was done. Count again, and look at what they are")
 
 
 def place(inbox: Inbox, new: NewOrder, ids: Sequence[str], *, clock: Clock = _now) -> Order:

@@ -1,7 +1,7 @@
 """What a group of failed, held or failed-run triggers says to a person: why, the next step, and what can be done. Pure.
 
-`filter` means exactly what was counted, up to the newest of the group: as the filter of an order it replays, runs again
-or cancels that and nothing that fails later.
+`filter` means what was counted, up to the newest of the group. What was made before and fails later is meant, too: so
+whoever acts on it counts first, and sends what that expects (`flows/ordering.hold_to`).
 """
 
 from datetime import timedelta
@@ -76,7 +76,8 @@ def view_all(found: Causes) -> views.Json:
 
 def _filter(group: Group) -> views.Json:
     state = {"state": str(group.state)} if group.run_state is None else {"run_state": str(group.run_state)}
-    reason = {} if group.reason is None else {"reason": str(group.reason)}
+    word = group.reason_word or group.reason
+    reason = {} if word is None else {"reason": str(word)}
     place = {"route": group.route, "dag_id": group.dag_id, "airflow": group.airflow}
     until = views.instant(group.newest_at + _MILLISECOND)
     return state | reason | place | {"until": until, "is_latest": "true"}

@@ -29,7 +29,15 @@ from bridge.web.sign_in import Access, Door, Guard, caller_of
 from bridge.web.stream import StreamApi
 from bridge.web.telling import TellingApi, shown
 from bridge.web.verifying import VerifyingApi
-from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, LookupUnavailable, NotThere, TooMany
+from bridge.words.errors import (
+    BridgeError,
+    Changed,
+    Forbidden,
+    InboxUnavailable,
+    LookupUnavailable,
+    NotThere,
+    TooMany,
+)
 from bridge.words.roles import Role
 
 _UNREAD = Response(status_code=503)  # which nobody reads
@@ -222,20 +230,26 @@ def _waits(api: TellingApi, calls: Calls, role: Role) -> Endpoint:
 
 def _refusal(request: Request, error: Exception) -> Response:
     """Return what is answered instead."""
+    more: views.Json = {}
     match error:
         case Forbidden():
             return _forbidden(request, error.needed)
-        case NotThere():
-            return _json({"error": "not_found", "detail": str(error)}, 404)
-        case InboxUnavailable() | LookupUnavailable():
-            return _json({"error": "unavailable", "detail": str(error)}, 503)
+        case ClientLeft():
+            return _UNREAD
         case TooMany():
             answer = _json({"error": "too_many_requests", "detail": f"too many {error.limit}; try again later"}, 429)
             answer.headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
             return answer
-        case ClientLeft():
-            return _UNREAD
-    return _json({"error": "bad_request", "detail": str(error)}, 400)
+        case NotThere():
+            status, word = 404, "not_found"
+        case Changed():
+            status, word = 409, "changed"
+            more = {"next_step": "count again with dry_run, look, and send the expected of that answer"}
+        case InboxUnavailable() | LookupUnavailable():
+            status, word = 503, "unavailable"
+        case _:
+            status, word = 400, "bad_request"
+    return _json({"error": word, "detail": str(error), **more}, status)
 
 
 async def _body(request: Request) -> bytes:

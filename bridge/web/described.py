@@ -69,6 +69,7 @@ _CHOICE: Mapping[str, Schema] = {
     "filter": ANY_OBJECT,
     "limit": {"type": "integer", "minimum": 1, "maximum": 100_000},
     "dry_run": YES_OR_NO,
+    "expected": TEXT_OR_NULL,
     "reason": TEXT_OR_NULL,
     "idempotency_key": TEXT_OR_NULL,
 }
@@ -88,7 +89,7 @@ class Described:
 
 
 def _placed(name: str) -> Schema:
-    return record({"count": NUMBER, name: ANY_OBJECT}, {"order": ORDER, "is_repeat": YES_OR_NO})
+    return record({"count": NUMBER, name: ANY_OBJECT}, {"order": ORDER, "is_repeat": YES_OR_NO, "expected": TEXT})
 
 
 DESCRIBED: Mapping[str, Described] = {

@@ -16,6 +16,7 @@ _SAYS = {
     "401": "no token, or one that is not known",
     "403": "the role of the token is too little",
     "404": "there is no such thing",
+    "409": "what the order means is no longer what was counted; nothing was done",
     "429": "too many wrong tokens came from this address, or too many look on",
     "503": "the store is away, or busy",
 }
@@ -66,7 +67,8 @@ def _operation(offer: Offer, described: Described) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": done}
     if described.is_order:
         answers["202"] = done | {"description": "placed, and not done yet: `order` says how far it is"}
-    answers |= {status: {"$ref": f"#/components/responses/{status}"} for status in _SAYS}
+    says = set(_SAYS) if described.is_order else set(_SAYS) - {"409"}
+    answers |= {status: {"$ref": f"#/components/responses/{status}"} for status in sorted(says)}
     summary, _, more = offer.says.partition("\n\n")
     again = _again(offer, described)
     operation: dict[str, Any] = {

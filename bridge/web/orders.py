@@ -6,6 +6,7 @@ the answer (202) says where it can be watched.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bridge.edges.inbox import Inbox, browsing, orders
@@ -25,7 +26,15 @@ _FILTERS = {
 }
 
 
-_KEYS = ("ids", "filter", "limit", "dry_run", "reason", "idempotency_key")
+_KEYS = ("ids", "filter", "limit", "dry_run", "expected", "reason", "idempotency_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many items an order would have, and what to send as its `expected` to have these done and no others."""
+
+    count: int
+    expected: str
 
 
 class Accepted(dict[str, Any]):
@@ -43,14 +52,17 @@ class OrdersApi:
     def replay(self, *, body: bytes, caller: Caller, key: str | None = None, **_: Any) -> views.Json:
         """Replay `{"ids": [...]}` or `{"filter": {"state": ..., ...}}`; with `"dry_run": true` only count.
 
-        `"limit": 100` takes the oldest so many.
+        `"limit": 100` takes the oldest so many. With the `expected` of a count, what was counted is done, or nothing.
         """
         asked = _with_key(json_object(body, *_KEYS, "run_again"), key)
         action = Action.RUN_AGAIN if flag(asked, "run_again") else Action.REPLAY
         return self._order(asked, action, "replayed", caller)
 
     def cancel(self, *, body: bytes, caller: Caller, key: str | None = None, **_: Any) -> views.Json:
-        """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed."""
+        """Cancel the triggers of `{"ids": [...]}` or `{"filter": {"state": ..., ...}}` that wait or failed.
+
+        The rest is as for `replay`.
+        """
         asked = _with_key(json_object(body, *_KEYS), key)
         return self._order(asked, Action.CANCEL, "cancelled", caller)
 
@@ -69,25 +81,30 @@ class OrdersApi:
         reason = words(json_object(body, "reason"), "reason")
         return views.order(ordering.stop(self._inbox, path["id"], actor=caller.name, reason=reason))
 
-    def count(self, asked: Mapping[str, Any], action: Action) -> int:
+    def count(self, asked: Mapping[str, Any], action: Action) -> Counted:
         """Return how many items an order would have; nothing is placed."""
-        return len(self._chosen(asked, action))
+        ids = self._chosen(asked, action)
+        return Counted(len(ids), ordering.mark(ids))
 
     def place(self, asked: Mapping[str, Any], action: Action, caller: Caller) -> Order | None:
-        """Place an order, and return it as it stands after two seconds at most; None if there is nothing to do."""
+        """Place an order, and return it as it stands after two seconds at most; None if there is nothing to do.
+
+        Raises Changed if it means something else than what it expects.
+        """
         new = _new(asked, action, caller)
         order = ordering.placed_before(self._inbox, new)
         if order is None:
             ids = self._chosen(asked, action)
             if not ids:
                 return None
+            ordering.hold_to(words(asked, "expected"), ids)
             order = ordering.place(self._inbox, new, ids)
         return self._working.wait(order, seconds=_WAIT_SECONDS)
 
     def _order(self, asked: Mapping[str, Any], action: Action, name: str, caller: Caller) -> views.Json:
         before = ordering.placed_before(self._inbox, _new(asked, action, caller))
         if flag(asked, "dry_run"):
-            return {"count": self.count(asked, action), name: {}} if before is None else _repeated(before, name)
+            return asdict(self.count(asked, action)) | {name: {}} if before is None else _repeated(before, name)
         order = self.place(asked, action, caller)
         if order is None:
             return {"count": 0, name: {}}

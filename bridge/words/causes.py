@@ -13,7 +13,8 @@ class Group:
     """All that stands still for one reason, of one route, DAG and Airflow.
 
     `run_state` is set for `fired` triggers whose DAG runs went wrong. `oldest_at` and `newest_at` are when its first
-    and its last trigger were made; `example` is the last.
+    and its last trigger were made; `example` is the last. `reason_word` is the reason as it is stored: a newer release
+    may have written one that this release does not know.
     """
 
     state: TriggerState
@@ -26,6 +27,7 @@ class Group:
     oldest_at: datetime
     newest_at: datetime
     example: str
+    reason_word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

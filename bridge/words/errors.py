@@ -17,6 +17,7 @@
     |-- RemoteUnavailable    a running bridge cannot be asked now, over its admin API
     |-- InboxInUse           another process already serves this SQLite file
     |-- BadFilter            a request names a state, condition or order that does not exist
+    |-- Changed              an order means something else than what was counted for it
     |-- SignInFailed         a person could not be signed in by OpenID Connect
     |   `-- ProviderUnavailable  ... because the provider cannot be asked now
     |-- Forbidden            the caller's role may not do this
@@ -169,6 +170,10 @@ class InboxInUse(BridgeError):
 
 class BadFilter(BridgeError):
     """What was asked for cannot be answered: it names a state, condition or key that does not exist, or too little."""
+
+
+class Changed(BridgeError):
+    """An order means something else than what was counted for it; nothing was done."""
 
 
 class SignInFailed(BridgeError):

@@ -8,6 +8,7 @@ import httpx
 from bridge.words.roles import Role
 from tests.web.conftest import TOKENS
 
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 _FORM_TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 
@@ -44,6 +45,12 @@ class Person:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """Return what the hidden fields of a page say, but for the form token."""
+    found = {name: unescape(value) for name, value in _HIDDEN.findall(page)}
+    return {name: value for name, value in found.items() if name != "csrf"}
 
 
 def text_of(page: str) -> str:

@@ -403,7 +403,8 @@ def test_replay_shows_its_count_first(client: httpx.Client, bridge: BridgeProces
     wait_for(lambda: client.get(f"deliveries/{id_}").json()["state"] == "unrouted", seconds=10, what="unrouted")
     received_at = client.get(f"deliveries/{id_}").json()["received_at"]
     order: dict[str, Any] = {"filter": {"state": "unrouted", "since": received_at}}
-    assert client.post("replay", json=order | {"dry_run": True}).json() == {"count": 1, "replayed": {}}
+    counted = client.post("replay", json=order | {"dry_run": True}).json()
+    assert (counted["count"], counted["replayed"], counted["expected"][:2]) == (1, {}, "1-")
     assert client.get(f"deliveries/{id_}").json()["state"] == "unrouted"
     answer = client.post("replay", json=order | {"reason": "mended"}).json()
     assert (answer["count"], answer["replayed"], answer["is_repeat"]) == (1, {"routed_again": 1}, False)
@@ -452,7 +453,8 @@ def test_cancel_gives_up_what_waits(client: httpx.Client, bridge: BridgeProcess)
     delivery_id = bridge.send(body(event="evt_cancelled")).json()["delivery_id"]
     wait_for(lambda: client.get(f"deliveries/{delivery_id}").json()["triggers"], seconds=10, what="a trigger")
     order: dict[str, Any] = {"filter": {"delivery_id": delivery_id}}
-    assert client.post("cancel", json=order | {"dry_run": True}).json() == {"count": 1, "cancelled": {}}
+    counted = client.post("cancel", json=order | {"dry_run": True}).json()
+    assert (counted["count"], counted["cancelled"], counted["expected"][:2]) == (1, {}, "1-")
 
     def is_cancelled() -> bool:  # "busy" while it is being fired
         return bool(client.post("cancel", json=order | {"reason": "not today"}).json()["cancelled"] == {"cancelled": 1})

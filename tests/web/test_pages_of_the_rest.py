@@ -14,7 +14,7 @@ from bridge.web.pages.drawing import Drawing
 from bridge.words.replicas import LoadedMapping
 from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, wait_for
-from tests.web.browsing import Person, text_of
+from tests.web.browsing import Person, fields_of, text_of
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 HOSTILE = "</pre></textarea><script>alert(1)</script>"
@@ -46,8 +46,7 @@ def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, 
     link = page.partition('href="/orders/new?action=cancel')[2].partition('"')[0].replace("&amp;", "&")
     asked = people[Role.OPERATOR].look("/orders/new?action=cancel" + link)
     assert "Cancel 3 triggers?" in text_of(asked)
-    fields = {"action": "cancel", "state": "failed", "route": "bad_template", "reason": "no incident", "key": "cancel"}
-    answer = people[Role.OPERATOR].send("/orders", **fields)
+    answer = people[Role.OPERATOR].send("/orders", **fields_of(asked) | {"why": "no incident", "key": "cancel"})
     assert answer.status_code == 303
     place = answer.headers["location"]
     wait_for(lambda: "3 of 3 done" in people[Role.OPERATOR].text(place), seconds=10, what="the order's end")

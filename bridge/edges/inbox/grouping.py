@@ -98,6 +98,7 @@ def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Grou
             oldest_at=instant(made_at(oldest)),
             newest_at=instant(made_at(newest)),
             example=newest,
+            reason_word=row.reason,
         )
 
 

@@ -2,9 +2,11 @@
 
 confirm   a filter -> how many it means, and what will happen to them
 place     one thing, or what was confirmed -> an order of the store -> its page, which moves until it has ended
+          what a filter means has changed since -> the question once more, with the new count
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -13,7 +15,7 @@ from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked, inside
 from bridge.web.pages.drawing import Drawing, lead
-from bridge.words.errors import BadFilter, NotThere
+from bridge.words.errors import BadFilter, Changed, NotThere
 from bridge.words.orders import Action
 
 _EFFECTS = {
@@ -21,7 +23,9 @@ _EFFECTS = {
     Action.RUN_AGAIN: ("Start new DAG runs for", "Each gets one more DAG run; those that ran before stay as they are."),
     Action.CANCEL: ("Cancel", "None of them will start its DAG run. DAG runs that were started stay as they are."),
 }
-_NO_FILTERS = ("action", "csrf", "key", "back", "reason", "ids")
+# `why` is the person's reason, for the audit log; `reason` is a filter as everywhere.
+_NO_FILTERS = ("action", "csrf", "key", "back", "why", "ids", "expected")
+_CHANGED = 409
 
 
 class Steering:
@@ -34,31 +38,45 @@ class Steering:
 
     def confirm(self, asked: Asked) -> Response:
         """Show how many a filter means, and what `action` will do with them; nothing is done yet."""
-        action = _action(asked.query.get("action"))
-        chosen = {name: value for name, value in asked.query.items() if name not in _NO_FILTERS}
-        return self._drawing.page(
-            "confirm.html",
-            asked,
-            action=str(action),
-            verb=_EFFECTS[action][0],
-            effect=_EFFECTS[action][1],
-            count=self._faces.orders.count({"filter": chosen}, action),
-            chosen=chosen,
-            back=inside(asked.query.get("back")),
-        )
+        return self._question(asked, asked.query)
 
     def place(self, asked: Asked) -> Response:
-        """Place an order for `ids`, or for all that a filter means, and lead to its page."""
+        """Place an order for `ids`, or for what was counted of a filter, and lead to its page.
+
+        If the filter means something else by now, nothing is done, and the question is asked once more (409).
+        """
         form, action = asked.form, _action(asked.form.get("action"))
-        chosen = {name: value for name, value in form.items() if name not in _NO_FILTERS}
-        what: dict[str, Any] = {"ids": form["ids"].split()} if "ids" in form else {"filter": chosen}
-        order = self._faces.orders.place(
-            what | {"reason": form.get("reason"), "idempotency_key": form.get("key")}, action, asked.caller
-        )
+        # A form without it was never counted.
+        expected = {"filter": _filter(form), "expected": form.get("expected", "")}
+        what: dict[str, Any] = {"ids": form["ids"].split()} if "ids" in form else expected
+        why = {"reason": form.get("why"), "idempotency_key": form.get("key")}
+        try:
+            order = self._faces.orders.place(what | why, action, asked.caller)
+        except Changed:
+            return self._question(asked, form, status=_CHANGED)
         if order is None:
             raise NotThere("nothing matches any more: somebody else may have been faster")
         back = inside(form.get("back"))
         return lead(finding.address(f"/orders/{order.id}", {"back": back} if back != "/" else {}))
+
+    def _question(self, asked: Asked, given: Mapping[str, str], *, status: int = 200) -> Response:
+        """Draw the question: how many, which, and what will be done. `_CHANGED`: they are others than before."""
+        action, chosen = _action(given.get("action")), _filter(given)
+        counted = self._faces.orders.count({"filter": chosen}, action)
+        return self._drawing.page(
+            "confirm.html",
+            asked,
+            status=status,
+            action=str(action),
+            verb=_EFFECTS[action][0],
+            effect=_EFFECTS[action][1],
+            count=counted.count,
+            expected=counted.expected,
+            has_changed=status == _CHANGED,
+            chosen=chosen,
+            why=given.get("why", ""),
+            back=inside(given.get("back")),
+        )
 
     def orders(self, asked: Asked) -> Response:
         """List the orders that people have placed, newest first."""
@@ -82,6 +100,10 @@ class Steering:
         body = json.dumps({"reason": asked.form.get("reason")}).encode()
         order = self._faces.orders.stop(path=asked.path, body=body, caller=asked.caller)
         return lead(f"/orders/{order['id']}")
+
+
+def _filter(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name not in _NO_FILTERS}
 
 
 def _action(word: str | None) -> Action:

@@ -7,14 +7,16 @@ import pytest
 
 from bridge.edges.inbox import Inbox, browsing, grouping, refusals, triggers
 from bridge.edges.inbox.browsing import Filter
-from bridge.edges.inbox.orders import NewOrder, place, work
+from bridge.edges.inbox.engine import ids as spelled
+from bridge.edges.inbox.orders import NewOrder, newest, place, work
 from bridge.flows import ordering
 from bridge.words.causes import Group
-from bridge.words.errors import BadFilter
+from bridge.words.errors import BadFilter, Changed
 from bridge.words.model import TriggerState
 from bridge.words.orders import Action
 from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal, RefusalKind
+from bridge.words.roles import Caller, Role
 from bridge.words.runs import RunState
 from tests.support.store import NOW, Store, add, attempt, claim, settlement, stored
 
@@ -162,6 +164,9 @@ def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store
 
     mine = [failed(inbox, f"evt_{number}") for number in range(2)]
     run = ran(inbox, store, "evt_run", "failed")
+    newer = [failed(inbox, f"evt_newer_{word}") for word in ("one", "two")]
+    for id_, word in zip(newer, ("a_reason_to_come", "another_to_come"), strict=True):  # of a newer release
+        store.rows("UPDATE triggers SET reason = ? WHERE id = ?", word, spelled.number(id_, "trg"))
     failed(inbox, "evt_other", route="other")
     shown = [causes.view(each) for each in groups(inbox)]
     chosen = [
@@ -169,7 +174,35 @@ def test_the_filter_of_a_group_means_what_was_counted(inbox: Inbox, store: Store
     ]
     assert mine in chosen
     assert [run] in chosen
-    assert sorted(map(len, chosen)) == [1, 1, 2]
+    assert all([id_] in chosen for id_ in newer)
+    assert sorted(map(len, chosen)) == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["one joins", "one joins and one leaves"])
+def test_what_fails_after_the_count_is_not_acted_on(inbox: Inbox, store: Store, leaves: bool) -> None:
+    """A DAG run that was started before the newest of the group may fail hours later: then nothing is done at all."""
+    from bridge.flows.ordering import OrdersBeside
+    from bridge.rules import causes
+    from bridge.web.orders import OrdersApi
+
+    older = ran(inbox, store, "evt_older", "running")
+    failed_by_then = [ran(inbox, store, f"evt_{number}", "failed") for number in range(3)]
+    (group,) = groups(inbox)
+    asked = {"filter": causes.view(group)["filter"]}
+    api, caller = OrdersApi(inbox=inbox, working=OrdersBeside()), Caller("cli:ada", Role.OPERATOR)
+    counted = api.count(asked, Action.RUN_AGAIN)
+    assert counted.count == 3
+    set_run = "UPDATE triggers SET run_state = ? WHERE id = ?"
+    store.rows(set_run, "failed", spelled.number(older, "trg"))
+    if leaves:
+        store.rows(set_run, "success", spelled.number(failed_by_then[0], "trg"))
+    with pytest.raises(Changed, match=f"{3 if leaves else 4} match now; nothing was done"):
+        api.place(asked | {"expected": counted.expected}, Action.RUN_AGAIN, caller)
+    assert inbox.read(newest, limit=9) == []
+    again = api.count(asked, Action.RUN_AGAIN)
+    order = api.place(asked | {"expected": again.expected}, Action.RUN_AGAIN, caller)
+    assert order is not None
+    assert order.count == again.count
 
 
 def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -> None:
