@@ -11,6 +11,7 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.runs import RunState
 
 Why = Annotated[str | None, typer.Option("--reason", help="Only for this reason, as `triggers` shows it.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only of what came to this source.")]
 Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events of this pipeline (its id).")]
 Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
 Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
@@ -29,7 +30,7 @@ def deliveries(
     delivery_id: Annotated[str | None, typer.Argument(help="Show this one whole.")] = None,
     state: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
     reason: Why = None,
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    source: Source = None,
     event_id: Annotated[str | None, typer.Option("--event", help="Only with this event id.")] = None,
     pipeline: Pipeline = None,
     job: Job = None,
@@ -65,6 +66,7 @@ def triggers(
     state: Annotated[TriggerState | None, typer.Option(help="Only in this state.")] = None,
     run_state: Annotated[RunState | None, typer.Option(help="Only those whose DAG run is in this state.")] = None,
     reason: Why = None,
+    source: Source = None,
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
     airflow: Annotated[str | None, typer.Option(help="Only of this Airflow.")] = None,
@@ -84,6 +86,7 @@ def triggers(
         "state": state,
         "run_state": run_state,
         "reason": reason,
+        "source": source,
         "route": route,
         "dag_id": dag_id,
         "airflow": airflow,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
-from bridge.cli.browse import Job, Pipeline, Run
+from bridge.cli.browse import Job, Pipeline, Run, Source
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def causes(
     reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
+    source: Source = None,
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")] = None,
     airflow: Annotated[str | None, typer.Option(help="Only of this Airflow.")] = None,
@@ -31,7 +32,7 @@ def causes(
 ) -> None:
     """Group failed and held triggers and failed DAG runs by reason, route, DAG and Airflow. Exit 1 if there is any."""
     filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
-    filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run} | told_times(since, until)
+    filters |= {"source": source, "pipeline_id": pipeline, "job_id": job, "run_id": run} | told_times(since, until)
     with asking(url, token_file) as asked:
         answer = asked.get("causes", **{name: value for name, value in filters.items() if value is not None})
     found = answer["causes"]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.asking import Asked, Since, TokenFile, Until, Url, asking, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Why
+from bridge.cli.browse import Job, Pipeline, Run, Source, Why
 from bridge.cli.output import say, spell_json
 
 _PAGE = 500
@@ -29,7 +29,7 @@ def export(
     what: Annotated[Kind, typer.Argument(help="What to export; attempts by the filters of their triggers.")],
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
     reason: Why = None,
-    source: Annotated[str | None, typer.Option(help="Only deliveries of this source.")] = None,
+    source: Source = None,
     route: Annotated[str | None, typer.Option(help="Only triggers of this route.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only triggers for this DAG.")] = None,
     airflow: Annotated[str | None, typer.Option(help="Only triggers of this Airflow.")] = None,

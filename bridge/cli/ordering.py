@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages, told_times
-from bridge.cli.browse import print_many
+from bridge.cli.browse import Job, Pipeline, Run, Source, print_many
 from bridge.cli.carrying_out import Wish, carry_out, confirm, count
 from bridge.cli.output import AsJson, print_fields, print_json
 from bridge.words.orders import DONE, Action, OrderState, undone
@@ -23,9 +23,6 @@ Route = Annotated[str | None, typer.Option(help="Only triggers of this route.")]
 Dag = Annotated[str | None, typer.Option("--dag", help="Only for this DAG.")]
 Airflow = Annotated[str | None, typer.Option(help="Only of this Airflow.")]
 Of = Annotated[str | None, typer.Option("--delivery", help="Only of this delivery.")]
-Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events of this pipeline (its id).")]
-Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
-Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
 Follow = Annotated[
     bool, typer.Option("--follow", help="Then watch until the DAG runs have ended. Exit 1 if one did not succeed.")
 ]
@@ -49,7 +46,7 @@ def replay(
     route: Route = None,
     dag_id: Dag = None,
     airflow: Airflow = None,
-    source: Annotated[str | None, typer.Option(help="Only deliveries of this source.")] = None,
+    source: Source = None,
     delivery_id: Of = None,
     pipeline: Pipeline = None,
     job: Job = None,
@@ -90,6 +87,7 @@ def cancel(
     route: Route = None,
     dag_id: Dag = None,
     airflow: Airflow = None,
+    source: Source = None,
     delivery_id: Of = None,
     pipeline: Pipeline = None,
     job: Job = None,
@@ -111,7 +109,7 @@ def cancel(
     """
     filters = _filters(
         since, until, state=state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
-        delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
+        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
     )  # fmt: skip
     wish = Wish(Action.CANCEL, ids or [], filters, reason, key or _own_key(), limit, yes)
     (_count if dry_run else _do)(_checked(wish), (url, token_file), as_json)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Asked, Since, TokenFile, Url, asking, seconds, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Why
+from bridge.cli.browse import Job, Pipeline, Run, Source, Why
 from bridge.cli.output import AsJson, local, say, spell_json, visible
 from bridge.words.errors import InboxUnavailable, RemoteUnavailable
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def tail(
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    source: Source = None,
     state: Annotated[str | None, typer.Option(help="Only in this state, of deliveries or of triggers.")] = None,
     reason: Why = None,
     pipeline: Pipeline = None,

@@ -99,7 +99,7 @@ def test_version(place: Place) -> None:
         ("triggers", "--state", "unrouted"),
         ("replay",),
         ("replay", "--state", "odd"),
-        ("replay", "--state", "failed", "--source", "planasonix", "--yes"),
+        ("replay", "--state", "failed", "--status", "odd", "--yes"),
         ("replay", "--state", "unrouted", "--route", "x", "--yes"),
         ("cancel",),
         ("cancel", "--state", "fired", "--yes"),

@@ -71,9 +71,9 @@ def test_a_filter_that_selects_by_accident_is_refused(inbox: Inbox, wanted: Filt
         select(inbox, wanted)
 
 
-@pytest.mark.parametrize("wanted", [Filter(state="failed", source="x"), Filter(state="unrouted", route="x")])
+@pytest.mark.parametrize("wanted", [Filter(state="failed", event_id="x"), Filter(state="unrouted", route="x")])
 def test_a_filter_of_the_other_kind_is_refused(inbox: Inbox, wanted: Filter) -> None:
-    """Triggers have no source, deliveries no route; nothing is replayed as if the condition were not there."""
+    """Triggers have no event id, deliveries no route; nothing is replayed as if the condition were not there."""
     with pytest.raises(BadFilter, match="cannot be filtered by"):
         select(inbox, wanted)
 

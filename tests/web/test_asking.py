@@ -55,8 +55,14 @@ def test_lists_are_filtered_alike(ask: Ask, ids: dict[str, str]) -> None:
         ("--reason", "template"),
         ("--dag", "open_incident"),
         ("--delivery", ids["bad"]),
+        ("--source", "planasonix", "--state", "failed"),
     ):
         assert [each["id"] for each in ask("triggers", *words)] == [ids["failed"]], words
+    assert ask("triggers", "--source", "another", "--state", "failed") == []
+    assert ask("causes", "--source", "another")["causes"] == []
+    for verb in ("replay", "cancel"):
+        assert ask(verb, "--source", "planasonix", "--state", "failed", "--dry-run")["count"] == 1
+        assert ask(verb, "--source", "another", "--state", "failed", "--dry-run")["count"] == 0
 
 
 def test_one_of_them_is_shown_whole(ask: Ask, run: Run, ids: dict[str, str]) -> None:

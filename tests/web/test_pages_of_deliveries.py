@@ -87,12 +87,51 @@ def test_a_page_of_a_list_leads_to_the_older_ones(people: dict[Role, Person], st
     assert ">Newest</a>" in following
 
 
-@pytest.mark.parametrize("query", ["state=x", "since=x", "since=2h..3h", "since=%00", "limit=0"])
-def test_a_filter_that_cannot_be_read_is_said(people: dict[Role, Person], query: str) -> None:
-    """As a page, with 400."""
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("state=x", "no such state"),
+        ("since=x", "is no instant"),
+        ("since=2h..3h", "ends before it begins"),
+        ("since=3h..2h&until=1h", "the range of since has an end"),
+        ("since=%00", "is no instant"),
+        ("limit=0", "limit must be"),
+        ("stat=failed", "unknown: stat"),
+        ("state=failed&event_id=evt_bad", "triggers cannot be filtered by event_id: leave that out"),
+        ("state=unrouted&route=bad_template", "no such state of triggers: unrouted"),
+    ],
+)
+def test_a_filter_that_cannot_be_read_is_said(people: dict[Role, Person], query: str, says: str) -> None:
+    """As a page, with 400; never is a part of it left out."""
     answer = people[Role.VIEWER].client.get(f"/deliveries?{query}")
     assert answer.status_code == 400
     assert "That cannot be done" in answer.text
+    assert says in text_of(answer.text)
+
+
+@pytest.mark.parametrize("page", ["/refusals", "/audit"])
+def test_a_misspelled_filter_is_said_on_every_list(people: dict[Role, Person], page: str) -> None:
+    """What is shown would else be taken for all that matches."""
+    assert people[Role.ADMIN].client.get(f"{page}?sinc=1h").status_code == 400
+    assert people[Role.ADMIN].client.get(f"{page}?since=1h").status_code == 200
+
+
+def test_a_source_with_a_state_of_triggers_is_not_dropped(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Both stand in one form, and both count."""
+    assert stored["failed"] in people[Role.VIEWER].look("/deliveries", source="planasonix", state="failed")
+    other = people[Role.VIEWER].look("/deliveries", source="another", state="failed")
+    assert stored["failed"] not in other
+    assert "Nothing matches" in text_of(other)
+
+
+def test_a_filter_that_a_link_has_is_kept_by_the_form(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """So that the next "Show" means no more than this page, and so that each can be taken out."""
+    query = {"state": "failed", "airflow": "default", "delivery_id": stored["bad"], "is_latest": "true"}
+    page = people[Role.VIEWER].look("/deliveries", **query)
+    assert stored["failed"] in page
+    assert 'name="airflow" value="default"' in page
+    assert f'name="delivery_id" value="{stored["bad"]}"' in page
+    assert re.search(r'(?s)name="is_latest">.*<option selected>true</option>', page)
 
 
 @pytest.mark.parametrize(

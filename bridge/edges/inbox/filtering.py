@@ -2,6 +2,8 @@
 
 The conditions of the partial indexes stand in it word for word, so that what waits, or went wrong, is found without
 reading history. A pipeline, job or run is found by the table of completions: so by what routing read in the event.
+What stands in another table than the one that is listed is looked up row by row, by its key, and never joined: a
+database that joins may read a table whole.
 """
 
 from dataclasses import dataclass
@@ -44,9 +46,14 @@ class Filter:
 
 
 _TELLING_OF = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
+_SOURCE_OF = "(SELECT came.source FROM deliveries AS came WHERE came.id = triggers.delivery_id)"
+_NAMES = {
+    "dlv": {"delivery": "deliveries.id", "source": "source"},
+    "trg": {"delivery": "triggers.delivery_id", "source": _SOURCE_OF},
+}
 _CONDITIONS = {
     "state": "state = :state",
-    "source": "source = :source",
+    "source": "{source} = :source",
     "route": "route = :route",
     "dag_id": "dag_id = :dag_id",
     "delivery_id": "delivery_id = :delivery_id",
@@ -86,7 +93,7 @@ _BY_COMPLETION = frozenset({"pipeline_id", "job_id", "run_id"})
 DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after", "reason"}) | _BY_COMPLETION
 TRIGGER_FILTERS = (
     frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after", "run_state", "reason", "airflow"})
-    | {"is_latest"}
+    | {"source", "is_latest"}
     | _BY_COMPLETION
 )
 
@@ -102,9 +109,9 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
     if surplus := given.keys() - allowed - {"edge"}:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     values = {name: _value(name, value, prefix) for name, value in given.items()}
-    names = {"id": order(wanted, prefix), "delivery": "delivery_id", "within": ""}
+    names = _NAMES[prefix] | {"id": order(wanted, prefix), "within": ""}
     if prefix == "dlv":
-        names |= {"delivery": "id", "within": bounds(wanted, "delivery_id", prefix)[0]}
+        names |= {"within": bounds(wanted, "delivery_id", prefix)[0]}
     conditions = _CONDITIONS | ({"pipeline_id": _OF_PIPELINE} if prefix == "trg" and wanted.edge is not None else {})
     clauses = [conditions[name].format(**names) for name in values]
     if wanted.state is not None:

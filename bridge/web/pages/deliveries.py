@@ -12,12 +12,13 @@ from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
-from bridge.words.errors import BridgeError, NotThere
+from bridge.words.errors import BadFilter, BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.roles import Role
 from bridge.words.runs import RunState
 
 _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of these wants to see triggers
+_NAMES = DELIVERY_FILTERS | TRIGGER_FILTERS | {"limit"}
 _IDS = {"event": "event_id", "job": "job_id", "run": "run_id", "pipeline": "pipeline_id"}  # what lists filter by
 _MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
 _PAGES = {"dlv_": "/deliveries/", "trg_": "/triggers/", "ord_": "/orders/"}
@@ -37,23 +38,23 @@ class Deliveries:
         if found := query.pop("find", None):
             return self._found(found)
         are_triggers = query.get("state") in set(TriggerState) or not _OF_TRIGGERS.isdisjoint(query)
-        names = (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) | {"limit"}
-        wanted = finding.filters(query, names, now=datetime.now(UTC))
         kind = "triggers" if are_triggers else "deliveries"
+        wanted = finding.filters(query, _NAMES, now=datetime.now(UTC))
+        if surplus := query.keys() - (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) - {"limit"}:
+            raise BadFilter(f"{kind} cannot be filtered by {', '.join(sorted(surplus))}: leave that out")
         list_ = self._faces.looks.triggers if are_triggers else self._faces.looks.deliveries
         shown = list_(query=wanted, caller=asked.caller)
-        kept = {name: value for name, value in query.items() if name in names}
         return self._drawing.page(
             "deliveries.html",
             asked,
             kind=kind,
             rows=shown[kind],
-            query=kept,
+            query=query,
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
             sources=self._faces.api.source_names,
-            newest=finding.newest("/deliveries", kept),
-            older=finding.older("/deliveries", kept, shown["next"]),
+            newest=finding.newest("/deliveries", query),
+            older=finding.older("/deliveries", query, shown["next"]),
         )
 
     def delivery(self, asked: Asked) -> Response:

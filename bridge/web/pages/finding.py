@@ -5,20 +5,24 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from bridge.rules import when
+from bridge.web.queries import refuse_unknown
 from bridge.words.errors import BadFilter
 
 
 def filters(query: Mapping[str, str], names: Collection[str], *, now: datetime) -> dict[str, str]:
-    """Return the filters of a list as the API takes them; what this list does not know is left out.
+    """Return the filters of a list as the API takes them. Raises BadFilter for a name that the list does not have.
 
     `since` may be `2h` (ago), `02:40` (UTC), an instant or a range of them, `until` any of these but a range.
     """
-    found = {name: value for name, value in query.items() if name in names}
+    refuse_unknown(query, names)
+    found = dict(query)
     try:
         if "since" in found:
             since, until = when.span(found["since"], now=now)
+            if until is not None and "until" in query:
+                raise BadFilter("the range of since has an end: leave until out")
             found |= {"since": since.isoformat()} | ({} if until is None else {"until": until.isoformat()})
-        if "until" in query and "until" in names:
+        if "until" in query:
             found["until"] = when.instant(query["until"], now=now).isoformat()
     except ValueError as error:
         raise BadFilter(str(error)) from None

@@ -24,30 +24,28 @@ class Records:
 
     def refusals(self, asked: Asked) -> Response:
         """List the last thousand requests that were refused at the public door, and copies; never a body."""
-        kept = {name: value for name, value in asked.query.items() if name in _REFUSAL_FILTERS}
-        wanted = finding.filters(kept, _REFUSAL_FILTERS, now=datetime.now(UTC))
+        wanted = finding.filters(asked.query, _REFUSAL_FILTERS, now=datetime.now(UTC))
         shown = self._faces.refusals.refusals(query=wanted)
         return self._drawing.page(
             "refusals.html",
             asked,
             rows=shown["refusals"],
-            query=kept,
+            query=asked.query,
             kinds=list(RefusalKind),
             sources=self._faces.api.source_names,
-            newest=finding.newest("/refusals", kept),
-            older=finding.older("/refusals", kept, shown["next"]),
+            newest=finding.newest("/refusals", asked.query),
+            older=finding.older("/refusals", asked.query, shown["next"]),
         )
 
     def audit(self, asked: Asked) -> Response:
         """List who replayed, cancelled, paused, erased, signed in or failed to, and changed the mapping."""
-        kept = {name: value for name, value in asked.query.items() if name in _AUDIT_FILTERS}
-        wanted = finding.filters(kept, _AUDIT_FILTERS, now=datetime.now(UTC))
+        wanted = finding.filters(asked.query, _AUDIT_FILTERS, now=datetime.now(UTC))
         shown = self._faces.audit.audit(query=wanted)
         return self._drawing.page(
             "audit.html",
             asked,
             rows=shown["audit"],
-            query=kept,
-            newest=finding.newest("/audit", kept),
-            older=finding.older("/audit", kept, shown["next"]),
+            query=asked.query,
+            newest=finding.newest("/audit", asked.query),
+            older=finding.older("/audit", asked.query, shown["next"]),
         )

@@ -82,6 +82,21 @@ def test_filters_alone_and_together(inbox: Inbox, deliveries: list[str]) -> None
     assert found(inbox, source="second", state="received", after=deliveries[7], limit=1) == [deliveries[5]]
 
 
+def test_triggers_are_filtered_by_the_source_of_their_delivery(inbox: Inbox, deliveries: list[str]) -> None:
+    """Alone, and with what triggers have themselves; as a list, as ids, and counted."""
+    held = [add(inbox, id_, state=TriggerState.HELD) for id_ in (*deliveries[:3], deliveries[5])]
+    waits = add(inbox, deliveries[4])
+    for wanted, ids in (
+        (Filter(source="first"), [waits, held[2], held[0]]),
+        (Filter(source="second", state="held"), [held[3], held[1]]),
+        (Filter(source="first", delivery_id=deliveries[1]), []),
+        (Filter(source="gone"), []),
+    ):
+        assert [item.id for item in inbox.read(browsing.triggers, wanted=wanted, limit=9)] == ids, wanted
+        assert inbox.read(browsing.ids, table="triggers", wanted=wanted, limit=9) == ids, wanted
+        assert inbox.read(browsing.count, table="triggers", wanted=wanted) == len(ids), wanted
+
+
 def test_event_is_found_by_its_key(inbox: Inbox, deliveries: list[str], store: Store) -> None:
     """The same as without a key, whether SQLite's key is in memory or in its table, and of every source that has it."""
     again = stored(inbox, "evt_4", source="second")

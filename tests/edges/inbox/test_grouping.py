@@ -117,7 +117,8 @@ def test_the_filters_narrow_it(inbox: Inbox) -> None:
         assert [each.example for each in groups(inbox, **wanted)] == [first], wanted
     for wanted in ({"state": "held"}, {"run_state": "failed"}, {"airflow": "x"}, {"reason": "x"}):
         assert groups(inbox, **wanted) == [], wanted
-    assert len(groups(inbox, airflow="default", state="failed")) == 2
+    assert len(groups(inbox, airflow="default", state="failed", source="planasonix")) == 2
+    assert groups(inbox, source="other") == []
     assert groups(inbox, until=groups(inbox)[-1].oldest_at.replace(year=2020)) == []
 
 

@@ -103,4 +103,5 @@ def test_a_stretch_begins_where_a_time_ends(inbox: Inbox, delivery_ids: list[str
     assert (
         inbox.read(walking.edge, table="triggers", wanted=Filter(route="orders", run_state="failed"), stretch=1) is None
     )
-    assert inbox.read(walking.edge, table="triggers", wanted=Filter(route="orders"), stretch=1) is not None
+    for wanted in (Filter(route="orders"), Filter(source="first")):
+        assert inbox.read(walking.edge, table="triggers", wanted=wanted, stretch=1) is not None

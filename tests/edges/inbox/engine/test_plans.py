@@ -209,7 +209,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
             browsing.triggers,
             {"wanted": Filter(edge=_EDGE.replace("dlv", "trg"), **{name: "x"}), "limit": 20},
         )
-        for name in ("reason", "route", "dag_id", "airflow")
+        for name in ("reason", "route", "dag_id", "airflow", "source")
     },
     "edge of what is unrouted": (
         False,
@@ -231,6 +231,15 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         browsing.triggers,
         {"wanted": Filter(pipeline_id="x", edge=_EDGE.replace("dlv", "trg")), "limit": 20},
     ),
+    **{
+        f"triggers {wanted} of a source": (
+            False,
+            browsing.triggers,
+            {"wanted": Filter(source="x", **wanted), "limit": 20},
+        )
+        for wanted in ({"state": "failed"}, {"state": "pending"}, {"run_state": "failed"})
+    },
+    "causes of a source": (False, grouping.causes, {"wanted": Filter(source="x")}),
     "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
     "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
     "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),
