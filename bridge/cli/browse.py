@@ -7,7 +7,7 @@ import typer
 
 from bridge.cli.asking import MAX_ROWS, Limit, Listed, Since, TokenFile, Until, Url, asking, pages, told_times
 from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.runs import RunState
 
 Why = Annotated[str | None, typer.Option("--reason", help="Only for this reason, as `triggers` shows it.")]
@@ -15,6 +15,7 @@ Source = Annotated[str | None, typer.Option("--source", help="Only of what came 
 Pipeline = Annotated[str | None, typer.Option("--pipeline", help="Only of events of this pipeline (its id).")]
 Job = Annotated[str | None, typer.Option("--job", help="Only of events that tell of this job.")]
 Run = Annotated[str | None, typer.Option("--run", help="Only of events that tell of this pipeline run.")]
+Ended = Annotated[Status | None, typer.Option("--status", help="Only of events that tell of this status.")]
 
 _LIMITS = (500, MAX_ROWS)
 _TRIGGER_COLUMNS = ("id", "created_at", "route", "dag_id", "dag_run_id", "state", "run_state", "reason", "attempts")
@@ -35,6 +36,7 @@ def deliveries(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
@@ -51,6 +53,7 @@ def deliveries(
         "pipeline_id": pipeline,
         "job_id": job,
         "run_id": run,
+        "status": status,
         **told_times(since, until),
     }
     with asking(url, token_file) as asked:
@@ -74,6 +77,7 @@ def triggers(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
@@ -82,20 +86,9 @@ def triggers(
     as_json: AsJson = False,
 ) -> None:
     """List triggers, or show one with its attempts. Exit 1 if there is none."""
-    filters = {
-        "state": state,
-        "run_state": run_state,
-        "reason": reason,
-        "source": source,
-        "route": route,
-        "dag_id": dag_id,
-        "airflow": airflow,
-        "delivery_id": delivery_id,
-        "pipeline_id": pipeline,
-        "job_id": job,
-        "run_id": run,
-        **told_times(since, until),
-    }
+    filters: dict[str, str | None] = {"state": state, "run_state": run_state, "reason": reason, "source": source}
+    filters |= {"route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
+    filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run, "status": status, **told_times(since, until)}
     with asking(url, token_file) as asked:
         if trigger_id is not None:
             _one(asked.get("triggers", trigger_id), "attempt_log", as_json)

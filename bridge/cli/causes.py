@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Source
+from bridge.cli.browse import Ended, Job, Pipeline, Run, Source
 from bridge.cli.output import AsJson, print_json, print_table, say
 
 
@@ -24,6 +24,7 @@ def causes(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     url: Url = None,
@@ -32,7 +33,8 @@ def causes(
 ) -> None:
     """Group failed and held triggers and failed DAG runs by reason, route, DAG and Airflow. Exit 1 if there is any."""
     filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
-    filters |= {"source": source, "pipeline_id": pipeline, "job_id": job, "run_id": run} | told_times(since, until)
+    filters |= {"source": source, "pipeline_id": pipeline, "job_id": job, "run_id": run, "status": status}
+    filters |= told_times(since, until)
     with asking(url, token_file) as asked:
         answer = asked.get("causes", **{name: value for name, value in filters.items() if value is not None})
     found = answer["causes"]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.asking import Asked, Since, TokenFile, Until, Url, asking, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Source, Why
+from bridge.cli.browse import Ended, Job, Pipeline, Run, Source, Why
 from bridge.cli.output import say, spell_json
 
 _PAGE = 500
@@ -37,6 +37,7 @@ def export(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     after: Annotated[str | None, typer.Option(help="Go on behind this id, as an export that was cut off says.")] = None,
@@ -52,8 +53,9 @@ def export(
     where to go on.
     """
     of_both = {"state": state, "reason": reason, "pipeline_id": pipeline, "job_id": job, "run_id": run, "after": after}
+    of_both |= {"source": source, "status": status}
     of_triggers = {"route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
-    filters = {**of_both, "source": source, **of_triggers, **told_times(since, until)}
+    filters = {**of_both, **of_triggers, **told_times(since, until)}
     query = {name: value for name, value in filters.items() if value is not None}
     with asking(url, token_file) as asked:
         _print(asked, what, query, limit)

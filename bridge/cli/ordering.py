@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Limit, Since, TokenFile, Until, Url, asking, pages, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Source, print_many
+from bridge.cli.browse import Ended, Job, Pipeline, Run, Source, print_many
 from bridge.cli.carrying_out import Wish, carry_out, confirm, count
 from bridge.cli.output import AsJson, print_fields, print_json
 from bridge.words.orders import DONE, Action, OrderState, undone
@@ -51,6 +51,7 @@ def replay(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     run_again: Annotated[bool, typer.Option("--run-again", help="Start new runs, under new DAG run ids.")] = False,
@@ -70,14 +71,13 @@ def replay(
     """
     filters = _filters(
         since, until, state=state, run_state=run_state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
-        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
+        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run, status=status,
     )  # fmt: skip
     action = Action.RUN_AGAIN if run_again else Action.REPLAY
     wish = Wish(action, ids or [], filters, reason, key or _own_key(), limit, yes)
     if follow and key is not None and not ids:
         raise typer.BadParameter("--follow with --key needs ids: a filter means others the next time")
-    carry = _count if dry_run else _do_and_follow if follow else _do
-    carry(_checked(wish), (url, token_file), as_json)
+    (_count if dry_run else _do_and_follow if follow else _do)(_checked(wish), (url, token_file), as_json)
 
 
 def cancel(
@@ -92,6 +92,7 @@ def cancel(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     since: Since = None,
     until: Until = None,
     reason: Why = None,
@@ -109,7 +110,7 @@ def cancel(
     """
     filters = _filters(
         since, until, state=state, reason=cause, route=route, dag_id=dag_id, airflow=airflow,
-        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run,
+        source=source, delivery_id=delivery_id, pipeline_id=pipeline, job_id=job, run_id=run, status=status,
     )  # fmt: skip
     wish = Wish(Action.CANCEL, ids or [], filters, reason, key or _own_key(), limit, yes)
     (_count if dry_run else _do)(_checked(wish), (url, token_file), as_json)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Asked, Since, TokenFile, Url, asking, seconds, told_times
-from bridge.cli.browse import Job, Pipeline, Run, Source, Why
+from bridge.cli.browse import Ended, Job, Pipeline, Run, Source, Why
 from bridge.cli.output import AsJson, local, say, spell_json, visible
 from bridge.words.errors import InboxUnavailable, RemoteUnavailable
 
@@ -28,6 +28,7 @@ def tail(
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
+    status: Ended = None,
     route: Annotated[str | None, typer.Option(help="Only what this route matched.")] = None,
     dag_id: Annotated[str | None, typer.Option("--dag", help="Only what starts this DAG.")] = None,
     airflow: Annotated[str | None, typer.Option(help="Only of this Airflow.")] = None,
@@ -41,18 +42,9 @@ def tail(
 
     Of a flood the newest 200 a second are shown. `--json` prints a JSON object a line.
     """
-    filters = {
-        "source": source,
-        "state": state,
-        "reason": reason,
-        "pipeline_id": pipeline,
-        "job_id": job,
-        "run_id": run,
-        "route": route,
-        "dag_id": dag_id,
-        "airflow": airflow,
-        "since": told_times(since, None)["since"],
-    }
+    filters: dict[str, str | None] = {"source": source, "state": state, "reason": reason, "status": status}
+    filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run}
+    filters |= {"route": route, "dag_id": dag_id, "airflow": airflow, "since": told_times(since, None)["since"]}
     query = {name: value for name, value in filters.items() if value is not None}
     with asking(url, token_file) as asked, _endable(lasting), contextlib.suppress(KeyboardInterrupt):
         for name, event in _forever(asked, query):

@@ -11,11 +11,12 @@ from bridge.flows.tailing import Heard, Listener, News, Tailing
 from bridge.web.events import SKIPPED, EventStream, Mailbox, event
 from bridge.web.queries import filter_of
 from bridge.words.errors import BadFilter
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.roles import Caller
 
 FILTERS = frozenset(
-    {"state", "reason", "source", "pipeline_id", "job_id", "run_id", "route", "dag_id", "airflow", "after", "since"}
+    {"state", "reason", "source", "status", "pipeline_id", "job_id", "run_id", "route", "dag_id", "airflow"}
+    | {"after", "since"}
 )
 _FROM = ("after", "since")
 _OF_TRIGGERS = ("route", "dag_id", "airflow")
@@ -56,6 +57,8 @@ def is_wanted(query: Mapping[str, str]) -> Callable[[News], bool]:
     given = filter_of(query, FILTERS)
     if given.state not in {*DeliveryState, *TriggerState, None}:
         raise BadFilter(f"no such state: {given.state}; there is {', '.join([*DeliveryState, *TriggerState])}")
+    if given.status not in {*Status, None}:
+        raise BadFilter(f"no such status of an event: {given.status}; there is {', '.join(Status)}")
     filters = {name: value for name, value in query.items() if name not in _FROM}
     return lambda news: all(value in _values(news, name) for name, value in filters.items())
 

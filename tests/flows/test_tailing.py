@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.metrics import Metrics
 from bridge.flows.tailing import LISTENERS, Heard, Listener, Tail, Tailing
-from bridge.words.errors import NotThere, TooMany
+from bridge.web.stream import is_wanted
+from bridge.words.errors import BadFilter, NotThere, TooMany
 from bridge.words.model import TriggerState
 from tests.support.store import Store, accept, add, attempt, claim, settlement, stored
 
@@ -56,6 +58,21 @@ def test_each_change_is_said_once(inbox: Inbox, tail: Tail) -> None:
     assert b'"link":"http://default/load_orders/run-of-' in news.full
     stored(inbox, "evt_2")
     assert states(tail.look()) == [("evt_2", "received", [])]
+
+
+def test_news_are_told_apart_by_the_status_of_the_event(inbox: Inbox, store: Store, tail: Tail) -> None:
+    """As `tail --status` and the stream do; a delivery that routing has not read has none."""
+    first, _ = (each.delivery_id for each in accept(inbox, "evt_1", "evt_2"))
+    told = "INSERT INTO completions (delivery_id, source, kind, about_id, status, nth)"
+    store.rows(f"{told} VALUES (?, 's', 'job', 'j', 'failed', 0)", number(first, "dlv"))
+    news = tail.look().news
+    heard = {
+        status: [each.seen.delivery.event_id for each in news if is_wanted({"status": status})(each)]
+        for status in ("failed", "succeeded")
+    }
+    assert heard == {"failed": ["evt_1"], "succeeded": []}
+    with pytest.raises(BadFilter, match="no such status of an event: success"):
+        is_wanted({"status": "success"})
 
 
 def test_of_a_flood_the_newest_are_shown(inbox: Inbox, tail: Tail) -> None:

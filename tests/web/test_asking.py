@@ -47,8 +47,10 @@ def test_lists_are_filtered_alike(ask: Ask, ids: dict[str, str]) -> None:
         (("--job", "job_bad"), "bad"),
         (("--reason", "no_route", "--since", "1h"), "other"),
         (("--event", "evt_ask"), "good"),
+        (("--job", "job_bad", "--status", "succeeded"), "bad"),
     ):
         assert [each["id"] for each in ask("deliveries", *words)] == [ids[wanted]], words
+    assert ask("deliveries", "--status", "failed") == []
     for words in (
         ("--pipeline", "pl_bad"),
         ("--job", "job_bad"),
@@ -56,13 +58,16 @@ def test_lists_are_filtered_alike(ask: Ask, ids: dict[str, str]) -> None:
         ("--dag", "open_incident"),
         ("--delivery", ids["bad"]),
         ("--source", "planasonix", "--state", "failed"),
+        ("--status", "succeeded", "--state", "failed"),
     ):
         assert [each["id"] for each in ask("triggers", *words)] == [ids["failed"]], words
     assert ask("triggers", "--source", "another", "--state", "failed") == []
     assert ask("causes", "--source", "another")["causes"] == []
+    assert ask("causes", "--status", "failed")["causes"] == []
     for verb in ("replay", "cancel"):
         assert ask(verb, "--source", "planasonix", "--state", "failed", "--dry-run")["count"] == 1
         assert ask(verb, "--source", "another", "--state", "failed", "--dry-run")["count"] == 0
+        assert ask(verb, "--status", "failed", "--state", "failed", "--dry-run")["count"] == 0
 
 
 def test_one_of_them_is_shown_whole(ask: Ask, run: Run, ids: dict[str, str]) -> None:

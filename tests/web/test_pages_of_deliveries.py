@@ -60,15 +60,24 @@ def test_the_list_has_the_newest_first_and_says_what_it_shows(
 
 
 @pytest.mark.parametrize(
-    "query", [{"pipeline_id": "pl_bad"}, {"job_id": "job_evt_bad"}, {"since": "1h", "reason": "x"}]
+    "query",
+    [
+        {"pipeline_id": "pl_bad"},
+        {"job_id": "job_evt_bad"},
+        {"pipeline_id": "pl_bad", "status": "succeeded"},
+        {"pipeline_id": "pl_bad", "state": "routed", "status": "succeeded"},
+        {"since": "1h", "reason": "x"},
+        {"status": "failed"},
+        {"status": "failed", "state": "failed"},
+    ],
 )
 def test_filters_are_those_of_the_api(
     people: dict[Role, Person], stored: dict[str, str], query: dict[str, str]
 ) -> None:
-    """Pipeline, job, time as people write it; nothing that matches is said with the filter, and a way out of it."""
+    """Pipeline, job, status, time as people write it; nothing that matches is said with the filter, and a way out."""
     page = people[Role.VIEWER].look("/deliveries", **query)
     assert stored["good"] not in page
-    if "reason" in query:
+    if "reason" in query or query.get("status") == "failed":
         assert "Nothing matches" in text_of(page)
         assert 'href="/deliveries">Show all' in page
     else:

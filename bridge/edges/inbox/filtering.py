@@ -13,7 +13,7 @@ from typing import Any
 from bridge.edges.inbox.engine.ids import first_id, number
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.errors import BadFilter
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.runs import OPEN, RunState
 
 
@@ -41,12 +41,14 @@ class Filter:
     pipeline_id: str | None = None
     job_id: str | None = None
     run_id: str | None = None
+    status: str | None = None
     is_latest: bool = False
     edge: str | None = None
 
 
 _TELLING_OF = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
 _SOURCE_OF = "(SELECT came.source FROM deliveries AS came WHERE came.id = triggers.delivery_id)"
+_STATUS_OF = "(SELECT told.status FROM completions AS told WHERE told.delivery_id = {delivery})"
 _NAMES = {
     "dlv": {"delivery": "deliveries.id", "source": "source"},
     "trg": {"delivery": "triggers.delivery_id", "source": _SOURCE_OF},
@@ -68,6 +70,7 @@ _CONDITIONS = {
     "pipeline_id": _TELLING_OF + "pipeline_id = :pipeline_id{within})",
     "job_id": _TELLING_OF + "about_id = :job_id AND kind = 'job')",
     "run_id": _TELLING_OF + "about_id = :run_id AND kind = 'run')",
+    "status": _STATUS_OF + " = :status",
 }
 _BOUNDS = ("since", "until", "after", "edge")
 # Of a pipeline that has more than a stretch of completions: each trigger of the stretch is looked at.
@@ -90,12 +93,9 @@ _RUNS = ("run_state IN ('failed','deleted','unknown')", "run_due_at IS NOT NULL 
 # Nor are the triggers of what tells of one pipeline, job or run.
 _UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
 _BY_COMPLETION = frozenset({"pipeline_id", "job_id", "run_id"})
-DELIVERY_FILTERS = frozenset({"state", "source", "event_id", "since", "until", "after", "reason"}) | _BY_COMPLETION
-TRIGGER_FILTERS = (
-    frozenset({"state", "route", "dag_id", "delivery_id", "since", "until", "after", "run_state", "reason", "airflow"})
-    | {"source", "is_latest"}
-    | _BY_COMPLETION
-)
+_OF_BOTH = frozenset({"state", "source", "status", "since", "until", "after", "reason"}) | _BY_COMPLETION
+DELIVERY_FILTERS = _OF_BOTH | {"event_id"}
+TRIGGER_FILTERS = _OF_BOTH | {"route", "dag_id", "delivery_id", "run_state", "airflow", "is_latest"}
 
 
 def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:
@@ -106,6 +106,8 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
         raise BadFilter(f"no such state of {what}: {wanted.state}; there is {', '.join(states)}")
     if wanted.run_state is not None and wanted.run_state not in set(RunState):
         raise BadFilter(f"no such state of DAG runs: {wanted.run_state}; there is {', '.join(RunState)}")
+    if wanted.status is not None and wanted.status not in set(Status):
+        raise BadFilter(f"no such status of an event: {wanted.status}; there is {', '.join(Status)}")
     if surplus := given.keys() - allowed - {"edge"}:
         raise BadFilter(f"{what} cannot be filtered by {', '.join(sorted(surplus))}")
     values = {name: _value(name, value, prefix) for name, value in given.items()}

@@ -21,9 +21,7 @@ from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
 MAX_ROWS = 20_000  # rows of one kind: 0.1 s on one core
-FILTERS = frozenset({"state", "run_state", "reason", "route", "dag_id", "airflow", "source", "since", "until"}) | {
-    *("delivery_id", "pipeline_id", "job_id", "run_id"),
-}
+FILTERS = TRIGGER_FILTERS - {"after", "is_latest"}
 _STATES = (TriggerState.FAILED, TriggerState.HELD)
 RUN_STATES = (RunState.FAILED, RunState.DELETED, RunState.UNKNOWN)
 _STATEMENT = (

@@ -36,7 +36,7 @@ _TRIGGERS = text(
     f"SELECT {TRIGGER_ENTRY_COLUMNS} FROM triggers WHERE delivery_id IN :ids ORDER BY id LIMIT :most"  # noqa: S608
 ).bindparams(_IDS)
 _TELLING = text(
-    "SELECT delivery_id, kind, about_id, pipeline_id FROM completions WHERE delivery_id IN :ids"
+    "SELECT delivery_id, kind, about_id, status, pipeline_id FROM completions WHERE delivery_id IN :ids"
 ).bindparams(_IDS)
 TriggerMark = tuple[str, str | None, int, str | None]  # state, reason, attempts, state of the run
 
@@ -58,6 +58,7 @@ class Seen:
     pipeline_id: str | None
     job_id: str | None
     run_id: str | None
+    status: str | None
     triggers: tuple[TriggerEntry, ...]
 
 
@@ -98,7 +99,8 @@ def whole(connection: Connection, ids: Collection[str]) -> list[Seen]:
         about = telling.get(entry.id)
         pipeline_id = None if about is None else about.pipeline_id
         job_id, run_id = (about.about_id if about and about.kind == kind else None for kind in ("job", "run"))
-        found.append(Seen(entry, pipeline_id, job_id, run_id, tuple(triggers[entry.id])))
+        status = None if about is None else about.status
+        found.append(Seen(entry, pipeline_id, job_id, run_id, status, tuple(triggers[entry.id])))
     return found
 
 

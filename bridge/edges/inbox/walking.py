@@ -13,7 +13,7 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.runs import OPEN, RunState
 
 STRETCH = 20_000  # rows: 30 ms on one core
-_SELDOM = ("source", "reason", "route", "dag_id", "airflow")  # which no index begins with
+_SELDOM = ("source", "reason", "status", "route", "dag_id", "airflow")  # which no index begins with
 _NAMED = ("event_id", "delivery_id", "job_id", "run_id")  # of which there are few
 # What waits is little, and its indexes are not in the order of ids.
 _WAITING = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})

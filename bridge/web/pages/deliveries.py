@@ -13,7 +13,7 @@ from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
 from bridge.words.errors import BadFilter, BridgeError, NotThere
-from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.roles import Role
 from bridge.words.runs import RunState
 
@@ -52,6 +52,7 @@ class Deliveries:
             query=query,
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
+            statuses=list(Status),
             sources=self._faces.api.source_names,
             newest=finding.newest("/deliveries", query),
             older=finding.older("/deliveries", query, shown["next"]),

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.engine.ids import made_at
-from bridge.words.errors import BridgeError, NotThere
+from bridge.edges.inbox.engine.ids import number as row_of
+from bridge.words.errors import BadFilter, BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import NOW, ON_SQLITE, Store, accept, add, claim, stored, wait_for
@@ -95,6 +96,25 @@ def test_triggers_are_filtered_by_the_source_of_their_delivery(inbox: Inbox, del
         assert [item.id for item in inbox.read(browsing.triggers, wanted=wanted, limit=9)] == ids, wanted
         assert inbox.read(browsing.ids, table="triggers", wanted=wanted, limit=9) == ids, wanted
         assert inbox.read(browsing.count, table="triggers", wanted=wanted) == len(ids), wanted
+
+
+def test_lists_are_filtered_by_the_status_that_was_told(inbox: Inbox, store: Store, deliveries: list[str]) -> None:
+    """What routing has not read yet has none; a word that is none is refused."""
+    told = (
+        "INSERT INTO completions (delivery_id, source, kind, about_id, status, nth) VALUES (?, 'first', 'job', ?, ?, 0)"
+    )
+    for place, status in ((0, "failed"), (1, "succeeded"), (2, "failed")):
+        store.rows(told, row_of(deliveries[place], "dlv"), f"job_{place}", status)
+    failed = [add(inbox, deliveries[place]) for place in (0, 2)]
+    other = add(inbox, deliveries[1])
+    assert found(inbox, status="failed") == [deliveries[2], deliveries[0]]
+    assert found(inbox, status="failed", job_id="job_2") == [deliveries[2]]
+    assert found(inbox, status="failed", source="second") == found(inbox, status="skipped") == []
+    for status, ids in (("failed", failed[::-1]), ("succeeded", [other]), ("cancelled", [])):
+        wanted = Filter(status=status, state="pending")
+        assert [item.id for item in inbox.read(browsing.triggers, wanted=wanted, limit=9)] == ids
+    with pytest.raises(BadFilter, match="no such status of an event: success; there is succeeded, failed"):
+        found(inbox, status="success")
 
 
 def test_event_is_found_by_its_key(inbox: Inbox, deliveries: list[str], store: Store) -> None:

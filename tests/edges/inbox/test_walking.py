@@ -82,6 +82,8 @@ def test_runs_that_ended_well_are_walked(inbox: Inbox, delivery_ids: list[str]) 
         (Filter(reason="x"), True),
         (Filter(reason="x", state="routed"), True),
         (Filter(source="first"), True),
+        (Filter(status="failed"), True),
+        (Filter(status="failed", job_id="job_1"), False),
         (Filter(), False),
         (Filter(state="received", reason="x"), False),
         (Filter(reason="x", pipeline_id="pl"), False),
@@ -103,5 +105,5 @@ def test_a_stretch_begins_where_a_time_ends(inbox: Inbox, delivery_ids: list[str
     assert (
         inbox.read(walking.edge, table="triggers", wanted=Filter(route="orders", run_state="failed"), stretch=1) is None
     )
-    for wanted in (Filter(route="orders"), Filter(source="first")):
+    for wanted in (Filter(route="orders"), Filter(source="first"), Filter(status="failed")):
         assert inbox.read(walking.edge, table="triggers", wanted=wanted, stretch=1) is not None

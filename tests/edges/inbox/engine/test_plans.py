@@ -62,6 +62,7 @@ _NEWER = (None, holds.Newer("trg_0000000000000002", is_fired=True), holds.Newer(
 _CHANGES = [holds.Change(_AWAY._replace(newer=item), None if item else _NOW) for item in _NEWER]
 _STEPS = [holds.StepRow(_AWAY.id, "orders", 1.0, Reason.DAG_PAUSED, is_doubted=doubt) for doubt in (True, False)]
 _EDGE = delivery_text(first_id(microseconds(_NOW)))
+_FAILED = ("status", "failed")
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded")
 
 
@@ -199,17 +200,22 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         f"deliveries by {name}": (
             False,
             browsing.deliveries,
-            {"wanted": Filter(edge=_EDGE, **{name: "x"}), "limit": 20},
+            {"wanted": Filter(edge=_EDGE, **{name: value}), "limit": 20},
         )
-        for name in ("source", "reason")
+        for name, value in (("source", "x"), ("reason", "x"), ("status", "failed"))
     },
+    "deliveries unrouted by status": (
+        False,
+        browsing.deliveries,
+        {"wanted": Filter(state="unrouted", status="failed"), "limit": 20},
+    ),
     **{
         f"triggers by {name}": (
             False,
             browsing.triggers,
-            {"wanted": Filter(edge=_EDGE.replace("dlv", "trg"), **{name: "x"}), "limit": 20},
+            {"wanted": Filter(edge=_EDGE.replace("dlv", "trg"), **{name: value}), "limit": 20},
         )
-        for name in ("reason", "route", "dag_id", "airflow", "source")
+        for name, value in (*((name, "x") for name in ("reason", "route", "dag_id", "airflow", "source")), _FAILED)
     },
     "edge of what is unrouted": (
         False,
@@ -232,14 +238,14 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"wanted": Filter(pipeline_id="x", edge=_EDGE.replace("dlv", "trg")), "limit": 20},
     ),
     **{
-        f"triggers {wanted} of a source": (
+        f"triggers {wanted} of a source and a status": (
             False,
             browsing.triggers,
-            {"wanted": Filter(source="x", **wanted), "limit": 20},
+            {"wanted": Filter(source="x", status="failed", **wanted), "limit": 20},
         )
         for wanted in ({"state": "failed"}, {"state": "pending"}, {"run_state": "failed"})
     },
-    "causes of a source": (False, grouping.causes, {"wanted": Filter(source="x")}),
+    "causes of a source and a status": (False, grouping.causes, {"wanted": Filter(source="x", status="failed")}),
     "what was asked for": (False, asked.page, {"since": _NOW, "after": None, "limit": 100}),
     "a delivery": (False, asked.is_there, {"delivery_id": "dlv_0000000000000001"}),
     "ids of an order": (False, orders.missing, {"ids": ["dlv_0000000000000001", "trg_0000000000000001"]}),
