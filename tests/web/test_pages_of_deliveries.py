@@ -125,6 +125,14 @@ def test_a_misspelled_filter_is_said_on_every_list(people: dict[Role, Person], p
     assert people[Role.ADMIN].client.get(f"{page}?since=1h").status_code == 200
 
 
+@pytest.mark.parametrize("page", ["/deliveries", "/refusals", "/audit"])
+def test_a_time_has_its_zone_beside_it(people: dict[Role, Person], page: str) -> None:
+    """Also while something stands in the field: everywhere else on the page times are those of the reader's zone."""
+    text = people[Role.ADMIN].text(page, since="02:40", until="1s")
+    assert "Since (UTC)" in text
+    assert "Until (UTC)" in text
+
+
 def test_a_source_with_a_state_of_triggers_is_not_dropped(people: dict[Role, Person], stored: dict[str, str]) -> None:
     """Both stand in one form, and both count."""
     assert stored["failed"] in people[Role.VIEWER].look("/deliveries", source="planasonix", state="failed")
