@@ -174,6 +174,7 @@ def test_what_nothing_has_is_not_found(people: dict[Role, Person]) -> None:
         answer = people[Role.VIEWER].client.get("/deliveries", params={"find": text}, follow_redirects=True)
         assert answer.status_code == 404
         assert "<script>alert" not in answer.text
+    assert "the newest 20,000 each were looked at" in people[Role.VIEWER].client.get("/deliveries?find=nothing").text
 
 
 def test_the_way_of_a_delivery_is_told(people: dict[Role, Person], stored: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
+from bridge.edges.inbox.finding import MOST_ENDED
 from bridge.rules import views
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
@@ -120,4 +121,6 @@ class Deliveries:
             return lead(finding.address("/deliveries", {_IDS[found.kind]: text}))
         if found.deliveries:
             return lead(f"/deliveries/{found.deliveries[0]}")
-        raise NotThere(f"nothing that is stored has the id {text[:100]}")
+        none = f"no event, job, run, backfill, pipeline or DAG run has the id {text[:100]}"
+        ended = f"Of triggers that failed or were cancelled, the newest {MOST_ENDED:,} each were looked at for it."
+        raise NotThere(f"{none}. {ended}")

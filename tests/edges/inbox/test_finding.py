@@ -56,6 +56,18 @@ def test_a_dag_run_of_a_failed_trigger_is_found_by_its_usual_name(inbox: Inbox) 
     assert found(inbox, run) == ("dag_run", [id_])
 
 
+@pytest.mark.parametrize("state", [TriggerState.FAILED, TriggerState.CANCELLED])
+def test_a_dag_run_that_a_route_names_is_found_whatever_became_of_it(inbox: Inbox, state: TriggerState) -> None:
+    """What failed or was cancelled owns no id any more, and is looked for all the same; whoever owns it comes first."""
+    own = {"dag_run_id": "my own name", "reason": Reason.CONF_REFUSED}
+    id_ = route(inbox, "evt_1", JOB, state=state, **own)
+    again = route(inbox, "evt_2", replace(JOB, id="job_2"), state=state, **own)
+    assert found(inbox, "my own name") == ("dag_run", [again, id_])
+    assert found(inbox, "my own nam") == (None, [])
+    owner = route(inbox, "evt_3", replace(JOB, id="job_3"), dag_run_id="my own name")
+    assert found(inbox, "my own name") == ("dag_run", [owner])
+
+
 def test_a_time_narrows_it_down(inbox: Inbox) -> None:
     """Of a pipeline and of a job."""
     id_ = route(inbox, "evt_1", JOB, dag_run_id="r")
