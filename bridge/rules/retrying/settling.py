@@ -68,6 +68,8 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
     `jitter` is in [0, 1], `seconds` is how long the call took.
     """
     settlement = _settled(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
+    if isinstance(outcome, Never):
+        return settlement  # Airflow refuses a conf before it looks for the run: an earlier call may have started it
     if not isinstance(outcome, Later | TargetDown | Misconfigured):
         return replace(settlement, is_certain=True)
     return replace(settlement, is_doubtful=not outcome.is_look and outcome.reason not in _NOTHING_STARTED)

@@ -302,16 +302,15 @@ def test_what_is_made_anew_in_doubt_keeps_its_dag_run_id(inbox: Inbox) -> None:
     assert (found.call.dag_run_id, found.call.conf["a"]) == ("planasonix__job_1__succeeded__orders", 1)
 
 
-def test_a_refusal_ends_the_doubt(inbox: Inbox) -> None:
-    """Airflow has said that there is no run under this name: the renamed route makes its own."""
+def test_a_refusal_does_not_end_the_doubt(inbox: Inbox) -> None:
+    """Airflow refuses a conf before it looks for the run, which an earlier call may have started."""
     item = event(inbox)
     route(inbox, item)
     doubt(inbox)
     (claimed,) = claim(inbox)
-    refused = settlement(TriggerState.FAILED, reason=Reason.CONF_REFUSED, is_certain=True)
-    inbox.write(triggers.settle, claimed, refused, attempt(2))
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED, reason=Reason.CONF_REFUSED), attempt(2))
     replay(inbox, item)
-    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
+    assert route(inbox, item, RENAMED) == [PENDING, COPY]
 
 
 def test_what_was_erased_in_doubt_is_not_fired(inbox: Inbox) -> None:

@@ -339,7 +339,7 @@ def test_the_last_attempt_leaves_doubt_too() -> None:
     [
         (Started(), True),
         (AlreadyThere(), True),
-        (Never(Reason.CONF_REFUSED), True),
+        (Never(Reason.CONF_REFUSED), False),
         (TooLate(), True),
         (Superseded("trg_2 is newer"), True),
         (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), False),
