@@ -23,7 +23,7 @@ from tests.support.forkserver import COMMAND
 from tests.support.service import TOKEN, BridgeProcess, body, wait_for
 from tests.support.standin import Standin
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 DAGS = ("dag_one", "dag_two", "dag_three", "dag_four")
 ROUTE = "routes:\n  - pipeline: pl_8f2a9c1d4e\n    name: load\n    dag: {dag}\n"
 

@@ -219,7 +219,7 @@ def test_three_runs_without_an_answer_let_their_source_rest(waiting: Waiting) ->
     gate.open_up()
     waiting.api.failing = set()
     for _ in range(3):
-        waiting.ask(timedelta(seconds=20), inquiring)
+        waiting.ask(timedelta(minutes=5), inquiring)  # no rest is longer
     assert sorted(waiting.looks[3:]) == ["run_1", "run_2", "run_3"]
 
 

@@ -85,6 +85,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/reconciling.py": ("tests/flows/test_reconciling.py",),
     "bridge/rules/need.py": ("tests/rules/test_attention.py",),
     "bridge/rules/odd.py": ("tests/rules/test_attention.py",),
+    "bridge/rules/standing.py": ("tests/rules/test_attention.py",),
     "bridge/rules/drift/*.py": ("tests/rules/test_drift.py",),
     "bridge/edges/inbox/shapes.py": ("tests/chores/test_shapes.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
