@@ -1,7 +1,7 @@
 """The promise, seen from outside: a signed webhook in, exactly one DAG run out, whatever breaks on the way."""
 
 import json
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.airflow_server import AirflowServer
-from tests.support.fault_proxy import Delay, DropAnswer, FaultProxy
+from tests.support.fault_proxy import DropAnswer, FaultProxy, Hold
 from tests.support.service import BridgeProcess, body, wait_for
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
@@ -169,13 +169,15 @@ def test_killed_between_airflows_answer_and_the_settle(
 ) -> None:
     """kill -9 while the settle waits for the store's lock: the restart finds the run and settles, no second run."""
     proxy = fault_proxy(airflow.url)
-    proxy.fail_next(Delay(8.0, after_acting=True), method="POST", path="/dagRuns")
+    held = threading.Event()
+    proxy.fail_next(Hold(held), method="POST", path="/dagRuns")
     bridge = start_bridge(airflow_url=proxy.url)
     bridge.send(body(event="evt_settle"))
     wait_for(lambda: _posted(proxy), seconds=20, what="the POST")
     store = bridge.database()
     store.execute("BEGIN IMMEDIATE")  # from here on the bridge can write nothing
-    time.sleep(8.5)  # the answer has arrived half a second ago, and its settle waits for the lock
+    held.set()
+    wait_for(lambda: any("/dagRuns" in path for path in proxy.passed), seconds=20, what="the answer is sent on")
     bridge.kill()
     assert store.execute("SELECT state FROM triggers").fetchall() == [("firing",)]
     store.execute("ROLLBACK")

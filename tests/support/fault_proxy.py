@@ -51,6 +51,13 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Let the server act, and hold its answer back until the event is set."""
+
+    until: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Answer in the server's place; with `after_acting` the server gets the request too, and is ignored."""
 
@@ -60,7 +67,7 @@ class Answer:
     after_acting: bool = False
 
 
-Fault = DropAnswer | HalfAnswer | Reset | Delay | Answer
+Fault = DropAnswer | HalfAnswer | Reset | Delay | Hold | Answer
 
 BAD_GATEWAY = Answer(502, b"<html><body>Bad Gateway</body></html>", {"Content-Type": "text/html"})
 
@@ -105,6 +112,7 @@ class FaultProxy:
         self._listener: socket.socket | None = None
         self._port = free_port()  # not one that a connection of somebody may have while it is cut
         self.seen: list[Seen] = []
+        self.passed: list[str] = []  # paths whose answer has been sent on whole
 
     @property
     def url(self) -> str:
@@ -209,7 +217,10 @@ class FaultProxy:
                 return True
             case Delay(after_acting=True):
                 time.sleep(fault.seconds)
+            case Hold():
+                fault.until.wait(120)
         connection.sendall(answer)
+        self.passed.append(request.path)
         return status is not None
 
     def _ask_server(self, request: _Request) -> tuple[int | None, bytes]:

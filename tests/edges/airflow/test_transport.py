@@ -10,6 +10,7 @@ from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.targets import AirflowTarget
 from tests.edges.airflow.support import Call, Serve, floods, receive, says, trickles
+from tests.support.service import wait_for
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -147,20 +148,24 @@ def test_name_that_does_not_exist(call: Call) -> None:
     assert failure.kind is Kind.NOTHING_SENT
 
 
+def timers() -> int:
+    """Return how many deadlines run in this process."""
+    return sum(isinstance(thread, threading.Timer) for thread in threading.enumerate())
+
+
 def test_connections_are_kept_and_outlive_a_deadline(serve: Serve) -> None:
     """Two calls use one connection, and the timer of the first does not end the second."""
     seen: list[int] = []
-    first_seconds = 2.0
 
     def behave(connection: socket.socket) -> None:
         while receive(connection):
             seen.append(connection.getpeername()[1])
             if len(seen) == 2:
-                time.sleep(first_seconds + 0.5)  # until the first call's time would have been up
+                wait_for(lambda: timers() == 1, seconds=60, what="only the second call's time runs")
             connection.sendall(OK)
 
     transport = Transport(AirflowTarget("default", serve(behave).url))
-    answers = [transport.call("GET", "/", headers={}, seconds=seconds) for seconds in (first_seconds, 60, 60)]
+    answers = [transport.call("GET", "/", headers={}, seconds=seconds) for seconds in (10, 100, 100)]
     transport.close()
     assert all(isinstance(answer, Answer) for answer in answers)
     assert len(set(seen)) == 1
