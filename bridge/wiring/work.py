@@ -202,11 +202,6 @@ class Work:
             *(each.loop for each in self.reconcilings),
         ]
 
-    @property
-    def is_hanging(self) -> bool:
-        """Whether a call has outlived its limit."""
-        return self.router.is_looking_up or any(lane.is_busy for lane in self.dispatcher.lanes.values())
-
     def wake(self) -> None:
         """Look into the store at once."""
         self.router.wake()

@@ -22,8 +22,9 @@ from bridge.rules.mapping import Mapping
 from bridge.rules.signature import PRESETS, Key, make_verifier
 from bridge.rules.sources import Source
 from bridge.words.targets import PlanasonixApi, Reconcile, Secret
+from tests.support import service
 from tests.support.jobs_api import JobsApi, body, inside, wrapped
-from tests.support.store import Store, accept, stored, wait_for
+from tests.support.store import Store, accept, stored
 
 ROUTES = """
 routes:
@@ -52,7 +53,7 @@ class Bridge:
     def __init__(self, url: str, mapping: Mapping, api: JobsApi, setting: Reconcile = SETTING) -> None:
         self.inbox, self.store, self.api = Inbox(url), Store(url), api
         self.metrics = Metrics(keys_by_source={"planasonix": ["current"]}, airflows=["default"])
-        self.client = PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=5))
+        self.client = PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=60))
         self.ahead = timedelta(seconds=1)
         verifier = make_verifier(PRESETS["planasonix"], [Key("current", b"s" * 32)])
         self.source = Source("planasonix", verifier, True)
@@ -457,8 +458,13 @@ def test_every_job_fires_its_runs_exactly_once(make: Make, api: JobsApi, seed: i
 def _route_all(bridge: Bridge) -> None:
     """Route until nothing waits, look-ups among it."""
 
+    def waiting() -> list[Any]:
+        return bridge.store.rows(
+            "SELECT id, reason, lookups, due_at - received_at FROM deliveries WHERE state = 'received'"
+        )
+
     def is_done() -> bool:
         bridge.router.route_due()
-        return not bridge.store.one("SELECT COUNT(*) FROM deliveries WHERE state = 'received'")
+        return not waiting()
 
-    wait_for(is_done)
+    service.wait_for(is_done, seconds=0.0, what=lambda: f"all routed; now {bridge.now()}, waiting {waiting()}")

@@ -126,11 +126,6 @@ class Router:
         """Look now instead of at the next poll; cheap, from any thread."""
         self.loop.wake()
 
-    @property
-    def is_looking_up(self) -> bool:
-        """Whether a look-up is under way."""
-        return self._lookups.is_under_way
-
     def step(self) -> float | None:
         """Route one batch and rest, at once again if there was one. Raises InboxUnavailable.
 
