@@ -193,7 +193,7 @@ class Service:
         await self._stop(public, admin, tasks)
 
     def _begin(self) -> None:
-        preparing.sweep_rarely()
+        preparing.tune_interpreter()
         self._readiness.begin()
         _log.info(
             "ready",
