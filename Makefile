@@ -48,7 +48,7 @@ check: .venv/.ready ## linters, types, the import rules, and known holes (STRICT
 # Without promtool the tests of the alert rules fail and say so, unless WITHOUT_PROMTOOL=1; the others run. Without
 # libfaketime the crash rounds leave out those that set a clock, and say so; without PgBouncer or Chromium their tests are left out.
 test: setup ## check, then every test but the stories of test-all (PYTEST_ARGS="-k name" for some)
-	@[ -n "$$WITHOUT_PROMTOOL" ] || scripts/debian.sh promtool || true
+	@[ -n "$(filter-out 0,$(WITHOUT_PROMTOOL))" ] || scripts/debian.sh promtool || true
 	@scripts/debian.sh libfaketime || true
 	@scripts/debian.sh pgbouncer || true
 	@scripts/debian.sh chromium || true
@@ -59,8 +59,8 @@ test-all: test .venv-airflow30/.ready .venv-airflow31/.ready ## test, then stori
 	@scripts/keep_going.sh 'BRIDGE_TEST_WAITS=$(or $(WAITS),50) $(BIN)/python -m pytest -m scenario --exec tests/e2e' 'BRIDGE_TEST_AIRFLOW=.venv-airflow30 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py' 'BRIDGE_TEST_AIRFLOW=.venv-airflow31 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py'
 
 quick: WORKERS = 2
-quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, under a minute
-	@scripts/keep_going.sh "scripts/check.sh" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not slow" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
+quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, no network, under a minute
+	@scripts/keep_going.sh "scripts/check.sh --without-audit" '$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not airflow and not flood and not crash and not slow" tests/rules tests/web tests/cli tests/test_architecture.py $(PYTEST_ARGS)'
 
 demo: .venv/.ready .venv-airflow/.ready ## a real Airflow, the bridge and one signed webhook (EXIT=1: stop when it has been shown)
 	@exec $(BIN)/python -m deploy.demo.demo $(if $(filter-out 0,$(EXIT)),--exit)
@@ -103,8 +103,8 @@ sbom: .venv/.ready ## write build/sbom.json: what the bridge is shipped with (IM
 	@$(BIN)/python scripts/sbom.py $(if $(IMAGE),--image $(IMAGE))
 
 release: .venv/.ready .venv-chart/.ready ## make the files of a release (VERSION=0.2.0, and BASE or LOCAL_BASE=1 as for image; DRAFT=1 to try)
-	@$(BIN)/python scripts/release.py $(VERSION)
+	@$(BIN)/python -m scripts.release $(VERSION)
 
 clean: ## remove what was installed, cached or left behind
 	rm -rf .venv .venv-airflow* .venv-chart .venv-mutants .demo .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info deploy/airflow/build deploy/airflow/*.egg-info
-	find bridge deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bridge deploy scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ Exit 1 for a finding. A vulnerability service that cannot be asked is said plain
 the checks must run without a network. PIP_AUDIT_VULNERABILITY_SERVICE and PIP_AUDIT_OSV_URL name another service.
 
 pip-audit itself calls what the service does not know "skipped" and ends with "No known vulnerabilities found", which
-is why its JSON is read here. A clean answer is good for a day, for the same locks.
+is why its JSON is read here. A clean answer is good for a day, for the same locks and accepted holes.
 """
 
 import hashlib
@@ -17,6 +17,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from scripts.switches import is_on
+
 ROOT = Path(__file__).resolve().parents[1]
 STAMP = ROOT / ".cache" / "audited"
 DAY_SECONDS = 86_400.0
@@ -26,9 +28,7 @@ LONGEST_SECONDS = 180.0
 def main() -> int:
     """Audit every lock, or those that are named; print one line, or the findings."""
     locks = [Path(name).absolute() for name in sys.argv[1:]] or sorted((ROOT / "requirements").glob("*.txt"))
-    service = "".join(os.environ.get(f"PIP_AUDIT_{name}", "") for name in ("VULNERABILITY_SERVICE", "OSV_URL"))
-    asked = [service.encode(), *(file.read_bytes() for file in (*locks, ROOT / "pyproject.toml"))]
-    digest = hashlib.sha256(b"".join(asked)).hexdigest()
+    digest = digest_of(locks)
     if STAMP.exists() and STAMP.read_text() == digest and time.time() - STAMP.stat().st_mtime < DAY_SECONDS:
         print("pip-audit: no known hole in these locks, asked within the last day")
         return 0
@@ -53,6 +53,13 @@ def main() -> int:
         STAMP.write_text(digest)
         print(f"pip-audit: no known hole in {known} locked versions")
     return report(found, is_complete=is_complete)
+
+
+def digest_of(locks: list[Path]) -> str:
+    """Return a digest of all that an answer depends on: whom it asks, the locks, and the holes that are accepted."""
+    service = "".join(os.environ.get(f"PIP_AUDIT_{name}", "") for name in ("VULNERABILITY_SERVICE", "OSV_URL"))
+    asked = [service.encode(), json.dumps(sorted(accepted())).encode(), *(lock.read_bytes() for lock in locks)]
+    return hashlib.sha256(b"\0".join(asked)).hexdigest()
 
 
 def audit(lock: Path) -> list[dict[str, Any]] | None:
@@ -87,7 +94,7 @@ def report(found: list[dict[str, Any]], *, is_complete: bool) -> int:
             )
     if found:
         print("pip-audit: run `make lock UPGRADE=1`, or add the id and a reason to accepted-holes in pyproject.toml")
-    if not is_complete and os.environ.get("STRICT"):
+    if not is_complete and is_on("STRICT"):
         print("pip-audit: STRICT: what was not checked is a failure; run it where the service can be asked")
         return 1
     return 1 if found else 0

@@ -20,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts.switches import is_on
+
 ROOT = Path(__file__).resolve().parents[1]
 HELM = ROOT / ".cache" / "kube" / "helm"
 IMAGE = "localhost/planasonix-bridge"
@@ -32,7 +34,7 @@ def main() -> int:
     options.add_argument("--to", type=Path, help="another folder than dist/VERSION")
     asked = options.parse_args()
     version: str = asked.version
-    if problems := misfits(version, is_draft=bool(os.environ.get("DRAFT"))):
+    if problems := misfits(version, is_draft=is_on("DRAFT")):
         print("\n".join(f"error: {item}" for item in problems), file=sys.stderr)
         return 2
     place: Path = asked.to or ROOT / "dist" / version
@@ -94,7 +96,7 @@ def packages(place: Path) -> None:
 
 def image(place: Path, version: str) -> None:
     """Build the image and save it, with its own list of packages."""
-    if os.environ.get("WITHOUT_IMAGE") or shutil.which("buildah") is None:
+    if is_on("WITHOUT_IMAGE") or shutil.which("buildah") is None:
         print("no image: WITHOUT_IMAGE is set, or buildah is not here", file=sys.stderr)
         return
     name = f"{IMAGE}:{version}"

@@ -10,6 +10,7 @@
 # a secret that leaves no trace in the image. buildah also sees this machine's certificates, for a mirror behind an own CA.
 # The same commit, locks and base make the same layers: every file has the commit's time.
 set -euo pipefail
+is_on() { [[ ${1:-0} != 0 ]]; } # as scripts/switches.py
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' bridge/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -17,7 +18,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || 
 export SOURCE_DATE_EPOCH
 tag=${1:-localhost/planasonix-bridge:$version}
 
-if [ -n "${LOCAL_BASE:-}" ]; then
+if is_on "${LOCAL_BASE:-}"; then
     export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
     mkdir -p .cache/image
     if ! buildah images --quiet localhost/planasonix-bridge-base:bookworm >/dev/null 2>&1; then
@@ -49,7 +50,7 @@ builder=$(command -v buildah || command -v docker) || {
 arguments=(--build-arg "BASE=$BASE" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$tag"
     --build-arg "CREATED=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
     --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH")
-[ -z "${EXTRAS:-}" ] || arguments+=(--build-arg LOCK=extras)
+! is_on "${EXTRAS:-}" || arguments+=(--build-arg LOCK=extras)
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 case $builder in
 # The docker format: the other one has no HEALTHCHECK.

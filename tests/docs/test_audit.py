@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +71,7 @@ def audit(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
         "STRICT": "",
     }
     env |= variables
-    command = [sys.executable, "scripts/audit.py", "requirements/build.txt", "requirements/runtime.txt"]
+    command = [sys.executable, "-m", "scripts.audit", "requirements/build.txt", "requirements/runtime.txt"]
     return subprocess.run(
         command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS
     )
@@ -107,3 +109,30 @@ def test_strict_fails_where_nobody_could_be_asked() -> None:
     done = audit(free_port(), STRICT="1")
     assert done.returncode == 1
     assert "STRICT: what was not checked is a failure" in done.stdout
+
+
+def test_strict_0_is_not_strict() -> None:
+    """A switch that is 0 is off."""
+    done = audit(free_port(), STRICT="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "NOT CHECKED, the vulnerability service cannot be asked" in done.stdout
+
+
+def test_an_answer_hangs_on_the_locks_and_the_accepted_holes_alone(tmp_path: Path) -> None:
+    """Another setting of a linter in pyproject.toml asks nobody anew."""
+    digests = []
+    for number, (lock, accepted, linter) in enumerate(
+        [("a==1", "", 1), ("a==1", "", 2), ("a==2", "", 2), ("a==2", "X = 'y'", 2)]
+    ):
+        place = tmp_path / str(number)
+        shutil.copytree(REPOSITORY / "scripts", place / "scripts")
+        (place / "a.txt").write_text(lock)
+        text = f"[tool.planasonix-bridge.accepted-holes]\n{accepted}\n[tool.ruff]\nline-length = {linter}\n"
+        (place / "pyproject.toml").write_text(text)
+        asked = "from pathlib import Path; from scripts import audit; print(audit.digest_of([Path('a.txt')]))"
+        command = [sys.executable, "-c", asked]
+        digests.append(
+            subprocess.run(command, cwd=place, capture_output=True, text=True, check=True, timeout=60).stdout
+        )
+    assert digests[0] == digests[1]
+    assert len({*digests}) == 3

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,10 +20,11 @@ from scripts import release
 CI = sorted((REPOSITORY / "deploy" / "ci").glob("*.yaml"))
 
 
-def make(version: str, to: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+def make(version: str, to: Path, *, root: Path = REPOSITORY, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run the script as `make release` does."""
-    command = [sys.executable, REPOSITORY / "scripts" / "release.py", version, "--to", to]
-    return subprocess.run(command, env=os.environ | more, capture_output=True, text=True, check=False, timeout=300)
+    command = [sys.executable, "-m", "scripts.release", version, "--to", to]
+    env = os.environ | more
+    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_a_release_has_all_its_files(tmp_path: Path) -> None:
@@ -60,6 +62,19 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     done = make("9.9.9", tmp_path / "out", DRAFT="1")
     assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
     assert len(re.findall(r"(?m)^error: .* not 9\.9\.9$", done.stderr)) == 4
+
+
+def test_draft_0_is_no_draft(tmp_path: Path) -> None:
+    """Files that nobody has committed are refused, as without DRAFT."""
+    root = tmp_path / "root"
+    shutil.copytree(REPOSITORY / "scripts", root / "scripts")
+    for name in ("CHANGELOG.md", "bridge/__init__.py", "deploy/chart/Chart.yaml"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, root / name)
+    subprocess.run(["git", "init", "--quiet", root], check=True, timeout=60)
+    done = make(__version__, tmp_path / "out", root=root, DRAFT="0")
+    assert (done.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert "error: something is not committed" in done.stderr
 
 
 @pytest.mark.parametrize("path", CI, ids=lambda path: path.stem)

@@ -1,6 +1,5 @@
 """What the expressions of alerts and dashboard ask for, and whether a bridge's exposition has it."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from deploy.demo.airflow import REPOSITORY
+from scripts.switches import is_on
 
 FOLDER = REPOSITORY / "deploy" / "observability"
 ALERTS = FOLDER / "alerts.yaml"
@@ -24,7 +24,7 @@ _OWN_PROMTOOL = REPOSITORY / ".cache" / "debian" / "promtool"
 
 def promtool() -> Path:
     """Return the program; skips if the developer does without it, fails if it should be there and is not."""
-    if os.environ.get("WITHOUT_PROMTOOL"):
+    if is_on("WITHOUT_PROMTOOL"):
         pytest.skip("WITHOUT_PROMTOOL is set")
     found = _OWN_PROMTOOL if _OWN_PROMTOOL.exists() else shutil.which("promtool")
     if found is None:
