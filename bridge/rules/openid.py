@@ -6,14 +6,15 @@ The verifier of PKCE and the nonce are derived from `state` and the client's sec
 finishes what another one began, and without the cookie nobody finishes it.
 """
 
-import hashlib
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.rules import cookies
+from bridge.rules.cookies import spelled
 from bridge.words.errors import SignInFailed
 from bridge.words.roles import SIGN_INS, Caller, Role
 from bridge.words.targets import OpenIdProvider, Secret
@@ -37,7 +38,7 @@ class Begun:
 
 def begin(*, chance: bytes, now: float, onward: str) -> Begun:
     """Return a new one; `chance` are `STATE_BYTES` random bytes. A path too long for a cookie is the first page."""
-    return Begun(_text(chance), int(now) + LASTS_SECONDS, onward if len(onward) <= _LONGEST_ONWARD else "/")
+    return Begun(spelled(chance), int(now) + LASTS_SECONDS, onward if len(onward) <= _LONGEST_ONWARD else "/")
 
 
 def seal(begun: Begun, secret: Secret) -> str:
@@ -102,13 +103,8 @@ def caller_of(claims: Mapping[str, Any], provider: OpenIdProvider) -> Caller | N
 
 
 def _said(begun: Begun) -> str:
-    return f"{begun.state}.{begun.ends_at}.{_text(begun.onward.encode())}"
+    return f"{begun.state}.{begun.ends_at}.{spelled(begun.onward.encode())}"
 
 
 def _signed(secret: Secret, use: bytes, text: str) -> str:
-    key = hmac.digest(secret.reveal().encode(), _KEY, hashlib.sha256)
-    return _text(hmac.digest(key, use + b"\0" + text.encode("utf-8", "surrogateescape"), hashlib.sha256))
-
-
-def _text(value: bytes) -> str:
-    return urlsafe_b64encode(value).rstrip(b"=").decode()
+    return cookies.signed(secret, family=_KEY, use=use, text=text)

@@ -202,6 +202,14 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
+def test_event(own_id: str, at: str) -> bytes:
+    """Return a body that starts no DAG run, whatever the mapping says: it is marked, and names no job, run or pipeline.
+
+    `at` is the instant as `views.instant` spells it. A new id each time, else it is a copy of the one before.
+    """
+    return compact({"id": own_id, "type": "webhook.test", "timestamp": at, "test": True})
+
+
 def changed(name: str, changes: Mapping[str, Any]) -> Json:
     """Return the body of a shape with other values: by the field of the event, or by JSON pointer (`/data/x`).
 

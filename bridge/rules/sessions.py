@@ -10,12 +10,13 @@ A person's is signed with the key of rules/openid instead. The CSRF token of a s
 its cookie: nobody can make it without the token of the role, or the secret of the provider's client.
 """
 
-import hashlib
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.rules import cookies
+from bridge.rules.cookies import spelled
 from bridge.words.roles import SIGN_INS, Caller, Role
 from bridge.words.targets import Secret
 
@@ -43,7 +44,7 @@ class Session:
         """What the signature covers."""
         if self.person is None:
             return f"{_BY_TOKEN}.{self.role}.{self.ends_at}.{self.mark}"
-        return f"{_BY_PERSON}.{self.role}.{self.ends_at}.{self.mark}.{_text(self.person.encode())}"
+        return f"{_BY_PERSON}.{self.role}.{self.ends_at}.{self.mark}.{spelled(self.person.encode())}"
 
     @property
     def caller(self) -> Caller:
@@ -53,7 +54,7 @@ class Session:
 
 def begin(role: Role, *, ends_at: int, chance: bytes, person: str | None = None) -> Session:
     """Return a new session; `chance` are `MARK_BYTES` random bytes."""
-    return Session(role, ends_at, _text(chance), person)
+    return Session(role, ends_at, spelled(chance), person)
 
 
 def seal(session: Session, key: Secret) -> str:
@@ -84,12 +85,7 @@ def form_token(session: Session, key: Secret) -> str:
 
 
 def _signed(secret: Secret, use: bytes, session: Session) -> str:
-    key = hmac.digest(secret.reveal().encode(), _KEY, hashlib.sha256)
-    return _text(hmac.digest(key, use + b"\0" + session.said.encode(), hashlib.sha256))
-
-
-def _text(value: bytes) -> str:
-    return urlsafe_b64encode(value).rstrip(b"=").decode()
+    return cookies.signed(secret, family=_KEY, use=use, text=session.said)
 
 
 def _name(text: str) -> str:

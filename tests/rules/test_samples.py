@@ -7,7 +7,9 @@ import pytest
 
 from bridge.rules import samples
 from bridge.rules.event import identity, peek_id, read
-from bridge.words.model import Status
+from bridge.rules.mapping import read as read_mapping
+from bridge.rules.planning import Subject, plan
+from bridge.words.model import DeliveryState, Status
 
 _VALUES: dict[str, Any] = {
     "id": "evt_other",
@@ -92,3 +94,13 @@ def test_a_renamed_body_is_another_event(name: str) -> None:
     sent, other = samples.compact(shape.body), samples.compact(samples.renamed(shape.body, "-2"))
     assert peek_id(other) == f"{peek_id(sent)}-2"
     assert identity(read(other)) == f"{identity(read(sent))}-2"
+
+
+def test_a_test_event_starts_nothing() -> None:
+    """Whatever a route asks for: its body is marked, and names no job, run or pipeline."""
+    body = samples.test_event("evt_mine", "2026-01-02T03:04:05.000Z")
+    mapping = read_mapping("routes: [{dag: load, event: '*'}]", file="m", airflows=None, sources=None)
+    about = Subject("dlv_0", "planasonix", "2026-01-02T03:04:05.000Z", body)
+    planned = plan(about, mapping, new_trigger_id=str, max_hops=1)
+    assert (planned.state, list(planned.triggers)) == (DeliveryState.IGNORED, [])
+    assert peek_id(body) == "evt_mine"

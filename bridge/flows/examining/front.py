@@ -11,7 +11,6 @@ The test event must never start a DAG run:
 
 import hashlib
 import ipaddress
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +23,10 @@ from urllib.parse import urlsplit
 from bridge.edges import outside
 from bridge.edges.outside import Posted
 from bridge.flows.examining.clocks import clock
+from bridge.rules import samples, views
 from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Subject, plan
-from bridge.rules.signature import Key, advise, sign
+from bridge.rules.signature import advise, sign
 from bridge.rules.sources import Source
 from bridge.words.errors import BridgeError, NotThere
 from bridge.words.findings import Finding, fine, unknown, wrong
@@ -84,10 +84,11 @@ class Front:
         yield _tls(host, parts.port or 443)
 
     def _event(self) -> Iterator[Finding]:
-        body = _test_event()
-        about = Subject("dlv_0", self.source.name, _now(), body, spelling=self.source.spelling)
+        at = str(views.instant(datetime.now(UTC)))
+        body = samples.test_event(f"evt_doctor_{secrets.token_hex(8)}", at)
+        about = Subject("dlv_0", self.source.name, at, body, spelling=self.source.spelling)
         planned = plan(about, self.mapping, new_trigger_id=str, max_hops=1)
-        headers = signed(self.source, body)
+        headers = _signed(self.source, body)
         if planned.state is not DeliveryState.IGNORED or planned.triggers:
             yield unknown("event", self.url, "not sent: it would not be taken for a test event here")
             return
@@ -156,13 +157,13 @@ def _secret(source: Source) -> Iterator[Finding]:
 def _tls(host: str, port: int) -> Finding:
     about = f"{host}:{port}"
     try:
-        left = outside.certificate_ends(host, port) - datetime.now(UTC)
+        lasts = outside.certificate_ends(host, port) - datetime.now(UTC)
     except OSError as error:
         next_step = "Serve a certificate of a public authority, with its whole chain, for this name."
         return wrong("tls", about, outside.words(error), next_step)
-    if left < _SOON:
-        return wrong("tls", about, f"the certificate ends in {left.days} days", "Renew it.")
-    return fine("tls", about, f"the certificate is accepted, and valid for {left.days} days")
+    if lasts < _SOON:
+        return wrong("tls", about, f"the certificate ends in {lasts.days} days", "Renew it.")
+    return fine("tls", about, f"the certificate is accepted, and valid for {lasts.days} days")
 
 
 def _arrived(ask: Ask | None, delivery_id: str, source: str, seconds: float) -> Finding:
@@ -185,21 +186,11 @@ def _arrived(ask: Ask | None, delivery_id: str, source: str, seconds: float) -> 
     return wrong("stored", source, f"{delivery_id} is still {state}", f"Run `{_RUN} status`: nothing routes it.")
 
 
-def signed(source: Source, body: bytes, key: Key | None = None) -> dict[str, str] | None:
+def _signed(source: Source, body: bytes) -> dict[str, str] | None:
     """Return the headers that the sender would put on a body, None if that takes a private key."""
     now, verifier = time.time(), source.verifier
-    keys = [item for item in verifier.keys if item.is_valid_at(now)] if key is None else [key]
-    for item in keys:
+    for item in (key for key in verifier.keys if key.is_valid_at(now)):
         with suppress(ValueError):
             message_id = f"msg_{secrets.token_hex(12)}"
             return sign(verifier.preset, item, body, int(now), prefix=verifier.prefix, message_id=message_id)
     return None
-
-
-def _test_event() -> bytes:
-    own_id = f"evt_doctor_{secrets.token_hex(8)}"
-    return json.dumps({"id": own_id, "type": "webhook.test", "timestamp": _now(), "test": True}).encode()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,6 +1,5 @@
 """What shows that the bridge takes the new secret, and that nobody uses the old one any more."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 from bridge.edges import outside
 from bridge.edges.planasonix.subscriptions import Subscriptions
 from bridge.flows.rotating.noted import Noted
+from bridge.rules import samples, views
 from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Subject, plan
 from bridge.rules.signature import Grammar, Key, read_whsec, sign
@@ -31,8 +31,9 @@ def is_taken(source: Source, url: str, key_id: str, secret: Secret) -> str | Non
     """
     verifier, key = source.verifier, key_of(source, key_id, secret)
     for _ in range(_IN_A_ROW):
-        body = _test_event()
-        about = Subject("dlv_0", source.name, _now(), body, spelling=source.spelling)
+        at = str(views.instant(datetime.now(UTC)))
+        body = samples.test_event(f"evt_rotate_{secrets.token_hex(8)}", at)
+        about = Subject("dlv_0", source.name, at, body, spelling=source.spelling)
         if plan(about, Mapping.of(()), new_trigger_id=str, max_hops=1).state is not DeliveryState.IGNORED:
             return "its bodies know no test event, so none was sent; --untested goes on without"
         message_id = f"msg_{secrets.token_hex(12)}"
@@ -99,12 +100,3 @@ def _is_good(item: Sent) -> bool:
 
 def _when(item: Sent) -> float:
     return item.at.timestamp() if item.at else 0.0
-
-
-def _test_event() -> bytes:
-    own_id = f"evt_rotate_{secrets.token_hex(8)}"
-    return json.dumps({"id": own_id, "type": "webhook.test", "timestamp": _now(), "test": True}).encode()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
