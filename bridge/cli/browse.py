@@ -58,7 +58,7 @@ def deliveries(
     }
     with asking(url, token_file) as asked:
         if delivery_id is not None:
-            _one(asked.get("deliveries", delivery_id), "triggers", as_json)
+            _print_whole(asked.get("deliveries", delivery_id), "triggers", as_json)
             return
         found = pages(asked, "deliveries", filters, limit=limit)
     print_many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
@@ -91,13 +91,13 @@ def triggers(
     filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run, "status": status, **told_times(since, until)}
     with asking(url, token_file) as asked:
         if trigger_id is not None:
-            _one(asked.get("triggers", trigger_id), "attempt_log", as_json)
+            _print_whole(asked.get("triggers", trigger_id), "attempt_log", as_json)
             return
         found = pages(asked, "triggers", filters, limit=limit)
     print_many(found, _TRIGGER_COLUMNS, as_json)
 
 
-def _one(value: dict[str, Any], name: str, as_json: bool) -> None:
+def _print_whole(value: dict[str, Any], name: str, as_json: bool) -> None:
     if as_json:
         print_json(value)
         return

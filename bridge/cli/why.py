@@ -65,10 +65,6 @@ def _print_story(story: dict[str, Any]) -> None:
     print(visible(f"\nnext: {story['next_step']}\n"))
 
 
-def _answer(verdict: dict[str, Any]) -> str:
-    return "yes" if verdict["matches"] else "no"
-
-
 def _print_silence(id_: str, silence: dict[str, Any]) -> None:
     print(visible(f"nothing of {id_} came between {local(silence['since'])} and {local(silence['until'])}"))
     last = silence["last_of_pipeline"]

@@ -132,7 +132,7 @@ class _Comparison:
         self._airflow = airflow
         self._tell = tell
         self._seen: set[Key] = set()
-        self._left: set[str] = set()  # triggers whose runs could not be looked at
+        self._unseeable: set[str] = set()  # triggers whose runs could not be looked at
         self._strays: list[RunSeen] = []
         self._absent: dict[str, Asked] = {}  # fired, and without its run; by trigger
         self._renamed: set[str] = set()  # triggers whose run has another id
@@ -209,7 +209,7 @@ class _Comparison:
             if not isinstance(run, TargetDown | Misconfigured):
                 continue
             if in_a_row >= _IN_A_ROW or not _is_of_one_run(run):
-                self._left |= {each.id for each in unseen[number:]}
+                self._unseeable |= {each.id for each in unseen[number:]}
                 return run
             why = run.detail or run.reason.why
             self._leave(ask, why)
@@ -227,7 +227,7 @@ class _Comparison:
         return run
 
     def _leave(self, ask: Asked, why: str) -> None:
-        self._left.add(ask.id)
+        self._unseeable.add(ask.id)
         self._report.leave(self._place.name, ask, why)
 
     def _unseen(self) -> Iterator[Asked]:
@@ -236,7 +236,7 @@ class _Comparison:
 
     def _judge_unseen(self) -> None:
         for ask in chain(self._unseen(), self._place.runless):
-            if ask.id not in self._renamed and ask.id not in self._left:
+            if ask.id not in self._renamed and ask.id not in self._unseeable:
                 is_owned = ask.state is TriggerState.FAILED and self._owner(ask.dag_id, ask.dag_run_id) is not None
                 self._report.add(verifying.judge(ask, None, is_owned=is_owned))
 

@@ -51,16 +51,16 @@ class VerifyingApi:
         """
         refuse_unknown(query, ("since",))
         since = time_range(query)[0] or datetime.now(UTC) - _DAY
-        mailbox, left = Mailbox(), threading.Event()
+        mailbox, is_unwanted = Mailbox(), threading.Event()
         if not self._free.acquire(blocking=False):
             raise TooMany("comparisons", _AGAIN_SECONDS)
-        work = threading.Thread(target=self._work, args=(mailbox, left, since), name="verify", daemon=True)
+        work = threading.Thread(target=self._work, args=(mailbox, is_unwanted, since), name="verify", daemon=True)
         work.start()
-        return EventStream(mailbox, on_left=left.set, longest_seconds=_LONGEST_SECONDS)
+        return EventStream(mailbox, on_left=is_unwanted.set, longest_seconds=_LONGEST_SECONDS)
 
-    def _work(self, mailbox: Mailbox, left: threading.Event, since: datetime) -> None:
+    def _work(self, mailbox: Mailbox, is_unwanted: threading.Event, since: datetime) -> None:
         try:
-            with while_wanted(lambda: not left.is_set()):
+            with while_wanted(lambda: not is_unwanted.is_set()):
                 report = verify(
                     self._inbox,
                     self._airflows,

@@ -36,21 +36,21 @@ def say(
 
 def live(connection: Connection, *, now: datetime) -> list[LoadedKey]:
     """Return the keys that the replicas that are alive have loaded. Read beside the writer."""
-    return [LoadedKey(*each) for each in _told(connection, _KEY, now)]
+    return [LoadedKey(*each) for each in _read(connection, _KEY, now)]
 
 
 def mappings(connection: Connection, *, now: datetime) -> list[LoadedMapping]:
     """Return the mapping of each replica that is alive; a release before tells of its keys alone."""
-    found = _told(connection, _MAPPING, now)
+    found = _read(connection, _MAPPING, now)
     return [LoadedMapping(replica, host, digest, instant(at)) for replica, host, digest, at in found]
 
 
 def is_served(connection: Connection, *, now: datetime) -> bool:
     """Tell whether a process that serves has told of itself within the last minute."""
-    return any(next(_told(connection, prefix, now), None) is not None for prefix in PREFIXES)
+    return any(next(_read(connection, prefix, now), None) is not None for prefix in PREFIXES)
 
 
-def _told(connection: Connection, prefix: str, now: datetime) -> Iterator[list[Any]]:
+def _read(connection: Connection, prefix: str, now: datetime) -> Iterator[list[Any]]:
     begin, end = duties.between(prefix)
     for name in connection.execute(_LIVE, {"begin": begin, "end": end, "now": microseconds(now)}).scalars():
         yield json.loads(name.removeprefix(prefix))

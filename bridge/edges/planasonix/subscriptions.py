@@ -39,19 +39,19 @@ class Subscriptions:
 
     def update(self, subscription_id: str, *, url: str, events: Sequence[str]) -> None:
         """Let one deliver these events to this URL, and switch it on."""
-        self._client.ask("PUT", _one(subscription_id), {"url": url, "events": [*events], "enabled": True})
+        self._client.ask("PUT", _path_of(subscription_id), {"url": url, "events": [*events], "enabled": True})
 
     def delete(self, subscription_id: str) -> None:
         """Remove one."""
-        self._client.ask("DELETE", _one(subscription_id))
+        self._client.ask("DELETE", _path_of(subscription_id))
 
     def test(self, subscription_id: str) -> None:
         """Have Planasonix send a test event, which may look like a real one."""
-        self._client.ask("POST", f"{_one(subscription_id)}/test")
+        self._client.ask("POST", f"{_path_of(subscription_id)}/test")
 
     def new_secret(self, subscription_id: str) -> Secret:
         """Replace the signing secret of one; the one before may stop working at once."""
-        answer = self._client.ask("POST", f"{_one(subscription_id)}/rotate-secret").value
+        answer = self._client.ask("POST", f"{_path_of(subscription_id)}/rotate-secret").value
         found = subscribing.secret(answer)
         if found is None:
             raise LookupUnavailable("the Planasonix API answers without a `signing_secret`")
@@ -60,7 +60,7 @@ class Subscriptions:
     def deliveries(self, subscription_id: str) -> list[Sent]:
         """Return the latest tries to deliver."""
         return [
-            subscribing.sent(row) for row in _listed(self._client.ask("GET", f"{_one(subscription_id)}/deliveries"))
+            subscribing.sent(row) for row in _listed(self._client.ask("GET", f"{_path_of(subscription_id)}/deliveries"))
         ]
 
     def _rows(self, path: str) -> list[Any]:
@@ -76,7 +76,7 @@ class Subscriptions:
         raise LookupUnavailable(f"the Planasonix API has more than {_MOST_PAGES} pages of subscriptions")
 
 
-def _one(subscription_id: str) -> str:
+def _path_of(subscription_id: str) -> str:
     return f"{_PATH}/{path_segment(subscription_id)}"
 
 

@@ -203,9 +203,9 @@ class _Run:
         if noted.proved_at is None:
             self._note(noted.with_(proved_at=_now().isoformat()))
         proved_at = datetime.fromisoformat(str(self.noted.proved_at))
-        left = (proved_at - _now()).total_seconds() + what.overlap_seconds
-        if left > 0 and not (self._may_wait(left) and was_taken(what.api, what.ask, noted)):
-            says = f"both deliver for {left:.0f} seconds more, or until the second fails no more"
+        remaining_seconds = (proved_at - _now()).total_seconds() + what.overlap_seconds
+        if remaining_seconds > 0 and not (self._may_wait(remaining_seconds) and was_taken(what.api, what.ask, noted)):
+            says = f"both deliver for {remaining_seconds:.0f} seconds more, or until the second fails no more"
             return unknown("proved", successor, says, _AGAIN)
         return fine("proved", successor, "a webhook by the new secret was taken")
 
@@ -229,10 +229,10 @@ class _Run:
         while True:
             last = last_by(what.ask, noted, noted.former_key, since=_now() - quiet)
             silent_at = max(filter(None, (datetime.fromisoformat(str(noted.removed_at)), last))) + quiet
-            left = (silent_at - _now()).total_seconds()
-            if left <= 0:
+            remaining_seconds = (silent_at - _now()).total_seconds()
+            if remaining_seconds <= 0:
                 break
-            if not self._may_wait(left):
+            if not self._may_wait(remaining_seconds):
                 says = f"retries may still come by it; it stays until {silent_at.isoformat(timespec='minutes')}"
                 return unknown("retire", noted.former_key, says, f"Then: {_AGAIN}")
         return self._retired()

@@ -62,9 +62,9 @@ class Answering:
 
         Raises InboxUnavailable.
         """
-        left = self._facts()
-        self._turns.keep(left.keys())
-        ready = [fact for key, fact in left.items() if self._turns.is_due(key, time.monotonic())]
+        unanswered = self._facts()
+        self._turns.keep(unanswered.keys())
+        ready = [fact for key, fact in unanswered.items() if self._turns.is_due(key, time.monotonic())]
         ready.sort(key=lambda fact: self._turns.times(_key(fact)), reverse=True)  # the last one is next
         is_doubted = False
         while ready and not (is_doubted or self._is_resting()) and self._go_on() and self._take_turn():
@@ -72,20 +72,20 @@ class Answering:
             problem = self._answer(fact)
             if problem is None:
                 self._turns.went_well(_key(fact))
-                del left[_key(fact)]
+                del unanswered[_key(fact)]
             else:
                 self._postpone(fact, problem)
                 is_doubted = isinstance(problem, TargetDown) or problem.is_whole_target
         self.overdue = 0 if is_doubted or self._is_resting() else len(ready)
-        self._observe(left)
+        self._observe(unanswered)
         return is_doubted
 
     def observe(self) -> None:
         """Count what could be answered, where nothing may be asked. Raises InboxUnavailable."""
         self._observe(self._facts())
 
-    def _observe(self, left: Mapping[tuple[TaskKey, int], Fact]) -> None:
-        self._metrics.waits.observe_overdue(self._name, sum(fact.status is not None for fact in left.values()))
+    def _observe(self, unanswered: Mapping[tuple[TaskKey, int], Fact]) -> None:
+        self._metrics.waits.observe_overdue(self._name, sum(fact.status is not None for fact in unanswered.values()))
 
     def _facts(self) -> dict[tuple[TaskKey, int], Fact]:
         """Return what is known, by task and try; what a webhook tells counts before a look at its run."""

@@ -88,18 +88,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError(f"the text is longer than {MAX_BYTES}")
         return isinstance(owner, str) and getattr(obj, "__name__", "") in METHODS
 
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
         """Arithmetic on numbers only, and `+` on texts; nothing grows beyond its bound."""
-        for side in (left, right):
+        for side in (first, second):
             if isinstance(side, StrictUndefined):
                 side._fail_with_undefined_error()
-        if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return _bounded(left + right)
-        if not (_is_number(left) and _is_number(right)):
+        if operator == "+" and isinstance(first, str) and isinstance(second, str):
+            return _bounded(first + second)
+        if not (_is_number(first) and _is_number(second)):
             raise SecurityError(f"{operator!r} takes two numbers")
-        if operator == "**" and (abs(right) > _MAX_POWER or abs(left) > _MAX_NUMBER):
+        if operator == "**" and (abs(second) > _MAX_POWER or abs(first) > _MAX_NUMBER):
             raise SecurityError("the power is too large")
-        result = super().call_binop(context, operator, left, right)
+        result = super().call_binop(context, operator, first, second)
         if isinstance(result, complex) or abs(result) > _MAX_NUMBER:
             raise SecurityError("the number is too large, or not a real one")
         return result

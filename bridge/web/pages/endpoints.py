@@ -15,7 +15,7 @@ from bridge.web.sign_in import refuse_form
 from bridge.words.errors import BridgeError, Forbidden, InboxUnavailable, NotThere
 from bridge.words.roles import Role
 
-_LEFT = Response(status_code=503)  # which nobody reads
+_UNREAD = Response(status_code=503)  # which nobody reads
 _FORM = (
     "This form does not belong to your session, or is too old; nothing was done. Go back, reload the page, try again."
 )
@@ -65,7 +65,7 @@ class Endpoints:
             except BridgeError as error:
                 return self._error(asked, error)
             except ClientLeft:
-                return _LEFT
+                return _UNREAD
 
         endpoint.__doc__ = method.__doc__
         endpoint.role = role  # type: ignore[attr-defined]  # for docs/reference/api.md, and the test of roles

@@ -40,7 +40,7 @@ _NO_GROUP = "You are known, but none of your groups has a role here. Ask whoever
 _NOT_THERE = "You were not signed in there. Begin again, or ask whoever runs the provider."
 _UNAVAILABLE = "Nobody can sign in this way just now. Try again in a minute, or use a token. The reason: {}."
 _NOT_ACCEPTED = "You could not be signed in. Begin again, or tell whoever runs this bridge: {}."
-_LEFT = Response(status_code=503)  # which nobody reads
+_UNREAD = Response(status_code=503)  # which nobody reads
 T = TypeVar("T")
 Step = Callable[[Request, Provider], Awaitable[Response]]
 
@@ -96,7 +96,7 @@ class OpenIdPages:
             except SignInFailed as error:
                 return await self._refuse(request, error)
             except ClientLeft:
-                return _LEFT
+                return _UNREAD
 
         endpoint.__doc__ = step.__doc__
         endpoint.role = None  # type: ignore[attr-defined]

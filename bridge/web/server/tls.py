@@ -115,7 +115,7 @@ class TlsListener:
         leave = functools.cache(functools.partial(self._crowd.leave, newcomer))  # once
         try:
             await self._loop.connect_accepted_socket(
-                functools.partial(self._made, leave),
+                functools.partial(self._open, leave),
                 newcomer.connection,
                 ssl=self._context(),
                 ssl_handshake_timeout=self._bounds.head_seconds,
@@ -128,7 +128,7 @@ class TlsListener:
         finally:
             leave()
 
-    def _made(self, leave: Callable[[], None]) -> Any:
+    def _open(self, leave: Callable[[], None]) -> Any:
         protocol = self._protocol()
         protocol.before_made = leave
         return protocol
