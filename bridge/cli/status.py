@@ -8,6 +8,7 @@ from bridge.cli.asking import TokenFile, Url, asking
 from bridge.cli.output import AsJson, local, print_json, visible
 
 _SHOWN = 8  # so that it stays one screen
+_IN_USE = {"last_good": "its last good content", "nothing": "nothing of it"}
 
 
 def register(app: typer.Typer) -> None:
@@ -19,19 +20,21 @@ def status(url: Url = None, token_file: TokenFile = None, as_json: AsJson = Fals
     """Say that all is well, or what needs a person and the next step of each. Exit 0 if all is well, else 1.
 
     Beside the store it also says if no bridge serves it. Of a running bridge (--url) it says what only that one knows,
-    too: its Airflows, secrets and key sets.
+    too: its Airflows, a pace below the settings, an encryption under way, and what is wrong with mapping files, secrets
+    and key sets. With --json also what is well of them.
     """
     with asking(url, token_file) as asked:
         answer = asked.get("status")
     if as_json:
         print_json(answer)
     else:
-        _print(answer)
+        print_status(answer)
     if not answer["is_well"]:
         raise typer.Exit(1)
 
 
-def _print(answer: dict[str, Any]) -> None:
+def print_status(answer: dict[str, Any]) -> None:
+    """Print what `GET /api/v1/status` answers, or the store beside."""
     needs = answer["needs"]
     if not needs:
         print("all is well")
@@ -52,12 +55,38 @@ def _print(answer: dict[str, Any]) -> None:
     for replica in answer.get("replicas", ()):  # a bridge of the release before tells of none
         since = local(replica["loaded_at"])
         print(visible(f"replica {replica['host']} {replica['replica']}: mapping {replica['mapping']} since {since}"))
+    _print_running(answer)
+
+
+def _print_running(answer: dict[str, Any]) -> None:
+    """Print what only a running bridge knows; the store beside tells none of it."""
     for airflow in answer.get("airflows", ()):
-        found = airflow.get("waits")
-        waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
-        if found and found.get("abandoned"):
-            waits += f", {found['abandoned']} runs perhaps to be cancelled"
-        print(visible(f"Airflow {airflow['name']}: {'well' if airflow['is_available'] else airflow['reason']}{waits}"))
+        state = "well" if airflow["is_available"] else airflow["reason"]
+        print(visible(f"Airflow {airflow['name']}: {state}{_pace(airflow)}{_waits(airflow)}"))
+    for file in answer.get("mapping", {}).get("files", ()):
+        if file["in_use"] != "newest":
+            owner = f" of {file['owner']}" if file["owner"] else ""
+            print(visible(f"mapping file {file['file']}{owner}: in use is {_IN_USE[file['in_use']]}"))
+    encryption = answer.get("encryption")
+    if encryption and not encryption["is_done"]:
+        locked = f", {encryption['locked']} that no key opens" if encryption["locked"] else ""
+        says = f"at {encryption['table']}, {encryption['rewritten']} rows rewritten{locked}"
+        print(visible(f"encryption with key {encryption['key']}: {says}"))
+
+
+def _pace(airflow: dict[str, Any]) -> str:
+    pace = airflow.get("pace")
+    if not (pace and pace["is_eased"]):
+        return ""
+    return f", slowed down ({pace['strain']}): {pace['concurrency']} calls at once, {pace['rate']:g} a second"
+
+
+def _waits(airflow: dict[str, Any]) -> str:
+    found = airflow.get("waits")
+    waits = f", {found['open']} tasks wait to be woken" if found and found["open"] else ""
+    if found and found.get("abandoned"):
+        waits += f", {found['abandoned']} runs perhaps to be cancelled"
+    return waits
 
 
 def _print_source(source: dict[str, Any]) -> None:

@@ -1,12 +1,17 @@
-"""status beside a store: what it says of the bridge that should serve it."""
+"""status: what it says of the bridge that should serve a store, and what it prints of a running one."""
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from bridge.chores.encryption import Progress
+from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
+from bridge.rules.easing import Easing, Ended, Strain
 from bridge.words.replicas import LoadedMapping
 from tests.cli.conftest import Place
 
@@ -36,3 +41,51 @@ def test_a_store_with_a_bridge_is_well(place: Place, inbox: Inbox) -> None:
     assert "replica pod-0 a1b2c3d4: mapping 0123456789ab since " in ended.out
     inbox.write(loaded.say, (), gone=[mine], now=datetime.now(UTC), seconds=600)
     assert place.here("status").code == 1
+
+
+def running(**facts: Any) -> dict[str, Any]:
+    """Return the answer of a running bridge that is well."""
+    airflow = {"name": "default", "is_available": True, "reason": None, "pace": facts.pop("pace", None), "waits": None}
+    return {"needs": [], "waiting": {}, "sources": [], "airflows": [airflow], **facts}
+
+
+def test_a_lowered_pace_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what lowered it; a pace that is as the settings say is no news."""
+    easing = Easing(4, 10.0)
+    print_status(running(pace=easing.facts(0.0)))
+    assert "Airflow default: well\n" in capsys.readouterr().out
+    for number in range(2):
+        easing.ended(Ended(f"trg_{number}", "a", 0.02, 4, Strain.THROTTLED), 0.0)
+    print_status(running(pace=easing.facts(0.0)))
+    assert "Airflow default: well, slowed down (throttled): 4 calls at once, 5 a second\n" in capsys.readouterr().out
+
+
+def test_an_encryption_under_way_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Until it is done; one that never was is no news either."""
+    progress = Progress("2026", table="deliveries", rewritten=30, locked=2)
+    print_status(running(encryption=asdict(progress)))
+    says = "encryption with key 2026: at deliveries, 30 rows rewritten, 2 that no key opens\n"
+    assert says in capsys.readouterr().out
+    for encryption in (None, asdict(Progress("2026", table=None, is_done=True))):
+        print_status(running(encryption=encryption))
+        assert "encryption" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("in_use", "expected"),
+    [
+        ("newest", ""),
+        ("last_good", "mapping file a/orders.yaml of team-a: in use is its last good content\n"),
+        ("nothing", "mapping file a/orders.yaml of team-a: in use is nothing of it\n"),
+    ],
+)
+def test_a_file_whose_newest_content_is_not_in_use_is_printed(
+    capsys: pytest.CaptureFixture[str], in_use: str, expected: str
+) -> None:
+    """With its owner, who is to be asked."""
+    file = {"file": "a/orders.yaml", "owner": "team-a", "in_use": in_use}
+    print_status(running(mapping={"files": [file]}))
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines(keepends=True) if line.startswith("mapping")] == [expected][
+        : len(expected)
+    ]
