@@ -18,7 +18,8 @@ In the order of how much stands still: the configuration in use, a place outside
     dag                                       a DAG that the mapping names and that cannot start a run
     paused                                    a pause that nobody ends, or of what is no more
 
-What passes by itself (a ceiling, a pause by a person, an Airflow that asked to wait) needs nobody for the first hour.
+What passes by itself (a ceiling, an Airflow that asked to wait) needs nobody for the first hour. What waits because a
+person paused it is never listed: the pause itself is, after a day if it has no end, or when what it names is gone.
 What is meant, or what a stranger can cause, is a note (see notes): said, and no reason to call a person.
 """
 

@@ -1,6 +1,6 @@
 """Builds what works behind the intake: the mapping, the Airflows, the flows that follow an accepted webhook.
 
-`Work` holds each of them once. A new flow is built in `__init__` and its loop added to `loops`.
+`Work` holds each of them once. A new flow is built in a `_build_...` and its loop added to `loops`.
 """
 
 import threading

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from bridge.rules.signature import PRESETS
 from bridge.words.model import EVENT_FIELDS
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
-from tests.docs.pages import DOCS, blocks, page, unknown_words
+from tests.docs.pages import DOCS, blocks, page, pages, prose, unknown_words
 
 MAPPING = page("mapping.md")
 _COMMANDS = re.compile(r"(curl|docker|export|helm|install|kubectl|make|oc|pip|planasonix-bridge|sudo|systemctl)\b")
@@ -138,12 +139,13 @@ def test_a_replay_of_all_that_is_held_names_a_cause() -> None:
     assert [line for line in shown if "--cause" not in line] == []
 
 
-def test_make_targets_that_a_page_shows_exist() -> None:
-    """CONTRIBUTING.md and the README name no target that the Makefile lacks."""
-    targets = set(re.findall(r"(?m)^([a-z]+):", (REPOSITORY / "Makefile").read_text()))
-    for name in ("README.md", "CONTRIBUTING.md"):
-        text = (REPOSITORY / name).read_text()
-        assert set(re.findall(r"(?m)(?:^|`)make ([a-z]+)", text)) <= targets, name
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_make_targets_that_a_page_shows_exist(path: Path) -> None:
+    """No page names a target that the Makefile lacks; in a sentence they stand between backticks."""
+    targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (REPOSITORY / "Makefile").read_text()))
+    lines = [line for block in blocks(path.read_text()) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", prose(path.read_text()))
+    assert {shown[1] for line in lines if (shown := re.match(r"make ([a-z0-9-]+)", line))} <= targets
 
 
 def test_the_unit_of_systemd_fits_the_settings() -> None:
@@ -164,6 +166,19 @@ def test_the_changelog_knows_the_versions() -> None:
     (wheel,) = (REPOSITORY / "tests" / "data" / "releases").glob("*.whl")
     versions = re.findall(r"(?m)^## ([0-9.]+)", (REPOSITORY / "CHANGELOG.md").read_text())
     assert versions[:2] == [__version__, wheel.name.split("-")[1]]
+
+
+def test_the_upgrade_notes_rename_what_the_release_before_had() -> None:
+    """Each `part` of the errors that is said to have another name now is counted by the wheel of that release."""
+    (wheel,) = (REPOSITORY / "tests" / "data" / "releases").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        modules = " ".join(archive.read(item).decode() for item in archive.namelist() if item.endswith(".py"))
+    counted = set(re.findall(r"failures\.labels\(\"(\w+)\"\)", modules))
+    notes = (REPOSITORY / "CHANGELOG.md").read_text().partition("{part}`")[2].partition("\n- ")[0]
+    renamed = dict(re.findall(r"`(\w+)` is (?:now )?`(\w+)`", notes))
+    assert renamed
+    assert set(renamed) <= counted
+    assert not counted - set(renamed) - {*labels.PARTS, "routing"}
 
 
 def test_there_are_eight_mapping_examples() -> None:
