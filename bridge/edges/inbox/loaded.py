@@ -18,8 +18,7 @@ _KEY = "loaded:"
 _MAPPING = "mapping:"
 PREFIXES = (_KEY, _MAPPING)
 _LIVE = text(
-    "SELECT name FROM duties WHERE name >= :begin AND name < :end AND token IS NOT NULL AND lease_until > :now"
-    " ORDER BY name"
+    f"SELECT name FROM duties WHERE {duties.BEGINS} AND token IS NOT NULL AND lease_until > :now ORDER BY name"  # noqa: S608
 )
 What = LoadedKey | LoadedMapping
 
@@ -51,8 +50,7 @@ def is_served(connection: Connection, *, now: datetime) -> bool:
 
 
 def _read(connection: Connection, prefix: str, now: datetime) -> Iterator[list[Any]]:
-    begin, end = duties.between(prefix)
-    for name in connection.execute(_LIVE, {"begin": begin, "end": end, "now": microseconds(now)}).scalars():
+    for name in connection.execute(_LIVE, {"prefix": prefix, "now": microseconds(now)}).scalars():
         yield json.loads(name.removeprefix(prefix))
 
 

