@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox, browsing, orders
+from bridge.edges.inbox import Inbox, browsing, orders, walking
 from bridge.edges.inbox.orders import NewOrder
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import BadFilter, Changed, NotThere
@@ -59,6 +59,7 @@ def select(inbox: Inbox, wanted: browsing.Filter, action: Action = Action.REPLAY
     if action is Action.CANCEL and (state not in {*_CANCELLABLE, None} or wanted.run_state is not None):
         raise BadFilter(f"only triggers that wait or failed can be cancelled: {', '.join(_CANCELLABLE)}")
     table = "deliveries" if state in set(DeliveryState) else "triggers"
+    wanted = replace(wanted, is_busy=inbox.read(walking.is_busy, wanted))
     found: list[str] = []
     page = wanted
     while True:

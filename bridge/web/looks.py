@@ -35,11 +35,11 @@ class LooksApi:
         """
         wanted, limit = page(query, browsing.DELIVERY_FILTERS)
         wanted = replace(wanted, among=(wanted.source,) if wanted.source else tuple(self._sources))
-        edge = self._inbox.read(walking.edge, table="deliveries", wanted=wanted)
-        found = self._inbox.read(browsing.deliveries, wanted=replace(wanted, edge=edge), limit=limit)
+        part = self._inbox.read(walking.part, table="deliveries", wanted=wanted)
+        found = self._inbox.read(browsing.deliveries, wanted=part, limit=limit)
         pipelines = self._inbox.read(completions.pipelines, [item.id for item in found])
         rows = [views.delivery_entry(item) | {"pipeline_id": pipelines.get(item.id)} for item in found]
-        shown = {"deliveries": rows, "next": next_page(found, limit) or edge}
+        shown = {"deliveries": rows, "next": next_page(found, limit) or part.edge}
         return _for(caller, shown)
 
     def delivery(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
@@ -57,9 +57,9 @@ class LooksApi:
     def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""
         wanted, limit = page(query, browsing.TRIGGER_FILTERS)
-        edge = self._inbox.read(walking.edge, table="triggers", wanted=wanted)
-        found = self._inbox.read(browsing.triggers, wanted=replace(wanted, edge=edge), limit=limit)
-        shown = {"triggers": [self._entry(item) for item in found], "next": next_page(found, limit) or edge}
+        part = self._inbox.read(walking.part, table="triggers", wanted=wanted)
+        found = self._inbox.read(browsing.triggers, wanted=part, limit=limit)
+        shown = {"triggers": [self._entry(item) for item in found], "next": next_page(found, limit) or part.edge}
         return _for(caller, shown)
 
     def trigger(self, *, path: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:

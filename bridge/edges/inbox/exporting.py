@@ -16,6 +16,7 @@ from bridge.edges.inbox.engine.statements import a_list
 from bridge.edges.inbox.filtering import DELIVERY_FILTERS, TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import DELIVERY_COLUMNS, TRIGGER_COLUMNS, attempt, delivery, trigger
 from bridge.edges.inbox.vault import ring_of
+from bridge.edges.inbox.walking import is_busy
 from bridge.words.model import Attempt, Delivery, Trigger
 
 _GREATEST = (1 << 63) - 1
@@ -110,7 +111,8 @@ def _ids(
 ) -> tuple[list[int], str | None]:
     """Return the rows of a page, and where the following one begins."""
     begin = 0 if wanted.after is None else number(wanted.after, table.prefix)
-    clause, values = where(replace(wanted, after=None), table.filters, table.prefix)
+    meant = replace(wanted, after=None, is_busy=is_busy(connection, wanted))
+    clause, values = where(meant, table.filters, table.prefix)
     begin = max(begin, values.get("since", 0) - 1)
     walk: dict[str, Any] = {"begin": begin, "before": values.get("until", _GREATEST), "walked": bounds.walked}
     end, amount = connection.execute(text(_END.format(table=table.name)), walk).one()

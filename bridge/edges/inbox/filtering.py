@@ -22,7 +22,8 @@ class Filter:
     """What to show; None leaves a condition out. `since` is inclusive, `until` exclusive.
 
     An event of `among` sources is found by its key, at once; without them every delivery is looked at. `is_latest`
-    leaves out what was run again. `edge` is the last row that is looked at (see walking).
+    leaves out what was run again. `edge` is the last row that is looked at, `is_busy` that the pipeline has many
+    completions (see walking).
     """
 
     state: str | None = None
@@ -44,6 +45,7 @@ class Filter:
     status: str | None = None
     is_latest: bool = False
     edge: str | None = None
+    is_busy: bool = False
 
 
 _TELLING_OF = "{delivery} IN (SELECT delivery_id FROM completions WHERE "
@@ -73,9 +75,9 @@ _CONDITIONS = {
     "status": _STATUS_OF + " = :status",
 }
 _BOUNDS = ("since", "until", "after", "edge")
-# Of a pipeline that has more than a stretch of completions: each trigger of the stretch is looked at.
-_OF_PIPELINE = (
-    "EXISTS (SELECT 1 FROM completions WHERE completions.delivery_id = triggers.delivery_id"
+# Of a pipeline that has more than a stretch of completions: each row is looked up, instead of reading all of those.
+_OF_BUSY_PIPELINE = (
+    "EXISTS (SELECT 1 FROM completions WHERE completions.delivery_id = {delivery}"
     " AND completions.pipeline_id = :pipeline_id)"
 )
 _LATEST = (
@@ -89,10 +91,11 @@ _INDEXED = {
     "trg": ("state = 'firing'", "state IN ('held','failed','cancelled')", "state IN ('pending','held')"),
 }
 _RUNS = ("run_state IN ('failed','deleted','unknown')", "run_due_at IS NOT NULL AND run_state IN ('queued','running')")
-# What waits is little, and its indexes are not in the order of ids: `+` keeps SQLite from walking the table instead.
-# Nor are the triggers of what tells of one pipeline, job or run.
+# The indexes of what waits are not in the order of ids: `+` keeps SQLite from walking the table instead. Nor are the
+# triggers of what tells of one job, run or quiet pipeline.
 _UNORDERED = frozenset({DeliveryState.RECEIVED, TriggerState.PENDING, TriggerState.FIRING})
-_BY_COMPLETION = frozenset({"pipeline_id", "job_id", "run_id"})
+_BY_ID = ("job_id", "run_id")
+_BY_COMPLETION = frozenset({"pipeline_id", *_BY_ID})
 _OF_BOTH = frozenset({"state", "source", "status", "since", "until", "after", "reason"}) | _BY_COMPLETION
 DELIVERY_FILTERS = _OF_BOTH | {"event_id"}
 TRIGGER_FILTERS = _OF_BOTH | {"route", "dag_id", "delivery_id", "run_state", "airflow", "is_latest"}
@@ -114,7 +117,7 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
     names = _NAMES[prefix] | {"id": order(wanted, prefix), "within": ""}
     if prefix == "dlv":
         names |= {"within": bounds(wanted, "delivery_id", prefix)[0]}
-    conditions = _CONDITIONS | ({"pipeline_id": _OF_PIPELINE} if prefix == "trg" and wanted.edge is not None else {})
+    conditions = _CONDITIONS | ({"pipeline_id": _OF_BUSY_PIPELINE} if wanted.is_busy else {})
     clauses = [conditions[name].format(**names) for name in values]
     if wanted.state is not None:
         clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
@@ -132,9 +135,8 @@ def bounds(wanted: Filter, column: str, prefix: str) -> tuple[str, dict[str, Any
 
 def order(wanted: Filter, prefix: str) -> str:
     """Return the id by which rows are put in order and compared."""
-    is_found = (
-        prefix == "trg" and wanted.edge is None and any(getattr(wanted, name) is not None for name in _BY_COMPLETION)
-    )
+    looked_up = _BY_ID if wanted.is_busy else _BY_COMPLETION
+    is_found = prefix == "trg" and any(getattr(wanted, name) is not None for name in looked_up)
     return "+id" if wanted.state in _UNORDERED or wanted.run_state in OPEN or is_found else "id"
 
 

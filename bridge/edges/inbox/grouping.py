@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
 from bridge.edges.inbox.filtering import TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.walking import is_busy
 from bridge.words.causes import Causes, Group, Odd, Refused
 from bridge.words.errors import BadFilter
 from bridge.words.model import DeliveryState, TriggerState
@@ -79,7 +80,7 @@ def _kinds(wanted: Filter) -> Iterator[Filter]:
 
 
 def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Group]:
-    clause, values = where(wanted, TRIGGER_FILTERS, "trg")
+    clause, values = where(replace(wanted, is_busy=is_busy(connection, wanted)), TRIGGER_FILTERS, "trg")
     # How a DAG run ended does not depend on how the call that started it did.
     reason = "reason" if wanted.run_state is None else "CAST(NULL AS TEXT)"
     rows = connection.execute(text(_STATEMENT.format(where=clause, reason=reason)), values | {"limit": limit})

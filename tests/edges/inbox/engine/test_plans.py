@@ -219,7 +219,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     },
     "edge of what is unrouted": (
         False,
-        walking.edge,
+        walking.part,
         {"table": "deliveries", "wanted": Filter(state="unrouted", source="x")},
     ),
     "unrouted by source": (
@@ -232,10 +232,15 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         browsing.deliveries,
         {"wanted": Filter(pipeline_id="x", edge=_EDGE), "limit": 20},
     ),
+    "ids of a busy pipeline": (
+        False,
+        browsing.ids,
+        {"table": "triggers", "wanted": Filter(state="failed", pipeline_id="x", is_busy=True), "limit": 500},
+    ),
     "triggers of a busy pipeline": (
         False,
         browsing.triggers,
-        {"wanted": Filter(pipeline_id="x", edge=_EDGE.replace("dlv", "trg")), "limit": 20},
+        {"wanted": Filter(pipeline_id="x", edge=_EDGE.replace("dlv", "trg"), is_busy=True), "limit": 20},
     ),
     **{
         f"triggers {wanted} of a source and a status": (
