@@ -19,7 +19,7 @@ import typer
 
 from bridge.cli.asking import Asked
 from bridge.cli.output import say
-from bridge.words.errors import InboxUnavailable, RemoteUnavailable
+from bridge.words.errors import Changed, InboxUnavailable, RemoteUnavailable
 from bridge.words.orders import IN_DOUBT, UNDONE, Action, OrderState, undone
 
 if TYPE_CHECKING:
@@ -66,18 +66,10 @@ class Wish:
 def carry_out(asked: Asked, wish: Wish) -> dict[str, Any] | None:
     """Do it; return the order as it ended, None if nothing matches. What ids name is done without asking.
 
-    What a person agreed to is what was counted: Changed if something else matches by then. With `--yes`, whatever does
-    is done. Raises typer.Exit if the person does not agree.
+    What a person agreed to is what was counted: if something else matches by then, it is counted and asked once more.
+    With `--yes`, whatever matches is done. Raises typer.Exit if the person does not agree.
     """
-    expected = None
-    if not wish.ids:
-        counted = asked.post(wish.path, wish.chosen | {"dry_run": True})
-        if "order" not in counted:
-            confirm(counted["count"], wish)
-            expected = None if wish.is_yes else counted.get("expected")  # a release before names none
-        if not counted["count"]:
-            return None
-    answer = _place(asked, wish, expected)
+    answer = _place(asked, wish, None) if wish.ids else _place_counted(asked, wish)
     if "order" not in answer:
         return None
     order: dict[str, Any] = answer["order"]
@@ -90,6 +82,22 @@ def carry_out(asked: Asked, wish: Wish) -> dict[str, Any] | None:
     if amount := ended["outcomes"].get("in_doubt"):
         say(f"{amount} in_doubt: {IN_DOUBT}")
     return ended
+
+
+def _place_counted(asked: Asked, wish: Wish) -> dict[str, Any]:
+    """Count what a filter means, ask, and place the order; returns the count if nothing matches."""
+    while True:
+        counted = asked.post(wish.path, wish.chosen | {"dry_run": True})
+        expected = None
+        if "order" not in counted:
+            confirm(counted["count"], wish)
+            expected = None if wish.is_yes else counted.get("expected")  # a release before names none
+        if not counted["count"]:
+            return counted
+        try:
+            return _place(asked, wish, expected)
+        except Changed as changed:
+            say(f"{changed}. With --yes the order takes whatever matches then, without a question")
 
 
 def count(asked: Asked, wish: Wish) -> int:

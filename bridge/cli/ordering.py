@@ -16,7 +16,7 @@ from bridge.words.reasons import Reason
 
 Why = Annotated[str | None, typer.Option("--reason", help="Why, for the audit log. It filters nothing: see --cause.")]
 WhyStop = Annotated[str | None, typer.Option("--reason", help="Why, for the audit log.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; do whatever matches by then.")]
 Key = Annotated[str | None, typer.Option(help="The same order under the same key is carried out once.")]
 Cause = Annotated[str | None, typer.Option("--cause", help="Only with this reason, as `causes` shows it.")]
 Route = Annotated[str | None, typer.Option(help="Only triggers of this route.")]

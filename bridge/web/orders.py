@@ -95,9 +95,9 @@ class OrdersApi:
         order = ordering.placed_before(self._inbox, new)
         if order is None:
             ids = self._chosen(asked, action)
+            ordering.hold_to(words(asked, "expected"), ids)
             if not ids:
                 return None
-            ordering.hold_to(words(asked, "expected"), ids)
             order = ordering.place(self._inbox, new, ids)
         return self._working.wait(order, seconds=_WAIT_SECONDS)
 

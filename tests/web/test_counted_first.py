@@ -113,6 +113,26 @@ def test_the_api_does_what_was_counted_or_nothing(bridge: BridgeProcess, failure
     assert [(each["count"], each["is_repeat"]) for each in answers] == [(2, False), (2, True)]
 
 
+def test_what_was_counted_and_is_gone_has_changed(bridge: BridgeProcess, operator: Person, failures: Failures) -> None:
+    """409 by the API; the page says that nothing matches any more. Without a count, nothing is simply done."""
+    head = {"Authorization": f"Bearer {TOKEN}"}
+    url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/cancel"
+
+    def send(**more: object) -> httpx.Response:
+        return httpx.post(url, json={"filter": failures.filter} | more, headers=head, trust_env=False, timeout=60)
+
+    asked = operator.look("/orders/new", action="cancel", **failures.filter)
+    expected = send(dry_run=True).json()["expected"]
+    send()
+    wait_for(lambda: not failures.found, seconds=10, what="the order's end")
+    refused = send(expected=expected)
+    assert (refused.status_code, refused.json()["error"]) == (409, "changed")
+    assert "0 match now; nothing was done" in refused.json()["detail"]
+    assert (send().status_code, send().json()["count"]) == (200, 0)
+    answer = operator.send("/orders", **fields_of(asked))
+    assert (answer.status_code, "Nothing matches any more" in text_of(answer.text)) == (409, True)
+
+
 @pytest.fixture(params=PLACES)
 def terminal(
     request: pytest.FixtureRequest, bridge: BridgeProcess
@@ -137,24 +157,58 @@ def terminal(
         os.close(end)
 
 
-@pytest.mark.parametrize("joins", [False, True])
-def test_a_command_does_what_the_person_agreed_to(
-    terminal: Callable[..., tuple["subprocess.Popen[bytes]", int]], failures: Failures, joins: bool
-) -> None:
-    """It says how many match and asks; if others match once the person has answered, it does nothing: exit 1."""
-    words = ("cancel", "--state", "failed", "--job", failures.job, "--reason", failures.job)
-    process, keys = terminal(*words)
+def _said(process: "subprocess.Popen[bytes]") -> bytes:
+    """Read what a command says until it asks."""
     said = b""
     assert process.stderr is not None
     while b"Do it?" not in said:
         piece = process.stderr.read(1)
         assert piece, said
         said += piece
-    assert b"1 match" in said
-    if joins:
-        failures.one_more()
+    return said
+
+
+def test_a_command_does_what_the_person_agreed_to(
+    terminal: Callable[..., tuple["subprocess.Popen[bytes]", int]], failures: Failures
+) -> None:
+    """It says how many match, and asks."""
+    process, keys = terminal("cancel", "--state", "failed", "--job", failures.job, "--reason", failures.job)
+    assert b"1 match" in _said(process)
     os.write(keys, b"y\n")
     _, more = process.communicate(timeout=60)
-    assert process.returncode == (1 if joins else 0), more
-    assert (b"2 match now; nothing was done" in more) is joins
-    assert failures.orders == ([] if joins else [1])
+    assert (process.returncode, failures.orders) == (0, [1]), more
+
+
+@pytest.mark.parametrize(("answer", "code", "done"), [(b"y\n", 0, [2]), (b"n\n", 1, [])])
+def test_a_command_counts_once_more_when_the_set_moved(
+    terminal: Callable[..., tuple["subprocess.Popen[bytes]", int]],
+    failures: Failures,
+    answer: bytes,
+    code: int,
+    done: list[int],
+) -> None:
+    """It does nothing, says the new count and asks again, as the page does; and it names what needs no count."""
+    process, keys = terminal("cancel", "--state", "failed", "--job", failures.job, "--reason", failures.job)
+    assert b"1 match" in _said(process)
+    failures.one_more()
+    os.write(keys, b"y\n")
+    again = _said(process)
+    assert b"2 match now; nothing was done" in again
+    assert b"With --yes" in again
+    os.write(keys, answer)
+    _, more = process.communicate(timeout=60)
+    assert (process.returncode, failures.orders) == (code, done), more
+
+
+def test_a_command_says_that_nothing_matches_any_more(
+    terminal: Callable[..., tuple["subprocess.Popen[bytes]", int]], operator: Person, failures: Failures
+) -> None:
+    """Exit 1, and why: somebody else was faster."""
+    process, keys = terminal("cancel", "--state", "failed", "--job", failures.job, "--reason", failures.job)
+    assert b"1 match" in _said(process)
+    operator.send("/orders", action="cancel", ids=" ".join(failures.found))
+    wait_for(lambda: not failures.found, seconds=10, what="the order of somebody else")
+    os.write(keys, b"y\n")
+    _, more = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"0 match now; nothing was done" in more
