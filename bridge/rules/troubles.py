@@ -78,8 +78,10 @@ def of_certificate(ends_at: datetime | None, now: datetime) -> Iterator[Trouble]
 
 def of_replicas(found: Sequence[LoadedMapping], now: datetime) -> Iterator[Trouble]:
     """Return whether replicas have used different mappings for longer than a change takes to reach all of them."""
-    changed_at = max((each.loaded_at for each in found), default=now)
     digests = {each.digest for each in found}
+    # Since when each is in use anywhere: a replica that restarts loads an old one anew.
+    begun = [min(each.loaded_at for each in found if each.digest == digest) for digest in digests]
+    changed_at = max(begun, default=now)
     if len(digests) > 1 and now - changed_at >= _REACHES_ALL:
         using = ", ".join(sorted(f"{each.host} uses {each.digest}" for each in found))
         says = f"the replicas use {len(digests)} different mappings: {using}. What starts depends on who routes it"

@@ -52,3 +52,12 @@ def test_replicas_that_differ_need_a_person_after_five_minutes(
     for need in needed:
         assert all(f"pod-{n} uses {digest}" in need.says for n, digest in enumerate(digests))
         assert attention.place(need.what, need.filter) == ("/routes", {})
+
+
+def test_a_replica_that_restarts_hides_no_difference() -> None:
+    """It loads its mapping anew, old or new; the change is as old as the first replica that has the newer one."""
+    minutes = {"old": 600, "new": 60, "restarted": 1}
+    for digests in (("a", "b", "b"), ("a", "b", "a")):
+        loaded = zip(minutes.items(), digests, strict=True)
+        found = [LoadedMapping(name, name, digest, NOW - timedelta(minutes=ago)) for (name, ago), digest in loaded]
+        assert [each.since for each in of_replicas(found, NOW)] == [NOW - timedelta(minutes=60)]

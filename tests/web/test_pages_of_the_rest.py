@@ -86,20 +86,29 @@ def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person])
 def test_the_routes_page_says_which_replica_has_which_mapping(
     people: dict[Role, Person], bridge: BridgeProcess
 ) -> None:
-    """Each file with its instant and digest, each replica with what it uses; one that is behind stands out."""
+    """Each file with its instant and digest, each replica with what it uses.
+
+    One that is behind stands out once a change has had its time: a row of the store is some seconds old, and a
+    ConfigMap takes a minute to reach every pod.
+    """
     now = datetime.now(UTC)
     behind = LoadedMapping("beh1nd", "pod-behind", "0123456789ab", now - timedelta(days=2))
+    mark = 'class="state is-failed">another mapping than this page shows<'
     page = people[Role.VIEWER]
     wait_for(lambda: len(bridge.api("replicas")["replicas"]) == 1, seconds=10, what="the replica itself")
     (own,) = bridge.api("status")["replicas"]
     assert own["mapping"] == bridge.api("status")["mapping"]["digest"]
+    long = LoadedMapping("l0ng", "pod-long", own["mapping"], now - timedelta(minutes=6))
     with closing(Inbox(f"sqlite:///{bridge.folder / 'bridge.db'}")) as inbox:
         inbox.write(loaded.say, [behind], gone=(), now=now, seconds=600)
         try:
             found = {each["replica"]: each["mapping"] for each in bridge.api("replicas")["replicas"]}
-            text = page.text("/routes")
+            text, is_marked = page.text("/routes"), mark in page.look("/routes")
+            inbox.write(loaded.say, [long], gone=(), now=now, seconds=600)
+            assert page.look("/routes").count(mark) == 1
         finally:
-            inbox.write(loaded.say, (), gone=[behind], now=now, seconds=600)
+            inbox.write(loaded.say, (), gone=[behind, long], now=now, seconds=600)
+    assert not is_marked
     assert found == {own["replica"]: own["mapping"], "beh1nd": "0123456789ab"}
     assert re.search(r"mapping\.yaml ?, loaded .+, digest " + own["mapping"], text)
     assert f"{own['host']} {own['replica']} uses {own['mapping']} since" in text

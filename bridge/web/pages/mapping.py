@@ -38,6 +38,7 @@ class MappingPages:
             asked,
             mapping=status["mapping"],
             replicas=status["replicas"],
+            differs=any(need["what"] == "mapping_differs" for need in status["needs"]),
             routes=self._faces.api.routes()["routes"],
             started=started,
             matched={name for name, each in started.items() if each["has_matched"]},
