@@ -93,6 +93,8 @@ def _print_source(source: dict[str, Any]) -> None:
     heard = local(source["last_delivery"]) if source["last_delivery"] else "never"
     refused = source.get("last_refusal")  # a bridge of the release before does not tell
     last = f", last refused {local(refused)} ({source['last_refusal_reason']})" if refused else ""
+    if not refused and "last_refusal" in source:
+        last = ", none of the last 1000 refusals"  # all sources share them
     print(visible(f"source {source['name']}: last webhook {heard}{last}"))
 
 

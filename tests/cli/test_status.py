@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +10,9 @@ import pytest
 
 from bridge.chores.encryption import Progress
 from bridge.cli.status import print_status
-from bridge.edges.inbox import Inbox, loaded
+from bridge.edges.inbox import Inbox, loaded, refusals
 from bridge.rules.easing import Easing, Ended, Strain
+from bridge.words.refusals import Refusal, RefusalKind
 from bridge.words.replicas import LoadedMapping
 from tests.cli.conftest import Place
 
@@ -30,6 +31,15 @@ def test_a_store_without_a_bridge_is_not_well(place: Place, inbox: Inbox) -> Non
     assert "no bridge serves this store" in ended.out
     assert "next: Start `planasonix-bridge serve`" in ended.out
     assert "source planasonix: last webhook never" in ended.out
+
+
+def test_a_source_without_a_refusal_is_not_said_to_have_had_none(place: Place, inbox: Inbox) -> None:
+    """All sources share the ring: what another sent pushes out the one refusal that tells why nothing comes."""
+    one = Refusal(datetime.now(UTC), RefusalKind.REFUSED, "planasonix", "signature_mismatch")
+    inbox.write(refusals.append, [one])
+    assert "last webhook never, last refused " in place.here("status").out
+    inbox.write(refusals.append, [replace(one, source="other")] * refusals.KEPT)
+    assert "source planasonix: last webhook never, none of the last 1000 refusals" in place.here("status").out
 
 
 def test_a_store_with_a_bridge_is_well(place: Place, inbox: Inbox) -> None:

@@ -21,7 +21,8 @@ _INSERT = text(
 )
 _FORGET = text("DELETE FROM refusals WHERE kind = :kind AND nth <= :upto")
 _NEWEST = text("SELECT MAX(at), reason, source FROM refusals WHERE kind = 'refused' GROUP BY source, reason")
-_PLACE = text("SELECT at FROM refusals WHERE kind = :kind AND nth = :nth")
+# Rows are numbered upward: in the place of one that left the ring stands the oldest of its kind that is kept.
+_PLACE = text("SELECT at, nth FROM refusals WHERE kind = :kind AND nth >= :nth ORDER BY nth LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,10 @@ def newest(connection: Connection) -> dict[str, tuple[datetime, str]]:
 def _place(connection: Connection, after: str) -> dict[str, Any]:
     kind, _, nth = after.partition("_")
     is_number = nth.isascii() and nth.isdecimal() and len(nth) <= 18
-    values = {"kind": kind, "nth": int(nth) if is_number else 0}
-    at = connection.execute(_PLACE, values).scalar()
-    if at is None:
-        raise BadFilter("after must be the id of a refusal that is still kept")
-    return {"after_at": at, "after_kind": kind, "after_nth": values["nth"]}
+    place = connection.execute(_PLACE, {"kind": kind, "nth": int(nth)}).one_or_none() if is_number else None
+    if place is None:
+        raise BadFilter("after must be the id of a refusal, as `next` of the page before says it")
+    return {"after_at": place.at, "after_kind": kind, "after_nth": place.nth}
 
 
 def _values(item: Refusal, nth: int) -> dict[str, Any]:

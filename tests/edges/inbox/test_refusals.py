@@ -1,6 +1,6 @@
 """The ring of refusals, on both databases: the newest of each kind, page by page."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,18 @@ def test_the_newest_thousand_of_each_kind_are_kept(inbox: Inbox, store: Store) -
     assert kept(inbox, 1, kind="refused")[0].reason == f"r{KEPT + 59}"
     assert len(kept(inbox, kind="copy")) == 3
     assert kept(inbox, reason="r0", kind="refused") == []
+
+
+def test_a_page_behind_what_was_forgotten_is_empty(inbox: Inbox) -> None:
+    """While somebody reads, the ring moves on: that is the end of its kind, and no mistake. The other kind goes on."""
+    inbox.write(refusals.append, [Refusal(_NOW, RefusalKind.COPY, "planasonix", "duplicate")])
+    later = [Refusal(_NOW + timedelta(minutes=1), RefusalKind.REFUSED, "planasonix", "x")] * (KEPT // 2)
+    inbox.write(refusals.append, later)
+    oldest = kept(inbox, kind="refused")[-1].id
+    inbox.write(refusals.append, later * 2)
+    assert oldest == "refused_1"
+    assert kept(inbox, kind="refused", after=oldest) == []
+    assert [item.reason for item in kept(inbox, after=oldest)] == ["duplicate"]
 
 
 def test_pages_join_and_filters_narrow(inbox: Inbox) -> None:
