@@ -14,6 +14,7 @@ from typing import TypeVar
 from starlette.types import Receive
 
 from bridge.edges.inbox.callers import while_wanted
+from bridge.web.leaving import wait_for_leaving
 
 T = TypeVar("T")
 LOOKS = 4  # threads for calls that only look
@@ -38,7 +39,7 @@ class Calls:
         """
         has_left = threading.Event()
         call = asyncio.wrap_future(self._pool.submit(_work, work, has_left))
-        leaving = asyncio.ensure_future(_wait_for_leaving(receive))
+        leaving = asyncio.ensure_future(wait_for_leaving(receive))
         try:
             await asyncio.wait((call, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not call.done():
@@ -53,8 +54,3 @@ class Calls:
 def _work(work: Callable[[], T], has_left: threading.Event) -> T:
     with while_wanted(lambda: not has_left.is_set()):
         return work()
-
-
-async def _wait_for_leaving(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

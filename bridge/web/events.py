@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
+from bridge.web.leaving import wait_for_leaving
+
 BEAT_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
 _MOST_BYTES = 1_048_576  # that wait for one reader
@@ -103,7 +105,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the mailbox ends, the reader leaves, or the time is up."""
         sending = asyncio.ensure_future(self._send(send, has_body=scope["method"] != "HEAD"))
-        leaving = asyncio.ensure_future(_wait_for_leaving(receive))
+        leaving = asyncio.ensure_future(wait_for_leaving(receive))
         try:
             await asyncio.wait((sending, leaving), timeout=self._longest_seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -128,8 +130,3 @@ class EventStream:
             while (chunk := await self._mailbox.take(BEAT_SECONDS)) is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _wait_for_leaving(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -13,6 +13,7 @@ from starlette.types import Receive
 from bridge.flows.telling import Asker, Telling
 from bridge.rules import views
 from bridge.rules.telling import Answer, Question
+from bridge.web.leaving import wait_for_leaving
 from bridge.web.queries import refuse_unknown, time_range, words
 from bridge.words.errors import BadFilter
 
@@ -70,7 +71,7 @@ class TellingApi:
 
         asker = Asker(asked.question, hear)
         self._telling.join(asker)
-        leaving = asyncio.ensure_future(_wait_for_leaving(receive))
+        leaving = asyncio.ensure_future(wait_for_leaving(receive))
         try:
             await asyncio.wait((heard, leaving), timeout=asked.seconds, return_when=asyncio.FIRST_COMPLETED)
             if heard.done():
@@ -90,8 +91,3 @@ def _seconds(text: str) -> int:
     if not text.isdecimal() or len(text) > len(str(MOST_SECONDS)) or int(text) > MOST_SECONDS:
         raise BadFilter(f"wait must be 0 to {MOST_SECONDS} seconds")
     return int(text)
-
-
-async def _wait_for_leaving(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
