@@ -39,7 +39,7 @@ class Gauges:
     def recall(self) -> None:
         """Read from the store when each source was heard last. Call it before intake begins."""
         known = self._metrics.last_deliveries
-        for source, at in self._inbox.read(heard.last).items():
+        for source, at in self._inbox.read(heard.last, now=self._clock()).items():
             if source in known:
                 known[source] = max(known[source], at.timestamp())
 

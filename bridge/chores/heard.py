@@ -44,12 +44,13 @@ class Heard:
     def _search(self) -> None:
         unknown = {source for source, at in self._heard.items() if not at}
         if unknown:
-            found = self._inbox.read(heard.last, newest=_SEARCHED)
+            found = self._inbox.read(heard.last, newest=_SEARCHED, now=self._clock())
             mine = {source: at for source, at in found.items() if source in unknown}
             self._inbox.write(heard.keep, mine, now=self._clock())
 
     def _keep(self) -> None:
-        news = {source: at for source, at in self._heard.items() if at > self._kept.get(source, 0.0)}
+        # Also what is earlier than what was kept: this clock may have run ahead. The statement judges by itself.
+        news = {source: at for source, at in self._heard.items() if at and at != self._kept.get(source)}
         if news:
             instants = {source: datetime.fromtimestamp(at, UTC) for source, at in news.items()}
             self._inbox.write(heard.keep, instants, now=self._clock())

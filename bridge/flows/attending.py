@@ -94,7 +94,7 @@ def look(
             *of_silences(inbox.read(silences.known), at),
         ],
         drifts=inbox.read(shapes.recent, since=at - shapes.KEPT),
-        heard=inbox.read(heard.last),
+        heard=inbox.read(heard.last, now=at),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),
     )
@@ -126,7 +126,7 @@ def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
 
 
 def _sources(inbox: Inbox, configured: Collection[str] | None) -> list[views.Json]:
-    last, refused = inbox.read(heard.last), inbox.read(refusals.newest)
+    last, refused = inbox.read(heard.last, now=datetime.now(UTC)), inbox.read(refusals.newest)
     found = []
     for name in sorted(last.keys() | refused.keys() if configured is None else configured):
         refused_at, reason = refused.get(name, (None, None))

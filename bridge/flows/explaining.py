@@ -112,7 +112,7 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
     return {
         "since": views.instant(begin),
         "until": views.instant(end),
-        "sources": {name: views.instant(at) for name, at in sorted(inbox.read(heard.last).items())},
+        "sources": {name: views.instant(at) for name, at in sorted(inbox.read(heard.last, now=now).items())},
         "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(

@@ -18,7 +18,8 @@ _AHEAD = timedelta(minutes=5)  # what is later than that was written by a clock 
 _LAST = text(
     "SELECT source, MAX(at) FROM (SELECT source, received_at AS at FROM"
     " (SELECT source, received_at, key_id FROM deliveries ORDER BY id DESC LIMIT :newest) AS newest"
-    " WHERE key_id <> :reconciled UNION ALL SELECT source, at FROM heard) AS found GROUP BY source"
+    " WHERE key_id <> :reconciled UNION ALL SELECT source, at FROM heard) AS found WHERE at <= :ahead"
+    " GROUP BY source"
 )
 _KEEP = text(
     "INSERT INTO heard (source, at) VALUES (:source, :at)"
@@ -26,9 +27,12 @@ _KEEP = text(
 )
 
 
-def last(connection: Connection, *, newest: int = _NEWEST) -> dict[str, datetime]:
-    """Return when each source was heard last, as it was kept and as the `newest` deliveries tell."""
-    values = {"newest": newest, "reconciled": RECONCILED_KEY}
+def last(connection: Connection, *, now: datetime, newest: int = _NEWEST) -> dict[str, datetime]:
+    """Return when each source was heard last, as it was kept and as the `newest` deliveries tell.
+
+    What a clock wrote that ran ahead is left out: it would hide a wrong secret until that time has come.
+    """
+    values = {"newest": newest, "reconciled": RECONCILED_KEY, "ahead": microseconds(now + _AHEAD)}
     return {source: instant(at) for source, at in connection.execute(_LAST, values)}
 
 
