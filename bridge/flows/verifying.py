@@ -205,15 +205,17 @@ class _Comparison:
             self._tell(f"looking for runs of {self._place.name}", number + 1, len(unseen))
             run = self._look_at(ask)
             is_reliable &= not isinstance(run, RunSeen)
-            in_a_row = in_a_row + 1 if isinstance(run, TargetDown | Misconfigured) else 0
             if not isinstance(run, TargetDown | Misconfigured):
+                in_a_row = 0
                 continue
+            is_closed = run.reason is Reason.AIRFLOW_FORBIDDEN  # this DAG, however many others are, too
+            in_a_row += not is_closed
             if in_a_row >= _IN_A_ROW or not _is_of_one_run(run):
                 self._unseeable |= {each.id for each in unseen[number:]}
                 return run
             why = run.detail or run.reason.why
             self._leave(ask, why)
-            if run.reason is Reason.AIRFLOW_FORBIDDEN:
+            if is_closed:
                 closed[ask.dag_id] = why
         return None
 

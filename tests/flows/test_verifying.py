@@ -279,6 +279,23 @@ def test_a_dag_that_may_not_be_read_is_asked_for_once(firing: Firing, standin: S
     assert (report.findings, report.requests) == ([], 2)
 
 
+def test_three_dags_that_may_not_be_read_hide_no_deleted_run(firing: Firing, standin: Standin) -> None:
+    """Nor a fourth one: each is a matter of its own rights."""
+    closed = ["a", "b", "c", "d"]
+    standin.dags |= {dag_id: {} for dag_id in closed}
+    for dag_id in closed:
+        fire(firing, f"evt_{dag_id}", dag_id=dag_id)
+    fire(firing, "evt_z")
+    for dag_id in closed:
+        standin.delete_run(f"run-evt_{dag_id}", dag_id)
+    standin.delete_run("run-evt_z")
+    standin.before_read = lambda run: None if run["dag_run_id"] == "run-evt_z" else (403, {"detail": "Forbidden"})
+    report = compare(firing)
+    assert found(report) == [("deleted", "run-evt_z")]
+    assert sorted(unread.dag_id for unread in report.unread.values()) == closed
+    assert report.unasked == {}
+
+
 def test_three_runs_in_a_row_that_cannot_be_read_are_airflows_trouble(firing: Firing, standin: Standin) -> None:
     """It is asked no more, and what was found by then is told."""
     events = [f"evt_{number}" for number in range(6)]
