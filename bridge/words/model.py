@@ -195,13 +195,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a trigger has used of its limits since it was made, or since a person last asked for it.
+    """What a trigger has used of its limits since it was made, or since a person last asked for it."""
 
-    `seconds`: of `max_age`, which only trying uses up. `causes`: how often it was tried in vain, by reason.
-    """
-
-    seconds: float = 0.0
-    causes: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0  # of `max_age`, which only trying uses up
+    causes: Mapping[str, int] = field(default_factory=dict)  # how often it was tried in vain, by reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +217,7 @@ class TriggerEntry:
     attempts: int
     rerun: int
     created_at: datetime
+    age_from: datetime  # creation, or the last replay
     due_at: datetime
     settled_at: datetime | None
     run: Run | None = None
@@ -273,6 +271,7 @@ class Trigger:
             attempts=self.attempts,
             rerun=self.rerun,
             created_at=self.created_at,
+            age_from=self.age_from,
             due_at=self.due_at,
             settled_at=self.settled_at,
             run=self.run,

@@ -16,7 +16,7 @@ DELIVERY = Delivery(
     "dlv_1", "planasonix", "evt", DeliveryState.ROUTED, None, None, NOW, "k", None, None, {}, b"", None, 0
 )
 FIRED = TriggerEntry(
-    "trg_1", "dlv_1", "orders", "default", "d", "r", TriggerState.FIRED, None, None, 1, 0, NOW, NOW, NOW
+    "trg_1", "dlv_1", "orders", "default", "d", "r", TriggerState.FIRED, None, None, 1, 0, NOW, NOW, NOW, NOW
 )
 
 
@@ -104,6 +104,7 @@ def test_one_trigger_is_judged_by_the_newest_run_of_its_place() -> None:
     assert judge_place(mine, replace(DELIVERY, state=DeliveryState.RECEIVED), [mine]).outcome is Outcome.OPEN
 
 
+SECOND = timedelta(seconds=1)
 TAKEN_BACK = replace(FIRED, state=TriggerState.CANCELLED, reason=Reason.SUPERSEDED, dag_id="wrong")
 
 
@@ -118,7 +119,7 @@ def test_what_was_taken_back_is_judged_by_what_took_its_place(state: RunState) -
 @pytest.mark.parametrize(
     "other",
     [
-        run(RunState.SUCCESS, dag_id="b", created_at=NOW - timedelta(seconds=1)),
+        run(RunState.SUCCESS, dag_id="b", created_at=NOW - SECOND, age_from=NOW - SECOND),
         run(RunState.SUCCESS, dag_id="b", route="other"),
         run(RunState.SUCCESS, dag_id="b", airflow="other"),
         run(RunState.SUCCESS, dag_id="b", rerun=1),
@@ -128,3 +129,26 @@ def test_what_was_superseded_with_nothing_in_its_place_has_failed(other: Trigger
     """What the route asked for beside it was there before; another route, or a person, asked for something else."""
     for found in (judge(DELIVERY, [TAKEN_BACK, other]), judge_place(TAKEN_BACK, DELIVERY, [TAKEN_BACK, other])):
         assert found.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_what_was_made_anew_takes_the_place_of_what_was_tried_between(state: RunState) -> None:
+    """A DAG name was changed and changed back: the first trigger is made anew in its own row."""
+    anew = run(state, dag_id="first", age_from=NOW + 2 * SECOND)
+    between = replace(TAKEN_BACK, dag_id="between", created_at=NOW + SECOND, settled_at=NOW + 2 * SECOND)
+    both = [anew, between]
+    assert judge(DELIVERY, both) == judge(DELIVERY, [anew])
+    assert judge_place(anew, DELIVERY, both) == judge_place(between, DELIVERY, both) == judge(DELIVERY, [anew])
+
+
+def test_what_was_taken_back_in_turn_decides_for_nothing_before_it() -> None:
+    """A DAG name was mended twice."""
+    second = replace(TAKEN_BACK, dag_id="second", created_at=NOW + SECOND, age_from=NOW + SECOND)
+    three = [
+        TAKEN_BACK,
+        replace(second, settled_at=NOW + 2 * SECOND),
+        run(RunState.SUCCESS, dag_id="right", created_at=NOW + 2 * SECOND),
+    ]
+    assert judge(DELIVERY, three).outcome is Outcome.SUCCESS
+    assert [judge_place(each, DELIVERY, three).outcome for each in three] == [Outcome.SUCCESS] * 3
+    assert judge(DELIVERY, three[:2]).outcome is Outcome.FAILED

@@ -41,6 +41,7 @@ TRIGGER = TriggerEntry(
     attempts=1,
     rerun=0,
     created_at=NOW,
+    age_from=NOW,
     due_at=NOW,
     settled_at=NOW + timedelta(seconds=1),
     run=Run(RunState.SUCCESS, NOW, NOW + timedelta(minutes=2)),

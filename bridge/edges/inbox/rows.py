@@ -37,8 +37,8 @@ DELIVERY_COLUMNS = (
 # A list reads no payload: a page of the largest ones would be hundreds of MB. All of these stand before a body.
 DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at, key_id"
 TRIGGER_ENTRY_COLUMNS = (
-    "id, delivery_id, route, airflow, dag_id, dag_run_id, state, reason, detail, attempts, rerun, created_at, due_at,"
-    " settled_at, run_state, run_started_at, run_ended_at"
+    "id, delivery_id, route, airflow, dag_id, dag_run_id, state, reason, detail, attempts, rerun, created_at,"
+    " age_from, due_at, settled_at, run_state, run_started_at, run_ended_at"
 )
 TRIGGER_COLUMNS = (
     "id, delivery_id, route, airflow, dag_id, dag_run_id, conf, note, max_age_seconds, max_attempts,"
@@ -137,6 +137,7 @@ def trigger_entry(row: RowMapping, ring: Ring) -> TriggerEntry:
         attempts=row["attempts"],
         rerun=row["rerun"],
         created_at=instant(row["created_at"]),
+        age_from=instant(row["age_from"]),
         due_at=instant(row["due_at"]),
         settled_at=instant_or_none(row["settled_at"]),
         run=_run(row),
