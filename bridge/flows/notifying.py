@@ -9,7 +9,8 @@
 What was sent is in the store, so a restart or another replica goes on where this one stopped. A message is stored as
 sent after the service took it: whoever dies in between sends it once more. A target that hangs or fails is tried again
 after one minute, then ever more rarely; what it missed is judged anew by then. It is counted, `status` shows it, and
-the other targets are sent that too. Perhaps only one message is refused: what failed goes behind the others.
+the other targets are sent that too. Perhaps only one message is refused: what failed goes behind the others, and what
+is new waits a minute at most.
 """
 
 import time
@@ -52,11 +53,12 @@ class _Desk:
         self.problem: str | None = None
         self._behind: list[str] = []  # causes whose message failed, in the order of their next turn
         self._failures = 0  # in a row
-        self._rests_until = 0.0
+        self._rests_until = 0.0  # what failed before
+        self._new_from = 0.0  # what is new
 
-    def is_free(self, now: float) -> bool:
-        """Whether something may be sent to it."""
-        return self.sending is None and now >= self._rests_until
+    def is_unknown(self, now: float) -> bool:
+        """Whether it is to be tried if the URL is understood."""
+        return not self.is_tried and self.sending is None and now >= self._rests_until
 
     def begin(self, due: Sequence[Due], seconds: float) -> None:
         """Send these; without any, it is tried whether the URL is understood."""
@@ -71,12 +73,15 @@ class _Desk:
             self.outcome = self.sending.outcome()
         return True
 
-    def in_turn(self, due: Sequence[Due]) -> list[Due]:
-        """Return what is due, behind the others what failed before."""
+    def in_turn(self, due: Sequence[Due], now: float) -> list[Due]:
+        """Return what may be sent by now of what is due: what is new soon, behind it what failed before."""
         causes = {each.after.cause for each in due}
         self._behind = [cause for cause in self._behind if cause in causes]
+        if self.sending is not None or now < min(self._new_from, self._rests_until):
+            return []
         places = {cause: place for place, cause in enumerate(self._behind, start=1)}
-        return sorted(due, key=lambda each: places.get(each.after.cause, 0))
+        free = due if now >= self._rests_until else [each for each in due if each.after.cause not in places]
+        return sorted(free, key=lambda each: places.get(each.after.cause, 0))
 
     def put_behind(self, failed: Sequence[Due]) -> None:
         """Put these behind all others, the first of them last: if it hung, those after it were not even tried."""
@@ -89,12 +94,13 @@ class _Desk:
         self._failures = 0 if problem is None else 1 if has_sent else self._failures + 1
         rest = _FIRST_REST_SECONDS * 2.0 ** min(self._failures - 1, 10)
         self._rests_until = 0.0 if problem is None else now + min(rest, _LONGEST_REST_SECONDS)
+        self._new_from = 0.0 if problem is None else now + _FIRST_REST_SECONDS
 
     def take_over(self, url: Secret) -> None:
         """Send to another URL from now on; it is looked at first."""
         if url.reveal() != self.target.url.reveal():
             self.target = NotifyTarget(self.target.name, url, self.target.on, self.target.after_seconds)
-            self.is_tried, self._rests_until = False, 0.0
+            self.is_tried, self._rests_until, self._new_from = False, 0.0, 0.0
 
 
 class Notifying:
@@ -161,14 +167,15 @@ class Notifying:
             self._serve(desk, needs, [notice for notice in known if notice.to == desk.target.name], now)
 
     def _serve(self, desk: _Desk, needs: Sequence[Need], known: Sequence[Notice], now: datetime) -> None:
-        """Store what follows for one target, and send to it if it is free."""
+        """Store what follows for one target, and send to it what may be sent by now."""
         others = [need for need in needs if need.what != "not_notified" or need.about != desk.target.name]
         by_cause = {notice.cause: notice for notice in known}
         verdict = judge(desk.target, others, by_cause, now=now, around=self._around)
         if verdict.kept or verdict.forgotten:
             self._inbox.write(notices.keep, verdict.kept, to=desk.target.name, forgotten=verdict.forgotten)
-        if desk.is_free(self._monotonic()) and (verdict.due or not desk.is_tried):
-            desk.begin(desk.in_turn(verdict.due)[: notifier.MAX_AT_ONCE], self._deadline_seconds)
+        due = desk.in_turn(verdict.due, self._monotonic())
+        if due or desk.is_unknown(self._monotonic()):
+            desk.begin(due[: notifier.MAX_AT_ONCE], self._deadline_seconds)
 
     def _harvest(self) -> bool:
         """Store how it ended, of what has ended; returns whether anything did. Raises InboxUnavailable: then later."""

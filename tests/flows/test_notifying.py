@@ -187,6 +187,30 @@ def test_messages_that_are_refused_let_the_others_go_first(chat: Receiver, start
     assert sorted(chat.titles) == ["failed: four", "failed: one", "failed: three", "failed: two"]
 
 
+def test_a_new_cause_does_not_wait_out_the_rest_of_a_refused_one(chat: Receiver, start: Callable[..., Replica]) -> None:
+    """The rest of minutes is that of what failed; what is new is sent a minute after the last try at the latest."""
+    chat.refused = frozenset({"failed: bad"})
+    replica = start(_target(chat))
+    for rest in (0, 1, 2):
+        replica.look(_failed("bad"), later=rest * MINUTE)
+    assert chat.asked == 3
+    replica.look(_failed("bad"), _failed("new"), later=MINUTE / 2)
+    assert chat.asked == 3
+    replica.look(_failed("bad"), _failed("new"), later=MINUTE / 2)
+    assert chat.titles == ["failed: new"]
+
+
+def test_a_service_that_is_down_costs_one_try_for_each_new_cause(chat: Receiver, start: Callable[..., Replica]) -> None:
+    """Then it rests with the others."""
+    chat.status = 500
+    replica = start(_target(chat))
+    for rest in (0, 1, 2):
+        replica.look(_failed("one"), later=rest * MINUTE)
+    for _ in range(3):
+        replica.look(_failed("one"), _failed("two"))
+    assert chat.asked == 4
+
+
 def test_a_message_that_hangs_is_the_last_of_the_next_ones(chat: Receiver, start: Callable[..., Replica]) -> None:
     """Those after it were not even tried."""
     needs = [_failed(name) for name in ("one", "two", "three")]
