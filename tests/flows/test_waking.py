@@ -13,6 +13,9 @@ from bridge.edges.inbox import Inbox, waits
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.metrics import Metrics
 from bridge.flows.waking import Waking
+from bridge.flows.waking.answering import Answering
+from bridge.flows.waking.listing import Listing
+from bridge.flows.waking.place import Place
 from bridge.rules import completion
 from bridge.rules import event as events
 from bridge.rules.retrying.turns import Turns
@@ -535,6 +538,28 @@ def test_the_runs_of_later_tries_are_asked_for_in_the_pace_of_firing(awake: Awak
         awake.step()
     assert awake.requests("xcomEntries") == 10, "each once"
     assert len(awake.known()) == 11
+
+
+def test_one_question_is_asked_between_two_beats(awake: Awake) -> None:
+    """Of a task's later try, and of one that is answered, it takes two."""
+    awake.step()
+    asked, gaps = len(awake.standin.asked), list[int]()
+
+    def go_on() -> bool:
+        nonlocal asked
+        gaps.append(len(awake.standin.asked) - asked)
+        asked = len(awake.standin.asked)
+        return True
+
+    place = Place("default", awake.airflow.waits, awake.inbox, awake.metrics, lambda: True, go_on, lambda _: None)
+    left = {"planasonix_run_id": "run_1", "planasonix_started_run_id": "run_1"}
+    awake.tasks.park("again", subject("old"), try_number=2, xcom=left)
+    assert Listing(place, step_seconds=0.0, is_own_asked=True).step() is None
+    awake.told("evt_1")
+    Answering(place, sources={}, clock=lambda: datetime.now(UTC)).step()
+    go_on()
+    assert len(awake.tasks.answers) == 1
+    assert (max(gaps), sum(gaps)) == (1, 5), "a page, two texts, a look and an answer"
 
 
 def test_a_request_that_is_too_long_to_be_read_hides_no_other(awake: Awake) -> None:

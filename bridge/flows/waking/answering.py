@@ -126,6 +126,7 @@ class Answering:
         facts = waking.facts(self._event(delivery), run_id=wait.run_id, delivery_id=fact.delivery_id)
         if self._turns.times(_key(fact)) >= _OWN_TROUBLE:
             facts.pop("error", None)
+        self._go_on()  # one question between two beats
         given = self._airflow.answer(wait.task, fact.status or waking.LOOK, facts)
         if not isinstance(given, bool):
             return given

@@ -172,7 +172,11 @@ class Listing:
         started: str | Problem | None = about.run_id if about.is_own else None
         if parked.try_number > 1:
             run_id = self._run_of(parked.task, waking.RUN_ID_KEY)
-            started = self._run_of(parked.task, waking.STARTED_KEY) if self._is_own_asked else None
+            if self._is_own_asked:
+                self._go_on()  # one question between two beats
+                started = self._run_of(parked.task, waking.STARTED_KEY)
+            else:
+                started = None
         if not isinstance(run_id, str):
             return run_id
         if not (started is None or isinstance(started, str)):
