@@ -83,6 +83,7 @@ class Service:
         self._lock = inboxes.lock(environment.database_url)
         preparing.migrate(environment)
         preparing.warn_of_keys(config)
+        preparing.warn_of_waits(environment)
         self._metrics = preparing.metrics_of(config)
         self._beats: list[Beat] = []
         self._inbox = Inbox(

@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.edges import inbox, notifier, openid
+from bridge.edges.airflow import wire
 from bridge.edges.inbox import Inbox
+from bridge.edges.inbox.engine import stores
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import Config, Environment
 from bridge.rules.signature import advise
@@ -89,6 +91,16 @@ def _check_waits(environment: Environment, config: Config) -> None:
                 " set a shorter timeout, or raise BRIDGE_STALL_SECONDS"
             )
             raise ConfigError([Problem(str(environment.config), 0, 0, what)])
+    for name, airflow in config.airflows.items():
+        seconds = wire.longest_seconds(airflow.auth.command_seconds)
+        if airflow.auth.command and seconds >= environment.stall_seconds:
+            what = (
+                f"airflow.{name}.auth.timeout_seconds is {airflow.auth.command_seconds:g}: one question there may take"
+                f" {seconds:g} s while the command or Airflow hangs, and BRIDGE_STALL_SECONDS is"
+                f" {environment.stall_seconds:g}: `/livez` would be red meanwhile; set a shorter timeout, or raise"
+                f" BRIDGE_STALL_SECONDS above {seconds:g}"
+            )
+            raise ConfigError([Problem(str(environment.config), 0, 0, what)])
 
 
 def _check_admin(environment: Environment, config: Config) -> None:
@@ -147,6 +159,19 @@ def warn_of_keys(config: Config) -> None:
     for name, source in config.sources.items():
         for said in advise(source.verifier, time.time()):
             _log.warning("keys", source=name, detail=said)
+
+
+def warn_of_waits(environment: Environment) -> None:
+    """Say at start that a store which hangs for a while would get the bridge killed: a restart does not help then."""
+    seconds = stores.longest_seconds(environment.database_url)
+    if seconds >= environment.stall_seconds:
+        _log.warning(
+            "stall_seconds_short",
+            stall_seconds=environment.stall_seconds,
+            store_seconds=seconds,
+            next_step=f"raise BRIDGE_STALL_SECONDS above {seconds:g}: a store that hangs may take so long, and `/livez`"
+            " would be red meanwhile, though no restart helps",
+        )
 
 
 def metrics_of(config: Config) -> Metrics:

@@ -1,5 +1,6 @@
 """One loop for every duty: it goes on whatever a step does, stops in time, and shows when it has stopped turning."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.chores.loop import FINISHED, TURN_SECONDS, Loop
-from bridge.edges.airflow import session
+from bridge.edges.airflow import wire
 from bridge.edges.inbox.engine import engines, postgresql, stores, writer
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import read_config, read_environment, sign_ins
@@ -17,6 +18,8 @@ from bridge.words.errors import ConfigError, InboxUnavailable
 from tests.support.service import CONFIG, SECRET, wait_for
 
 Make = Callable[..., Loop]
+_ADMIN_TOKEN = "a-token-of-thirty-two-characters"
+_SQLITE, _POSTGRESQL = "sqlite:///bridge.db", "postgresql+psycopg://bridge@127.0.0.1/bridge"
 
 
 @pytest.fixture
@@ -148,13 +151,49 @@ def test_a_store_that_hangs_is_no_reason_to_be_killed() -> None:
     connect = postgresql.POOL_SECONDS + postgresql.CONNECT_SECONDS
     shared = stores.TRIES * (connect + postgresql.ANSWER_SECONDS)
     alone = engines.BUSY_MILLISECONDS / 1000
-    assert 2 * max(shared, alone, writer.JOB_SECONDS) < read_environment({}).stall_seconds
+    longest = {url: stores.longest_seconds(url) for url in (_SQLITE, _POSTGRESQL)}
+    assert longest == {_SQLITE: 2 * max(alone, writer.JOB_SECONDS), _POSTGRESQL: 2 * max(shared, writer.JOB_SECONDS)}
+    assert max(longest.values()) < read_environment({}).stall_seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "stall_seconds", "is_warned"),
+    [("sqlite", 61, False), ("sqlite", 60, True), ("postgresql", 163, False), ("postgresql", 162, True)],
+)
+def test_a_limit_below_what_a_store_may_take_is_said_at_the_start(
+    url: str, stall_seconds: int, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It starts all the same: stores seldom hang, and the limit may be meant."""
+    database = _SQLITE if url == "sqlite" else _POSTGRESQL
+    settings = {"BRIDGE_DATABASE_URL": database, "BRIDGE_STALL_SECONDS": str(stall_seconds)}
+    preparing.warn_of_waits(read_environment(settings))
+    assert ("stall_seconds_short" in capsys.readouterr().out) is is_warned
 
 
 def test_an_airflow_that_hangs_is_no_reason_to_be_killed() -> None:
     """One question between two beats: its version, a sign-in (a slow command), and after a 401 both once more."""
-    sign_in = sign_ins.MAX_COMMAND_SECONDS + session.ASK_SECONDS
-    assert session.ASK_SECONDS + 2 * sign_in < read_environment({}).stall_seconds
+    assert wire.longest_seconds(sign_ins.MAX_COMMAND_SECONDS) < read_environment({}).stall_seconds
+
+
+@pytest.mark.parametrize(
+    ("auth", "stall_seconds", "is_refused"),
+    [
+        ("{exec: [sign-in], timeout_seconds: 60}", 151, False),
+        ("{exec: [sign-in], timeout_seconds: 60}", 150, True),
+        ("{exec: [sign-in]}", 50, True),
+        ("{token: {env: PLANASONIX_WEBHOOK_SECRET}}", 10, False),
+    ],
+)
+def test_a_command_that_may_hang_for_longer_than_a_loop_is_refused(
+    auth: str, stall_seconds: int, is_refused: bool
+) -> None:
+    """One question between two beats; with the two settings that do not fit, and the next step."""
+    text = re.sub(r"auth: .*", f"auth: {auth}", CONFIG.format(url="http://127.0.0.1:1", more=""))
+    config = read_config(text, file="b", environ={"PLANASONIX_WEBHOOK_SECRET": SECRET}, base_dir=Path("/nowhere"))
+    settings = {"BRIDGE_ADMIN_TOKEN": _ADMIN_TOKEN, "BRIDGE_STALL_SECONDS": str(stall_seconds)}
+    said = f"auth.timeout_seconds is .* BRIDGE_STALL_SECONDS is {stall_seconds}.* raise BRIDGE_STALL_SECONDS above"
+    with pytest.raises(ConfigError, match=said) if is_refused else nullcontext():
+        preparing.check(read_environment(settings), config)
 
 
 @pytest.mark.parametrize(("seconds", "is_refused"), [(150, False), (151, True)])
@@ -164,6 +203,6 @@ def test_an_api_that_may_hang_for_longer_than_a_loop_is_refused(seconds: int, is
     text = CONFIG.format(url="http://127.0.0.1:1", more="").replace("airflow:\n", f"{api}airflow:\n", 1)
     names = ("PLANASONIX_WEBHOOK_SECRET", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD", "SECRET")
     config = read_config(text, file="b", environ=dict.fromkeys(names, SECRET), base_dir=Path("/nowhere"))
-    environment = read_environment({"BRIDGE_ADMIN_TOKEN": "a-token-of-thirty-two-characters"})
+    environment = read_environment({"BRIDGE_ADMIN_TOKEN": _ADMIN_TOKEN})
     with pytest.raises(ConfigError, match="timeout_seconds is 151") if is_refused else nullcontext():
         preparing.check(environment, config)

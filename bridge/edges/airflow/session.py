@@ -14,13 +14,12 @@ from bridge.edges.airflow.sign_ins import way_of
 from bridge.edges.airflow.tokens import SignedIn, Token, Tokens
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.versions import VERSIONS
-from bridge.edges.airflow.wire import Answer, Failure
+from bridge.edges.airflow.wire import ASK_SECONDS, Answer, Failure
 from bridge.edges.http import path_segment
 from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
-ASK_SECONDS = 10.0  # for questions; only the call that starts a run may take the configured deadline
 _HEADERS = {
     "Accept": "application/json",
     "Content-Type": "application/json",

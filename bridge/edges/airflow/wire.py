@@ -7,9 +7,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+ASK_SECONDS = 10.0  # for questions; only the call that starts a run may take the configured deadline
 _DETAIL_LIMIT = 300
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _BOM = "\ufeff"
+
+
+def longest_seconds(command_seconds: float) -> float:
+    """Return what one question may take where a command signs in: its version, and sign-in and question twice (401)."""
+    return ASK_SECONDS + 2 * (command_seconds + ASK_SECONDS)
 
 
 class Kind(StrEnum):

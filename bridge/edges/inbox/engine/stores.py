@@ -23,7 +23,7 @@ from bridge.edges.inbox.engine import engines
 from bridge.edges.inbox.engine.batches import SqliteBatches
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import COLUMNS, Seal
-from bridge.edges.inbox.engine.writer import SqliteWriter, Writer
+from bridge.edges.inbox.engine.writer import JOB_SECONDS, SqliteWriter, Writer
 from bridge.words.errors import ConfigError, InboxUnavailable, Problem
 
 T = TypeVar("T")
@@ -232,6 +232,16 @@ def open_store(text: str, password: Password) -> Store:
     """Open the store that a URL names; raises ConfigError."""
     url = engines.read_url(text)
     return PostgresStore(url, password) if engines.is_postgresql(url) else SqliteStore(url)
+
+
+def longest_seconds(text: str) -> float:
+    """Return how long a loop may wait for a store that hangs: for two transactions, tried as often as they are."""
+    if not engines.is_postgresql(engines.read_url(text)):
+        return 2 * max(engines.BUSY_MILLISECONDS / 1000, JOB_SECONDS)
+    from bridge.edges.inbox.engine import postgresql  # noqa: PLC0415 - as above
+
+    once = postgresql.POOL_SECONDS + postgresql.CONNECT_SECONDS + postgresql.ANSWER_SECONDS
+    return 2 * max(TRIES * once, JOB_SECONDS)
 
 
 def open_for_migration(text: str, password: Password) -> Engine:
