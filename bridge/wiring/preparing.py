@@ -33,8 +33,8 @@ _CLOCK_BEHIND = timedelta(days=1)
 # Sweeping generation 0 every 700 objects cost the hot path its tail: p99 18 -> 11 ms with these.
 _GC_THRESHOLDS = (50_000, 20, 50)
 # A thread that computes keeps the interpreter for so long while others wait; Python's usual 5 ms are paid at each
-# statement of a commit. Pages asked for without a pause made the p99 of an ack six times as long with 5 ms, and two to
-# three times with 0.5 (bench `pages`).
+# statement of a commit. Pages asked for without a pause made the p99 of an ack nine times as long with 5 ms, and four
+# times with 0.5 (bench `pages`).
 _TURN_SECONDS = 0.0005
 
 
