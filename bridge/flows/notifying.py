@@ -55,6 +55,7 @@ class _Desk:
         self._failures = 0  # in a row
         self._rests_until = 0.0  # what failed before
         self._new_from = 0.0  # what is new
+        self._is_early = False  # what is under way is new, and the rest is not over
 
     def is_unknown(self, now: float) -> bool:
         """Whether it is to be tried if the URL is understood."""
@@ -79,6 +80,7 @@ class _Desk:
         self._behind = [cause for cause in self._behind if cause in causes]
         if self.sending is not None or now < min(self._new_from, self._rests_until):
             return []
+        self._is_early = now < self._rests_until
         places = {cause: place for place, cause in enumerate(self._behind, start=1)}
         free = due if now >= self._rests_until else [each for each in due if each.after.cause not in places]
         return sorted(free, key=lambda each: places.get(each.after.cause, 0))
@@ -89,8 +91,11 @@ class _Desk:
         self._behind = [cause for cause in self._behind if cause not in causes] + causes
 
     def note(self, problem: str | None, now: float, *, has_sent: bool) -> None:
-        """Take over how the last messages ended."""
+        """Take over how the last messages ended. A try of new causes alone does not lengthen the rest of the others."""
         self.problem = problem
+        if problem is not None and self._is_early:
+            self._new_from = now + _FIRST_REST_SECONDS
+            return
         self._failures = 0 if problem is None else 1 if has_sent else self._failures + 1
         rest = _FIRST_REST_SECONDS * 2.0 ** min(self._failures - 1, 10)
         self._rests_until = 0.0 if problem is None else now + min(rest, _LONGEST_REST_SECONDS)
@@ -100,7 +105,7 @@ class _Desk:
         """Send to another URL from now on; it is looked at first."""
         if url.reveal() != self.target.url.reveal():
             self.target = NotifyTarget(self.target.name, url, self.target.on, self.target.after_seconds)
-            self.is_tried, self._rests_until, self._new_from = False, 0.0, 0.0
+            self.is_tried, self._is_early, self._rests_until, self._new_from = False, False, 0.0, 0.0
 
 
 class Notifying:

@@ -62,12 +62,18 @@ def judge_place(trigger: TriggerEntry, delivery: Delivery, of_delivery: Sequence
 def _instead(trigger: TriggerEntry, of_delivery: Sequence[TriggerEntry]) -> list[TriggerEntry]:
     """Return what its route has been asked for since a replay took a trigger back; none if it stands for itself.
 
-    Also what was made anew in a row of its own, after a DAG name was changed back; not what was taken back in turn.
+    Also what was made anew in an older row of its own, after a DAG name was changed back. Not what was taken back in
+    turn, nor another DAG of the route that was replayed: it was planned together with this one.
     """
     if trigger.reason is not Reason.SUPERSEDED or trigger.settled_at is None:
         return []
     standing = [each for each in of_delivery if each.reason is not Reason.SUPERSEDED and not each.rerun]
-    later = [each for each in standing if max(each.created_at, each.age_from) >= trigger.settled_at]
+    at = trigger.settled_at
+    later = [
+        each
+        for each in standing
+        if each.created_at >= at or (each.created_at < trigger.created_at and each.age_from >= at)
+    ]
     of_route = [each for each in later if (each.route, each.airflow) == (trigger.route, trigger.airflow)]
     return [each for each in of_route if each.dag_id != trigger.dag_id]
 

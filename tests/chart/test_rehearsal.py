@@ -252,7 +252,9 @@ def test_probes_from_the_first_moment_to_the_last(
 
     def probe() -> None:
         with httpx.Client(trust_env=False, timeout=60) as client:
-            while not is_over.is_set():
+            was_over = False
+            while not was_over:  # one whole round after the end
+                was_over = is_over.is_set()
                 for path, statuses in seen.items():
                     if (status := answers(client, bridge.port, path)) != statuses[-1]:
                         statuses.append(status)

@@ -211,6 +211,23 @@ def test_a_service_that_is_down_costs_one_try_for_each_new_cause(chat: Receiver,
     assert chat.asked == 4
 
 
+def test_new_causes_that_are_refused_do_not_lengthen_the_rest_of_others(
+    chat: Receiver, start: Callable[..., Replica]
+) -> None:
+    """A service that was away is found to be back when the rest of what failed first is over."""
+    chat.status = 500
+    replica = start(_target(chat))
+    for rest in (0, 1, 2):
+        replica.look(_failed("one"), later=rest * MINUTE)
+    names = ["one"]
+    for name in ("two", "three", "four"):  # the rest is four minutes
+        names.append(name)
+        replica.look(*map(_failed, names), later=MINUTE)
+    chat.status = 200
+    replica.look(*map(_failed, names), later=MINUTE + MINUTE / 2)
+    assert sorted(chat.titles) == sorted(f"failed: {name}" for name in names)
+
+
 def test_a_message_that_hangs_is_the_last_of_the_next_ones(chat: Receiver, start: Callable[..., Replica]) -> None:
     """Those after it were not even tried."""
     needs = [_failed(name) for name in ("one", "two", "three")]

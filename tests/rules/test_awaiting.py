@@ -152,3 +152,11 @@ def test_what_was_taken_back_in_turn_decides_for_nothing_before_it() -> None:
     assert judge(DELIVERY, three).outcome is Outcome.SUCCESS
     assert [judge_place(each, DELIVERY, three).outcome for each in three] == [Outcome.SUCCESS] * 3
     assert judge(DELIVERY, three[:2]).outcome is Outcome.FAILED
+
+
+def test_a_sibling_that_was_replayed_takes_nobodys_place() -> None:
+    """A route starts two DAGs: that one of them was replayed says nothing of the other, which never ran."""
+    sibling = run(RunState.SUCCESS, dag_id="sibling", age_from=NOW + 2 * SECOND)
+    gone = replace(TAKEN_BACK, dag_id="gone", created_at=NOW, settled_at=NOW + SECOND)
+    assert judge(DELIVERY, [sibling, gone]).outcome is Outcome.FAILED
+    assert judge_place(gone, DELIVERY, [sibling, gone]).outcome is Outcome.FAILED
