@@ -10,7 +10,7 @@ What was sent is in the store, so a restart or another replica goes on where thi
 sent after the service took it: whoever dies in between sends it once more. A target that hangs or fails is tried again
 after one minute, then ever more rarely; what it missed is judged anew by then. It is counted, `status` shows it, and
 the other targets are sent that too. Perhaps only one message is refused: what failed goes behind the others, and what
-is new waits a minute at most.
+is new waits a minute after the last try at most.
 """
 
 import time

@@ -84,18 +84,16 @@ def test_an_encryption_under_way_is_printed(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("in_use", "expected"),
     [
-        ("newest", ""),
-        ("last_good", "mapping file a/orders.yaml of team-a: in use is its last good content\n"),
-        ("nothing", "mapping file a/orders.yaml of team-a: in use is nothing of it\n"),
+        ("newest", []),
+        ("last_good", ["mapping file a/orders.yaml of team-a: in use is its last good content"]),
+        ("nothing", ["mapping file a/orders.yaml of team-a: in use is nothing of it"]),
     ],
 )
 def test_a_file_whose_newest_content_is_not_in_use_is_printed(
-    capsys: pytest.CaptureFixture[str], in_use: str, expected: str
+    capsys: pytest.CaptureFixture[str], in_use: str, expected: list[str]
 ) -> None:
     """With its owner, who is to be asked."""
     file = {"file": "a/orders.yaml", "owner": "team-a", "in_use": in_use}
     print_status(running(mapping={"files": [file]}))
     printed = capsys.readouterr().out
-    assert [line for line in printed.splitlines(keepends=True) if line.startswith("mapping")] == [expected][
-        : len(expected)
-    ]
+    assert [line for line in printed.splitlines() if line.startswith("mapping")] == expected

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,6 +94,7 @@ def test_the_routes_page_says_which_replica_has_which_mapping(
     """
     now = datetime.now(UTC)
     behind = LoadedMapping("beh1nd", "pod-behind", "0123456789ab", now - timedelta(days=2))
+    fresh = replace(behind, loaded_at=now)  # however long this bridge has run
     mark = 'class="state is-failed">another mapping than this page shows<'
     page = people[Role.VIEWER]
     wait_for(lambda: len(bridge.api("replicas")["replicas"]) == 1, seconds=10, what="the replica itself")
@@ -100,14 +102,14 @@ def test_the_routes_page_says_which_replica_has_which_mapping(
     assert own["mapping"] == bridge.api("status")["mapping"]["digest"]
     long = LoadedMapping("l0ng", "pod-long", own["mapping"], now - timedelta(minutes=6))
     with closing(Inbox(f"sqlite:///{bridge.folder / 'bridge.db'}")) as inbox:
-        inbox.write(loaded.say, [behind], gone=(), now=now, seconds=600)
+        inbox.write(loaded.say, [fresh], gone=(), now=now, seconds=600)
         try:
             found = {each["replica"]: each["mapping"] for each in bridge.api("replicas")["replicas"]}
             text, is_marked = page.text("/routes"), mark in page.look("/routes")
-            inbox.write(loaded.say, [long], gone=(), now=now, seconds=600)
+            inbox.write(loaded.say, [behind, long], gone=[fresh], now=now, seconds=600)
             assert page.look("/routes").count(mark) == 1
         finally:
-            inbox.write(loaded.say, (), gone=[behind, long], now=now, seconds=600)
+            inbox.write(loaded.say, (), gone=[fresh, behind, long], now=now, seconds=600)
     assert not is_marked
     assert found == {own["replica"]: own["mapping"], "beh1nd": "0123456789ab"}
     assert re.search(r"mapping\.yaml ?, loaded .+, digest " + own["mapping"], text)

@@ -14,7 +14,10 @@ _BOM = "\ufeff"
 
 
 def longest_seconds(command_seconds: float) -> float:
-    """Return what one question may take where a command signs in: its version, and sign-in and question twice (401)."""
+    """Return what one question may take where a command signs in: its version, and sign-in and question twice (401).
+
+    A version question that asks for a sign-in itself may take longer; that is not counted.
+    """
     return ASK_SECONDS + 2 * (command_seconds + ASK_SECONDS)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bridge.edges.inbox import Inbox, prepare
 from tests.support.airflow_server import PostgresServer
@@ -61,3 +62,16 @@ def store(url: str) -> Iterator[Store]:
     item = Store(url)
     yield item
     item.close()
+
+
+@pytest.fixture
+def told(inbox: Inbox) -> Iterator[list[str]]:
+    """Every statement on the reading connections."""
+    found: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(inbox._store.reading, "before_cursor_execute", note)
+    yield found
+    event.remove(inbox._store.reading, "before_cursor_execute", note)

@@ -1,11 +1,8 @@
 """What was asked for in a time is read in pages, each delivery with its triggers, and without any body."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from bridge.edges.inbox import Inbox, asked
 from bridge.words.errors import NotThere
@@ -13,19 +10,6 @@ from bridge.words.model import DeliveryState
 from tests.support.store import Store, add, stored
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def told(inbox: Inbox) -> Iterator[list[str]]:
-    """Every statement on the reading connections."""
-    found: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(inbox._store.reading, "before_cursor_execute", note)
-    yield found
-    event.remove(inbox._store.reading, "before_cursor_execute", note)
 
 
 def test_pages_hold_each_delivery_once_with_all_its_triggers(inbox: Inbox, told: list[str]) -> None:

@@ -1,11 +1,10 @@
 """A filter that no index knows is looked for in stretches: all is found in the end, and no part costs more than one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from bridge.edges.inbox import Inbox, browsing, exporting, grouping, walking
 from bridge.edges.inbox.browsing import TRIGGER_FILTERS, Filter
@@ -117,19 +116,6 @@ def test_what_waits_of_a_busy_pipeline_is_looked_up(inbox: Inbox, store: Store, 
     part = inbox.read(walking.part, table="deliveries", wanted=wanted, stretch=10)
     assert (part.is_busy, len(inbox.read(browsing.deliveries, wanted=part, limit=50))) == (True, 25)
     assert not inbox.read(walking.part, table="triggers", wanted=Filter(pipeline_id="pl_quiet"), stretch=1).is_busy
-
-
-@pytest.fixture
-def told(inbox: Inbox) -> Iterator[list[str]]:
-    """Every statement on the reading connections."""
-    found: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(inbox._store.reading, "before_cursor_execute", note)
-    yield found
-    event.remove(inbox._store.reading, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize(
