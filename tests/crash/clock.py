@@ -2,6 +2,8 @@
 
 The monotonic clock goes on as it is, as on a machine whose clock is set. libfaketime then makes `clock_nanosleep`, and
 with it `time.sleep`, fail with EINVAL. So processes under it sleep by waiting for a lock, which it leaves alone.
+It also lets `pthread_cond_timedwait` return at once (https://github.com/wolfcw/libfaketime/pull/503). That is how a
+thread waits for its turn of the interpreter: with twenty threads, none got anywhere. Told how long to wait, it waits.
 """
 
 import time
@@ -46,6 +48,7 @@ class Clock:
                 "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                 "DONT_FAKE_MONOTONIC": "1",
+                "FAKETIME_WAIT_MS": "1",
             }
 
     def set(self, offset_seconds: int) -> None:

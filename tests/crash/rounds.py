@@ -96,8 +96,8 @@ class Result:
 
     @property
     def wrong(self) -> list[str]:
-        """Return everything that is not as it should be."""
-        lists = (("lost", self.lost), ("doubled", self.doubled), ("stuck", self.stuck), ("off", self.off))
+        """Return everything that is not as it should be; what is stuck, with its reason, before what is lost by it."""
+        lists = (("doubled", self.doubled), ("stuck", self.stuck), ("lost", self.lost), ("off", self.off))
         return [f"{name}: {what}" for name, found in lists for what in found]
 
 
