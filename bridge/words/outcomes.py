@@ -1,6 +1,6 @@
 """What one try of firing ended in: the contract between `airflow` and `firing`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bridge.words.holds import Awaits
@@ -108,3 +108,8 @@ class Superseded:
 
 
 Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded
+
+
+def as_look(outcome: Outcome) -> Outcome:
+    """Return an outcome that says: nothing was sent that could have started the DAG run."""
+    return replace(outcome, is_look=True) if isinstance(outcome, Later | TargetDown | Misconfigured) else outcome

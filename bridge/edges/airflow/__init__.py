@@ -23,7 +23,7 @@ from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
 from bridge.words.model import Trigger
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, as_look
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 from bridge.words.targets import AirflowTarget
@@ -76,8 +76,9 @@ class Airflow:
         if isinstance(answer, Failure):
             if answer.kind is Kind.UNKNOWN:
                 return self._resolve_doubt(trigger, Doubt(answer.detail))
-            return self._unless_refuted(answers.after_failure(answer))
-        return answer  # the place's own words: its version, or its sign-in
+            outcome = self._unless_refuted(answers.after_failure(answer))
+            return as_look(outcome) if answer.kind is Kind.NOTHING_SENT else outcome
+        return as_look(answer)  # the place's own words: its version, or its sign-in
 
     def look_back(self, trigger: Trigger) -> Outcome | None:
         """Return whether the trigger's DAG run is there, None if not, or why Airflow does not say. Starts nothing."""

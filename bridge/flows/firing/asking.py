@@ -16,11 +16,11 @@ from datetime import datetime
 
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, holds
-from bridge.flows.firing.doubt import look, unless_started
+from bridge.flows.firing.doubt import unless_started
 from bridge.rules.holding import goes_first
 from bridge.words.holds import Awaits, IfPaused
 from bridge.words.model import Trigger
-from bridge.words.outcomes import Later, Never, Outcome, Superseded, TooLate
+from bridge.words.outcomes import Later, Never, Outcome, Superseded, TooLate, as_look
 from bridge.words.reasons import Reason
 
 
@@ -45,7 +45,7 @@ def _before(inbox: Inbox, airflow: Airflow, trigger: Trigger, now: datetime) -> 
     if isinstance(refusal, Never) and refusal.reason is Reason.DAG_PAUSED:
         return unless_started(airflow, trigger, now, refusal)
     if refusal is not None:
-        return look(refusal)
+        return as_look(refusal)
     newer = inbox.read(holds.newer, trigger.id) if is_one_of_some else None
     if newer is None:
         return None

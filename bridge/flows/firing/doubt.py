@@ -6,12 +6,11 @@
    Airflow does not say: as after any call, and asked again
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 from bridge.edges.airflow import Airflow
 from bridge.words.model import Trigger
-from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Superseded, TargetDown, TooLate
+from bridge.words.outcomes import Later, Never, Outcome, Superseded, TooLate, as_look
 from bridge.words.reasons import Reason
 
 _ARRIVED_SECONDS = 60.0  # longer than any call may take
@@ -27,9 +26,4 @@ def unless_started(airflow: Airflow, trigger: Trigger, now: datetime, end: Never
         wait = min(wait, _ARRIVED_SECONDS)
         return Later(Reason.ANSWER_LOST, detail, wait_seconds=wait, is_free=True, is_look=True)
     found = airflow.look_back(trigger)
-    return end if found is None else look(found)
-
-
-def look(outcome: Outcome) -> Outcome:
-    """Return an outcome that says: nothing was sent that could have started the DAG run."""
-    return replace(outcome, is_look=True) if isinstance(outcome, Later | TargetDown | Misconfigured) else outcome
+    return end if found is None else as_look(found)

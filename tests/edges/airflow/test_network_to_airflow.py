@@ -59,7 +59,7 @@ def test_doubt_that_cannot_be_resolved_is_an_outage(
     assert isinstance(alone, Later)
     assert alone.reason is Reason.ANSWER_LOST
     assert isinstance(together, TargetDown)
-    assert (together.reason, together.is_suspect) == (Reason.AIRFLOW_DOWN, True)
+    assert (together.reason, together.is_suspect, together.is_look) == (Reason.AIRFLOW_DOWN, True, False)
 
 
 def test_a_strangers_run_is_found_after_a_lost_answer_too(

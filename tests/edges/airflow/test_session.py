@@ -14,6 +14,7 @@ from bridge.words.dags import DagFacts
 from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
+from deploy.demo.processes import free_port
 from tests.edges.airflow.support import RUN_ID, trigger
 
 PAGE = (404, "text/html", b"<html>not found</html>")
@@ -271,3 +272,22 @@ def test_an_answer_that_is_cut_is_doubt(airflow_2: Canned) -> None:
     assert isinstance(outcome, Later)
     assert (outcome.reason, outcome.attempts_allowed) == (Reason.ANSWER_LOST, 5)
     bridge.close()
+
+
+@pytest.mark.parametrize("version", ["auto", "3"])
+def test_what_was_never_sent_can_have_started_nothing(version: str) -> None:
+    """Neither where the version could not be asked for, nor where the call itself found nobody."""
+    airflow = Airflow(AirflowTarget("default", f"http://127.0.0.1:{free_port()}", USER, version=version))
+    outcome = airflow.fire(trigger())
+    airflow.close()
+    assert isinstance(outcome, TargetDown)
+    assert (outcome.reason, outcome.is_look) == (Reason.AIRFLOW_DOWN, True)
+
+
+def test_a_sign_in_that_is_refused_can_have_started_nothing(canned: Canned) -> None:
+    """The call was not sent."""
+    canned.says("GET", "/api/v2/version", {"version": "3.0.6"})
+    canned.says("POST", "/auth/token", {"detail": "Invalid credentials"}, status=401)
+    outcome = canned.airflow().fire(trigger())
+    assert isinstance(outcome, Misconfigured)
+    assert (outcome.reason, outcome.is_look) == (Reason.AIRFLOW_UNAUTHORIZED, True)
