@@ -73,6 +73,7 @@ def _configured(*, needs_secrets: bool, may_be_broken: bool) -> "tuple[Config, M
     """
     from bridge.cli import context
     from bridge.rules.mapping import join
+    from bridge.wiring import fitting
     from bridge.words.errors import ConfigError
 
     environment = context.environment()
@@ -82,13 +83,14 @@ def _configured(*, needs_secrets: bool, may_be_broken: bool) -> "tuple[Config, M
     found = join([])
     try:
         config = (context.configuration if needs_secrets else context.configuration_to_check)(environment)
+        problems += fitting.misfits(environment, config)
     except ConfigError as error:
         problems += error.problems
     try:
         found = context.mapping(environment.mapping, config or context.names(environment.config))
     except ConfigError as error:
         broken += error.problems
-    if config is None or (broken and not may_be_broken):
+    if config is None or problems or (broken and not may_be_broken):
         raise ConfigError(problems + broken)
     routes = "a broken mapping" if broken else f"{len(found.routes)} route(s), mapping {found.digest}"
     typer.echo(f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {routes}")

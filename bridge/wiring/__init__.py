@@ -46,7 +46,7 @@ from bridge.web.admin import admin_app
 from bridge.web.hooks import Hooks
 from bridge.web.ops import PublicApp, Readiness
 from bridge.web.server import Server, address, listen, server
-from bridge.wiring import preparing
+from bridge.wiring import fitting, preparing
 from bridge.wiring.entrance import Entrance
 from bridge.wiring.faces import Parts, build_faces
 from bridge.wiring.standing import Standing
@@ -76,7 +76,7 @@ class Service:
         self._tokens = environment.tokens
         self._read = read
         self._setting_files = setting_files
-        preparing.check(environment, config)
+        fitting.check(environment, config)
         self._admin_tls = admin_tls(environment)
         self.public_socket = listen(environment.host, environment.port, "BRIDGE_PORT")
         self.admin_socket = listen(environment.admin_host, environment.admin_port, "BRIDGE_ADMIN_PORT")

@@ -1,9 +1,7 @@
 """What is looked at, said and built before a service runs, and how a signal stops it."""
 
 import asyncio
-import contextlib
 import gc
-import ipaddress
 import os
 import signal
 import sys
@@ -12,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bridge.edges import inbox, notifier, openid
-from bridge.edges.airflow import wire
+from bridge.edges import inbox
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.engine import stores
 from bridge.edges.metrics import Metrics
@@ -22,7 +19,6 @@ from bridge.rules.signature import advise
 from bridge.web.queries import MOST_BYTES
 from bridge.web.server import Bounds
 from bridge.words.errors import ConfigError, Problem
-from bridge.words.roles import SIGN_INS
 
 _log = structlog.get_logger("bridge")
 # All requests that are not complete may hold so much; what is sent in chunks of one byte is six times as long.
@@ -57,63 +53,6 @@ def bounds(environment: Environment) -> Bounds:
         message_bytes=_WITH_CHUNKS * body + environment.max_head_bytes,
         unfinished_bytes=max(_UNFINISHED_BYTES, _UNFINISHED_BODIES * environment.max_body_bytes),
     )
-
-
-def check(environment: Environment, config: Config) -> None:
-    """Refuse to start with what cannot work together; raises ConfigError."""
-    _check_admin(environment, config)
-    _check_openid(environment, config)
-    _check_waits(environment, config)
-    if config.notify and not notifier.is_installed():
-        what = "notify: needs apprise: pip install 'planasonix-bridge[notify]'"
-        raise ConfigError([Problem(str(environment.config), 0, 0, what)])
-
-
-def _check_openid(environment: Environment, config: Config) -> None:
-    """The provider sends people back to an address that has to be known beforehand."""
-    what = None
-    if config.openid is not None and not openid.is_installed():
-        what = "sign_in: openid needs Authlib: pip install 'planasonix-bridge[openid]'"
-    elif config.openid is not None and environment.public_admin_url is None:
-        what = "sign_in: openid needs BRIDGE_PUBLIC_ADMIN_URL: where the provider sends people back to"
-    if what:
-        raise ConfigError([Problem(str(environment.config), 0, 0, what)])
-
-
-def _check_waits(environment: Environment, config: Config) -> None:
-    """A loop that waits for an API must not look as if it stood still: then the bridge would be killed for it."""
-    limit_seconds = environment.stall_seconds / 2
-    for name, source in config.sources.items():
-        if source.api is not None and source.api.timeout_seconds > limit_seconds:
-            what = (
-                f"sources.{name}.api.timeout_seconds is {source.api.timeout_seconds:g}, more than half of"
-                f" BRIDGE_STALL_SECONDS ({environment.stall_seconds:g}): `/livez` would be red while an API hangs;"
-                " set a shorter timeout, or raise BRIDGE_STALL_SECONDS"
-            )
-            raise ConfigError([Problem(str(environment.config), 0, 0, what)])
-    for name, airflow in config.airflows.items():
-        seconds = wire.longest_seconds(airflow.auth.command_seconds)
-        if airflow.auth.command and seconds >= environment.stall_seconds:
-            what = (
-                f"airflow.{name}.auth.timeout_seconds is {airflow.auth.command_seconds:g}: one question there may take"
-                f" {seconds:g} s while the command or Airflow hangs, and BRIDGE_STALL_SECONDS is"
-                f" {environment.stall_seconds:g}: `/livez` would be red meanwhile; set a shorter timeout, or raise"
-                f" BRIDGE_STALL_SECONDS above {seconds:g}"
-            )
-            raise ConfigError([Problem(str(environment.config), 0, 0, what)])
-
-
-def _check_admin(environment: Environment, config: Config) -> None:
-    """Where nobody can sign in, the admin listener serves loopback only."""
-    if config.openid is not None:
-        return
-    if not environment.tokens.keys().isdisjoint(SIGN_INS) or environment.admin_host == "localhost":
-        return
-    with contextlib.suppress(ValueError):
-        if ipaddress.ip_address(environment.admin_host).is_loopback:
-            return
-    what = f"without BRIDGE_ADMIN_TOKEN only a loopback address is served, not {environment.admin_host}; set the token"
-    raise ConfigError([Problem("BRIDGE_ADMIN_HOST", 0, 0, what)])
 
 
 def check_clock(inbox: Inbox, environment: Environment) -> None:

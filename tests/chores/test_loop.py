@@ -13,7 +13,7 @@ from bridge.edges.airflow import wire
 from bridge.edges.inbox.engine import engines, postgresql, stores, writer
 from bridge.edges.metrics import Metrics
 from bridge.edges.settings import read_config, read_environment, sign_ins
-from bridge.wiring import preparing
+from bridge.wiring import fitting, preparing
 from bridge.words.errors import ConfigError, InboxUnavailable
 from tests.support.service import CONFIG, SECRET, wait_for
 
@@ -193,7 +193,7 @@ def test_a_command_that_may_hang_for_longer_than_a_loop_is_refused(
     settings = {"BRIDGE_ADMIN_TOKEN": _ADMIN_TOKEN, "BRIDGE_STALL_SECONDS": str(stall_seconds)}
     said = f"auth.timeout_seconds is .* BRIDGE_STALL_SECONDS is {stall_seconds}.* raise BRIDGE_STALL_SECONDS above"
     with pytest.raises(ConfigError, match=said) if is_refused else nullcontext():
-        preparing.check(read_environment(settings), config)
+        fitting.check(read_environment(settings), config)
 
 
 @pytest.mark.parametrize(("seconds", "is_refused"), [(150, False), (151, True)])
@@ -205,4 +205,4 @@ def test_an_api_that_may_hang_for_longer_than_a_loop_is_refused(seconds: int, is
     config = read_config(text, file="b", environ=dict.fromkeys(names, SECRET), base_dir=Path("/nowhere"))
     environment = read_environment({"BRIDGE_ADMIN_TOKEN": _ADMIN_TOKEN})
     with pytest.raises(ConfigError, match="timeout_seconds is 151") if is_refused else nullcontext():
-        preparing.check(environment, config)
+        fitting.check(environment, config)

@@ -1,5 +1,6 @@
 """The command line as scripts use it: exit codes, what goes to stdout and what to stderr, JSON that parses."""
 
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -219,6 +220,17 @@ def test_check_of_a_mapping_alone_reads_nothing_but_names(place: Place) -> None:
     assert (ended.code, "unknown Airflow" in ended.err) == (2, True)
     ended = place.run("check", "--mapping", str(other), **broken, BRIDGE_CONFIG="nowhere.yaml")
     assert (ended.code, ended.out[:14], ended.err) == (0, "ok: 1 route(s)", "")
+
+
+def test_check_refuses_what_serve_refuses(place: Place) -> None:
+    """Two settings, each right alone, that cannot work together: with the same words as at the start."""
+    config = place.folder / "bridge.yaml"
+    config.write_text(re.sub(r"auth: .*", "auth: {exec: [sign-in], timeout_seconds: 60}", config.read_text()))
+    short = {"BRIDGE_STALL_SECONDS": "150"}
+    refused = [place.run(*words, **short) for words in (("check",), ("serve",))]
+    assert [(item.code, item.out) for item in refused] == [(2, "")] * 2
+    assert all("raise BRIDGE_STALL_SECONDS above 150" in item.err for item in refused)
+    assert place.run("check", BRIDGE_STALL_SECONDS="151").code == 0
 
 
 def test_check_warns_and_strict_fails(place: Place) -> None:
