@@ -16,7 +16,8 @@ One run for each completion and matching route, at each DAG of each Airflow:
        for one: first for those that they counted for before, then in the order of the mapping. What was superseded has
        no run, and counts for its own route only.
     4. What failed or was superseded in doubt (a call of it may have started its run) counts as in 3, too: it is fired
-       once more under its own DAG run id, so that Airflow tells. For its own route that id is enough.
+       once more under its own DAG run id, so that Airflow tells. Its own route makes a trigger as ever, under that
+       same id, whatever the mapping or another event calls the run by now.
 
 So identity hangs on no label and on no place of the configuration. The DAG run id is a name and not the identity: it
 stays as it always was, and gets a digest of the completion when another completion has it.
@@ -176,6 +177,12 @@ def owners(wanted: Sequence[Place], standing: Iterable[Standing]) -> dict[Place,
             spare.remove(counted)
             found[place] = counted
     return found
+
+
+def run_in_doubt(place: Place, standing: Iterable[Standing]) -> str | None:
+    """Return the DAG run id under which a run of a place may be there, although its trigger ended without one."""
+    doubted = (item for item in standing if item.place == place and item.may_have_run and not item.rerun)
+    return next((item.dag_run_id for item in doubted), None)
 
 
 def is_same(completion: Completion, carried: Mapping[str, Any] | None, *, source: str | None) -> bool:

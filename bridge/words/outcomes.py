@@ -36,7 +36,7 @@ class Later:
     `is_hold`: shown as `held`, since something other than waiting has to happen first.
     `is_free`: uses no attempt of the route's `max_attempts`.
     `awaits`: held for its DAG, for this to change. It uses no attempt and no age.
-    `is_look`: nothing was sent that could have started its DAG run.
+    `is_look`: this try cannot have started its DAG run: it was not sent, or Airflow refused it.
     """
 
     reason: Reason
@@ -111,5 +111,5 @@ Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | 
 
 
 def as_look(outcome: Outcome) -> Outcome:
-    """Return an outcome that says: nothing was sent that could have started the DAG run."""
+    """Return an outcome that says: this try cannot have started the DAG run."""
     return replace(outcome, is_look=True) if isinstance(outcome, Later | TargetDown | Misconfigured) else outcome

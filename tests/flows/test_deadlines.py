@@ -119,6 +119,32 @@ def test_what_may_have_started_is_found_out_first(
     assert (standin.posts(), len(standin.runs())) == (posts, int(is_made))
 
 
+def test_a_read_back_that_is_refused_leaves_doubt(make: Make, standin: Standin) -> None:
+    """The call was lost, and this user may not read runs: the refusal is about the question and not about the call."""
+
+    def lose(_: dict[str, Any]) -> Answer | None:
+        raise Broken
+
+    standin.after = lose
+    standin.before_read = lambda _: (403, {"detail": "Forbidden"})
+    firing = make().start()
+    id_ = firing.add()
+    wait_for(lambda: firing.trigger(id_).reason is Reason.AIRFLOW_FORBIDDEN)
+    assert firing.trigger(id_).doubted_at is not None
+    assert len(standin.runs()) == 1
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, Reason.AIRFLOW_UNAUTHORIZED), (403, Reason.AIRFLOW_FORBIDDEN)])
+def test_a_call_that_airflow_refused_leaves_none(make: Make, standin: Standin, status: int, reason: Reason) -> None:
+    """It started nothing, whatever comes of the next one."""
+    standin.before = lambda _: (status, {"detail": "no"})
+    firing = make().start()
+    id_ = firing.add()
+    wait_for(lambda: firing.attempts(id_))
+    assert [item.reason for item in firing.attempts(id_)][0] in (reason, Reason.CALL_BLOCKED)
+    assert firing.trigger(id_).doubted_at is None
+
+
 def test_it_is_looked_for_only_when_a_request_on_its_way_has_arrived(
     make: Make, standin: Standin, store: Store
 ) -> None:

@@ -224,7 +224,8 @@ class Airflow:
             case Ailing():
                 return self._unless_down(answers.after_ailing(verdict))
             case _:
-                return self._unless_refuted(verdict)
+                outcome = self._unless_refuted(verdict)
+                return as_look(outcome) if verdict.reason in answers.REFUSALS else outcome
 
     def _resolve_conflict(self, trigger: Trigger, conflict: Conflict) -> Outcome:
         found = self._read_back(trigger)
@@ -264,7 +265,7 @@ class Airflow:
         run = answer.object()
         if answer.status == 200 and run.get("dag_run_id") == trigger.call.dag_run_id:
             return run
-        if answer.status == 404 and answer.is_json:
+        if listing.is_gone(answer) or answers.knows_no_dag(answer):
             return None
         if answer.status == 500 or (answer.status == 200 and answer.is_json):
             # One run that Airflow cannot tell of must not hold up all others.

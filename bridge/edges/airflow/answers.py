@@ -59,6 +59,15 @@ class Ailing:
     attempts_allowed: int | None = None
 
 
+# Airflow's own words to a call that would have started a DAG run: it started none.
+REFUSALS = (
+    Reason.DAG_NOT_FOUND,
+    Reason.DAG_REFUSES_RUNS,
+    Reason.AIRFLOW_FORBIDDEN,
+    Reason.AIRFLOW_UNAUTHORIZED,
+)
+
+
 def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt | Ailing:
     """Classify the answer to a POST of a DAG run; a 401 here is one that a new sign-in did not mend."""
     if answer.is_cut or answer.status == 408:
@@ -111,7 +120,7 @@ def target_problem(answer: Answer) -> Misconfigured | None:
         return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, message(answer), http_status=status)
     if status == 403 and answer.is_json:
         return Misconfigured(Reason.AIRFLOW_FORBIDDEN, message(answer), is_whole_target=False, http_status=status)
-    if status < 400 or status == 405 or (status == 404 and not _knows_no_dag(answer)):
+    if status < 400 or status == 405 or (status == 404 and not knows_no_dag(answer)):
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, message(answer), http_status=status)
     return None
 
@@ -220,8 +229,9 @@ def _blocked(answer: Answer) -> Later:
     return Later(Reason.CALL_BLOCKED, message(answer), is_hold=True, http_status=answer.status)
 
 
-def _knows_no_dag(answer: Answer) -> bool:
-    return answer.is_json and _NO_DAG.search(_message(answer)) is not None
+def knows_no_dag(answer: Answer) -> bool:
+    """Tell whether a 404 is Airflow's own word that it has no such DAG: not a proxy's, nor another version's."""
+    return answer.status == 404 and answer.is_json and _NO_DAG.search(_message(answer)) is not None
 
 
 def _message(answer: Answer) -> str:

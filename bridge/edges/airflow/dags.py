@@ -48,7 +48,7 @@ def single(session: "Session", dag_id: str, *steps: str, **options: Any) -> DagF
     answer = session.call("GET", "dags", dag_id, *steps, **options)
     if not isinstance(answer, Answer):
         return answers.after_failure(answer) if isinstance(answer, Failure) else answer
-    if answer.status == 404 and answer.is_json:
+    if answers.knows_no_dag(answer):
         return DagFacts(exists=False)
     if (problem := answers.after_question(answer)) is not None:
         return problem

@@ -22,7 +22,7 @@ _INDENT = 4
 def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconfigured | None:
     """Tell why a trigger is not worth a call: Airflow (or the path to it) would take it for something else."""
     if trigger.locked is not None:
-        return Misconfigured(Reason.KEY_MISSING, trigger.locked, is_whole_target=False)
+        return Misconfigured(Reason.KEY_MISSING, trigger.locked, is_whole_target=False, is_look=True)
     try:
         conf = json.dumps(trigger.call.conf, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         length = len(conf.encode("utf-8"))
@@ -34,7 +34,14 @@ def unsendable(trigger: Trigger, max_conf_bytes: int) -> Never | Later | Misconf
     if not _DAG_ID.fullmatch(trigger.call.dag_id) or not trigger.call.dag_id.strip("."):
         # A slash in it would hit another path, whose 405 would look like a wrong URL of the whole Airflow.
         detail = "no DAG can have this id: letters, digits, dots, dashes and underscores only"
-        return Later(Reason.DAG_NOT_FOUND, detail, wait_seconds=_HELD_SECONDS, is_hold=True, awaits=Awaits.THERE)
+        return Later(
+            Reason.DAG_NOT_FOUND,
+            detail,
+            wait_seconds=_HELD_SECONDS,
+            is_hold=True,
+            awaits=Awaits.THERE,
+            is_look=True,
+        )
     return None
 
 

@@ -3,7 +3,7 @@
     1. What the delivery has for the place already stays, unless it owns nothing: then it is made anew.
     2. If the completion's run is owned, the trigger is kept as `cancelled`, reason `duplicate_run`: it names the owner.
        An owner that ended in doubt, under a route that matches no more, is fired once more under its DAG run id.
-    3. What is made anew in doubt keeps its DAG run id, whatever the mapping calls it now.
+    3. A run in doubt keeps its DAG run id, whatever the mapping calls it now, and whichever event asks for it.
     4. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
        none: there the id is the identity, and the trigger is `duplicate_run`.
 
@@ -23,7 +23,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigg
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import place, ring_of, sealed
-from bridge.rules.completion import Completion, Place, Standing, is_same, owners
+from bridge.rules.completion import Completion, Place, Standing, is_same, owners, run_in_doubt
 from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import Call, TriggerState
 from bridge.words.reasons import Reason
@@ -118,7 +118,7 @@ def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, 
         owner = _alive(connection, owned.get(trigger.place), known, now)
         if mine is not None and _stays(mine, owner, is_taken_back=mine.id in taken_back):
             continue
-        wanted = trigger if owner is None else _copy_of(trigger, owner)
+        wanted = _copy_of(trigger, owner) if owner else _under(trigger, run_in_doubt(trigger.place, standing))
         done = _insert(connection, wanted, completion, now) if mine is None else None
         if mine is not None:
             done = _remake(connection, _in_place_of(mine, wanted), completion, now)
@@ -152,8 +152,12 @@ def _alive(connection: Connection, owner: Standing | None, known: Known, now: da
 
 def _in_place_of(mine: Standing, new: NewTrigger) -> NewTrigger:
     """Return a trigger under the id of the one that it replaces; in doubt, under its DAG run id too."""
-    run_id = mine.dag_run_id if mine.is_doubted and new.call.dag_run_id else None
-    return replace(new, id=mine.id, call=replace(new.call, dag_run_id=run_id or new.call.dag_run_id))
+    return replace(_under(new, mine.dag_run_id if mine.is_doubted else None), id=mine.id)
+
+
+def _under(new: NewTrigger, run_id: str | None) -> NewTrigger:
+    """Return a trigger under a DAG run id, if there is one, and if it is to make a run at all."""
+    return replace(new, call=replace(new.call, dag_run_id=run_id)) if run_id and new.call.dag_run_id else new
 
 
 def _stays(mine: Standing, owner: Standing | None, *, is_taken_back: bool) -> bool:

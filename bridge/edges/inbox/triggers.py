@@ -42,15 +42,15 @@ _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
 )
-# Nobody knows how the call ended.
+# Nobody knows how the call ended. It uses no attempt: those count the calls that Airflow did not take.
 _TAKE_OVER = locking(
-    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until"
-    " WHERE id IN {chosen}",
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until,"
+    " attempts = attempts - 1 WHERE id IN {chosen}",
     chosen="SELECT id FROM triggers WHERE state = 'firing' AND lease_until <= :now",
 )
 _TAKE_OVER_ALL = text(
-    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until"
-    " WHERE state = 'firing'"
+    "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until,"
+    " attempts = attempts - 1 WHERE state = 'firing'"
 )
 _GET = text(f"SELECT {TRIGGER_COLUMNS} FROM triggers WHERE id = :id")  # noqa: S608
 
@@ -122,9 +122,18 @@ def _record(ring: Ring, row: int, attempt: Attempt) -> dict[str, object]:
 def give_back(connection: Connection, claims: Sequence[Claimed]) -> None:
     """Undo claims that were not used: the trigger waits again, the attempt does not count."""
     for claimed in claims:
-        before = claimed.trigger
-        waits = Settlement(TriggerState.PENDING, before.reason, before.detail, before.due_at)
-        _undo(connection, claimed, waits)
+        _undo(connection, claimed, _as_before(claimed))
+
+
+def leave_behind(connection: Connection, claims: Sequence[Claimed], *, now: datetime) -> None:
+    """Give back claims whose calls are under way: as `give_back`, and each may have started its DAG run."""
+    for claimed in claims:
+        _undo(connection, claimed, _as_before(claimed), doubted_at=now)
+
+
+def _as_before(claimed: Claimed) -> Settlement:
+    before = claimed.trigger
+    return Settlement(TriggerState.PENDING, before.reason, before.detail, before.due_at)
 
 
 def put_back(connection: Connection, claims: Sequence[tuple[Claimed, datetime]], *, reason: Reason) -> None:
@@ -133,7 +142,7 @@ def put_back(connection: Connection, claims: Sequence[tuple[Claimed, datetime]],
         _undo(connection, claimed, Settlement(TriggerState.HELD, reason, None, due_at))
 
 
-def _undo(connection: Connection, claimed: Claimed, waits: Settlement) -> None:
+def _undo(connection: Connection, claimed: Claimed, waits: Settlement, *, doubted_at: datetime | None = None) -> None:
     ring, row = ring_of(connection), number(claimed.trigger.id, "trg")
     parameters = {
         "id": row,
@@ -146,7 +155,7 @@ def _undo(connection: Connection, claimed: Claimed, waits: Settlement) -> None:
         "refund": 1,
         "settled_at": None,
         "spent": None,
-        "doubted_at": None,
+        "doubted_at": None if doubted_at is None else microseconds(doubted_at),
         "is_certain": False,
         **_NO_RUN,
         **_NO_HOLD,

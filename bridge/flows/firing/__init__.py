@@ -106,7 +106,7 @@ class Dispatcher:
         if unfinished := self._under_way():
             _log.warning("calls_left_behind", triggers=[claimed.trigger.id for claimed in unfinished])
             with suppress(InboxUnavailable):
-                self._inbox.write(triggers.give_back, unfinished)
+                self._inbox.write(triggers.leave_behind, unfinished, now=self._clock())
 
     def _under_way(self) -> list[Claimed]:
         with self._lock:

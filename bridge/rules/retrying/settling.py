@@ -34,15 +34,6 @@ from bridge.words.outcomes import (
 )
 from bridge.words.reasons import Reason
 
-# Airflow's own refusals: no DAG run was made by a call that ended so. After all others one may be there.
-_NOTHING_STARTED = (
-    Reason.DAG_NOT_FOUND,
-    Reason.DAG_REFUSES_RUNS,
-    Reason.AIRFLOW_FORBIDDEN,
-    Reason.AIRFLOW_UNAUTHORIZED,
-    Reason.KEY_MISSING,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
@@ -72,7 +63,7 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
         return settlement  # Airflow refuses a conf before it looks for the run: an earlier call may have started it
     if not isinstance(outcome, Later | TargetDown | Misconfigured):
         return replace(settlement, is_certain=True)
-    return replace(settlement, is_doubtful=not outcome.is_look and outcome.reason not in _NOTHING_STARTED)
+    return replace(settlement, is_doubtful=not outcome.is_look)
 
 
 def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float) -> Settlement:

@@ -144,6 +144,8 @@ def test_airflow_2_that_became_3_is_found_anew(airflow_2: Canned) -> None:
     airflow_2.says("GET", "/api/v2/version", {"version": "3.3.2"})
     airflow_2.says("GET", "/api/v2/monitor/health", {"metadatabase": {"status": "healthy"}})
     airflow_2.says("GET", "/api/v2/dags", {"dags": []})
+    airflow_2.says("GET", "/api/v1/dags/marts", gone, 404)
+    assert isinstance(bridge.look_at_dag("marts"), Misconfigured)  # and not a DAG that is missing
     assert isinstance(bridge.probe(), Misconfigured)
     assert bridge.probe() is None
     assert [isinstance(fixed.probe(), Misconfigured) for _ in range(2)] == [True, True]

@@ -279,6 +279,19 @@ def test_another_event_after_a_rename_does_not_double_a_run_in_doubt(inbox: Inbo
     assert [str(found.state) for found in of(inbox, item)] == [PENDING]
 
 
+@pytest.mark.parametrize("run_ids", [("run_1", None), (None, "run_1")])
+def test_another_event_under_another_name_does_not_double_a_run_in_doubt(
+    inbox: Inbox, run_ids: tuple[str | None, str | None]
+) -> None:
+    """One event of the job names its run and one does not, so the DAG runs would be called differently."""
+    first, second = (event(inbox, f"evt_{n}", run_id=run_id) for n, run_id in enumerate(run_ids))
+    route(inbox, first)
+    doubt(inbox, TriggerState.FAILED)
+    (before,) = of(inbox, first)
+    assert route(inbox, second) == [PENDING]
+    assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox)] == [before.call.dag_run_id]
+
+
 def test_a_route_that_is_gone_fires_nothing_in_doubt(inbox: Inbox) -> None:
     """Nobody asks for the run any more; once somebody does, under whatever name, it is found."""
     item = event(inbox)

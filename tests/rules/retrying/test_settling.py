@@ -311,20 +311,15 @@ def test_no_wait_is_longer_than_its_reason_allows(outcome: Outcome, times: int) 
     ("outcome", "is_doubtful"),
     [
         (Later(Reason.ANSWER_LOST), True),
-        (Later(Reason.AIRFLOW_ERROR), True),
-        (Later(Reason.CALL_BLOCKED, is_hold=True), True),
+        (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), True),
         (TargetDown(), True),
-        (Misconfigured(Reason.AIRFLOW_MISCONFIGURED), True),
-        (Misconfigured(Reason.AIRFLOW_UNAUTHORIZED), False),
-        (Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False), False),
-        (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), False),
-        (Later(Reason.DAG_REFUSES_RUNS, is_hold=True, is_free=True), False),
+        (Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False), True),
         (Started(), False),
         (Never(Reason.CONF_REFUSED), False),
     ],
 )
-def test_only_a_refusal_leaves_no_doubt(outcome: Outcome, is_doubtful: bool) -> None:
-    """After anything else that is to be tried again, the DAG run may be there."""
+def test_what_is_tried_again_leaves_doubt(outcome: Outcome, is_doubtful: bool) -> None:
+    """Whatever its reason is: it may be that of the question which came after a call."""
     assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful is is_doubtful
 
 
@@ -358,7 +353,7 @@ def test_an_end_that_airflow_has_told_of_is_certain(outcome: Outcome, is_certain
     ids=lambda item: type(item).__name__,
 )
 def test_a_look_leaves_no_new_doubt(outcome: Later | TargetDown | Misconfigured) -> None:
-    """Nothing was sent that could have started the DAG run; after a call nobody knows."""
+    """It cannot have started the DAG run; after a call nobody knows."""
     assert settle(trigger(), outcome, now=NOW, jitter=0.5).is_doubtful
     assert not settle(trigger(), replace(outcome, is_look=True), now=NOW, jitter=0.5).is_doubtful
 
