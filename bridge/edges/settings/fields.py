@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bridge.edges.settings.secrets import MAX_SECRET_FILE_BYTES, read_file, read_variable, slip
+from bridge.edges.settings.secrets import MAX_SECRET_FILE_BYTES, read_file, read_variable, slip, slip_of_text
 from bridge.words.targets import Secret
 
 _HOW = "give {env: NAME} or {file: PATH}"
@@ -132,7 +132,7 @@ def _stand_in(name: str) -> Absent:
     return Absent(hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest())
 
 
-def _credential(reference: object) -> Secret:
+def credential(reference: object) -> Secret:
     """Resolve, and refuse what no credential is, where it stands; Airflow's 401 would be blamed on Airflow."""
     secret = resolve(reference)
     if not isinstance(secret, Absent) and (what := slip(secret.reveal())):
@@ -142,16 +142,17 @@ def _credential(reference: object) -> Secret:
 
 
 def _public_or_secret(given: object) -> Secret:
-    return Secret(given) if isinstance(given, str) and given else _credential(given)
+    return Secret(given) if isinstance(given, str) and given else credential(given)
 
 
 def _header_text(given: object) -> Secret:
-    """Take a whole header's value, which may begin with `Basic `; the rest is looked at as a credential."""
+    """Take a whole header's value, which may begin with `Basic `: the whole is looked at, and the rest."""
     if isinstance(given, str) and given:
         return Secret(given)
     secret = resolve(given)
-    scheme, _, rest = secret.reveal().partition(" ")
-    if not isinstance(secret, Absent) and (what := slip(rest or scheme)):
+    text = secret.reveal()
+    scheme, _, rest = text.partition(" ")
+    if not isinstance(secret, Absent) and (what := slip_of_text(text) or slip(rest or scheme)):
         raise ValueError(f"the header's value {what}")
     return secret
 
@@ -247,7 +248,7 @@ def _duration(given: object) -> object:
 
 Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=31_536_000)]
 HeaderText = Annotated[Secret, BeforeValidator(_header_text)]
-SecretField = Annotated[Secret, BeforeValidator(_credential)]
+SecretField = Annotated[Secret, BeforeValidator(credential)]
 PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(plain_url)]
 AirflowUrl = Annotated[Url, AfterValidator(_airflow_url)]

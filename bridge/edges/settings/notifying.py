@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bridge.edges.settings.fields import Duration, Entry, resolve
+from bridge.edges.settings.fields import Duration, Entry, credential
 from bridge.rules.attention import HELD_TOO_LONG, WHATS
 from bridge.words.targets import NotifyTarget, Secret
 
@@ -15,7 +15,7 @@ _LONGEST_AFTER = 86_400.0
 
 def _to(reference: object) -> tuple[str, Secret]:
     """Return what the reference is called, and the URL behind it."""
-    secret = resolve(reference)
+    secret = credential(reference)
     name = next(str(value) for value in reference.values() if value) if isinstance(reference, dict) else ""
     return name, secret
 

@@ -50,14 +50,21 @@ def slip(text: str) -> str | None:
     Rule: each is looked at when it is loaded, so that a slip of whoever wrote the file is blamed on the file, and not
     on an Airflow that refuses it, or on senders.
     """
+    if what := slip_of_text(text):
+        return what
+    if _PREFIXES.fullmatch(text):
+        return f"begins with `{text.split(maxsplit=1)[0]} `; give what follows it alone"
+    return None
+
+
+def slip_of_text(text: str) -> str | None:
+    """Return what is wrong with a text that is sent as it is, and may begin with `Basic `."""
     if text != text.strip():
         return "begins or ends with a blank"
     if not text.isprintable():
         return "holds a control character, an invisible letter or a line break"
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
         return "has quotes around the value; take them away (env files and `kubectl --from-env-file` keep them)"
-    if _PREFIXES.fullmatch(text):
-        return f"begins with `{text.split(maxsplit=1)[0]} `; give what follows it alone"
     if _NEVER_FILLED_IN.fullmatch(text):
         return "is a placeholder that nothing has filled in"
     return None

@@ -25,6 +25,8 @@ _ENVIRON = {
     "AIRFLOW_USERNAME": "canary-user",
     "AIRFLOW_PASSWORD": "canary-password",
     "NOTIFY_URL": "json://chat.example.com",
+    "QUOTED_URL": '"slack://canary/of/a/chat"',
+    "TEMPLATE_URL": "${CHAT_URL}",
     "OPENID_CLIENT_SECRET": "canary-of-a-client-secret-0123456789",
     "EMPTY": "",
     "SHORT": "canary",
@@ -558,9 +560,18 @@ def test_a_header_may_begin_with_a_scheme_and_is_looked_at() -> None:
     environ = {**_ENVIRON, "GATEWAY": "Basic canary-of-a-gateway"}
     (airflow,) = read_config(text, file="b", environ=environ, base_dir=Path("/nowhere")).airflows.values()
     assert airflow.headers["X-Gateway"].reveal() == "Basic canary-of-a-gateway"
-    environ["GATEWAY"] = "'canary'"
-    with pytest.raises(ConfigError, match="has quotes around the value"):
-        read_config(text, file="b", environ=environ, base_dir=Path("/nowhere"))
+    for value, what in (
+        ("'canary'", "has quotes around the value"),
+        ('"Basic canary"', "has quotes around the value"),
+        ("Basic 'canary'", "has quotes around the value"),
+        (" Basic canary", "begins or ends with a blank"),
+        ("Basic ${CANARY}", "is a placeholder"),
+        ("${CANARY OF A GATEWAY}", "is a placeholder"),
+    ):
+        environ["GATEWAY"] = value
+        with pytest.raises(ConfigError, match=what) as mistake:
+            read_config(text, file="b", environ=environ, base_dir=Path("/nowhere"))
+        assert "canary" not in str(mistake.value).lower()
 
 
 _NOTIFY = _SOURCES + _AIRFLOW + "notify:\n"
@@ -582,6 +593,8 @@ def test_who_is_notified_is_called_as_the_secret_is(tmp_path: Path) -> None:
     [
         ("{to: json://canary}", "a secret is never written in this file"),
         ("{to: {env: MISSING}}", "MISSING"),
+        ("{to: {env: QUOTED_URL}}", "the environment variable QUOTED_URL holds has quotes around the value"),
+        ("{to: {env: TEMPLATE_URL}}", "the environment variable TEMPLATE_URL holds is a placeholder"),
         ("{to: {env: OLD_SECRET}, on: [run_faild]}", "did you mean run_failed?"),
         ("{to: {env: OLD_SECRET}, on: []}", "is empty"),
         ("{to: {env: OLD_SECRET}, after: 2d}", "must be a day at most"),
