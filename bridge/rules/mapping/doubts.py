@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
+from bridge.rules.event import statuses
 from bridge.rules.mapping.globs import is_literal
 from bridge.rules.mapping.routes import Route, Test
 from bridge.rules.yamltree import Place
 from bridge.words.errors import Problem
+from bridge.words.model import Status
 
 _MAX_WARNINGS = 100
 _MAX_PAIRS = 100_000  # of routes that are compared; a file with more of them at one DAG is not read for this
-_ENDINGS = ("succeeded", "failed", "cancelled", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,51 @@ def _of_one(item: Written) -> Iterator[str]:
     tests = {test.key: test for test in item.route.tests}
     if set(tests) <= {"on", "source"} and item.when is None:
         yield f"has no condition: every event that is {' or '.join(tests['on'].wanted)} starts it"
-    endings = {text.rpartition(".")[2] for text in tests["event"].wanted} if "event" in tests else set()
-    if endings and endings <= set(_ENDINGS) and not endings & set(tests["on"].wanted):
-        statuses = ", ".join(tests["on"].wanted)
-        yield f"can never match: its `event` is {' or '.join(sorted(endings))}, and `on` is {statuses}"
+    on = tests["on"].wanted
+    if "event" in tests and (what := _of_endings(tests["event"].wanted, on)):
+        yield what
+    if item.route.condition is not None and (what := _of_statuses(item.route.condition.statuses, on)):
+        yield what
     for key in ("event", "pipeline_name", "environment"):
         for text in tests[key].wanted if key in tests else ():
             if text != text.strip():
                 yield f'{key}: "{text}" begins or ends with a blank'
+
+
+def _of_endings(types: Sequence[str], on: Sequence[str]) -> str | None:
+    """Return what is wrong with types of events that all say how a job ended, or that it runs still."""
+    endings = sorted({text.rpartition(".")[2] for text in types})
+    if any(statuses.is_neutral(ending) for ending in endings):
+        return None
+    meanings = [statuses.meaning(ending) for ending in endings]
+    if None in meanings or {each.value for each in meanings if each is not None} & set(on):
+        return None
+    said = f"can never match: its `event` is {' or '.join(endings)}, and "
+    if all(isinstance(each, statuses.Progress) for each in meanings):
+        return f"{said}no route sees an event of a job that has not ended"
+    return f"{said}`on` is {', '.join(on)}"
+
+
+def _of_statuses(asked: Sequence[frozenset[str]], on: Sequence[str]) -> str | None:
+    """Return what is wrong with a `when` that asks for a status which `on` does not let through."""
+    possible = set(on).intersection(*asked)
+    if possible or not asked:
+        return None
+    words = sorted(set().union(*asked) - set(on))
+    quoted = " or ".join(f'"{word}"' for word in words)
+    if not words:
+        return "can never match: `when` asks for two statuses at once"
+    return f"can never match: `when` asks for the status {quoted}, and `on` is {', '.join(on)}; {_instead(words)}"
+
+
+def _instead(words: Sequence[str]) -> str:
+    """Return the next step for status words that `on` does not name."""
+    known = [str(word) for word in Status]
+    if here := [word for word in words if word in known]:
+        listed = ", ".join(here)
+        return f"write `on: {listed}`" if len(here) == 1 else f"write `on: [{listed}]`"
+    meant = dict.fromkeys(str(each) for word in words if isinstance(each := statuses.meaning(word), Status))
+    return f"a route sees {' or '.join(meant or known)} instead"
 
 
 def _pairs(written: Sequence[Written]) -> Iterator[tuple[Written, Written]]:

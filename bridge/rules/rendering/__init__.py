@@ -19,6 +19,7 @@ from typing import Any
 from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 
+from bridge.rules.rendering.asking import texts_asked
 from bridge.rules.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
 from bridge.rules.rendering.sandbox import MAX_BYTES, TooLong, Unread, weigh
 from bridge.words.errors import ConditionError, ConfTooLarge, TemplateError
@@ -75,10 +76,11 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One compiled `when`."""
+    """One compiled `when`. `statuses`: sets of texts, of each of which the event's status must be one."""
 
     where: str
     evaluate: Evaluate
+    statuses: tuple[frozenset[str], ...] = ()
 
     def holds(self, context: Mapping[str, Any]) -> bool:
         """Return whether it is so; raises ConditionError when it cannot be told."""
@@ -115,7 +117,8 @@ def compile_condition(text: str, where: str, constants: Mapping[str, Any] = _NO_
     if expression is None:
         raise BadTemplate("must be one expression")
     depends = next(expression.find_all(nodes.Name), expression if isinstance(expression, nodes.Name) else None)
-    condition = Condition(where, _native(expression))
+    statuses = texts_asked(expression, "status")
+    condition = Condition(where, _native(expression), statuses)
     if depends is None:
         _refuse_constant(condition)
     return condition

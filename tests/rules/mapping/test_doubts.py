@@ -6,6 +6,11 @@ from bridge.rules.mapping import read
 
 _SHARED = "starts d for events of the route of line 2 too: two runs for each, told apart by conf.planasonix.route"
 
+_NEVER = "can never match:"
+_ON = "and `on` is succeeded"
+_NOT_ENDED = "and no route sees an event of a job that has not ended"
+_ASKS = f"{_NEVER} `when` asks for the status"
+
 
 def _warnings(*routes: str) -> list[str]:
     text = "routes:\n" + "".join(f"  - {{name: r{number}, {route}}}\n" for number, route in enumerate(routes))
@@ -28,6 +33,45 @@ def _warnings(*routes: str) -> list[str]:
         (["dag: d, event: job.failed, on: failed"], []),
         (["dag: d, event: job.*"], []),
         (["dag: d, event: job.completed"], []),
+        (["dag: d, event: [job.canceled, job.Failed]"], [f"2: {_NEVER} its `event` is Failed or canceled, {_ON}"]),
+        (["dag: d, event: job.canceled, on: cancelled"], []),
+        (["dag: d, event: [job.success, job.failed]"], []),
+        (["dag: d, event: job.running"], [f"2: {_NEVER} its `event` is running, {_NOT_ENDED}"]),
+        (
+            ["dag: d, event: ['job.queued', 'job.running']"],
+            [f"2: {_NEVER} its `event` is queued or running, {_NOT_ENDED}"],
+        ),
+        (["dag: d, event: [job.queued, job.failed]"], [f"2: {_NEVER} its `event` is failed or queued, {_ON}"]),
+        (["dag: d, event: [job.queued, job.succeeded]"], []),
+        (["dag: d, event: job.started"], []),
+        (["dag: d, when: event.status == 'failed'"], [f'2: {_ASKS} "failed", {_ON}; write `on: failed`']),
+        (
+            ["dag: d, when: \"'failed' == event['status'] and event.id\""],
+            [f'2: {_ASKS} "failed", {_ON}; write `on: failed`'],
+        ),
+        (
+            ["dag: d, when: event.id and (event.id and event.status == 'success')"],
+            [f'2: {_ASKS} "success", {_ON}; a route sees succeeded instead'],
+        ),
+        (
+            ["dag: d, when: event.status == 'done'"],
+            [f'2: {_ASKS} "done", {_ON}; a route sees succeeded or failed or cancelled or skipped instead'],
+        ),
+        (
+            ["dag: d, when: \"event.status in ['failed', 'skipped']\""],
+            [f'2: {_ASKS} "failed" or "skipped", {_ON}; write `on: [failed, skipped]`'],
+        ),
+        (
+            ["dag: d, on: [failed, skipped], when: event.status == 'failed' and event.status == 'skipped'"],
+            ["2: can never match: `when` asks for two statuses at once"],
+        ),
+        (["dag: d, on: [failed, skipped], when: event.status == 'failed'"], []),
+        (["dag: d, when: \"event.status in ['failed', 'succeeded']\""], []),
+        (["dag: d, when: event.status == 'failed' or event.id"], []),
+        (["dag: d, when: not event.status == 'failed'"], []),
+        (["dag: d, when: event.status != 'failed'"], []),
+        (["dag: d, when: event.status == event.parameters.wanted"], []),
+        (["dag: d, when: event.status == 'failed', enabled: false", "dag: e, pipeline: p"], []),
         (["dag: d, environment: 'prod '"], ['2: environment: "prod " begins or ends with a blank']),
         (["dag: d, pipeline: p, enabled: false"], ["1: no route is enabled, so no event starts anything"]),
         (["dag: d, pipeline: p", "dag: d, pipeline: p"], [f"3: {_SHARED}"]),
