@@ -14,6 +14,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
 from bridge.rules.rendering import moments, wording
+from bridge.rules.rendering.asking import event_field
 from bridge.rules.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
 from bridge.words.errors import BridgeError
 from bridge.words.model import EVENT_FIELDS
@@ -153,13 +154,11 @@ def _check(node: nodes.Node) -> None:
 
 def _check_default(node: nodes.Filter) -> None:
     """Refuse a `default` that lets none through: a field that the webhook lacks is none, and not undefined."""
-    match node:
-        case nodes.Filter(node=nodes.Getattr(node=nodes.Name(name="event"), attr=field), name="default" | "d") if (
-            field in EVENT_FIELDS and field not in _NEVER_NONE and not _replaces_none(node)
-        ):
-            raise BadTemplate(
-                f"default never applies: event.{field} is none if it is missing; write default(..., true)"
-            )
+    if node.name not in ("default", "d") or node.node is None:
+        return
+    field = event_field(node.node)
+    if field in EVENT_FIELDS and field not in _NEVER_NONE and not _replaces_none(node):
+        raise BadTemplate(f"default never applies: event.{field} is none if it is missing; write default(..., true)")
 
 
 def _check_arguments(node: nodes.Filter) -> None:
