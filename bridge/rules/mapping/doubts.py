@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, islice
 
 from bridge.rules.event import statuses
-from bridge.rules.mapping.globs import is_literal
+from bridge.rules.mapping.globs import doubt, is_literal
 from bridge.rules.mapping.routes import Route, Test
 from bridge.rules.yamltree import Place
 from bridge.words.errors import Problem
@@ -62,8 +62,8 @@ def _of_one(item: Written) -> Iterator[str]:
         yield what
     for key in ("event", "pipeline_name", "environment"):
         for text in tests[key].wanted if key in tests else ():
-            if text != text.strip():
-                yield f'{key}: "{text}" begins or ends with a blank'
+            if what := doubt(text):
+                yield f'{key}: "{text}" {what}'
 
 
 def _of_endings(types: Sequence[str], on: Sequence[str]) -> str | None:

@@ -10,6 +10,8 @@ _NEVER = "can never match:"
 _ON = "and `on` is succeeded"
 _NOT_ENDED = "and no route sees an event of a job that has not ended"
 _ASKS = f"{_NEVER} `when` asks for the status"
+_AS_MEANT = "write ? for the letter if it is part of the name"
+_NO_REGEX = "is a glob (* ? [...]) and no regular expression"
 
 
 def _warnings(*routes: str) -> list[str]:
@@ -72,6 +74,21 @@ def _warnings(*routes: str) -> list[str]:
         (["dag: d, when: event.status != 'failed'"], []),
         (["dag: d, when: event.status == event.parameters.wanted"], []),
         (["dag: d, when: event.status == 'failed', enabled: false", "dag: e, pipeline: p"], []),
+        (
+            ["dag: d, environment: 'prod, staging'"],
+            [f'2: environment: "prod, staging" is one text; write a list: [prod, staging]; {_AS_MEANT}'],
+        ),
+        (
+            ["dag: d, event: '[job.failed, job.succeeded]'"],
+            [
+                '2: event: "[job.failed, job.succeeded]" is one text; '
+                f"write a list: [job.failed, job.succeeded]; {_AS_MEANT}"
+            ],
+        ),
+        (["dag: d, environment: '^prod.*$'"], [f'2: environment: "^prod.*$" {_NO_REGEX}; {_AS_MEANT}']),
+        (["dag: d, pipeline_name: 'Orders.*\\d'"], [f'2: pipeline_name: "Orders.*\\d" {_NO_REGEX}; {_AS_MEANT}']),
+        (["dag: d, pipeline_name: 'Orders (daily) | 5 $ {a}'"], []),
+        (["dag: d, pipeline_name: 'Orders? daily'"], []),
         (["dag: d, environment: 'prod '"], ['2: environment: "prod " begins or ends with a blank']),
         (["dag: d, pipeline: p, enabled: false"], ["1: no route is enabled, so no event starts anything"]),
         (["dag: d, pipeline: p", "dag: d, pipeline: p"], [f"3: {_SHARED}"]),

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.rules.event.grammar import id_text
 from bridge.rules.mapping import Mapping, Verdict, read
+from bridge.rules.mapping.globs import is_literal, mistake
 from bridge.words.errors import ConditionError
 from bridge.words.model import Event, Status
 
@@ -62,6 +64,21 @@ def test_globs(glob: str, yes: list[str], no: list[str]) -> None:
 
     assert [text for text in yes if not _verdict(route, pipeline_name=text).matches] == []
     assert [text for text in no if _verdict(route, pipeline_name=text).matches] == []
+
+
+@given(st.text("aZ09_.:-/%ä\x7f", max_size=5) | st.from_regex(r"[a_][b.]{126,130}", fullmatch=True))
+def test_a_text_is_refused_as_an_id_if_it_is_none(text: str) -> None:
+    """Exactly what a webhook can name may stand in a route: nothing else is called dead, and nothing dead is let in."""
+    assert (id_text(text) == text or not text) == (mistake(text, of_an_id=True) is None)
+
+
+@pytest.mark.parametrize(
+    "glob", ["*_a", "?", "[_a]b", "pl_[!0-9]", "?" * 128, "*" * 200, "[a-z]" * 30, "*" + "a" * 128]
+)
+def test_a_glob_that_an_id_may_fit_is_let_in(glob: str) -> None:
+    """What stands in the place of a letter is no letter."""
+    assert not is_literal(glob)
+    assert mistake(glob, of_an_id=True) is None
 
 
 @pytest.mark.timeout(120)

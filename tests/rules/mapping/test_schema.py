@@ -124,7 +124,7 @@ def _forms(draw: st.DrawFn, keys: tuple[str, ...], needed: tuple[str, ...] = ())
 
 
 _EACH: dict[str, list[Any]] = {
-    "pipeline": ["pl_*", "", "x" * 250, "x" * 251, [], [""], ["a", "b"], ["a", 1]],
+    "pipeline": ["pl_*", "", "*" * 250, "x" * 251, [], [""], ["a", "b"], ["a", 1]],
     "on": ["succeeded", "failed", "cancelled", "skipped", "done", "", [], ["failed"], ["failed", "x"]],
     "dag": [
         "d1",
