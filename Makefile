@@ -56,7 +56,7 @@ test: setup ## check, then every test but the stories of test-all (PYTEST_ARGS="
 
 # One after the other, so that two cores serve one Airflow at a time.
 test-all: test .venv-airflow30/.ready .venv-airflow31/.ready ## test, then stories on real Airflows (WAITS=50: how many tasks wait), and the contract with Airflow 3.0 and 3.1
-	@scripts/keep_going.sh 'BRIDGE_TEST_WAITS=$(or $(WAITS),50) $(BIN)/python -m pytest -m scenario --exec tests/e2e' 'BRIDGE_TEST_AIRFLOW=.venv-airflow30 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py' 'BRIDGE_TEST_AIRFLOW=.venv-airflow31 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py'
+	@scripts/keep_going.sh 'BRIDGE_TEST_WAITS=$(or $(WAITS),50) $(BIN)/python -m pytest -m scenario --exec tests/e2e' 'BRIDGE_TEST_AIRFLOW=.venv-airflow30 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py tests/edges/airflow/test_listing.py' 'BRIDGE_TEST_AIRFLOW=.venv-airflow31 $(BIN)/python -m pytest tests/edges/airflow/test_real_airflow.py tests/edges/airflow/test_listing.py'
 
 quick: WORKERS = 2
 quick: .venv/.ready ## rules, web and command line: no Airflow, no PostgreSQL, no network, under a minute

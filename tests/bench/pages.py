@@ -1,7 +1,7 @@
 """Every page over a store with a long history, while intake goes on at 200 a second: how long each takes, and intake.
 
-The pages are asked for by plain HTTP one after the other, again and again, as people who click do. Beside stands
-what intake took alone and meanwhile, and the memory of the bridge.
+The pages are asked for by plain HTTP one after the other, again and again: first one a second, as a person does who
+clicks fast, then without any pause. Beside stands what intake took alone and meanwhile, and the memory of the bridge.
 """
 
 import os
@@ -58,6 +58,8 @@ def measure(*, stored: int, rounds: int) -> list[str]:
                 wait_for(lambda: len(alone) >= 2 * _ALONE, seconds=300, what="as many answers")
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as at_first:
                 first = _ask(bridge, client, 1)
+            with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as clicked:
+                _ask(bridge, client, 0, goes_on=lambda: len(clicked) < _ALONE, pause_seconds=1.0)
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
                 found = _ask(bridge, client, rounds, goes_on=lambda: len(meanwhile) < _ALONE)  # as many as alone
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
@@ -73,7 +75,8 @@ def measure(*, stored: int, rounds: int) -> list[str]:
             for name, (times, size) in found.items()
         ),
         "",
-        f"Ack p50 / p99: alone {_spell(alone[_ALONE:])} ms, meanwhile {_spell(meanwhile)} ms, and while each page was"
+        f"Ack p50 / p99: alone {_spell(alone[_ALONE:])} ms, with a page a second {_spell(clicked)} ms, with pages asked"
+        f" for without a pause {_spell(meanwhile)} ms, and while each page was"
         f" asked for the first time after the start ({max(first.values())[0][0] * 1e3:.0f} ms at most)"
         f" {_spell(at_first)} ms. Memory (RSS): {memory:.0f} MB.",
     ]
@@ -86,7 +89,11 @@ def _client(bridge: BridgeProcess) -> httpx.Client:
 
 
 def _ask(
-    bridge: BridgeProcess, client: httpx.Client, rounds: int, goes_on: Callable[[], bool] = lambda: False
+    bridge: BridgeProcess,
+    client: httpx.Client,
+    rounds: int,
+    goes_on: Callable[[], bool] = lambda: False,
+    pause_seconds: float = 0.0,
 ) -> dict[str, tuple[list[float], int]]:
     """Ask for every page so many times at least; return how long each took, each time, and its size."""
     found: dict[str, tuple[list[float], int]] = {}
@@ -103,6 +110,7 @@ def _ask(
             assert answer.status_code in (200, 303), (name, answer.text)
             found.setdefault(name, ([], 0))[0].append(seconds)
             found[name] = (found[name][0], len(answer.content))
+            time.sleep(pause_seconds)
     return found
 
 
