@@ -257,7 +257,7 @@ def stored(about: World, database: str) -> Stored:
         with psycopg.connect(about.postgres.url(database)) as connection:
             return _read(lambda statement: connection.execute(statement.encode()).fetchall())
     file = (about.disk or about.folder) / "bridge.db"
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=120)) as connection:
         return _read(lambda statement: connection.execute(statement).fetchall())
 
 

@@ -79,7 +79,7 @@ def report(bridge: BridgeProcess, *runs: dict[str, Any], token: str | None = OUT
     """Report as an Airflow does."""
     url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/outcomes"
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.post(url, json={"runs": list(runs)} | more, headers=headers, trust_env=False, timeout=30)
+    return httpx.post(url, json={"runs": list(runs)} | more, headers=headers, trust_env=False, timeout=120)
 
 
 def end(trigger: dict[str, Any], state: str = "success", **more: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Sender:
 
     def _run(self) -> None:
         url = f"http://127.0.0.1:{self._bridge.port}/hooks/planasonix"
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx.Client(trust_env=False, timeout=120) as client:
             number = 0
             while not self._is_over.is_set():
                 number += 1
@@ -115,7 +115,7 @@ def send(bridge: BridgeProcess, pair: Pair, event: str, **header: object) -> htt
     """Send one webhook."""
     payload = body(event=event)
     url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-    return httpx.post(url, content=payload, headers=pair.headers(payload, **header), trust_env=False, timeout=10)
+    return httpx.post(url, content=payload, headers=pair.headers(payload, **header), trust_env=False, timeout=120)
 
 
 def test_rotation_under_load_refuses_nothing(start: Start, provider: JwksServer, standin: Standin) -> None:

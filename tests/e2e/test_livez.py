@@ -47,7 +47,7 @@ def _threads(pid: int) -> dict[str, int]:
 
 
 def _livez(bridge: BridgeProcess) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{bridge.port}/livez", timeout=20, trust_env=False)
+    return httpx.get(f"http://127.0.0.1:{bridge.port}/livez", timeout=120, trust_env=False)
 
 
 @pytest.mark.parametrize("name", ["clock", "inbox-writer"])

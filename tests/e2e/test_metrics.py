@@ -131,7 +131,7 @@ def test_each_refusal_is_counted_by_its_reason(watched: Watched) -> None:
     assert client.get(f"{hooks}/planasonix").status_code == 405
     assert bridge.send(body(event="evt_large", text="x" * 5000)).status_code == 413
     assert bridge.send(content, at=int(time.time()) + 900).status_code == 401
-    with socket.create_connection(("127.0.0.1", bridge.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=120) as connection:
         connection.sendall(b"POST /hooks/planasonix HTTP/1.1\r\nHost: bridge\r\n")
         with suppress(ConnectionError):  # it is cut off while it sends
             for _ in range(100):

@@ -59,7 +59,7 @@ def test_sigterm_under_load_loses_no_answered_webhook(bridge: BridgeProcess) -> 
     is_over = threading.Event()
 
     def sender(number: int) -> None:
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx.Client(trust_env=False, timeout=120) as client:
             count = 0
             while not is_over.is_set():
                 count += 1
@@ -97,7 +97,7 @@ def test_a_second_process_on_the_same_file_is_refused(bridge: BridgeProcess) -> 
     """A second `serve` says what is the matter, exits 2, and the first goes on."""
     environment = bridge.environment | {"BRIDGE_PORT": "0", "BRIDGE_ADMIN_PORT": "0"}
     second = subprocess.run(
-        [COMMAND, "serve"], env=environment, capture_output=True, text=True, check=False, timeout=30
+        [COMMAND, "serve"], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert second.returncode == 2
     assert "another planasonix-bridge already serves" in second.stderr

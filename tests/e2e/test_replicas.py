@@ -140,7 +140,7 @@ def test_stopping_and_starting_without_postgresql(
     wait_for(lambda: not bridge.is_ready(), seconds=10, what="not ready")
     assert bridge.stop() == 0
     done = subprocess.run(
-        [COMMAND, "serve"], env=bridge.environment, capture_output=True, text=True, check=False, timeout=30
+        [COMMAND, "serve"], env=bridge.environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1
     assert "the store cannot be opened" in done.stderr

@@ -59,7 +59,7 @@ class Load:
 
     def _send(self, number: int) -> None:
         limits = httpx.Limits(max_keepalive_connections=None if self._keeps else 0)
-        with httpx.Client(timeout=20, trust_env=False, limits=limits) as client:
+        with httpx.Client(timeout=120, trust_env=False, limits=limits) as client:
             count = 0
             while not self._is_over.is_set():
                 count += 1

@@ -88,7 +88,7 @@ def _send(bridge: BridgeProcess, event: str, secret: str) -> int:
     payload = body(event=event)
     headers = sign(PRESETS["planasonix"], Key("k", secret.encode()), payload, int(time.time()))
     url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-    return httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=10).status_code
+    return httpx.post(url, content=payload, headers=headers, trust_env=False, timeout=120).status_code
 
 
 def _status(bridge: BridgeProcess, token: str) -> httpx.Response:

@@ -21,7 +21,7 @@ def test_a_silent_source_is_said_until_it_sends(start_bridge: Callable[..., Brid
     sample = 'bridge_source_silent{source="planasonix"} '
     with Standin() as airflow:
         bridge = start_bridge(airflow_url=airflow.url, source="    silent_after: 26h")
-        with sqlite3.connect(bridge.folder / "bridge.db", timeout=30) as store:
+        with sqlite3.connect(bridge.folder / "bridge.db", timeout=120) as store:
             expected = "SELECT COUNT(*) FROM silences"
             wait_for(lambda: store.execute(expected).fetchone()[0], seconds=_PATIENCE, what="a first look")
             assert _silent(bridge) == []

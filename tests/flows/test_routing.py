@@ -67,7 +67,7 @@ class Routing:
         self.mapping: Mapping | None = mapping
         self.woken = 0
         self.plans = 0
-        self.now = datetime.now(UTC) + timedelta(seconds=1)
+        self.now = datetime.now(UTC) + timedelta(minutes=1)  # what is stored after this is due all the same
         self.clients = {
             source: PlanasonixClient(PlanasonixApi(api.url, Secret("k" * 30), timeout_seconds=2), gate)
             for source, api in apis.items()

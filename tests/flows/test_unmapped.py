@@ -23,7 +23,7 @@ class Lacking:
 
     def __init__(self, inbox: Inbox, mapping: Mapping, metrics: Metrics) -> None:
         self.is_lacking = True
-        self.now = datetime.now(UTC) + timedelta(seconds=1)
+        self.now = datetime.now(UTC) + timedelta(minutes=1)  # what is stored after this is due all the same
         self.router = Router(
             sources={},
             inbox=inbox,

@@ -37,7 +37,7 @@ def reader(url: str) -> Iterator[None]:
     """Hold a transaction open that has read every table of the store at this URL."""
     connection: Any
     if url.startswith("sqlite"):
-        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=10)
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=120)
         connection.execute("BEGIN")
     else:
         connection = psycopg.connect(url)

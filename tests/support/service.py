@@ -106,7 +106,7 @@ class BridgeProcess:
         self._release: Path | None = None
         self._command: tuple[str, ...] | None = None
         self.process = self._process()
-        self._client = httpx.Client(timeout=30, trust_env=False)
+        self._client = httpx.Client(timeout=120, trust_env=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -201,7 +201,7 @@ class BridgeProcess:
 
     def database(self) -> sqlite3.Connection:
         """Open the store beside the service, as another process would."""
-        return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=10)
+        return sqlite3.connect(self.folder / "bridge.db", isolation_level=None, timeout=120)
 
     def _process(self) -> Process:
         command, env, log = self._command, self._env, self.folder / "bridge.log"

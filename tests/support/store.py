@@ -67,7 +67,7 @@ class Store:
             self._connection = psycopg.connect(str(where), autocommit=True)
         else:
             file = str(where).removeprefix("sqlite:///")
-            self._connection = sqlite3.connect(file, isolation_level=None, timeout=10)
+            self._connection = sqlite3.connect(file, isolation_level=None, timeout=120)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return what a statement gives."""

@@ -111,7 +111,7 @@ class SubscriptionsApi(Loopback):
         content = json.dumps(body).encode()
         headers = sign(PRESETS["planasonix"], Key("x", to.secret.encode()), content, int(time.time()))
         try:
-            with httpx.Client(trust_env=False, timeout=20, verify=self.trusts) as client:
+            with httpx.Client(trust_env=False, timeout=120, verify=self.trusts) as client:
                 status = client.post(to.url, content=content, headers=headers | _JSON).status_code
         except httpx.HTTPError:
             status = 0

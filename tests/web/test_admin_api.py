@@ -22,7 +22,7 @@ def client(bridge: BridgeProcess) -> Iterator[httpx.Client]:
     """A client with the token."""
     url = f"http://127.0.0.1:{bridge.admin_port}/api/v1/"
     with httpx.Client(
-        base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=30
+        base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=120
     ) as client:
         yield client
 

@@ -96,7 +96,7 @@ def clients(bridge: BridgeProcess) -> Iterator[dict[Role | None, httpx.Client]]:
             base_url=url,
             headers={"Authorization": f"Bearer {TOKENS[role]}"} if role else {},
             trust_env=False,
-            timeout=30,
+            timeout=120,
         )
         for role in (None, *Role)
     }

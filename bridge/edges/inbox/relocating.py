@@ -145,7 +145,7 @@ def _copy(source: Connection, writing: Engine, table: Table, owners: Mapping[byt
                 _write(target, table, rows)
         on_slice(table.name, total, total)
         return
-    with writing.connect() as target:
+    with alone(writing) as target:
         last = target.execute(select(func.max(table.c[key]))).scalar()
         done = target.execute(select(func.count()).select_from(table)).scalar_one()
     rest = "" if last is None else f" WHERE {key} > {int(last)}"
