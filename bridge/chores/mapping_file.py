@@ -6,7 +6,7 @@ for a read of a few kilobytes.
 
     1. look      at every file; what two looks in a row agree on is believed, good or bad. A file that somebody is
                  still writing differs from look to look: half of it is never used, and no mistake is shown that the
-                 other half mends
+                 other half mends. So it is at a start: only what the store has kept needs no second look
     2. check     each file by itself, then their names against each other (`rules/mapping/choosing`). A file that cannot
                  be used keeps its last good content, and is shown everywhere until it is mended; it stops no other file
     3. swap      all at once. A file that lost more than half of its routes, or is gone, is believed, since that may be
@@ -18,6 +18,7 @@ webhooks are taken in all the same, and wait until one of them is mended (`flows
 """
 
 import os
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ import structlog
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox, mappings
 from bridge.edges.inbox.mappings import KeptFile
-from bridge.edges.mapping_files import Content, Look, look, text_of
+from bridge.edges.mapping_files import Content, Look, agreed, look, look_at_start, text_of
 from bridge.edges.metrics import Metrics
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import Part, choose, join, read_part
@@ -83,10 +84,11 @@ class MappingFile:
         metrics: Metrics,
         pages_url: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         """Read the files, and what the store has kept of them. Raises InboxUnavailable.
 
-        `pages_url`: where the pages of the bridge are, for the notes of DAG runs.
+        `pages_url`: where the pages of the bridge are, for the notes of DAG runs. `wait`: called once at most.
         """
         self._path = path
         self._names: _Names = {"airflows": airflows, "sources": sources, "pages_url": pages_url}
@@ -96,10 +98,12 @@ class MappingFile:
         self._changed_at: dict[str, int] = {}
         self._read: dict[str, tuple[Content, Part | Problems]] = {}  # what was made of each file's content
         self._since: dict[str, datetime] = {}
-        self._seen = self._settled = look(path)
         self._stored = inbox.read(mappings.kept)
         self._good: Mapping[str, Part] = {}
-        self.state = self._start(self._recall())
+        last = self._recall()
+        kept = {file: part.text for file, part in last.items()}
+        self._settled, self._seen = look_at_start(path, kept=kept, wait=wait)
+        self.state = self._start(last)
         self.loop = Loop(
             "mapping_file", self.step, every_seconds=_EVERY_SECONDS, first_after_seconds=_EVERY_SECONDS, metrics=metrics
         )
@@ -128,7 +132,7 @@ class MappingFile:
         A content counts as settled once it is in use or refused, so that nothing on the way there can lose a change.
         """
         before, self._seen = self._seen, look(self._path)
-        settled = _agreed(before, self._seen, self._settled)
+        settled = agreed(before, self._seen, self._settled)
         if settled == self._settled:
             return False
         is_news = self._take_over(settled)
@@ -157,8 +161,8 @@ class MappingFile:
         return str(self._path) if whole == here else beside
 
     def _start(self, last: Mapping[str, Part]) -> MappingState:
-        """Begin with one look; a file that it shows to be broken begins with its last good content."""
-        is_there = self._seen.files if self._seen.problem is None else last
+        """Begin with what is settled; a file that is broken, or being written, begins with its last good content."""
+        is_there = self._settled.files if self._settled.problem is None else last
         self._good = {file: part for file, part in last.items() if file in is_there}
         parts, problems = self._judge(self._settled)
         mapping, now, said = join(list(parts.values())), self._clock(), _flat(problems)
@@ -167,9 +171,9 @@ class MappingFile:
         self._observe(mapping, now)
         self._metrics.mapping_broken.set(bool(said))
         _say_broken(said, is_lacking=not parts)
+        _say_unsettled(self._settled, self._seen, parts)
         _say_shrunk(parts, last)
-        broken_since = now if said else None
-        return MappingState(mapping, now, tuple(said), self._states(problems), not parts, broken_since)
+        return MappingState(mapping, now, said, self._states(problems), not parts, now if said else None)
 
     def _take_over(self, settled: Look) -> bool:
         """Use what can be used of these contents, and show what cannot. Returns whether either is news."""
@@ -177,7 +181,7 @@ class MappingFile:
         changed = [file for file, content in settled.files.items() if self._settled.files.get(file) != content]
         self._changed_at |= dict.fromkeys(changed, turn)
         parts, problems = self._judge(settled)
-        before, former, said = self.state, self._good, tuple(_flat(problems))
+        before, former, said = self.state, self._good, _flat(problems)
         is_other = _digests(parts) != _digests(former)
         mapping, loaded_at = before.mapping, before.loaded_at
         if is_other:
@@ -221,9 +225,8 @@ class MappingFile:
             except ConfigError as error:
                 found = tuple(error.problems)
             last = self._read[file] = content, found
-        good = self._good.get(file)
-        is_good = isinstance(last[1], Part) and good is not None and last[1].digest == good.digest
-        return good if is_good and good is not None else last[1]
+        newest, good = last[1], self._good.get(file)
+        return good if good and isinstance(newest, Part) and newest.digest == good.digest else newest
 
     def _instants(self, parts: Mapping[str, Part], now: datetime) -> dict[str, datetime]:
         """Return since when each part is in use, if these are from `now` on."""
@@ -254,27 +257,25 @@ class MappingFile:
         self._stored = wanted
 
 
-def _agreed(before: Look, found: Look, settled: Look) -> Look:
-    """Return what is settled once two looks in a row have agreed on it; the rest stays as it was."""
-    if before.problem is not None or found.problem is not None:
-        return Look(settled.files, found.problem) if before.problem == found.problem else settled
-    files = {file: each for file, each in settled.files.items() if file in found.files or file in before.files}
-    files |= {file: each for file, each in found.files.items() if before.files.get(file) == each}
-    return Look(files)
-
-
 def _digests(parts: Mapping[str, Part]) -> dict[str, str]:
     return {file: part.digest for file, part in parts.items()}
 
 
-def _flat(problems: Mapping[str, Problems]) -> list[Problem]:
-    return sorted(each for found in problems.values() for each in found)
+def _flat(problems: Mapping[str, Problems]) -> Problems:
+    return tuple(sorted(each for found in problems.values() for each in found))
 
 
 def _say_broken(problems: Sequence[Problem], *, is_lacking: bool) -> None:
     meanwhile = "webhooks are taken in and wait until then" if is_lacking else "its last good content is in use"
     for problem in problems:
         _log.error("mapping_broken", problem=str(problem), next_step=f"mend the file; {meanwhile}")
+
+
+def _say_unsettled(settled: Look, seen: Look, parts: Mapping[str, Part]) -> None:
+    """Say which files somebody is writing at this moment, and what is used of them."""
+    for file in [file for file, content in seen.files.items() if settled.files.get(file) != content]:
+        meanwhile = "its last good content" if file in parts else "nothing of it"
+        _log.warning("mapping_unsettled", file=file, next_step=f"let the writer end; {meanwhile} is in use until then")
 
 
 def _say_loaded(mapping: RouteMap, parts: Mapping[str, Part], former: Mapping[str, Part]) -> None:

@@ -5,7 +5,7 @@ its own behind `..data`. That link is swapped for all files at once, so a look t
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bridge.words.errors import ConfigError, Problem
 _MAX_BYTES = 1_048_576
 _MAX_FILES = 1000
 _TRIES = 3
+_MOMENT_SECONDS = 0.3  # between the two looks of a start; webhooks are not answered meanwhile
 Content = bytes | str  # what a file holds, or why that cannot be known
 
 
@@ -38,6 +39,30 @@ def look(path: Path) -> Look:
         return found
     except OSError as error:
         return Look(problem=f"cannot be read: {error.strerror}")
+
+
+def agreed(before: Look, found: Look, settled: Look) -> Look:
+    """Return what is settled once two looks in a row have agreed on it; the rest stays as it was."""
+    if before.problem is not None or found.problem is not None:
+        return Look(settled.files, found.problem) if before.problem == found.problem else settled
+    files = {file: each for file, each in settled.files.items() if file in found.files or file in before.files}
+    files |= {file: each for file, each in found.files.items() if before.files.get(file) == each}
+    return Look(files)
+
+
+def look_at_start(path: Path, *, kept: Mapping[str, str], wait: Callable[[float], None]) -> tuple[Look, Look]:
+    """Return what to begin with, and the newest look.
+
+    `kept`: the texts that were in use before. Files that hold just these are used at once. If one differs, all are
+    looked at once more; a file that is being written begins with what was kept of it, or with nothing.
+    """
+    settled, found = Look({file: text.encode() for file, text in kept.items()}), look(path)
+    if found != settled:
+        before = found
+        wait(_MOMENT_SECONDS)
+        found = look(path)
+        settled = agreed(before, found, settled)
+    return settled, found
 
 
 def text_of(file: str, content: Content) -> str:

@@ -1,5 +1,6 @@
 """The mapping in use is the file's last good content, whatever happens to the file."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,93 @@ def test_a_service_without_a_good_mapping_starts_and_lacks_one(
     path.write_text(BAD)
     look_twice(mapping)
     assert (mapping.state.is_lacking, len(mapping.current().routes)) == (False, 1)
+
+
+LONG = OTHER + "  - pipeline: pl_4\n    dag: load_orders\n"
+Begin = Callable[..., MappingFile]
+
+
+@pytest.fixture
+def begin(tmp_path: Path, inbox: Inbox, metrics: Metrics) -> Begin:
+    """Start over a file with a content; `then`: what it holds at the second look, if the start takes one."""
+
+    def start(content: str | None, *, then: str | None) -> MappingFile:
+        path = tmp_path / "mapping.yaml"
+        write(path, content)
+        return MappingFile(path, inbox=inbox, metrics=metrics, wait=lambda _: write(path, then), **NAMES)
+
+    return start
+
+
+def write(path: Path, content: str | None) -> None:
+    """Let the file hold this, or be gone."""
+    path.unlink(missing_ok=True) if content is None else path.write_text(content)
+
+
+def pipelines(mapping: MappingFile) -> list[str | None]:
+    """Return the pipelines of the routes in use."""
+    return [
+        line.split()[-1]
+        for part in mapping.state.files
+        if part.part
+        for line in part.part.text.splitlines()
+        if "pipeline" in line
+    ]
+
+
+@pytest.mark.parametrize("half", [OTHER, BAD, "", None])
+def test_a_start_amid_a_write_uses_what_was_kept(begin: Begin, half: str | None) -> None:
+    """Half a file is never used, shown or kept; the whole one is in use after one more look that is equal."""
+    begin(GOOD, then=GOOD).step()
+    mapping = begin(half, then=LONG)
+    assert pipelines(mapping) == ["pl_1"]
+    assert (mapping.state.problems, mapping.state.is_lacking) == ((), False)
+    mapping.step()
+    assert pipelines(mapping) == ["pl_2", "pl_3", "pl_4"]
+
+
+def test_a_write_that_goes_on_after_the_start_leaves_what_was_kept(begin: Begin, tmp_path: Path) -> None:
+    """As long as looks differ; and the next start finds the same kept."""
+    begin(GOOD, then=GOOD).step()
+    mapping = begin(LONG[:70], then=LONG[:75])
+    for end in range(80, len(LONG)):
+        write(tmp_path / "mapping.yaml", LONG[:end])
+        mapping.step()
+        assert pipelines(mapping) == ["pl_1"]
+    assert pipelines(begin(LONG[:70], then=LONG[:75])) == ["pl_1"]
+
+
+def test_a_start_with_a_new_mapping_begins_with_the_new_one(begin: Begin) -> None:
+    """A bridge that was stopped for the change routes nothing by the old one."""
+    begin(GOOD, then=GOOD).step()
+    assert pipelines(begin(LONG, then=LONG)) == ["pl_2", "pl_3", "pl_4"]
+
+
+def test_a_start_with_what_was_in_use_takes_one_look(begin: Begin) -> None:
+    """A restart waits for nothing: what comes after the look is an edit like any other."""
+    begin(GOOD, then=GOOD).step()
+    mapping = begin(GOOD, then=BAD)
+    assert pipelines(mapping) == ["pl_1"]
+    assert not look_twice(mapping)
+
+
+def test_a_first_start_amid_a_write_lacks_a_mapping_until_it_is_whole(
+    begin: Begin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Webhooks wait rather than being routed by half of it; the log says why."""
+    mapping = begin(OTHER, then=LONG)
+    assert (mapping.state.is_lacking, mapping.current().routes) == (True, ())
+    assert "mapping_unsettled" in capsys.readouterr().out
+    assert mapping.compare()
+    assert (mapping.state.is_lacking, pipelines(mapping)) == (False, ["pl_2", "pl_3", "pl_4"])
+
+
+def test_a_file_that_was_away_for_one_look_of_the_start_is_no_problem(begin: Begin) -> None:
+    """An editor that renames is met between two names; one that stays away is said, and the kept one is in use."""
+    begin(GOOD, then=GOOD).step()
+    for before, then in ((None, GOOD), (OTHER, None)):
+        mapping = begin(before, then=then)
+        assert (pipelines(mapping), mapping.state.problems) == (["pl_1"], ())
+    mapping = begin(None, then=None)
+    assert pipelines(mapping) == ["pl_1"]
+    assert "cannot be read: No such file" in str(mapping.state.problems[0])

@@ -155,6 +155,27 @@ def test_a_folder_that_cannot_be_read_changes_nothing(folder: Path, start: Start
     assert problems(mapping) == {}
 
 
+def test_a_start_amid_a_write_of_one_file_takes_the_others_over(
+    folder: Path, start: Start, inbox: Inbox, metrics: Metrics
+) -> None:
+    """What two looks agree on is used; a file that is being written keeps what was good, or adds nothing yet."""
+    look_twice(start())
+    (folder / "stock.yaml").write_text(MORE)
+    (folder / "sales.yaml").write_text("routes: []\n")
+    (folder / "new.yaml").write_text("routes: []\n")
+
+    def go_on(_: float) -> None:
+        (folder / "sales.yaml").write_text(SALES + "  - {name: more, pipeline: pl_4, dag: load_orders}\n")
+        (folder / "new.yaml").write_text("routes:\n  - {name: new, pipeline: pl_5, dag: load_new}\n")
+
+    names = {"airflows": ["default"], "sources": ["planasonix"]}
+    mapping = MappingFile(folder, inbox=inbox, metrics=metrics, wait=go_on, **names)
+    assert routes(mapping) == ["orders", "stock", "shelves"]
+    assert problems(mapping) == {}
+    assert mapping.compare()
+    assert routes(mapping) == ["new", "orders", "more", "stock", "shelves"]
+
+
 def test_a_new_file_with_a_mistake_adds_nothing(folder: Path, start: Start) -> None:
     """The rest is in use, also after a restart and at a first start."""
     (folder / "new.yaml").write_text("routes:\n  - {dagg: x}\n")
