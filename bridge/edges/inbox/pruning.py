@@ -1,4 +1,7 @@
-"""Statements for retention: forget what has ended long ago, a little at a time."""
+"""Statements for retention: forget what has ended long ago, a little at a time.
+
+A little is bounded by rows and by bytes: SQLite overwrites what it frees with zeros, and webhooks wait meanwhile.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,12 +16,17 @@ _HAS_ENDED = (
     "state <> 'received' AND NOT EXISTS"
     " (SELECT 1 FROM triggers WHERE delivery_id = deliveries.id AND state IN ('pending','held','firing'))"
 )
-# Ids grow with time, so the oldest rows stand at the beginning of the table.
-_OLD = f"SELECT id, {_HAS_ENDED} FROM deliveries WHERE id > :after AND id < :before{{folded}} ORDER BY id LIMIT :limit"  # noqa: S608
+# Ids grow with time, so the oldest rows stand at the beginning of the table. The length of a body stands in its row:
+# SQLite takes it from the record's header, and PostgreSQL from the pointer to what it keeps elsewhere. No body is read.
+_OLD = (
+    f"SELECT id, {_HAS_ENDED}, length(body) FROM deliveries"  # noqa: S608
+    " WHERE id > :after AND id < :before{folded} ORDER BY id LIMIT :limit"
+)
 _FOUND = Pair(
     sqlite=text(_OLD.format(folded=" AND id <= (SELECT upto FROM folded)")),
     postgresql=text(_OLD.format(folded="")),
 )
+_MAX_BYTES = 4_194_304  # of bodies removed in one transaction, so that intake never waits long
 _IDS = a_list("ids", BigInteger())
 _STILL = f"SELECT id FROM deliveries WHERE id IN :ids AND {_HAS_ENDED}"  # noqa: S608
 _ENDED = Pair(
@@ -38,14 +46,25 @@ _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 
 
 def old(connection: Connection, *, before: datetime, after: int, limit: int) -> tuple[list[int], int | None]:
-    """Look at the next `limit` deliveries received before an instant: which have ended, and the last one seen.
+    """Look at the next deliveries received before an instant: which have ended, and the last one seen.
+
+    `limit` of them at most, and no more once the bodies of those that have ended pass `_MAX_BYTES`; one at least.
 
     To be read beside the writer, and from `after` on: whatever still waits stays, however old, and is not read again
     for each batch. None at the end.
     """
     values = {"before": first_id(microseconds(before)), "after": after, "limit": limit}
-    rows = connection.execute(_FOUND.on(connection), values).all()
-    return [id_ for id_, has_ended in rows if has_ended], rows[-1][0] if rows else None
+    ended: list[int] = []
+    last: int | None = None
+    size = 0
+    for id_, has_ended, length in connection.execute(_FOUND.on(connection), values).all():
+        if has_ended:
+            if ended and size + length > _MAX_BYTES:
+                break
+            size += length
+            ended.append(id_)
+        last = id_
+    return ended, last
 
 
 def prune(connection: Connection, ids: Sequence[int]) -> int:

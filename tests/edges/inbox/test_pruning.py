@@ -94,6 +94,24 @@ def test_a_round_reads_each_delivery_once_whatever_waits(inbox: Inbox, store: St
     assert pages == [([ids[2]], ids[2]), ([ids[3], ids[5]], ids[5]), ([ids[6]], ids[6]), ([], None)]
 
 
+def test_a_batch_of_large_bodies_is_small(inbox: Inbox, store: Store) -> None:
+    """It ends where its bodies pass 4 MiB, since the writer overwrites them all; one that is larger goes alone."""
+    mebibyte, amount = 1 << 20, [1, 1, 1, 6, 1, 2, 1, 1]
+    ids = [
+        number(accept(inbox, f"evt_{n}", body=b"x" * (size * mebibyte))[0].delivery_id, "dlv")
+        for n, size in enumerate(amount)
+    ]
+    store.rows("UPDATE deliveries SET state = 'ignored' WHERE event_id <> 'evt_4'")  # which waits, and costs nothing
+    fold(store)
+    before, at, pages = datetime.now(UTC) + timedelta(days=1), 0, []
+    while at is not None:
+        ended, at = inbox.read(old, before=before, after=at, limit=200)
+        pages.append([ids.index(each) for each in ended])
+        assert inbox.write(prune, ended) == len(ended)
+    assert pages == [[0, 1, 2], [3], [5, 6, 7], []]
+    assert store.one("SELECT COUNT(*) FROM deliveries") == 1
+
+
 @pytest.mark.parametrize("what", ["delivery", "trigger"])
 def test_what_is_asked_for_again_meanwhile_stays(inbox: Inbox, store: Store, what: str) -> None:
     """A person may replay what a batch has just been chosen to remove: it is looked at once more, and left."""
