@@ -46,7 +46,7 @@ class Airflow:
         self._paused = dags.Paused()
 
     def take_over(self, target: AirflowTarget) -> None:
-        """Sign in with other credentials from the next time on; everything else stays as it is."""
+        """Call with other credentials, headers and proxy from the next time on; everything else stays as it is."""
         with self._lock:
             self._target = target
             if self._opened is not None:

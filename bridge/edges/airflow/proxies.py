@@ -1,4 +1,4 @@
-"""What goes wrong at the proxy on the way to Airflow, in sentences that say what to write.
+"""The proxy on the way to Airflow: its URL, and what goes wrong there, in sentences that say what to write.
 
 Of what a proxy answers only its status is ever shown: the rest is its own text, and may repeat what was sent.
 """
@@ -6,7 +6,9 @@ Of what a proxy answers only its status is ever shown: the rest is its own text,
 import re
 import ssl
 from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
 
+import urllib3
 from urllib3 import exceptions as errors
 
 from bridge.edges.airflow.answers import PROXY_REFUSES_US
@@ -14,6 +16,15 @@ from bridge.edges.airflow.wire import Kind
 
 _tunnel = re.compile(r"Tunnel connection failed: (\d{3})\b").match  # http.client's words
 _NOT_CONNECTED = (errors.NewConnectionError, errors.ConnectTimeoutError)
+
+
+def split(url: str) -> tuple[str, dict[str, str]]:
+    """Return a proxy's URL without its user and password, and the header that carries them."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url, {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), urllib3.make_headers(proxy_basic_auth=pair)
 
 
 def problem_of(causes: Sequence[BaseException], words: str) -> tuple[Kind, str] | None:

@@ -51,8 +51,9 @@ class Session:
         self._version = self._configured
 
     def take_over(self, target: AirflowTarget) -> None:
-        """Sign in as this target says from the next time on; a token that still holds is used up."""
+        """Call and sign in as this target says from the next time on; a token that still holds is used up."""
         self._target = target
+        self._transport.take_over(target)
 
     def version(self) -> str | answers.TargetProblem:
         """Return Airflow's major version, "2" or "3": as configured, or as found out (anew once its health is gone)."""

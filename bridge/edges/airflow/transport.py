@@ -9,11 +9,12 @@ Not the client's typed calls: one that is newer than the server raises although 
 
 import ssl
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
 from socket import socket
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import urllib3
 from airflow_client.client import ApiClient, Configuration
@@ -24,7 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from bridge.edges.airflow import proxies
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.edges.http import Deadline, http_date, retry_after_seconds
-from bridge.words.targets import AirflowTarget
+from bridge.words.targets import AirflowTarget, Secret
 
 _MEBIBYTE = 1 << 20
 _CHUNK = 1 << 14
@@ -111,28 +112,35 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _WatchedTls
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What calls go through, and with which headers; a call uses the same one from its beginning to its end."""
+
+    client: ApiClient
+    proxy: Secret | None
+    headers: Mapping[str, Secret]
+
+
 class Transport:
     """The connections to one Airflow; thread-safe."""
 
     def __init__(self, target: AirflowTarget) -> None:
         """Open nothing yet."""
         self._target = target
-        self._headers = {name: value.reveal() for name, value in target.headers.items()}
-        configuration = Configuration(host=target.url)
-        # Attributes, as the constructor's keywords differ between the client's versions.
-        configuration.retries = False
-        configuration.connection_pool_maxsize = target.concurrency + 2  # a probe, and a list of runs
-        configuration.verify_ssl = target.verify_tls
-        configuration.ssl_ca_cert = target.ca_file
-        configuration.cert_file = target.client_cert_file
-        configuration.key_file = target.client_key_file
-        if target.proxy is not None:
-            configuration.proxy, configuration.proxy_headers = _proxy(target.proxy.reveal())
         if not target.verify_tls:
             urllib3.disable_warnings(errors.InsecureRequestWarning)
-        self._client = ApiClient(configuration)
-        self._pools = self._client.rest_client.pool_manager
-        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self._line = _Line(_client(target, target.proxy), target.proxy, target.headers)
+
+    def take_over(self, target: AirflowTarget) -> None:
+        """Use the headers and the proxy of this target from the next call on; everything else stays as it is.
+
+        Calls under way end as they began. When the last is over, the connections through the former proxy close:
+        urllib3 does that for a pool that nobody holds. Closed by us, it would fail a call that is about to use it.
+        """
+        client, proxy = self._line.client, self._line.proxy
+        if _url(target.proxy) != _url(proxy):
+            client, proxy = _client(self._target, target.proxy), target.proxy
+        self._line = _Line(client, proxy, target.headers)
 
     def call(
         self,
@@ -150,36 +158,59 @@ class Transport:
 
         Nearly: looking up a name and connecting to each of its addresses is bounded by `connect_seconds` alone.
         """
+        line = self._line
         with _Call(seconds) as call:
             _under_way.call = call
             try:
-                response = self._send(method, path, headers, body, seconds)
+                response = self._send(line, method, path, headers=headers, body=body, seconds=seconds)
                 answer = _answer(response, _MEBIBYTE + 2 * echo_bytes)
                 # A body without a length looks whole when its connection is broken at the deadline.
                 return _late(Kind.UNKNOWN, seconds) if call.is_late else answer
             except _CAUGHT as error:
-                return _failure(error, call, seconds, has_proxy=self._target.proxy is not None)
+                return _failure(error, call, seconds, has_proxy=line.proxy is not None)
             finally:
                 _under_way.call = None
 
     def close(self) -> None:
         """Close the connections that no call uses."""
-        self._pools.clear()
+        self._line.client.rest_client.pool_manager.clear()
 
     def _send(
-        self, method: str, path: str, headers: dict[str, str], body: Any, seconds: float
+        self, line: _Line, method: str, path: str, *, headers: dict[str, str], body: Any, seconds: float
     ) -> urllib3.BaseHTTPResponse:
         target = self._target
+        usual = {name: value.reveal() for name, value in line.headers.items()}
         timeouts = (min(target.connect_seconds, seconds), min(target.read_seconds, seconds))
-        sent = self._client.call_api(
+        sent = line.client.call_api(
             method,
             target.url.rstrip("/") + path,
-            header_params={"Accept-Encoding": "identity", **self._headers, **headers},
+            header_params={"Accept-Encoding": "identity", **usual, **headers},
             body=body,
             _request_timeout=timeouts,
         )
         response: urllib3.BaseHTTPResponse = sent.response
         return response
+
+
+def _client(target: AirflowTarget, proxy: Secret | None) -> ApiClient:
+    """Return the client for this target through this proxy. It opens nothing yet."""
+    configuration = Configuration(host=target.url)
+    # Attributes, as the constructor's keywords differ between the client's versions.
+    configuration.retries = False
+    configuration.connection_pool_maxsize = target.concurrency + 2  # a probe, and a list of runs
+    configuration.verify_ssl = target.verify_tls
+    configuration.ssl_ca_cert = target.ca_file
+    configuration.cert_file = target.client_cert_file
+    configuration.key_file = target.client_key_file
+    if proxy is not None:
+        configuration.proxy, configuration.proxy_headers = proxies.split(proxy.reveal())
+    client = ApiClient(configuration)
+    client.rest_client.pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    return client
+
+
+def _url(proxy: Secret | None) -> str | None:
+    return None if proxy is None else proxy.reveal()
 
 
 def _answer(response: urllib3.BaseHTTPResponse, limit: int) -> Answer:
@@ -196,15 +227,6 @@ def _answer(response: urllib3.BaseHTTPResponse, limit: int) -> Answer:
     fields = response.headers
     wait = retry_after_seconds(fields.get("Retry-After"), now=datetime.now(UTC))
     return Answer(response.status, fields.get("Content-Type", ""), read, wait, is_cut, http_date(fields.get("Date")))
-
-
-def _proxy(url: str) -> tuple[str, dict[str, str]]:
-    """Return a proxy's URL without its user and password, and the header that carries them."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), urllib3.make_headers(proxy_basic_auth=pair)
 
 
 def _read(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -130,6 +130,18 @@ def test_airflow_2_probe(airflow_2: Canned) -> None:
     problem = bridge.probe()
     assert isinstance(problem, Misconfigured)
     assert problem.reason is Reason.AIRFLOW_UNAUTHORIZED
+    bridge.close()
+
+
+def test_a_header_in_a_file_is_read_again(airflow_2: Canned) -> None:
+    """What a rotation puts into `headers` is sent with the next call, without a restart."""
+    gate = AirflowTarget("default", airflow_2.url, AirflowAuth(), headers={"Authorization": Secret("old")})
+    bridge = Airflow(gate)
+    assert bridge.probe() is None
+    airflow_2.seen.clear()
+    bridge.take_over(replace(gate, headers={"Authorization": Secret("new")}))
+    assert bridge.probe() is None
+    assert {authorization for _, authorization, _ in airflow_2.seen} == {"new"}
     bridge.close()
 
 

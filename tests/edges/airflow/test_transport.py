@@ -3,12 +3,14 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from bridge.edges.airflow.transport import Transport
 from bridge.edges.airflow.wire import Answer, Failure, Kind
-from bridge.words.targets import AirflowTarget
+from bridge.words.targets import AirflowTarget, Secret
 from tests.edges.airflow.support import Call, Serve, floods, receive, says, trickles
 from tests.support.service import wait_for
 
@@ -197,3 +199,72 @@ def test_details_never_show_what_was_sent(serve: Serve) -> None:
     transport.close()
     assert isinstance(failure, Failure)
     assert "secret" not in failure.detail
+
+
+@dataclass
+class Proxied:
+    """A small proxy: passes requests on to a port, and keeps their heads. It answers once `may_answer` is set."""
+
+    port: int
+    heads: list[bytes] = field(default_factory=list)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    has_ended: threading.Event = field(default_factory=threading.Event)
+
+    def behave(self, connection: socket.socket) -> None:
+        """Serve one connection to its end."""
+        while request := receive(connection):
+            self.heads.append(request)
+            assert self.may_answer.wait(60)
+            with socket.create_connection(("127.0.0.1", self.port)) as behind:
+                behind.sendall(request)
+                while part := behind.recv(65536):
+                    connection.sendall(part)
+        self.has_ended.set()
+
+
+def test_another_proxy_is_used_from_the_next_call_on(serve: Serve) -> None:
+    """A call under way ends well through the one before, whose connections are closed then."""
+    backend = serve(says(OK))
+    first, second = Proxied(backend.port), Proxied(backend.port)
+    target = AirflowTarget("default", backend.url, proxy=Secret(serve(first.behave).url))
+    transport = Transport(target)
+
+    def ask() -> Answer | Failure:
+        return transport.call("GET", "/", headers={}, seconds=60)
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(ask)
+        wait_for(lambda: bool(first.heads), seconds=60, what="the first proxy has the call")
+        url = serve(second.behave).url.replace("//", "//ann:word@")
+        transport.take_over(replace(target, proxy=Secret(url)))
+        second.may_answer.set()
+        assert isinstance(ask(), Answer)
+        assert not first.has_ended.is_set()
+        first.may_answer.set()
+        assert isinstance(under_way.result(60), Answer)
+    assert first.has_ended.wait(60)
+    transport.take_over(replace(target, proxy=None))
+    assert isinstance(ask(), Answer)
+    assert second.has_ended.wait(60)
+    transport.close()
+    assert [len(each.heads) for each in (first, second)] == [1, 1]
+    assert b"basic yw5uondvcmq=" in second.heads[0].lower()
+
+
+def test_the_same_proxy_keeps_its_connections(serve: Serve) -> None:
+    """A rotation that changes a header alone opens no new connection."""
+    got: list[tuple[int, bool]] = []
+
+    def behave(connection: socket.socket) -> None:
+        while request := receive(connection):
+            got.append((connection.getpeername()[1], b"X-Gate: new" in request))
+            connection.sendall(OK)
+
+    target = AirflowTarget("default", "http://airflow.invalid", proxy=Secret(serve(behave).url))
+    transport = Transport(target)
+    for value in ("old", "new"):
+        transport.take_over(replace(target, headers={"X-Gate": Secret(value)}))
+        assert isinstance(transport.call("GET", "/", headers={}, seconds=60), Answer)
+    transport.close()
+    assert [is_new for _, is_new in got] == [False, True]
+    assert len({port for port, _ in got}) == 1
