@@ -6,6 +6,7 @@ The place is made before the secret exists, so that a folder that cannot be writ
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,14 +18,15 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 def secret_out(path: Path, *, is_forced: bool = False) -> Iterator[Callable[[str], None]]:
     """Give what writes the file's whole text; without a call nothing changes.
 
-    Raises OSError: FileExistsError at once if the file is there and `is_forced` is not said.
+    Raises OSError at once: FileExistsError if the file is there and `is_forced` is not said, FileNotFoundError
+    if its folder is not there.
     """
     if not is_forced and path.exists():
         raise FileExistsError(
             17, "is there already, and a secret is not written over; name another, or give --force", path
         )
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, _NEW, 0o600)
+    descriptor = _opened(beside, path)
     try:
         yield lambda text: _write(descriptor, beside, path, text, is_forced=is_forced)
     finally:
@@ -38,6 +40,15 @@ def manifest(name: str, key: str, text: str) -> str:
     metadata = {"name": name}
     whole = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": {key: text}}
     return json.dumps(whole, indent=2) + "\n"
+
+
+def _opened(beside: Path, path: Path) -> int:
+    try:
+        return os.open(beside, _NEW, 0o600)
+    except FileNotFoundError:
+        folder = shlex.quote(str(path.parent))
+        what = f"its folder is not there; make it (install -d -m 0700 {folder}), then run this again"
+        raise FileNotFoundError(2, what, path) from None
 
 
 def _write(descriptor: int, beside: Path, path: Path, text: str, *, is_forced: bool) -> None:

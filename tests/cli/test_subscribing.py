@@ -1,6 +1,7 @@
 """urls, subscribe, subscriptions, unsubscribe: against an API on loopback, and no secret on any terminal."""
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 
@@ -132,6 +133,18 @@ def test_subscribe_makes_nothing_when_the_secret_would_be_lost(
     """It is shown once: without a place for it there is no subscription."""
     assert subscribe(bare, *words).code == 2
     assert planasonix.kept == {}
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_command_that_makes_it(
+    bare: Place, planasonix: SubscriptionsApi
+) -> None:
+    """Nothing was asked of Planasonix; the command makes the folder, and then the secret is written."""
+    ended = subscribe(bare, "--secret-out", "config/secrets/new ones/planasonix")
+    assert (ended.code, planasonix.asked) == (2, [])
+    (folder,) = re.findall(r"planasonix: its folder is not there; make it \(install -d -m 0700 '(.+)'\)", ended.err)
+    (bare.folder / folder).mkdir(parents=True)
+    assert subscribe(bare, "--secret-out", "config/secrets/new ones/planasonix").code == 0
+    assert (bare.folder / folder / "planasonix").exists()
 
 
 def test_subscribe_updates_the_one_that_is_there(bare: Place, planasonix: SubscriptionsApi) -> None:
