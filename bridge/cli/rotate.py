@@ -159,7 +159,7 @@ def _secret_file(path: Path, kubernetes_secret: str | None) -> "SecretFile":
         path,
         lambda secret: manifest(name, key, secret),
         lambda text: str(json.loads(text)["stringData"][key]),
-        f"Run `kubectl patch secret {name} --patch-file {path}`, which changes no other key.",
+        f"Run `kubectl -n NAMESPACE patch secret {name} --patch-file {path}`, which changes no other key.",
     )
 
 

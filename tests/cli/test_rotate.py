@@ -73,7 +73,7 @@ def test_a_manifest_for_kubernetes_is_applied_by_a_person(here: Place, planasoni
     words = ("--secret-out", "new.json", "--kubernetes-secret", "planasonix-bridge/next", "--wait", "0s")
     ended = rotate(here, *words)
     assert (ended.code, ended.out.splitlines()[-2].split()[:3]) == (1, ["not", "yet", "known"])
-    assert "kubectl patch secret planasonix-bridge --patch-file new.json" in ended.out.splitlines()[-1]
+    assert "kubectl -n NAMESPACE patch secret planasonix-bridge --patch-file new.json" in ended.out.splitlines()[-1]
     found = json.loads((here.folder / "new.json").read_text())
     former, second = planasonix.kept.values()
     assert found["stringData"] == {"next": second.secret}
