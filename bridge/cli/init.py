@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli import starting
+from bridge.cli.next_steps import next_steps
 from bridge.cli.output import say
 from bridge.cli.starting import Answers, Place, SignIn
 
@@ -73,7 +74,7 @@ def _say_next(folder: Path, answers: Answers) -> None:
     """Print what was written, and the three steps."""
     print(f"written: {', '.join(sorted(starting.files(answers)))}" + ("" if folder == Path() else f" (in {folder})"))
     print("\nNext:" if folder == Path() else f"\nNext, in {folder}:")
-    for number, step in enumerate(starting.next_steps(answers), 1):
+    for number, step in enumerate(next_steps(answers), 1):
         print(f"{number}. {step}")
 
 

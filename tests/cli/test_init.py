@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from bridge.cli import app, starting
+from bridge.cli.next_steps import next_steps
 from bridge.cli.starting import Answers, Place, SignIn
 from bridge.rules.signature import PRESETS
 from deploy.demo.airflow import REPOSITORY
@@ -83,7 +84,7 @@ def test_every_secret_that_bridge_yaml_names_is_handed_over() -> None:
         else:
             assert named <= set(answers.secrets)
         rest = "\n".join(text for name, text in starting.files(answers).items() if not name.startswith("config/"))
-        handed = rest + starting.next_steps(answers)[0]
+        handed = rest + next_steps(answers)[0]
         assert [name for name in answers.secrets if name not in handed and starting.variable(name) not in handed] == []
 
 
@@ -171,6 +172,26 @@ def test_the_next_steps_are_three_and_secrets_are_kept(tmp_path: Path) -> None:
     tokens = [(tmp_path / item / "secrets/admin-token").read_text() for item in "ab"]
     assert len({*tokens}) == 2
     assert not any(token in each.output for token in tokens for each in done)
+
+
+@pytest.mark.parametrize(
+    ("airflow_url", "said"),
+    [
+        ("http://localhost:8080", ["BRIDGE_PORT=8090"]),
+        ("http://127.0.0.1:8080/", ["BRIDGE_PORT=8090"]),
+        ("http://[::1]:8081/airflow", ["BRIDGE_ADMIN_PORT=8091"]),
+        ("http://localhost:8793", []),
+        ("http://localhost", []),
+        ("http://airflow.example.com:8080", []),
+    ],
+)
+@pytest.mark.parametrize("place", [Place.HERE, Place.SYSTEMD])
+def test_an_airflow_on_this_machine_keeps_its_port(place: Place, airflow_url: str, said: list[str]) -> None:
+    """Where it listens on the bridge's own port, the steps give the bridge another one, before `serve` is started."""
+    steps = "\n".join(next_steps(Answers(place, airflow_url)))
+    start = steps.index("planasonix-bridge serve" if place is Place.HERE else "systemctl enable")
+    assert re.findall(r"BRIDGE_\w*PORT=\d+", steps[:start]) == said
+    assert "PORT=" not in steps[start:]
 
 
 def test_a_person_is_asked_seven_questions_at_most(tmp_path: Path) -> None:
