@@ -7,7 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bridge.cli import app
+from bridge.cli.next_steps import next_steps
+from bridge.cli.starting import Answers, Place
 from deploy.demo.airflow import REPOSITORY
 from tests.chart.pod import Pod
 from tests.chart.support import CHART, HELM, of_kind, read_all, render
@@ -40,7 +44,7 @@ def test_there_is_an_example_for_every_airflow_that_the_page_promises() -> None:
 
 
 def test_helm_commands_of_the_page_render(tmp_path: Path) -> None:
-    """Their options are values of the chart; `--set-file` gets the files of deploy/plain. None says `helm install`.
+    """Their options are values of the chart, their files those that `init` has written. None says `helm install`.
 
     A first install that failed leaves a release of that name behind, which `helm install` does not touch.
     """
@@ -52,11 +56,8 @@ def test_helm_commands_of_the_page_render(tmp_path: Path) -> None:
         if line.startswith("helm upgrade ")
     ]
     assert commands
-    plain = REPOSITORY / "deploy" / "plain"
-    (tmp_path / "bridge.yaml").write_text((plain / "bridge.yaml").read_text())
-    mappings = set(re.findall(r"--set-file \S+=([\w.-]+)", PAGE)) - {"bridge.yaml"}  # one, or a team's file of it
-    for name in mappings:
-        (tmp_path / name).write_text((plain / "mapping.yaml").read_text())
+    folder = initiated(tmp_path)
+    (folder / "config" / "sales.yaml").write_text((folder / "config" / "mapping.yaml").read_text())  # a team's own
     for command in commands:
         of_upgrade = ("--reset-then-reuse-values", "--install", "--force-conflicts")
         words = [word.replace("deploy/chart", str(CHART)) for word in command[2:] if word not in of_upgrade]
@@ -65,6 +66,38 @@ def test_helm_commands_of_the_page_render(tmp_path: Path) -> None:
             [HELM, "template", release, CHART, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def initiated(folder: Path, *words: str) -> Path:
+    """Return the folder that `init` has made in another one, as the page says."""
+    made = folder / "my-bridge"
+    flags = ("--kubernetes", made, "--pipeline", "pl_1", "--dag", "load_orders", *words)
+    done = CliRunner().invoke(app, ["init", *map(str, flags)])
+    assert done.exit_code == 0, done.output
+    return made
+
+
+@pytest.mark.parametrize("is_printed", [False, True])
+def test_the_first_install_is_what_was_answered(tmp_path: Path, is_printed: bool) -> None:
+    """A PostgreSQL and a public key: a Deployment, and no test event. By the page, and by what `init` prints."""
+    answers = ("--store", "postgresql://bridge@db.example.com/bridge", "--signature", "ed25519")
+    folder = initiated(tmp_path, *answers)
+    steps = next_steps(Answers(Place.KUBERNETES, "http://airflow.example.com"))
+    text = "\n".join(steps) if is_printed else PAGE.replace("\\\n", " ")
+    (command,) = re.findall(
+        r"(?m)^ *helm (upgrade --install bridge \S*deploy/chart .*values\.yaml +--set-file.*)$", text
+    )
+    _upgrade, _install, release, _chart, *options = shlex.split(command)
+    done = subprocess.run(
+        [HELM, "template", release, CHART, *options],
+        cwd=folder if is_printed else tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    objects = read_all(done.stdout)
+    assert [item["kind"] for item in objects if item["kind"] in {"Deployment", "StatefulSet"}] == ["Deployment"]
+    assert of_kind(objects, "Pod", name="-test") == []
 
 
 def test_names_on_the_page_are_those_of_the_chart() -> None:
