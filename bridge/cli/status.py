@@ -44,8 +44,11 @@ def print_status(answer: dict[str, Any]) -> None:
         _print_need(need)
     if len(needs) > _SHOWN:
         print(f"\nand {len(needs) - _SHOWN} more: --json has them all, `causes` those of triggers and DAG runs")
-    for note in answer.get("notes", ())[:_SHOWN]:  # a bridge of the release before sends none
+    notes = answer.get("notes", ())  # a bridge of the release before sends none
+    for note in notes[:_SHOWN]:
         _print_need(note, "note: ")
+    if len(notes) > _SHOWN:
+        print(f"\nand {len(notes) - _SHOWN} more notes: --json has them all, `pause` what is paused")
     print()
     for name, each in answer["waiting"].items():
         oldest = f", the oldest since {local(each['oldest'])}" if each["oldest"] else ""
@@ -61,8 +64,7 @@ def print_status(answer: dict[str, Any]) -> None:
 def _print_running(answer: dict[str, Any]) -> None:
     """Print what only a running bridge knows; the store beside tells none of it."""
     for airflow in answer.get("airflows", ()):
-        state = "well" if airflow["is_available"] else airflow["reason"]
-        print(visible(f"Airflow {airflow['name']}: {state}{_pace(airflow)}{_waits(airflow)}"))
+        print(visible(f"Airflow {airflow['name']}: {_state(airflow)}{_pace(airflow)}{_waits(airflow)}"))
     for file in answer.get("mapping", {}).get("files", ()):
         if file["in_use"] != "newest":
             owner = f" of {file['owner']}" if file["owner"] else ""
@@ -72,6 +74,18 @@ def _print_running(answer: dict[str, Any]) -> None:
         locked = f", {encryption['locked']} that no key opens" if encryption["locked"] else ""
         says = f"at {encryption['table']}, {encryption['rewritten']} rows rewritten{locked}"
         print(visible(f"encryption with key {encryption['key']}: {says}"))
+
+
+def _state(airflow: dict[str, Any]) -> str:
+    """Return whether an Airflow is well; one that a person has paused may be down as well."""
+    pause = airflow.get("paused")  # a bridge of the release before does not tell
+    found = [_paused(pause)] if pause else []
+    return ", ".join(found + ([airflow["reason"]] if not airflow["is_available"] else [])) or "well"
+
+
+def _paused(pause: dict[str, Any]) -> str:
+    until = f"until {local(pause['ends_at'])}" if pause["ends_at"] else "until somebody resumes it"
+    return f"paused by {pause['actor']} {until}"
 
 
 def _pace(airflow: dict[str, Any]) -> str:
@@ -95,7 +109,10 @@ def _print_source(source: dict[str, Any]) -> None:
     last = f", last refused {local(refused)} ({source['last_refusal_reason']})" if refused else ""
     if not refused and "last_refusal" in source:
         last = ", none of the last 1000 refusals"  # all sources share them
-    print(visible(f"source {source['name']}: last webhook {heard}{last}"))
+    pause, silent = source.get("paused"), source.get("silent_since")  # nor of these
+    state = f", {_paused(pause)}" if pause else ""
+    state += f", silent for too long since {local(silent)}" if silent else ""
+    print(visible(f"source {source['name']}: last webhook {heard}{last}{state}"))
 
 
 def _print_need(need: dict[str, Any], mark: str = "") -> None:

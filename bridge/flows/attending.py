@@ -108,7 +108,7 @@ def unserved(inbox: Inbox) -> list[Trouble]:
 
 def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
     """Return what the store alone tells: what waits, what ended oddly, each source's last webhook and last refusal,
-    and which mapping each replica uses.
+    whether it is paused or silent for too long, and which mapping each replica uses.
 
     `names`: what is configured; None: nobody knows, then each source that the store knows is told of.
     """
@@ -126,16 +126,22 @@ def stored(inbox: Inbox, names: Names | None = None) -> views.Json:
 
 
 def _sources(inbox: Inbox, configured: Collection[str] | None) -> list[views.Json]:
-    last, refused = inbox.read(heard.last, now=datetime.now(UTC)), inbox.read(refusals.newest)
+    now = datetime.now(UTC)
+    last, refused = inbox.read(heard.last, now=now), inbox.read(refusals.newest)
+    paused = inbox.read(pauses.read).at(now)
+    silent = {each.source: each.counted_from for each in inbox.read(silences.known) if each.is_silent(now)}
     found = []
     for name in sorted(last.keys() | refused.keys() if configured is None else configured):
         refused_at, reason = refused.get(name, (None, None))
+        pause = paused.get(PauseKind.SOURCE, name)
         found.append(
             {
                 "name": name,
                 "last_delivery": views.instant(last.get(name)),
                 "last_refusal": views.instant(refused_at),
                 "last_refusal_reason": reason,
+                "paused": None if pause is None else views.pause(pause, is_gone=False),
+                "silent_since": views.instant(silent.get(name)),
             }
         )
     return found

@@ -19,7 +19,8 @@ In the order of how much stands still: the configuration in use, a place outside
     paused                                    a pause that nobody ends, or of what is no more
 
 What passes by itself (a ceiling, an Airflow that asked to wait) needs nobody for the first hour. What waits because a
-person paused it is never listed: the pause itself is, after a day if it has no end, or when what it names is gone.
+person paused it is never listed: the pause itself is a note, and a need after a day if it has no end, or when what it
+names is gone.
 What is meant, or what a stranger can cause, is a note (see notes): said, and no reason to call a person.
 """
 
@@ -29,6 +30,7 @@ from datetime import datetime, timedelta
 
 from bridge.rules import drift, notes, odd, standing, views
 from bridge.rules.need import Need, view
+from bridge.rules.pauses import sentence
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
@@ -237,14 +239,18 @@ def _dags(facts: Facts) -> Iterator[Need]:
 
 
 def _pauses(facts: Facts) -> Iterator[Need]:
+    """Each pause is said: nobody should take what a person holds back for what is started."""
     for pause, is_gone in facts.pauses:
         is_forgotten = pause.ends_at is None and pause.paused_at <= facts.now - _FORGOTTEN
-        if is_gone or is_forgotten:
-            what = "is configured no more" if is_gone else "has no end"
-            yield Need(
-                what="paused",
-                about=f"{pause.kind} {pause.name}",
-                says=f"{pause.kind} {pause.name} is paused by {pause.actor}, and {what}",
-                next_step=f"Run `planasonix-bridge resume {pause.kind} {pause.name}` if it may go on.",
-                since=pause.paused_at,
-            )
+        is_note = not (is_gone or is_forgotten)
+        what = "is configured no more" if is_gone else "has no end"
+        says = f"{pause.kind} {pause.name} is paused by {pause.actor}, and {what}"
+        step = f"Run `planasonix-bridge resume {pause.kind} {pause.name}` if it may go on."
+        yield Need(
+            what="paused",
+            about=f"{pause.kind} {pause.name}",
+            says=sentence(pause) if is_note else says,
+            next_step=f"Nothing, while it is meant. {step}" if is_note else step,
+            since=pause.paused_at,
+            is_note=is_note,
+        )

@@ -4,6 +4,7 @@ refused   anybody can send a wrong signature. It looks like our secret when ther
           minutes, and nothing right has come from that source since the first of them
 held      for a paused DAG, as the route says; until a day before such a hold is over
 dag       paused, while each of its routes provides for that, or is paused here
+paused    by a person, for less than a day or until an instant
 """
 
 from collections.abc import Iterable

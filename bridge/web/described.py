@@ -62,7 +62,12 @@ EXAMINATION = record(
     {"is_running": YES_OR_NO, "findings": many(ANY_OBJECT), "started_at": INSTANT, "ended_at": INSTANT}
 )
 REPLICA = {"replica": TEXT, "host": TEXT_OR_NULL, "mapping": TEXT_OR_NULL, "loaded_at": INSTANT}
-SOURCE = record({"name": TEXT, "last_delivery": INSTANT, "last_refusal": INSTANT, "last_refusal_reason": TEXT_OR_NULL})
+PAUSE_OR_NULL: Schema = PAUSE | {"type": ["object", "null"]}
+SOURCE = record(
+    {"name": TEXT, "last_delivery": INSTANT, "last_refusal": INSTANT, "last_refusal_reason": TEXT_OR_NULL}
+    | {"paused": PAUSE_OR_NULL, "silent_since": INSTANT}
+)
+AIRFLOW = record({"name": TEXT, "is_available": YES_OR_NO, "reason": TEXT_OR_NULL, "paused": PAUSE_OR_NULL})
 ERROR = record({"error": TEXT, "detail": TEXT}, {"next_step": TEXT})
 _CHOICE: Mapping[str, Schema] = {
     "ids": many(TEXT),
@@ -96,7 +101,7 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /status": Described(
         record(
             {"is_well": YES_OR_NO, "needs": many(ANY_OBJECT), "version": TEXT}
-            | {"sources": many(SOURCE), "replicas": many(record(REPLICA))}
+            | {"sources": many(SOURCE), "airflows": many(AIRFLOW), "replicas": many(record(REPLICA))}
         )
     ),
     "GET /deliveries": Described(page_of("deliveries", DELIVERY), {*DELIVERY_FILTERS, "limit"}),

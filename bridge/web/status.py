@@ -21,6 +21,7 @@ from bridge.rules.attention import Need
 from bridge.rules.pauses import Names
 from bridge.rules.signature import Key
 from bridge.rules.troubles import Trouble
+from bridge.words.pauses import PauseKind
 
 _EVERY_SECONDS = 30.0  # a look costs some milliseconds, 0.1 s with 20 000 failures
 
@@ -103,10 +104,12 @@ class StatusApi:
     def _airflow(self, name: str) -> views.Json:
         lane = self._dispatcher.lanes[name]
         breaker, now = lane.breaker, time.monotonic()
+        pause = self._pausing.current().get(PauseKind.AIRFLOW, name)
         return {
             "name": name,
             "is_available": not breaker.is_open,
             **views.reason(breaker.reason if breaker.is_open else None, breaker.detail if breaker.is_open else None),
+            "paused": None if pause is None else views.pause(pause, is_gone=False),
             "calls_under_way": len(lane.under_way),
             "pace": lane.easing.facts(now),
             "waits": self._waits(name) if lane.wakes else None,

@@ -1,5 +1,6 @@
 """status: what it says of the bridge that should serve a store, and what it prints of a running one."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -56,6 +57,7 @@ def test_a_store_with_a_bridge_is_well(place: Place, inbox: Inbox) -> None:
 def running(**facts: Any) -> dict[str, Any]:
     """Return the answer of a running bridge that is well."""
     airflow = {"name": "default", "is_available": True, "reason": None, "pace": facts.pop("pace", None), "waits": None}
+    airflow |= facts.pop("airflow", {})
     return {"needs": [], "waiting": {}, "sources": [], "airflows": [airflow], **facts}
 
 
@@ -68,6 +70,30 @@ def test_a_lowered_pace_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         easing.ended(Ended(f"trg_{number}", "a", 0.02, 4, Strain.THROTTLED), 0.0)
     print_status(running(pace=easing.facts(0.0)))
     assert "Airflow default: well, slowed down (throttled): 4 calls at once, 5 a second\n" in capsys.readouterr().out
+
+
+def test_what_is_paused_is_no_longer_well(place: Place, inbox: Inbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the store, and of a running bridge, where an Airflow may be down as well; as a note, so the exit stays."""
+    mine = LoadedMapping("a1b2c3d4", "pod-0", "0123456789ab", datetime.now(UTC))
+    inbox.write(loaded.say, [mine], gone=(), now=datetime.now(UTC), seconds=600)
+    for what in (("source", "planasonix", "--for", "2h"), ("airflow", "default")):
+        assert place.here("pause", *what).code == 0
+    ended = place.here("status")
+    assert ended.code == 0
+    assert "note: paused: airflow default: 1, since" in ended.out
+    assert re.search("source planasonix: last webhook never, .*, paused by cli:.* until", ended.out)
+    pause = {"actor": "token:operator", "ends_at": None}
+    for more, state in (({}, ""), ({"is_available": False, "reason": "airflow_down"}, ", airflow_down")):
+        print_status(running(airflow={"paused": pause} | more))
+        says = f"Airflow default: paused by token:operator until somebody resumes it{state}\n"
+        assert says in capsys.readouterr().out
+
+
+def test_notes_that_are_not_shown_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pause is the last of them."""
+    note = {"what": "dag", "about": "load", "count": 1, "since": None, "example": None, "says": "s", "next_step": "n"}
+    print_status(running(notes=[note] * 10))
+    assert "and 2 more notes: --json has them all" in capsys.readouterr().out
 
 
 def test_an_encryption_under_way_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from bridge.chores.heard import Heard
-from bridge.edges.inbox import Inbox, dags, refusals
+from bridge.edges.inbox import Inbox, dags, pausing, refusals, silences
 from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.rules import views
 from bridge.rules.attention import Need
 from bridge.words.dags import DagState, KnownDag
-from bridge.words.pauses import PauseKind
+from bridge.words.pauses import Pause, PauseKind
 from bridge.words.refusals import Refusal, RefusalKind
+from bridge.words.silences import Silence
 from bridge.words.via import RECONCILED_KEY
 from tests.support.store import NOW, accept, empty_store, stored
 
@@ -99,13 +100,29 @@ def test_each_source_has_its_last_refusal(inbox: Inbox) -> None:
     ]
     inbox.write(refusals.append, refused)
     names = {PauseKind.ROUTE: [], PauseKind.SOURCE: ["planasonix", "other"], PauseKind.AIRFLOW: []}
+    quiet = {"paused": None, "silent_since": None}
     assert attending.stored(inbox, names)["sources"] == [
-        {"name": "other", "last_delivery": None, "last_refusal": None, "last_refusal_reason": None},
+        {"name": "other", "last_delivery": None, "last_refusal": None, "last_refusal_reason": None} | quiet,
         {
             "name": "planasonix",
             "last_delivery": None,
             "last_refusal": "2030-01-01T12:01:00.000Z",
             "last_refusal_reason": "signature_mismatch",
+            **quiet,
         },
     ]
     assert [each["name"] for each in attending.stored(inbox)["sources"]] == ["gone", "planasonix"]
+
+
+def test_a_source_says_that_it_is_paused_or_silent_for_too_long(inbox: Inbox) -> None:
+    """So that nobody takes it for one that is heard of and routed."""
+    now = datetime.now(UTC)
+    names = {PauseKind.ROUTE: [], PauseKind.SOURCE: ["crm", "planasonix"], PauseKind.AIRFLOW: []}
+    inbox.write(pausing.put, Pause(PauseKind.SOURCE, "planasonix", "cli:alice", now, now + timedelta(hours=2)))
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    heard = [Silence("crm", hour, now - 2 * day, now - day, now), Silence("planasonix", hour, now - day, now, now)]
+    inbox.write(silences.keep, heard)
+    crm, planasonix = attending.stored(inbox, names)["sources"]
+    assert (crm["paused"], crm["silent_since"]) == (None, views.instant(now - day))
+    assert (planasonix["paused"]["actor"], planasonix["silent_since"]) == ("cli:alice", None)
+    assert [need.what for need in attending.look(inbox, names=names) if need.is_note] == ["paused"]

@@ -123,6 +123,18 @@ def test_what_passes_by_itself_needs_nobody(facts: Facts, is_needed: bool) -> No
     assert bool(needs(facts)) is is_needed
 
 
+def test_a_pause_is_a_note_until_it_needs_somebody() -> None:
+    """With who paused what, until when and why; what it holds back is not started, and that is said at once."""
+    meant = replace(PAUSE, paused_at=NOW - MINUTE, ends_at=NOW + HOUR, reason="a move")
+    (note,) = attention.everything(Facts(NOW, pauses=[(meant, False)]))
+    assert (note.what, note.about, note.since, note.is_note) == ("paused", "route orders", NOW - MINUTE, True)
+    assert note.says.startswith("route orders is paused by cli:alice since")
+    assert note.says.endswith("until 2025-03-27T04:00:00Z: a move")
+    assert "planasonix-bridge resume route orders" in note.next_step
+    (need,) = attention.everything(Facts(NOW, pauses=[(PAUSE, False)]))
+    assert (need.is_note, need.says) == (False, "route orders is paused by cli:alice, and has no end")
+
+
 SHORT = replace(REFUSED, oldest_at=NOW - 6 * MINUTE)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing
@@ -215,3 +216,49 @@ def test_the_audit_log_is_filtered_by_person(people: dict[Role, Person]) -> None
     assert "mapping_loaded" in text
     assert "signed_in" not in text
     assert "Nothing matches" in admin.text("/audit", actor="nobody")
+
+
+def test_what_a_person_paused_is_not_said_to_be_well(
+    people: dict[Role, Person], bridge: BridgeProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the overview by each part and to know; and by `status`, which asks the same."""
+    paused = (("airflow", "default"), ("source", "planasonix"), ("route", "bad_template"))
+    for kind, name in paused:
+        assert people[Role.OPERATOR].send("/pause", kind=kind, name=name, **{"for": "2h"}).status_code == 303
+    try:
+        text, answer = people[Role.VIEWER].text("/"), bridge.api("status")
+    finally:
+        for kind, name in paused:
+            people[Role.OPERATOR].send("/resume", kind=kind, name=name)
+    parts = text.partition("Each part")[2]
+    for says in ("Airflow default paused by token:operator", "Source planasonix paused by token:operator", "1 paused"):
+        assert says in parts
+    for says in ("takes DAG runs", "heard of"):
+        assert says not in parts
+    to_know = text.partition("To know")[2].partition("Waiting now")[0]
+    assert "airflow default is paused by token:operator since" in to_know
+    print_status(answer)
+    printed = capsys.readouterr().out
+    for says in ("note: paused: airflow default", "Airflow default: paused by token:operator until"):
+        assert says in printed
+    assert re.search("source planasonix: .*, paused by token:operator until", printed)
+    assert "takes DAG runs" in people[Role.VIEWER].text("/") or "airflow_down" in people[Role.VIEWER].text("/")
+
+
+def test_a_source_that_is_silent_for_too_long_is_not_said_to_be_well() -> None:
+    """And while something is paused, all is well but for that."""
+    at = "2026-03-27T02:40:00.000Z"
+    source = {"name": "crm", "last_delivery": at, "last_refusal": None, "paused": None, "silent_since": at}
+    mapping = {"problems": [], "routes": 1, "loaded_at": at}
+    status: dict[str, object] = {"waiting": {}, "ended": {}, "ended_at_least": [], "mapping": mapping, "airflows": []}
+    rest = {name: [] for name in ("needs", "notes", "hours", "charts")} | {"height": 1, "width": 1, "paused_routes": 0}
+    viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/", {}, {}, {})
+
+    def text(paused: list[str]) -> str:
+        facts = rest | {"sources": [source], "status_of": status | {"paused": paused}, "well_since": at}
+        return text_of(bytes(Drawing(framed_by=None).page("overview.html", viewer, **facts).body).decode())
+
+    assert "Source crm silent for too long , since" in text([])
+    assert "heard of" not in text([])
+    assert "what they ask for is started." in text([])
+    assert "is started, but for what is paused: it waits." in text(["route orders"])

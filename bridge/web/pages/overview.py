@@ -35,6 +35,7 @@ class Overview:
             notes=notes,
             well_since=status_of["well_since"],
             sources=status_of["sources"],
+            paused_routes=sum(each["kind"] == "route" and not each["is_gone"] for each in status_of["paused"]),
             hours=hours,
             charts=_charts(hours),
             height=charts.HEIGHT,
