@@ -13,9 +13,10 @@ from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing
+from bridge.web.pages.overview import place_of
 from bridge.words.replicas import LoadedMapping
 from bridge.words.roles import SIGN_INS, Caller, Role
-from tests.support.service import BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, body, signed, wait_for
 from tests.web.browsing import Person, fields_of, text_of
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
@@ -262,3 +263,23 @@ def test_a_source_that_is_silent_for_too_long_is_not_said_to_be_well() -> None:
     assert "heard of" not in text([])
     assert "what they ask for is started." in text([])
     assert "is started, but for what is paused: it waits." in text(["route orders"])
+
+
+def test_nobody_is_led_to_a_page_that_he_may_not_see(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """Nor to the page that he is on: its line has the next step all the same."""
+    content = body(event="evt_wrong")
+    url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+    assert people[Role.ADMIN].client.post(url, content=content + b" ", headers=signed(content)).status_code == 401
+    link = 'href="/refusals?source=planasonix&amp;reason=signature_mismatch"'
+    wait_for(lambda: link in people[Role.OPERATOR].look("/"), seconds=10, what="the refusal")
+    page = people[Role.VIEWER].look("/")
+    assert 'href="/refusals' not in page
+    assert "requests to source planasonix were refused" in text_of(page)
+    for what, role, place in (
+        ("key_expires", Role.ADMIN, None),
+        ("not_notified", Role.ADMIN, None),
+        ("source_silent", Role.VIEWER, None),
+        ("source_silent", Role.OPERATOR, "/refusals"),
+        ("paused", Role.VIEWER, "/routes"),
+    ):
+        assert place_of({"what": what, "filter": None}, Caller("x", role)) == place

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from bridge import __version__
 from bridge.rules import showing, views
 from bridge.web.pages.asking import Asked
-from bridge.words.roles import Role
+from bridge.words.roles import Caller, Role
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -45,6 +45,7 @@ _FOOT = (
     ("/audit", "Audit", Role.ADMIN),
     ("/orders", "Orders", Role.VIEWER),
 )
+_SEEN_BY = {place: role for place, _, role in _FOOT}  # the pages of the bar are for every role
 
 
 class Drawing:
@@ -98,6 +99,11 @@ class Drawing:
 
     def _url_of(self, name: str) -> str:
         return f"/static/{self._digests[name]}/{name}"
+
+
+def may_see(caller: Caller, place: str) -> bool:
+    """Whether a caller may see a page of the bar or the foot: a link to another is not drawn."""
+    return caller.may(_SEEN_BY.get(place, Role.VIEWER))
 
 
 def lead(url: str, *cookies: str) -> Response:

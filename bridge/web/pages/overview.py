@@ -9,7 +9,8 @@ from bridge.rules import attention, charts, showing, views
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
-from bridge.web.pages.drawing import Drawing, lead
+from bridge.web.pages.drawing import Drawing, lead, may_see
+from bridge.words.roles import Caller
 
 _COUNTS = (("accepted", "Webhooks accepted"), ("fired", "DAG runs started"), ("failed", "Triggers failed"))
 
@@ -26,7 +27,9 @@ class Overview:
         """Show whether all is well, what needs a person, and where everything stands."""
         status_of = self._faces.status.status()
         hours = self._faces.history.history()["hours"]
-        needs, notes = ([need | {"place": _place(need)} for need in status_of[kind]] for kind in ("needs", "notes"))
+        needs, notes = (
+            [need | {"place": place_of(need, asked.caller)} for need in status_of[kind]] for kind in ("needs", "notes")
+        )
         return self._drawing.page(
             "overview.html",
             asked,
@@ -55,9 +58,10 @@ class Overview:
         return lead("/examination")
 
 
-def _place(need: views.Json) -> str:
-    """Return the page where a person does the next step."""
-    return finding.address(*attention.place(need["what"], need["filter"]))
+def place_of(need: views.Json, caller: Caller) -> str | None:
+    """Return the page where a person does the next step; None if it is this one, or the caller may not see it."""
+    page, chosen = attention.place(need["what"], need["filter"])
+    return finding.address(page, chosen) if page != "/" and may_see(caller, page) else None
 
 
 def _charts(hours: Sequence[views.Json]) -> list[dict[str, Any]]:
