@@ -2,7 +2,7 @@
 
 Each is a look-up by an index, but the last. In this order, and the first that finds something counts:
 
-    dlv_..., trg_...      by the primary key
+    dlv_..., trg_...      by the primary key, if it has the form of ours: a sender's id may begin alike
     an event              by its keys among the sources that are configured
     a job, run, backfill  by the completions that deliveries tell of
     a DAG run             by the live triggers of each DAG; one that is named as usual also by its completion
@@ -18,7 +18,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.browsing import Filter, deliveries
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, number
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, prefix_of
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import DEFAULT_PREFIX
 from bridge.words.errors import NotThere
@@ -76,8 +76,8 @@ def find(
     limit: int = 5,
 ) -> Found:
     """Return what an id means. A time narrows down jobs and pipelines. Raises NotThere for our own ids."""
-    if id_.startswith(("dlv_", "trg_")):
-        return _own(connection, id_)
+    if (prefix := prefix_of(id_)) in ("dlv", "trg"):
+        return _own(connection, id_, prefix)
     bounds = {
         "since": 0 if since is None else first_id(microseconds(since)),
         "until": first_id(1 << 62) if until is None else first_id(microseconds(until)),
@@ -86,11 +86,13 @@ def find(
     for kind, found in _ways(connection, id_, sources, bounds):
         if found:
             return Found(kind, tuple(found))
+    if id_.startswith(("dlv_", "trg_")):
+        number(id_, id_[:3])  # raises: it says the form that ours have, which helps whoever mistyped one
     return Found(None, ())
 
 
-def _own(connection: Connection, id_: str) -> Found:
-    if id_.startswith("trg_"):
+def _own(connection: Connection, id_: str, prefix: str) -> Found:
+    if prefix == "trg":
         row = connection.execute(_OF_TRIGGER, {"id": number(id_, "trg")}).scalar()
         kind = "trigger"
     else:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
+from bridge.edges.inbox.engine.ids import prefix_of
 from bridge.edges.inbox.finding import MOST_ENDED
 from bridge.rules import views
 from bridge.web.faces import Faces
@@ -22,7 +23,7 @@ _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of thes
 _NAMES = DELIVERY_FILTERS | TRIGGER_FILTERS | {"limit"}
 _IDS = {"event": "event_id", "job": "job_id", "run": "run_id", "pipeline": "pipeline_id"}  # what lists filter by
 _MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
-_PAGES = {"dlv_": "/deliveries/", "trg_": "/triggers/", "ord_": "/orders/"}
+_PAGES = {"dlv": "/deliveries/", "trg": "/triggers/", "ord": "/orders/"}
 
 
 class Deliveries:
@@ -114,8 +115,8 @@ class Deliveries:
 
     def _found(self, text: str) -> Response:
         """Lead to whatever has this id: one thing itself, or the list of what came of it."""
-        if (place := _PAGES.get(text[:4])) is not None:
-            return lead(place + text)
+        if (prefix := prefix_of(text)) is not None:
+            return lead(_PAGES[prefix] + text)
         found = self._faces.looks.find(text)
         if len(found.deliveries) > 1 and found.kind in _IDS:
             return lead(finding.address("/deliveries", {_IDS[found.kind]: text}))

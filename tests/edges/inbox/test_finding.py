@@ -87,6 +87,13 @@ def test_copies_tell_of_the_same_completion(inbox: Inbox) -> None:
     assert inbox.read(finding.copies, first) == [second]
 
 
+@pytest.mark.parametrize("name", ["ord_daily", "dlv_daily", "trg_daily", "trg_0000000000000001x"])
+def test_an_id_of_a_sender_may_begin_as_ours_do(inbox: Inbox, name: str) -> None:
+    """Only what has the whole form of ours is looked for among them alone."""
+    first = route(inbox, "evt_1", replace(JOB, pipeline_id=name))
+    assert found(inbox, name) == ("pipeline", [first])
+
+
 @pytest.mark.parametrize("id_", ["dlv_0000000000000009", "trg_0000000000000009", "dlv_x"])
 def test_an_id_of_ours_that_is_gone_is_not_there(inbox: Inbox, id_: str) -> None:
     """Nothing else can have it."""

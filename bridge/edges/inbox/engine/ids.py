@@ -72,6 +72,12 @@ def order_text(number: int) -> str:
     return f"ord_{number:016x}"
 
 
+def prefix_of(text: str) -> str | None:
+    """Return `dlv`, `trg` or `ord` of a text that has the form of an id of ours; None for any other text."""
+    found = _TEXT.fullmatch(text)
+    return None if found is None else found[1]
+
+
 def number(text: str, prefix: str) -> int:
     """Read an id back; NotThere for anything that is not one of ours."""
     found = _TEXT.fullmatch(text)
