@@ -84,6 +84,18 @@ def test_filters_are_those_of_the_api(
         assert stored["bad"] in page
 
 
+def test_a_reason_that_only_triggers_have_lists_triggers(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Deliveries never have it, so a list of those would be empty whatever there is; one that both have says so."""
+    viewer = people[Role.VIEWER]
+    page = viewer.look("/deliveries", reason="template")
+    assert f'href="/triggers/{stored["failed"]}"' in page
+    assert f'href="/triggers/{stored["trigger"]}"' not in page
+    assert stored["none"] in viewer.look("/deliveries", reason="no_route")
+    both = viewer.look("/deliveries", reason="paused_by_person")
+    assert 'href="/deliveries?reason=paused_by_person&amp;state=held"' in both
+    assert "Triggers can have" not in viewer.look("/deliveries", reason="no_route")
+
+
 def test_a_page_of_a_list_leads_to_the_older_ones(people: dict[Role, Person], stored: dict[str, str]) -> None:
     """By a link that keeps the filter; and back to the newest."""
     page = people[Role.VIEWER].look("/deliveries", limit="1", source="planasonix")

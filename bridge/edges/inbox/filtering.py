@@ -14,6 +14,7 @@ from bridge.edges.inbox.engine.ids import first_id, number
 from bridge.edges.inbox.rows import microseconds
 from bridge.words.errors import BadFilter
 from bridge.words.model import DeliveryState, Status, TriggerState
+from bridge.words.reasons import Reason
 from bridge.words.runs import OPEN, RunState
 
 
@@ -99,6 +100,20 @@ _BY_COMPLETION = frozenset({"pipeline_id", *_BY_ID})
 _OF_BOTH = frozenset({"state", "source", "status", "since", "until", "after", "reason"}) | _BY_COMPLETION
 DELIVERY_FILTERS = _OF_BOTH | {"event_id"}
 TRIGGER_FILTERS = _OF_BOTH | {"route", "dag_id", "delivery_id", "run_state", "airflow", "is_latest"}
+# What only a trigger can have as its reason: a list of deliveries by one of these is empty, whatever there is.
+TRIGGER_REASONS = frozenset(
+    {
+        *(Reason.AIRFLOW_DOWN, Reason.AIRFLOW_UNAUTHORIZED, Reason.AIRFLOW_FORBIDDEN, Reason.AIRFLOW_MISCONFIGURED),
+        *(Reason.DAG_NOT_FOUND, Reason.DAG_REFUSES_RUNS, Reason.DAG_PAUSED, Reason.LOOP_GUARD, Reason.HOURLY_CEILING),
+        *(Reason.THROTTLED, Reason.ANSWER_LOST, Reason.CALL_BLOCKED, Reason.AIRFLOW_ERROR),
+        *(Reason.ALREADY_THERE, Reason.SAME_COMPLETION),
+        *(Reason.TEMPLATE, Reason.CONDITION, Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE, Reason.RUN_ID_CONFLICT),
+        *(Reason.TOO_MANY_ATTEMPTS, Reason.HELD_TOO_LONG, Reason.EXPIRED, Reason.UNKNOWN_AIRFLOW),
+        *(Reason.DUPLICATE_RUN, Reason.SUPERSEDED, Reason.TOO_LATE, Reason.BY_OPERATOR),
+    }
+)
+# What either can have.
+REASONS_OF_BOTH = frozenset({Reason.PAUSED_BY_PERSON, Reason.KEY_MISSING, Reason.INTERNAL_ERROR})
 
 
 def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Lists of deliveries and triggers, and the way of one of them: what happened, what waits, and why."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.responses import Response
 
 from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
 from bridge.edges.inbox.engine.ids import prefix_of
+from bridge.edges.inbox.filtering import REASONS_OF_BOTH, TRIGGER_REASONS
 from bridge.edges.inbox.finding import MOST_ENDED
 from bridge.rules import views
 from bridge.web.faces import Faces
@@ -39,7 +41,7 @@ class Deliveries:
         query = dict(asked.query)
         if found := query.pop("find", None):
             return self._found(found)
-        are_triggers = query.get("state") in set(TriggerState) or not _OF_TRIGGERS.isdisjoint(query)
+        are_triggers = _are_triggers(query)
         kind = "triggers" if are_triggers else "deliveries"
         wanted = finding.filters(query, _NAMES, now=datetime.now(UTC))
         if surplus := query.keys() - (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) - {"limit"}:
@@ -52,6 +54,7 @@ class Deliveries:
             kind=kind,
             rows=shown[kind],
             query=query,
+            alike=[] if are_triggers else _alike(query),
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
             statuses=list(Status),
@@ -125,3 +128,18 @@ class Deliveries:
         none = f"no event, job, run, backfill, pipeline or DAG run has the id {text[:100]}"
         ended = f"Of triggers that failed or were cancelled, the newest {MOST_ENDED:,} each were looked at for it."
         raise NotThere(f"{none}. {ended}")
+
+
+def _are_triggers(query: Mapping[str, str]) -> bool:
+    """Whether triggers are meant: by their state, by a filter of theirs, or by a reason that no delivery has."""
+    if "state" in query:
+        return query["state"] in set(TriggerState) or not _OF_TRIGGERS.isdisjoint(query)
+    return query.get("reason") in TRIGGER_REASONS or not _OF_TRIGGERS.isdisjoint(query)
+
+
+def _alike(query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return states of triggers that may have the reason that deliveries are asked for by, with the list of each."""
+    if query.get("reason") not in REASONS_OF_BOTH or query.keys() & {"state", "event_id", "after"}:
+        return []
+    states = (TriggerState.HELD, TriggerState.PENDING)
+    return [(str(state), finding.address("/deliveries", {**query, "state": str(state)})) for state in states]

@@ -13,6 +13,8 @@ from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.edges.inbox.browsing import Filter
 from bridge.edges.inbox.engine.ids import made_at
 from bridge.edges.inbox.engine.ids import number as row_of
+from bridge.edges.inbox.filtering import REASONS_OF_BOTH, TRIGGER_REASONS
+from bridge.edges.metrics import labels
 from bridge.words.errors import BadFilter, BridgeError, NotThere
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
@@ -309,3 +311,12 @@ def test_the_keys_of_a_time_are_those_that_signed_in_it(inbox: Inbox) -> None:
     moment = datetime.fromtimestamp(made_at(ids[0]) / 1_000_000, UTC)
     assert used(moment, years[2]) == "abc"
     assert used(years[0], moment) == ""
+
+
+def test_each_reason_of_triggers_is_known_as_one() -> None:
+    """A page asks by it for triggers: what stands in the part on triggers in `reasons`, or what one can be held for."""
+    words = list(Reason)
+    listed = set(words[words.index(Reason.AIRFLOW_DOWN) : words.index(Reason.UNKNOWN_REASON)])
+    assert listed == TRIGGER_REASONS | {Reason.MAPPING_BROKEN, Reason.PAUSED_BY_PERSON}
+    assert {*labels.HELD, *labels.FAILURES} <= TRIGGER_REASONS | REASONS_OF_BOTH
+    assert not TRIGGER_REASONS & REASONS_OF_BOTH
