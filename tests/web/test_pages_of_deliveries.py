@@ -251,6 +251,42 @@ def test_the_way_says_the_seconds_between(more: dict[str, str | None], last: lis
     assert found == TRIES + last
 
 
+def test_each_trigger_of_a_delivery_has_its_conf(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Closed, until somebody opens it; not for a viewer, and none where there is none."""
+    path = f"/deliveries/{stored['good']}"
+    (conf,) = re.findall("(?s)<details><summary>What is sent to Airflow.*?</details>", people[Role.OPERATOR].look(path))
+    assert stored["trigger"] in conf
+    assert 'data-copy="" tabindex="0" aria-label="conf of refresh_sales_marts"' in conf
+    assert "What is sent to Airflow" not in people[Role.VIEWER].look(path)
+    assert "What is sent to Airflow" not in people[Role.OPERATOR].look(f"/deliveries/{stored['bad']}")
+
+
+def test_long_confs_do_not_make_the_page_of_a_delivery_heavy() -> None:
+    """As many as fit stand on it, the others on the pages of their triggers; one that no key opens is said."""
+    at = "2020-03-27T02:40:00.000Z"
+    triggers = [
+        WAY | {"id": "trg_1", "locked": None, "conf": {"text": "long" * 4000}},
+        WAY | {"id": "trg_2", "locked": None, "conf": {"text": "more" * 4000}},
+        WAY | {"id": "trg_3", "locked": None, "conf": {"text": "short"}},
+        WAY | {"id": "trg_4", "locked": "no key has the id k1", "conf": None},
+    ]
+    nothing = dict.fromkeys(("reason", "signed_at", "caused_by", "erased_at", "lookup", "plan", "plan_problem"))
+    delivery = nothing | {
+        "id": "dlv_1",
+        "state": "routed",
+        "event_id": "evt_1",
+        "source": "planasonix",
+        "via": "webhook",
+    }
+    delivery |= {"received_at": at, "key_id": "current", "triggers": [{"created_at": at}], "withheld": "values"}
+    operator = Asked(Caller("token:operator", Role.OPERATOR), None, False, "/deliveries/dlv_1", {}, {}, {})
+    facts = nothing | {"delivery": delivery, "triggers": triggers, "unshown": 0, "others": [], "copies": []}
+    page = bytes(Drawing(framed_by=None).page("delivery.html", operator, **facts).body).decode()
+    assert [word in page for word in ("longlong", "moremore", "short&#34;")] == [True, False, True]
+    assert 'Its conf is long: <a href="/triggers/trg_2">' in page
+    assert "The conf cannot be decrypted: no key has the id k1" in page
+
+
 def test_each_trigger_of_a_delivery_has_its_buttons(people: dict[Role, Person], stored: dict[str, str]) -> None:
     """What can be done in its state, by the name of its route; a delivery without triggers has none."""
     text = people[Role.OPERATOR].text(f"/deliveries/{stored['bad']}")
