@@ -7,7 +7,8 @@ It runs where webhooks are answered, so no step of it may cost much more for one
 called for each number, and numbers are looked at in the text. 1 MB of any JSON takes about as long as `json.loads`.
 
 `parse` is for tokens and key sets. `parse_body` is for webhooks: there a byte order mark, and a text that was cut in
-the middle of a character, are read, since refusing them would lose a completion.
+the middle of a character, are read, since refusing them would lose a completion. Two keys of one object that become the
+same by it are refused as any two equal keys are: nobody knows which one is meant.
 """
 
 import json
@@ -35,7 +36,10 @@ _AS_EXPONENTS = bytes(
     for each in range(256)
 )
 _strings = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
-_half_of_a_pair = re.compile("[\ud800-\udfff]")
+_FIRST, _SECOND = r"[89abAB][0-9a-fA-F]{2}", r"[c-fC-F][0-9a-fA-F]{2}"
+_U = r"\\u[dD]"  # begins the pattern, so that the search is for a text
+_halves = re.compile(rf"{_U}(?:{_FIRST}(?!{_U}{_SECOND})|{_SECOND}(?<!{_U}{_FIRST}{_U}{_SECOND}))")
+_NO_JSON = "\0"  # where it stands, nothing is JSON
 _has_surrogate_escape = re.compile(r"\\u[dD][89a-fA-F]").search
 
 _LONG_NUMBER = f"A number has more than {MAX_DIGITS} characters, or is too large."
@@ -82,7 +86,8 @@ def _check_depth(value: dict[str, Any]) -> None:
 
 def parse(body: bytes) -> dict[str, Any]:
     """Return the object that these bytes spell, or raise Unreadable (UNREADABLE_JSON)."""
-    text, value = _parse(body)
+    text = _decoded(body)
+    value = _parse(body, text)
     if _has_surrogate_escape(text):
         _check_surrogates(value)
     return value
@@ -90,26 +95,30 @@ def parse(body: bytes) -> dict[str, Any]:
 
 def parse_body(body: bytes) -> dict[str, Any]:
     """Return the object of a webhook's body, or raise Unreadable; half of a surrogate pair is read as U+FFFD."""
-    text, value = _parse(body.removeprefix(BOM))
-    mended: dict[str, Any] = _mend(value) if _has_surrogate_escape(text) else value
-    return mended
+    text = _decoded(body.removeprefix(BOM))
+    if _has_surrogate_escape(text) and _NO_JSON not in text:
+        text = _mended(text)
+    return _parse(body, text)
 
 
-def _mend(value: Any) -> Any:
-    """Replace halves of pairs; whole ones are one character by now. The depth is bounded."""
-    if isinstance(value, str):
-        return _half_of_a_pair.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {_mend(key): _mend(item) for key, item in value.items()}
-    return [_mend(item) for item in value] if isinstance(value, list) else value
+def _mended(text: str) -> str:
+    """Replace the escape of each half of a pair by one as long, so that the column of a mistake stays."""
+    # An escaped backslash begins no escape, so it is put out of sight meanwhile.
+    bare = text.replace(r"\\", 2 * _NO_JSON)
+    return _halves.sub(r"\\ufffd", bare).replace(2 * _NO_JSON, r"\\")
 
 
-def _parse(body: bytes) -> tuple[str, dict[str, Any]]:
+def _decoded(body: bytes) -> str:
     try:
-        text = body.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_KeyCounter(), parse_constant=_constant)
+        return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _refuse(f"It is not UTF-8 at byte {error.start}.") from None
+
+
+def _parse(body: bytes, text: str) -> dict[str, Any]:
+    """Return the object that a text spells; `body` are its bytes, where only strings may be spelled otherwise."""
+    try:
+        value = json.loads(text, object_pairs_hook=_KeyCounter(), parse_constant=_constant)
     except json.JSONDecodeError as error:
         what = error.msg.partition(":")[0]
         raise _refuse(f"Line {error.lineno}, column {error.colno}: {what}.") from None
@@ -121,7 +130,7 @@ def _parse(body: bytes) -> tuple[str, dict[str, Any]]:
         raise _refuse("The top is not an object.")
     _check_depth(value)
     _check_numbers(body, text, value)
-    return text, value
+    return value
 
 
 def _check_numbers(body: bytes, text: str, value: dict[str, Any]) -> None:

@@ -2,7 +2,9 @@
 
 import gc
 import json
+import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.rules.event import peek_id, read
-from bridge.rules.strict_json import BOM, parse
+from bridge.rules.strict_json import BOM, parse, parse_body
 from bridge.words.errors import Unreadable
 from bridge.words.reasons import Reason
 
@@ -39,6 +41,7 @@ def _refusal(body: bytes) -> str:
         (b'{"id":"evt_1"} // note', "Extra data"),
         (b'{"a":"tab\there"}', "control character"),
         (b'{"a":"nul\x00"}', "control character"),
+        (b'{"a":"\\ud83d\x00\x00"}', "control character"),
         (b'{"a":"\\x41"}', "Line 1, column"),
         (b'{"a":01}', "Line 1, column"),
         (b'{"a":+1}', "Line 1, column"),
@@ -117,6 +120,47 @@ def test_whole_pair_is_fine() -> None:
     """An escaped pair is one character, and an escaped backslash before `ud800` is no escape."""
     assert parse(b'{"a":"\\ud83d\\ude00"}') == {"a": "\U0001f600"}
     assert parse(b'{"a":"\\\\ud800"}') == {"a": "\\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "text"),
+    [
+        (b"\\ud83d\\uDE00", "\U0001f600"),
+        (b"\\\\ud83d", "\\ud83d"),
+        (b"\\\\\\ud83d", "\\\ufffd"),
+        (b"\\\\ud83d\\ude00", "\\ud83d\ufffd"),
+        (b"\\ud83d\\\\ude00", "\ufffd\\ude00"),
+        (b"\\ud83d\\ud83d\\ude00\\ude00", "\ufffd\U0001f600\ufffd"),
+        (b"\\ud83d\\n\\ude00", "\ufffd\n\ufffd"),
+        (b'\\"\\ud83d\\"', '"\ufffd"'),
+    ],
+)
+def test_only_half_of_a_pair_is_replaced_in_a_body(spelled: bytes, text: str) -> None:
+    """In values and in keys; whole pairs and escaped backslashes stay what they are."""
+    assert parse_body(b'{"' + spelled + b'":[{"b":"' + spelled + b'"}]}') == {text: [{"b": text}]}
+
+
+@given(
+    st.lists(st.sampled_from(["\\\\", "\\ud83d", "\\uDe00", "\\n", '\\"', "\\u0041", "u", "d83d", "\ufffd"])).map(
+        "".join
+    )
+)
+def test_a_body_with_halves_is_what_the_standard_library_reads_with_each_replaced(spelled: str) -> None:
+    """Differential: however escapes stand beside each other."""
+    body = f'{{"a":"{spelled}"}}'.encode()
+    expected = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(body)["a"])
+    assert parse_body(body) == {"a": expected}
+
+
+def test_two_keys_that_differ_in_a_half_are_refused() -> None:
+    """Both are read as U+FFFD, and then nobody knows which one is meant; not the last one in silence."""
+    for keys in (b'{"\\ud83d":1,"\\ude00":2}', b'{"a":[{"\\ud83d":1,"\\ufffd":2}]}'):
+        assert "twice" in _refusal(keys)
+
+
+def test_the_place_of_a_mistake_is_that_of_the_body_as_sent() -> None:
+    """Half of a pair before it moves nothing."""
+    assert _refusal(b'{"a":"\\ud83d",}') == _refusal(b'{"a":"\\u0041",}')
 
 
 def _nested(depth: int, open_: bytes, close: bytes) -> bytes:
@@ -255,8 +299,9 @@ def test_event_id(body: bytes, expected: str | None) -> None:
     assert peek_id(body) == read(body).id == expected
 
 
-@pytest.mark.parametrize("item", ["1", "-1.5", "1e100", '""', "[]", "null"])
-def test_nothing_is_called_for_each_value(item: str) -> None:
+@pytest.mark.parametrize("item", ["1", "-1.5", "1e100", '""', "[]", "null", r'"\ud83d\ude00"', r'"\\"'])
+@pytest.mark.parametrize(("reader", "beside"), [(parse, "t"), (parse_body, "t"), (parse_body, r"\ud83d")])
+def test_nothing_is_called_for_each_value(item: str, reader: Callable[[bytes], dict[str, Any]], beside: str) -> None:
     """A body of 1 MB of numbers took 0.6 s where webhooks are answered: one Python call for each of them."""
     calls = 0
 
@@ -264,11 +309,11 @@ def test_nothing_is_called_for_each_value(item: str) -> None:
         nonlocal calls
         calls += event == "call"
 
-    body = f'{{"a": [{",".join([item] * 20_000)}]}}'.encode()
+    body = f'{{"t": "{beside}", "a": [{",".join([item] * 20_000)}]}}'.encode()
     gc.disable()  # so many lists start a collection, and whoever listens to collections is called as well
     sys.setprofile(count)
     try:
-        parse(body)
+        reader(body)
     finally:
         sys.setprofile(None)
         gc.enable()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.rules import strict_json
-from bridge.rules.event.peeking import peek_id
+from bridge.rules.event.peeking import id_of
 from bridge.rules.event.pointers import Path, child, is_index, read_pointer, spell_pointer
 from bridge.rules.event.reader import spellings
 from bridge.rules.event.reading import WITHHELD
@@ -91,11 +91,10 @@ class Redaction:
         except Unreadable:
             digest = hashlib.sha256(body).hexdigest()
             return WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
-        marker = MARKER if peek_id(body, spelling) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
+        marker = MARKER if id_of(whole, spelling) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
         if not sum(_take_out(whole, path, marker) for path in self.paths):
             return body
-        # Half of a surrogate pair is written as its escape again.
-        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
     def answer(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Return what may be kept of the Planasonix API's answer: flat, so `/data/x` means its `x` too."""
