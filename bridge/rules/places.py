@@ -9,18 +9,24 @@
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
   time until it is answered otherwise.
 
-Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. Pure: `now`
-is monotonic seconds, and whoever holds one brings the lock.
+Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. But one that
+was asked to wait closes no route that was seen to call another DAG too: what is claimed for it meanwhile has its next
+turn later, each at a time of its own, so that the others come first. Pure: `now` is monotonic seconds, and whoever
+holds one brings the lock.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Call
 from bridge.words.reasons import Reason
 
 _LONG_SECONDS = 1.0
+# Turns of what waits with its DAG. So far apart that ten thousand of them cost the store some rows a second, and not
+# all at once after each call that is refused; and none so late that a DAG that is well again waits for long.
+_TURNS_APART_SECONDS = 0.25
+_LAST_TURN_SECONDS = 300.0
 
 
 class Places:
@@ -35,6 +41,7 @@ class Places:
         self._routes_of: defaultdict[str, set[str]] = defaultdict(set)
         self._quick: set[str] = set()
         self._asked_to_wait: dict[str, Breaker] = {}
+        self._next_turn: dict[str, float] = {}  # of those
         self._waits_its_turn: dict[str, float] = {}
 
     def open(self, amount: int) -> None:
@@ -62,13 +69,18 @@ class Places:
     def full_routes(self, now: float) -> set[str]:
         """Return the routes that may begin no more calls now."""
         full = {route for route, limit in self._limits.items() if self._of_route(route) >= limit}
-        dags = (dag for dag in self._routes_of if self._room_of(dag, now) <= 0)
-        return full.union(*(self._routes_of[dag] for dag in dags))
+        closed = {dag for dag in self._routes_of if self._room_of(dag, now) <= 0}
+        waiting = closed & self._asked_to_wait.keys()
+        open_to_others = self._routes_to(self._routes_of.keys() - closed)
+        return full | self._routes_to(closed - waiting) | (self._routes_to(waiting) - open_to_others)
+
+    def _routes_to(self, dags: Iterable[str]) -> set[str]:
+        return set().union(*(self._routes_of[dag] for dag in dags))
 
     def routes_after_others(self, now: float) -> set[str]:
         """Return the routes whose turn is after all others."""
         self._waits_its_turn = {dag: until for dag, until in self._waits_its_turn.items() if now < until}
-        return set().union(*(self._routes_of[dag] for dag in self._waits_its_turn))
+        return self._routes_to(self._waits_its_turn)
 
     def take(self, key: Hashable, call: Call, now: float) -> bool:
         """Take a place for a call; False: its route or its DAG may hold no more."""
@@ -83,6 +95,18 @@ class Places:
         self._held[key] = (call, now)
         return True
 
+    def seconds_until_turn(self, call: Call, now: float) -> float | None:
+        """Return when one that got no place has its next turn, as its DAG was asked to wait; None: it was not."""
+        breaker = self._asked_to_wait.get(call.dag_id)
+        if breaker is None or self._room_of(call.dag_id, now) > 0:
+            return None
+        first = now + max(_LONG_SECONDS, breaker.seconds_until_probe(now))
+        turn = max(first, self._next_turn.get(call.dag_id, first))
+        if turn > now + _LAST_TURN_SECONDS:
+            turn = first
+        self._next_turn[call.dag_id] = turn + _TURNS_APART_SECONDS
+        return turn - now
+
     def free(self, key: Hashable) -> None:
         """Give a place back; idempotent."""
         self._held.pop(key, None)
@@ -96,6 +120,7 @@ class Places:
             self._quick.add(call.dag_id)
         if asked_to_wait is None:
             self._asked_to_wait.pop(call.dag_id, None)
+            self._next_turn.pop(call.dag_id, None)
         else:
             breaker = self._asked_to_wait.setdefault(call.dag_id, Breaker())
             breaker.open(now, Reason.THROTTLED, None, wait_seconds=asked_to_wait)

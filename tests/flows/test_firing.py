@@ -13,7 +13,7 @@ import pytest
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox
 from bridge.edges.metrics import Metrics
-from bridge.flows.firing.lane import Lane, Offer
+from bridge.flows.firing.lane import Begun, Lane, Offer
 from bridge.rules.sealing import Ring
 from bridge.words.model import Limits, TriggerState
 from bridge.words.outcomes import AlreadyThere, Later, Outcome, Started, TargetDown
@@ -394,7 +394,7 @@ def test_the_next_call_may_begin_while_one_is_settled(inbox: Inbox) -> None:
     lane = Lane(target, Airflow(target), now=0.0)
     add(inbox, stored(inbox), limits=Limits(concurrency=1))
     (claimed,) = claim(inbox)
-    assert lane.begin([claimed], 0.0) == ([claimed], [])
+    assert lane.begin([claimed], 0.0) == Begun(fire=[claimed])
     assert lane.offer(9.0) == Offer(0)
     lane.called(claimed, Started(), 9.0, seconds=0.1)
     assert (lane.offer(9.0), list(lane.under_way.values())) == (Offer(1), [claimed])

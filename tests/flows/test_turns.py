@@ -91,6 +91,25 @@ def test_a_trigger_that_takes_the_place_down_has_its_turn_after_the_others(make:
 # --- one DAG of many -------------------------------------------------------------------------------
 
 
+def test_a_dag_that_is_asked_to_wait_stops_no_other_dag_of_its_route(make: Make, standin: Standin) -> None:
+    """One route starts two DAGs, and a gateway says 429 for the one: all of the other's go, however many wait."""
+    standin.dags |= {"refresh": {"is_paused": False}, "publish": {"is_paused": False}}
+    standin.before = lambda body: (429, "slow down") if body["dag_run_id"].startswith("run-refresh") else None
+    firing = make(concurrency=4)
+    pairs = [[firing.add(f"{dag}_{number}", dag_id=dag) for dag in ("refresh", "publish")] for number in range(20)]
+    firing.start()
+    for _, publish in pairs:
+        assert firing.wait(publish).attempts == 1
+    for refresh, _ in pairs:
+        found = firing.wait(refresh, TriggerState.HELD)
+        assert found.reason is Reason.THROTTLED
+    standin.before = lambda _: None
+    for refresh, _ in pairs:
+        found = firing.wait(refresh)
+        assert found.attempts == len(firing.attempts(refresh))  # a turn that was put off counts as no attempt
+    assert len(standin.runs("refresh")) == len(standin.runs("publish")) == 20
+
+
 def _hanging(gate: threading.Event, entered: list[str]) -> Callable[[dict[str, Any]], Answer | None]:
     def hang(body: dict[str, Any]) -> Answer | None:
         if body["dag_run_id"].startswith("run-slow"):

@@ -129,6 +129,51 @@ def test_a_dag_that_asks_to_wait_is_left_alone_until_then() -> None:
     assert len(taken(places, 3, call(), 19.0)) == 3
 
 
+def test_a_dag_that_asks_to_wait_closes_no_route_to_another_dag() -> None:
+    """Only those of which nobody has seen that they call another one, and those whose DAGs all wait."""
+    places, both = Places(4), [call("both", "refresh"), call("both", "publish")]
+    taken(places, 1, both[0])
+    taken(places, 1, call("alone", "refresh"))
+    answer(places, both[0], 0.0, wait=17.0)
+    assert places.full_routes(1.0) == {"both", "alone"}
+    (key,) = taken(places, 1, both[1])
+    assert places.full_routes(1.0) == {"alone"}
+    places.free(key)
+    answer(places, both[1], 1.0, wait=17.0)
+    assert places.full_routes(2.0) == {"both", "alone"}
+
+
+def test_what_waits_with_its_dag_has_turns_of_its_own() -> None:
+    """The first when the DAG may be asked again, the others a little later each, and none in over five minutes."""
+    places = Places(4)
+    assert places.seconds_until_turn(call(), 0.0) is None
+    answer(places, call(), 0.0, wait=17.0)
+    turns = [places.seconds_until_turn(call(), 1.0) for _ in range(3)]
+    assert turns == [16.0, 16.25, 16.5]
+    assert places.seconds_until_turn(call("marts", "refresh_marts"), 1.0) is None
+    many = [places.seconds_until_turn(call(), 1.0) for _ in range(1135)]
+    assert many[-2:] == [300.0, 16.0]
+    assert places.seconds_until_turn(call(), 17.0) is None  # it may begin
+
+
+def test_what_waits_while_one_call_asks_again_has_its_turn_after_it() -> None:
+    """In a second at the soonest; once the DAG is answered otherwise there is no waiting."""
+    places = Places(4)
+    answer(places, call(), 0.0, wait=17.0)
+    (key,) = taken(places, 1, call(), 17.0)
+    assert places.seconds_until_turn(call(), 17.0) == 1.0
+    places.free(key)
+    answer(places, call(), 17.5)
+    assert places.seconds_until_turn(call(), 17.5) is None
+
+
+def test_a_long_wait_that_was_asked_for_is_kept() -> None:
+    """Nobody has a turn before it, nor after what a wait may last at most."""
+    places = Places(4)
+    answer(places, call(), 0.0, wait=3600.0)
+    assert [places.seconds_until_turn(call(), 0.0) for _ in range(2)] == [3600.0, 3600.0]
+
+
 def test_fewer_places_are_open_and_what_is_held_stays() -> None:
     """A pace that was lowered; it comes back as places are opened again."""
     places = Places(4)

@@ -28,8 +28,8 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import asking
-from bridge.flows.firing.claims import HOLD_BATCH, HourlyPlaces, claim_due, hold_strays
-from bridge.flows.firing.lane import Lane
+from bridge.flows.firing.claims import HOLD_BATCH, HourlyPlaces, claim_due, hold_strays, let_go
+from bridge.flows.firing.lane import Begun, Lane
 from bridge.flows.firing.recording import record, report, report_pace, show_pace
 from bridge.rules.pauses import Pauses
 from bridge.rules.retrying.settling import Settlement, settle
@@ -182,11 +182,11 @@ class Dispatcher:
 
         What cannot be started is given back, so that no claim is renewed that nobody works on.
         """
-        waiting: list[Claimed] = []
-        unused = claims
+        begun = Begun(unused=claims)
         if not self.loop.is_ending:
             with self._lock:
-                waiting, unused = lane.begin(claims, time.monotonic())
+                begun = lane.begin(claims, time.monotonic())
+        waiting = begun.fire
         try:
             while waiting:
                 self._pool.submit(self._fire, lane, waiting[0])
@@ -195,8 +195,7 @@ class Dispatcher:
             with self._lock:
                 for claimed in waiting:
                     lane.end(claimed)
-            if waiting or unused:
-                self._inbox.write(triggers.give_back, waiting + unused)
+            let_go(self._inbox, waiting + begun.unused, begun.later, self._clock())
         return len(claims)
 
     def _claim(self, lane: Lane, limit: int, full: Collection[str]) -> list[Claimed]:

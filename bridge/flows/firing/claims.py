@@ -91,6 +91,18 @@ def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces,
     return allowed
 
 
+def let_go(inbox: Inbox, unused: Sequence[Claimed], later: Sequence[tuple[Claimed, float]], now: datetime) -> None:
+    """Undo claims: what is `unused` keeps its due time; the rest waits with its DAG, and is due in so many seconds.
+
+    Raises InboxUnavailable; then the leases lapse, as after a crash.
+    """
+    if unused:
+        inbox.write(triggers.give_back, unused)
+    if later:
+        due = [(claimed, now + timedelta(seconds=seconds)) for claimed, seconds in later]
+        inbox.write(triggers.put_back, due, reason=Reason.THROTTLED)
+
+
 def hold_strays(inbox: Inbox, airflows: Collection[str]) -> None:
     """Hold what is for an Airflow that is not one of these, a batch of each, and say so. Raises InboxUnavailable."""
     for name in inbox.read(claiming.airflows_with_pending) - set(airflows):

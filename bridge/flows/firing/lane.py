@@ -3,7 +3,7 @@
 Everything here belongs to the dispatcher's lock; nothing is thread-safe by itself, nothing does I/O.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.edges.airflow import Airflow
 from bridge.rules.easing import Easing, Ended, strain_of
@@ -24,6 +24,15 @@ class Offer:
     limit: int
     full: frozenset[str] = frozenset()
     after_others: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What becomes of claims: which to fire, and which of the others have their next turn in so many seconds."""
+
+    fire: list[Claimed] = field(default_factory=list)
+    unused: list[Claimed] = field(default_factory=list)
+    later: list[tuple[Claimed, float]] = field(default_factory=list)
 
 
 class Lane:
@@ -70,19 +79,21 @@ class Lane:
         full, after_others = self._places.full_routes(now), self._places.routes_after_others(now)
         return Offer(room, pauses.routes | full, frozenset(after_others - full))
 
-    def begin(self, claims: list[Claimed], now: float) -> tuple[list[Claimed], list[Claimed]]:
-        """Take up claims; returns those to fire, and those to give back since their route or DAG is full."""
-        fire: list[Claimed] = []
-        surplus: list[Claimed] = []
+    def begin(self, claims: list[Claimed], now: float) -> Begun:
+        """Take up claims; not those whose route or DAG is full (`unused`), or whose DAG was asked to wait (`later`)."""
+        begun = Begun()
         for claimed in claims:
-            if not self._places.take(_key(claimed), claimed.trigger.call, now):
-                surplus.append(claimed)
-                continue
-            self.under_way[_key(claimed)] = claimed
-            fire.append(claimed)
-        self._pacer.take(len(fire), now)
-        self._at_once |= dict.fromkeys(map(_key, fire), self._places.held)
-        return fire, surplus
+            call = claimed.trigger.call
+            if self._places.take(_key(claimed), call, now):
+                self.under_way[_key(claimed)] = claimed
+                begun.fire.append(claimed)
+            elif (seconds := self._places.seconds_until_turn(call, now)) is not None:
+                begun.later.append((claimed, seconds))
+            else:
+                begun.unused.append(claimed)
+        self._pacer.take(len(begun.fire), now)
+        self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
+        return begun
 
     def is_under_way(self, claimed: Claimed) -> bool:
         """Tell whether a claim was taken up and has not ended."""
