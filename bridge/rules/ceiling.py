@@ -1,8 +1,11 @@
 """How many DAG runs a route may start in an hour, so that a stolen secret cannot start any number of them.
 
 A trigger above the ceiling is not lost: it starts later, one hour after the trigger `max_per_hour` places before it. So
-no hour has more starts than that, and triggers keep their order. What could not start within an hour of its time (an
-outage, a pause, a queue) takes another place. Pure: the owner of an instance brings the lock.
+no hour has more places than that, and triggers keep their order. What could not start within an hour of its time (an
+outage, a pause, a queue) takes another place. What is less late keeps its own, beside those of the next hour: after an
+outage an hour may have up to twice as many starts. A new place is behind the whole queue, and a burst that Airflow
+takes more slowly than it came is late through nobody's fault. What is tried again keeps its place, however late.
+Pure: the owner of an instance brings the lock.
 """
 
 from collections.abc import Callable, Sequence

@@ -198,6 +198,20 @@ def test_a_ceiling_holds_for_what_an_outage_kept(limited: Firing, standin: Stand
     assert behind(limited, mine) == [id_ for id_ in mine if id_ not in fired]
 
 
+def test_after_an_outage_of_less_than_an_hour_up_to_twice_the_ceiling_starts(limited: Firing, inbox: Inbox) -> None:
+    """What is 50 minutes late keeps its place beside those of the next hour; no other hour's go with them."""
+    now = datetime.now(UTC)
+    places = [now + timedelta(minutes=minutes) for minutes in (-50, -50, 10, 10, 70, 70)]
+    mine = [add(inbox, stored(inbox, f"evt_{n}"), now=due_at, dag_run_id=f"r{n}") for n, due_at in enumerate(places)]
+    limited.start()
+    for ahead, expected in ((0, 2), (11, 4), (71, 6)):
+        limited.clock_is_ahead = timedelta(minutes=ahead)
+        limited.dispatcher.wake()
+        for id_ in mine[:expected]:
+            limited.wait(id_)
+        assert {limited.trigger(id_).state for id_ in mine[expected:]} <= {TriggerState.PENDING}
+
+
 def test_a_paused_airflow_is_not_called(firing: Firing, person: Person, standin: Standin) -> None:
     """Its triggers are held, whatever their route."""
     person.pause(PauseKind.AIRFLOW, "default")

@@ -67,7 +67,8 @@ def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces,
     """Return the claims that their routes may start now, and put the others back, `held` until they may.
 
     Each took a place of the ceiling when it was planned. After an outage, a pause or a queue of more than an hour that
-    place is long gone, so it takes another. A route without a ceiling costs no statement.
+    place is long gone, so it takes another. One that is less late keeps its place, so up to twice as many may start in
+    an hour (bridge.rules.ceiling). A route without a ceiling costs no statement.
     """
     allowed: list[Claimed] = []
     later: list[tuple[Claimed, Start]] = []
