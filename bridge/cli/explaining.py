@@ -1,16 +1,21 @@
 """explain: what an event would start, before anything is sent."""
 
 import sys
+from collections.abc import Mapping as AnyMapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.asking import TokenFile, Url
 from bridge.cli.output import AsJson, print_json, print_table, say, spell_json
 
 if TYPE_CHECKING:
+    from bridge.edges.remote import Remote
     from bridge.edges.settings import Config, Environment
+    from bridge.rules.hops import Cause, Chain, Link
     from bridge.rules.mapping import Mapping
     from bridge.rules.planning import Plan, Subject
     from bridge.rules.sources import Source
@@ -31,10 +36,13 @@ def explain(
         str | None,
         typer.Option("--expect", metavar="DAG,DAG", help="Exit 1 unless exactly these DAGs would be started."),
     ] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which routes match, why the others do not, and the exact calls; sends nothing.
 
+    The mapping is the one here, also for a delivery of a running bridge (`--url`, an operator's token).
     Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
     """
     from bridge.cli import context
@@ -43,21 +51,20 @@ def explain(
 
     if (payload is None) == (delivery is None):
         raise typer.BadParameter("give a payload file, or --delivery ID")
+    if delivery is None and (url or token_file):
+        raise typer.BadParameter("a running bridge has deliveries: give --delivery ID", param_hint="--url")
     environment = context.environment()
     config = context.configuration_to_check(environment)
     mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
     if config.absent:
         say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
     if delivery is not None:
-        planned = _plan_stored(environment, config, mapping, delivery)
+        bridge = context.remote(environment, url, token_file)
+        planned = (partial(_plan_asked, bridge) if bridge else _plan_stored)(environment, config, mapping, delivery)
     else:
-        body = sys.stdin.buffer.read() if payload == "-" else Path(str(payload)).read_bytes()
-        about = _imagined(context.source(config, source), body, pipeline_id)
+        about = _imagined(context.source(config, source), str(payload), pipeline_id)
         planned = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
-    if as_json:
-        print_json(views.plan(planned))
-    else:
-        _print_plan(planned)
+    print_json(views.plan(planned)) if as_json else _print_plan(planned)
     if not (planned.would_start if expect is None else _is_as_expected(planned, expect)):
         raise typer.Exit(1)
 
@@ -94,10 +101,69 @@ def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping
         return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
 
 
-def _imagined(source: "Source", body: bytes, pipeline_id: str | None) -> "Subject":
+def _plan_asked(
+    bridge: "Remote", environment: "Environment", config: "Config", mapping: "Mapping", delivery_id: str
+) -> "Plan":
+    """Plan a delivery of a running bridge. Raises ConfigError, RemoteUnavailable, NotThere and Locked."""
+    from bridge.cli.received import subject_of
+    from bridge.flows.routing.tracing import plan_with
+
+    shown = bridge.get("deliveries", delivery_id)
+    item = shown | {"url_pipeline": shown["path_pipeline_id"], "job": shown["lookup"], "spelling": None}
+    spellings = {name: each.spelling for name, each in config.sources.items()}
+    about = subject_of(item, _body(shown), spellings)
+    return plan_with(
+        lambda cause: _trace(bridge, shown["caused_by"], cause),
+        about,
+        mapping,
+        max_hops=environment.max_hops,
+        new_trigger_id=_no_id,
+    )
+
+
+def _body(shown: AnyMapping[str, Any]) -> bytes:
+    """Return the body of a delivery that a running bridge shows. Raises Locked, and ConfigError if it is withheld."""
+    from bridge.words.errors import ConfigError, Locked, Problem
+
+    if "withheld" in shown:
+        what = "this token may not see bodies: explain --delivery needs the token of an operator"
+        raise ConfigError([Problem("--token-file", 0, 0, what)])
+    if shown["body"] is None:
+        raise Locked(f"{shown['id']}: {shown['locked']}")
+    return str(shown["body"]).encode()
+
+
+def _trace(bridge: "Remote", caused_by: str | None, cause: "Cause") -> "Chain":
+    """Ask for the trigger that led to a delivery, and for what led to that one; empty if the bridge has none of it.
+
+    `caused_by`: the trigger, as routing noted it. Without it only triggers that the event names by their ids are found.
+    """
+    from bridge.rules.hops import MOST_LINKS, Chain, carried
+    from bridge.words.errors import NotThere
+
+    for trigger_id in filter(None, (caused_by, *cause.trigger_ids)):
+        try:
+            found = bridge.get("triggers", trigger_id)
+        except NotThere:
+            continue
+        links = (_link(found["id"], found), *(_link(each["trigger_id"], each) for each in reversed(found["chain"])))
+        own = (found["conf"] or {}).get("planasonix")
+        return Chain(links[:MOST_LINKS], (carried(own.get("hops")) or 0) if isinstance(own, dict) else 0)
+    return Chain()
+
+
+def _link(trigger_id: str, shown: AnyMapping[str, Any]) -> "Link":
+    from bridge.rules.hops import Link
+
+    place = (shown["route"], shown["airflow"], shown["dag_id"], shown["dag_run_id"] or "")
+    return Link(trigger_id, shown["delivery_id"], *place)
+
+
+def _imagined(source: "Source", payload: str, pipeline_id: str | None) -> "Subject":
     from bridge.rules.planning import Subject
     from bridge.rules.views import instant
 
+    body = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
     now = instant(datetime.now(UTC)) or ""
     return Subject("dlv_0000000000000000", source.name, now, source.kept(body), pipeline_id, spelling=source.spelling)
 

@@ -163,7 +163,7 @@ def compare_bodies(change: Change, bodies: Bodies) -> Tally:
         if item["body"] is None:
             tally.locked += 1
             continue
-        about = _subject(item, spellings)
+        about = subject_of(item, b64decode(item["body"]), spellings)
         tally.note(about.id, about, comparison)
     return tally
 
@@ -197,7 +197,11 @@ def read_both(change: Change) -> "tuple[Routes, Routes]":
     return read[0], read[1]
 
 
-def _subject(item: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> "Subject":
+def subject_of(item: Mapping[str, Any], body: bytes, spellings: "Mapping[str, Spelling]") -> "Subject":
+    """Return what planning has to know of a delivery, given what the API says of it (see `BodiesApi`) and its body.
+
+    `spellings`: of the sources whose spelling the API does not say.
+    """
     from bridge.rules.event import USUAL, Spelling
     from bridge.rules.planning import Subject
 
@@ -209,7 +213,7 @@ def _subject(item: Mapping[str, Any], spellings: "Mapping[str, Spelling]") -> "S
         id=item["id"],
         source=item["source"],
         received_at=item["received_at"],
-        body=b64decode(item["body"]),
+        body=body,
         path_pipeline_id=item["url_pipeline"],
         lookup=item["job"],
         spelling=spelling,
