@@ -25,6 +25,7 @@ def tail(
     source: Source = None,
     state: Annotated[str | None, typer.Option(help="Only in this state, of deliveries or of triggers.")] = None,
     reason: Why = None,
+    delivery_id: Annotated[str | None, typer.Option("--delivery", help="Only this one, whenever it came.")] = None,
     pipeline: Pipeline = None,
     job: Job = None,
     run: Run = None,
@@ -40,10 +41,11 @@ def tail(
 ) -> None:
     """Follow new deliveries and what becomes of them, a line each time that something changes, until Ctrl-C.
 
-    Of a flood the newest 200 a second are shown. `--json` prints a JSON object a line.
+    Of a flood the newest 200 a second are shown. `--delivery` first shows how that one stands. `--json` prints a JSON
+    object a line.
     """
     filters: dict[str, str | None] = {"source": source, "state": state, "reason": reason, "status": status}
-    filters |= {"pipeline_id": pipeline, "job_id": job, "run_id": run}
+    filters |= {"delivery_id": delivery_id, "pipeline_id": pipeline, "job_id": job, "run_id": run}
     filters |= {"route": route, "dag_id": dag_id, "airflow": airflow, "since": told_times(since, None)["since"]}
     query = {name: value for name, value in filters.items() if value is not None}
     with asking(url, token_file) as asked, _endable(lasting), contextlib.suppress(KeyboardInterrupt):
@@ -56,10 +58,15 @@ def tail(
 
 def _forever(asked: Asked, query: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield events; a bridge ends its streams now and then, and may be away for a while."""
+    last: dict[str, Any] | None = None
     while True:
         try:
             for name, event in asked.events("stream", **query):
-                if name == "delivery":
+                if name == "delivery" and "delivery_id" in query:
+                    if event == last:  # a stream that begins again first says how it stands
+                        continue
+                    last = event
+                elif name == "delivery":
                     query = {each: value for each, value in query.items() if each != "since"}
                     query["after"] = max(query.get("after", ""), event["delivery"]["id"])
                 yield name, event

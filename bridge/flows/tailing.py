@@ -7,12 +7,15 @@ A tail remembers what it has said. Each look:
     3. news     what did change is read as lists show it, and said; no payload is read
     4. forget   what has ended: a delivery that is replayed later is not said again
 
+Who follows one delivery has a tail of its own (`Following`), whenever that delivery came: how it stands, then each
+change. It is not forgotten when it has ended, so a replay is heard of.
+
 Everything is read beside the writer, so a webhook waits for none of it. While nobody looks on, nothing is read; one
 look serves everybody who does, and these are few.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +24,7 @@ from bridge.edges.inbox import Inbox, tailing
 from bridge.edges.inbox.tailing import Mark, Seen
 from bridge.edges.metrics import Metrics
 from bridge.rules import views
-from bridge.words.errors import TooMany
+from bridge.words.errors import NotThere, TooMany
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.runs import OPEN
 
@@ -85,11 +88,41 @@ class Tail:
         return Heard(tuple(news), is_cut=len(fresh) > _SHOWN)
 
 
+class Following:
+    """What was said so far of one delivery. Safe to call from any thread."""
+
+    def __init__(self, inbox: Inbox, *, link: Link, delivery_id: str) -> None:
+        """Say how it stands, and then what changes. Nothing is read yet. Raises NotThere for no id."""
+        tailing.received_at(delivery_id)
+        self._inbox = inbox
+        self._link = link
+        self._id = delivery_id
+        self._mark: Mark | None = None
+        self._lock = threading.Lock()  # so that one change is not said twice
+
+    def begin(self) -> Heard:
+        """Look as `look` does. Raises NotThere if no such delivery is stored."""
+        heard = self.look()
+        if self._mark is None:
+            raise NotThere(f"no delivery {self._id}")
+        return heard
+
+    def look(self) -> Heard:
+        """Return the news, at most one. Raises InboxUnavailable; then nothing counts as said."""
+        with self._lock:
+            mark = self._inbox.read(tailing.marks, [self._id]).get(self._id)
+            if mark is None or mark == self._mark:
+                return Heard((), is_cut=False)
+            news = [_spelled(each, self._link) for each in self._inbox.read(tailing.whole, [self._id])]
+            self._mark = mark
+            return Heard(tuple(news), is_cut=False)
+
+
 def _is_open(mark: Mark) -> bool:
     """Whether something may still happen by itself."""
     return mark.state == DeliveryState.RECEIVED or any(
         state in _WAITING or (state == TriggerState.FIRED and run_state in OPEN)
-        for state, _, _, run_state in mark.triggers
+        for state, _, _, run_state, _, _ in mark.triggers
     )
 
 
@@ -106,10 +139,14 @@ def _spelled(seen: Seen, link: Link) -> News:
 
 @dataclass(eq=False, slots=True)
 class Listener:
-    """Somebody who looks on: `hear` and `end` are called from the loop's thread, and never wait."""
+    """Somebody who looks on: `hear` and `end` are called from the loop's thread, and never wait.
+
+    `following`: one delivery of which they hear, and of nothing else.
+    """
 
     hear: Callable[[Heard], None]
     end: Callable[[], None]
+    following: Following | None = None
 
 
 class Tailing:
@@ -122,7 +159,7 @@ class Tailing:
         self._clock = clock
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
-        self._tail: Tail | None = None
+        self._tail: Tail | None = None  # for everybody who follows no delivery of their own
         self.loop = Loop(
             "tailing", self.step, every_seconds=EVERY_SECONDS, metrics=metrics, on_stopped=lambda _: self._end()
         )
@@ -131,12 +168,16 @@ class Tailing:
         """Return what says what somebody missed: after a delivery, else since an instant. Raises NotThere for no id."""
         return Tail(self._inbox, link=self._link, since=since or self._clock(), after=after)
 
+    def following(self, delivery_id: str) -> Following:
+        """Return what follows one delivery. Nothing is read yet. Raises NotThere for no id."""
+        return Following(self._inbox, link=self._link, delivery_id=delivery_id)
+
     def join(self, listener: Listener) -> None:
         """Let somebody hear everything from now on. Raises TooMany."""
         with self._lock:
             if len(self._listeners) >= LISTENERS or self.loop.is_ending:
                 raise TooMany("listeners", EVERY_SECONDS)
-            if not self._listeners:
+            if listener.following is None and not _of_all(self._listeners):
                 self._tail = Tail(self._inbox, link=self._link, since=self._clock())
             self._listeners.append(listener)
         self.loop.wake()
@@ -149,15 +190,17 @@ class Tailing:
     def step(self) -> float | None:
         """Look once, if anybody looks on. Raises InboxUnavailable."""
         with self._lock:
-            tail = self._tail if self._listeners else None
+            followers = [(each, each.following) for each in self._listeners if each.following is not None]
+            tail = self._tail if _of_all(self._listeners) else None
+        for listener, following in followers:
+            _say([listener], following.look())
+            self.loop.beat()
         if tail is None:
             return None
         heard = tail.look()
         with self._lock:
-            listeners = list(self._listeners)
-        if heard.news or heard.is_cut:
-            for each in listeners:
-                each.hear(heard)
+            listeners = _of_all(self._listeners)
+        _say(listeners, heard)
         return None
 
     def _end(self) -> None:
@@ -166,3 +209,14 @@ class Tailing:
             listeners, self._listeners = self._listeners, []
         for each in listeners:
             each.end()
+
+
+def _of_all(listeners: Sequence[Listener]) -> list[Listener]:
+    """Return those who hear of every delivery."""
+    return [each for each in listeners if each.following is None]
+
+
+def _say(listeners: Sequence[Listener], heard: Heard) -> None:
+    if heard.news or heard.is_cut:
+        for each in listeners:
+            each.hear(heard)

@@ -16,7 +16,7 @@ from bridge.flows import attending, ordering
 from bridge.flows.explaining import Around
 from bridge.flows.ordering import OrdersBeside
 from bridge.flows.pausing import PausingBeside
-from bridge.flows.tailing import EVERY_SECONDS, Tail
+from bridge.flows.tailing import EVERY_SECONDS, Following, Tail
 from bridge.rules import attention, views
 from bridge.rules.event import Spelling
 from bridge.rules.mapping import Route
@@ -98,18 +98,24 @@ class Beside:
         return self._changes[path](path=_path(ids), query={}, body=body, caller=self._caller)
 
     def events(self, path: str, /, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what `GET /api/v1/stream` would, for ever. Raises BadFilter and InboxUnavailable."""
+        """Yield what `GET /api/v1/stream` would, for ever. Raises BadFilter, NotThere and InboxUnavailable."""
         assert path == "stream"  # noqa: S101 - nothing else goes on
-        wanted, since = is_wanted(query), filter_of(query, FILTERS).since
-        tail = Tail(self._inbox, link=self._link, since=since or datetime.now(UTC), after=query.get("after"))
+        wanted, given = is_wanted(query), filter_of(query, FILTERS)
+        if given.delivery_id is not None:
+            following = Following(self._inbox, link=self._link, delivery_id=given.delivery_id)
+            heard, look = following.begin(), following.look
+        else:
+            since = given.since or datetime.now(UTC)
+            look = Tail(self._inbox, link=self._link, since=since, after=query.get("after")).look
+            heard = look()
         while True:
-            heard = tail.look()
             if heard.is_cut:
                 yield "skipped", {}
             for each in heard.news:
                 if wanted(each):
                     yield "delivery", json.loads(each.full)
             time.sleep(EVERY_SECONDS)
+            heard = look()
 
     def carry_out(self, order_id: str, *, on_progress: Callable[[int], None]) -> dict[str, Any]:
         """Work on an order until it has ended, beside whoever else does; `on_progress` hears how much is done."""

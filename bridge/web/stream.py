@@ -2,12 +2,13 @@
 
 Event `delivery`: `{"delivery": {...}, "triggers": [...]}`, as lists show them, each time that something changed. Event
 `skipped`: some are left out, since more came than anybody could read. A reader that comes back with `Last-Event-ID`, or
-`after`, first gets what came after that delivery; with `since`, what came since then.
+`after`, first gets what came after that delivery; with `since`, what came since then. With `delivery_id` one delivery
+is followed, whenever it came: first how it stands, then each change.
 """
 
 from collections.abc import Callable, Mapping
 
-from bridge.flows.tailing import Heard, Listener, News, Tailing
+from bridge.flows.tailing import Following, Heard, Listener, News, Tailing
 from bridge.web.events import SKIPPED, EventStream, Mailbox, event
 from bridge.web.queries import filter_of
 from bridge.words.errors import BadFilter
@@ -16,7 +17,7 @@ from bridge.words.roles import Caller
 
 FILTERS = frozenset(
     {"state", "reason", "source", "status", "pipeline_id", "job_id", "run_id", "route", "dag_id", "airflow"}
-    | {"after", "since"}
+    | {"delivery_id", "after", "since"}
 )
 _FROM = ("after", "since")
 _OF_TRIGGERS = ("route", "dag_id", "airflow")
@@ -32,6 +33,8 @@ class StreamApi:
     def stream(self, *, query: Mapping[str, str], caller: Caller, last_event_id: str | None = None) -> EventStream:
         """Stream new deliveries and what becomes of them, by `source`, `pipeline_id`, `dag_id`, `reason`, `state`, ...
 
+        With `delivery_id`, of one delivery, whenever it came.
+
         Runs on the event loop. Raises BadFilter, NotThere and TooMany.
         """
         wanted = is_wanted(query)
@@ -41,7 +44,10 @@ class StreamApi:
             if chunk := _spelled(heard, wanted, sees_payloads=caller.sees_payloads):
                 mailbox.put(chunk)
 
-        after, since = query.get("after", last_event_id), filter_of(query, FILTERS).since
+        given = filter_of(query, FILTERS)
+        if given.delivery_id is not None:
+            return self._follow(self._tailing.following(given.delivery_id), mailbox, hear)
+        after, since = query.get("after", last_event_id), given.since
         missed = None if after is None and since is None else self._tailing.tail(after=after, since=since)
         listener = Listener(hear, mailbox.end)
         self._tailing.join(listener)
@@ -51,10 +57,20 @@ class StreamApi:
             catch_up=None if missed is None else lambda: hear(missed.look()),
         )
 
+    def _follow(self, following: Following, mailbox: Mailbox, hear: Callable[[Heard], None]) -> EventStream:
+        """Stream what becomes of one delivery. Raises TooMany; catching up raises NotThere if it is not stored."""
+        listener = Listener(hear, mailbox.end, following)
+        self._tailing.join(listener)
+        return EventStream(
+            mailbox, on_left=lambda: self._tailing.leave(listener), catch_up=lambda: hear(following.begin())
+        )
+
 
 def is_wanted(query: Mapping[str, str]) -> Callable[[News], bool]:
     """Return whether a piece of news is what a filter means. Raises BadFilter."""
     given = filter_of(query, FILTERS)
+    if given.delivery_id is not None and not query.keys().isdisjoint(_FROM):
+        raise BadFilter("one delivery is followed whenever it came: leave since and after out")
     if given.state not in {*DeliveryState, *TriggerState, None}:
         raise BadFilter(f"no such state: {given.state}; there is {', '.join([*DeliveryState, *TriggerState])}")
     if given.status not in {*Status, None}:
@@ -70,6 +86,8 @@ def _values(news: News, name: str) -> set[str | None]:
         return {getattr(each, name) for each in seen.triggers}
     if name in ("state", "reason"):
         return {_text(getattr(each, name)) for each in (seen.delivery, *seen.triggers)}
+    if name == "delivery_id":
+        return {seen.delivery.id}
     return {seen.delivery.source if name == "source" else getattr(seen, name)}
 
 

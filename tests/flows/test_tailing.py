@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox import Inbox, browsing, replays, triggers
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.metrics import Metrics
-from bridge.flows.tailing import LISTENERS, Heard, Listener, Tail, Tailing
+from bridge.flows.tailing import LISTENERS, Following, Heard, Listener, Tail, Tailing
 from bridge.web.stream import is_wanted
 from bridge.words.errors import BadFilter, NotThere, TooMany
 from bridge.words.model import TriggerState
@@ -139,6 +139,79 @@ def test_one_look_serves_everybody(inbox: Inbox, looking_on: Tailing) -> None:
     assert [(name, each is None) for name, each in heard[2:]] == [("second", False), ("second", True)]
     with pytest.raises(TooMany):
         looking_on.join(first)
+
+
+def test_one_delivery_is_followed_whenever_it_came(inbox: Inbox) -> None:
+    """First how it stands, however many came later; then each change, also after it has ended."""
+    id_ = stored(inbox, "evt_old")
+    accept(inbox, *[f"evt_{number}" for number in range(250)])
+    following = Following(inbox, link=link, delivery_id=id_)
+    assert states(following.begin()) == [("evt_old", "received", [])]
+    assert following.look() == Heard((), is_cut=False)
+    add(inbox, id_, now=NOW)
+    (claimed,) = claim(inbox, now=datetime.now(UTC))
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED), attempt())
+    assert states(following.look()) == [("evt_old", "routed", ["failed"])]
+    again = {"actor": "test", "reason": None, "new_id": None, "now": NOW}
+    inbox.write(replays.replay, claimed.trigger.id, **again)
+    assert states(following.look()) == [("evt_old", "routed", ["pending"])]
+
+
+def test_a_replay_that_fails_as_before_between_two_looks_is_heard(inbox: Inbox, store: Store) -> None:
+    """By when it was settled, and by the id of a trigger that is another one."""
+    id_ = stored(inbox, "evt_1")
+    add(inbox, id_, now=NOW)
+    (claimed,) = claim(inbox, now=datetime.now(UTC))
+    inbox.write(triggers.settle, claimed, settlement(TriggerState.FAILED), attempt())
+    following = Following(inbox, link=link, delivery_id=id_)
+    following.begin()
+    for column in ("settled_at", "id"):
+        store.rows(f"UPDATE triggers SET {column} = {column} + 1")  # noqa: S608
+        assert states(following.look()) == [("evt_1", "routed", ["failed"])]
+        assert following.look() == Heard((), is_cut=False)
+
+
+def test_a_delivery_that_is_not_there_cannot_be_followed(inbox: Inbox, store: Store) -> None:
+    """It is said at once; one that is removed later is only quiet."""
+    with pytest.raises(NotThere):
+        Following(inbox, link=link, delivery_id="x")
+    with pytest.raises(NotThere, match="no delivery dlv_0000000000000001"):
+        Following(inbox, link=link, delivery_id="dlv_0000000000000001").begin()
+    following = Following(inbox, link=link, delivery_id=stored(inbox))
+    following.begin()
+    store.rows("DELETE FROM deliveries")
+    assert following.look() == Heard((), is_cut=False)
+
+
+def test_who_follows_one_delivery_hears_of_no_other(inbox: Inbox, looking_on: Tailing) -> None:
+    """And whoever hears of all is told as ever."""
+    heard: list[tuple[str, list[str | None]]] = []
+
+    def listener(name: str, following: Following | None = None) -> Listener:
+        return Listener(
+            lambda item: heard.append((name, [each.seen.delivery.event_id for each in item.news])),
+            lambda: None,
+            following,
+        )
+
+    id_ = stored(inbox, "evt_1")
+    looking_on.join(listener("one", looking_on.following(id_)))
+    looking_on.step()
+    assert heard == [("one", ["evt_1"])]
+    looking_on.join(listener("all"))
+    stored(inbox, "evt_2")
+    looking_on.step()
+    assert heard[1:] == [("all", ["evt_1", "evt_2"])]  # both came after the moment at which this clock stands
+
+
+def test_a_stream_of_one_delivery_has_no_beginning(inbox: Inbox, tail: Tail) -> None:
+    """It is the filter of its id; from when on is no question then."""
+    first, _ = (each.delivery_id for each in accept(inbox, "evt_1", "evt_2"))
+    wanted = is_wanted({"delivery_id": first})
+    assert [each.seen.delivery.event_id for each in tail.look().news if wanted(each)] == ["evt_1"]
+    for name, value in (("since", "1h"), ("after", first)):
+        with pytest.raises(BadFilter, match="leave since and after out"):
+            is_wanted({"delivery_id": first, name: value})
 
 
 def test_listeners_are_few(looking_on: Tailing) -> None:

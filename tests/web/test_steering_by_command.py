@@ -192,6 +192,29 @@ def test_a_tail_may_end_by_itself(run: Run, failed: Failed) -> None:
         run("tail", "--state", "misspelt", "--for", "1m")
 
 
+def test_one_delivery_is_followed(bridge: BridgeProcess, failed: Failed, start: Start, run: Run) -> None:
+    """First how it stands, whatever came since; then what a replay makes of it. One that is not there is said."""
+    Failed(bridge)
+    process = start("tail", "--delivery", failed.delivery, "--json")
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    assert (first["delivery"]["id"], first["triggers"][0]["id"]) == (failed.delivery, failed.trigger)
+    replayed = {"ids": [failed.delivery], "run_again": False}
+    assert httpx.post(
+        f"http://127.0.0.1:{bridge.admin_port}/api/v1/replay",
+        json=replayed,
+        headers={"Authorization": f"Bearer {TOKENS[Role.ADMIN]}"},
+        trust_env=False,
+        timeout=60,
+    ).is_success
+    again = json.loads(process.stdout.readline())
+    assert (again["delivery"]["id"], again == first) == (failed.delivery, False)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    with pytest.raises(NotThere, match="no delivery"):
+        run("tail", "--delivery", "dlv_0000000000000001", "--for", "1m")
+
+
 def test_a_stream_is_for_those_who_may(bridge: BridgeProcess, failed: Failed) -> None:
     """A viewer gets no detail; who comes back gets what was missed; nobody else is let in when it is full."""
     later = Failed(bridge)
@@ -207,7 +230,14 @@ def test_a_stream_is_for_those_who_may(bridge: BridgeProcess, failed: Failed) ->
         assert {each.status_code for each in answers} == {200, 429}
         assert answers[-1].headers["retry-after"] == "1"
     with _viewer() as client:
-        for query, status in ((("after", "x"), 404), (("state", "x"), 400), (("sorce", "x"), 400)):
+        gone = ("delivery_id", "dlv_0000000000000001")
+        for query, status in (
+            (("after", "x"), 404),
+            (("delivery_id", "x"), 404),
+            (gone, 404),
+            (("state", "x"), 400),
+            (("sorce", "x"), 400),
+        ):
             assert client.get(url, params=[query]).status_code == status
         wait_for(lambda: _is_let_in(client, url), seconds=10, what="those who left made room")
 

@@ -28,7 +28,7 @@ _MOST_TRIGGERS = 5000  # of all deliveries of a look
 _NEWEST = text("SELECT id FROM deliveries WHERE id >= :since ORDER BY id DESC LIMIT :limit")
 _STATES = text("SELECT id, state, reason FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 _TRIGGER_STATES = text(
-    "SELECT delivery_id, id, state, reason, attempts, run_state FROM triggers WHERE delivery_id IN :ids"
+    "SELECT delivery_id, id, state, reason, attempts, run_state, settled_at FROM triggers WHERE delivery_id IN :ids"
     " ORDER BY id LIMIT :most"
 ).bindparams(_IDS)
 _DELIVERIES = text(f"SELECT {DELIVERY_ENTRY_COLUMNS} FROM deliveries WHERE id IN :ids ORDER BY id").bindparams(_IDS)  # noqa: S608 - our own names
@@ -38,7 +38,8 @@ _TRIGGERS = text(
 _TELLING = text(
     "SELECT delivery_id, kind, about_id, status, pipeline_id FROM completions WHERE delivery_id IN :ids"
 ).bindparams(_IDS)
-TriggerMark = tuple[str, str | None, int, str | None]  # state, reason, attempts, state of the run
+# State, reason, attempts, state of the run; id and when it was settled, so that a replay that fails at once is seen.
+TriggerMark = tuple[str, str | None, int, str | None, int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ def marks(connection: Connection, ids: Collection[str]) -> Mapping[str, Mark]:
     """Return what changes about each delivery; one that is no longer stored is left out."""
     values = _values(ids)
     triggers: defaultdict[int, list[TriggerMark]] = defaultdict(list)
-    for delivery_id, _, *mark in connection.execute(_TRIGGER_STATES, values | {"most": _MOST_TRIGGERS}):
-        state, reason, attempts, run_state = mark
-        triggers[delivery_id].append((state, reason, attempts, run_state))
+    for delivery_id, id_, *mark in connection.execute(_TRIGGER_STATES, values | {"most": _MOST_TRIGGERS}):
+        state, reason, attempts, run_state, settled_at = mark
+        triggers[delivery_id].append((state, reason, attempts, run_state, id_, settled_at))
     return {
         delivery_text(id_): Mark(state, reason, tuple(triggers[id_]))
         for id_, state, reason in connection.execute(_STATES, values)
