@@ -58,8 +58,8 @@ def pause(
 ) -> Pause:
     """Pause one route, source or Airflow, for so many seconds or until it is resumed; returns the pause as it stands.
 
-    What is paused already is prolonged. `names`: the configured ones, None where nobody knows. Raises BadFilter for a
-    name that is none of them, or words that cannot be stored.
+    What is paused already is prolonged; the same once more within a minute changes nothing. `names`: the configured
+    ones, None where nobody knows. Raises BadFilter for a name that is none of them, or words that cannot be stored.
     """
     check_name(kind, name, names)
     _check_text("name", name)

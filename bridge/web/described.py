@@ -91,6 +91,7 @@ class Described:
     body: Schema | None = None
     is_order: bool = False  # may go on: 202
     is_stream: bool = False
+    again: str = "Sent again it changes nothing more."  # what a second time does, of what is no order
 
 
 def _placed(name: str) -> Schema:
@@ -141,6 +142,7 @@ DESCRIBED: Mapping[str, Described] = {
         body=order_of(
             {"kind": _KIND, "name": TEXT}, {"for": {"type": ["string", "number", "null"]}, "reason": TEXT_OR_NULL}
         ),
+        again="The same sent again within a minute changes nothing more.",
     ),
     "POST /resume": Described(
         record({"resumed": ANY_OBJECT}), body=order_of({"kind": _KIND, "name": TEXT}, {"reason": TEXT_OR_NULL})

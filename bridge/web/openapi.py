@@ -88,7 +88,7 @@ def _again(offer: Offer, described: Described) -> str:
     """Say what it does when it is sent twice; a test holds each path to that."""
     if described.is_order:
         return "Sent again under the same Idempotency-Key it is carried out once."
-    return "" if offer.method == "GET" else "Sent again it changes nothing more."
+    return "" if offer.method == "GET" else described.again
 
 
 _AS_NAME = str.maketrans({"/": "_", "{": None, "}": None, ".": "_"})

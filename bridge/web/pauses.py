@@ -23,7 +23,10 @@ class PausesApi:
         return {"pauses": [views.pause(each, is_gone=is_gone) for each, is_gone in self._pausing.shown()]}
 
     def pause(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
-        """Pause `{"kind": "route", "name": "orders"}`, with `"for": "2h"` for so long; `"reason"` is for people."""
+        """Pause `{"kind": "route", "name": "orders"}`, with `"for": "2h"` for so long; `"reason"` is for people.
+
+        What is paused is prolonged: `for` counts anew.
+        """
         asked = json_object(body, "kind", "name", "for", "reason")
         kind, name = _named(asked)
         paused = self._pausing.pause(

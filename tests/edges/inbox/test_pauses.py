@@ -1,7 +1,9 @@
 """Pauses in the store: what is held for them keeps its place, and goes on in the order in which it came."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,39 @@ def test_what_is_paused_again_is_prolonged(inbox: Inbox, store: Store) -> None:
     later = Pause(PauseKind.ROUTE, "orders", "api", NOW + HOUR, NOW + 2 * HOUR, None)
     assert put(inbox, later) == Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + 2 * HOUR, None)
     assert store.one("SELECT COUNT(*) FROM audit") == 2
+
+
+@pytest.mark.parametrize("lasting", [HOUR, None])
+def test_the_same_pause_sent_again_changes_nothing(inbox: Inbox, store: Store, lasting: timedelta | None) -> None:
+    """Within a minute, by the same caller: whoever got no answer may ask again, and is told of the first."""
+
+    def asked(at: datetime) -> Pause:
+        return Pause(PauseKind.ROUTE, "orders", "api", at, None if lasting is None else at + lasting, "a move")
+
+    first = put(inbox, asked(NOW))
+    assert put(inbox, asked(NOW + timedelta(seconds=50))) == first
+    assert store.one("SELECT COUNT(*) FROM audit") == 1
+    later = asked(NOW + timedelta(seconds=61))
+    assert put(inbox, later).ends_at == later.ends_at
+    assert store.one("SELECT COUNT(*) FROM audit") == 2
+
+
+@pytest.mark.parametrize("other", [{"actor": "cli:anna"}, {"reason": None}, {"ends_at": NOW + HOUR}, {"ends_at": None}])
+def test_another_pause_of_the_same_prolongs_it_at_once(inbox: Inbox, store: Store, other: dict[str, Any]) -> None:
+    """Another person, reason or length; also if it would end when the first one does."""
+    put(inbox, Pause(PauseKind.ROUTE, "orders", "api", NOW, NOW + HOUR, "a move"))
+    at = NOW + timedelta(seconds=10)
+    second = replace(Pause(PauseKind.ROUTE, "orders", "api", at, at + HOUR, "a move"), **other)
+    assert put(inbox, second) == replace(second, paused_at=NOW)
+    assert store.one("SELECT COUNT(*) FROM audit") == 2
+
+
+def test_a_pause_that_was_resumed_is_no_pause_sent_again(inbox: Inbox) -> None:
+    """Whoever pauses once more within the minute has it paused."""
+    put(inbox)
+    assert inbox.write(pausing.remove, PauseKind.ROUTE, "orders", actor="cli:anna", reason=None, now=NOW)
+    again = replace(ROUTE, paused_at=NOW + timedelta(seconds=10))
+    assert put(inbox, again) == again
 
 
 def test_a_pause_after_one_that_is_over_begins_anew(inbox: Inbox) -> None:
