@@ -18,6 +18,10 @@ def audit(
     actor: Annotated[
         str | None, typer.Option("--actor", help="Only of this person or token, as in `token:admin` or `cli:alice`.")
     ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option("--of", metavar="ID", help="Only what was done to this: trg_..., dlv_..., or `route orders`."),
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
@@ -27,5 +31,5 @@ def audit(
 ) -> None:
     """List the audit log, newest first: who did what to which, and why. Exit 1 if there is nothing."""
     with asking(url, token_file) as asked:
-        found = pages(asked, "audit", {"actor": actor} | told_times(since, until), limit=limit)
+        found = pages(asked, "audit", {"actor": actor, "subject": subject} | told_times(since, until), limit=limit)
     print_many(found, ("at", "actor", "action", "subject", "reason"), as_json)

@@ -19,5 +19,6 @@ def test_it_lists_who_did_what(place: Place) -> None:
     head, first, second = ended.out.splitlines()
     assert (ended.code, head.split()) == (0, ["AT", "ACTOR", "ACTION", "SUBJECT", "REASON"])
     assert ("cli:b" in first, "cli:a" in second, "ticket 4711" in first) == (True, True, True)
-    (line,) = place.run("audit", "--actor", "cli:a", "--json").json
+    (line,) = place.run("audit", "--actor", "cli:a", "--of", "dlv_1", "--json").json
     assert (line["actor"], line["action"], line["subject"]) == ("cli:a", "erased", "dlv_1")
+    assert place.run("audit", "--of", "dlv_2").code == 1

@@ -209,7 +209,7 @@ def test_refusals_and_copies_are_listed_for_operators(people: dict[Role, Person]
     assert "duplicate of" not in operator.text("/refusals", copy_of="dlv_0000000000000001")
 
 
-def test_the_audit_log_is_filtered_by_person(people: dict[Role, Person]) -> None:
+def test_the_audit_log_is_filtered_by_person_and_thing(people: dict[Role, Person], bridge: BridgeProcess) -> None:
     """For admins."""
     admin = people[Role.ADMIN]
     wait_for(lambda: "signed_in" in admin.text("/audit"), seconds=10, what="the lines")
@@ -217,6 +217,9 @@ def test_the_audit_log_is_filtered_by_person(people: dict[Role, Person]) -> None
     assert "mapping_loaded" in text
     assert "signed_in" not in text
     assert "Nothing matches" in admin.text("/audit", actor="nobody")
+    digest = bridge.api("audit", actor="mapping file")["audit"][0]["subject"]
+    of_it = admin.text("/audit", subject=digest)
+    assert ("mapping_loaded" in of_it, "signed_in" in of_it) == (True, False)
 
 
 def test_what_a_person_paused_is_not_said_to_be_well(

@@ -230,6 +230,7 @@ def test_the_audit_log_is_read_by_person_and_time(
     (mapping,) = admin.get(url, params={"actor": "mapping file"}).json()["audit"]
     assert mapping["subject"] == bridge.api("status")["mapping"]["digest"]
     assert admin.get(url, params={"until": mapping["at"]}).json() == {"audit": [], "next": None}
+    assert admin.get(url, params={"subject": mapping["subject"]}).json() == {"audit": [mapping], "next": None}
     assert admin.get(url, params={"actor": "token:admin", "limit": "1"}).json()["next"]
     for query in ("actr=x", "limit=0", "since=x", "after=x", "actor=%00"):
         assert admin.get(f"{url}?{query}").status_code == 400, query

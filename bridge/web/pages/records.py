@@ -11,7 +11,7 @@ from bridge.web.pages.drawing import Drawing
 from bridge.words.refusals import RefusalKind
 
 _REFUSAL_FILTERS = ("kind", "source", "reason", "copy_of", "since", "until", "after")
-_AUDIT_FILTERS = ("actor", "since", "until", "after")
+_AUDIT_FILTERS = ("actor", "subject", "since", "until", "after")
 
 
 class Records:
