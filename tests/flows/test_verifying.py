@@ -8,6 +8,7 @@ import pytest
 from bridge.edges.inbox import Inbox
 from bridge.flows.verifying import verify
 from bridge.rules.verifying import Report
+from bridge.words.errors import InboxUnavailable
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 from tests.support.firing import Firing, Make
@@ -321,3 +322,59 @@ def test_an_airflow_that_is_not_configured_is_told_of(firing: Firing) -> None:
     report = verify(firing.inbox, {}, since=LONG_AGO, now=datetime.now(UTC), dags={})
     assert report.unasked == {"default": "there is no such Airflow in the configuration"}
     assert report.results == {}
+
+
+SLOW_DOWN: Answer = (429, {"detail": "slow down"})
+
+
+@pytest.mark.parametrize("where", ["list", "read"])
+def test_an_airflow_that_asks_to_wait_is_asked_again(firing: Firing, standin: Standin, where: str) -> None:
+    """After as long as it says, and everything is compared: a gateway that counts calls gives nothing up."""
+    fire(firing, "evt_1", "evt_2")
+    standin.retry_after = "3"
+    answers = [SLOW_DOWN, SLOW_DOWN]
+    if where == "read":
+        standin.before_list = lambda _: (200, {"dag_runs": [], "total_entries": 0})
+    setattr(standin, f"before_{where}", lambda _: answers.pop() if answers else None)
+    slept: list[float] = []
+    report = compare(firing, sleep=slept.append)
+    assert (report.is_well, report.unasked, report.results) == (True, {}, {"ok": 2})
+    assert slept == [1.0] * 6
+
+
+def test_an_airflow_that_asks_to_wait_for_ever_is_told_of(firing: Firing, standin: Standin) -> None:
+    """Five times in a row are enough; it is waited for longer and longer when it does not say how long."""
+    fire(firing, "evt_1")
+    standin.before_list = lambda _: SLOW_DOWN
+    slept: list[float] = []
+    report = compare(firing, sleep=slept.append)
+    assert (report.is_well, report.findings, report.requests, standin.lists()) == (False, [], 5, 5)
+    assert sum(slept) == 1 + 2 + 4 + 8
+    assert report.unasked == {
+        "default": "429: slow down; it asked to wait 5 times in a row; compare again when it is less busy"
+    }
+
+
+def test_an_airflow_that_asks_to_wait_for_long_is_left_alone(firing: Firing, standin: Standin) -> None:
+    """Nobody sits before a command for an hour, and it is not asked earlier than it wants."""
+    fire(firing, "evt_1")
+    standin.before_list, standin.retry_after = lambda _: SLOW_DOWN, "1800"
+    slept: list[float] = []
+    report = compare(firing, sleep=slept.append)
+    assert (standin.lists(), slept) == (1, [])
+    assert report.unasked == {"default": "429: slow down; it asks to wait for 1800 s; compare again after that"}
+
+
+def test_a_comparison_that_waits_ends_when_nobody_wants_it(firing: Firing, standin: Standin) -> None:
+    """Each second of the wait is told, and whoever is told may end it."""
+    fire(firing, "evt_1")
+    standin.before_list, standin.retry_after = lambda _: SLOW_DOWN, "300"
+    slept: list[float] = []
+
+    def tell(step: str, done: int, total: int) -> None:
+        if (step, done, total) == ("waiting, as default asks for it", 2, 300):
+            raise InboxUnavailable("nobody waits")
+
+    with pytest.raises(InboxUnavailable):
+        compare(firing, tell=tell, sleep=slept.append)
+    assert len(slept) == 2

@@ -58,6 +58,7 @@ class Standin(Loopback):
         self.before_list: Callable[[dict[str, Any]], Answer | None] = _nothing
         # Asked for what is not known here: method, path's parts below /api/v2, body, query.
         self.more: Callable[[str, list[str], dict[str, Any], dict[str, str]], Answer | None] = lambda *_: None
+        self.retry_after: str | None = None  # goes with each 429 and 503
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.asked: list[str] = []  # method and path of every request, in order
         self._runs: dict[str, dict[str, dict[str, Any]]] = {}
@@ -256,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "text/plain" if isinstance(value, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
+            if status in (429, 503) and (wish := self.server.standin.retry_after) is not None:
+                self.send_header("Retry-After", wish)
             self.end_headers()
             self.wfile.write(content)
 

@@ -7,16 +7,18 @@
     5. settle   ask the store, as it is by now, whose the marked runs are
 
 In this order, since the service goes on meanwhile: whatever starts after step 1 is found in step 5, and is no mistake.
-An Airflow that does not answer is told of; nothing is said of the runs that it was not asked for. One run, or one DAG,
-that it does not tell of is told of, too, and stops nothing else.
+An Airflow that asks to wait is waited for (`asking`). One that does not answer is told of; nothing is said of the runs
+that it was not asked for. One run, or one DAG, that it does not tell of is told of, too, and stops nothing else.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, asked, browsing, runs, triggers
+from bridge.flows.verifying.asking import Asking, Problem, Sleep, Tell
 from bridge.rules import verifying
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.verifying import Asked, Finding, Report, Result
@@ -27,12 +29,10 @@ from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 
 _PAGE = 100
-_ECHO_BYTES = 8 * 1_048_576  # a hundred large confs, and Airflow 2 spells them up to 30 times as long
 _CLOCKS_APART = timedelta(minutes=15)  # Airflow's and ours
 _SINGLES = 200
 _IN_A_ROW = 3  # questions about single runs that Airflow does not answer: then it is no matter of a run
 Key = tuple[str, str]  # DAG, DAG run id
-Tell = Callable[[str, int, int], None]  # what is being done, how much of it, of how many
 
 
 def verify(
@@ -43,6 +43,7 @@ def verify(
     now: datetime,
     dags: Mapping[str, Collection[str]],
     tell: Tell = lambda *_: None,
+    sleep: Sleep = time.sleep,
 ) -> Report:
     """Compare. `dags` by Airflow: those where runs may be although the store names none. Raises InboxUnavailable."""
     report = Report(since, now)
@@ -52,7 +53,8 @@ def verify(
         if place.airflow is None:
             _leave(report, place, place.everything(), "there is no such Airflow in the configuration")
         elif place.dags:
-            _Comparison(inbox, report, place, place.airflow, tell).compare()
+            asking = Asking(place.name, place.airflow, tell=tell, sleep=sleep)
+            _Comparison(inbox, report, place, asking, tell).compare()
     report.findings.sort(key=lambda each: (each.result, each.airflow or "", each.dag_id or "", each.dag_run_id or ""))
     return report
 
@@ -125,11 +127,11 @@ def _leave(report: Report, place: _Place, asks: Iterable[Asked], why: str) -> No
 class _Comparison:
     """One Airflow's runs against what was asked for there."""
 
-    def __init__(self, inbox: Inbox, report: Report, place: _Place, airflow: Airflow, tell: Tell) -> None:
+    def __init__(self, inbox: Inbox, report: Report, place: _Place, asking: Asking, tell: Tell) -> None:
         self._inbox = inbox
         self._report = report
         self._place = place
-        self._airflow = airflow
+        self._asking = asking
         self._tell = tell
         self._seen: set[Key] = set()
         self._unseeable: set[str] = set()  # triggers whose runs could not be looked at
@@ -141,6 +143,7 @@ class _Comparison:
         """Do steps 2 to 5, as far as this Airflow answers."""
         unlisted = self._list()
         problem = unlisted or self._confirm()
+        self._report.requests += self._asking.requests
         for run in self._strays:
             self._settle(run)
         if unlisted is None:
@@ -149,15 +152,12 @@ class _Comparison:
             unseen = chain(self._unseen(), self._place.runless) if unlisted else ()
             _leave(self._report, self._place, unseen, problem.detail or problem.reason.why)
 
-    def _list(self) -> TargetDown | Misconfigured | None:
+    def _list(self) -> Problem | None:
         """Take in all pages; one that is too long to be read is asked for in smaller ones."""
         since, until = self._report.since - _CLOCKS_APART, self._report.until + _CLOCKS_APART
         offset, limit = 0, _PAGE
         while True:
-            self._report.requests += 1
-            page = self._airflow.list_runs(
-                self._place.dags, since, until, limit=limit, offset=offset, echo_bytes=_ECHO_BYTES
-            )
+            page = self._asking.list_runs(self._place.dags, since, until, limit=limit, offset=offset)
             if not isinstance(page, RunPage):
                 return page
             if page.is_cut:
@@ -187,7 +187,7 @@ class _Comparison:
         if not is_accounted_for and verifying.is_marked(run):
             self._strays.append(run)
 
-    def _confirm(self) -> TargetDown | Misconfigured | None:
+    def _confirm(self) -> Problem | None:
         """Ask for the runs that the lists should hold and do not. As long as these are gone, the lists are believed.
 
         Returns what keeps Airflow from telling of any run.
@@ -219,9 +219,8 @@ class _Comparison:
                 closed[ask.dag_id] = why
         return None
 
-    def _look_at(self, ask: Asked) -> RunSeen | TargetDown | Misconfigured | None:
-        self._report.requests += 1
-        run = self._airflow.look_at_run(ask.dag_id, ask.dag_run_id, echo_bytes=_ECHO_BYTES)
+    def _look_at(self, ask: Asked) -> RunSeen | Problem | None:
+        run = self._asking.look_at_run(ask.dag_id, ask.dag_run_id)
         if run is None:
             self._absent[ask.id] = ask
         elif isinstance(run, RunSeen):
@@ -285,7 +284,7 @@ class _Comparison:
             return False
 
 
-def _is_of_one_run(problem: TargetDown | Misconfigured) -> bool:
+def _is_of_one_run(problem: Problem) -> bool:
     """Whether an answer may well be about this run, or its DAG, alone."""
     if isinstance(problem, Misconfigured):
         return not problem.is_whole_target
