@@ -261,6 +261,61 @@ def test_an_airflow_that_does_not_answer_is_asked_more_rarely_and_nothing_is_los
     wait_for(lambda: watching.step(later=60) or all(watching.state(id_) is RunState.SUCCESS for id_ in ids))
 
 
+def test_an_airflow_that_asks_to_wait_is_left_alone_for_so_long(make: Make, standin: Standin) -> None:
+    """However often a look was due meanwhile, and then all runs are asked for at once, as before."""
+    seconds = [1000.0]
+    watching = make(monotonic=lambda: seconds[0])
+    ids = [watching.fire(f"run-{number}") for number in range(3)]
+    standin.before_list, standin.retry_after = lambda _: (429, {"detail": "slow down"}), "300"
+    watching.step()
+    standin.before_list = lambda _: None
+    for number in range(3):
+        standin.move_run("success", f"run-{number}")
+    seconds[0] += 299
+    watching.step(later=299)
+    assert standin.lists() == 1
+    seconds[0] += 1
+    watching.step(later=1)
+    assert standin.lists() == 2
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+
+
+def test_one_question_that_is_told_to_wait_makes_no_list_shorter(make: Make, standin: Standin) -> None:
+    """It was about one run; the next list is about all that are due."""
+    seconds = [1000.0]
+    watching = make(monotonic=lambda: seconds[0])
+    watching.fire("run-0")
+    standin.delete_run("run-0")
+    standin.before_read, standin.retry_after = lambda _: (429, {"detail": "slow down"}), "30"
+    watching.step()
+    ids = [watching.fire(f"run-{number}") for number in range(1, 6)]
+    for number in range(1, 6):
+        standin.move_run("success", f"run-{number}")
+    standin.before_read = lambda _: None
+    seconds[0] += 30
+    watching.step(later=30)
+    assert standin.lists() == 2
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+
+
+def test_one_run_for_which_every_list_is_told_to_wait_does_not_hold_up_the_others(make: Make, standin: Standin) -> None:
+    """A gateway that calls every slow list too much: fewer are asked for at once, if that goes on."""
+    seconds = [1000.0]
+    watching = make(interval_seconds=0.1, monotonic=lambda: seconds[0])
+    poison = standin.now().isoformat()
+    watching.fire("run-0")
+    watching.now += timedelta(seconds=30)
+    ids = [watching.fire(f"run-{number}") for number in range(1, 6)]
+    for number in range(1, 6):
+        standin.move_run("success", f"run-{number}")
+    standin.retry_after = "1"
+    standin.before_list = lambda body: (503, "busy") if body["run_after_gte"] <= poison else None
+    for _ in range(20):
+        seconds[0] += 60
+        watching.step(later=60)
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+
+
 def test_one_run_that_makes_every_list_fail_does_not_hold_up_the_others(make: Make, standin: Standin) -> None:
     """Fewer are asked for at once until it is alone, and then the others have their turn."""
     watching = make(interval_seconds=0.1)

@@ -26,8 +26,8 @@ def make(inbox: Inbox, metrics: Metrics, standin: Standin, mapping: ReadMapping)
     """Make a replica that looks at the DAGs of a mapping."""
     made: list[Looking] = []
 
-    def build(text: str = named("load_orders")) -> Looking:
-        made.append(Looking(inbox, metrics, standin, mapping(text)))
+    def build(text: str = named("load_orders"), **options: Any) -> Looking:
+        made.append(Looking(inbox, metrics, standin, mapping(text), **options))
         return made[-1]
 
     yield build
@@ -224,3 +224,34 @@ def test_dags_that_make_airflow_fail_are_asked_for_a_few_at_a_time(make: MakeLoo
     seen = [[asked[-5:] for asked in looking.step(later=10) if "bad" in asked] for _ in range(3)]
     assert seen == [bad[:3], bad[3:6], bad[6:]]
     assert looking.states() == {"good": "ok"}
+
+
+def test_an_airflow_that_asks_to_wait_is_left_alone_for_so_long(make: MakeLooking, standin: Standin) -> None:
+    """However often a look was due meanwhile; then all are known again."""
+    seconds = [1000.0]
+    looking = make(monotonic=lambda: seconds[0])
+    standin.front = lambda _, path: (429, {"detail": "slow down"}) if "/dags" in path else None
+    standin.retry_after = "300"
+    assert looking.step() != []
+    standin.front = lambda *_: None
+    seconds[0] += 299
+    assert looking.step(later=299) == []
+    seconds[0] += 1
+    assert looking.step(later=1) != []
+    assert looking.states() == {"load_orders": "ok"}
+
+
+def test_a_dag_of_which_a_gateway_asks_to_wait_is_left_alone_for_so_long(make: MakeLooking, standin: Standin) -> None:
+    """Airflow itself is well, so the others are looked at all the same."""
+    seconds = [1000.0]
+    standin.dags = {"a_slow": {}, "b": {}}
+    looking = make(named(*standin.dags), monotonic=lambda: seconds[0])
+    standin.front = lambda _, path: (429, {"detail": "slow down"}) if path.endswith("/a_slow") else None
+    standin.retry_after = "300"
+    slow = f"{LIST}/a_slow"
+    asked = [slow in looking.step()]
+    for _ in range(5):
+        seconds[0] += 60
+        asked.append(slow in looking.step(later=60))
+    assert asked == [True, False, False, False, False, True]
+    assert looking.states() == {"b": "ok"}

@@ -1,5 +1,6 @@
 """Looks at DAGs in front of a stand-in, with a clock that the test moves."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +21,15 @@ START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 class Looking:
     """One replica that looks at DAGs once a minute; `step` is one turn."""
 
-    def __init__(self, inbox: Inbox, metrics: Metrics, standin: Standin, mapping: Mapping) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        metrics: Metrics,
+        standin: Standin,
+        mapping: Mapping,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.inbox = inbox
         self.metrics = metrics
         self.standin = standin
@@ -40,6 +49,7 @@ class Looking:
             give_back=lambda starts: [self.ceilings.take_back(each) for each in starts],
             on_freed=lambda: None,
             clock=lambda: self.now,
+            monotonic=monotonic,
         )
 
     def take_place(self, route: str, now: datetime) -> Start | None:

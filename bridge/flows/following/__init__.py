@@ -14,7 +14,8 @@ A run is looked at again after a tenth of its age (an interval at least, five mi
 BRIDGE_FOLLOW_DAYS it is `unknown`. All of that is in the store, so a restart or another replica goes on where this one
 stopped. A run that failed is told of and makes no event, so nothing can react to it in a circle.
 
-An Airflow that does not answer is asked more and more rarely; its runs stay open and due.
+An Airflow that does not answer is asked more and more rarely, and one that asks to wait not before that; its runs stay
+open and due.
 """
 
 import time
@@ -54,6 +55,7 @@ class Following:
         interval_seconds: float,
         give_up: timedelta,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`give_up`: a run that is still open so long after it was fired is `unknown`. `clock` gives aware UTC."""
         self._inbox = inbox
@@ -61,6 +63,7 @@ class Following:
         self._interval_seconds = interval_seconds
         self._give_up = give_up
         self._clock = clock
+        self._monotonic = monotonic
         self._duty = Duty(inbox, clock)
         self._watches = deque(Watch(name, airflow) for name, airflow in airflows.items())
         self.loop = Loop(
@@ -76,7 +79,7 @@ class Following:
             self.loop.beat()
             watch = self._watches.popleft()
             self._watches.append(watch)
-            if not self.loop.is_ending and watch.may_ask(time.monotonic()):
+            if not self.loop.is_ending and watch.may_ask(self._monotonic()):
                 self._look(watch)
 
     def take_in(self, airflow: str, seen: Sequence[RunSeen]) -> int:
@@ -154,7 +157,7 @@ class Following:
         return following.is_over(run, now=self._clock(), give_up=self._give_up)
 
     def _wait(self, watch: Watch, problem: TargetDown | Misconfigured, *, asked: int) -> None:
-        if watch.failed(problem.reason, time.monotonic(), self._interval_seconds, asked=asked):
+        if watch.failed(problem, self._monotonic(), self._interval_seconds, asked=asked):
             _log.warning(
                 "runs_not_followed",
                 airflow=watch.name,

@@ -1,6 +1,8 @@
 """One Airflow as following sees it: whether it may be asked now, and how much at once.
 
-    batch   halved when no answer comes, so that a run that makes every list fail is alone in the end; doubled else
+    batch   halved when no answer comes, so that a run that makes every list fail is alone in the end; doubled else.
+            Being asked to wait says nothing of the size, unless that goes on
+    pace    after each failure a longer wait, and never a shorter one than the answer asks for (`Retry-After`)
     page    halved when an answer is too long to be read (it echoes every conf); larger again little by little
     span    halved when a list has no room for all runs of the time asked for, or is mostly about others; doubled else
 
@@ -11,6 +13,7 @@ from datetime import timedelta
 
 from bridge.edges.airflow import Airflow
 from bridge.rules.retrying import backoff
+from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage
 
@@ -18,6 +21,7 @@ BATCH = 500
 _MAX_PAGE = 4 * BATCH  # runs in one list: those asked for, and others of the same DAGs and time
 _ENOUGH = 2 * BATCH
 _LEAST = 2
+_THROTTLED_IN_A_ROW = 3  # by then it may as well be one run that makes every list fail
 _LONGEST_SPAN = timedelta(hours=6)
 _SHORTEST_SPAN = timedelta(seconds=2)
 
@@ -56,10 +60,12 @@ class Watch:
         is_wide = not page.is_whole or len(page.runs) > _ENOUGH
         self.span = max(_SHORTEST_SPAN, self.span / 2) if is_wide else min(_LONGEST_SPAN, self.span * 2)
 
-    def failed(self, reason: Reason, now: float, interval_seconds: float, *, asked: int) -> bool:
+    def failed(self, problem: TargetDown | Misconfigured, now: float, interval_seconds: float, *, asked: int) -> bool:
         """Note that a question about so many runs has no answer, and wait; True if the reason is worth a log line."""
         self._failures += 1
-        self._batch = max(1, asked // 2)
-        self._not_before = now + backoff.wait(self._failures, 1.0, at_least=interval_seconds)
-        is_news, self._reason = reason is not self._reason, reason
+        if problem.reason is not Reason.THROTTLED or self._failures > _THROTTLED_IN_A_ROW:
+            self._batch = max(1, asked // 2)
+        wish = problem.wait_seconds if isinstance(problem, TargetDown) else 0.0
+        self._not_before = now + backoff.wait(self._failures, 1.0, at_least=max(interval_seconds, wish))
+        is_news, self._reason = problem.reason is not self._reason, problem.reason
         return is_news

@@ -12,7 +12,7 @@ For each Airflow, once an interval at most:
     7. free     what was held for DAGs that are back, page by page (freeing.py)
 
 All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
-An Airflow that does not answer is asked more and more rarely.
+An Airflow that does not answer is asked more and more rarely, and one that asks to wait not before that.
 """
 
 import time
@@ -59,16 +59,19 @@ class Holding:
         give_back: Callable[[Iterable[Start]], None],
         on_freed: Callable[[], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`interval_seconds`: how often a DAG is looked at; one that something waits for more often.
 
         `take_place(route, now)`: when a route may start its next trigger; `on_freed` wakes firing.
         """
         self._inbox, self._metrics, self._mapping = inbox, metrics, mapping
-        self._interval_seconds, self._clock = interval_seconds, clock
+        self._interval_seconds, self._clock, self._monotonic = interval_seconds, clock, monotonic
         self._duty = Duty(inbox, clock)
         self._taken, self._taken_at = "", 0.0
-        self._places = deque(Place(name, each, before_each=self._go_on) for name, each in airflows.items())
+        self._places = deque(
+            Place(name, each, before_each=self._go_on, monotonic=monotonic) for name, each in airflows.items()
+        )
         self._freeing = Freeing(
             inbox=inbox,
             metrics=metrics,
@@ -95,7 +98,7 @@ class Holding:
             self.loop.beat()
             place = self._places.popleft()
             self._places.append(place)
-            if not self.loop.is_ending and place.may_ask(time.monotonic()):
+            if not self.loop.is_ending and place.may_ask(self._monotonic()):
                 self._look(place)
             is_freeing |= not self.loop.is_ending and self._free(place)
         self._metrics.dags.observe(self._inbox.read(dags.known))
@@ -106,7 +109,7 @@ class Holding:
         held = self._inbox.read(holds.named, airflow=place.name).keys()
         names = self._named(place.name)
         due = holding.due(names, held, known, now=self._clock(), seconds=self._interval_seconds)
-        due = place.open(due, time.monotonic())
+        due = place.open(due, self._monotonic())
         if not due or not self._is_ours(place):
             return
         found = place.ask(due, pause_seconds=self._interval_seconds)
@@ -186,7 +189,7 @@ class Holding:
 
     def _wait(self, place: Place) -> None:
         problem = place.problem
-        if problem is not None and place.failed(problem.reason, time.monotonic(), self._interval_seconds):
+        if problem is not None and place.failed(problem, self._monotonic(), self._interval_seconds):
             _log.warning(
                 "dags_not_read",
                 airflow=place.name,

@@ -9,6 +9,8 @@ So a look is `_PAGES` and `_SINGLES` requests at most, however many DAGs there a
 Rule: one answer is one sample, so it never ends the look at a whole Airflow. When a question fails as if the whole
 place were down, the place itself is asked (`Airflow.probe`). If it is well, that DAG (or the list) is left alone for a
 while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed so.
+
+Whatever is left alone is so for as long as the answer asks for (`Retry-After`), if that is longer.
 """
 
 import math
@@ -41,12 +43,20 @@ Problem = TargetDown | Misconfigured
 class Place:
     """The pace of questions to one Airflow, and the DAGs that it refuses to tell of. One thread."""
 
-    def __init__(self, name: str, airflow: Airflow, *, before_each: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        airflow: Airflow,
+        *,
+        before_each: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`before_each` runs before each request but the first."""
         self.name = name
         self.airflow = airflow
         self.problem: Problem | None = None  # of the last look, if it is about more than one DAG
         self._before_each = before_each
+        self._monotonic = monotonic
         self._refused: dict[str, float] = {}  # until when a DAG, or the list, is left alone; kept for longer
         self._said: dict[str, Reason] = {}  # why it is, so that this is logged once
         self._strays = 0  # questions of this look that failed although the place is well
@@ -71,18 +81,19 @@ class Place:
         `pause_seconds`: what it refuses to tell of is left alone for so long.
         """
         self.problem, self._strays = None, 0
-        may_list = len(names) > _FEW and self._refused.get(_LIST, 0.0) <= time.monotonic()
+        may_list = len(names) > _FEW and self._refused.get(_LIST, 0.0) <= self._monotonic()
         found = self._listed(names, pause_seconds) if may_list else {}
         if self.problem is None:
             unseen = [name for name in names if name not in found]
             found |= self._singly(unseen[:_SINGLES], pause_seconds)
         return found
 
-    def failed(self, reason: Reason, now: float, pause_seconds: float) -> bool:
+    def failed(self, problem: Problem, now: float, pause_seconds: float) -> bool:
         """Note that there was no answer, and wait; True if the reason is worth a log line."""
         self._failures += 1
-        self._not_before = now + backoff.wait(self._failures, 1.0, at_least=pause_seconds)
-        is_news, self._last_said = reason is not self._last_said, reason
+        at_least = max(pause_seconds, _wish(problem))
+        self._not_before = now + backoff.wait(self._failures, 1.0, at_least=at_least)
+        is_news, self._last_said = problem.reason is not self._last_said, problem.reason
         return is_news
 
     def answered(self) -> None:
@@ -133,7 +144,7 @@ class Place:
             if confirmed is not None:
                 return confirmed
             self._strays += 1
-        self._refused[what] = time.monotonic() + pause_seconds
+        self._refused[what] = self._monotonic() + max(pause_seconds, _wish(problem))
         if self._said.get(what) is not problem.reason:
             self._said[what] = problem.reason
             self._say(what, problem)
@@ -152,3 +163,8 @@ class Place:
 def _is_whole(problem: Problem) -> bool:
     """Whether an answer looks as if the whole place had the trouble."""
     return isinstance(problem, TargetDown) or problem.is_whole_target
+
+
+def _wish(problem: Problem) -> float:
+    """Return for how many seconds an answer asks not to be asked again."""
+    return problem.wait_seconds if isinstance(problem, TargetDown) else 0.0
