@@ -185,8 +185,8 @@ def _check_airflows(config: "Config", mapping: "Mapping") -> int:
             if route.airflow == name and route.enabled:
                 for dag_id in route.dags:
                     fact = dag_fact(airflow, route, dag_id)
-                    troubles += fact != "ok"
-                    rows.append((name, dag_id, fact))
+                    troubles += fact.next_step is not None
+                    rows.append((name, dag_id, fact.says))
         airflow.close()
     print_table(("airflow", "dag", "fact"), rows)
     return troubles

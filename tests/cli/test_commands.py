@@ -258,6 +258,41 @@ def test_check_airflow(place: Place) -> None:
     assert "airflow_down" in ended.out
 
 
+def test_a_paused_dag_hides_no_missing_param(place: Place) -> None:
+    """New DAGs are paused at first: what is held would fail as soon as somebody unpauses it."""
+    with Standin() as airflow:
+        params = {"day": {"value": None, "schema": {"type": "string"}}}
+        airflow.dags["load_orders"] = {"is_paused": True, "params": params}
+        place.configure(airflow.url)
+        ended = place.run("check", "--airflow")
+    assert ended.code == 1
+    said = " ".join(ended.out.split())
+    assert "conf lacks the DAG's required params day; paused: runs are made but wait until it is unpaused" in said
+
+
+@pytest.mark.parametrize(
+    ("if_paused", "says"),
+    [
+        ("hold", "paused: what comes for it is held here until it is unpaused, as route orders says"),
+        ("fail", "paused: what comes for it fails until it is unpaused, as route orders says"),
+    ],
+)
+def test_a_pause_that_the_route_provides_for_is_no_mistake(place: Place, if_paused: str, says: str) -> None:
+    """It is said, and exit 0. A file that is broken is a mistake all the same, and is not called a pause."""
+    route = f"routes: [{{name: orders, pipeline: p, dag: load_orders, if_paused: {if_paused}}}]\n"
+    (place.folder / "mapping.yaml").write_text(route)
+    with Standin() as airflow:
+        airflow.dags["load_orders"] = {"is_paused": True}
+        place.configure(airflow.url)
+        ended = place.run("check", "--airflow")
+        assert (ended.code, says in " ".join(ended.out.split())) == (0, True)
+        airflow.dags["load_orders"]["has_import_errors"] = True
+        ended = place.run("check", "--airflow")
+    assert ended.code == 1
+    assert "import error" in ended.out
+    assert "paused" not in ended.out
+
+
 def test_check_airflow_holds_conf_to_the_params_of_the_dag(place: Place) -> None:
     """Where the route says `conf_schema: dag`; Airflow takes more conf than params."""
     route = "routes: [{name: orders, pipeline: p, dag: load_orders, conf: {limit: many, citty: Kiel}%s}]\n"

@@ -194,6 +194,11 @@ def _paused_dag(world: World) -> None:
     world.airflow.dags["load_orders"] = {"is_paused": True}
 
 
+def _paused_dag_with_params(world: World) -> None:
+    day = {"value": None, "schema": {"type": "string"}}
+    world.airflow.dags["load_orders"] = {"is_paused": True, "params": {"day": day}}
+
+
 def _no_dag(world: World) -> None:
     world.airflow.dags = {}
 
@@ -226,6 +231,12 @@ def _a_gateway(world: World) -> None:
         (_another_time, "sender's clock", "s ahead of Planasonix'", "by NTP"),
         (_refused_key, "api", "the key is refused", "Correct `api`"),
         (_paused_dag, "dag", "paused: runs are made but wait until it is unpaused", "airflow dags unpause load_orders"),
+        (
+            _paused_dag_with_params,
+            "dag",
+            "conf lacks the DAG's required params day; paused: runs",
+            "mapping.yaml:1. Unpause",
+        ),
         (_no_dag, "dag", "route orders: Airflow has no such DAG", "mapping.yaml:1"),
         (_broken_dag, "dag", "the DAG's file has an import error", "Look at the DAG load_orders"),
         (_no_right, "right", "our user may not start runs of it", "the right to create DAG runs"),
@@ -296,3 +307,15 @@ def test_a_test_of_the_sender_that_never_comes_is_said(world: World) -> None:
     world.planasonix.before = lambda _method, path: (202, {}) if path.endswith("/test") else None
     ended = world.doctor("--sender-test", "--wait-seconds", "1")
     assert "none came in 1 s" in line(ended, "sender's test")
+
+
+def test_a_pause_that_the_route_provides_for_is_fine(world: World) -> None:
+    """It is said, with the route, and nobody has to do anything; `status` thinks the same of it."""
+    _paused_dag(world)
+    world.bridge.write_mapping(MAPPING.replace("dag:", "if_paused: hold, dag:"))
+    try:
+        found = line(world.doctor(), "dag")
+    finally:
+        world.bridge.write_mapping(MAPPING)
+    assert found.startswith("fine ")
+    assert "paused: what comes for it is held here until it is unpaused, as route orders says" in found

@@ -1,6 +1,7 @@
 """What an examination asks of each Airflow: the place, its clock, the sign-in, and every DAG that a route names."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.edges.airflow import Airflow
@@ -8,11 +9,25 @@ from bridge.flows.examining.clocks import clock
 from bridge.rules.conforming import mistakes
 from bridge.rules.mapping import Mapping as Routes
 from bridge.rules.mapping import Route
+from bridge.words.dags import DagFacts, DagState
 from bridge.words.errors import BridgeError
 from bridge.words.findings import Finding, fine, unknown, wrong
+from bridge.words.holds import IfPaused
 from bridge.words.targets import AirflowTarget
 
 _PAUSED = "paused: runs are made but wait until it is unpaused"
+_PROVIDED_FOR = {
+    IfPaused.HOLD: "paused: what comes for it is held here until it is unpaused, as route {} says",
+    IfPaused.FAIL: "paused: what comes for it fails until it is unpaused, as route {} says",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DagFact:
+    """What a DAG means for a route. `next_step`: what a person has to do; None: nothing."""
+
+    says: str = "ok"
+    next_step: str | None = None
 
 
 def examine_airflows(targets: Mapping[str, AirflowTarget], mapping: Routes) -> Iterator[Finding]:
@@ -49,8 +64,10 @@ def _dags(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Finding]
         for dag_id in route.dags:
             about = f"{name} {dag_id}"
             fact = dag_fact(airflow, route, dag_id)
-            if fact != "ok":
-                yield wrong("dag", about, fact, _unpause(dag_id) if fact == _PAUSED else _mend(route, dag_id))
+            if fact.next_step is not None:
+                yield wrong("dag", about, fact.says, fact.next_step)
+            elif fact != DagFact():
+                yield fine("dag", about, fact.says)
             elif dag_id not in may_start:
                 yield fine("dag", about, "it is there, and takes the conf of its routes")
             if dag_id not in may_start:
@@ -78,21 +95,35 @@ def _mend(route: Route, dag_id: str) -> str:
     return f"Look at the DAG {dag_id} in Airflow, or correct {place}."
 
 
-def dag_fact(airflow: Airflow, route: Route, dag_id: str) -> str:
-    """Return what keeps a route's runs of a DAG from starting, in a line; `ok` if nothing does."""
+def dag_fact(airflow: Airflow, route: Route, dag_id: str) -> DagFact:
+    """Return all that keeps a route's runs of a DAG from starting, in a line; `ok` if nothing does.
+
+    A pause comes last. It is said, and is no mistake, if the route provides for it (`if_paused`).
+    """
+    mend = _mend(route, dag_id)
     try:
         facts = airflow.look_at(dag_id)
     except BridgeError as error:
-        return f"could not be asked: {error}"
+        return DagFact(f"could not be asked: {error}", mend)
+    troubles = list(_troubles(route, facts))
+    is_paused = facts.state is DagState.PAUSED
+    if is_paused and route.if_paused is IfPaused.TRIGGER:
+        steps = f"{mend} {_unpause(dag_id)}" if troubles else _unpause(dag_id)
+        return DagFact("; ".join([*troubles, _PAUSED]), steps)
+    says = [*troubles, *([_PROVIDED_FOR[route.if_paused].format(route.name)] if is_paused else ())]
+    return DagFact("; ".join(says) or "ok", mend if troubles else None)
+
+
+def _troubles(route: Route, facts: DagFacts) -> Iterator[str]:
+    """Yield what has to be mended; a DAG that is gone, or whose file is broken, tells no more of its params."""
     if not facts.exists:
-        return f"route {route.name}: Airflow has no such DAG"
-    missing = sorted(set(facts.required) - set(route.conf_keys))
-    troubles: dict[str, object] = {
-        "the DAG's file has an import error": facts.has_import_errors,
-        "the DAG is no longer in its file": facts.is_stale,
-        _PAUSED: facts.is_paused,
-        f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}": missing,
-    }
-    if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
-        troubles[f"route {route.name}: {found}"] = True
-    return next((problem for problem, is_so in troubles.items() if is_so), "ok")
+        yield f"route {route.name}: Airflow has no such DAG"
+    elif facts.has_import_errors:
+        yield "the DAG's file has an import error"
+    elif facts.is_stale:
+        yield "the DAG is no longer in its file"
+    else:
+        if missing := sorted(set(facts.required) - set(route.conf_keys)):
+            yield f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}"
+        if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
+            yield f"route {route.name}: {found}"
