@@ -5,14 +5,16 @@ The command prints JSON, in the form that kubectl's credential plugins have:
     {"status": {"token": "...", "expirationTimestamp": "2026-01-01T12:00:00Z"}}
 
 `headers` may stand for `token`, the object may also stand alone without `status`. It gets no input, none of the
-bridge's own variables (BRIDGE_*), and so many seconds; then its whole process group is killed. What it says on stderr
-is shown when it fails, so it must not write a secret there.
+bridge's own variables (BRIDGE_*), and so many seconds; then its whole process group is killed, and at once if it prints
+too much. The last line that it says on stderr is shown when it fails, so it must not write a secret there.
 """
 
 import json
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from bridge.words.reasons import Reason
 
 _MAX_OUTPUT = 65_536
 _KILLED_SECONDS = 1.0
+_CHUNK = 65_536
 
 
 class _Unusable(Exception):
@@ -42,9 +45,23 @@ def run(command: Sequence[str], seconds: float) -> SignedIn | Misconfigured:
 
 
 def _output(command: Sequence[str], seconds: float) -> bytes:
+    process = _started(command)
+    try:
+        output, errors = _read_out(process, time.monotonic() + seconds)
+    except subprocess.TimeoutExpired:
+        raise _Unusable(f"did not end within {seconds:g} s") from None
+    finally:
+        _end(process)
+    if process.returncode:
+        lines = errors.decode("utf-8", "replace").strip().splitlines()
+        raise _Unusable(f"ended with {process.returncode}" + (f": {shown(lines[-1])}" if lines else ""))
+    return output
+
+
+def _started(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")}
     try:
-        process = subprocess.Popen(  # noqa: S603 - configured by whoever runs the service, and no shell
+        return subprocess.Popen(  # noqa: S603 - configured by whoever runs the service, and no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -54,28 +71,43 @@ def _output(command: Sequence[str], seconds: float) -> bytes:
         )
     except OSError as error:
         raise _Unusable(f"cannot be run: {error.strerror}") from None
-    try:
-        output, errors = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        raise _Unusable(f"did not end within {seconds:g} s") from None
-    if process.returncode:
-        lines = errors.decode("utf-8", "replace").strip().splitlines()
-        raise _Unusable(f"ended with {process.returncode}" + (f": {shown(lines[-1])}" if lines else ""))
-    if len(output) > _MAX_OUTPUT:
-        raise _Unusable(f"printed more than {_MAX_OUTPUT} bytes")
-    return output
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the command and whatever it started; one that left its process group is not waited for."""
-    with suppress(ProcessLookupError, PermissionError):  # gone, or of another user by now (sudo)
-        os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=_KILLED_SECONDS)
+def _read_out(process: "subprocess.Popen[bytes]", until: float) -> tuple[bytes, bytes]:
+    """Read both pipes to their end, and wait for the command's; of stderr only the last part is kept.
+
+    Raises TimeoutExpired, and _Unusable as soon as stdout has too much.
+    """
+    output, errors = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        for pipe, kept in ((process.stdout, output), (process.stderr, errors)):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ, kept)
+        while selector.get_map():
+            if (remaining := until - time.monotonic()) <= 0:
+                raise subprocess.TimeoutExpired(process.args, remaining)
+            for key, _ in selector.select(remaining):
+                if not (chunk := os.read(key.fd, _CHUNK)):
+                    selector.unregister(key.fileobj)
+                key.data.extend(chunk)
+            if len(output) > _MAX_OUTPUT:
+                raise _Unusable(f"printed more than {_MAX_OUTPUT} bytes")
+            del errors[:-_MAX_OUTPUT]
+    process.wait(max(0.0, until - time.monotonic()))
+    return bytes(output), bytes(errors)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the command, if it runs, and whatever it started; one that left its process group is not waited for."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):  # gone, or of another user by now (sudo)
+            os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+    if process.returncode is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_KILLED_SECONDS)
 
 
 def _read(output: bytes, now: datetime) -> SignedIn:

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,26 @@ def test_command_that_gives_nothing_usable_is_named(command: tuple[str, ...], de
     assert found.reason is Reason.AIRFLOW_MISCONFIGURED
     assert found.detail.startswith("the sign-in command ")
     assert detail in found.detail
+
+
+def test_command_that_prints_without_end_is_ended() -> None:
+    """As soon as it has printed too much, and not at its limit: by then it would have filled the memory."""
+    found = commands.run(("yes", "token"), 30)
+    assert isinstance(found, Misconfigured)
+    assert "'yes' printed more than 65536 bytes" in found.detail
+
+
+def test_command_that_says_much_on_stderr_fills_no_memory() -> None:
+    """Only its last line is shown."""
+    tracemalloc.start()
+    try:
+        found = commands.run(("sh", "-c", "yes | head -c 50000000 >&2; echo no credentials >&2; exit 1"), 30)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Misconfigured)
+    assert "ended with 1: no credentials" in found.detail
+    assert most < 10_000_000
 
 
 def test_command_that_may_not_be_killed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
