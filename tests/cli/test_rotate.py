@@ -68,6 +68,18 @@ def test_the_last_step_is_named_where_the_old_secret_is_no_file_of_ours(
     assert (ended.code, "has its secret already" in ended.err) == (2, True)
 
 
+def test_a_subscription_that_is_gone_is_not_removed_once_more(here: Place, planasonix: SubscriptionsApi) -> None:
+    """Killed between its removal and the note of it: a second DELETE may be answered by anything."""
+    assert rotate(here, *_NOW).code == 1
+    former, second = planasonix.kept.values()
+    _take(second)
+    del planasonix.kept[former.id]
+    asked: list[str] = []
+    planasonix.before = lambda method, _: asked.append(method)
+    assert rotate(here, *_NOW).code == 0
+    assert "DELETE" not in asked
+
+
 def test_a_manifest_for_kubernetes_is_applied_by_a_person(here: Place, planasonix: SubscriptionsApi) -> None:
     """The second subscription delivers nothing until the bridge has the secret; what to run is said."""
     words = ("--secret-out", "new.json", "--kubernetes-secret", "planasonix-bridge/next", "--wait", "0s")

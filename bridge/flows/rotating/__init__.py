@@ -213,12 +213,14 @@ class _Run:
         """Remove the first subscription."""
         noted = self.noted
         if noted.removed_at is None:
-            second = next((item for item in self._what.api.every() if item.id == noted.successor), None)
+            every = self._what.api.every()
+            second = next((item for item in every if item.id == noted.successor), None)
             if second is None or second.is_enabled is False:
                 next_step = f"Run `{_RUN} rotate --undo`, then rotate again."
                 return wrong("off", str(noted.successor), "somebody removed it or switched it off", next_step)
-            with suppress(LookupNotFound):
-                self._what.api.delete(noted.former)
+            if any(item.id == noted.former for item in every):  # else it was removed before a crash
+                with suppress(LookupNotFound):
+                    self._what.api.delete(noted.former)
             self._note(noted.with_(removed_at=_now().isoformat()))
         return fine("off", noted.former, "the first subscription is removed")
 
