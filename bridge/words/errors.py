@@ -11,7 +11,7 @@
     |   `-- ConfTooLarge     ... because one value is too long
     |-- ConditionError       a route's `when` failed on an event
     |-- LookupUnavailable    the Planasonix API cannot answer now
-    |-- LookupNotFound       the Planasonix API does not know the job
+    |-- LookupNotFound       the Planasonix API does not know the job, or not yet
     |-- InboxUnavailable     the store cannot commit now, or too much waits for it
     |-- Locked               a stored value is encrypted, and no configured key opens it
     |-- RemoteUnavailable    a running bridge cannot be asked now, over its admin API

@@ -141,7 +141,7 @@ class Reason(StrEnum):
     LOOKUP_NOT_FOUND = (
         "lookup_not_found",
         "The Planasonix API does not know the job or run that the event names.",
-        "Check that the API key belongs to the tenant that sends; then replay the delivery.",
+        "What is `received` is asked again by itself. Else check that the API key is of the right tenant; replay it.",
     )
     INTERNAL_ERROR = (
         "internal_error",

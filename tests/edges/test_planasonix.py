@@ -130,9 +130,11 @@ def test_a_tenant_with_other_paths_and_a_gateway_needs_a_setting_and_no_code(api
         client.close()
 
 
-def test_unknown_job(api: Api, connect: Connect) -> None:
-    """404 from the API: asking again cannot help."""
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"])
+def test_unknown_job(api: Api, connect: Connect, kind: str) -> None:
+    """404 from the API itself, which speaks JSON."""
     api.says({"error": {"code": "not_found"}}, 404)
+    api.headers["Content-Type"] = kind
     with pytest.raises(LookupNotFound):
         connect().job("job_1")
 
@@ -174,6 +176,16 @@ def test_page_in_html_is_a_wrong_url(api: Api, connect: Connect, status: int) ->
     api.status, api.body, api.headers = status, b"<html>", {"Content-Type": "text/html"}
     with pytest.raises(LookupUnavailable, match="in HTML"):
         connect().job("job_1")
+
+
+@pytest.mark.parametrize("kind", ["text/plain; charset=utf-8", "text/json-not", "", None])
+def test_a_404_that_is_not_the_apis_is_asked_again(api: Api, connect: Connect, kind: str | None) -> None:
+    """ingress-nginx and Traefik answer so while nothing is behind them: it says nothing of job or API."""
+    api.status, api.body = 404, b"default backend - 404"
+    api.headers = {} if kind is None else {"Content-Type": kind}
+    with pytest.raises(LookupUnavailable, match="answers 404, and not in JSON") as caught:
+        connect().job("job_1")
+    assert (caught.value.is_whole, caught.value.is_refusal) == (False, False)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"{", b"\xff", b"[" * 50_000])

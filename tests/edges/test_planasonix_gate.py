@@ -109,6 +109,18 @@ def test_an_unknown_job_is_an_answer(asked: Asked) -> None:
     assert asked.client.room(16) == 16
 
 
+def test_a_proxys_404_is_no_answer_of_the_api(asked: Asked) -> None:
+    """One says nothing of the whole. Three different questions without a good answer: the API is not behind it."""
+    asked.api.headers = {"Content-Type": "text/plain"}
+    assert "404" in asked.ask("job_a")
+    assert "404" in asked.ask("job_b")
+    assert asked.client.room(16) == 16
+    assert asked.ask("job_1") == "answered"
+    for number in range(3):
+        assert "404" in asked.ask(f"job_{number + 2}")
+    assert asked.client.room(16) == 0
+
+
 def test_the_last_call_that_is_allowed_is_the_last(asked: Asked) -> None:
     """`X-RateLimit-Remaining: 0` is obeyed before anything is refused, until X-RateLimit-Reset."""
     asked.api.headers = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "90"}

@@ -327,21 +327,87 @@ def test_without_an_api_the_reason_says_what_to_do(inbox: Inbox, make: Make) -> 
     assert "/hooks/SOURCE/PIPELINE_ID" in (found.detail or "")
 
 
-def test_a_job_that_the_api_does_not_know(inbox: Inbox, make: Make, api: JobsApi) -> None:
-    """It is not asked again; the reason is the look-up's and not the mapping's."""
+def test_a_job_that_nobody_knows_is_asked_for_a_few_times(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """It may be new at the API. Then it is not asked again; the reason is the look-up's and not the mapping's."""
     routing = make(api=api)
     id_ = stored(inbox, body=body())
-    routing.route()
+    for asked in (1, 2):
+        _ask_again(routing, api, asked)
+        found = routing.delivery(id_)
+        assert (found.state, found.reason) == (DeliveryState.RECEIVED, Reason.LOOKUP_NOT_FOUND)
+        assert "404" in str(found.detail)
+    _ask_again(routing, api, 3)
     found = routing.settled(id_)
     assert (found.state, found.reason) == (DeliveryState.UNROUTED, Reason.LOOKUP_NOT_FOUND)
     assert routing.route(after=7200) == 0
+    assert api.asked == ["job_1"] * 3
+
+
+def test_a_job_that_the_api_knows_a_moment_later_is_routed(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """The webhook was quicker than the API's own store."""
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    _ask_again(routing, api, 1)
+    api.jobs["job_1"] = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
+    _ask_again(routing, api, 2)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+
+
+@pytest.mark.parametrize("reason", ["lookup_failed", "lookup_queued", None])
+def test_the_first_404_after_an_outage_gives_nothing_up(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store, reason: str | None
+) -> None:
+    """An outage counts as five look-ups at most. Also for what waited in the queue, or for which a process died."""
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    store.rows("UPDATE deliveries SET lookups = 5, reason = ?", reason)
+    _ask_again(routing, api, 1)
+    assert routing.delivery(id_).state is DeliveryState.RECEIVED
+    _ask_again(routing, api, 2)
+    assert routing.settled(id_).reason is Reason.LOOKUP_NOT_FOUND
+
+
+def test_a_404_that_is_not_the_apis_is_asked_again(inbox: Inbox, make: Make, api: JobsApi) -> None:
+    """A proxy's, during a rollout of the API: however often, the webhook waits, and is routed once the API is back."""
+    api.headers = {"Content-Type": "text/plain"}
+    routing = make(api=api)
+    id_ = stored(inbox, body=body())
+    for asked in range(1, 6):
+        _ask_again(routing, api, asked)
+        found = routing.delivery(id_)
+        assert (found.state, found.reason) == (DeliveryState.RECEIVED, Reason.LOOKUP_FAILED)
+    api.headers, api.jobs["job_1"] = {}, {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
+    _ask_again(routing, api, 6)
+    assert routing.settled(id_).state is DeliveryState.ROUTED
+
+
+@pytest.mark.parametrize("content", ["ended", "open"])
+def test_a_job_that_nobody_knows_is_said(
+    inbox: Inbox, make: Make, api: JobsApi, metrics: Metrics, content: str
+) -> None:
+    """Never a silent no: a warning with the next step, counted for the alert, whether `unrouted` or `ignored`."""
+    routing = make(api=api)
+    id_ = stored(inbox, body=body() if content == "ended" else COMPLETED)
+    with capture_logs() as logs:
+        for asked in (1, 2, 3):
+            _ask_again(routing, api, asked)
+        assert routing.settled(id_).reason is Reason.LOOKUP_NOT_FOUND
+        routing.end_lookups()
+    (line,) = [log for log in logs if log["event"] == "delivery_routed"]
+    assert (line["log_level"], line["reason"], line["next_step"]) == (
+        "warning",
+        "lookup_not_found",
+        Reason.LOOKUP_NOT_FOUND.next_step,
+    )
+    assert metrics.lookups_given_up.labels("planasonix")._value.get() == 1
 
 
 def test_routes_that_need_no_pipeline_fire_all_the_same(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """A job that the API does not know can still match by what the event itself says."""
     routing = make("routes:\n  - event: job.*\n    dag: any\n", api=api)
     id_ = stored(inbox, body=body())
-    routing.route()
+    for asked in (1, 2, 3):
+        _ask_again(routing, api, asked)
     assert routing.settled(id_).state is DeliveryState.ROUTED
 
 
@@ -378,6 +444,12 @@ def test_what_the_api_asks_for_is_obeyed(inbox: Inbox, make: Make, api: JobsApi)
 def _until_asked(routing: Routing, api: JobsApi, times: int) -> None:
     """Wait until the API was asked so often, and what follows is stored."""
     wait_for(lambda: len(api.asked) >= times and not routing.router._lookups._asked)
+
+
+def _ask_again(routing: Routing, api: JobsApi, times: int) -> None:
+    """Let the longest wait pass; returns when the API was asked so often, and what follows is stored."""
+    routing.route(after=300)
+    _until_asked(routing, api, times)
 
 
 COMPLETED = b'{"id": "evt_1", "type": "job.completed", "job_id": "job_1"}'  # does not say how the job ended
@@ -798,10 +870,11 @@ def test_a_run_is_asked_for_if_nobody_knows_the_job(inbox: Inbox, make: Make, ap
 
 
 def test_a_run_that_nobody_knows_either_is_said(inbox: Inbox, make: Make, api: JobsApi) -> None:
-    """It is not asked again."""
+    """After a few times it is not asked again."""
     routing = make(api=api)
     id_ = stored(inbox, body=body(run_id="run_1"))
-    routing.route()
+    for asked in (2, 4, 6):
+        _ask_again(routing, api, asked)
     assert routing.settled(id_).reason is Reason.LOOKUP_NOT_FOUND
     assert routing.route(after=7200) == 0
 

@@ -106,7 +106,9 @@ class Metrics:
             "Events of a run, job or backfill whose status nobody knows, or that have none.",
             "source",
         )
-        meaning = "Deliveries given up after a day in which the Planasonix API said nothing of their job or run."
+        meaning = (
+            "Deliveries given up: the Planasonix API said nothing of their job or run in a day, or does not know it."
+        )
         self.lookups_given_up = self._counter("lookups_given_up_total", meaning, "source")
         self.routed_seconds = self._histogram("routed_seconds", "From a webhook's receipt to its triggers.")
         self.triggers = self._counter(

@@ -172,12 +172,16 @@ def _headers(api: PlanasonixApi) -> dict[str, str]:
 
 
 def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
-    """Raise unless the answer is one of the API's good ones; a 404 in HTML comes from a wrong URL, not from the API."""
+    """Raise unless the answer is one of the API's good ones.
+
+    The API speaks JSON. Any other 404 is a proxy's (its own, or that of an API that is just rolled out) or comes from a
+    wrong URL. It says nothing of the job; and one alone says nothing of the whole API either: the gate counts it.
+    """
     status = answer.status_code
-    media_type = answer.headers.get("Content-Type", "")
+    media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if status in good and "html" not in media_type:
         return
-    if status == 404 and "html" not in media_type:
+    if status == 404 and (media_type == "application/json" or media_type.endswith("+json")):
         raise LookupNotFound("the Planasonix API answers 404")
     now = http_date(answer.headers.get("Date")) or datetime.now(UTC)
     wait = retry_after_seconds(answer.headers.get("Retry-After"), now=now)
@@ -185,7 +189,9 @@ def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
         wait = rate_limit_seconds(answer.headers, is_refused=status == 429, now=now)
     why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
     is_whole = bool(why) or status in _WHOLE
-    is_refusal = 400 <= status < 500 and not is_whole
+    is_refusal = 400 <= status < 500 and status != 404 and not is_whole
+    if status == 404 and not why:
+        why = ", and not in JSON: it is a proxy's, or `api.url` is wrong"
     said = f"the Planasonix API answers {status}{why}"
     raise LookupUnavailable(said, wait, is_whole=is_whole, is_refusal=is_refusal)
 

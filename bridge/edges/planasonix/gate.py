@@ -1,7 +1,8 @@
 """Whether the Planasonix API of one source may be called now: closed while it is down, or asks not to be called.
 
 - What is about the whole API (no connection, 429, 502 to 504, a key that is refused, HTML) closes the gate at once.
-- What may be about one question (500, no answer in time) closes it after three different questions without a good one.
+- What may be about one question (500, no answer in time, a 404 that is not in JSON) closes it after three different
+  questions without a good one.
   By then it is about the whole API too, and is said to be (`is_whole`): no question is given up for it.
 - `X-RateLimit-Remaining: 0` closes it until `X-RateLimit-Reset`, before anything was refused.
 

@@ -32,10 +32,12 @@ from bridge.flows.routing.drafts import (
     FAILED_SECONDS,
     aside,
     given_back,
+    is_unknown,
     locked,
     postponed,
     routing,
     unanswered,
+    unknown,
     with_job,
 )
 from bridge.flows.routing.lookups import Lookups
@@ -262,7 +264,10 @@ class Router:
         try:
             self._settle_with(delivery, self._kept(delivery, self._asking.ask(delivery.source, event)), now)
         except LookupNotFound:
-            self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
+            if delivery.lookups >= _LOOKUPS or is_unknown(delivery):
+                self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_NOT_FOUND))], now, {})
+                return
+            self._inbox.write(postpone, [unknown(delivery, now, random.random())])  # noqa: S311 - as below
         except LookupUnavailable as unavailable:
             if delivery.lookups >= _LOOKUPS and not unavailable.is_whole:
                 self._settle([(delivery, self._plan_with(delivery, {}, Reason.LOOKUP_FAILED))], now, {})

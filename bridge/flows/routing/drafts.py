@@ -19,6 +19,7 @@ from bridge.words.model import Call, Delivery, Limits, TriggerState
 from bridge.words.reasons import Reason
 
 FAILED_SECONDS = 60.0
+_UNKNOWN_LOOKUPS = 3  # in which the API does not know the job, within a minute and a half: it may be new there
 _log = structlog.get_logger("bridge.routing")
 
 
@@ -61,6 +62,25 @@ def unanswered(delivery: Delivery, now: datetime, unavailable: LookupUnavailable
     wait = backoff.wait_held(delivery.lookups + 1, jitter, at_least=unavailable.retry_after_seconds or 0.0)
     later = postponed(delivery, now, wait, Reason.LOOKUP_FAILED, detail=str(unavailable))
     return replace(later, is_given_back=unavailable.is_whole and delivery.lookups >= backoff.HELD_GROWS)
+
+
+def unknown(delivery: Delivery, now: datetime, jitter: float) -> Postponed:
+    """Put off a delivery whose job or run the API does not know: it may not be there yet."""
+    wait = backoff.wait_held(delivery.lookups + 1, jitter)
+    return postponed(delivery, now, wait, Reason.LOOKUP_NOT_FOUND, detail="the Planasonix API answers 404")
+
+
+def is_unknown(delivery: Delivery) -> bool:
+    """Whether the API, which has just said that it does not know the job, has said so often enough.
+
+    `lookups` counts other answers too. The reason has what the look-up before ended in, unless the delivery waited in
+    the queue since: then only those count that no outage can have used up (`unanswered`). So a 404 that follows an
+    outage settles nothing.
+    """
+    if delivery.reason is Reason.LOOKUP_FAILED:
+        return False
+    others = 0 if delivery.reason is Reason.LOOKUP_NOT_FOUND else backoff.HELD_GROWS
+    return delivery.lookups + 1 >= _UNKNOWN_LOOKUPS + others
 
 
 def given_back(delivery: Delivery, now: datetime, seconds: float) -> Postponed:

@@ -1,7 +1,7 @@
 """What routing says of a delivery that it has stored: one line, and one for each trigger that will not be fired.
 
 Never a silent no: what starts nothing since it is taken for a copy of another delivery's says of which, as a warning.
-So does what was given up because the Planasonix API gave no answer.
+So does what was given up because the Planasonix API gave no answer, or does not know the job or run.
 """
 
 import threading
@@ -19,6 +19,7 @@ from bridge.words.model import Delivery, Event
 from bridge.words.reasons import Reason
 
 _MOST_SEEN = 10_000
+_GIVEN_UP = (Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)
 _log = structlog.get_logger("bridge.routing")
 
 
@@ -36,7 +37,7 @@ class Reporting:
         self._learn(delivery, event)
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
-        is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason is Reason.LOOKUP_FAILED
+        is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason in _GIVEN_UP
         more = {"next_step": stored.reason.next_step} if stored.reason and (is_copy or is_given_up) else {}
         if is_copy:
             more["same_as"] = stored.detail or ""
