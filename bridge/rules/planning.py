@@ -12,6 +12,7 @@ from typing import Any
 from bridge.rules import completion as completions
 from bridge.rules import event as events
 from bridge.rules import hops as loops
+from bridge.rules import run_names
 from bridge.rules.completion import Completion
 from bridge.rules.event import USUAL, Spelling
 from bridge.rules.mapping import DeliveryContext, Mapping, Route, Verdict, Verdicts
@@ -220,6 +221,6 @@ def _named(planned: Planned, event: Event, completion: Completion) -> Planned:
     former = run_id(completions.default_run_id(completion.id, event.status, route.name))
     return replace(
         planned,
-        spare_run_id=run_id(f"{call.dag_run_id}--{completion.digest}"),
+        spare_run_id=run_names.spare(call.dag_run_id, completion),
         former_run_id=None if former == call.dag_run_id else former,
     )

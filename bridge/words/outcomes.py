@@ -107,7 +107,17 @@ class Superseded:
     http_status: int | None = None
 
 
-Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Another completion's DAG run has the name, and no call of the trigger has started one: it takes its spare."""
+
+    dag_run_id: str
+    detail: str
+    reason: Reason = Reason.RUN_ID_CONFLICT
+    http_status: int | None = 409
+
+
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded | Renamed
 
 
 def as_look(outcome: Outcome) -> Outcome:

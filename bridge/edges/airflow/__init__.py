@@ -230,7 +230,7 @@ class Airflow:
     def _resolve_conflict(self, trigger: Trigger, conflict: Conflict) -> Outcome:
         found = self._read_back(trigger)
         if isinstance(found, dict):
-            return runs.judge_existing(found, trigger)
+            return runs.judge_taken(found, trigger)
         if found is None:
             # Deleted meanwhile; or something else of it clashed, which only a person can find out.
             detail = f"no run with this id was found after {conflict.detail}"

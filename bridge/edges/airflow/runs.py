@@ -7,10 +7,10 @@ from typing import Any
 
 from bridge.edges.airflow.versions import VERSIONS
 from bridge.edges.airflow.wire import made_at, shown
-from bridge.rules import completion
+from bridge.rules import completion, run_names
 from bridge.words.holds import Awaits
 from bridge.words.model import Trigger
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Renamed
 from bridge.words.reasons import Reason
 
 _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
@@ -75,3 +75,19 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
     made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
     return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
+
+
+def judge_taken(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never | Renamed:
+    """As `judge_existing`, after Airflow refused the id: this call, at least, has started nothing.
+
+    If an earlier call may have, its name stays, so that Airflow goes on telling whether its run is there.
+    """
+    outcome = judge_existing(run, trigger)
+    if not isinstance(outcome, Never) or trigger.doubted_at is not None:
+        return outcome
+    conf, ours = run.get("conf"), trigger.call.conf.get("planasonix")
+    theirs = conf.get("planasonix") if isinstance(conf, Mapping) else None
+    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+        return outcome
+    spare = run_names.spare_beside(ours, theirs, dag_run_id=trigger.call.dag_run_id)
+    return outcome if spare is None else Renamed(spare, f"{outcome.detail}; it goes on as {spare}")

@@ -42,6 +42,14 @@ _RECORD = text(
     "INSERT INTO attempts (trigger_id, number, started_at, seconds, outcome, reason, detail, http_status, sealed_with)"
     " VALUES (:id, :number, :started_at, :seconds, :outcome, :reason, :detail, :http_status, :key)"
 )
+# Not to a name that another live trigger has: then the lease lapses, and a person looks (`run_id_conflict`). By the
+# partial index `triggers_live`.
+_RENAME = text(
+    "UPDATE triggers SET dag_run_id = :dag_run_id WHERE id = :id AND lease_token = :token AND state = 'firing'"
+    " AND NOT EXISTS (SELECT 1 FROM triggers AS other WHERE other.airflow = triggers.airflow"
+    " AND other.dag_id = triggers.dag_id AND other.dag_run_id = :dag_run_id"
+    " AND other.state <> 'cancelled' AND other.state <> 'failed' AND other.id <> triggers.id)"
+)
 # Nobody knows how the call ended. It uses no attempt: those count the calls that Airflow did not take.
 _TAKE_OVER = locking(
     "UPDATE triggers SET state = 'pending', lease_token = NULL, lease_until = NULL, doubted_at = lease_until,"
@@ -66,7 +74,10 @@ def renew(connection: Connection, leases: Collection[tuple[str, str]], *, until:
 
 
 def settle(connection: Connection, claimed: Claimed, settlement: Settlement, attempt: Attempt) -> bool:
-    """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written."""
+    """End an attempt: move the trigger and append the attempt together. False: the lease was lost, nothing written.
+
+    Its new DAG run id, if it gets one, is stored with it: whoever held the lease before hits nothing by then.
+    """
     is_settled = settlement.state in (TriggerState.FIRED, TriggerState.FAILED, TriggerState.CANCELLED)
     is_followed = settlement.state is TriggerState.FIRED and claimed.trigger.call.follow
     ended_at = microseconds(attempt.started_at) + int(attempt.seconds * 1_000_000)
@@ -90,10 +101,17 @@ def settle(connection: Connection, claimed: Claimed, settlement: Settlement, att
     if is_followed:
         made_at = microseconds(settlement.run_after) if settlement.run_after else None
         parameters |= {"run_state": RunState.QUEUED, "run_due_at": ended_at, "run_after": made_at}
+    if settlement.dag_run_id is not None and not _renamed(connection, claimed, row, settlement.dag_run_id):
+        return False
     if not connection.execute(_SETTLE, parameters).rowcount:
         return False
     connection.execute(_RECORD, _record(ring, row, attempt))
     return True
+
+
+def _renamed(connection: Connection, claimed: Claimed, row: int, dag_run_id: str) -> bool:
+    parameters = {"id": row, "token": claimed.token, "dag_run_id": dag_run_id}
+    return bool(connection.execute(_RENAME, parameters).rowcount)
 
 
 def _hold(trigger: Trigger, settlement: Settlement) -> Mapping[str, object]:

@@ -59,7 +59,7 @@ def report(
         http_status=attempt.http_status,
         state=str(settlement.state),
         reason=str(settlement.reason) if settlement.reason else None,
-        detail=settlement.detail,
+        detail=settlement.detail or attempt.detail,
         seconds=round(attempt.seconds, 4),
     )
 
@@ -99,4 +99,5 @@ _WORDS = {
     "Misconfigured": "misconfigured",
     "TooLate": "too_late",
     "Superseded": "superseded",
+    "Renamed": "renamed",
 }

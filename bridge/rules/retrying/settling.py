@@ -6,6 +6,7 @@ Later                     -> pending or held, due after a back-off; failed when 
 Later, it awaits its DAG  -> held, no attempt and no age; how long that lasts is another matter (rules/holding)
 TargetDown, Misconfigured -> held, the attempt does not count
 TooLate, Superseded       -> cancelled
+Renamed                   -> pending at once, under its spare DAG run id; the usual one was taken
 
 Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
 
@@ -27,6 +28,7 @@ from bridge.words.outcomes import (
     Misconfigured,
     Never,
     Outcome,
+    Renamed,
     Started,
     Superseded,
     TargetDown,
@@ -47,6 +49,7 @@ class Settlement:
     spent: Spent | None = None  # what has been used of the limits by now; None: as before
     run_after: datetime | None = None  # of a DAG run that is there
     awaits: Awaits | None = None  # held for its DAG, until this changes
+    dag_run_id: str | None = None  # from now on; None: as before
     # Beside the point of where it leaves it: the call may have started the DAG run, although nobody knows of it; or it
     # is known by now whether any call has.
     is_doubtful: bool = field(default=False, compare=False)
@@ -68,14 +71,15 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
 
 def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, seconds: float) -> Settlement:
     match outcome:
-        case Started(is_paused=is_paused, run_after=made_at):
-            reason = Reason.DAG_PAUSED if is_paused else None
-            return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
-        case AlreadyThere(reason=reason, run_after=made_at):
-            return Settlement(TriggerState.FIRED, reason, None, now, run_after=made_at)
+        case Started() | AlreadyThere():
+            paused = Reason.DAG_PAUSED if isinstance(outcome, Started) and outcome.is_paused else None
+            reason = outcome.reason if isinstance(outcome, AlreadyThere) else paused
+            return Settlement(TriggerState.FIRED, reason, None, now, run_after=outcome.run_after)
         case Never() | TooLate() | Superseded():
             state = TriggerState.FAILED if isinstance(outcome, Never) else TriggerState.CANCELLED
             return Settlement(state, outcome.reason, outcome.detail or None, now)
+        case Renamed(dag_run_id=dag_run_id):
+            return Settlement(TriggerState.PENDING, None, None, now, dag_run_id=dag_run_id)
         case Later():
             return _later(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
         case Misconfigured(is_whole_target=False):

@@ -1,0 +1,32 @@
+"""The spare name of a DAG run: what it is called if the run of another completion has its usual name. Pure.
+
+The name must be the same whenever it is asked for, so that whatever comes of the completion later finds the run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.rules import completion
+from bridge.rules.completion import Completion
+from bridge.rules.mapping.runs import run_id
+
+
+def spare(dag_run_id: str, of: Completion) -> str:
+    """Return the usual DAG run id with a digest of the completion."""
+    return run_id(f"{dag_run_id}--{of.digest}")
+
+
+def spare_beside(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_id: str) -> str | None:
+    """Return the spare name for a DAG run whose usual one was taken by a run of the same route, for another completion.
+
+    `ours` and `theirs` are the `planasonix` of two confs. None wherever anything else is unclear: what the release
+    before has made, a route's own name, a spare name, a name for which a person asked, a conf that somebody wrote.
+    """
+    own, other = completion.of_conf(ours), completion.of_conf(theirs)
+    about = next((ours[name] for name in ("run_id", "job_id", "event_id", "delivery_id") if ours.get(name)), None)
+    is_usual = dag_run_id == run_id(completion.default_run_id(str(about), own.status, str(ours.get("route"))))
+    is_alike = all(ours.get(name) and ours.get(name) == theirs.get(name) for name in ("route", "status"))
+    is_told = bool(own.source and own.id and other.id)
+    if not (is_usual and is_alike and is_told) or completion.is_same(own, theirs, source=None):
+        return None
+    return spare(dag_run_id, own)

@@ -1,0 +1,139 @@
+"""Two completions whose DAG runs have one name, when the store has forgotten the first and Airflow has not."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.edges.inbox import deliveries, triggers
+from bridge.edges.inbox.deliveries import settle_routing
+from bridge.edges.inbox.pruning import old, prune
+from bridge.flows.routing import drafts
+from bridge.rules.mapping import Mapping
+from bridge.rules.planning import Planned, Subject, plan
+from bridge.rules.retrying.settling import Settlement, settle
+from bridge.words.model import Claimed, TriggerState
+from bridge.words.outcomes import Renamed
+from bridge.words.reasons import Reason
+from tests.support.firing import Firing, Make
+from tests.support.standin import Standin
+from tests.support.store import Store, add, attempt, claim, stored, wait_for
+
+USUAL = "planasonix__42__succeeded__orders"
+
+
+class Twice:
+    """A route over two pipelines that both have a run `42`."""
+
+    def __init__(self, firing: Firing, mapping: Mapping, store: Store) -> None:
+        self.firing, self.inbox = firing, firing.inbox
+        self.mapping, self.store = mapping, store
+
+    def route(self, pipeline: str, *, number: int = 1) -> Planned:
+        """Take in and route the webhook of a pipeline's run 42."""
+        event = f"evt_{pipeline}_{number}"
+        body = {"id": event, "type": "pipeline.run.succeeded", "run_id": "42", "pipeline_id": pipeline}
+        delivery_id = stored(self.inbox, event, body=json.dumps(body | {"status": "succeeded"}).encode())
+        found = self.inbox.read(deliveries.get, delivery_id)
+        assert found is not None
+        made = plan(Subject.of(found), self.mapping, new_trigger_id=self.inbox.new_trigger_id, max_hops=3)
+        now = datetime.now(UTC) - timedelta(seconds=1)
+        self.inbox.write(settle_routing, [drafts.routing(found, made, None, {})], now=now)
+        self.firing.dispatcher.wake()
+        return made.triggers[0]
+
+    def forget(self) -> None:
+        """Let retention remove all that has ended."""
+        wait_for(self.store.has_folded)
+        self.store.rows("UPDATE triggers SET run_state = 'success', run_due_at = NULL WHERE state = 'fired'")
+        ended, _ = self.inbox.read(old, before=datetime.now(UTC) + timedelta(days=1), after=0, limit=100)
+        assert self.inbox.write(prune, ended) > 0
+
+
+@pytest.fixture
+def twice(make: Make, mapping: Callable[..., Mapping], store: Store) -> Twice:
+    """Pipeline a's run 42 has its DAG run, and the store has forgotten it."""
+    text = "routes:\n  - {name: orders, pipeline: '*', dag: load_orders}\n"
+    found = Twice(make(), mapping(text), store)
+    found.route("pl_a")
+    (claimed,) = claim(found.inbox, now=datetime.now(UTC))
+    outcome = found.firing.airflow.fire(claimed.trigger)
+    settlement = settle(claimed.trigger, outcome, now=datetime.now(UTC), jitter=0.0)
+    assert found.inbox.write(triggers.settle, claimed, settlement, attempt())
+    found.forget()
+    return found
+
+
+def names(standin: Standin) -> list[str]:
+    """Return the ids of the DAG runs that were made."""
+    return [run["dag_run_id"] for run in standin.runs()]
+
+
+def test_the_second_run_42_runs_also_once_the_first_is_forgotten(twice: Twice, standin: Standin) -> None:
+    """Under the name that routing would have chosen beside the first; the attempt says why."""
+    twice.firing.start()
+    planned = twice.route("pl_b")
+    found = twice.firing.wait(planned.id, TriggerState.FIRED, TriggerState.FAILED)
+    assert (found.state, found.call.dag_run_id) == (TriggerState.FIRED, planned.spare_run_id)
+    assert names(standin) == [USUAL, planned.spare_run_id]
+    first, second = twice.firing.attempts(planned.id)
+    assert (first.outcome, first.reason, second.outcome) == ("renamed", Reason.RUN_ID_CONFLICT, "started")
+    assert str(planned.spare_run_id) in str(first.detail)
+
+
+def test_what_comes_again_after_it_was_forgotten_too_finds_its_run(twice: Twice, standin: Standin) -> None:
+    """The spare name is the same each time: no second DAG run of the second completion."""
+    twice.firing.start()
+    twice.firing.wait(twice.route("pl_b").id)
+    twice.forget()
+    found = twice.firing.wait(twice.route("pl_b", number=2).id, TriggerState.FIRED, TriggerState.FAILED)
+    assert (found.state, found.reason) == (TriggerState.FIRED, Reason.SAME_COMPLETION)
+    assert len(names(standin)) == 2
+
+
+def _renaming(twice: Twice) -> tuple[Claimed, Settlement]:
+    """Claim what is due, and return where its call, which is refused, leaves it."""
+    (claimed,) = claim(twice.inbox, now=datetime.now(UTC))
+    outcome = twice.firing.airflow.fire(claimed.trigger)
+    assert isinstance(outcome, Renamed)
+    return claimed, settle(claimed.trigger, outcome, now=datetime.now(UTC), jitter=0.0)
+
+
+def test_the_new_name_is_stored_with_the_settlement_and_by_the_owner_of_the_lease_alone(twice: Twice) -> None:
+    """Whoever had the lease before hits nothing, neither name nor state."""
+    planned = twice.route("pl_b")
+    claimed, settlement = _renaming(twice)
+    twice.inbox.write(triggers.take_over_all)
+    assert not twice.inbox.write(triggers.settle, claimed, settlement, attempt(outcome="renamed"))
+    found = twice.firing.trigger(planned.id)
+    assert (found.state, found.call.dag_run_id) == (TriggerState.PENDING, USUAL)
+    assert twice.firing.attempts(planned.id) == []
+
+
+def test_a_name_that_another_live_trigger_has_is_not_taken(twice: Twice) -> None:
+    """Nothing of it is written: the lease lapses, and a person looks."""
+    planned = twice.route("pl_b")
+    claimed, settlement = _renaming(twice)
+    add(twice.inbox, stored(twice.inbox, "evt_other"), dag_run_id=planned.spare_run_id)
+    assert not twice.inbox.write(triggers.settle, claimed, settlement, attempt(outcome="renamed"))
+    assert twice.firing.trigger(planned.id).state is TriggerState.FIRING
+
+
+def test_after_a_call_of_which_nobody_knows_the_name_stays(twice: Twice, standin: Standin) -> None:
+    """It may have started a DAG run under it: a person looks, and nothing runs twice."""
+    planned = twice.route("pl_b")
+    claim(twice.inbox, now=datetime.now(UTC))  # killed before the end of its call was stored
+    twice.inbox.write(triggers.take_over_all)
+    twice.firing.start()
+    found = twice.firing.wait(planned.id, TriggerState.FAILED, TriggerState.FIRED)
+    assert (found.state, found.reason, found.call.dag_run_id) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT, USUAL)
+    assert names(standin) == [USUAL]
+
+
+def test_a_strangers_run_gives_nobody_another_name(make: Make, standin: Standin) -> None:
+    """A stranger's DAG run under the usual name is nobody's completion: a person looks, as before."""
+    standin.make_run("load_orders", {"dag_run_id": USUAL, "logical_date": None, "conf": {"planasonix": {}}})
+    firing = make().start()
+    found = firing.wait(firing.add(dag_run_id=USUAL), TriggerState.FAILED, TriggerState.FIRED)
+    assert found.reason is Reason.RUN_ID_CONFLICT
