@@ -202,7 +202,7 @@ def test_field_that_no_route_looks_at_stops_nothing() -> None:
     ("template", "why"),
     [
         ("{{ event.finished_at }}", "finished_at is not an instant: it has no offset from UTC"),
-        ("{{ event['finished_at'] | default('never') }}", "finished_at is not an instant"),
+        ("{{ event['finished_at'] | default('never', true) }}", "finished_at is not an instant"),
         ("{{ event.finished_at or 'never' }}", "finished_at is not an instant"),
         ("since {{ event.finished_at }}", "finished_at is not an instant"),
         ("{{ event.rows_loaded }}", "rows_loaded is not a number"),
