@@ -46,7 +46,6 @@ def explain(
     Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
     """
     from bridge.cli import context
-    from bridge.rules import views
     from bridge.rules.planning import plan
 
     if (payload is None) == (delivery is None):
@@ -64,7 +63,7 @@ def explain(
     else:
         about = _imagined(context.source(config, source), str(payload), pipeline_id)
         planned = plan(about, mapping, new_trigger_id=_no_id, max_hops=environment.max_hops)
-    print_json(views.plan(planned)) if as_json else _print_plan(planned)
+    _print(planned, as_json=as_json)
     if not (planned.would_start if expect is None else _is_as_expected(planned, expect)):
         raise typer.Exit(1)
 
@@ -178,6 +177,15 @@ def _print_event(event: "Event") -> None:
         print_table(("field", "value", "from"), rows)
     for note in event.notes:
         print(f"note: {note}")
+
+
+def _print(plan: "Plan", *, as_json: bool) -> None:
+    if as_json:
+        from bridge.rules import views
+
+        print_json(views.plan(plan))
+    else:
+        _print_plan(plan)
 
 
 def _print_plan(plan: "Plan") -> None:

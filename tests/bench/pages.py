@@ -7,7 +7,8 @@ clicks fast, then without any pause. Beside stands what intake took alone and me
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,7 +60,7 @@ def measure(*, stored: int, rounds: int) -> list[str]:
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as at_first:
                 first = _ask(bridge, client, 1)
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as clicked:
-                _ask(bridge, client, 0, goes_on=lambda: len(clicked) < _ALONE, pause_seconds=1.0)
+                _ask(bridge, client, 0, goes_on=lambda: len(clicked) < _ALONE, before_each=_each_second(clicked))
             with paced.sending(bridge, per_second=_PER_SECOND, pipeline=_PIPELINE) as meanwhile:
                 found = _ask(bridge, client, rounds, goes_on=lambda: len(meanwhile) < _ALONE)  # as many as alone
             memory = psutil.Process(bridge.process.pid).memory_info().rss / 1e6
@@ -88,12 +89,23 @@ def _client(bridge: BridgeProcess) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{bridge.admin_port}", headers=head, trust_env=False, timeout=60)
 
 
+def _each_second(answers: Sequence[float]) -> Callable[[], None]:
+    """Return what waits until another second's webhooks are answered."""
+    due = count(int(_PER_SECOND), int(_PER_SECOND))
+
+    def wait() -> None:
+        amount = next(due)
+        wait_for(lambda: len(answers) >= amount, seconds=60, what="another second's webhooks are answered")
+
+    return wait
+
+
 def _ask(
     bridge: BridgeProcess,
     client: httpx.Client,
     rounds: int,
     goes_on: Callable[[], bool] = lambda: False,
-    pause_seconds: float = 0.0,
+    before_each: Callable[[], None] = lambda: None,
 ) -> dict[str, tuple[list[float], int]]:
     """Ask for every page so many times at least; return how long each took, each time, and its size."""
     found: dict[str, tuple[list[float], int]] = {}
@@ -104,13 +116,13 @@ def _ask(
     while done < rounds or goes_on():
         done += 1
         for name, path in _PAGES.items():
+            before_each()
             began = time.perf_counter()
             answer = client.get(path.format(**ids))
             seconds = time.perf_counter() - began
             assert answer.status_code in (200, 303), (name, answer.text)
             found.setdefault(name, ([], 0))[0].append(seconds)
             found[name] = (found[name][0], len(answer.content))
-            time.sleep(pause_seconds)
     return found
 
 

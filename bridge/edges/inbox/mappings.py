@@ -29,8 +29,9 @@ class KeptFile:
 
 
 def kept(connection: Connection) -> list[KeptFile]:
-    """Return the last good content of every file."""
-    return [KeptFile(row.file, row.content, instant(row.loaded_at)) for row in connection.execute(_ALL)]
+    """Return the last good content of every file, in the order of their names: the same in every replica."""
+    found = [KeptFile(row.file, row.content, instant(row.loaded_at)) for row in connection.execute(_ALL)]
+    return sorted(found, key=lambda each: each.file)
 
 
 def keep(connection: Connection, files: Iterable[KeptFile], *, gone: Iterable[str]) -> None:
