@@ -12,6 +12,7 @@ In the order of how much stands still: the configuration in use, a place outside
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
     lookup_failed                             deliveries given up after a day without an answer of the Planasonix API
+    lookup_not_found                          deliveries given up because that API does not know their job or run
     drift                                     bodies of a source that have been spelled otherwise since yesterday
     failed, held                              triggers: each group is one line (standing)
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
@@ -33,7 +34,7 @@ from bridge.rules.need import Need, view
 from bridge.rules.pauses import sentence
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
-from bridge.words.causes import Group, Odd, Refused
+from bridge.words.causes import LOOKUPS_GIVEN_UP, Group, Odd, Refused
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.drifts import Drifted
 from bridge.words.model import TriggerState
@@ -70,6 +71,7 @@ WHATS = (
     "stale",
     "same_event",
     "lookup_failed",
+    "lookup_not_found",
     "drift",
     "failed",
     "held",
@@ -79,7 +81,7 @@ WHATS = (
 )
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
 _OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
-_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "lookup_failed", "drift", "waiting"})
+_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "drift", "waiting", *map(str, LOOKUPS_GIVEN_UP)})
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -193,7 +195,7 @@ def _refused(facts: Facts) -> Iterator[Need]:
 def _waiting(facts: Facts) -> Iterator[Need]:
     """What is held has groups of its own."""
     for each in facts.waiting:
-        is_slow = each.oldest_at <= facts.now - _SLOW and each.reason is not Reason.PAUSED_BY_PERSON
+        is_slow = each.oldest_at <= facts.now - _SLOW and not each.is_meant
         if each.state is not TriggerState.HELD and is_slow:
             where = f"source {each.source}" if each.source else f"Airflow {each.airflow}"
             step = "Look whether the bridge keeps up: its log, and `bridge_oldest_waiting_seconds`."

@@ -4,21 +4,22 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from bridge.rules.need import Need
-from bridge.words.causes import Odd
+from bridge.words.causes import LOOKUPS_GIVEN_UP, Odd
 from bridge.words.reasons import Reason
 
-# For so long after they came. What was given up came a day or more before that, and is seen for some days after it.
+# For so long after they came. What was given up may have come a day before that, and is seen for some days after it.
 SHOWN_FOR, GIVEN_UP_FOR = timedelta(days=1), timedelta(days=7)
-_OWN_WORDS = {Reason.SAME_EVENT: "same_event", Reason.LOOKUP_FAILED: "lookup_failed"}
+_OWN_WORDS = frozenset({Reason.SAME_EVENT, *LOOKUPS_GIVEN_UP})
 
 
 def needs(found: Iterable[Odd], now: datetime) -> Iterator[Need]:
     """Return a line for each state, reason and source, if the newest of them is new enough."""
     for each in found:
-        if each.newest_at >= now - (GIVEN_UP_FOR if each.reason is Reason.LOOKUP_FAILED else SHOWN_FOR):
+        is_given_up = each.reason in LOOKUPS_GIVEN_UP
+        if each.newest_at >= now - (GIVEN_UP_FOR if is_given_up else SHOWN_FOR):
             yield Need(
-                what=str(each.state) if each.reason is None else _OWN_WORDS.get(each.reason, str(each.state)),
-                about=f"{each.source}, {each.state}" if each.reason is Reason.LOOKUP_FAILED else each.source,
+                what=str(each.reason if each.reason in _OWN_WORDS else each.state),
+                about=f"{each.source}, {each.state}" if is_given_up else each.source,
                 says=f"deliveries of source {each.source} start nothing"
                 + (f": {each.reason.why}" if each.reason else ""),
                 next_step=each.reason.next_step if each.reason else "Look at one of them.",

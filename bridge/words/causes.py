@@ -7,6 +7,8 @@ from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunState
 
+LOOKUPS_GIVEN_UP = (Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)  # routed without what the API would have said
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -400,6 +400,7 @@ def test_a_job_that_nobody_knows_is_said(
         Reason.LOOKUP_NOT_FOUND.next_step,
     )
     assert metrics.lookups_given_up.labels("planasonix")._value.get() == 1
+    assert [(need.what, need.example) for need in attending.needs(inbox)] == [("lookup_not_found", id_)]
 
 
 def test_routes_that_need_no_pipeline_fire_all_the_same(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -241,16 +241,19 @@ def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("state", [DeliveryState.UNROUTED, DeliveryState.IGNORED])
+@pytest.mark.parametrize("reason", [Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND])
 @pytest.mark.parametrize(("days", "is_needed"), [(1.5, True), (7, True), (7.1, False)])
-def test_what_was_given_up_is_shown_for_a_week(state: DeliveryState, days: float, is_needed: bool) -> None:
-    """It came a day or more before it was given up. Each state is a place of its own: their counts are not compared."""
-    given_up = replace(ODD, state=state, reason=Reason.LOOKUP_FAILED, newest_at=NOW - timedelta(days=days))
+def test_what_was_given_up_is_shown_for_a_week(
+    state: DeliveryState, reason: Reason, days: float, is_needed: bool
+) -> None:
+    """It may have come a day before it was given up. Each state is a place of its own: counts are not compared."""
+    given_up = replace(ODD, state=state, reason=reason, newest_at=NOW - timedelta(days=days))
     found = needs(Facts(NOW, odd=[given_up]))
     assert [(need.what, need.about, need.filter) for need in found] == [
         (
-            "lookup_failed",
+            str(reason),
             f"planasonix, {state}",
-            {"state": str(state), "source": "planasonix", "reason": "lookup_failed"},
+            {"state": str(state), "source": "planasonix", "reason": str(reason)},
         )
     ] * is_needed
     assert [place(need.what, need.filter)[0] for need in found] == ["/deliveries"] * is_needed

@@ -34,15 +34,16 @@ _ODD = text(
     "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
     " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
     " AND state IN ('unrouted','ignored','invalid','stale') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
-    " WHERE state <> 'ignored' OR reason = 'same_event' GROUP BY state, reason, source ORDER BY amount DESC, source"
+    " WHERE state <> 'ignored' OR reason = 'same_event'"
+    " GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
 )
 _ODD_STATES = (DeliveryState.INVALID, DeliveryState.STALE, DeliveryState.IGNORED)
 # By the partial index `deliveries_given_up`. Naming the states would let SQLite read all that no route matched.
 _GIVEN_UP = text(
     "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
-    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state AND reason = 'lookup_failed'"
-    " AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
-    " GROUP BY state, reason, source ORDER BY amount DESC, source"
+    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
+    " AND reason IN ('lookup_failed','lookup_not_found') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
+    " GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
 )
 _GIVEN_UP_STATES = (DeliveryState.UNROUTED, DeliveryState.IGNORED)
 _REFUSED = text(
@@ -107,8 +108,8 @@ def odd(
     """Return the deliveries since an instant that no mapping can help, by state, reason and source.
 
     Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
-    matched: for most pipelines that is meant. But what was given up because the API gave no answer (`lookup_failed`)
-    counts in either state, `given_up_since`: it came at least a day before.
+    matched: for most pipelines that is meant. But what was given up because the API gave no answer (LOOKUPS_GIVEN_UP)
+    counts in either state, `given_up_since`: it may have come a day before.
     """
     asked = [(_ODD, state, since) for state in _ODD_STATES]
     asked += [(_GIVEN_UP, state, given_up_since or since) for state in _GIVEN_UP_STATES]

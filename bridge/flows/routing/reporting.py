@@ -15,11 +15,11 @@ from bridge.edges.inbox.deliveries import Routing
 from bridge.edges.metrics import Metrics
 from bridge.rules.completion import Completion, Kind
 from bridge.rules.event import tells_of_a_completion
+from bridge.words.causes import LOOKUPS_GIVEN_UP
 from bridge.words.model import Delivery, Event
 from bridge.words.reasons import Reason
 
 _MOST_SEEN = 10_000
-_GIVEN_UP = (Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)
 _log = structlog.get_logger("bridge.routing")
 
 
@@ -37,7 +37,7 @@ class Reporting:
         self._learn(delivery, event)
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
-        is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason in _GIVEN_UP
+        is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason in LOOKUPS_GIVEN_UP
         more = {"next_step": stored.reason.next_step} if stored.reason and (is_copy or is_given_up) else {}
         if is_copy:
             more["same_as"] = stored.detail or ""
