@@ -17,3 +17,8 @@ class Waiting:
     source: str = ""  # of deliveries
     airflow: str = ""  # of triggers
     reason: Reason | None = None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether a person paused it, or its route lets it wait for a paused DAG. Both have an alert of their own."""
+        return self.reason in (Reason.PAUSED_BY_PERSON, Reason.DAG_PAUSED)

@@ -120,6 +120,16 @@ def test_a_route_that_leaves_the_mapping_loses_its_series(metrics: Metrics) -> N
     assert ("bridge_mapping_info", frozenset({("digest", "aaaa")})) not in samples(metrics)
 
 
+@pytest.mark.parametrize("reason", [Reason.PAUSED_BY_PERSON, Reason.DAG_PAUSED])
+def test_what_is_meant_to_wait_has_no_age(metrics: Metrics, reason: Reason) -> None:
+    """A person or the route says so; else the alert for what is held too long would call for it, too."""
+    meant = Waiting(TriggerState.HELD, 7, NOW - timedelta(days=9), airflow="other", reason=reason)
+    other = Waiting(TriggerState.HELD, 1, NOW - timedelta(minutes=1), airflow="other", reason=Reason.DAG_NOT_FOUND)
+    metrics.store.observe_backlog([meant, other], NOW)
+    assert value(metrics, "waiting", state="held", source="", airflow="other") == 8
+    assert value(metrics, "oldest_waiting_seconds", state="held", source="", airflow="other") == 60
+
+
 def test_what_waits_is_told_by_place_and_forgotten_when_it_is_gone(metrics: Metrics) -> None:
     """Reasons of one place add up, its oldest counts; what is no longer configured has no name; gone is zero."""
     hour, minute = NOW - timedelta(hours=1), NOW - timedelta(minutes=1)

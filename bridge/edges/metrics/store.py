@@ -9,7 +9,6 @@ from bridge.edges.metrics import labels
 from bridge.edges.metrics.making import Making
 from bridge.words.backlog import Waiting
 from bridge.words.model import DeliveryState, TriggerState
-from bridge.words.reasons import Reason
 
 _OF_THE_STORE = " Of the store."
 
@@ -56,7 +55,7 @@ class StoreMetrics:
             source = item.source if item.source in self._sources else ""
             place = (str(item.state), source, item.airflow if item.airflow in self._airflows else "")
             amounts[place] = amounts.get(place, 0) + item.amount
-            if now is not None and item.reason is not Reason.PAUSED_BY_PERSON:  # it has an alert of its own
+            if now is not None and not item.is_meant:
                 ages[place] = max(ages.get(place, 0.0), (now - item.oldest_at).total_seconds())
             if item.state is TriggerState.HELD and item.reason:
                 held[str(item.reason)] = held.get(str(item.reason), 0) + item.amount
