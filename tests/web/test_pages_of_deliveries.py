@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -116,6 +118,8 @@ def test_a_page_of_a_list_leads_to_the_older_ones(people: dict[Role, Person], st
         ("since=2h..3h", "ends before it begins"),
         ("since=3h..2h&until=1h", "the range of since has an end"),
         ("since=%00", "is no instant"),
+        ("since=02:40&zone=Berlin", '"Berlin" is not a time zone'),
+        ("zone=../../etc/passwd", "is not a time zone"),
         ("limit=0", "limit must be"),
         ("stat=failed", "unknown: stat"),
         ("state=failed&event_id=evt_bad", "triggers cannot be filtered by event_id: leave that out"),
@@ -143,6 +147,25 @@ def test_a_time_has_its_zone_beside_it(people: dict[Role, Person], page: str) ->
     text = people[Role.ADMIN].text(page, since="02:40", until="1s")
     assert "Since (UTC)" in text
     assert "Until (UTC)" in text
+
+
+@pytest.mark.parametrize("page", ["/deliveries", "/refusals", "/audit"])
+def test_a_time_may_have_a_zone_beside_it(people: dict[Role, Person], page: str) -> None:
+    """Then it stands for that zone on every list, as does the next "Show"."""
+    query = {"zone": "Pacific/Kiritimati", "since": "2020-01-02T00:00..2020-01-02T01:00"}
+    text = people[Role.ADMIN].look(page, **query)
+    assert "Since (Pacific/Kiritimati)" in text_of(text)
+    assert 'name="zone" value="Pacific/Kiritimati"' in text
+
+
+@pytest.mark.parametrize(("zone", "is_there"), [("Pacific/Kiritimati", False), ("Etc/GMT+12", True)])
+def test_a_time_without_a_zone_is_in_the_zone_of_the_form(
+    people: dict[Role, Person], stored: dict[str, str], zone: str, is_there: bool
+) -> None:
+    """An hour from now in the last zone on earth is yesterday in the first: that leaves out what came just now."""
+    until = (datetime.now(ZoneInfo("Etc/GMT+12")) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
+    page = people[Role.VIEWER].look("/deliveries", until=until, zone=zone)
+    assert (stored["bad"] in page) is is_there
 
 
 def test_a_source_with_a_state_of_triggers_is_not_dropped(people: dict[Role, Person], stored: dict[str, str]) -> None:

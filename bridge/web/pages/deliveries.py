@@ -44,7 +44,7 @@ class Deliveries:
         are_triggers = _are_triggers(query)
         kind = "triggers" if are_triggers else "deliveries"
         wanted = finding.filters(query, _NAMES, now=datetime.now(UTC))
-        if surplus := query.keys() - (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) - {"limit"}:
+        if surplus := query.keys() - (TRIGGER_FILTERS if are_triggers else DELIVERY_FILTERS) - {"limit", "zone"}:
             raise BadFilter(f"{kind} cannot be filtered by {', '.join(sorted(surplus))}: leave that out")
         list_ = self._faces.looks.triggers if are_triggers else self._faces.looks.deliveries
         shown = list_(query=wanted, caller=asked.caller)

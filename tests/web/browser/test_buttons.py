@@ -3,6 +3,8 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -68,6 +70,32 @@ def test_any_id_is_found_and_lists_are_filtered(planted: BridgeProcess, reader: 
     reader.open("/deliveries?pipeline_id=pl_none")
     reader.page.get_by_role("link", name="Show all deliveries").click()
     reader.page.wait_for_url("**/deliveries")
+
+
+def test_a_time_is_typed_in_the_zone_of_its_reader(
+    planted: BridgeProcess, chromium: Chromium, signed_in: object
+) -> None:
+    """It stands beside the field, goes into the address, and stays what it was for whoever gets the link."""
+    typed = (datetime.now(ZoneInfo("Asia/Tokyo")) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")  # to come, in UTC
+    reader = chromium.reader(storage_state=signed_in, timezone_id="Asia/Tokyo")
+    reader.open("/deliveries")
+    reader.page.get_by_label("Since (Asia/Tokyo)").fill(typed)
+    reader.page.get_by_role("button", name="Show", exact=True).click()
+    reader.page.wait_for_url("**/deliveries?*zone=Asia%2FTokyo")
+    assert "evt_4" in reader.text()
+    link = reader.page.url.removeprefix(f"http://127.0.0.1:{planted.admin_port}")
+    reader.close()
+    other = chromium.reader(storage_state=signed_in, timezone_id="Europe/Berlin")
+    other.open(link)
+    assert other.page.get_by_label("Since (Asia/Tokyo)").input_value() == typed
+    assert "evt_4" in other.text()
+    other.open("/deliveries")
+    other.page.get_by_label("State").select_option("stale")
+    other.page.get_by_role("button", name="Show", exact=True).click()
+    other.page.wait_for_url("**/deliveries?state=stale*")
+    assert "zone" not in other.page.url
+    other.close()
+    assert reader.faults + other.faults == []
 
 
 def test_why_nothing_ran_is_read_and_mended(planted: BridgeProcess, reader: Reader) -> None:

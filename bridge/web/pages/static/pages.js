@@ -1,6 +1,6 @@
-// What the pages do quicker with scripts; all but live updates works without: times in the reader's zone that go on, ids
-// that are copied by a click, and a pause of the updates while somebody reads, which is said. No inline handlers: the
-// policy forbids them.
+// What the pages do quicker with scripts; all but live updates works without: times in the reader's zone, which go on
+// and may be typed, ids that are copied by a click, and a pause of the updates while somebody reads, which is said. No
+// inline handlers: the policy forbids them.
 "use strict";
 (() => {
   const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
@@ -24,6 +24,17 @@
       button.addEventListener("click", (event) => copy(id, button, event.detail > 0));
       id.tagName === "PRE" ? id.before(button) : id.after(button);
     }
+  }
+
+  // What is typed into a filter is in the reader's zone, unless the address says which: then it was typed elsewhere.
+  function typeInZone(form) {
+    const zone = form.elements.zone;
+    const hasTimes = () => form.elements.since.value.trim() || form.elements.until.value.trim();
+    if (!zone.value && !hasTimes()) {
+      zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+      for (const label of form.querySelectorAll("[data-zoned]")) label.textContent = `${label.dataset.zoned} (${zone.value})`;
+    }
+    form.addEventListener("submit", () => { zone.disabled = !hasTimes(); });
   }
 
   // Browsers have no clipboard for pages over plain http: there the whole text is chosen, for the reader to copy.
@@ -94,6 +105,7 @@
   }
 
   dress(document);
+  for (const zone of document.querySelectorAll("form input[name=zone]")) typeInZone(zone.form);
   listen();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", () => { listen(); tick(); });
