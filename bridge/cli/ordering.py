@@ -151,10 +151,14 @@ def _filters(since: str | None, until: str | None, **filters: str | None) -> dic
 
 
 def _checked(wish: Wish) -> Wish:
-    """Refuse a reason of the bridge's where talk is expected: lists filter by `--reason`, orders by `--cause`.
+    """Refuse what would mean far more than the person does, since a condition would be left out.
 
-    Taken for talk, it would leave the condition out, and the order would mean far more than the person does.
+    A reason of the bridge's where talk is expected: lists filter by `--reason`, orders by `--cause`. And filters beside
+    ids, which mean all that they name.
     """
+    if wish.ids and wish.filters:
+        what = f"give ids or filters, not both ({', '.join(wish.filters)}); --delivery ID is a filter, too"
+        raise typer.BadParameter(what)
     if not wish.ids and "reason" not in wish.filters and wish.reason in set(Reason):
         what = f"it is for the audit log, and filters nothing: write --cause {wish.reason}"
         raise typer.BadParameter(what, param_hint="--reason")

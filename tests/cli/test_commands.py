@@ -596,6 +596,15 @@ def test_a_reason_that_is_a_word_is_not_taken_for_talk(
     assert place.run(*order, "--cause", "expired", "--reason", "expired").code == 0
 
 
+@pytest.mark.parametrize("words", [("replay",), ("replay", "--run-again"), ("replay", "--dry-run"), ("cancel",)])
+def test_filters_beside_ids_are_not_left_out(place: Place, ids: tuple[str, str], words: tuple[str, ...]) -> None:
+    """`replay dlv_... --dag load_orders --run-again` would start every DAG of that delivery anew."""
+    ended = place.run(*words, ids[1], "--dag", "load_orders")
+    assert (ended.code, ended.out) == (2, "")
+    assert "ids or filters, not both (dag_id)" in ended.err
+    assert place.run("orders").code == 1
+
+
 def test_a_command_that_is_repeated_under_its_key_runs_once(place: Place, ids: tuple[str, str]) -> None:
     """The answer is the same; stderr says that nothing new was begun."""
     words = ("replay", ids[1], "--run-again", "--key", "monday", "--json")
