@@ -196,6 +196,11 @@ def is_same(completion: Completion, carried: Mapping[str, Any] | None, *, source
     return carried is None or (_agree(completion, carried) and _is_of(completion, carried))
 
 
+def is_same_elsewhere(own: Completion, other: Completion) -> bool:
+    """Say whether two completions of one status can be one that two bridges tell of, whatever each calls the source."""
+    return (own.kind, own.id) == (other.kind, other.id) and pipelines_agree(own.pipeline_id, other.pipeline_id)
+
+
 def is_same_run(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, run_id: str) -> bool:
     """Say whether two confs' `planasonix` are of the same completion and route. Ours has the name `run_id`.
 

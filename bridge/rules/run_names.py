@@ -20,7 +20,8 @@ def spare_beside(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_
     """Return the spare name for a DAG run whose usual one was taken by a run of the same route, for another completion.
 
     `ours` and `theirs` are the `planasonix` of two confs. None wherever anything else is unclear: what the release
-    before has made, a route's own name, a spare name, a name for which a person asked, a conf that somebody wrote.
+    before has made, a route's own name, a spare name, a name for which a person asked, a conf that somebody wrote,
+    and what only the source's name tells apart: another bridge may call the same source otherwise.
     """
     own, other = completion.of_conf(ours), completion.of_conf(theirs)
     about = next((ours[name] for name in ("run_id", "job_id", "event_id", "delivery_id") if ours.get(name)), None)
@@ -29,4 +30,5 @@ def spare_beside(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_
     is_told = bool(own.source and own.id and other.id)
     if not (is_usual and is_alike and is_told) or completion.is_same(own, theirs, source=None):
         return None
-    return spare(dag_run_id, own)
+    is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
+    return None if is_same_event or completion.is_same_elsewhere(own, other) else spare(dag_run_id, own)

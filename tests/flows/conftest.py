@@ -18,8 +18,8 @@ def make(inbox: Inbox, metrics: Metrics, standin: Standin) -> Iterator[Make]:
     """Make a dispatcher in front of the stand-in, or of another URL."""
     built: list[Firing] = []
 
-    def build(url: str | None = None, **options: object) -> Firing:
-        built.append(Firing(inbox, metrics, url or standin.url, **options))  # type: ignore[arg-type]
+    def build(url: str | None = None, *, over: Inbox = inbox, **options: object) -> Firing:
+        built.append(Firing(over, metrics, url or standin.url, **options))  # type: ignore[arg-type]
         return built[-1]
 
     yield build

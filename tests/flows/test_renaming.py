@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from bridge.edges.inbox import deliveries, triggers
+from bridge.edges.inbox import Inbox, deliveries, triggers
 from bridge.edges.inbox.deliveries import settle_routing
 from bridge.edges.inbox.pruning import old, prune
 from bridge.flows.routing import drafts
@@ -18,7 +19,7 @@ from bridge.words.outcomes import Renamed
 from bridge.words.reasons import Reason
 from tests.support.firing import Firing, Make
 from tests.support.standin import Standin
-from tests.support.store import Store, add, attempt, claim, stored, wait_for
+from tests.support.store import Store, add, attempt, claim, empty_store, stored, wait_for
 
 USUAL = "planasonix__42__succeeded__orders"
 
@@ -30,11 +31,11 @@ class Twice:
         self.firing, self.inbox = firing, firing.inbox
         self.mapping, self.store = mapping, store
 
-    def route(self, pipeline: str, *, number: int = 1) -> Planned:
+    def route(self, pipeline: str, *, number: int = 1, source: str = "planasonix") -> Planned:
         """Take in and route the webhook of a pipeline's run 42."""
         event = f"evt_{pipeline}_{number}"
         body = {"id": event, "type": "pipeline.run.succeeded", "run_id": "42", "pipeline_id": pipeline}
-        delivery_id = stored(self.inbox, event, body=json.dumps(body | {"status": "succeeded"}).encode())
+        delivery_id = stored(self.inbox, event, source=source, body=json.dumps(body | {"status": "succeeded"}).encode())
         found = self.inbox.read(deliveries.get, delivery_id)
         assert found is not None
         made = plan(Subject.of(found), self.mapping, new_trigger_id=self.inbox.new_trigger_id, max_hops=3)
@@ -68,6 +69,22 @@ def twice(make: Make, mapping: Callable[..., Mapping], store: Store) -> Twice:
 def names(standin: Standin) -> list[str]:
     """Return the ids of the DAG runs that were made."""
     return [run["dag_run_id"] for run in standin.runs()]
+
+
+def test_two_bridges_that_call_a_source_differently_start_one_run(
+    make: Make, mapping: Callable[..., Mapping], store: Store, tmp_path: Path, standin: Standin
+) -> None:
+    """Each has its own store, and both get the same webhook: the second one finds the run, and a person looks."""
+    routes = mapping("routes:\n  - {name: orders, source: '*', pipeline: '*', dag: load_orders}\n", sources=["prod"])
+    old = Twice(make().start(), mapping("routes:\n  - {name: orders, pipeline: '*', dag: load_orders}\n"), store)
+    old.firing.wait(old.route("pl_a").id)
+    inbox = Inbox(f"sqlite:///{empty_store(tmp_path / 'new.db')}")
+    new = Twice(make(over=inbox).start(), routes, store)
+    found = new.firing.wait(new.route("pl_a", source="prod").id, TriggerState.FAILED, TriggerState.FIRED)
+    new.firing.stop()
+    inbox.close()
+    assert (found.state, found.reason) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT)
+    assert names(standin) == [USUAL]
 
 
 def test_the_second_run_42_runs_also_once_the_first_is_forgotten(twice: Twice, standin: Standin) -> None:

@@ -28,13 +28,14 @@ THEIRS = OURS | {"delivery_id": "dlv_1", "event_id": "evt_1", "pipeline_id": "pl
     [
         {},
         {"source": None},
-        {"pipeline_id": "pl_b", "source": "other"},
+        {"source": "other"},
         {"pipeline_id": "pl_b", "event_type": "job.succeeded", "job_id": "job_1"},
+        {"pipeline_id": "pl_b", "source": "other", "event_type": "job.succeeded", "job_id": "job_1"},
     ],
-    ids=["pipeline", "of the release before", "source", "kind"],
+    ids=["pipeline", "of the release before", "pipeline and source", "kind", "kind and source"],
 )
 def test_the_name_of_another_completion_gets_a_digest(theirs: dict[str, Any]) -> None:
-    """Another pipeline, source or kind is another completion."""
+    """Another pipeline or kind is another completion, whatever the source is called."""
     found = spare_beside(OURS, THEIRS | theirs, dag_run_id=NAME)
     assert found == spare(NAME, of_conf(OURS)) != NAME
 
@@ -44,6 +45,10 @@ def test_the_name_of_another_completion_gets_a_digest(theirs: dict[str, Any]) ->
     [
         ({}, {"pipeline_id": "pl_b"}, NAME),
         ({}, {"pipeline_id": None}, NAME),
+        ({}, {"pipeline_id": "pl_b", "source": "other"}, NAME),
+        ({}, {"pipeline_id": None, "source": "other"}, NAME),
+        ({}, {"event_id": "evt_2", "source": "other"}, NAME),
+        ({"event_id": None}, {"pipeline_id": "pl_b", "source": "other", "event_id": None}, NAME),
         ({}, {"route": "other"}, NAME),
         ({}, {"status": "failed"}, NAME),
         ({}, {"run_id": None, "event_id": None, "delivery_id": None}, NAME),
@@ -53,7 +58,22 @@ def test_the_name_of_another_completion_gets_a_digest(theirs: dict[str, Any]) ->
         ({}, {}, spare(NAME, of_conf(OURS))),
         ({}, {}, "orders-2025-03-27"),
     ],
-    ids=["same", "perhaps the same", "route", "status", "no id", "before", "backfill", "rerun", "spare", "own name"],
+    ids=[
+        "same",
+        "perhaps the same",
+        "source",
+        "source, perhaps the same pipeline",
+        "same event, other source",
+        "source, no event id",
+        "route",
+        "status",
+        "no id",
+        "before",
+        "backfill",
+        "rerun",
+        "spare",
+        "own name",
+    ],
 )
 def test_whatever_else_is_unclear_is_a_persons(ours: dict[str, Any], theirs: dict[str, Any], name: str) -> None:
     """No second name for what may be the same, was named by somebody, or cannot be told."""
