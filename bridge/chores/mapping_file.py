@@ -22,8 +22,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TypedDict
 
 import structlog
 
@@ -39,14 +39,6 @@ from bridge.words.errors import ConfigError, Problem
 _EVERY_SECONDS = 0.6  # two looks and 0.8 s to read a large file on a busy machine: an edit is in use within two seconds
 Problems = tuple[Problem, ...]
 _log = structlog.get_logger("bridge.mapping")
-
-
-class _Names(TypedDict):
-    """What the mapping may name."""
-
-    airflows: Collection[str]
-    sources: Collection[str]
-    pages_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +62,11 @@ class MappingState:
     is_lacking: bool = False  # no content of any file was ever good: nothing can be routed
     broken_since: datetime | None = None  # as long as there are problems, whichever; counted by this process
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """The files of which nothing is in use, since no content of theirs was ever good."""
+        return frozenset(each.file for each in self.files if each.part is None)
+
 
 class MappingFile:
     """Owns the mapping in use. Reading `state` is one attribute, so any thread may."""
@@ -91,7 +88,7 @@ class MappingFile:
         `pages_url`: where the pages of the bridge are, for the notes of DAG runs. `wait`: called once at most.
         """
         self._path = path
-        self._names: _Names = {"airflows": airflows, "sources": sources, "pages_url": pages_url}
+        self._read_part = partial(read_part, airflows=airflows, sources=sources, pages_url=pages_url)
         self._inbox = inbox
         self._metrics = metrics
         self._clock = clock
@@ -170,10 +167,11 @@ class MappingFile:
         self._good = parts
         self._observe(mapping, now)
         self._metrics.mapping_broken.set(bool(said))
-        _say_broken(said, is_lacking=not parts)
+        state = MappingState(mapping, now, said, self._states(problems), not parts, now if said else None)
+        _say_broken(said, state)
         _say_unsettled(self._settled, self._seen, parts)
         _say_shrunk(parts, last)
-        return MappingState(mapping, now, said, self._states(problems), not parts, now if said else None)
+        return state
 
     def _take_over(self, settled: Look) -> bool:
         """Use what can be used of these contents, and show what cannot. Returns whether either is news."""
@@ -199,7 +197,7 @@ class MappingFile:
         self._metrics.mapping_broken.set(bool(said))
         if new := [each for each in said if each not in before.problems]:
             self._metrics.mapping_reloads.labels("refused").inc()
-            _say_broken(new, is_lacking=is_lacking)
+            _say_broken(new, self.state)
         return is_other or said != before.problems
 
     def _judge(self, settled: Look) -> tuple[Mapping[str, Part], Mapping[str, Problems]]:
@@ -221,7 +219,7 @@ class MappingFile:
         if last is None or last[0] != content:
             found: Part | Problems
             try:
-                found = read_part(text_of(file, content), file=file, **self._names)
+                found = self._read_part(text_of(file, content), file=file)
             except ConfigError as error:
                 found = tuple(error.problems)
             last = self._read[file] = content, found
@@ -240,7 +238,8 @@ class MappingFile:
         self._metrics.observe_mapping(digest=mapping.digest, routes=names, loaded_at=now)
 
     def _states(self, problems: Mapping[str, Problems]) -> tuple[FileState, ...]:
-        files = sorted(self._good.keys() | problems.keys())
+        """Return what each file is. A folder that cannot be read is none of them: what its files held stays in use."""
+        files = sorted(self._good.keys() | (problems.keys() - {str(self._path)} if self._good else problems.keys()))
         return tuple(
             FileState(file, self._good.get(file), self._since.get(file), problems.get(file, ())) for file in files
         )
@@ -265,9 +264,10 @@ def _flat(problems: Mapping[str, Problems]) -> Problems:
     return tuple(sorted(each for found in problems.values() for each in found))
 
 
-def _say_broken(problems: Sequence[Problem], *, is_lacking: bool) -> None:
-    meanwhile = "webhooks are taken in and wait until then" if is_lacking else "its last good content is in use"
+def _say_broken(problems: Sequence[Problem], state: MappingState) -> None:
+    nothing = "webhooks are taken in and wait until then" if state.is_lacking else "nothing of it is in use"
     for problem in problems:
+        meanwhile = nothing if problem.file in state.unused else "its last good content is in use"
         _log.error("mapping_broken", problem=str(problem), next_step=f"mend the file; {meanwhile}")
 
 

@@ -1,6 +1,6 @@
 """What needs a person and only the running service, or a look at the files, tells. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,8 +13,13 @@ from bridge.words.silences import Silence
 
 _CERTIFICATE_SOON = timedelta(days=14)
 _REACHES_ALL = timedelta(minutes=5)  # as the alert BridgeMappingDiffers: a ConfigMap takes a minute to reach every pod
-_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one until the file is mended."
+_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one, if it has any, until the file is mended."
 _WAITS = ", nor was one in use before, so every webhook is taken in and waits"
+_UNUSED = ", nor was it before, so nothing of it is in use and its routes start nothing"
+_THEN_REPLAY = (
+    "Mend what `planasonix-bridge check` names; then run `planasonix-bridge replay --state unrouted --since ...`"
+    " for what came before it was mended."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +48,30 @@ def of_files(
     secrets: Sequence[Problem],
     *,
     is_lacking: bool = False,
+    unused: Collection[str] = (),
     mapping_since: datetime | None = None,
 ) -> Iterator[Trouble]:
-    """Return what is wrong with the files: the first problem of each, and how many there are.
+    """Return what is wrong with the files: the first problem of each kind, and how many there are.
 
-    `is_lacking`: no mapping is in use, so everything waits. `mapping_since`: since when it is broken, if that is known.
+    `is_lacking`: no mapping is in use, so everything waits. `unused`: the files of a mapping of which nothing is in
+    use; each is told of by itself. `mapping_since`: since when the mapping is broken, if that is known.
     """
-    for what, kind, problems in (("mapping_broken", "mapping", mapping), ("secrets_broken", "secrets", secrets)):
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            waits = what == "mapping_broken" and is_lacking
-            says = f"the {kind} cannot be used{_WAITS if waits else ''}: {problems[0]}{more}"
-            since = mapping_since if what == "mapping_broken" else None
-            yield Trouble(what, kind, says, Reason.MAPPING_BROKEN.next_step if waits else _CHECK, since)
+    if is_lacking and mapping:
+        says = _broken("the mapping", mapping, _WAITS)
+        yield Trouble("mapping_broken", "mapping", says, Reason.MAPPING_BROKEN.next_step, mapping_since)
+    else:
+        if kept := [each for each in mapping if each.file not in unused]:
+            yield Trouble("mapping_broken", "mapping", _broken("the mapping", kept), _CHECK, mapping_since)
+        for file in sorted({each.file for each in mapping} & set(unused)):
+            says = _broken(file, [each for each in mapping if each.file == file], _UNUSED)
+            yield Trouble("mapping_broken", file, says, _THEN_REPLAY, mapping_since)
+    if secrets:
+        yield Trouble("secrets_broken", "secrets", _broken("the secrets", secrets), _CHECK)
+
+
+def _broken(what: str, problems: Sequence[Problem], meanwhile: str = "") -> str:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{what} cannot be used{meanwhile}: {problems[0]}{more}"
 
 
 def of_keys(keys: Mapping[str, Iterable[Key]], now: datetime) -> Iterator[Trouble]:

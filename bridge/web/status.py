@@ -131,7 +131,11 @@ class StatusApi:
     def _troubles(self) -> Iterator[Trouble]:
         state = self._mapping.state
         yield from troubles.of_files(
-            state.problems, self._secrets().problems, is_lacking=state.is_lacking, mapping_since=state.broken_since
+            state.problems,
+            self._secrets().problems,
+            is_lacking=state.is_lacking,
+            unused=state.unused,
+            mapping_since=state.broken_since,
         )
         for item in self._key_sets():
             if item.problem is not None:

@@ -148,7 +148,8 @@ def test_a_folder_that_cannot_be_read_changes_nothing(folder: Path, start: Start
     assert look_twice(mapping)
     for item in (mapping, start()):
         assert routes(item) == ["orders", "stock"]
-        assert problems(item) == {"mapping": [f"{folder}: is a folder without any *.yaml"]}
+        assert [str(each) for each in item.state.problems] == [f"{folder}: is a folder without any *.yaml"]
+        assert (item.state.unused, problems(item)) == (frozenset(), {})
     folder.rmdir()
     (tmp_path / "away").rename(folder)
     assert look_twice(mapping)
@@ -182,6 +183,24 @@ def test_a_new_file_with_a_mistake_adds_nothing(folder: Path, start: Start) -> N
     for item in (start(), start()):
         assert routes(item) == ["orders", "stock"]
         assert list(problems(item)) == ["new.yaml"]
+        assert item.state.unused == {str(folder / "new.yaml")}
+
+
+def test_what_is_used_of_a_broken_file_is_logged_as_it_is(
+    folder: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its last good content, or nothing of a file that was never good."""
+    mapping = start()
+    look_twice(mapping)
+    capsys.readouterr()
+    (folder / "new.yaml").write_text("routes:\n  - {dagg: x}\n")
+    look_twice(mapping)
+    said = capsys.readouterr().out
+    assert "mend the file; nothing of it is in use" in said
+    assert "last good" not in said
+    (folder / "sales.yaml").write_text(BROKEN)
+    look_twice(mapping)
+    assert "mend the file; its last good content is in use" in capsys.readouterr().out
 
 
 def test_where_no_file_can_be_used_the_service_lacks_a_mapping(folder: Path, start: Start) -> None:

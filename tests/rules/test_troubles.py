@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import attention
-from bridge.rules.troubles import of_certificate, of_replicas
+from bridge.rules.troubles import of_certificate, of_files, of_replicas
+from bridge.words.errors import Problem
 from bridge.words.replicas import LoadedMapping
 
 NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
@@ -61,3 +62,22 @@ def test_a_replica_that_restarts_hides_no_difference() -> None:
         loaded = zip(minutes.items(), digests, strict=True)
         found = [LoadedMapping(name, name, digest, NOW - timedelta(minutes=ago)) for (name, ago), digest in loaded]
         assert [each.since for each in of_replicas(found, NOW)] == [NOW - timedelta(minutes=60)]
+
+
+def test_a_broken_mapping_says_what_is_in_use_instead() -> None:
+    """The last good one; nothing at all, so everything waits; or nothing of one file, whose webhooks are `unrouted`."""
+    sales, stock = Problem("map/sales.yaml", 3, 1, "unknown key"), Problem("map/stock.yaml", 1, 1, "not YAML")
+    (kept,) = of_files([sales, stock], (), mapping_since=NOW)
+    assert "a running bridge uses the last good one" in kept.next_step
+    (lacking,) = of_files([sales, stock], (), is_lacking=True, unused=["map/sales.yaml", "map/stock.yaml"])
+    assert "nor was one in use before, so every webhook is taken in and waits" in lacking.says
+    assert "last good" not in lacking.says + lacking.next_step
+    both = list(of_files([sales, stock, stock], (), unused=["map/stock.yaml"], mapping_since=NOW))
+    assert [(each.what, each.about, each.since) for each in both] == [
+        ("mapping_broken", "mapping", NOW),
+        ("mapping_broken", "map/stock.yaml", NOW),
+    ]
+    assert both[0].says == f"the mapping cannot be used: {sales}"
+    assert both[1].says.endswith(f"nothing of it is in use and its routes start nothing: {stock} (and 1 more)")
+    assert "last good" not in both[1].says + both[1].next_step
+    assert "`planasonix-bridge replay --state unrouted --since" in both[1].next_step

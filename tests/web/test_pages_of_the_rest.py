@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from bridge.words.replicas import LoadedMapping
 from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, signed, wait_for
 from tests.web.browsing import Person, fields_of, text_of
+from tests.web.conftest import TOKENS
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 HOSTILE = "</pre></textarea><script>alert(1)</script>"
@@ -253,7 +255,7 @@ def test_a_source_that_is_silent_for_too_long_is_not_said_to_be_well() -> None:
     """And while something is paused, all is well but for that."""
     at = "2026-03-27T02:40:00.000Z"
     source = {"name": "crm", "last_delivery": at, "last_refusal": None, "paused": None, "silent_since": at}
-    mapping = {"problems": [], "routes": 1, "loaded_at": at}
+    mapping = {"problems": [], "routes": 1, "loaded_at": at, "files": [], "is_lacking": False}
     status: dict[str, object] = {"waiting": {}, "ended": {}, "ended_at_least": [], "mapping": mapping, "airflows": []}
     rest = {name: [] for name in ("needs", "notes", "hours", "charts")} | {"height": 1, "width": 1, "paused_routes": 0}
     viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/", {}, {}, {})
@@ -266,6 +268,43 @@ def test_a_source_that_is_silent_for_too_long_is_not_said_to_be_well() -> None:
     assert "heard of" not in text([])
     assert "what they ask for is started." in text([])
     assert "is started, but for what is paused: it waits." in text(["route orders"])
+
+
+def test_a_broken_mapping_is_shown_with_what_is_in_use_instead(tmp_path: Path) -> None:
+    """None at first, so everything waits; then one file of two, and the other one starts nothing."""
+    settings = {f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()}
+    folder = tmp_path / "map"
+    folder.mkdir()
+    settings["BRIDGE_MAPPING"] = str(folder)
+    (folder / "a.yaml").write_text("routes: [{pipline: pl_1, dag: a}]")
+    (folder / "b.yaml").write_text("routes: [{pipline: pl_2, dag: b}]")
+    with closing(BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping="", settings=settings)) as bridge:
+        bridge.start()
+        person = Person(bridge.admin_port, Role.VIEWER)
+        first, routes = person.text("/"), person.text("/routes")
+        assert "nor was one in use before" in first
+        assert "broken on disk: none was ever good, so every webhook is taken in and waits" in first
+        assert "cannot be used: none was ever good, so every webhook is taken in and waits" in routes
+        for claim in ("last good", "has no route", "nothing will start"):
+            assert claim not in first + routes
+
+        (folder / "a.yaml").write_text("routes: [{pipeline: pl_1, dag: a}]")
+        wait_for(lambda: not bridge.api("status")["mapping"]["is_lacking"], seconds=30, what="a file that is good")
+        first, routes = person.text("/"), person.text("/routes")
+        for says in ("b.yaml cannot be used", "nothing of it is in use", "replay --state unrouted --since"):
+            assert says in first
+        assert "broken on disk: nothing of 1 file is in use" in first
+        assert "cannot be used: nothing of 1 file is in use" in routes
+        assert "last good" not in first + routes
+
+        (folder / "a.yaml").write_text("[")
+        wait_for(lambda: len(bridge.api("status")["needs"]) == 2, seconds=30, what="two broken files")
+        assert "nothing of 1 file is in use, of 1 the last good content is" in person.text("/routes")
+
+        (folder / "b.yaml").unlink()
+        wait_for(lambda: len(bridge.api("status")["needs"]) == 1, seconds=30, what="one broken file")
+        assert "broken on disk: the last good one is in use" in person.text("/")
+        person.close()
 
 
 def test_nobody_is_led_to_a_page_that_he_may_not_see(people: dict[Role, Person], bridge: BridgeProcess) -> None:
