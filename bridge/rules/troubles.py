@@ -13,7 +13,7 @@ from bridge.words.silences import Silence
 
 _CERTIFICATE_SOON = timedelta(days=14)
 _REACHES_ALL = timedelta(minutes=5)  # as the alert BridgeMappingDiffers: a ConfigMap takes a minute to reach every pod
-_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one, if it has any, until the file is mended."
+_CHECK = "Run `planasonix-bridge check`; a running bridge uses the last good one, if any, until the file is mended."
 _WAITS = ", nor was one in use before, so every webhook is taken in and waits"
 _UNUSED = ", nor was it before, so nothing of it is in use and its routes start nothing"
 _THEN_REPLAY = (
