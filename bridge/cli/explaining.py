@@ -197,15 +197,8 @@ def _print_plan(plan: "Plan") -> None:
         _print_event(plan.event)
     if plan.verdicts:
         print_table(
-            ("route", "matches", "why not"),
-            [
-                (
-                    item.route.name,
-                    "yes" if item.matches else "no",
-                    item.why_not or (str(item.error) if item.error else None),
-                )
-                for item in plan.verdicts
-            ],
+            ("route", "matches", "because"),
+            [(item.route.name, "yes" if item.matches else "no", item.because) for item in plan.verdicts],
         )
     for planned in plan.triggers:
         if planned.call is None:

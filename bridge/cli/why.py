@@ -55,11 +55,8 @@ def _print_story(story: dict[str, Any]) -> None:
         print(visible(f"  the same completion: {copy['id']}, {copy['state']}, {local(copy['received_at'])}"))
     if story["routes"]:
         print()
-        rows = [
-            (each["route"], "yes" if each["matches"] else "no", each["why_not"] or each["error"])
-            for each in story["routes"]
-        ]
-        print_table(("route", "matches", "why not"), rows)
+        rows = [(each["route"], "yes" if each["matches"] else "no", each["because"]) for each in story["routes"]]
+        print_table(("route", "matches", "because"), rows)
     elif story["note"]:
         print(visible(f"  {story['note']}"))
     print(visible(f"\nnext: {story['next_step']}\n"))

@@ -266,7 +266,8 @@ def report(value: Report) -> Json:
 
 def _verdict(verdict: Verdict) -> Json:
     error = None if verdict.error is None else str(verdict.error)
-    return {"route": verdict.route.name, "matches": verdict.matches, "why_not": verdict.why_not, "error": error}
+    said = {"matches": verdict.matches, "why_not": verdict.why_not, "error": error, "because": verdict.because}
+    return {"route": verdict.route.name} | said
 
 
 def _planned(planned: Planned, among: Plan) -> Json:

@@ -148,7 +148,7 @@ def test_status_says_that_the_mapping_is_broken(ask: Ask, bridge: BridgeProcess)
 
 
 def test_why_tells_the_story_of_any_id(ask: Ask, run: Run, ids: dict[str, str]) -> None:
-    """Every route with the first condition that did not fit and both values, every step, and the next step."""
+    """Every route with what fits, or the first condition that does not; every step, and the next step."""
     for id_, kind in (
         (ids["bad"], "delivery"),
         (ids["failed"], "trigger"),
@@ -161,6 +161,8 @@ def test_why_tells_the_story_of_any_id(ask: Ask, run: Run, ids: dict[str, str]) 
     assert [step["what"] for step in story["steps"]] == ["received", "verified", "routed", "asked_for", "failed"]
     assert [(each["route"], each["matches"]) for each in story["routes"]][1] == ("bad_template", True)
     assert story["routes"][0]["why_not"] == 'pipeline: event has "pl_bad", route wants "pl_8f2a9c1d4e"'
+    assert story["routes"][0]["because"] == story["routes"][0]["why_not"]
+    assert story["routes"][1]["because"] == 'pipeline: "pl_bad"; on: "succeeded"'
     assert "explain --delivery ID" in story["next_step"]
     code, out = run("why", "pl_other")
     assert (code, "unrouted" in out, 'event has "pl_other"' in out, "next: " in out) == (0, True, True, True)

@@ -274,6 +274,15 @@ def test_the_way_says_the_seconds_between(more: dict[str, str | None], last: lis
     assert found == TRIES + last
 
 
+def test_a_delivery_says_whose_it_is_and_why_routes_match(people: dict[Role, Person], stored: dict[str, str]) -> None:
+    """Its ids lead to what else there is of them; a route that matches says by what, others what does not fit."""
+    page = people[Role.OPERATOR].look(f"/deliveries/{stored['bad']}")
+    assert 'href="/deliveries?pipeline_id=pl_bad"' in page
+    assert 'href="/deliveries?job_id=' in page
+    text = text_of(page)
+    assert 'bad_template yes pipeline: "pl_bad"; on: "succeeded"' in text
+
+
 def test_each_trigger_of_a_delivery_has_its_conf(people: dict[Role, Person], stored: dict[str, str]) -> None:
     """Closed, until somebody opens it; not for a viewer, and none where there is none."""
     path = f"/deliveries/{stored['good']}"

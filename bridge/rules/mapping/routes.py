@@ -17,6 +17,7 @@ from bridge.words.holds import IfPaused, Release
 from bridge.words.model import EVENT_FIELDS, Call, Event, Limits
 
 _MAX_NOTE = 1000
+_MOST_SAID = 3
 _NONE: Mapping[str, str] = MappingProxyType({})
 # Keys of conf["planasonix"] that are fields of the event (docs/mapping.md, "What the DAG gets").
 _CARRIED = ("pipeline_id", "pipeline_name", "connection_id", "run_id", "job_id", "environment", "occurred_at")
@@ -40,6 +41,11 @@ class Test:
     wanted: tuple[str, ...]
     accepts: Callable[[str], object]
 
+    def __str__(self) -> str:
+        """Return it as a person would say it, with the first of many words."""
+        more = f" and {len(self.wanted) - _MOST_SAID} more" if len(self.wanted) > _MOST_SAID else ""
+        return f"{self.key}: {', '.join(map(_quoted, self.wanted[:_MOST_SAID]))}{more}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -53,6 +59,14 @@ class Verdict:
     def matches(self) -> bool:
         """Whether nothing speaks against it."""
         return self.why_not is None and self.error is None
+
+    @property
+    def because(self) -> str:
+        """What speaks against it; all that it asks for, if nothing does."""
+        if not self.matches:
+            return self.why_not or str(self.error)
+        asks = [*map(str, self.route.tests), *(["when: is true"] if self.route.condition else [])]
+        return "; ".join(asks)
 
 
 @dataclass(frozen=True, slots=True)

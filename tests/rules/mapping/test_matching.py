@@ -196,6 +196,23 @@ def test_all_routes_answer_in_the_order_of_the_file() -> None:
     assert [(verdict.route.name, verdict.matches) for verdict in verdicts] == [("a", True), ("b", False), ("c", True)]
 
 
+def test_a_route_that_matches_says_by_what() -> None:
+    """All that it asks for, with the first of many words: a person sees which condition to narrow."""
+    text = """
+routes:
+  - {name: few, pipeline: pl_1, when: "event.rows_loaded is not none", dag: d1}
+  - {name: many, pipeline: [pl_1, "pl_2*", pl_3, pl_4, pl_5], environment: production, on: [failed, succeeded], dag: d1}
+  - {name: no, pipeline: pl_2, dag: d1}
+"""
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    verdicts = mapping.explain(replace(_EVENT, pipeline_id="pl_1", environment="production"), "planasonix")
+    assert [each.because for each in verdicts] == [
+        'pipeline: "pl_1"; on: "succeeded"; when: is true',
+        'pipeline: "pl_1", "pl_2*", "pl_3" and 2 more; environment: "production"; on: "failed", "succeeded"',
+        'pipeline: event has "pl_1", route wants "pl_2"',
+    ]
+
+
 def test_an_event_is_asked_of_the_routes_of_its_pipeline_alone() -> None:
     """Of 5,000 routes only those whose pipelines begin as its own does are judged for the router."""
     spelled = "".join(f"  - {{name: r{number}, pipeline: [pl_{number}, x], dag: d1}}\n" for number in range(5000))
