@@ -96,6 +96,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/edges/inbox/test_deadlines.py",
         "tests/flows/test_freeing.py",
     ),
+    "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
     "bridge/edges/inbox/moving.py": ("tests/chores/test_clock.py", "tests/edges/inbox/test_runs.py"),
     "bridge/edges/inbox/engine/intake.py": ("tests/edges/inbox/engine/test_intake.py",),

@@ -6,6 +6,8 @@
     3. A run in doubt keeps its DAG run id, whatever the mapping calls it now, and whichever event asks for it.
     4. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
        none: there the id is the identity, and the trigger is `duplicate_run`.
+    5. In doubt it takes its spare one only once the other's run is there. Until then its own may be: it is `failed`,
+       reason `run_id_conflict`.
 
 What the release before has made is not told as completions; it is known by its DAG run id, and judged by its conf.
 """
@@ -19,12 +21,13 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.completions import Known
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
+from bridge.edges.inbox.engine.ids import first_id, number
 from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.run_ids import holder_of
 from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import place, ring_of, sealed
-from bridge.rules.completion import Completion, Place, Standing, is_same, owners, run_in_doubt
-from bridge.words.errors import InboxUnavailable, Locked
+from bridge.rules.completion import Completion, Place, Standing, owners, run_in_doubt
+from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Call, TriggerState
 from bridge.words.reasons import Reason
 
@@ -61,14 +64,6 @@ _REVIVE = text(
     " AND other.dag_id = triggers.dag_id AND other.dag_run_id = triggers.dag_run_id"
     " AND other.state <> 'cancelled' AND other.state <> 'failed' AND other.id <> triggers.id)"
 )
-# The literal states let the databases use the partial index `triggers_live`.
-_HOLDER = text(
-    "SELECT t.id, t.delivery_id, t.route, t.airflow, t.dag_id, t.rerun, t.state, t.conf, d.source,"
-    " c.delivery_id AS told FROM triggers AS t JOIN deliveries AS d ON d.id = t.delivery_id"
-    " LEFT JOIN completions AS c ON c.delivery_id = t.delivery_id"
-    " WHERE t.airflow = :airflow AND t.dag_id = :dag_id AND t.dag_run_id = :dag_run_id"
-    " AND t.state <> 'cancelled' AND t.state <> 'failed' AND t.id <> :id"
-)
 _TRIES = 3
 
 
@@ -76,7 +71,8 @@ _TRIES = 3
 class NewTrigger:
     """A trigger as routing makes it: `pending`, or at once `held` or `failed` with a reason.
 
-    `spare_run_id` and `former_run_id` as in a plan. Once it is stored, `owner` is the trigger that it is a copy of.
+    `spare_run_id` and `former_run_id` as in a plan. Once it is stored, `owner` is the trigger that it is a copy of, and
+    `is_doubted` says that a call may have started its DAG run before.
     """
 
     id: str
@@ -91,6 +87,7 @@ class NewTrigger:
     spare_run_id: str | None = None
     former_run_id: str | None = None
     owner: Standing | None = None
+    is_doubted: bool = False
 
     @property
     def place(self) -> Place:
@@ -156,8 +153,10 @@ def _in_place_of(mine: Standing, new: NewTrigger) -> NewTrigger:
 
 
 def _under(new: NewTrigger, run_id: str | None) -> NewTrigger:
-    """Return a trigger under a DAG run id, if there is one, and if it is to make a run at all."""
-    return replace(new, call=replace(new.call, dag_run_id=run_id)) if run_id and new.call.dag_run_id else new
+    """Return a trigger under a DAG run id in doubt, if there is one, and if it is to make a run at all."""
+    if not run_id or not new.call.dag_run_id:
+        return new
+    return replace(new, call=replace(new.call, dag_run_id=run_id), is_doubted=True)
 
 
 def _stays(mine: Standing, owner: Standing | None, *, is_taken_back: bool) -> bool:
@@ -194,51 +193,27 @@ def _named(connection: Connection, new: NewTrigger, completion: Completion | Non
     if new.owner is not None or not new.call.dag_run_id:
         return new
     if new.former_run_id is not None:
-        former = _holder(connection, new, new.former_run_id, completion)
+        former = holder_of(connection, new.former_run_id, new.call, completion, beside=new.id)
         if former is not None and former[1]:
             return _copy_of(new, former[0])
-    holder = _holder(connection, new, new.call.dag_run_id, completion)
+    holder = holder_of(connection, new.call.dag_run_id, new.call, completion, beside=new.id)
     if holder is None:
         return new
     if holder[1] or new.spare_run_id is None:
         return _copy_of(new, holder[0])
-    spare = _holder(connection, new, new.spare_run_id, completion)
-    return (
-        replace(new, call=replace(new.call, dag_run_id=new.spare_run_id)) if spare is None else _copy_of(new, spare[0])
-    )
+    if new.is_doubted and holder[0].state is not TriggerState.FIRED:
+        return _clash(new, holder[0])
+    return _spared(connection, new, new.spare_run_id, completion)
 
 
-def _holder(
-    connection: Connection, new: NewTrigger, run_id: str, completion: Completion | None
-) -> tuple[Standing, bool] | None:
-    """Return the live trigger that has a DAG run id, and whether the release before made it for this completion."""
-    values = {"airflow": new.call.airflow, "dag_id": new.call.dag_id, "dag_run_id": run_id, "id": number(new.id, "trg")}
-    row = connection.execute(_HOLDER, values).mappings().first()
-    if row is None:
-        return None
-    standing = Standing(
-        trigger_text(row["id"]),
-        delivery_text(row["delivery_id"]),
-        row["route"],
-        row["airflow"],
-        row["dag_id"],
-        row["rerun"],
-        TriggerState(row["state"]),
-        None,
-    )
-    if completion is None or row["told"] is not None:
-        return standing, False
-    return standing, is_same(completion, _carried(connection, row), source=row["source"])
+def _spared(connection: Connection, new: NewTrigger, run_id: str, completion: Completion | None) -> NewTrigger:
+    holder = holder_of(connection, run_id, new.call, completion, beside=new.id)
+    return _copy_of(new, holder[0]) if holder else replace(new, call=replace(new.call, dag_run_id=run_id))
 
 
-def _carried(connection: Connection, row: Mapping[Any, Any]) -> Mapping[str, Any] | None:
-    """Return what the conf of a stored trigger says of its event; None when that was erased or cannot be opened."""
-    try:
-        conf = json.loads(ring_of(connection).open_text(row["conf"], place("triggers", "conf", row["id"])))
-    except Locked:
-        return None
-    carried = conf.get("planasonix")
-    return carried if isinstance(carried, dict) else None
+def _clash(new: NewTrigger, holder: Standing) -> NewTrigger:
+    what = f"a call may have started it under {new.call.dag_run_id}, which {holder.id} ({holder.state}) has now"
+    return replace(new, state=TriggerState.FAILED, reason=Reason.RUN_ID_CONFLICT, detail=what)
 
 
 def _copy_of(new: NewTrigger, owner: Standing) -> NewTrigger:
@@ -248,7 +223,7 @@ def _copy_of(new: NewTrigger, owner: Standing) -> NewTrigger:
 
 def _standing(new: NewTrigger) -> Standing:
     call = new.call
-    ended = (new.state, new.reason, call.dag_run_id or None)
+    ended = (new.state, new.reason, call.dag_run_id or None, new.is_doubted)
     return Standing(new.id, new.delivery_id, call.route, call.airflow, call.dag_id, new.rerun, *ended)
 
 

@@ -292,6 +292,75 @@ def test_another_event_under_another_name_does_not_double_a_run_in_doubt(
     assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox)] == [before.call.dag_run_id]
 
 
+@pytest.fixture
+def taken(inbox: Inbox) -> tuple[str, str]:
+    """Pipeline a's job 1 failed in doubt, and that of pipeline b waits under the same DAG run id; both deliveries."""
+    first, second = (event(inbox, f"evt_{pipeline}", pipeline_id=pipeline) for pipeline in ("pl_a", "pl_b"))
+    route(inbox, first)
+    doubt(inbox, TriggerState.FAILED)
+    assert route(inbox, second) == [PENDING]
+    return first, second
+
+
+USUAL = "planasonix__job_1__succeeded__orders"
+CONFLICT = "failed run_id_conflict"
+
+
+@pytest.mark.parametrize("state", ["pending", "held", "firing"])
+@pytest.mark.parametrize("is_asked", [True, False], ids=["a person asks", "another event comes"])
+def test_what_may_have_its_run_takes_no_other_name_while_another_waits_under_it(
+    inbox: Inbox, store: Store, taken: tuple[str, str], state: str, is_asked: bool
+) -> None:
+    """A second run of it would start; a person looks, and later replays find the name free or surely the other's."""
+    first, second = taken
+    store.rows("UPDATE triggers SET state = ? WHERE delivery_id = ?", state, number(second, "dlv"))
+    item = first
+    if is_asked:
+        assert replay(inbox, of(inbox, first)[0].id) is Replayed.ROUTED_AGAIN
+    else:
+        item = event(inbox, "evt_3", pipeline_id="pl_a")
+    assert route(inbox, item) == [CONFLICT]
+    (found,) = of(inbox, item)
+    assert found.call.dag_run_id == USUAL
+    assert (
+        found.detail == f"a call may have started it under {USUAL}, which {of(inbox, second)[0].id} ({state}) has now"
+    )
+
+
+def test_two_events_that_come_together_take_no_other_name_either(inbox: Inbox, taken: tuple[str, str]) -> None:
+    """What the first of them leaves in the same transaction is in doubt for the second."""
+    first, _ = taken
+    replay(inbox, first)
+    other = event(inbox, "evt_3", pipeline_id="pl_a")
+    inbox.write(settle_routing, [planned(inbox, id_, ORDERS) for id_ in (first, other)], now=NOW)
+    assert [found.reason for id_ in (first, other) for found in of(inbox, id_)] == [Reason.RUN_ID_CONFLICT] * 2
+
+
+def test_what_may_have_its_run_takes_its_spare_name_once_the_other_has_its_own(
+    inbox: Inbox, taken: tuple[str, str]
+) -> None:
+    """Then the run under the usual name is the other's for sure."""
+    first, second = taken
+    fire(inbox)
+    assert [str(found.state) for found in of(inbox, second)] == [FIRED]
+    replay(inbox, of(inbox, first)[0].id)
+    assert route(inbox, first) == [PENDING]
+    (found,) = of(inbox, first)
+    assert found.call.dag_run_id.startswith(f"{USUAL}--")
+
+
+def test_what_may_have_its_run_is_looked_for_once_the_other_has_another_name(
+    inbox: Inbox, store: Store, taken: tuple[str, str]
+) -> None:
+    """Airflow refused the other's call, since the run was there: a replay, of whichever event, finds it."""
+    _, second = taken
+    other = event(inbox, "evt_3", pipeline_id="pl_a")
+    assert route(inbox, other) == [CONFLICT]
+    store.rows("UPDATE triggers SET dag_run_id = 'spare' WHERE delivery_id = ?", number(second, "dlv"))
+    assert replay(inbox, of(inbox, other)[0].id) is Replayed.QUEUED
+    assert [found.call.dag_run_id for found in of(inbox, other)] == [USUAL]
+
+
 def test_a_route_that_is_gone_fires_nothing_in_doubt(inbox: Inbox) -> None:
     """Nobody asks for the run any more; once somebody does, under whatever name, it is found."""
     item = event(inbox)
