@@ -85,6 +85,7 @@ def look(
         odd=inbox.read(grouping.odd, since=at - odd.SHOWN_FOR, given_up_since=at - odd.GIVEN_UP_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
+        copies=inbox.read(grouping.doubtful_copies, since=at - odd.SHOWN_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
         troubles=[

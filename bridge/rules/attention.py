@@ -11,6 +11,7 @@ In the order of how much stands still: the configuration in use, a place outside
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
+    same_body, url_conflict                   copies of the last day that may have been another event
     lookup_failed                             deliveries given up after a day without an answer of the Planasonix API
     lookup_not_found                          deliveries given up because that API does not know their job or run
     drift                                     bodies of a source that have been spelled otherwise since yesterday
@@ -70,6 +71,8 @@ WHATS = (
     "invalid",
     "stale",
     "same_event",
+    "same_body",
+    "url_conflict",
     "lookup_failed",
     "lookup_not_found",
     "drift",
@@ -106,6 +109,7 @@ class Facts:
     drifts: Sequence[Drifted] = ()
     waiting: Sequence[Waiting] = ()
     refused: Sequence[Refused] = ()
+    copies: Sequence[Refused] = ()  # of the last day, that may have been another event
     dags: Sequence[KnownDag] = ()
     pauses: Sequence[tuple[Pause, bool]] = ()  # and whether what it names is configured no more
     troubles: Sequence[Trouble] = ()
@@ -126,6 +130,7 @@ def everything(facts: Facts) -> list[Need]:
         *_refused(facts),
         *_waiting(facts),
         *odd.needs(facts.odd, facts.now),
+        *odd.copies(facts.copies),
         *drift.needs(facts.drifts, facts.now),
         *_groups(facts),
         *_dags(facts),
@@ -135,7 +140,7 @@ def everything(facts: Facts) -> list[Need]:
 
 def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
     """Return the page where a person does the next step, and the filter that it takes."""
-    if what == "refused":
+    if what in ("refused", "same_body", "url_conflict"):
         return "/refusals", chosen or {}
     if what in _OF_DELIVERIES:
         return "/deliveries", chosen or {}

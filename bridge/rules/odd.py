@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from bridge.rules.need import Need
-from bridge.words.causes import LOOKUPS_GIVEN_UP, Odd
+from bridge.words.causes import LOOKUPS_GIVEN_UP, Odd, Refused
 from bridge.words.reasons import Reason
+from bridge.words.refusals import RefusalKind
 
 # For so long after they came. What was given up may have come a day before that, and is seen for some days after it.
 SHOWN_FOR, GIVEN_UP_FOR = timedelta(days=1), timedelta(days=7)
@@ -31,3 +32,21 @@ def needs(found: Iterable[Odd], now: datetime) -> Iterator[Need]:
                 | ({"reason": str(each.reason)} if each.reason else {}),
                 newest=each.newest_at,
             )
+
+
+def copies(found: Iterable[Refused]) -> Iterator[Need]:
+    """Return a line for each source and reason of copies that may have been another event, and started nothing."""
+    for each in found:
+        reason = Reason.of(each.reason)
+        yield Need(
+            what=each.reason,
+            about=each.source,
+            says=f"webhooks of source {each.source} were taken for copies: {reason.why}",
+            next_step=reason.next_step,
+            since=each.oldest_at,
+            count=each.count,
+            reason=each.reason,
+            example=each.example,
+            filter={"kind": str(RefusalKind.COPY), "source": each.source, "reason": each.reason},
+            newest=each.newest_at,
+        )

@@ -55,10 +55,14 @@ class Odd:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Requests of one source that were refused for one reason."""
+    """Requests of one source that were refused, or taken for copies, for one reason.
+
+    `example`: a delivery that they are copies of.
+    """
 
     source: str
     reason: str
     count: int
     oldest_at: datetime
     newest_at: datetime
+    example: str | None = None

@@ -6,15 +6,19 @@ is stored and judged by routing. Only signed values count.
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, prepare
+from bridge.chores.refusal_ring import RefusalRing
+from bridge.edges.inbox import Inbox, browsing, deliveries, prepare, refusals
 from bridge.edges.metrics import Metrics
+from bridge.flows import attending
 from bridge.flows.receiving import Receipt, Receiving
+from bridge.rules import attention
 from bridge.rules.signature import PRESETS, Key, sign
 from bridge.rules.signature.schemes import SchemeVerifier
 from bridge.rules.signature.verifying import Verifier
@@ -62,11 +66,14 @@ class Door:
         check = Verifier if preset == "planasonix" else SchemeVerifier
         self.woken = 0
         self.metrics = metrics
+        self.inbox = inbox
+        self.ring = RefusalRing(inbox=inbox, metrics=metrics)
         self.receiving = Receiving(
             sources={"planasonix": Source("planasonix", check(self.preset, [SECRET]))},
             inbox=inbox,
             metrics=metrics,
             on_accepted=self._wake,
+            remember=self.ring.note,
             clock=lambda: float(NOW),
         )
 
@@ -77,7 +84,14 @@ class Door:
         """Sign and hand in."""
         signed = sign(self.preset, SECRET, body, at, message_id=message)
         headers = [(name.lower().encode(), value.encode()) for name, value in signed.items()]
-        return received(self.receiving, headers, body, pipeline)
+        return received(self.receiving, headers, body, pipeline, peer="198.51.100.7")
+
+    def listed(self) -> list[tuple[str, str | None, str | None]]:
+        """Return what a person finds of the copies: reason, sender, and the delivery."""
+        self.ring.step()
+        wanted = refusals.RefusalFilter(kind="copy")
+        found = self.inbox.read(refusals.page, wanted=wanted, limit=100)
+        return [(each.reason, each.sender, each.delivery_id) for each in found]
 
     def counted(self, kind: str) -> float:
         """Return how many copies of a kind were counted."""
@@ -148,6 +162,7 @@ def test_a_resend_routes_again_what_nothing_matched(door: Door, inbox: Inbox, st
     assert found.state == (DeliveryState.RECEIVED if is_again else state)
     assert door.woken == (2 if is_again else 1)
     assert door.counted("routed_again") == is_again
+    assert door.listed() == [("routed_again" if is_again else "duplicate", "198.51.100.7", first.delivery_id)]
 
 
 @pytest.mark.parametrize("reason", ["status_unknown", "lookup_failed", "lookup_not_found", "status_running"])
@@ -189,6 +204,16 @@ def test_the_same_body_signed_at_another_time_is_said(door: Door) -> None:
         ("warning", "same_body", first.delivery_id)
     ]
     assert "replay --run-again" in logs[0]["next_step"]
+    assert door.listed() == [("same_body", "198.51.100.7", first.delivery_id)]
+    (need,) = attending.needs(door.inbox)
+    assert (need.what, need.about, need.count, need.example) == ("same_body", "planasonix", 1, first.delivery_id)
+    assert (need.says.count("taken for copies"), "replay --run-again" in need.next_step) == (1, True)
+    assert attention.place(need.what, need.filter) == (
+        "/refusals",
+        {"kind": "copy", "source": "planasonix", "reason": "same_body"},
+    )
+    later = attending.needs(door.inbox, now=datetime.now(UTC) + timedelta(days=1, minutes=1))
+    assert [need.what for need in later] == ["waiting"]
 
 
 def test_two_signed_message_ids_are_two_deliveries(inbox: Inbox, metrics: Metrics) -> None:
@@ -219,6 +244,8 @@ def test_one_body_at_two_urls_is_a_duplicate_and_said(door: Door) -> None:
         assert door.post(NAMELESS, pipeline="pl_2") == Receipt(first.delivery_id, "duplicate")
     assert [(line["log_level"], line["reason"]) for line in logs] == [("warning", "url_conflict")]
     assert door.counted("url_conflict") == 1
+    assert door.listed() == [("url_conflict", "198.51.100.7", first.delivery_id)]
+    assert [need.what for need in attending.needs(door.inbox)] == ["url_conflict"]
 
 
 def test_a_stale_body_under_a_taken_event_id_is_kept_aside_beside(door: Door, store: Store) -> None:
@@ -237,6 +264,8 @@ def test_a_plain_copy_is_logged_with_what_it_is_a_copy_of(door: Door) -> None:
     with capture_logs() as logs:
         door.post(event())
     assert [(line["log_level"], line["delivery_id"]) for line in logs] == [("info", first.delivery_id)]
+    assert door.listed() == [("duplicate", "198.51.100.7", first.delivery_id)]
+    assert attending.needs(door.inbox) == []
 
 
 def test_what_was_erased_stays_a_duplicate(door: Door, store: Store) -> None:

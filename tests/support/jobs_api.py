@@ -118,13 +118,18 @@ JobsApi.handler = _Handler
 
 
 def received(
-    receiving: Receiving, headers: Sequence[tuple[bytes, bytes]], content: bytes, pipeline: str | None = None
+    receiving: Receiving,
+    headers: Sequence[tuple[bytes, bytes]],
+    content: bytes,
+    pipeline: str | None = None,
+    *,
+    peer: str | None = None,
 ) -> Receipt:
     """Hand one webhook in, and wait for what becomes of it."""
 
     async def accept() -> Receipt:
         told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        receiving.accept("planasonix", headers, content, pipeline, then=lambda outcome: settle(told, outcome))
+        receiving.accept("planasonix", headers, content, pipeline, peer, then=lambda outcome: settle(told, outcome))
         return await told
 
     return asyncio.run(accept())

@@ -135,6 +135,29 @@ def test_copies_are_listed_with_the_delivery_that_they_are_of(
     assert "pl_bad" in people[Role.VIEWER].text("/deliveries")
 
 
+def test_a_copy_that_was_routed_again_is_not_said_to_have_started_nothing(tmp_path: Path) -> None:
+    """Its delivery was unrouted; the mapping is mended and the webhook sent again. With where it came from."""
+    settings = {f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()}
+    mapping = "routes: [{pipeline: pl_other, dag: load}]"
+    with closing(
+        BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping=mapping, settings=settings)
+    ) as bridge:
+        bridge.start()
+        id_ = bridge.send(body(event="evt_1", pipeline="pl_1")).json()["delivery_id"]
+        wait_for(lambda: bridge.api(f"deliveries/{id_}")["state"] == "unrouted", seconds=30, what="no route")
+        bridge.write_mapping(mapping.replace("pl_other", "pl_1"))
+        wait_for(lambda: bridge.api("routes")["routes"][0]["matches"]["pipeline"] == ["pl_1"], seconds=30, what="it")
+        assert bridge.send(body(event="evt_1", pipeline="pl_1")).status_code == 200
+        wait_for(lambda: bridge.api(f"deliveries/{id_}")["state"] == "routed", seconds=30, what="its trigger")
+        wait_for(lambda: bridge.api("refusals", reason="routed_again")["refusals"], seconds=10, what="the copy")
+        person = Person(bridge.admin_port, Role.OPERATOR)
+        copies = person.text(f"/deliveries/{id_}").partition("Copies of it that came")[2]
+        assert "started nothing" not in copies
+        assert "routed_again : what is stored was routed again 127.0.0.1" in copies
+        assert f"routed_again of {id_} : what is stored was routed again" in person.text("/refusals", kind="copy")
+        person.close()
+
+
 @pytest.mark.parametrize("query", [{"route": "x"}, {"route": "x", "after": "trg_2"}])
 def test_a_stretch_in_which_nothing_fits_leads_on(query: dict[str, str]) -> None:
     """It says how far was looked, and where to look further."""

@@ -50,6 +50,12 @@ _REFUSED = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
     " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
 )
+# Copies that may have been another event. The ring of copies has 1,000 rows at most.
+_DOUBTFUL = text(
+    "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest, MAX(delivery_id) AS example"
+    " FROM refusals WHERE kind = 'copy' AND reason IN ('same_body','url_conflict') AND at >= :since"
+    " GROUP BY source, reason ORDER BY amount DESC, source, reason"
+)
 
 
 def causes(connection: Connection, *, wanted: Filter, limit: int = MAX_ROWS) -> Causes:
@@ -135,4 +141,19 @@ def refused(connection: Connection, *, since: datetime) -> list[Refused]:
     return [
         Refused(row.source, row.reason, row.amount, instant(row.oldest), instant(row.newest))
         for row in connection.execute(_REFUSED, {"since": microseconds(since)})
+    ]
+
+
+def doubtful_copies(connection: Connection, *, since: datetime) -> list[Refused]:
+    """Return the copies since an instant that may have been another event, as far as the ring has them."""
+    return [
+        Refused(
+            row.source,
+            row.reason,
+            row.amount,
+            instant(row.oldest),
+            instant(row.newest),
+            None if row.example is None else delivery_text(row.example),
+        )
+        for row in connection.execute(_DOUBTFUL, {"since": microseconds(since)})
     ]

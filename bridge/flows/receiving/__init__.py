@@ -17,7 +17,7 @@ from bridge.edges.inbox.engine.ids import number as delivery_number
 from bridge.edges.inbox.engine.intake import Stored
 from bridge.edges.metrics import Metrics
 from bridge.edges.metrics.labels import ACCEPTED
-from bridge.flows.receiving.copies import Copies, Receipt, Webhook
+from bridge.flows.receiving.copies import Copies, Copy, Receipt, Webhook
 from bridge.rules import event
 from bridge.rules.origin import NO_PROXIES, Proxies, limited_address
 from bridge.rules.pacing import Quotas
@@ -115,7 +115,7 @@ class Receiving:
                 then(stored if isinstance(stored, Exception) else self._count(source, verified, stored[0]))
             else:
                 where = (path_pipeline_id, kept_headers, time.time(), configured.same_body_seconds, stored[0])
-                self._look(Webhook(source, event_id, verified, kept, *where), then)
+                self._look(Webhook(source, event_id, verified, kept, *where), lambda: self._sender(peer, headers), then)
 
         self._inbox.accept(
             source=source,
@@ -127,26 +127,30 @@ class Receiving:
             then=on_stored,
         )
 
-    def _look(self, webhook: Webhook, then: Callable[[Receipt | Exception], None]) -> None:
+    def _look(self, webhook: Webhook, sender: Callable[[], str], then: Callable[[Receipt | Exception], None]) -> None:
         """Find out what a webhook under a taken key is."""
 
-        def on_receipt(receipt: Receipt | Exception) -> None:
-            if isinstance(receipt, Exception):
-                then(receipt)
-            elif receipt.status == "accepted":
-                then(self._count(webhook.source, webhook.verified, delivery_number(receipt.delivery_id, "dlv")))
+        def on_found(found: Receipt | Copy | Exception) -> None:
+            if isinstance(found, Exception):
+                then(found)
+            elif isinstance(found, Receipt):
+                then(self._count(webhook.source, webhook.verified, delivery_number(found.delivery_id, "dlv")))
             else:
                 self._metrics.last_deliveries[webhook.source] = self._clock()
                 self._counted[webhook.source, "duplicate"].inc()
-                self._remember(webhook.source, "duplicate", copy_of=receipt.delivery_id)
-                then(receipt)
+                what = "duplicate" if found.what == "copy" else found.what
+                self._remember(webhook.source, what, copy_of=found.delivery_id, sender=sender)
+                then(Receipt(found.delivery_id, "duplicate"))
 
-        self._copies.look(webhook, on_receipt)
+        self._copies.look(webhook, on_found)
+
+    def _sender(self, peer: str | None, headers: Sequence[tuple[bytes, bytes]]) -> str:
+        return limited_address(self._proxies.sender(peer, headers))
 
     def refuse(self, source: str, reason: str, headers: Sequence[tuple[bytes, bytes]], peer: str | None) -> None:
         """Count and remember a request that is refused for another cause than its signature."""
         self._count_refusal(source, reason).inc()
-        self._remember(source, reason, sender=lambda: limited_address(self._proxies.sender(peer, headers)))
+        self._remember(source, reason, sender=lambda: self._sender(peer, headers))
 
     def close(self) -> None:
         """Let go of the threads that look at copies."""
@@ -182,10 +186,10 @@ class Receiving:
                     raise Refused(problem)
         except KeysUnavailable as unavailable:
             self.refuse(source, str(unavailable.reason), headers, peer)
-            self._tell(source, unavailable.reason, limited_address(self._proxies.sender(peer, headers)))
+            self._tell(source, unavailable.reason, self._sender(peer, headers))
             raise
         except Refused as refused:
-            sender = limited_address(self._proxies.sender(peer, headers))
+            sender = self._sender(peer, headers)
             keys = () if refused.reason in _NO_KEY_TRIED else self._tried[source]
             self._remember(source, str(refused.reason), sender=lambda: sender, keys=keys, body=body)
             self._refused(source, refused.reason, sender)

@@ -44,7 +44,14 @@ class Receipt(NamedTuple):
     status: str
 
 
-Then = Callable[[Receipt | Exception], None]
+class Copy(NamedTuple):
+    """A webhook that is a copy of a stored delivery, and the word that says how: see `_say_copy`."""
+
+    delivery_id: str
+    what: str
+
+
+Then = Callable[[Receipt | Copy | Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Copies:
         if self._waiting >= _MOST_WAITING or webhook.turn >= _MOST_TURNS:
             then(InboxUnavailable("too many copies wait"))
             return
-        self._run(lambda: self._judge(webhook), lambda verdict: self._follow(webhook, verdict, then), then)
+        self._run(lambda: self._judge(webhook), lambda found: self._follow(webhook, found, then), then)
 
     def _run(self, work: Callable[[], object], follow: Callable[[object], None], then: Then) -> None:
         """Run something in a thread, then go on with its result on this event loop."""
@@ -112,7 +119,7 @@ class Copies:
 
         self._threads.submit(work_and_end)
 
-    def _judge(self, webhook: Webhook) -> Verdict:
+    def _judge(self, webhook: Webhook) -> Verdict | Copy:
         """Judge a webhook by what is stored, route that again if need be, and say so."""
         stored = self._inbox.read(deliveries.get, delivery_text(webhook.number))
         if stored is None:  # retention removed it meanwhile
@@ -127,7 +134,7 @@ class Copies:
         )
         verdict = copies.judge(stored, sent, same_body_seconds=webhook.same_body_seconds)
         if verdict.kind is Kind.COPY:
-            self._say_copy(webhook, stored, verdict)
+            return Copy(stored.id, self._say_copy(webhook, stored, verdict))
         return verdict
 
     def _has_id(self, webhook: Webhook) -> bool:
@@ -139,8 +146,8 @@ class Copies:
             deliveries.has_message_id, webhook.number, source=webhook.source, message_id=message_id
         )
 
-    def _say_copy(self, webhook: Webhook, stored: Delivery, verdict: Verdict) -> None:
-        """Route again what the same webhook may be for, count, and log."""
+    def _say_copy(self, webhook: Webhook, stored: Delivery, verdict: Verdict) -> str:
+        """Route again what the same webhook may be for, count, and log. Returns the word that it is counted under."""
         is_routed = verdict.routes_again and self._inbox.write(deliveries.route_again, stored.id, now=datetime.now(UTC))
         if is_routed:
             self._on_accepted()
@@ -161,12 +168,14 @@ class Copies:
             reason=str(reason) if reason else None,
             next_step=reason.next_step if reason else None,
         )
+        return what
 
-    def _follow(self, webhook: Webhook, verdict: object, then: Then) -> None:
-        assert isinstance(verdict, Verdict)  # noqa: S101 - what `_judge` returned
-        if verdict.kind is Kind.COPY:
-            then(Receipt(delivery_text(webhook.number), "duplicate"))
+    def _follow(self, webhook: Webhook, found: object, then: Then) -> None:
+        if isinstance(found, Copy):
+            then(found)
             return
+        assert isinstance(found, Verdict)  # noqa: S101 - what `_judge` returned
+        verdict = found
         is_beside = webhook.is_beside or verdict.kind is Kind.ANOTHER_BODY
 
         def on_stored(stored: Stored | Exception) -> None:
