@@ -7,7 +7,7 @@
   more is open for the others.
 - A DAG whose call took longer has its next turn after the others, for as long again.
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
-  time until it is answered otherwise.
+  time until it is answered otherwise. Then what waits with it may go, whichever replica put it back.
 
 Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. But one that
 was asked to wait closes no route that was seen to call another DAG too: what is claimed for it meanwhile has its next
@@ -42,6 +42,7 @@ class Places:
         self._quick: set[str] = set()
         self._asked_to_wait: dict[str, Breaker] = {}
         self._next_turn: dict[str, float] = {}  # of those
+        self._well: set[str] = set()  # whose last call was not asked to wait
         self._waits_its_turn: dict[str, float] = {}
 
     def open(self, amount: int) -> None:
@@ -111,8 +112,11 @@ class Places:
         """Give a place back; idempotent."""
         self._held.pop(key, None)
 
-    def answered(self, call: Call, now: float, *, seconds: float, asked_to_wait: float | None) -> None:
-        """Note how long a call took, and how long something at its DAG asked to wait, None if nothing did."""
+    def answered(self, call: Call, now: float, *, seconds: float, asked_to_wait: float | None) -> bool:
+        """Note how long a call took, and how long something at its DAG asked to wait, None if nothing did.
+
+        True: the DAG is well again, or well and not known before, so what was put back for it may go.
+        """
         if seconds > _LONG_SECONDS:
             self._quick.discard(call.dag_id)
             self._waits_its_turn[call.dag_id] = now + seconds
@@ -121,9 +125,17 @@ class Places:
         if asked_to_wait is None:
             self._asked_to_wait.pop(call.dag_id, None)
             self._next_turn.pop(call.dag_id, None)
-        else:
-            breaker = self._asked_to_wait.setdefault(call.dag_id, Breaker())
-            breaker.open(now, Reason.THROTTLED, None, wait_seconds=asked_to_wait)
+            is_news = call.dag_id not in self._well
+            self._well.add(call.dag_id)
+            return is_news
+        self._well.discard(call.dag_id)
+        breaker = self._asked_to_wait.setdefault(call.dag_id, Breaker())
+        breaker.open(now, Reason.THROTTLED, None, wait_seconds=asked_to_wait)
+        return False
+
+    def routes_of(self, dag: str) -> list[str]:
+        """Return the routes that were seen to call a DAG."""
+        return sorted(self._routes_of.get(dag, ()))
 
     @property
     def _share(self) -> int:

@@ -5,16 +5,22 @@ Rule: a verdict on a whole Airflow is never taken from one sample. Only what the
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from bridge.chores.deadlines import Deadlines
+from bridge.edges.inbox import Inbox, triggers
+from bridge.edges.metrics import Metrics
+from bridge.flows.firing.claims import let_go
+from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Limits, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.firing import Make
 from tests.support.standin import Answer, Broken, Standin
-from tests.support.store import Store, wait_for
+from tests.support.store import Store, attempt, claim, wait_for
 
 _PAGE = (200, "<html><body>Request blocked</body></html>")
 POISONS: dict[str, tuple[Answer, Reason]] = {
@@ -26,6 +32,14 @@ POISONS: dict[str, tuple[Answer, Reason]] = {
     "a path that is cut off": ((404, "<html>"), Reason.CALL_BLOCKED),
     "a method that is cut off": ((405, {"detail": "Method Not Allowed"}), Reason.CALL_BLOCKED),
 }
+
+
+@pytest.fixture
+def deadlines(inbox: Inbox, metrics: Metrics) -> Iterator[Deadlines]:
+    """What gives up triggers that are too late."""
+    chore = Deadlines(inbox=inbox, metrics=metrics)
+    yield chore
+    chore.loop.stop(5.0)
 
 
 @pytest.mark.parametrize("concurrency", [4, 1])
@@ -108,6 +122,61 @@ def test_a_dag_that_is_asked_to_wait_stops_no_other_dag_of_its_route(make: Make,
         found = firing.wait(refresh)
         assert found.attempts == len(firing.attempts(refresh))  # a turn that was put off counts as no attempt
     assert len(standin.runs("refresh")) == len(standin.runs("publish")) == 20
+
+
+def test_what_waited_with_its_dag_goes_once_that_is_well(make: Make, standin: Standin, deadlines: Deadlines) -> None:
+    """However many wait after a single 429: none is given up as too late, and the oldest go first."""
+    standin.dags |= {"refresh": {"is_paused": False}, "publish": {"is_paused": False}}
+    refused = threading.Event()
+
+    def refuse_one(body: dict[str, Any]) -> Answer | None:
+        if refused.is_set() or not body["dag_run_id"].startswith("run-refresh"):
+            return None
+        refused.set()
+        return 429, "slow down"
+
+    standin.before, standin.retry_after = refuse_one, "4"
+    firing = make(concurrency=4)
+    late_at = datetime.now(UTC) + timedelta(seconds=30)  # and as many turns take a minute
+    firing.add("publish_0", dag_id="publish")
+    ids = [firing.add(f"refresh_{number}", dag_id="refresh", late_at=late_at) for number in range(240)]
+    firing.start()
+    deadlines.loop.start()
+    for id_ in ids:
+        assert firing.wait(id_, TriggerState.FIRED, TriggerState.CANCELLED).state is TriggerState.FIRED
+    numbers = [int(run["dag_run_id"].rpartition("_")[2]) for run in standin.runs("refresh")]
+    later = [number for number in numbers if number > 20]  # the first ones are asked with
+    assert all(abs(place - later.index(number)) < 8 for place, number in enumerate(sorted(later)))
+
+
+def test_what_another_process_put_back_goes_once_its_dag_is_well(make: Make, inbox: Inbox) -> None:
+    """It was put back for minutes by a process that is gone. What was refused itself keeps its own wait."""
+    firing = make()
+    ids = [firing.add(f"evt_{number}") for number in range(450)]
+    in_time, refused = ids[:-1], ids[-1]
+    now = datetime.now(UTC)
+    claims = claim(inbox, now=now, limit=500)
+    late = now + timedelta(minutes=5)
+    inbox.write(triggers.put_back, [(each, late) for each in claims[:-1]], reason=Reason.THROTTLED)
+    waits = Settlement(TriggerState.HELD, Reason.THROTTLED, "429: slow down", late)
+    inbox.write(triggers.settle, claims[-1], waits, attempt())
+    firing.add("evt_new")
+    firing.start()
+    for id_ in in_time:
+        firing.wait(id_)
+    assert firing.trigger(refused).state is TriggerState.HELD
+
+
+def test_no_turn_outlasts_a_deadline(make: Make, inbox: Inbox) -> None:
+    """It comes in half of the time until then, and in a second at the soonest."""
+    firing, now = make(), datetime.now(UTC)
+    spans = {"evt_1": None, "evt_2": 100.0, "evt_3": 1.0, "evt_4": 1000.0}
+    for event, seconds in spans.items():
+        firing.add(event, late_at=None if seconds is None else now + timedelta(seconds=seconds))
+    claims = claim(inbox, now=now)
+    let_go(inbox, [], [(each, 300.0) for each in claims], now)
+    turns = [firing.trigger(each.trigger.id).due_at - now for each in claims]
+    assert [turn.total_seconds() for turn in turns] == [300.0, 50.0, 1.0, 300.0]
 
 
 def _hanging(gate: threading.Event, entered: list[str]) -> Callable[[dict[str, Any]], Answer | None]:

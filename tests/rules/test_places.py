@@ -167,6 +167,18 @@ def test_what_waits_while_one_call_asks_again_has_its_turn_after_it() -> None:
     assert places.seconds_until_turn(call(), 17.5) is None
 
 
+def test_a_dag_is_well_again_once() -> None:
+    """When it is answered for the first time, and after each wait that was asked for."""
+    places = Places(4)
+    waits = (None, None, 17.0, 0.0, None, None)
+    news = [places.answered(call(), 0.0, seconds=0.1, asked_to_wait=wait) for wait in waits]
+    assert news == [True, False, False, False, True, False]
+    assert places.routes_of("load_orders") == []
+    taken(places, 1, call())
+    taken(places, 1, call("marts"))
+    assert places.routes_of("load_orders") == ["marts", "orders"]
+
+
 def test_a_long_wait_that_was_asked_for_is_kept() -> None:
     """Nobody has a turn before it, nor after what a wait may last at most."""
     places = Places(4)

@@ -28,9 +28,9 @@ from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, claiming, triggers
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import asking
-from bridge.flows.firing.claims import HOLD_BATCH, HourlyPlaces, claim_due, hold_strays, let_go
+from bridge.flows.firing.claims import HOLD_BATCH, HourlyPlaces, call_again, claim_due, hold_strays, let_go
 from bridge.flows.firing.lane import Begun, Lane
-from bridge.flows.firing.recording import record, report, report_pace, show_pace
+from bridge.flows.firing.recording import record, report, report_pace, report_trouble, show_pace
 from bridge.rules.pauses import Pauses
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.errors import InboxUnavailable
@@ -169,13 +169,15 @@ class Dispatcher:
             self._while_down(lane, now)
             return _POLL_SECONDS
         with self._lock:
-            offer = lane.offer(now, self._pauses())
+            offer, recall = lane.offer(now, self._pauses()), lane.next_recall()
         if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
+        if recall is not None:
+            call_again(self._inbox, recall, airflow=lane.name, now=self._clock())
         claimed = self._begin(lane, self._claim(lane, offer.limit, offer.full | offer.after_others))
         if offer.after_others and claimed < offer.limit:
             claimed += self._begin(lane, self._claim(lane, offer.limit - claimed, offer.full))
-        return 0.0 if claimed == offer.limit else _POLL_SECONDS
+        return 0.0 if claimed == offer.limit or recall is not None else _POLL_SECONDS
 
     def _begin(self, lane: Lane, claims: list[Claimed]) -> int:
         """Start calls, and return how many claims there were.
@@ -238,13 +240,7 @@ class Dispatcher:
             is_news = lane.problem(problem, time.monotonic())
         self._metrics.observe_airflow(lane.name, problem.reason)
         if is_news:
-            _log.error(
-                "airflow_unavailable",
-                airflow=lane.name,
-                reason=str(problem.reason),
-                detail=problem.detail,
-                next_step=problem.reason.next_step,
-            )
+            report_trouble(lane, problem)
 
     def _fire(self, lane: Lane, claimed: Claimed) -> None:
         """Make one attempt and settle it; runs in the pool, never raises, and always gives its place back."""

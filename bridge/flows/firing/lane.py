@@ -4,6 +4,7 @@ Everything here belongs to the dispatcher's lock; nothing is thread-safe by itse
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bridge.edges.airflow import Airflow
 from bridge.rules.easing import Easing, Ended, strain_of
@@ -35,6 +36,15 @@ class Begun:
     later: list[tuple[Claimed, float]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Recall:
+    """What was put back for a DAG that is well again, on its way to be due: the routes to look through, and how far."""
+
+    dag_id: str
+    routes: list[str]
+    after: datetime | None = None
+
+
 class Lane:
     """The breaker, the pace and the calls under way of one Airflow."""
 
@@ -52,6 +62,7 @@ class Lane:
         self._at_once: dict[tuple[str, str], int] = {}  # how many calls were under way when one began
         self._pacer = Pacer(rate=target.rate, burst=target.concurrency, now=now)
         self._places = Places(target.concurrency)  # held until the call has ended
+        self._recalls: dict[str, Recall] = {}  # by DAG
 
     @property
     def is_busy(self) -> bool:
@@ -95,6 +106,11 @@ class Lane:
         self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
         return begun
 
+    def next_recall(self) -> Recall | None:
+        """Return the recall to go on with, None if all are done."""
+        self._recalls = {dag_id: recall for dag_id, recall in self._recalls.items() if recall.routes}
+        return next(iter(self._recalls.values()), None)
+
     def is_under_way(self, claimed: Claimed) -> bool:
         """Tell whether a claim was taken up and has not ended."""
         return _key(claimed) in self.under_way
@@ -106,12 +122,16 @@ class Lane:
         """
         is_throttled = isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED
         asked_to_wait = outcome.wait_seconds if isinstance(outcome, Later) and is_throttled else None
-        self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait)
+        dag_id = claimed.trigger.call.dag_id
+        if self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait):
+            self._recalls[dag_id] = Recall(dag_id, self._places.routes_of(dag_id))
+        elif is_throttled:
+            self._recalls.pop(dag_id, None)
         at_once = max(self._places.held, self._at_once.get(_key(claimed), 1), 1)
         self._places.free(_key(claimed))
         call = Ended(
             claimed.trigger.id,
-            claimed.trigger.call.dag_id,
+            dag_id,
             seconds,
             at_once,
             strain=strain_of(outcome),

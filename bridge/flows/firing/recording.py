@@ -12,7 +12,7 @@ from bridge.edges.metrics import Metrics
 from bridge.flows.firing.lane import Lane
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Attempt, Claimed, TriggerState
-from bridge.words.outcomes import Outcome, Started
+from bridge.words.outcomes import Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 
 _log = structlog.get_logger("bridge.firing")
@@ -61,6 +61,17 @@ def report(
         reason=str(settlement.reason) if settlement.reason else None,
         detail=settlement.detail or attempt.detail,
         seconds=round(attempt.seconds, 4),
+    )
+
+
+def report_trouble(lane: Lane, problem: TargetDown | Misconfigured) -> None:
+    """Log that an Airflow cannot be called, and why."""
+    _log.error(
+        "airflow_unavailable",
+        airflow=lane.name,
+        reason=str(problem.reason),
+        detail=problem.detail,
+        next_step=problem.reason.next_step,
     )
 
 

@@ -31,6 +31,7 @@ from bridge.edges.inbox import (
     silences,
     starts,
     triggers,
+    turns,
     walking,
 )
 from bridge.edges.inbox.adding import NewTrigger
@@ -94,6 +95,12 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         claiming.ready_routes,
         {"airflow": "default", "now": _NOW, "full": ["busy"], "limit": 10},
     ),
+    "put back for a DAG": (
+        False,
+        turns.put_back,
+        {"airflow": "default", "dag_id": "d", "route": "orders", "after": _NOW, "until": _NOW, "limit": 200},
+    ),
+    "make due": (True, turns.make_due, {"ids": ["trg_0000000000000001"], "now": _NOW, "within": timedelta(minutes=59)}),
     "take_over": (True, triggers.take_over, {"now": _NOW}),
     "take_over_all": (True, triggers.take_over_all, {}),
     "renew": (True, deliveries.renew, {"delivery_ids": ["dlv_0000000000000001"], "until": _NOW}),

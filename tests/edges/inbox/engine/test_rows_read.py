@@ -28,6 +28,7 @@ from bridge.edges.inbox import (
     pauses,
     prepare,
     triggers,
+    turns,
     waits,
 )
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, order_text, trigger_text
@@ -78,6 +79,7 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "hold a paused route": lambda c: pauses.hold_route(c, ("default", "full"), limit=_PAGE),
     "hold what is held": lambda c: pauses.hold_rows(c, [_PAUSED * 2 + n for n in range(1, _PAGE)]),
     "let go": lambda c: pauses.let_go(c, ("default", "paused"), limit=_PAGE),
+    "make due what was put back": lambda c: turns.make_due(c, _HELD, now=_NOW, within=timedelta(minutes=59)),
     "give up what is too late": lambda c: deadlines.give_up(c, now=_NOW, limit=_PAGE),
     "release": lambda c: pauses.release(c, "paused", limit=_PAGE),
 }
@@ -148,6 +150,9 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "holds that are not over": lambda c: holds.steps(c, **_DAG, clock=1.0, step=0, limit=_PAGE),
     "holds that are over": lambda c: holds.steps(c, **_DAG, clock=1e12, step=0, limit=_PAGE),
     "ready routes": lambda c: claiming.ready_routes(c, airflow="default", now=_NOW, full=["full"], limit=4),
+    "what was put back for a DAG": lambda c: turns.put_back(
+        c, airflow="default", dag_id="d", route="down", after=_OLD, until=_NOW, limit=_PAGE
+    ),
     "Airflows with something pending": claiming.airflows_with_pending,
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
