@@ -65,6 +65,14 @@ def test_what_is_being_fired_is_not_touched(inbox: Inbox) -> None:
     assert (item.state, NOW <= item.doubted_at <= NOW + HOUR) == (TriggerState.PENDING, True)
 
 
+def test_an_attempt_that_was_answered_leaves_no_doubt(inbox: Inbox) -> None:
+    """Airflow said no: what is tried again may be given up at its deadline."""
+    id_ = due(inbox)
+    refused = settlement(TriggerState.PENDING, reason=Reason.DAG_NOT_FOUND)
+    inbox.write(triggers.settle, claim(inbox)[0], refused, attempt())
+    assert found(inbox, id_).doubted_at is None
+
+
 def test_an_attempt_in_doubt_is_remembered_whatever_comes_after_it(inbox: Inbox) -> None:
     """A pause that takes the word, a later refusal, a claim that is given back: the run may be there all the same."""
     id_ = due(inbox)
