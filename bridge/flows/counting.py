@@ -1,7 +1,8 @@
 """Counting: the last 24 hours, hour by hour, without counting what was counted before.
 
-An hour that is over for an hour is counted once. The two newest are counted again when they are asked for, at most
-every `_FRESH_SECONDS`. So a page costs two counts of an hour, however many look at it, and however much is stored.
+An hour is counted again for two hours from its beginning, at most every `_FRESH_SECONDS`; and then at most every ten
+minutes, as long as something in it may change: a trigger that waits or has failed, a DAG run that goes on. So a page
+costs little, however many look at it, and however much is stored; and it does not matter when somebody last looked.
 """
 
 import threading
@@ -15,7 +16,8 @@ from bridge.rules.mapping import Route
 from bridge.words.history import Hour
 
 HOURS = 24
-_MOVING = 2  # the newest hours, whose triggers may still change
+_MOVING = timedelta(hours=2)  # from its beginning on, an hour is counted whenever it is asked for
+_AGAIN = timedelta(minutes=10)
 _FRESH_SECONDS = 15.0
 
 
@@ -34,7 +36,7 @@ class Counting:
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._hours: dict[datetime, Hour] = {}
+        self._hours: dict[datetime, tuple[Hour, datetime]] = {}  # and when it was counted
         self._counted_at = -_FRESH_SECONDS
 
     def routes(self, routes: Sequence[Route]) -> dict[str, views.Json]:
@@ -53,12 +55,24 @@ class Counting:
     def day(self) -> list[Hour]:
         """Return the last 24 hours, the oldest first; the last one is under way. Raises InboxUnavailable."""
         with self._lock:
-            begin = self._clock().replace(minute=0, second=0, microsecond=0)
+            now = self._clock()
+            begin = now.replace(minute=0, second=0, microsecond=0)
             wanted = [begin - timedelta(hours=back) for back in reversed(range(HOURS))]
             is_fresh = self._monotonic() - self._counted_at < _FRESH_SECONDS
-            kept = wanted if is_fresh else wanted[:-_MOVING]
-            known = {hour: self._hours[hour] for hour in kept if hour in self._hours}
-            self._hours = {hour: known.get(hour) or self._inbox.read(history.hour, begin=hour) for hour in wanted}
+            known = {hour: self._hours[hour] for hour in wanted if hour in self._hours}
+            self._hours = {
+                hour: known[hour]
+                if hour in known and (is_fresh or _holds(*known[hour], now))
+                else (self._inbox.read(history.hour, begin=hour), now)
+                for hour in wanted
+            }
             if not is_fresh:
                 self._counted_at = self._monotonic()
-            return list(self._hours.values())
+            return [hour for hour, _ in self._hours.values()]
+
+
+def _holds(hour: Hour, counted_at: datetime, now: datetime) -> bool:
+    """Whether the numbers of an hour need not be counted again."""
+    if not hour.begin_at + _MOVING <= counted_at <= now:
+        return False
+    return not hour.may_change or now - counted_at < _AGAIN

@@ -10,7 +10,7 @@ from bridge.words.history import Hour
 def hour(value: Hour) -> views.Json:
     """Return an hour in numbers."""
     shown = asdict(value) | {"begin_at": views.instant(value.begin_at)}
-    del shown["by_route"]
+    del shown["by_route"], shown["may_change"]
     return shown
 
 

@@ -20,6 +20,7 @@ class Hour:
     """Webhooks taken in, and what became of the triggers made in that hour.
 
     `ready_seconds`: from a webhook to the end of the DAG run that succeeded, the median; None if none has.
+    `may_change`: a trigger of it waits or has failed, or a DAG run goes on.
     """
 
     begin_at: datetime
@@ -27,4 +28,5 @@ class Hour:
     fired: int = 0
     failed: int = 0
     ready_seconds: float | None = None
+    may_change: bool = False
     by_route: Mapping[str, Started] = field(default_factory=dict)

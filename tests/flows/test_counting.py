@@ -62,6 +62,40 @@ def test_an_hour_that_is_over_is_not_counted_again(inbox: Inbox, store: Store) -
     assert counting.day()[-3].accepted == 0
 
 
+def test_an_hour_that_was_looked_at_too_early_is_counted_again(inbox: Inbox) -> None:
+    """Whoever looked in the evening does not keep it as it was then."""
+    begin = hour_of(stored(inbox, "evt_1"))
+    now, ticks = [begin + timedelta(minutes=10)], [0.0]
+    counting = Counting(inbox=inbox, clock=lambda: now[0], monotonic=lambda: ticks[0])
+    assert counting.day()[-1].accepted == 1
+    stored(inbox, "evt_2")
+    now[0], ticks[0] = begin + timedelta(hours=5), 18_000.0
+    assert counting.day()[-6].accepted == 2
+
+
+def test_what_still_changes_in_an_old_hour_is_counted_again(inbox: Inbox, store: Store) -> None:
+    """A trigger that waits and a run that goes on, at most every ten minutes; what has ended is kept."""
+    add(inbox, stored(inbox, "evt_1"))
+    begin = hour_of(stored(inbox, "evt_2"))
+    now, ticks = [begin + timedelta(hours=3)], [0.0]
+    counting = Counting(inbox=inbox, clock=lambda: now[0], monotonic=lambda: ticks[0])
+
+    def fired_after(minutes: int) -> int:
+        now[0] += timedelta(minutes=minutes)
+        ticks[0] += minutes * 60
+        return sum(hour.fired for hour in counting.day())
+
+    assert fired_after(0) == 0
+    store.rows("UPDATE triggers SET state = 'fired', run_state = 'running', run_due_at = 0")
+    assert [fired_after(5), fired_after(5)] == [0, 1]
+    ended = int((begin + timedelta(hours=3)).timestamp()) * 1_000_000
+    store.rows("UPDATE triggers SET run_state = 'success', run_due_at = NULL, run_ended_at = ?", ended)
+    fired_after(10)
+    assert any(hour.ready_seconds for hour in counting.day())
+    store.rows("DELETE FROM triggers")
+    assert fired_after(10) == 1
+
+
 def test_nothing_that_came_before_or_will_come_counts(inbox: Inbox) -> None:
     """Only the hour's own."""
     begin = hour_of(stored(inbox, "evt_1"))

@@ -5,15 +5,13 @@ Rule: a verdict on a whole Airflow is never taken from one sample. Only what the
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bridge.chores.deadlines import Deadlines
 from bridge.edges.inbox import Inbox, triggers
-from bridge.edges.metrics import Metrics
 from bridge.flows.firing.claims import let_go
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Limits, TriggerState
@@ -32,14 +30,6 @@ POISONS: dict[str, tuple[Answer, Reason]] = {
     "a path that is cut off": ((404, "<html>"), Reason.CALL_BLOCKED),
     "a method that is cut off": ((405, {"detail": "Method Not Allowed"}), Reason.CALL_BLOCKED),
 }
-
-
-@pytest.fixture
-def deadlines(inbox: Inbox, metrics: Metrics) -> Iterator[Deadlines]:
-    """What gives up triggers that are too late."""
-    chore = Deadlines(inbox=inbox, metrics=metrics)
-    yield chore
-    chore.loop.stop(5.0)
 
 
 @pytest.mark.parametrize("concurrency", [4, 1])
@@ -124,29 +114,22 @@ def test_a_dag_that_is_asked_to_wait_stops_no_other_dag_of_its_route(make: Make,
     assert len(standin.runs("refresh")) == len(standin.runs("publish")) == 20
 
 
-def test_what_waited_with_its_dag_goes_once_that_is_well(make: Make, standin: Standin, deadlines: Deadlines) -> None:
-    """However many wait after a single 429: none is given up as too late, and the oldest go first."""
+def test_what_waited_with_its_dag_goes_once_that_is_well(make: Make, standin: Standin) -> None:
+    """However late its turn is, and the oldest first."""
     standin.dags |= {"refresh": {"is_paused": False}, "publish": {"is_paused": False}}
-    refused = threading.Event()
-
-    def refuse_one(body: dict[str, Any]) -> Answer | None:
-        if refused.is_set() or not body["dag_run_id"].startswith("run-refresh"):
-            return None
-        refused.set()
-        return 429, "slow down"
-
-    standin.before, standin.retry_after = refuse_one, "4"
+    standin.before = lambda body: (429, "slow down") if body["dag_run_id"].startswith("run-refresh") else None
     firing = make(concurrency=4)
-    late_at = datetime.now(UTC) + timedelta(seconds=30)  # and as many turns take a minute
     firing.add("publish_0", dag_id="publish")
-    ids = [firing.add(f"refresh_{number}", dag_id="refresh", late_at=late_at) for number in range(240)]
+    ids = [firing.add(f"refresh_{number}", dag_id="refresh") for number in range(160)]
     firing.start()
-    deadlines.loop.start()
-    for id_ in ids:
-        assert firing.wait(id_, TriggerState.FIRED, TriggerState.CANCELLED).state is TriggerState.FIRED
-    numbers = [int(run["dag_run_id"].rpartition("_")[2]) for run in standin.runs("refresh")]
-    later = [number for number in numbers if number > 20]  # the first ones are asked with
-    assert all(abs(place - later.index(number)) < 8 for place, number in enumerate(sorted(later)))
+    turns = [firing.wait(id_, TriggerState.HELD).due_at for id_ in ids]
+    standin.before = lambda _: None
+    fired = [firing.wait(id_) for id_ in ids]
+    assert max(found.settled_at or found.due_at for found in fired) < max(turns)
+    places = {run["dag_run_id"]: place for place, run in enumerate(standin.runs("refresh"))}
+    asked_once = [places[found.call.dag_run_id] for found in fired if found.attempts == 1]
+    assert len(asked_once) > 100
+    assert sum(abs(place - other) > 12 for place, other in zip(asked_once, sorted(asked_once), strict=True)) <= 4
 
 
 def test_what_another_process_put_back_goes_once_its_dag_is_well(make: Make, inbox: Inbox) -> None:

@@ -16,7 +16,9 @@ HOUR = timedelta(hours=1)
 _SAMPLE = 1000  # DAG runs of an hour, the newest, whose median is shown
 _ACCEPTED = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
 _ENDED = text(
-    "SELECT route, state, COUNT(*) AS amount, MAX(id) AS newest FROM triggers WHERE id >= :begin AND id < :end"
+    "SELECT route, state, COUNT(*) AS amount, MAX(id) AS newest,"
+    " MAX(CASE WHEN state IN ('fired','cancelled') AND run_due_at IS NULL THEN 0 ELSE 1 END) AS may_change"
+    " FROM triggers WHERE id >= :begin AND id < :end"
     " GROUP BY route, state"
 )
 # The literal conditions let the databases use the partial index `triggers_live`.
@@ -33,7 +35,8 @@ _READY = text(
 def hour(connection: Connection, *, begin: datetime) -> Hour:
     """Return what came in the hour from an instant on."""
     values = {"begin": first_id(microseconds(begin)), "end": first_id(microseconds(begin + HOUR))}
-    routes = _by_route(connection.execute(_ENDED, values).all())
+    rows = connection.execute(_ENDED, values).all()
+    routes = _by_route(rows)
     ready = [end - made_at(delivery_text(row)) for row, end in connection.execute(_READY, values | {"limit": _SAMPLE})]
     return Hour(
         begin_at=begin,
@@ -41,6 +44,7 @@ def hour(connection: Connection, *, begin: datetime) -> Hour:
         fired=sum(each.fired for each in routes.values()),
         failed=sum(each.failed for each in routes.values()),
         ready_seconds=max(0.0, median(ready) / 1_000_000) if ready else None,
+        may_change=any(row.may_change for row in rows),
         by_route=routes,
     )
 
