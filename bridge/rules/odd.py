@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from bridge.rules.need import Need
 from bridge.words.causes import LOOKUPS_GIVEN_UP, Odd, Refused
+from bridge.words.model import DeliveryState
 from bridge.words.reasons import Reason
 from bridge.words.refusals import RefusalKind
 
@@ -21,7 +22,7 @@ def needs(found: Iterable[Odd], now: datetime) -> Iterator[Need]:
             yield Need(
                 what=str(each.reason if each.reason in _OWN_WORDS else each.state),
                 about=f"{each.source}, {each.state}" if is_given_up else each.source,
-                says=f"deliveries of source {each.source} start nothing"
+                says=f"deliveries of source {each.source} {_outcome(each)}"
                 + (f": {each.reason.why}" if each.reason else ""),
                 next_step=each.reason.next_step if each.reason else "Look at one of them.",
                 since=each.oldest_at,
@@ -32,6 +33,11 @@ def needs(found: Iterable[Odd], now: datetime) -> Iterator[Need]:
                 | ({"reason": str(each.reason)} if each.reason else {}),
                 newest=each.newest_at,
             )
+
+
+def _outcome(each: Odd) -> str:
+    """A delivery that is `routed` is odd only if some routes could not be judged."""
+    return "may start fewer DAG runs than they should" if each.state is DeliveryState.ROUTED else "start nothing"
 
 
 def copies(found: Iterable[Refused]) -> Iterator[Need]:

@@ -23,6 +23,7 @@ from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerStat
 from bridge.words.reasons import Reason
 from bridge.words.via import Via
 
+_MOST_NAMED = 5  # routes in one detail
 _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
 
 
@@ -155,6 +156,21 @@ def plan_event(
     if "pipeline_id" in event.unreadable:  # nobody knows which routes it is for
         state, reason, detail = DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None
     return Plan(state, reason, _detail(detail, event), event, judged, (), completion, None, wants_lookup)
+
+
+def given_up(result: Plan, reason: Reason, subject: Subject, mapping: Mapping) -> Plan:
+    """Return a plan with why its look-up was given up, if that matters: where nothing matches, the end of the job is
+    open, or a route could not be judged, whatever other routes matched."""
+    event = result.event
+    if event is None:
+        return result
+    if result.state is DeliveryState.UNROUTED or events.lacks_status(event):
+        return replace(result, reason=reason)
+    if result.state is not DeliveryState.ROUTED or not (names := mapping.unjudged(event, subject.source)):
+        return result
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    says = f"nobody knows whether it is for these routes too: {', '.join(names[:_MOST_NAMED])}{more}"
+    return replace(result, reason=reason, detail="; ".join((says, *([result.detail] if result.detail else []))))
 
 
 def _lacking(judged: Verdicts) -> str | None:

@@ -130,8 +130,8 @@ class Reason(StrEnum):
     LOOKUP_FAILED = (
         "lookup_failed",
         "The Planasonix API did not say which pipeline the job or run belongs to.",
-        "Run `planasonix-bridge check --planasonix`. What is `received` is asked again by itself; what is `unrouted` or"
-        " `ignored` was given up: replay it once the API answers.",
+        "Run `planasonix-bridge check --planasonix`. What is `received` is asked again by itself; anything else was"
+        " given up: replay it once the API answers.",
     )
     LOOKUP_QUEUED = (
         "lookup_queued",

@@ -565,6 +565,58 @@ def test_a_look_up_that_was_given_up_needs_a_person(
     assert [need.what for need in attending.needs(inbox)] == []
 
 
+ALL = "routes:\n  - {name: all, source: planasonix, dag: log}\n"
+
+
+@pytest.mark.parametrize(
+    ("route", "is_given_up"),
+    [
+        ("{name: orders, pipeline: pl_1, dag: load}", True),
+        ("{name: orders, pipeline_name: Orders, dag: load}", True),
+        ("{name: orders, pipeline: pl_1, dag: load, enabled: false}", False),
+        ("{name: orders, pipeline: pl_1, dag: load, on: failed}", False),  # it does not fit, whatever the pipeline
+        ("{name: orders, environment: prod, dag: load}", False),  # the API does not know it
+        ("{name: orders, event: job.*, dag: load}", False),
+    ],
+)
+@pytest.mark.parametrize(("status", "reason"), [(500, Reason.LOOKUP_FAILED), (404, Reason.LOOKUP_NOT_FOUND)])
+def test_routes_that_nobody_could_judge_are_said_though_another_one_matched(
+    inbox: Inbox,
+    make: Make,
+    api: JobsApi,
+    store: Store,
+    *,
+    metrics: Metrics,
+    status: int,
+    reason: Reason,
+    route: str,
+    is_given_up: bool,
+) -> None:
+    """The one that matches runs; the reason, the names of the others, a count, a warning and a need until a replay."""
+    api.status = status
+    routing = make(f"{ALL}  - {route}\n", api=api)
+    id_ = stored(inbox, body=body())
+    store.rows("UPDATE deliveries SET lookups = 550")
+    with capture_logs() as logs:
+        routing.route()
+        found = routing.settled(id_)
+        routing.end_lookups()
+    (line,) = [log for log in logs if log["event"] == "delivery_routed"]
+    assert (found.state, routing.triggers(id_)[0].call.route) == (DeliveryState.ROUTED, "all")
+    assert found.reason is (reason if is_given_up else None)
+    assert metrics.lookups_given_up.labels("planasonix")._value.get() == is_given_up
+    if not is_given_up:
+        assert (line["log_level"], attending.needs(inbox)) == ("info", [])
+        return
+    assert "nobody knows whether it is for these routes too: orders" in str(found.detail)
+    assert (line["log_level"], line["next_step"]) == ("warning", reason.next_step)
+    (need,) = attending.needs(inbox)
+    assert (need.what, need.example, need.filter["state"] if need.filter else "") == (str(reason), id_, "routed")
+    assert "may start fewer DAG runs than they should" in need.says
+    assert inbox.write(deliveries.reopen, id_, now=routing.now)
+    assert attending.needs(inbox) == []
+
+
 def test_a_bridge_that_was_stopped_for_a_day_gives_no_lookup_up(inbox: Inbox, make: Make, api: JobsApi) -> None:
     """Nobody asked meanwhile, so the first look-up that fails is the first."""
     api.jobs["job_1"] = {"pipeline_id": "pl_1"}

@@ -45,7 +45,7 @@ _GIVEN_UP = text(
     " AND reason IN ('lookup_failed','lookup_not_found') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
     " GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
 )
-_GIVEN_UP_STATES = (DeliveryState.UNROUTED, DeliveryState.IGNORED)
+_GIVEN_UP_STATES = (DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.ROUTED)
 _REFUSED = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
     " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
@@ -115,7 +115,7 @@ def odd(
 
     Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
     matched: for most pipelines that is meant. But what was given up because the API gave no answer (LOOKUPS_GIVEN_UP)
-    counts in either state, `given_up_since`: it may have come a day before.
+    counts in any state but `received`, `given_up_since`: it may have come a day before.
     """
     asked = [(_ODD, state, since) for state in _ODD_STATES]
     asked += [(_GIVEN_UP, state, given_up_since or since) for state in _GIVEN_UP_STATES]

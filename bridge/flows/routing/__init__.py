@@ -16,7 +16,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +53,7 @@ from bridge.rules.pauses import Pauses
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.words.errors import InboxUnavailable, LookupNotFound, LookupUnavailable
-from bridge.words.model import Delivery, DeliveryState, Event
+from bridge.words.model import Delivery, Event
 from bridge.words.reasons import Reason
 
 BATCH = 100
@@ -288,10 +287,7 @@ class Router:
         self._settle([(delivery, plan)], now, kept)
 
     def _plan_with(self, delivery: Delivery, job: Mapping[str, Any], reason: Reason | None) -> Plan:
-        """Plan again with what the API answered; if nothing matches or the end is open, say that the look-up is why."""
-        subject = with_job(delivery, job, self._spelling(delivery))
-        result = plan_traced(self._inbox, subject, self._mapping(), max_hops=self._max_hops)
-        is_open = result.event is not None and lacks_status(result.event)
-        if reason is not None and (is_open or result.state is DeliveryState.UNROUTED):
-            return replace(result, reason=reason)
-        return result
+        """Plan again with what the API answered; `reason`: why the look-up was given up, said if it matters."""
+        subject, mapping = with_job(delivery, job, self._spelling(delivery)), self._mapping()
+        result = plan_traced(self._inbox, subject, mapping, max_hops=self._max_hops)
+        return result if reason is None else planning.given_up(result, reason, subject, mapping)

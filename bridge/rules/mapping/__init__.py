@@ -16,6 +16,7 @@ from typing import Any
 from bridge.rules.mapping.choosing import Choice, choose
 from bridge.rules.mapping.doubts import doubts
 from bridge.rules.mapping.files import Part, joint_digest, read_part, taken
+from bridge.rules.mapping.lacking import IN_ANSWERS
 from bridge.rules.mapping.routes import DeliveryContext, Route, Test, Verdict, event_fields, namespace
 from bridge.rules.mapping.schema import json_schema, published_schema
 from bridge.rules.mapping.verdicts import Index, Verdicts
@@ -69,15 +70,7 @@ class Mapping:
 
     def explain(self, event: Event, source: str, delivery: DeliveryContext = _IMAGINED) -> Verdicts:
         """Return what each route says to an event, in the order of the files."""
-        facts = {
-            "source": source,
-            "event": event.type,
-            "pipeline": event.pipeline_id,
-            "pipeline_name": event.pipeline_name,
-            "connection": event.connection_id,
-            "environment": event.environment,
-            "on": None if event.status is None else str(event.status),
-        }
+        facts = _facts(event, source)
 
         def context(route: Route) -> Any:
             return namespace(route, event, delivery)
@@ -89,6 +82,17 @@ class Mapping:
 
         candidates = {position: judge(self.routes[position]) for position in self.index.positions(facts)}
         return Verdicts(self.routes, candidates, judge)
+
+    def unjudged(self, event: Event, source: str) -> tuple[str, ...]:
+        """Return the routes that lack only what the Planasonix API has: nobody knows whether they match. Asks each."""
+        facts = _facts(event, source)
+        return tuple(route.name for route in self.routes if route.lacks_only(IN_ANSWERS, facts))
+
+
+def _facts(event: Event, source: str) -> dict[str, str | None]:
+    """Return an event's values by the key of the test."""
+    values = {key: getattr(event, name) for key, name in _FIELDS.items()}
+    return {"source": source, **values, "on": None if event.status is None else str(event.status)}
 
 
 def read(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -139,6 +139,12 @@ class Route:
             if not test.accepts(given):
                 return f'{test.key}: event has "{given}", route wants {", ".join(map(_quoted, test.wanted))}'
         return None
+
+    def lacks_only(self, keys: Collection[str], facts: Mapping[str, str | None]) -> bool:
+        """Whether it would match but for values of these keys, which the event does not have."""
+        missing = [test.key for test in self.tests if facts[test.key] is None]
+        others = (test.accepts(given) for test in self.tests if (given := facts[test.key]) is not None)
+        return self.enabled and bool(missing) and set(missing) <= set(keys) and all(others)
 
     def call(self, dag_id: str, event: Event, *, delivery: DeliveryContext, trigger_id: str) -> Call:
         """Return the exact call for one DAG. Raises TemplateError, with the template's place in its text."""

@@ -229,10 +229,10 @@ def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -
 
 
 def test_what_was_given_up_is_grouped_however_much_no_route_matched(inbox: Inbox, store: Store) -> None:
-    """Of both states, without what still waits; from an instant of its own, since it came long before."""
+    """Of every state, without what still waits; from an instant of its own, since it came long before."""
     words = [("unrouted", "lookup_failed"), ("ignored", "lookup_failed"), ("received", "lookup_failed")]
     words += [("unrouted", "lookup_failed"), ("ignored", "lookup_not_found"), ("ignored", "status_unknown")]
-    words += [("unrouted", "no_route")] * 5
+    words += [("routed", "lookup_failed")] + [("unrouted", "no_route")] * 5
     ids = [stored(inbox, f"evt_{number}") for number in range(len(words))]
     for number, (state, reason) in enumerate(words):
         store.rows(f"UPDATE deliveries SET state = '{state}', reason = '{reason}' WHERE event_id = 'evt_{number}'")  # noqa: S608
@@ -242,6 +242,7 @@ def test_what_was_given_up_is_grouped_however_much_no_route_matched(inbox: Inbox
         ("unrouted", "lookup_failed", 2, ids[3]),
         ("ignored", "lookup_failed", 1, ids[1]),
         ("ignored", "lookup_not_found", 1, ids[4]),
+        ("routed", "lookup_failed", 1, ids[6]),
     ]
     assert inbox.read(grouping.odd, since=early, given_up_since=late) == []
 
