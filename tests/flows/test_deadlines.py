@@ -3,17 +3,21 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.chores.deadlines import Deadlines
-from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.edges.inbox import Inbox, browsing, replays, triggers
+from bridge.edges.inbox.replays import Cancelled
 from bridge.edges.metrics import Metrics
 from bridge.flows.routing import Router
 from bridge.rules.mapping import Mapping
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
+from tests.edges.airflow.support import RawServer, over_tls, says
+from tests.support.certificates import self_signed
 from tests.support.firing import Firing, Make
 from tests.support.jobs_api import body
 from tests.support.standin import Answer, Broken, Standin
@@ -143,6 +147,20 @@ def test_a_call_that_airflow_refused_leaves_none(make: Make, standin: Standin, s
     wait_for(lambda: firing.attempts(id_))
     assert firing.attempts(id_)[0].reason in (reason, Reason.CALL_BLOCKED)
     assert firing.trigger(id_).doubted_at is None
+
+
+def test_a_call_whose_connection_is_not_secure_leaves_none(make: Make, tmp_path: Path) -> None:
+    """Airflow's certificate is of no known authority: nothing was sent, so a cancelling warns of no DAG run."""
+    behaviour = over_tls(says(b""), self_signed(tmp_path / "both.pem"))
+    with RawServer(behaviour) as server:
+        firing = make(server.url.replace("http:", "https:"), version="2").start()  # so that the first call is the POST
+        id_ = firing.add()
+        wait_for(lambda: firing.attempts(id_))
+        firing.stop()
+    assert firing.trigger(id_).reason is Reason.AIRFLOW_MISCONFIGURED
+    assert firing.trigger(id_).doubted_at is None
+    said = firing.inbox.write(replays.cancel, id_, actor="test", reason=None, now=datetime.now(UTC))
+    assert said is Cancelled.CANCELLED
 
 
 def test_it_is_looked_for_only_when_a_request_on_its_way_has_arrived(

@@ -77,7 +77,7 @@ class Airflow:
             if answer.kind is Kind.UNKNOWN:
                 return self._resolve_doubt(trigger, Doubt(answer.detail))
             outcome = self._unless_refuted(answers.after_failure(answer))
-            return as_look(outcome) if answer.kind is Kind.NOTHING_SENT else outcome
+            return outcome if answer.is_sent and answer.kind is not Kind.NOTHING_SENT else as_look(outcome)
         return as_look(answer)  # the place's own words: its version, or its sign-in
 
     def look_back(self, trigger: Trigger) -> Outcome | None:

@@ -245,9 +245,9 @@ def _failure(error: BaseException, call: _Call, seconds: float, *, has_proxy: bo
         return _late(broken, seconds)
     causes = _causes(error)
     if has_proxy and (problem := proxies.problem_of(causes, _words(error))) is not None:
-        return Failure(*problem)
+        return Failure(*problem, is_sent=call.is_sending)
     kind = _kind(causes, is_sending=call.is_sending)
-    return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error))
+    return Failure(broken if kind is Kind.UNKNOWN else kind, _words(error), is_sent=call.is_sending)
 
 
 def _late(kind: Kind, seconds: float) -> Failure:

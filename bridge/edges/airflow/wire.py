@@ -31,10 +31,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that brought no whole answer."""
+    """A call that brought no whole answer; `is_sent`: its request began to leave."""
 
     kind: Kind
     detail: str
+    is_sent: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

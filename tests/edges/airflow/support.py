@@ -3,10 +3,12 @@
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -165,5 +167,20 @@ def floods(head: bytes) -> Behaviour:
         connection.sendall(head)
         while True:
             connection.sendall(b"x" * 65536)
+
+    return behave
+
+
+def over_tls(behaviour: Behaviour, certificate: Path, *, asks_client: bool = False) -> Behaviour:
+    """The same behaviour behind TLS, perhaps only for clients that have a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    if asks_client:
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+
+    def behave(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            behaviour(secured)
 
     return behave

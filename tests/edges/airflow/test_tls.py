@@ -1,14 +1,12 @@
 """One request over TLS: who fits, who does not, and what a connection that breaks is not taken for."""
 
-import socket
-import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.edges.airflow.wire import Answer, Failure, Kind
-from tests.edges.airflow.support import Behaviour, Call, Serve, says, trickles
+from tests.edges.airflow.support import Call, Serve, over_tls, says, trickles
 from tests.support.certificates import self_signed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -18,21 +16,6 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     return self_signed(tmp_path_factory.mktemp("tls") / "both.pem")
-
-
-def over_tls(behaviour: Behaviour, certificate: Path, *, asks_client: bool = False) -> Behaviour:
-    """The same behaviour behind TLS, perhaps only for clients that have a certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    if asks_client:
-        context.load_verify_locations(certificate)
-        context.verify_mode = ssl.CERT_REQUIRED
-
-    def behave(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            behaviour(secured)
-
-    return behave
 
 
 def test_tls_with_our_authority(serve: Serve, call: Call, certificate: Path) -> None:
@@ -66,7 +49,7 @@ def test_tls_that_does_not_fit(serve: Serve, call: Call, certificate: Path, targ
     """An unknown authority or a missing file is a matter of configuration, and says so."""
     failure = call(serve(over_tls(says(OK), certificate)).url.replace("http:", "https:"), **target)
     assert isinstance(failure, Failure)
-    assert failure.kind is Kind.MISFIT
+    assert (failure.kind, failure.is_sent) == (Kind.MISFIT, False)
     assert failure.detail.startswith(words)
 
 
@@ -76,6 +59,7 @@ def test_tls_client_certificate_missing(serve: Serve, call: Call, certificate: P
     failure = call(url, ca_file=str(certificate))
     assert isinstance(failure, Failure)
     assert failure.kind in (Kind.MISFIT, Kind.UNKNOWN)  # a reset may overtake the alert
+    assert failure.is_sent
 
 
 def test_tls_towards_plain_http(serve: Serve, call: Call) -> None:
