@@ -52,11 +52,15 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """Trying again cannot help: the trigger becomes `failed` and a person must act."""
+    """Trying again cannot help: the trigger becomes `failed` and a person must act.
+
+    `is_certain`: Airflow has told that no call of the trigger has started its DAG run, so an earlier doubt is over.
+    """
 
     reason: Reason
     detail: str = ""
     http_status: int | None = None
+    is_certain: bool = field(default=False, compare=False)  # beside the point of why
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bridge.edges.inbox import Inbox, holds, moving, pauses, prepare, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
-from bridge.edges.inbox.replays import cancel, replay
+from bridge.edges.inbox.replays import Cancelled, cancel, replay
 from bridge.edges.metrics import Metrics
 from bridge.flows.firing import asking
 from bridge.flows.firing.recording import record
@@ -481,6 +481,7 @@ def test_what_may_have_started_is_looked_for_before_it_fails_for_a_paused_dag(
     ended = (FIRED, Reason.ALREADY_THERE) if is_made else (FAILED, Reason.DAG_PAUSED)
     assert bridge.stand(id_) == [ended]
     assert bridge.standin.posts() == posts
+    assert bridge.trigger(id_).doubted_at is None
 
 
 @pytest.mark.parametrize("is_made", [True, False])
@@ -514,6 +515,9 @@ def test_what_may_have_started_is_looked_for_before_its_hold_ends(
     bridge.fire()
     ended = (FIRED, Reason.ALREADY_THERE) if is_made else (FAILED, Reason.HELD_TOO_LONG)
     assert bridge.stand(id_) == [ended]
+    # Airflow was asked: a cancelling has nothing to warn of.
+    said = bridge.inbox.write(cancel, id_, actor="test", reason=None, now=bridge.now)
+    assert said is (Cancelled.ENDED if is_made else Cancelled.CANCELLED)
 
 
 def test_a_pause_by_a_person_goes_first_and_its_time_does_not_count(bridge: Bridge) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.edges.inbox import Inbox, deliveries, triggers
+from bridge.edges.inbox import Inbox, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import settle_routing
 from bridge.edges.inbox.pruning import old, prune
+from bridge.edges.inbox.replays import Cancelled
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Planned, Subject, plan
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import Claimed, TriggerState
-from bridge.words.outcomes import Renamed
+from bridge.words.outcomes import Later, Never, Outcome, Renamed, Started
 from bridge.words.reasons import Reason
 from tests.support.firing import Firing, Make
 from tests.support.standin import Standin
@@ -58,10 +59,7 @@ def twice(make: Make, mapping: Callable[..., Mapping], store: Store) -> Twice:
     text = "routes:\n  - {name: orders, pipeline: '*', dag: load_orders}\n"
     found = Twice(make(), mapping(text), store)
     found.route("pl_a")
-    (claimed,) = claim(found.inbox, now=datetime.now(UTC))
-    outcome = found.firing.airflow.fire(claimed.trigger)
-    settlement = settle(claimed.trigger, outcome, now=datetime.now(UTC), jitter=0.0)
-    assert found.inbox.write(triggers.settle, claimed, settlement, attempt())
+    assert isinstance(call(found.firing), Started)
     found.forget()
     return found
 
@@ -69,6 +67,16 @@ def twice(make: Make, mapping: Callable[..., Mapping], store: Store) -> Twice:
 def names(standin: Standin) -> list[str]:
     """Return the ids of the DAG runs that were made."""
     return [run["dag_run_id"] for run in standin.runs()]
+
+
+def call(firing: Firing, later: timedelta = timedelta()) -> Outcome:
+    """Try the trigger that is due by then, and store what came of it."""
+    now = datetime.now(UTC) + later
+    (claimed,) = claim(firing.inbox, now=now)
+    outcome = firing.airflow.fire(claimed.trigger)
+    settlement = settle(claimed.trigger, outcome, now=now, jitter=0.0)
+    assert firing.inbox.write(triggers.settle, claimed, settlement, attempt())
+    return outcome
 
 
 def test_two_bridges_that_call_a_source_differently_start_one_run(
@@ -109,6 +117,18 @@ def test_what_comes_again_after_it_was_forgotten_too_finds_its_run(twice: Twice,
     assert len(names(standin)) == 2
 
 
+def test_the_refused_name_uses_no_attempt(twice: Twice, standin: Standin, store: Store) -> None:
+    """An answer that is lost afterwards counts as the first, as it does for a trigger that was never renamed."""
+    planned = twice.route("pl_b")
+    store.rows("UPDATE triggers SET max_attempts = 2 WHERE state = 'pending'")
+    claimed, settlement = _renaming(twice)
+    assert twice.inbox.write(triggers.settle, claimed, settlement, attempt(outcome="renamed"))
+    standin.before = lambda _: (504, {"detail": "gateway"})
+    assert isinstance(call(twice.firing), Later)
+    found = twice.firing.trigger(planned.id)
+    assert (found.state, found.attempts, found.call.dag_run_id) == (TriggerState.PENDING, 1, planned.spare_run_id)
+
+
 def _renaming(twice: Twice) -> tuple[Claimed, Settlement]:
     """Claim what is due, and return where its call, which is refused, leaves it."""
     (claimed,) = claim(twice.inbox, now=datetime.now(UTC))
@@ -138,7 +158,7 @@ def test_a_name_that_another_live_trigger_has_is_not_taken(twice: Twice) -> None
 
 
 def test_after_a_call_of_which_nobody_knows_the_name_stays(twice: Twice, standin: Standin) -> None:
-    """It may have started a DAG run under it: a person looks, and nothing runs twice."""
+    """It may have started a DAG run under it: a person looks. Airflow has told that it has not, so a replay goes on."""
     planned = twice.route("pl_b")
     claim(twice.inbox, now=datetime.now(UTC))  # killed before the end of its call was stored
     twice.inbox.write(triggers.take_over_all)
@@ -146,6 +166,10 @@ def test_after_a_call_of_which_nobody_knows_the_name_stays(twice: Twice, standin
     found = twice.firing.wait(planned.id, TriggerState.FAILED, TriggerState.FIRED)
     assert (found.state, found.reason, found.call.dag_run_id) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT, USUAL)
     assert names(standin) == [USUAL]
+    twice.inbox.write(replays.replay, planned.id, actor="test", reason=None, new_id=None, now=datetime.now(UTC))
+    twice.firing.dispatcher.wake()
+    twice.firing.wait(planned.id)
+    assert names(standin) == [USUAL, planned.spare_run_id]
 
 
 def test_a_strangers_run_gives_nobody_another_name(make: Make, standin: Standin) -> None:
@@ -154,3 +178,19 @@ def test_a_strangers_run_gives_nobody_another_name(make: Make, standin: Standin)
     firing = make().start()
     found = firing.wait(firing.add(dag_run_id=USUAL), TriggerState.FAILED, TriggerState.FIRED)
     assert found.reason is Reason.RUN_ID_CONFLICT
+
+
+def test_a_strangers_run_ends_the_doubt(make: Make, standin: Standin) -> None:
+    """The trigger's own run is not under that name, so a cancelling warns of none, and a replay may take another."""
+    firing = make()
+    id_ = firing.add(dag_run_id=USUAL)
+    standin.before = lambda _: (504, {"detail": "gateway"})
+    assert isinstance(call(firing), Later)
+    assert firing.trigger(id_).doubted_at is not None
+    standin.before = lambda _: None
+    standin.make_run("load_orders", {"dag_run_id": USUAL, "logical_date": None, "conf": {}})
+    assert isinstance(call(firing, timedelta(hours=1)), Never)
+    found = firing.trigger(id_)
+    assert (found.state, found.reason, found.doubted_at) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT, None)
+    cancelled = firing.inbox.write(replays.cancel, id_, actor="test", reason=None, now=datetime.now(UTC))
+    assert cancelled is Cancelled.CANCELLED

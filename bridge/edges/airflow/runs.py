@@ -63,24 +63,30 @@ def echo_bytes(trigger: Trigger) -> int:
 
 
 def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
-    """Tell whether a DAG run under our id was made by this trigger, for a copy of its completion, or by a stranger."""
+    """Tell whether a DAG run under our id was made by this trigger, for a copy of its completion, or by a stranger.
+
+    A stranger's ends every doubt: Airflow takes an id once, so ours is not there, and no call on its way can make it.
+    """
     conf = run.get("conf")
     theirs = conf.get("planasonix") if isinstance(conf, Mapping) else None
     if not isinstance(theirs, Mapping):
-        return Never(Reason.RUN_ID_CONFLICT, "its conf has no `planasonix`: not made by a bridge", http_status=409)
+        return _strange("its conf has no `planasonix`: not made by a bridge")
     if theirs.get("trigger_id") == trigger.id:
         return AlreadyThere(Reason.ALREADY_THERE, run_after=made_at(run))
     ours = trigger.call.conf.get("planasonix")
     if isinstance(ours, Mapping) and completion.is_same_run(ours, theirs, run_id=trigger.call.dag_run_id):
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
-    made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
-    return Never(Reason.RUN_ID_CONFLICT, made_by, http_status=409)
+    return _strange(shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}"))
+
+
+def _strange(detail: str) -> Never:
+    return Never(Reason.RUN_ID_CONFLICT, detail, http_status=409, is_certain=True)
 
 
 def judge_taken(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never | Renamed:
     """As `judge_existing`, after Airflow refused the id: this call, at least, has started nothing.
 
-    If an earlier call may have, its name stays, so that Airflow goes on telling whether its run is there.
+    If an earlier call may have, a person looks before it takes another name.
     """
     outcome = judge_existing(run, trigger)
     if not isinstance(outcome, Never) or trigger.doubted_at is not None:

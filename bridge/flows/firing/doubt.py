@@ -2,10 +2,11 @@
 
 1. no call of it can have started its DAG run: it ends
 2. left alone for a minute after such a call, so that a request that is still on its way has arrived
-3. Airflow is asked for the DAG run, and nothing is started. It is there: `fired`. It is not: the trigger ends.
-   Airflow does not say: as after any call, and asked again
+3. Airflow is asked for the DAG run, and nothing is started. It is there: `fired`. It is not: the trigger ends, and
+   the doubt with it. Airflow does not say: as after any call, and asked again
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from bridge.edges.airflow import Airflow
@@ -26,4 +27,6 @@ def unless_started(airflow: Airflow, trigger: Trigger, now: datetime, end: Never
         wait = min(wait, _ARRIVED_SECONDS)
         return Later(Reason.ANSWER_LOST, detail, wait_seconds=wait, is_free=True, is_look=True)
     found = airflow.look_back(trigger)
-    return end if found is None else as_look(found)
+    if found is not None:
+        return as_look(found)
+    return replace(end, is_certain=True) if isinstance(end, Never) else end

@@ -6,7 +6,7 @@ Later                     -> pending or held, due after a back-off; failed when 
 Later, it awaits its DAG  -> held, no attempt and no age; how long that lasts is another matter (rules/holding)
 TargetDown, Misconfigured -> held, the attempt does not count
 TooLate, Superseded       -> cancelled
-Renamed                   -> pending at once, under its spare DAG run id; the usual one was taken
+Renamed                   -> pending at once, under its spare DAG run id, the attempt does not count
 
 Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
 
@@ -63,7 +63,8 @@ def settle(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float, 
     """
     settlement = _settled(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
     if isinstance(outcome, Never):
-        return settlement  # Airflow refuses a conf before it looks for the run: an earlier call may have started it
+        # Airflow refuses a conf before it looks for the run: an earlier call may have started it.
+        return replace(settlement, is_certain=outcome.is_certain)
     if not isinstance(outcome, Later | TargetDown | Misconfigured):
         return replace(settlement, is_certain=True)
     return replace(settlement, is_doubtful=not outcome.is_look)
@@ -79,7 +80,7 @@ def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float
             state = TriggerState.FAILED if isinstance(outcome, Never) else TriggerState.CANCELLED
             return Settlement(state, outcome.reason, outcome.detail or None, now)
         case Renamed(dag_run_id=dag_run_id):
-            return Settlement(TriggerState.PENDING, None, None, now, dag_run_id=dag_run_id)
+            return Settlement(TriggerState.PENDING, None, None, now, is_refunded=True, dag_run_id=dag_run_id)
         case Later():
             return _later(trigger, outcome, now=now, jitter=jitter, seconds=seconds)
         case Misconfigured(is_whole_target=False):

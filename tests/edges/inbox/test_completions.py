@@ -395,6 +395,20 @@ def test_a_refusal_does_not_end_the_doubt(inbox: Inbox) -> None:
     assert route(inbox, item, RENAMED) == [PENDING, COPY]
 
 
+def test_a_strangers_run_under_its_name_ends_the_doubt(inbox: Inbox) -> None:
+    """Its own is not there, then: once the mapping gives another name, a replay takes that one."""
+    item = event(inbox)
+    route(inbox, item)
+    doubt(inbox)
+    (claimed,) = claim(inbox)
+    conflict = settlement(TriggerState.FAILED, reason=Reason.RUN_ID_CONFLICT, is_certain=True)
+    inbox.write(triggers.settle, claimed, conflict, attempt(2))
+    replay(inbox, item)
+    daily = mapping("name: orders, event: '*', dag: load_orders, dag_run_id: 'day-1'")
+    assert route(inbox, item, daily) == [PENDING]
+    assert [found.call.dag_run_id for found in of(inbox, item)] == ["day-1"]
+
+
 def test_what_was_erased_in_doubt_is_not_fired(inbox: Inbox) -> None:
     """Its conf is gone. Its run may be there, so the renamed route makes none unasked."""
     item = event(inbox, "evt_1")
