@@ -23,7 +23,7 @@ class Records:
         self._faces = faces
 
     def refusals(self, asked: Asked) -> Response:
-        """List the last thousand requests that were refused at the public door, and copies; never a body."""
+        """List the last thousand requests that were refused at the public door, and as many copies; never a body."""
         wanted = finding.filters(asked.query, _REFUSAL_FILTERS, now=datetime.now(UTC))
         shown = self._faces.refusals.refusals(query=wanted)
         return self._drawing.page(
