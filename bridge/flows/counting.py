@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, history
+from bridge.edges.inbox.walking import STRETCH
 from bridge.rules import counts, views
 from bridge.rules.mapping import Route
 from bridge.words.history import Hour
@@ -18,6 +19,7 @@ from bridge.words.history import Hour
 HOURS = 24
 _MOVING = timedelta(hours=2)  # from its beginning on, an hour is counted whenever it is asked for
 _AGAIN = timedelta(minutes=10)
+_STRETCHES = 2  # of older triggers, that a question for routes looks at
 _FRESH_SECONDS = 15.0
 
 
@@ -38,19 +40,38 @@ class Counting:
         self._lock = threading.Lock()
         self._hours: dict[datetime, tuple[Hour, datetime]] = {}  # and when it was counted
         self._counted_at = -_FRESH_SECONDS
+        self._newest: dict[str, datetime] = {}  # when each route's newest trigger was made, of what was looked at
+        self._before: str | None = None  # from where to look back further
+        self._is_all = False
+        self._asked_upto: datetime | None = None
 
     def routes(self, routes: Sequence[Route]) -> dict[str, views.Json]:
-        """Return what each route has started in the last 24 hours, and whether it may ever have."""
+        """Return what each route has started in the last 24 hours, and when it last did. Raises InboxUnavailable."""
         hours = self.day()
-        busy = {name for hour in hours for name in hour.by_route}
-        idle = {(route.airflow, dag_id) for route in routes if route.name not in busy for dag_id in route.dags}
-        ever = self._inbox.read(history.started_ever, idle)
+        with self._lock:
+            self._look_back(hours, {route.name for route in routes})
+            newest, is_all = dict(self._newest), self._is_all
         return {
-            route.name: counts.started(
-                route.name, hours, is_known=any((route.airflow, dag_id) in ever for dag_id in route.dags)
-            )
+            route.name: counts.started(route.name, hours, before=newest.get(route.name), is_all=is_all)
             for route in routes
         }
+
+    def _look_back(self, hours: Sequence[Hour], names: set[str]) -> None:
+        """Look for the newest triggers of routes of which none is known: some stretches, and then at the next question.
+
+        Where nobody asked for a day, nothing is known of what came meanwhile: then it begins anew.
+        """
+        if self._asked_upto is None or self._asked_upto < hours[0].begin_at:
+            self._newest, self._before, self._is_all = {}, None, False
+        self._asked_upto = hours[-1].begin_at
+        for hour in hours:
+            self._newest |= {name: each.last_at for name, each in hour.by_route.items()}
+        for _ in range(_STRETCHES):
+            if self._is_all or names <= self._newest.keys():
+                return
+            found, self._before = self._inbox.read(history.newest, before=self._before, limit=STRETCH)
+            self._newest = found | {name: max(at, found.get(name, at)) for name, at in self._newest.items()}
+            self._is_all = self._before is None
 
     def day(self) -> list[Hour]:
         """Return the last 24 hours, the oldest first; the last one is under way. Raises InboxUnavailable."""

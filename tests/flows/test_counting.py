@@ -1,11 +1,21 @@
 """The last 24 hours are counted hour by hour, and an hour that is over is counted once."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.asked import received_at
 from bridge.flows.counting import HOURS, Counting
+from bridge.rules.mapping import Mapping
 from tests.support.store import Store, accept, add, stored
+
+_ROUTES = """
+routes:
+- {name: orders, source: planasonix, pipeline: pl_1, dag: load}
+- {name: misspelled, source: planasonix, pipeline: pl_l, dag: load}
+"""
 
 
 def hour_of(delivery_id: str) -> datetime:
@@ -102,3 +112,34 @@ def test_nothing_that_came_before_or_will_come_counts(inbox: Inbox) -> None:
     for hours in (-30, 30):
         day = Counting(inbox=inbox, clock=lambda hours=hours: begin.astimezone(UTC) + timedelta(hours=hours)).day()
         assert sum(hour.accepted for hour in day) == 0
+
+
+@pytest.mark.parametrize("state", ["fired", "failed", "cancelled"])
+def test_a_route_that_starts_something_once_a_week_has_a_last_run(
+    inbox: Inbox, store: Store, state: str, mapping: Callable[..., Mapping]
+) -> None:
+    """By its own triggers, whatever became of them: another route to the same DAG has none."""
+    route, other = mapping(_ROUTES).routes
+    add(inbox, stored(inbox, "evt_1"), route=route.name, dag_id=route.dags[0])
+    store.rows("UPDATE triggers SET state = ?", state)
+    later = datetime.now(UTC) + timedelta(days=6)
+    found = Counting(inbox=inbox, clock=lambda: later).routes([route, other])
+    assert (found[route.name]["fired"], found[route.name]["has_none"]) == (0, False)
+    assert found[route.name]["last_at"] is not None
+    assert (found[other.name]["last_at"], found[other.name]["has_none"]) == (None, True)
+
+
+def test_what_came_while_nobody_asked_is_found(inbox: Inbox, mapping: Callable[..., Mapping]) -> None:
+    """Whoever asks again after days sees the newest run of then."""
+    route, _ = mapping(_ROUTES).routes
+    first = stored(inbox, "evt_1")
+    add(inbox, first, route=route.name)
+    now = [hour_of(first) + timedelta(minutes=59) - timedelta(days=3)]
+    counting = Counting(inbox=inbox, clock=lambda: now[0])
+    counting.routes([route])
+    add(inbox, stored(inbox, "evt_2"), route=route.name)
+    before = counting.routes([route])[route.name]["last_at"]
+    now[0] += timedelta(days=6)
+    after = counting.routes([route])[route.name]["last_at"]
+    assert before is not None
+    assert after > before

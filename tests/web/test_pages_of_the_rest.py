@@ -84,7 +84,7 @@ def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person])
     assert "pipeline: pl_bad" in text
     assert "mapping.yaml:4" in text
     assert "3 failed last" in text or "3 others last" in text  # they may have been cancelled by now
-    assert "1 route has never matched: refresh_sales_marts" in text
+    assert "1 route has matched nothing that is stored: refresh_sales_marts" in text
     assert "Pause it" not in text
 
 

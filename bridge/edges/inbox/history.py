@@ -1,6 +1,6 @@
 """Statements that count what came in an hour, by ranges of ids, since ids tell the time. Read only, no payload."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import median
@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, number, trigger_text
 from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.history import Hour, Started
 
 HOUR = timedelta(hours=1)
+_FOREVER = 1 << 63  # microseconds: no id is of a later moment
 _SAMPLE = 1000  # DAG runs of an hour, the newest, whose median is shown
 _ACCEPTED = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
 _ENDED = text(
@@ -21,10 +22,9 @@ _ENDED = text(
     " FROM triggers WHERE id >= :begin AND id < :end"
     " GROUP BY route, state"
 )
-# The literal conditions let the databases use the partial index `triggers_live`.
-_ANY = text(
-    "SELECT 1 FROM triggers WHERE state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
-    " AND airflow = :airflow AND dag_id = :dag_id LIMIT 1"
+_NEWEST = text(
+    "SELECT route, MAX(id) AS newest, MIN(id) AS oldest, COUNT(*) AS amount FROM (SELECT id, route FROM triggers"
+    " WHERE id < :before ORDER BY id DESC LIMIT :limit) AS stretch GROUP BY route"
 )
 _READY = text(
     "SELECT delivery_id, run_ended_at FROM triggers WHERE id >= :begin AND id < :end AND state = 'fired'"
@@ -54,11 +54,22 @@ def _by_route(rows: Sequence[Row[Any]]) -> dict[str, Started]:
     for row in rows:
         before = found.get(row.route) or Started(instant(0))
         name = row.state if row.state in ("fired", "failed") else "others"
-        last_at = max(before.last_at, instant(made_at(trigger_text(row.newest))))
+        last_at = max(before.last_at, _made_at(row.newest))
         found[row.route] = replace(before, last_at=last_at, **{name: getattr(before, name) + row.amount})
     return found
 
 
-def started_ever(connection: Connection, places: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return which of these DAGs, by Airflow and id, a trigger that counts is stored for."""
-    return {place for place in places if connection.execute(_ANY, {"airflow": place[0], "dag_id": place[1]}).first()}
+def newest(connection: Connection, *, before: str | None, limit: int) -> tuple[dict[str, datetime], str | None]:
+    """Return when each route's newest trigger was made, of the `limit` newest triggers before one, None: of all.
+
+    And before which one to go on; None if there are no older ones.
+    """
+    values = {"before": first_id(_FOREVER) if before is None else number(before, "trg"), "limit": limit}
+    rows = connection.execute(_NEWEST, values).all()
+    is_all = sum(row.amount for row in rows) < limit
+    oldest = None if is_all else trigger_text(min(row.oldest for row in rows))
+    return {row.route: _made_at(row.newest) for row in rows}, oldest
+
+
+def _made_at(row: int) -> datetime:
+    return instant(made_at(trigger_text(row)))

@@ -41,7 +41,7 @@ class MappingPages:
             differs=any(need["what"] == "mapping_differs" for need in status["needs"]),
             routes=self._faces.api.routes()["routes"],
             started=started,
-            matched={name for name, each in started.items() if each["has_matched"]},
+            idle=[name for name, each in started.items() if each["has_none"]],
             dags={(each["airflow"], each["dag_id"]): each for each in status["dags"]},
             paused=paused,
             others=[each for (kind, _), each in paused.items() if kind != PauseKind.ROUTE or each["is_gone"]],

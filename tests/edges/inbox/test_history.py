@@ -30,27 +30,24 @@ def test_an_hour_is_counted_by_route(inbox: Inbox, store: Store) -> None:
     assert returns.last_at <= orders.last_at <= datetime.now(UTC) + timedelta(seconds=5)
 
 
-def test_a_dag_that_was_ever_started_is_known(inbox: Inbox) -> None:
-    """By one probe for each; what failed or was cancelled does not count."""
-    add(inbox, stored(inbox, "evt_1"))
-    asked = {("default", "load_orders"), ("default", "other"), ("second", "load_orders")}
-    assert inbox.read(history.started_ever, asked) == {("default", "load_orders")}
-    assert inbox.read(history.started_ever, set()) == set()
+def test_the_newest_of_each_route_is_found_a_stretch_at_a_time(inbox: Inbox) -> None:
+    """From the newest back, whatever became of it, until there are no older ones."""
+    for number, route in enumerate(("returns", "orders", "orders")):
+        add(inbox, stored(inbox, f"evt_{number}"), route=route)
+    found, before = inbox.read(history.newest, before=None, limit=2)
+    assert (set(found), before is None) == ({"orders"}, False)
+    found, before = inbox.read(history.newest, before=before, limit=2)
+    assert (set(found), before) == ({"returns"}, None)
 
 
 def test_hours_add_up_to_what_a_route_has_started(inbox: Inbox) -> None:
-    """The last instant is the latest of them; without any, it has matched only if something says so."""
+    """The last instant is the latest of them; without any, it has none only if all was looked at."""
     add(inbox, stored(inbox, "evt_1"))
     hour = _hour(inbox)
-    shown = counts.started("orders", [hour, hour], is_known=False)
-    assert (shown["others"], shown["fired"], shown["has_matched"]) == (2, 0, True)
+    shown = counts.started("orders", [hour, hour], before=datetime(2026, 1, 1, tzinfo=UTC), is_all=False)
+    assert (shown["others"], shown["fired"], shown["has_none"]) == (2, 0, False)
     assert shown["last_at"] == views.instant(hour.by_route["orders"].last_at)
-    assert counts.started("never", [hour], is_known=False) == {
-        "fired": 0,
-        "failed": 0,
-        "others": 0,
-        "last_at": None,
-        "has_matched": False,
-    }
-    assert counts.started("never", [hour], is_known=True)["has_matched"] is True
+    nothing = {"fired": 0, "failed": 0, "others": 0, "last_at": None}
+    for is_all in (True, False):
+        assert counts.started("no", [hour], before=None, is_all=is_all) == {**nothing, "has_none": is_all}
     assert not {"by_route", "may_change"} & counts.hour(hour).keys()
