@@ -42,4 +42,4 @@ def around(settings: Environment, inbox: Inbox) -> Around:
         target = None if found is None else found.airflows.get(airflow)
         return None if target is None or not dag_run_id else run_url(target, None, dag_id, dag_run_id)
 
-    return Around(context.sources(settings), plan, link)
+    return Around(context.sources(settings), plan, link, context.spelling_of(settings))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import MAX_ROWS, Limit, Listed, Since, TokenFile, Until, Url, asking, pages, told_times
-from bridge.cli.output import AsJson, print_fields, print_json, print_table, say
+from bridge.cli.output import AsJson, print_fields, print_json, print_table, say, visible
 from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.runs import RunState
 
@@ -61,6 +61,8 @@ def deliveries(
             _print_whole(asked.get("deliveries", delivery_id), "triggers", as_json)
             return
         found = pages(asked, "deliveries", filters, limit=limit)
+    if not found.rows and (id_ := pipeline or job or run):
+        say(visible(f"what waits, was set aside or cannot be read is in no such list: `planasonix-bridge why {id_}`"))
     print_many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
 
 

@@ -5,7 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.asking import Since, TokenFile, Until, Url, asking, told_times
-from bridge.cli.output import AsJson, local, print_json, print_table, visible
+from bridge.cli.output import AsJson, local, print_json, print_table, say, visible
+from bridge.rules import stories
+
+_OPTIONS = {"pipeline": "--pipeline", "job": "--job", "run": "--run"}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +38,18 @@ def why(
             _print_story(story)
         if answer["silence"] is not None:
             _print_silence(answer["id"], answer["silence"])
+        _say_what_is_not_shown(answer)
     if not answer["stories"]:
         raise typer.Exit(1)
+
+
+def _say_what_is_not_shown(answer: dict[str, Any]) -> None:
+    if answer["unread"]:
+        say(visible(stories.says_unread(answer["unread"])))
+    if answer["is_cut"]:
+        option = _OPTIONS.get(answer["kind"])
+        list_ = f", or `planasonix-bridge deliveries {option} {answer['id']}`" if option else ""
+        say(visible(f"only the newest {len(answer['stories'])} are shown; narrow --since{list_}"))
 
 
 def _print_story(story: dict[str, Any]) -> None:

@@ -149,8 +149,15 @@ def _step_of(item: TriggerEntry) -> tuple[int, str]:
     return (4, "Nothing to do: the DAG run has not ended yet.") if is_open else (5, "Nothing to do.")
 
 
-def silence(*, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool) -> str:
-    """Return what to do when nothing of an id came at a time; `is_served`: a bridge runs now."""
+def silence(
+    *, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool, has_unread: bool = False
+) -> str:
+    """Return what to do when nothing of an id came at a time; `is_served`: a bridge runs now.
+
+    `has_unread`: something came that may have it, which could not be read or was not looked at.
+    """
+    if has_unread:
+        return "It may be among the deliveries that were not read: give the bridge their keys, or narrow down the time."
     if has_refusals:
         return "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
     if not is_source_heard and not is_served:
@@ -160,3 +167,16 @@ def silence(*, has_refusals: bool, is_source_heard: bool, is_known: bool, is_ser
     if not is_known:
         return "The store knows no such id: check how it is spelled, and that its webhook is registered in Planasonix."
     return "Other webhooks came, and none of this one: look in Planasonix whether it ran, and what its webhook got."
+
+
+def says_unread(unread: views.Json) -> str:
+    """Return in words what may have an id too, and could not be read or was not looked at."""
+    said = []
+    if amount := unread["count"]:
+        named = "; ".join(f"{each['id']}, {each['why']}" for each in unread["deliveries"])
+        others = f"; and {amount - len(unread['deliveries'])} more" if amount > len(unread["deliveries"]) else ""
+        what = "1 delivery" if amount == 1 else f"{amount} deliveries"
+        said.append(f"{what} of that time cannot be read yet: {named}{others}")
+    if unread["is_cut"]:
+        said.append("Older deliveries that wait or were set aside were not looked at")
+    return ". ".join(said)

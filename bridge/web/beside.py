@@ -61,7 +61,7 @@ class Beside:
         """
         self._caller = Caller(actor, Role.ADMIN)
         self._inbox, self._names, self._link = inbox, names, around.link
-        looks = LooksApi(inbox=inbox, sources=sources, link=around.link)
+        looks = LooksApi(inbox=inbox, sources=sources, link=around.link, spelling_of=around.spelling_of)
         orders = OrdersApi(inbox=inbox, working=OrdersBeside())
         pauses = PausesApi(pausing=PausingBeside(inbox=inbox, names=names))
         self._answers: Mapping[str, Callable[..., views.Json]] = {

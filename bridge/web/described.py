@@ -118,7 +118,7 @@ DESCRIBED: Mapping[str, Described] = {
     ),
     "GET /examination": Described(EXAMINATION),
     "POST /examine": Described(EXAMINATION, body=order_of({}, {})),
-    "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT)}), _TIMES),
+    "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT), "is_cut": YES_OR_NO}), _TIMES),
     "GET /causes": Described(
         record({"causes": many(ANY_OBJECT), "count": NUMBER, "left_out": NUMBER, "is_whole": YES_OR_NO}), CAUSE_FILTERS
     ),

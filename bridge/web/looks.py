@@ -4,28 +4,31 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.edges.inbox import Inbox, browsing, chains, completions, dags, deliveries, finding, triggers, walking
-from bridge.edges.inbox.finding import Found
+from bridge.edges.inbox import Inbox, browsing, chains, completions, dags, deliveries, triggers, walking
+from bridge.flows.explaining.searching import AS_MEANT, Searched, SpellingOf, aside, search
 from bridge.rules import views
-from bridge.web.queries import MAX_LIMIT, next_page, page, storable
+from bridge.web.queries import MAX_LIMIT, next_page, page, storable, time_range
 from bridge.words.errors import NotThere
 from bridge.words.model import TriggerEntry, TriggerState
 from bridge.words.roles import Caller
 
+_MOST_ASIDE = 20
 Link = Callable[[str, str, str | None], str | None]
 
 
 class LooksApi:
     """The part of the admin API that shows what is stored; methods as those of `Api`."""
 
-    def __init__(self, *, inbox: Inbox, sources: Collection[str], link: Link) -> None:
+    def __init__(self, *, inbox: Inbox, sources: Collection[str], link: Link, spelling_of: SpellingOf) -> None:
         """`sources`: the names of those that are configured, by which an event is found at once.
 
-        `link` returns the page of a DAG run, given the Airflow's name, the DAG and the DAG run id.
+        `link` returns the page of a DAG run, given the Airflow's name, the DAG and the DAG run id; `spelling_of` how a
+        source spells its bodies.
         """
         self._inbox = inbox
         self._sources = sources
         self._link = link
+        self._spelling_of = spelling_of
 
     def deliveries(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of deliveries, newest first; `next` is the `after` of the following page.
@@ -50,9 +53,34 @@ class LooksApi:
         mine = self._inbox.read(browsing.triggers, wanted=browsing.Filter(delivery_id=found.id), limit=MAX_LIMIT)
         return _for(caller, views.delivery(found) | {"triggers": [self._entry(item) for item in mine]})
 
-    def find(self, id_: str) -> Found:
-        """Return what an id means, and which deliveries have it; any id that `why` takes."""
-        return self._inbox.read(finding.find, storable("id", id_), sources=self._sources)
+    def find(self, id_: str, *, caller: Caller) -> Searched:
+        """Return what an id means, and which deliveries have it; any id that `why` takes, found as `why` does."""
+        return search(
+            self._inbox,
+            storable("id", id_),
+            sources=self._sources,
+            spelling_of=self._spelling_of,
+            sees_payloads=caller.sees_payloads,
+        )
+
+    def aside(self, id_: str, query: Mapping[str, str], *, caller: Caller) -> views.Json:
+        """Return the newest deliveries of a time that name a pipeline, job or run, and that no list by it has.
+
+        They wait, cannot be read or have a status that nobody knows. `unread`: as `why` has it.
+        """
+        since, until = time_range(query)
+        found = aside(
+            self._inbox,
+            storable("id", id_),
+            spelling_of=self._spelling_of,
+            since=since,
+            until=until,
+            limit=_MOST_ASIDE,
+            skipped=AS_MEANT,
+            sees_payloads=caller.sees_payloads,
+        )
+        shown = {"deliveries": [views.delivery_entry(each) for each in found.deliveries], "unread": found.unread()}
+        return _for(caller, shown)
 
     def triggers(self, *, query: Mapping[str, str], caller: Caller, **_: Any) -> views.Json:
         """Return a page of triggers, newest first; `next` is the `after` of the following page."""

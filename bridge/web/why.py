@@ -23,6 +23,7 @@ class WhyApi:
         """Return the story of what has this event, delivery, trigger, job, run, pipeline or DAG run id.
 
         An id may have slashes. With `since` and `until`, of that time; `silence` has what says why nothing came.
+        `is_cut`: there are older ones; `unread`: what may have the id too, and could not be read or was not looked at.
         """
         if not path["id"]:
             raise NotThere("say of which id: /why/ID")

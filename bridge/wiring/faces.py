@@ -1,7 +1,8 @@
 """Builds every part of the admin API once. A new part is listed in web/faces.py and built here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bridge.edges.inbox import Inbox
@@ -10,7 +11,7 @@ from bridge.edges.settings import Config
 from bridge.flows.counting import Counting
 from bridge.flows.explaining import Around
 from bridge.flows.verifying import dags_of
-from bridge.rules.event import USUAL
+from bridge.rules.event import USUAL, Spelling
 from bridge.web.api import Api
 from bridge.web.audit import AuditApi
 from bridge.web.bodies import BodiesApi
@@ -56,7 +57,9 @@ class Parts:
 def build_faces(parts: Parts) -> Faces:
     """Build each part."""
     sources = parts.config().sources
-    looks = LooksApi(inbox=parts.inbox, sources=sources, link=parts.work.links.run)
+    spellings = {name: each.spelling for name, each in sources.items() if each.spelling != USUAL}
+    spelling_of, link = partial(_spelling_of, spellings), parts.work.links.run
+    looks = LooksApi(inbox=parts.inbox, sources=sources, link=link, spelling_of=spelling_of)
     refusals = RefusalsApi(inbox=parts.inbox)
     api = Api(
         inbox=parts.inbox,
@@ -66,7 +69,6 @@ def build_faces(parts: Parts) -> Faces:
         airflows=parts.work.airflows,
         max_hops=parts.max_hops,
     )
-    spellings = {name: each.spelling for name, each in sources.items() if each.spelling != USUAL}
     return Faces(
         api=api,
         status=parts.status,
@@ -79,7 +81,7 @@ def build_faces(parts: Parts) -> Faces:
         causes=CausesApi(inbox=parts.inbox),
         history=HistoryApi(counting=Counting(inbox=parts.inbox)),
         links=parts.work.links,
-        why=WhyApi(inbox=parts.inbox, around=Around(sources, api.plan_of, parts.work.links.run)),
+        why=WhyApi(inbox=parts.inbox, around=Around(sources, api.plan_of, link, spelling_of)),
         bodies=BodiesApi(inbox=parts.inbox, spellings=spellings),
         erasing=ErasingApi(inbox=parts.inbox, spellings=spellings),
         waiting=WaitingApi(inbox=parts.inbox),
@@ -91,6 +93,10 @@ def build_faces(parts: Parts) -> Faces:
         replicas=ReplicasApi(inbox=parts.inbox),
         missed=MissedApi(looks=parts.work.looks),
     )
+
+
+def _spelling_of(spellings: Mapping[str, Spelling], source: str) -> Spelling:
+    return spellings.get(source, USUAL)
 
 
 def _verifying(parts: Parts) -> VerifyingApi:

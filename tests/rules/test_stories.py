@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import stories
-from bridge.rules.stories import Branch, Story, next_step, silence
+from bridge.rules.stories import Branch, Story, next_step, says_unread, silence
 from bridge.words.model import Attempt, Delivery, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
@@ -126,3 +126,17 @@ def test_silence_has_a_next_step_for_each_cause() -> None:
     assert "No bridge" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=False)
     assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False, is_served=False)
     assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True, is_served=True)
+    unread = {"has_refusals": True, "is_source_heard": True, "is_known": False, "is_served": True, "has_unread": True}
+    assert "not read" in silence(**unread)
+
+
+def test_what_was_not_read_is_said_in_words() -> None:
+    """With the first ones and why, and how many there are beyond them."""
+    named = [{"id": "dlv_1", "why": "the key is gone"}]
+    assert says_unread({"count": 1, "deliveries": named, "is_cut": False}) == (
+        "1 delivery of that time cannot be read yet: dlv_1, the key is gone"
+    )
+    assert says_unread({"count": 3, "deliveries": named, "is_cut": True}) == (
+        "3 deliveries of that time cannot be read yet: dlv_1, the key is gone; and 2 more. "
+        "Older deliveries that wait or were set aside were not looked at"
+    )

@@ -137,16 +137,22 @@ def _sizes(texts: int, is_shared: bool) -> TextClause:
     """
     if not texts:
         return text(f"SELECT id, LENGTH(body) FROM deliveries WHERE {_AMONG}")  # noqa: S608 - our own words
+    near = f"SELECT id, body, path_pipeline_id, lookup, sealed_with FROM deliveries WHERE {_AMONG}"  # noqa: S608 - our own words
+    return text(
+        f"SELECT id, LENGTH(body) FROM ({near}) AS near WHERE {may_hold(texts, is_shared)} ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
+    )
+
+
+def may_hold(texts: int, is_shared: bool) -> str:
+    """Return the condition on a delivery that it is encrypted, or holds one of so many texts.
+
+    Their values are `text_0`, `text_1` and so on, and each as bytes: `bytes_text_0`.
+    """
     names = [f"text_{place}" for place in range(texts)]
     holds = "POSITION(:{0} IN {1}) > 0" if is_shared else "INSTR({1}, :{0}) > 0"
     wanted = [holds.format(f"bytes_{name}", "body") for name in names]
     wanted += [holds.format(name, column) for column in ("path_pipeline_id", "lookup") for name in names]
-    near = f"SELECT id, body, path_pipeline_id, lookup, sealed_with FROM deliveries WHERE {_AMONG}"  # noqa: S608 - our own words
-    sealed = f"COALESCE(sealed_with, '{PLAIN}') <> '{PLAIN}'"
-    return text(
-        f"SELECT id, LENGTH(body) FROM ({near}) AS near WHERE {sealed} OR {' OR '.join(wanted)}"  # noqa: S608 - our own words
-        " ORDER BY id LIMIT :limit"
-    )
+    return f"COALESCE(sealed_with, '{PLAIN}') <> '{PLAIN}' OR {' OR '.join(wanted)}"
 
 
 def _received(connection: Connection, row: Any, naming: frozenset[str]) -> Received | None:

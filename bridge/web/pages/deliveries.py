@@ -11,7 +11,7 @@ from bridge.edges.inbox.browsing import DELIVERY_FILTERS, TRIGGER_FILTERS
 from bridge.edges.inbox.engine.ids import prefix_of
 from bridge.edges.inbox.filtering import REASONS_OF_BOTH, TRIGGER_REASONS
 from bridge.edges.inbox.finding import MOST_ENDED
-from bridge.rules import views
+from bridge.rules import stories, views
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
@@ -24,6 +24,7 @@ from bridge.words.runs import RunState
 _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of these wants to see triggers
 _NAMES = DELIVERY_FILTERS | TRIGGER_FILTERS | {"limit"}
 _IDS = {"event": "event_id", "job": "job_id", "run": "run_id", "pipeline": "pipeline_id"}  # what lists filter by
+_BESIDE = {"pipeline_id", "job_id", "run_id", "since", "until", "limit"}  # whoever asks by anything else knows more
 _MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
 _PAGES = {"dlv": "/deliveries/", "trg": "/triggers/", "ord": "/orders/"}
 
@@ -40,7 +41,7 @@ class Deliveries:
         """List what came, newest first, by state, source and time; a search takes any id."""
         query = dict(asked.query)
         if found := query.pop("find", None):
-            return self._found(found)
+            return self._found(found, asked)
         are_triggers = _are_triggers(query)
         kind = "triggers" if are_triggers else "deliveries"
         wanted = finding.filters(query, _NAMES, now=datetime.now(UTC))
@@ -55,6 +56,7 @@ class Deliveries:
             rows=shown[kind],
             query=query,
             alike=[] if are_triggers else _alike(query),
+            **self._aside(asked, wanted, are_triggers=are_triggers),
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
             statuses=list(Status),
@@ -62,6 +64,16 @@ class Deliveries:
             newest=finding.newest("/deliveries", query),
             older=finding.older("/deliveries", query, shown["next"]),
         )
+
+    def _aside(self, asked: Asked, wanted: Mapping[str, str], *, are_triggers: bool) -> dict[str, Any]:
+        """Return what names the pipeline, job or run of a list and is not in it, since routing has not settled it."""
+        id_ = next((wanted[name] for name in ("pipeline_id", "job_id", "run_id") if name in wanted), None)
+        if id_ is None or are_triggers or wanted.keys() - _BESIDE:
+            return {"aside": [], "unread": None}
+        time = {each: wanted[each] for each in ("since", "until") if each in wanted}
+        found = self._faces.looks.aside(id_, time, caller=asked.caller)
+        unread = stories.says_unread(found["unread"]) if found["unread"] else None
+        return {"aside": found["deliveries"], "unread": unread}
 
     def delivery(self, asked: Asked) -> Response:
         """Show the way of one delivery: received, routed, every trigger with its attempts, its DAG runs, and why."""
@@ -116,18 +128,20 @@ class Deliveries:
         found = self._faces.looks.deliveries(query=query, caller=asked.caller)["deliveries"]
         return [each for each in found if each["id"] != shown["id"]]
 
-    def _found(self, text: str) -> Response:
+    def _found(self, text: str, asked: Asked) -> Response:
         """Lead to whatever has this id: one thing itself, or the list of what came of it."""
         if (prefix := prefix_of(text)) is not None:
             return lead(_PAGES[prefix] + text)
-        found = self._faces.looks.find(text)
+        searched = self._faces.looks.find(text, caller=asked.caller)
+        found = searched.found
         if len(found.deliveries) > 1 and found.kind in _IDS:
             return lead(finding.address("/deliveries", {_IDS[found.kind]: text}))
         if found.deliveries:
             return lead(f"/deliveries/{found.deliveries[0]}")
         none = f"no event, job, run, backfill, pipeline or DAG run has the id {text[:100]}"
         ended = f"Of triggers that failed or were cancelled, the newest {MOST_ENDED:,} each were looked at for it."
-        raise NotThere(f"{none}. {ended}")
+        unread = [stories.says_unread(searched.unread)] if searched.unread else []
+        raise NotThere(". ".join((none, *unread, ended)))
 
 
 def _are_triggers(query: Mapping[str, str]) -> bool:

@@ -32,6 +32,7 @@ from bridge.edges.inbox import (
     starts,
     triggers,
     turns,
+    unsettled,
     walking,
 )
 from bridge.edges.inbox.adding import NewTrigger
@@ -193,6 +194,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     ),
     "an event to erase": (False, erasing.find, {"source": "planasonix", "event_id": "evt_waits"}),
     "what an id means": (False, finding.find, {"id_": "x", "sources": ["planasonix"]}),
+    "what may name an id": (False, unsettled.may_name, {"id_": "x", "since": None, "until": None}),
     "odd deliveries": (False, grouping.odd, {"since": _NOW - timedelta(days=1)}),
     "causes": (False, grouping.causes, {"wanted": Filter()}),
     **{

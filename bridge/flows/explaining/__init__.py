@@ -1,6 +1,6 @@
 """Why: find what an id means, and tell the whole story of the deliveries that have it. Reads, and changes nothing.
 
-1. find    the deliveries, by indexes (edges/inbox/finding)
+1. find    the deliveries, by what routing has read of them, and in what it has not settled (searching)
 2. tell    of each: triggers, attempts, DAG runs, copies, and what the mapping in use makes of it
 3. if none came at that time: when the sources and the pipeline were last heard of, and what was refused then
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, heard, loaded, refusals
+from bridge.flows.explaining.searching import Searched, SpellingOf, search
 from bridge.rules import records, stories, views
 from bridge.rules.planning import Plan
 from bridge.rules.stories import Branch, Story
@@ -32,6 +33,7 @@ class Around:
     sources: Collection[str]
     plan: Callable[[Delivery], Plan]
     link: Callable[[str, str, str | None], str | None]  # Airflow, DAG, DAG run
+    spelling_of: SpellingOf  # how a source spells its bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,27 @@ class Time:
 
 def why(inbox: Inbox, id_: str, *, around: Around, time: Time = Time(), limit: int = 5) -> views.Json:
     """Return the story of whatever has this id, newest first. Raises NotThere for an id of the store's that is gone."""
-    found = inbox.read(finding.find, id_, sources=around.sources, since=time.since, until=time.until, limit=limit)
+    searched = search(
+        inbox,
+        id_,
+        sources=around.sources,
+        spelling_of=around.spelling_of,
+        since=time.since,
+        until=time.until,
+        limit=limit + 1,
+    )
+    found = searched.found
     shown = [
         each for delivery_id in found.deliveries[:limit] if (each := _story(inbox, delivery_id, around)) is not None
     ]
-    answer = {"id": id_, "kind": found.kind, "stories": [stories.view(story) for story in shown]}
-    return answer | {"silence": None if shown else _silence(inbox, id_, time)}
+    return {
+        "id": id_,
+        "kind": found.kind,
+        "stories": [stories.view(story) for story in shown],
+        "is_cut": len(found.deliveries) > limit,
+        "unread": searched.unread,
+        "silence": None if shown else _silence(inbox, id_, time, searched),
+    }
 
 
 def _story(inbox: Inbox, delivery_id: str, around: Around) -> Story | None:
@@ -99,7 +116,7 @@ def _entry(inbox: Inbox, delivery_id: str) -> DeliveryEntry | None:
     )
 
 
-def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
+def _silence(inbox: Inbox, id_: str, time: Time, searched: Searched) -> views.Json:
     """Return what says so that nothing came."""
     now = datetime.now(UTC)
     begin = time.since or now - timedelta(days=1)
@@ -116,6 +133,7 @@ def _silence(inbox: Inbox, id_: str, time: Time) -> views.Json:
         "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(
+            has_unread=searched.unread is not None,
             has_refusals=bool(refused),
             is_source_heard=bool(latest),
             is_known=entry is not None,

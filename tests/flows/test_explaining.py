@@ -1,0 +1,153 @@
+"""Why: what came and has no completion yet is found all the same, and what cannot be read is said."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bridge.edges.inbox import Inbox, unsettled
+from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.flows import explaining
+from bridge.flows.explaining import Around, Time
+from bridge.rules import planning
+from bridge.rules.completion import Completion, Kind
+from bridge.rules.event import USUAL
+from bridge.rules.mapping import read
+from bridge.rules.planning import Plan, Subject
+from bridge.rules.sealing import Ring
+from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
+from tests.support.store import NOW, accept, stored
+
+MAPPING = read(
+    "routes:\n  - {pipeline: pl_orders, dag: load_orders}\n", file="m", airflows=["default"], sources=["planasonix"]
+)
+
+
+def plan(delivery: Delivery) -> Plan:
+    """Return what the mapping makes of a delivery."""
+    return planning.plan(Subject.of(delivery), MAPPING, new_trigger_id=lambda: "trg_0000000000000001", max_hops=5)
+
+
+AROUND = Around(["planasonix"], plan, lambda *_: None, lambda _: USUAL)
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Inbox]:
+    """A store of each kind."""
+    item = Inbox(url)
+    yield item
+    item.close()
+
+
+def send(inbox: Inbox, event: str, *, path: str | None = None, **fields: Any) -> str:
+    """Store a webhook, of `pl_orders` unless said otherwise."""
+    fields = {"id": event, "type": "job.completed", "job_id": f"job_{event}", "pipeline_id": "pl_orders"} | fields
+    return stored(inbox, event, body=json.dumps(fields).encode(), path_pipeline_id=path)
+
+
+def set_aside(inbox: Inbox, id_: str, state: DeliveryState, reason: Reason) -> str:
+    """Store what routing decided, without a completion."""
+    inbox.write(settle_routing, [Routing(id_, state, reason, None, None, [], None)], now=NOW)
+    return id_
+
+
+def told(inbox: Inbox, id_: str, **time: Any) -> list[tuple[str, str | None]]:
+    """Return the deliveries of the stories, with their reasons."""
+    answer = explaining.why(inbox, id_, around=AROUND, time=Time(**time))
+    assert (answer["silence"] is None) is bool(answer["stories"])
+    return [(each["delivery"]["id"], each["delivery"]["reason"]) for each in answer["stories"]]
+
+
+def test_what_waits_is_found(opened: Inbox) -> None:
+    """By its pipeline, job and event, whatever it waits for; another pipeline that begins alike is not meant."""
+    send(opened, "evt_0", pipeline_id="pl_orders_eu")
+    id_ = send(opened, "evt_1")
+    opened.write(postpone, [Postponed(id_, NOW, Reason.PAUSED_BY_PERSON, None, is_lookup=False)])
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    for name in ("pl_orders", "job_evt_1", "evt_1"):
+        assert told(opened, name, since=since) == [(id_, "paused_by_person")], name
+    assert told(opened, "pl_orders", since=since + timedelta(hours=1)) == []
+    assert told(opened, "pl_order") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "fields"),
+    [
+        (DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, {"status": "odd"}),
+        (DeliveryState.IGNORED, Reason.STATUS_RUNNING, {"status": "running"}),
+        (DeliveryState.STALE, Reason.TIMESTAMP_TOO_OLD, {}),
+        (DeliveryState.INVALID, Reason.CONTRADICTION, {"pipeline": {"id": "pl_2"}}),
+        (DeliveryState.INVALID, Reason.CONTRADICTION, {"path": "pl_url"}),
+    ],
+)
+def test_what_was_set_aside_is_found(
+    opened: Inbox, state: DeliveryState, reason: Reason, fields: dict[str, Any]
+) -> None:
+    """Also what contradicts itself, by any of its ids."""
+    id_ = set_aside(opened, send(opened, "evt_1", **fields), state, reason)
+    assert told(opened, "pl_orders") == [(id_, reason)]
+    assert "path" not in fields or told(opened, "pl_url") == [(id_, reason)]
+
+
+def test_what_cannot_be_read_at_all_is_found_by_its_words(opened: Inbox) -> None:
+    """A person who looks for the pipeline sees that something of it came."""
+    id_ = stored(opened, "evt_1", body=b'{"pipeline_id": "pl_orders", broken')
+    set_aside(opened, id_, DeliveryState.INVALID, Reason.UNREADABLE_JSON)
+    assert told(opened, "pl_orders") == [(id_, "unreadable_json")]
+    assert told(opened, "pl_order") == []
+
+
+def test_an_escaped_id_is_found(opened: Inbox) -> None:
+    """JSON may spell a letter as an escape."""
+    id_ = stored(opened, "evt_1", body=b'{"id": "evt_1", "type": "job.completed", "pipeline_id": "pl\\u005forders"}')
+    assert told(opened, "pl_orders") == [(id_, None)]
+
+
+def test_what_waits_is_part_of_the_history_of_a_pipeline(opened: Inbox) -> None:
+    """Else the newest that a person sees is the one before; jobs that only began are left out."""
+    first = send(opened, "evt_1")
+    completion = Completion("planasonix", Kind.JOB, "job_evt_1", "succeeded", "pl_orders")
+    routing = Routing(first, DeliveryState.UNROUTED, Reason.NO_ROUTE, None, None, [], completion)
+    opened.write(settle_routing, [routing], now=NOW)
+    second = send(opened, "evt_2")
+    set_aside(opened, send(opened, "evt_3", status="running"), DeliveryState.IGNORED, Reason.STATUS_RUNNING)
+    assert [id_ for id_, _ in told(opened, "pl_orders")] == [second, first]
+
+
+def test_what_cannot_be_opened_is_named(url: str) -> None:
+    """Nobody can say whether it is the one; the pipeline of its URL is known without a key."""
+    with_key = Inbox(url, ring=Ring({"old": bytes(32)}, os.urandom))
+    id_ = send(with_key, "evt_1", path="pl_url")
+    with_key.close()
+    without = Inbox(url)
+    answer = explaining.why(without, "pl_orders", around=AROUND)
+    assert answer["stories"] == []
+    assert answer["unread"]["count"] == 1
+    assert answer["unread"]["deliveries"][0]["id"] == id_
+    assert "the encryption key 'old' is not configured" in answer["unread"]["deliveries"][0]["why"]
+    assert "not read" in answer["silence"]["next_step"]
+    assert told(without, "pl_url") == [(id_, None)]
+    without.close()
+
+
+def test_that_older_ones_were_not_looked_at_is_said(opened: Inbox) -> None:
+    """A no is never given on a part as if it were the whole."""
+    send(opened, "evt_first")
+    accept(opened, *(f"evt_{n}" for n in range(unsettled.LOOKED_AT)))
+    answer = explaining.why(opened, "pl_orders", around=AROUND)
+    assert (answer["stories"], answer["unread"]) == ([], {"count": 0, "deliveries": [], "is_cut": True})
+    assert "narrow down the time" in answer["silence"]["next_step"]
+
+
+def test_more_stories_than_are_told_are_said(opened: Inbox) -> None:
+    """Five are, of six."""
+    for n in range(5):
+        send(opened, f"evt_{n}")
+    assert explaining.why(opened, "pl_orders", around=AROUND)["is_cut"] is False
+    send(opened, "evt_5")
+    answer = explaining.why(opened, "pl_orders", around=AROUND)
+    assert (len(answer["stories"]), answer["is_cut"]) == (5, True)
