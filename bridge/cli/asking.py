@@ -24,7 +24,7 @@ Since = Annotated[
     str | None,
     typer.Option(help="From this time on: 02:40, 2025-03-27T14:00, 90m or 7d ago; a range: 02:30..03:00."),
 ]
-Until = Annotated[str | None, typer.Option(help="Before this time.")]
+Until = Annotated[str | None, typer.Option(help="Before this time; 03:00 is the first one after --since.")]
 MAX_ROWS = 10_000
 Limit = Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="How many rows at most, the newest.")]
 _PAGE = 500
@@ -103,27 +103,29 @@ def moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return when.instant(text, now=_now(), localize=datetime.astimezone)
+        return when.instant(text, now=datetime.now(UTC), localize=datetime.astimezone)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def times(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
-    """Read `--since`, which may be a range, and `--until`."""
+    """Read `--since`, which may be a range, and `--until`, which is after it; BadParameter for anything else."""
+    now = datetime.now(UTC)
     try:
-        begin, end = (None, None) if since is None else when.span(since, now=_now(), localize=datetime.astimezone)
+        begin, end = (None, None) if since is None else when.span(since, now=now, localize=datetime.astimezone)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
-    if end is not None and until is not None:
+    if until is None:
+        return begin, end
+    if end is not None:
         raise typer.BadParameter("the range of --since has an end", param_hint="--until")
-    return begin, end or moment(until)
+    try:
+        return begin, when.end(until, begin, now=now, localize=datetime.astimezone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--until") from None
 
 
 def told_times(since: str | None, until: str | None) -> dict[str, str | None]:
     """Read both as the API wants them."""
     found = zip(("since", "until"), times(since, until), strict=True)
     return {name: None if at is None else at.isoformat() for name, at in found}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

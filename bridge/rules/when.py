@@ -1,7 +1,7 @@
 """What people write for an instant or a time: `2025-03-27T14:00:00Z`, `02:40`, `2h` (ago), `02:30..03:00`. Pure.
 
 2h, 90s, 7d            so long before now
-02:40, 02:40:30        when the clock last showed that
+02:40, 02:40:30        when the clock last showed that; as an end: when it first shows it after the beginning
 2025-03-27T14:00       that instant; without a zone it is in the zone of whoever reads it (`localize`)
 A..B                   from A until B
 """
@@ -37,12 +37,42 @@ def span(text: str, *, now: datetime, localize: Localize = in_utc) -> tuple[date
     """Return since when, and until when if it is a range. Raises ValueError as `instant` does."""
     since, is_range, until = text.partition("..")
     begin = instant(since, now=now, localize=localize)
-    if not is_range:
-        return begin, None
-    end = instant(until, now=now, localize=localize)
-    if end <= begin:
-        raise ValueError(f"{text[:80]!r} ends before it begins")
-    return begin, end
+    return begin, end(until, begin, now=now, localize=localize) if is_range else None
+
+
+def end(text: str, begin: datetime | None, *, now: datetime, localize: Localize = in_utc) -> datetime:
+    """Return until when, of what begins then. Raises ValueError, also for an end that is not after the beginning."""
+    if begin is not None and (clock := _clock(text)) is not None:
+        found = _first_after(begin, clock, localize)
+        if found - now < timedelta(days=1):
+            return found
+    found = instant(text, now=now, localize=localize)
+    check_order(begin, found)
+    return found
+
+
+def check_order(begin: datetime | None, end_: datetime | None) -> None:
+    """Raise ValueError if a time ends before it begins, or as it begins."""
+    if begin is not None and end_ is not None and end_ <= begin:
+        raise ValueError(f"{end_.isoformat()} is not after {begin.isoformat()}: the time ends before it begins")
+
+
+def _clock(text: str) -> time | None:
+    """Return the time of day that a text is; None if it is anything else."""
+    if "-" in text or ":" not in text:
+        return None
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is None else None
+
+
+def _first_after(begin: datetime, clock: time, localize: Localize) -> datetime:
+    """Return when the clock first shows this after an instant."""
+    day = _local_day(begin.astimezone(UTC), localize)
+    today = localize(datetime.combine(day, clock))
+    return today if today > begin else localize(datetime.combine(day + timedelta(days=1), clock))
 
 
 def _last(clock: time, now: datetime, localize: Localize) -> datetime:

@@ -73,17 +73,17 @@ def page_size(query: Mapping[str, str]) -> int:
 
 def time_range(query: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
     """Read `since` and `until`, as far as they are given."""
-    since, until = (_instant(name, query[name]) if name in query else None for name in ("since", "until"))
-    return since, until
+    now = datetime.now(UTC)
+    since = _instant("since", query["since"], now) if "since" in query else None
+    return since, _end(query["until"], since, now) if "until" in query else None
 
 
 def filter_of(given: Mapping[str, str], allowed: frozenset[str]) -> browsing.Filter:
     """Read a filter that has no other conditions than those allowed."""
     refuse_unknown(given, allowed)
     values: dict[str, Any] = {name: storable(name, value) for name, value in given.items()}
-    for name in ("since", "until"):
-        if name in values:
-            values[name] = _instant(name, values[name])
+    found = zip(("since", "until"), time_range(given), strict=True)
+    values |= {name: at for name, at in found if at is not None}
     if "is_latest" in values:
         values["is_latest"] = _yes_or_no("is_latest", values["is_latest"])
     return browsing.Filter(**values)
@@ -110,16 +110,25 @@ def waited_for(query: Mapping[str, str]) -> WaitedFor:
     delivery_id, trigger_id, job_id = (words(query, name) or None for name in ("delivery", "trigger", "job"))
     if sum(each is not None for each in (delivery_id, trigger_id, job_id)) != 1:
         raise BadFilter("send either delivery=dlv_..., trigger=trg_... or job=...")
-    since = _instant("since", query["since"]) if "since" in query else datetime.now(UTC) - timedelta(days=1)
+    now = datetime.now(UTC)
+    since = _instant("since", query["since"], now) if "since" in query else now - timedelta(days=1)
     return WaitedFor(delivery_id, trigger_id, job_id, since)
 
 
-def _instant(name: str, text: str) -> datetime:
+def _instant(name: str, text: str, now: datetime) -> datetime:
     """Read an instant, or so long ago (`90m`), which stays the same word in an order that is sent again."""
     try:
-        return when.instant(text, now=datetime.now(UTC))
+        return when.instant(text, now=now)
     except ValueError as error:
         raise BadFilter(f"{name}: {error}") from None
+
+
+def _end(text: str, since: datetime | None, now: datetime) -> datetime:
+    """Read an instant that is after another one."""
+    try:
+        return when.end(text, since, now=now)
+    except ValueError as error:
+        raise BadFilter(f"until: {error}") from None
 
 
 def count_of(order: Mapping[str, Any], name: str, *, limit: int) -> int | None:

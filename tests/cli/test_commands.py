@@ -105,6 +105,8 @@ def test_version(place: Place) -> None:
         ("cancel",),
         ("cancel", "--state", "fired", "--yes"),
         ("orders", "--stop"),
+        ("deliveries", "--since", "1h", "--until", "2h"),
+        ("why", "pl_orders", "--since", "1h..2h"),
     ],
 )
 def test_wrong_usage_is_2(place: Place, words: tuple[str, ...]) -> None:

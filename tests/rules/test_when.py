@@ -58,9 +58,57 @@ def test_a_range_has_both_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "25:00", "02:40Z", "2w", "h", "99999999999d", "02:40..", "..02:40", "03:00..02:30", "1..2"]
+    "text", ["", "x", "25:00", "02:40Z", "2w", "h", "99999999999d", "02:40..", "..02:40", "2h..3h", "1..2"]
 )
 def test_what_is_no_time_is_said(text: str) -> None:
     """In words, and shortened."""
     with pytest.raises(ValueError, match=r"is no instant|ends before"):
         when.span(text, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("now", "since", "until", "expected"),
+    [
+        ("02:50", "02:30", "03:00", ("27T02:30", "27T03:00")),  # still to come
+        ("03:15", "02:30", "03:00", ("27T02:30", "27T03:00")),
+        ("02:00", "23:30", "00:30", ("26T23:30", "27T00:30")),  # across midnight
+        ("00:10", "23:30", "00:30", ("26T23:30", "27T00:30")),
+        ("02:50", "03:00", "02:30", ("26T03:00", "27T02:30")),
+        ("02:50", "2025-03-20T02:30", "03:00", ("20T02:30", "20T03:00")),
+        ("02:50", "1h", "03:00", ("27T01:50", "27T03:00")),
+    ],
+)
+def test_an_end_is_the_first_time_after_the_beginning(
+    now: str, since: str, until: str, expected: tuple[str, str]
+) -> None:
+    """Not the last time that the clock showed it: that may be a day before the beginning."""
+    at = datetime.fromisoformat(f"2025-03-27T{now}Z")
+    begin, end = when.span(f"{since}..{until}", now=at)
+    assert (begin.isoformat()[8:16], end and end.isoformat()[8:16]) == expected
+    assert when.end(until, begin, now=at) == end
+
+
+def test_an_end_is_read_in_the_zone_of_the_reader() -> None:
+    """At 02:50 in Tokyo, while it is still the day before in UTC."""
+    now = datetime(2025, 3, 26, 17, 50, tzinfo=UTC)
+    since, until = when.span("02:30..03:00", now=now, localize=in_tokyo)
+    assert (since.isoformat(), until and until.isoformat()) == (
+        "2025-03-27T02:30:00+09:00",
+        "2025-03-27T03:00:00+09:00",
+    )
+    since, until = when.span("23:30..00:30", now=now, localize=in_tokyo)
+    assert until is not None
+    assert (since.isoformat()[:16], until.isoformat()[:16]) == ("2025-03-26T23:30", "2025-03-27T00:30")
+
+
+def test_an_end_without_a_beginning_has_been() -> None:
+    """As any clock time."""
+    assert when.end("03:16", None, now=NOW) == NOW.replace(day=26, minute=16)
+
+
+@pytest.mark.parametrize(("since", "until"), [("1h", "2h"), ("1h", "1h"), ("2025-03-27", "2025-03-26")])
+def test_an_end_is_after_the_beginning(since: str, until: str) -> None:
+    """Both instants are spelled, so that it can be seen which is wrong."""
+    begin = when.instant(since, now=NOW)
+    with pytest.raises(ValueError, match=r"2025-03-2.* is not after 2025-03-27.*ends before it begins"):
+        when.end(until, begin, now=NOW)

@@ -266,6 +266,7 @@ def test_routes_are_those_in_use(client: httpx.Client) -> None:
         "since=yesterday",
         "since=2025-13-01",
         "until=",
+        "since=1h&until=2h",
         "colour=red",
         "state=odd",
         "state=",

@@ -22,13 +22,14 @@ def filters(query: Mapping[str, str], names: Collection[str], *, now: datetime) 
     try:
         zone = check_zone(query.get("zone", "UTC"))
         localize = partial(datetime.replace, tzinfo=zone)
+        since = None
         if "since" in found:
             since, until = when.span(found["since"], now=now, localize=localize)
             if until is not None and "until" in query:
                 raise BadFilter("the range of since has an end: leave until out")
             found |= {"since": since.isoformat()} | ({} if until is None else {"until": until.isoformat()})
         if "until" in query:
-            found["until"] = when.instant(query["until"], now=now, localize=localize).isoformat()
+            found["until"] = when.end(query["until"], since, now=now, localize=localize).isoformat()
     except ValueError as error:
         raise BadFilter(str(error)) from None
     return found
