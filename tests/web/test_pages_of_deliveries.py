@@ -313,7 +313,7 @@ def test_long_confs_do_not_make_the_page_of_a_delivery_heavy() -> None:
     }
     delivery |= {"received_at": at, "key_id": "current", "triggers": [{"created_at": at}], "withheld": "values"}
     operator = Asked(Caller("token:operator", Role.OPERATOR), None, False, "/deliveries/dlv_1", {}, {}, {})
-    facts = nothing | {"delivery": delivery, "triggers": triggers, "unshown": 0, "others": [], "copies": []}
+    facts = nothing | {"delivery": delivery, "triggers": triggers, "listed": None, "others": [], "copies": []}
     page = bytes(Drawing(framed_by=None).page("delivery.html", operator, **facts).body).decode()
     assert [word in page for word in ("longlong", "moremore", "short&#34;")] == [True, False, True]
     assert 'Its conf is long: <a href="/triggers/trg_2">' in page

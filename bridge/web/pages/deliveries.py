@@ -1,6 +1,7 @@
 """Lists of deliveries and triggers, and the way of one of them: what happened, what waits, and why."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
+from bridge.web.queries import MAX_LIMIT
 from bridge.words.errors import BadFilter, BridgeError, NotThere
 from bridge.words.model import DeliveryState, Status, TriggerState
 from bridge.words.roles import Role
@@ -86,7 +88,7 @@ class Deliveries:
             asked,
             delivery=shown,
             triggers=whole,
-            unshown=len(ids) - len(whole),
+            listed=_listed(shown),
             others=self._others(asked, shown),
             copies=self._copies(asked, shown),
             plan=plan,
@@ -142,6 +144,22 @@ class Deliveries:
         ended = f"Of triggers that failed or were cancelled, the newest {MOST_ENDED:,} each were looked at for it."
         unread = [stories.says_unread(searched.unread)] if searched.unread else []
         raise NotThere(". ".join((none, *unread, ended)))
+
+
+def _listed(shown: views.Json) -> views.Json | None:
+    """Return where the triggers of a delivery are listed, all and by state, if its page has no room for all of them."""
+    if len(shown["triggers"]) <= _MOST_SHOWN:
+        return None
+    amounts = Counter(each["state"] for each in shown["triggers"])
+    mine = {"delivery_id": shown["id"]}
+    states = [state for state in TriggerState if state in amounts]
+    return {
+        "all": finding.address("/deliveries", mine),
+        "is_more": len(shown["triggers"]) == MAX_LIMIT,
+        "states": [
+            (state, amounts[state], finding.address("/deliveries", mine | {"state": state})) for state in states
+        ],
+    }
 
 
 def _are_triggers(query: Mapping[str, str]) -> bool:
