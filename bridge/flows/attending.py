@@ -21,7 +21,7 @@ from bridge.edges.inbox import (
     shapes,
     silences,
 )
-from bridge.rules import attention, notes, odd, records, views
+from bridge.rules import attention, notes, odd, records, standing, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
@@ -77,12 +77,13 @@ def look(
     found = inbox.read(pauses.read).at(at)
     # What was said of the DAGs of an Airflow that was taken out of bridge.yaml stays in the store.
     configured = None if names is None else names[PauseKind.AIRFLOW]
-    standing = inbox.read(grouping.causes, wanted=browsing.Filter())
+    causes = inbox.read(grouping.causes, wanted=browsing.Filter())
     facts = Facts(
         now=at,
-        groups=standing.groups,
-        is_whole=standing.is_whole,
-        odd=inbox.read(grouping.odd, since=at - odd.SHOWN_FOR, given_up_since=at - odd.GIVEN_UP_FOR),
+        groups=causes.groups,
+        is_whole=causes.is_whole,
+        late=inbox.read(grouping.too_late, since=at - standing.SHOWN_FOR),
+        odd=inbox.read(grouping.odd, since=at - odd.SHOWN_FOR, received_since=at - odd.GIVEN_UP_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),
         copies=inbox.read(grouping.doubtful_copies, since=at - odd.SHOWN_FOR),

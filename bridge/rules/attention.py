@@ -11,11 +11,13 @@ In the order of how much stands still: the configuration in use, a place outside
     refused                                   requests with a wrong signature in the last hour
     waiting                                   a delivery or a trigger that should be gone by now
     invalid, stale, same_event                deliveries of the last day that start nothing, and no mapping can help it
+    status_unknown                            ends of the last day that start nothing: nobody knows their status
     same_body, url_conflict                   copies of the last day that may have been another event
     lookup_failed                             deliveries given up after a day without an answer of the Planasonix API
     lookup_not_found                          deliveries given up because that API does not know their job or run
     drift                                     bodies of a source that have been spelled otherwise since yesterday
     failed, held                              triggers: each group is one line (standing)
+    too_late                                  triggers of the last day that their `deadline` has cancelled
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
     dag                                       a DAG that the mapping names and that cannot start a run
     paused                                    a pause that nobody ends, or of what is no more
@@ -49,6 +51,7 @@ __all__ = [
     "Facts",
     "Need",
     "everything",
+    "is_of_deliveries",
     "needs",
     "place",
     "view",
@@ -71,6 +74,7 @@ WHATS = (
     "invalid",
     "stale",
     "same_event",
+    "status_unknown",
     "same_body",
     "url_conflict",
     "lookup_failed",
@@ -78,13 +82,15 @@ WHATS = (
     "drift",
     "failed",
     "held",
+    "too_late",
     "run_failed",
     "dag",
     "paused",
 )
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
 _OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
-_OF_DELIVERIES = frozenset({"invalid", "stale", "same_event", "drift", "waiting", *map(str, LOOKUPS_GIVEN_UP)})
+_JUDGED = frozenset({"invalid", "stale", "same_event", "status_unknown", *map(str, LOOKUPS_GIVEN_UP)})
+_LISTED = _JUDGED | {"drift", "waiting", "too_late", "same_body", "url_conflict"}
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -97,13 +103,14 @@ _DAG_SAYS = {
 class Facts:
     """What the list is made of, as the store and the service have it at `now`.
 
-    `is_whole`: the groups count all that is stored, not the newest of it alone. `heard`: when each source last sent
-    something right. `ending`: how many holds are over within a day, by Airflow. `expected`: the DAGs whose being paused
-    is provided for (`notes.expected_pauses`).
+    `late`: what was cancelled as too late. `is_whole`: the groups count all that is stored, not the newest of it alone.
+    `heard`: when each source last sent something right. `ending`: how many holds are over within a day, by Airflow.
+    `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`).
     """
 
     now: datetime
     groups: Sequence[Group] = ()
+    late: Sequence[Group] = ()
     is_whole: bool = True
     odd: Sequence[Odd] = ()
     drifts: Sequence[Drifted] = ()
@@ -138,11 +145,16 @@ def everything(facts: Facts) -> list[Need]:
     ]
 
 
+def is_of_deliveries(what: str) -> bool:
+    """Whether it is about deliveries, or about triggers that are in no group of what stands still (`grouping.causes`)."""
+    return what in _LISTED
+
+
 def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
     """Return the page where a person does the next step, and the filter that it takes."""
     if what in ("refused", "same_body", "url_conflict"):
         return "/refusals", chosen or {}
-    if what in _OF_DELIVERIES:
+    if is_of_deliveries(what):
         return "/deliveries", chosen or {}
     if what == "source_silent":
         return "/refusals", chosen or {}
@@ -160,7 +172,7 @@ def _troubles(facts: Facts) -> Iterator[Need]:
             about=problem.about,
             says=problem.says,
             next_step=problem.next_step,
-            since=problem.since or min((group.oldest_at for group in mine), default=None),
+            since=problem.since or min((group.first_at for group in mine), default=None),
             count=sum(group.count for group in mine) or 1,
             reason=None if problem.reason is None else str(problem.reason),
             filter=_filter_of(problem, has_triggers=bool(mine)),
@@ -223,7 +235,7 @@ def _why(reason: Reason | None) -> str:
 
 def _groups(facts: Facts) -> Iterator[Need]:
     mine = [group for group in facts.groups if not any(_is_of(group, problem) for problem in facts.troubles)]
-    yield from standing.needs(mine, facts.now, ending=facts.ending)
+    yield from standing.needs([*mine, *facts.late], facts.now, ending=facts.ending)
     if not facts.is_whole:
         yield standing.uncounted(facts.groups)
 

@@ -18,7 +18,7 @@ from bridge.words.reasons import Reason
 # States out of which the same webhook, sent again, is routed again: the mapping may be mended by now.
 _ROUTED_AGAIN = (DeliveryState.UNROUTED, DeliveryState.INVALID)
 # Why it is `ignored`, if nobody knew how it ended: the words of the source or its API may be mended by now.
-END_UNKNOWN = (Reason.STATUS_UNKNOWN, Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)
+END_UNKNOWN = (Reason.STATUS_UNKNOWN, Reason.NO_COMPLETION, Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND)
 
 
 class Kind(Enum):

@@ -50,7 +50,7 @@ def progress(run: OpenRun, seen: RunSeen, *, now: datetime, interval_seconds: fl
     if state in (RunState.SUCCESS, RunState.FAILED):
         return Progress(run, state, run_after, started_at, seen.ended_at or now, None)
     if is_over(run, now=now, give_up=give_up):
-        return Progress(run, RunState.UNKNOWN, run_after, started_at, None, None)
+        return Progress(run, RunState.UNKNOWN, run_after, started_at, now, None)
     return Progress(run, state, run_after, started_at, None, _next(run, now, interval_seconds))
 
 
@@ -62,14 +62,15 @@ def gone(run: OpenRun, *, now: datetime) -> Progress:
 def unseen(run: OpenRun, *, now: datetime, interval_seconds: float, give_up: timedelta) -> Progress:
     """Return what it means that Airflow does not tell of one run (it may not be read, say): later, or never."""
     if is_over(run, now=now, give_up=give_up):
-        return Progress(run, RunState.UNKNOWN, run.run_after, run.started_at, None, None)
+        return Progress(run, RunState.UNKNOWN, run.run_after, run.started_at, now, None)
     return Progress(run, run.state, run.run_after, run.started_at, None, _next(run, now, interval_seconds))
 
 
 def passed_over(run: OpenRun, *, now: datetime, give_up: timedelta) -> Progress:
     """Return what it means that a run is missing and there was no time to ask for it: still due, behind all others."""
-    state, due_at = (RunState.UNKNOWN, None) if is_over(run, now=now, give_up=give_up) else (run.state, now)
-    return Progress(run, state, run.run_after, run.started_at, None, due_at)
+    if is_over(run, now=now, give_up=give_up):
+        return Progress(run, RunState.UNKNOWN, run.run_after, run.started_at, now, None)
+    return Progress(run, run.state, run.run_after, run.started_at, None, now)
 
 
 def is_over(run: OpenRun, *, now: datetime, give_up: timedelta) -> bool:

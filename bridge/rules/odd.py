@@ -9,9 +9,9 @@ from bridge.words.model import DeliveryState
 from bridge.words.reasons import Reason
 from bridge.words.refusals import RefusalKind
 
-# For so long after they came. What was given up may have come a day before that, and is seen for some days after it.
+# For so long after they were judged so. What was given up is seen for some days: it waited for a day already.
 SHOWN_FOR, GIVEN_UP_FOR = timedelta(days=1), timedelta(days=7)
-_OWN_WORDS = frozenset({Reason.SAME_EVENT, *LOOKUPS_GIVEN_UP})
+_OWN_WORDS = frozenset({Reason.SAME_EVENT, Reason.STATUS_UNKNOWN, *LOOKUPS_GIVEN_UP})
 
 
 def needs(found: Iterable[Odd], now: datetime) -> Iterator[Need]:

@@ -122,6 +122,8 @@ def read(subject: Subject) -> Event | Plan:
     if aside is None:
         return event
     detail = event.status_word if aside is Reason.STATUS_UNKNOWN else None
+    if aside is Reason.STATUS_UNKNOWN and not events.tells_of_a_completion(event):
+        aside = Reason.NO_COMPLETION
     wants_lookup = _may_look_up(event, subject) and aside is Reason.STATUS_UNKNOWN and events.lacks_status(event)
     return Plan(DeliveryState.IGNORED, aside, _detail(detail, event), event, wants_lookup=wants_lookup)
 

@@ -1,4 +1,4 @@
-"""What stands still, as lines for a person: groups of failed and held triggers, and of DAG runs that went wrong. Pure.
+"""What stands still, as lines for a person: triggers failed, held or too late, and DAG runs that went wrong. Pure.
 
 The largest `MOST_LINES` have a line each. What is beyond, however little, has one line for each kind of it: a cause
 that has no line of its own is said all the same.
@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from bridge.rules import causes, notes
 from bridge.rules.need import Need
 from bridge.words.causes import Group
+from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 
 MOST_LINES = 200
-_RUNS_FOR = timedelta(days=1)
+SHOWN_FOR = timedelta(days=1)  # DAG runs that went wrong, and what was cancelled as too late
 _PASSING = timedelta(hours=1)
 _PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
 
@@ -54,13 +55,13 @@ def _line(group: Group, *, is_note: bool) -> Need:
         about=f"{group.route} -> {group.dag_id} at {group.airflow}",
         says=why or f"triggers are {group.state}",
         next_step=next_step or "Look at one of them.",
-        since=group.oldest_at,
+        since=group.first_at,
         count=group.count,
         reason=None if group.reason is None else str(group.reason),
         example=group.example,
         filter=causes.view(group)["filter"],
         is_note=is_note,
-        newest=group.newest_at,
+        newest=group.last_at,
     )
 
 
@@ -70,16 +71,18 @@ def _rest(groups: Sequence[Group], *, is_note: bool) -> Need:
         about="smaller causes",
         says=f"more stands still than the {MOST_LINES} largest causes, which have a line each",
         next_step="Begin with the largest; `planasonix-bridge causes` with --route or --reason has the others.",
-        since=min(group.oldest_at for group in groups),
+        since=min(group.first_at for group in groups),
         count=sum(group.count for group in groups),
         example=groups[0].example,
         is_note=is_note,
-        newest=max(group.newest_at for group in groups),
+        newest=max(group.last_at for group in groups),
     )
 
 
 def _what(group: Group) -> str:
-    return "run_failed" if group.run_state is not None else str(group.state)
+    if group.run_state is not None:
+        return "run_failed"
+    return str(group.reason if group.reason is Reason.TOO_LATE else group.state)
 
 
 def _is_note(group: Group, ending: Mapping[str, int]) -> bool:
@@ -88,7 +91,9 @@ def _is_note(group: Group, ending: Mapping[str, int]) -> bool:
 
 def _needs_a_person(group: Group, now: datetime) -> bool:
     if group.run_state is not None:
-        return group.newest_at >= now - _RUNS_FOR
+        return group.last_at >= now - SHOWN_FOR
+    if group.state is not TriggerState.HELD:
+        return True
     if group.reason is Reason.PAUSED_BY_PERSON:
         return False  # the pause itself is shown when it is forgotten
-    return group.reason not in _PASSES or group.oldest_at <= now - _PASSING
+    return group.reason not in _PASSES or group.first_at <= now - _PASSING

@@ -15,8 +15,9 @@ class Group:
     """All that stands still for one reason, of one route, DAG and Airflow.
 
     `run_state` is set for `fired` triggers whose DAG runs went wrong. `oldest_at` and `newest_at` are when its first
-    and its last trigger were made; `example` is the last. `reason_word` is the reason as it is stored: a newer release
-    may have written one that this release does not know.
+    and its last trigger were made; `example` is the last. `first_at` and `last_at` are when the first and the last of
+    them came to be so: a run may fail, and a trigger be replayed, days after it was made. `reason_word` is the reason
+    as it is stored: a newer release may have written one that this release does not know.
     """
 
     state: TriggerState
@@ -29,6 +30,8 @@ class Group:
     oldest_at: datetime
     newest_at: datetime
     example: str
+    first_at: datetime
+    last_at: datetime
     reason_word: str | None = None
 
 
@@ -42,7 +45,10 @@ class Causes:
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """Deliveries of one source that start nothing, for one reason; the last of them is the `example`."""
+    """Deliveries of one source that start nothing, for one reason; the newest of them is the `example`.
+
+    `oldest_at` is when the oldest came, `newest_at` when the last was judged so: a paused source waits for that.
+    """
 
     state: DeliveryState
     reason: Reason | None

@@ -1,7 +1,6 @@
 """The closed list of reasons: why a delivery or a trigger is in its state, and what to do about it.
 
-One word serves as metric label, log field, column value and API value. The two sentences
-beside it are what the pages, the CLI and docs/reference/reasons.md print. Nothing else may invent a reason.
+A word is a metric label, log field, column and API value. Pages, CLI and docs/reference/reasons.md print its sentences.
 """
 
 from enum import StrEnum
@@ -17,9 +16,7 @@ class Reason(StrEnum):
     def __new__(cls, word: str, why: str, next_step: str) -> "Reason":
         """Attach the two sentences to the word."""
         member = str.__new__(cls, word)
-        member._value_ = word
-        member.why = why
-        member.next_step = next_step
+        member._value_, member.why, member.next_step = word, why, next_step
         return member
 
     @classmethod
@@ -103,9 +100,13 @@ class Reason(StrEnum):
     )
     STATUS_UNKNOWN = (
         "status_unknown",
-        "The event has no status, or one that the bridge does not know.",
-        "If it should start DAG runs, add the word to `body.statuses` of the source, restart, and replay the delivery;"
-        " else unsubscribe the event type.",
+        "The event tells of a run, job, backfill or pipeline, with no status that the bridge knows.",
+        "Add the word to `body.statuses` of the source, restart and replay the delivery; or unsubscribe the event.",
+    )
+    NO_COMPLETION = (
+        "no_completion",
+        "Nothing that the bridge can read in the event says that a pipeline's work has ended.",
+        "Nothing to do. If it should start DAG runs, say in `body` of the source how it is spelled; replay it.",
     )
     SAME_EVENT = (
         "same_event",
@@ -130,8 +131,7 @@ class Reason(StrEnum):
     LOOKUP_FAILED = (
         "lookup_failed",
         "The Planasonix API did not say which pipeline the job or run belongs to.",
-        "Run `planasonix-bridge check --planasonix`. What is `received` is asked again by itself; anything else was"
-        " given up: replay it once the API answers.",
+        "Run `check --planasonix`. What is `received` is asked again by itself; else replay it once the API answers.",
     )
     LOOKUP_QUEUED = (
         "lookup_queued",
@@ -289,7 +289,7 @@ class Reason(StrEnum):
     TOO_LATE = (
         "too_late",
         "The route's `deadline` had passed before its DAG run was started, so it is started no more.",
-        "Nothing to do; replay the trigger if it should run all the same: its `deadline` counts from then.",
+        "Replay it if its DAG run is wanted all the same: its `deadline` counts from then. If not, nothing to do.",
     )
     BY_OPERATOR = ("by_operator", "A person cancelled it.", "Replay it if it should run after all.")
     # --- any state -------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What needs a person, as the store has it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,16 +10,58 @@ import pytest
 
 from bridge.chores.heard import Heard
 from bridge.edges.inbox import Inbox, dags, pausing, refusals, silences
+from bridge.edges.inbox.filtering import REASONS_OF_BOTH, TRIGGER_REASONS
+from bridge.edges.inbox.orders import NewOrder, place, work
+from bridge.edges.inbox.rows import microseconds
 from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.rules import views
 from bridge.rules.attention import Need
+from bridge.words.causes import LOOKUPS_GIVEN_UP
 from bridge.words.dags import DagState, KnownDag
+from bridge.words.model import DeliveryState, TriggerState
+from bridge.words.orders import Action
 from bridge.words.pauses import Pause, PauseKind
+from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal, RefusalKind
 from bridge.words.silences import Silence
 from bridge.words.via import RECONCILED_KEY
-from tests.support.store import NOW, accept, empty_store, stored
+from tests.support.store import NOW, Store, accept, add, empty_store, stored
+
+# What a delivery or a trigger may end with, if not all of its state needs a person.
+_ENDS = {
+    DeliveryState.UNROUTED: {Reason.NO_ROUTE, *LOOKUPS_GIVEN_UP},
+    DeliveryState.IGNORED: {
+        *(Reason.TEST_EVENT, Reason.STATUS_RUNNING, Reason.STATUS_UNKNOWN, Reason.NO_COMPLETION, Reason.SAME_EVENT),
+        *(Reason.ERASED, *LOOKUPS_GIVEN_UP),
+    },
+    TriggerState.CANCELLED: {Reason.DUPLICATE_RUN, Reason.SUPERSEDED, Reason.TOO_LATE, Reason.BY_OPERATOR},
+}
+# Of those, what needs nobody, and why.
+_MEANT = {
+    (DeliveryState.UNROUTED, Reason.NO_ROUTE): "most pipelines have no route",
+    (DeliveryState.IGNORED, Reason.TEST_EVENT): "a person sent it to see the way",
+    (DeliveryState.IGNORED, Reason.STATUS_RUNNING): "the end comes later",
+    (DeliveryState.IGNORED, Reason.NO_COMPLETION): "it is news of something else",
+    (DeliveryState.IGNORED, Reason.ERASED): "a person erased it",
+    (TriggerState.CANCELLED, Reason.DUPLICATE_RUN): "another trigger has started that DAG run",
+    (TriggerState.CANCELLED, Reason.SUPERSEDED): "a newer one stands for it, as the route or a replay says",
+    (TriggerState.CANCELLED, Reason.BY_OPERATOR): "a person cancelled it",
+}
+_ALWAYS = (DeliveryState.INVALID, DeliveryState.STALE, TriggerState.FAILED)
+_REFUSED = {
+    *(Reason.SIGNATURE_MISSING, Reason.SIGNATURE_MALFORMED, Reason.SIGNATURE_MISMATCH, Reason.TIMESTAMP_IN_FUTURE),
+    *(Reason.KEY_OUT_OF_TIME, Reason.KEYS_UNAVAILABLE, Reason.CLAIMS_MISMATCH, Reason.ADDRESS_NOT_ALLOWED),
+    *(Reason.CERTIFICATE_NOT_ALLOWED, Reason.URL_CONFLICT, Reason.SAME_BODY),
+}
+_OF_INVALID = {
+    *(Reason.TIMESTAMP_TOO_OLD, Reason.UNREADABLE_JSON, Reason.UNREADABLE_FIELD, Reason.CONTRADICTION),
+    Reason.UNKNOWN_REASON,
+}
+_OF_WAITING = {Reason.LOOKUP_QUEUED, Reason.INTERNAL_ERROR, Reason.KEY_MISSING, Reason.MAPPING_BROKEN}
+_OF_DELIVERIES = _ENDS[DeliveryState.UNROUTED] | _ENDS[DeliveryState.IGNORED]
+# A trigger that fails with one of these always needs a person, and one that waits or is fired has not ended.
+_OF_TRIGGERS = TRIGGER_REASONS | REASONS_OF_BOTH
 
 
 @pytest.fixture
@@ -126,3 +169,61 @@ def test_a_source_says_that_it_is_paused_or_silent_for_too_long(inbox: Inbox) ->
     assert (crm["paused"], crm["silent_since"]) == (None, views.instant(now - day))
     assert (planasonix["paused"]["actor"], planasonix["silent_since"]) == ("cli:alice", None)
     assert [need.what for need in attending.look(inbox, names=names) if need.is_note] == ["paused"]
+
+
+def _end(path: Path, inbox: Inbox, state: DeliveryState | TriggerState, reason: Reason) -> None:
+    """Store one that ended just now in a state, with a reason."""
+    now = datetime.now(UTC)
+    id_ = stored(inbox)
+    table = "deliveries" if isinstance(state, DeliveryState) else "triggers"
+    if table == "triggers":
+        add(inbox, id_, now=now)
+    with closing(Store(path)) as store:
+        store.rows(f"UPDATE {table} SET state = '{state}', reason = '{reason}'")  # noqa: S608
+        store.rows("UPDATE triggers SET settled_at = ?", microseconds(now))
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("state", [*_ALWAYS, *_ENDS])
+def test_what_ends_without_a_dag_run_needs_a_person_or_is_meant(
+    tmp_path: Path, inbox: Inbox, state: DeliveryState | TriggerState, reason: Reason
+) -> None:
+    """Never a silent no: what was accepted and started nothing is either listed, or meant to start nothing."""
+    if reason not in _ENDS.get(state, Reason):
+        assert reason in _REFUSED | _OF_INVALID | _OF_WAITING | _OF_DELIVERIES | _OF_TRIGGERS
+        return
+    _end(tmp_path / "bridge.db", inbox, state, reason)
+    assert bool(attending.needs(inbox)) is ((state, reason) not in _MEANT)
+
+
+@pytest.mark.parametrize("state", ["failed", "deleted", "unknown"])
+@pytest.mark.parametrize(("hours", "is_needed"), [(1, True), (25, False)])
+def test_a_dag_run_is_as_new_as_its_end(
+    tmp_path: Path, inbox: Inbox, state: str, hours: float, is_needed: bool
+) -> None:
+    """However long before that its trigger was made: held for days, or run for days."""
+    now = datetime.now(UTC)
+    add(inbox, stored(inbox), now=now)
+    later = now + timedelta(days=3)
+    ended = microseconds(later - timedelta(hours=hours))
+    with closing(Store(tmp_path / "bridge.db")) as store:
+        store.rows("UPDATE triggers SET state = 'fired', run_state = ?, run_ended_at = ?", state, ended)
+    found = attending.needs(inbox, now=later)
+    assert [(need.what, need.newest) for need in found] == [("run_failed", later - timedelta(hours=hours))] * is_needed
+
+
+def test_what_was_replayed_waits_since_then(tmp_path: Path, inbox: Inbox) -> None:
+    """Not since it was made, three days ago: nobody is called for what has just been asked for."""
+    now = datetime.now(UTC)
+    failed, held = (add(inbox, stored(inbox, event), now=now) for event in ("evt_1", "evt_2"))
+    later = now + timedelta(days=3)
+    with closing(Store(tmp_path / "bridge.db")) as store:
+        store.rows("UPDATE triggers SET state = 'failed'")
+    order = inbox.write(
+        place, NewOrder(Action.REPLAY, "test", "asked"), id_=inbox.new_order_id(), ids=[failed, held], now=later
+    )
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=later)
+    assert attending.needs(inbox, now=later) == []
+    with closing(Store(tmp_path / "bridge.db")) as store:
+        store.rows("UPDATE triggers SET state = 'held', reason = 'loop_guard'")
+    assert [(need.what, need.since) for need in attending.needs(inbox, now=later)] == [("held", later)]

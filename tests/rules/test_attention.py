@@ -24,7 +24,18 @@ from bridge.words.silences import Silence
 NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 FAILED = Group(
-    TriggerState.FAILED, None, Reason.TEMPLATE, "orders", "load", "default", 500, NOW - HOUR, NOW - MINUTE, "trg_9"
+    state=TriggerState.FAILED,
+    run_state=None,
+    reason=Reason.TEMPLATE,
+    route="orders",
+    dag_id="load",
+    airflow="default",
+    count=500,
+    oldest_at=NOW - 3 * DAY,
+    newest_at=NOW - 2 * DAY,
+    example="trg_9",
+    first_at=NOW - HOUR,
+    last_at=NOW - MINUTE,
 )
 HELD = replace(FAILED, state=TriggerState.HELD, reason=Reason.AIRFLOW_DOWN, count=7)
 RAN = replace(FAILED, state=TriggerState.FIRED, reason=None, run_state=RunState.FAILED)
@@ -90,12 +101,12 @@ def _of_a_group(group: Group) -> Facts:
     ("facts", "is_needed"),
     [
         (_of_a_group(HELD), True),
-        (_of_a_group(replace(HELD, reason=Reason.PAUSED_BY_PERSON, oldest_at=NOW - DAY)), False),
-        (_of_a_group(replace(HELD, reason=Reason.HOURLY_CEILING, oldest_at=NOW - HOUR + MINUTE)), False),
-        (_of_a_group(replace(HELD, reason=Reason.HOURLY_CEILING, oldest_at=NOW - HOUR)), True),
-        (_of_a_group(replace(RAN, newest_at=NOW - DAY)), True),
-        (_of_a_group(replace(RAN, newest_at=NOW - DAY - MINUTE)), False),
-        (_of_a_group(replace(FAILED, newest_at=NOW - 9 * DAY)), True),
+        (_of_a_group(replace(HELD, reason=Reason.PAUSED_BY_PERSON, first_at=NOW - DAY)), False),
+        (_of_a_group(replace(HELD, reason=Reason.HOURLY_CEILING, first_at=NOW - HOUR + MINUTE)), False),
+        (_of_a_group(replace(HELD, reason=Reason.HOURLY_CEILING, first_at=NOW - HOUR)), True),
+        (_of_a_group(replace(RAN, last_at=NOW - DAY)), True),
+        (_of_a_group(replace(RAN, last_at=NOW - DAY - MINUTE)), False),
+        (_of_a_group(replace(FAILED, last_at=NOW - 9 * DAY)), True),
         (Facts(NOW, waiting=[replace(SLOW, oldest_at=NOW - 15 * MINUTE)]), True),
         (Facts(NOW, waiting=[replace(SLOW, oldest_at=NOW - 14 * MINUTE)]), False),
         (Facts(NOW, waiting=[replace(SLOW, reason=Reason.PAUSED_BY_PERSON)]), False),
@@ -181,8 +192,8 @@ def test_what_has_no_line_of_its_own_is_said() -> None:
     """One line for all smaller groups of a kind: the only one that needs a person may be the smallest."""
     many = [replace(PARKED, dag_id=f"dag_{number}") for number in range(standing.MOST_LINES)]
     assert needs(Facts(NOW, groups=many)) == []
-    small = replace(FAILED, count=2, oldest_at=NOW - DAY, example="trg_small")
-    least = replace(FAILED, count=1, newest_at=NOW)
+    small = replace(FAILED, count=2, first_at=NOW - DAY, example="trg_small")
+    least = replace(FAILED, count=1, last_at=NOW)
     shown = attention.view(attention.everything(Facts(NOW, groups=[*many, small, replace(PARKED, count=3), least])))
     assert (shown["is_well"], len(shown["notes"])) == (False, standing.MOST_LINES + 1)
     (need,) = shown["needs"]
@@ -230,13 +241,29 @@ def test_a_dag_may_be_paused_where_each_of_its_routes_provides_for_it() -> None:
     assert notes.expected_pauses(routes, Pauses(whole)) == {parked, usual, both}
 
 
-def test_a_contradiction_of_bodies_is_said_by_its_name() -> None:
+@pytest.mark.parametrize("reason", [Reason.SAME_EVENT, Reason.STATUS_UNKNOWN])
+def test_what_is_ignored_and_nobody_meant_to_be_is_said_by_its_name(reason: Reason) -> None:
     """Never a silent no."""
-    odd = replace(ODD, state=DeliveryState.IGNORED, reason=Reason.SAME_EVENT)
+    odd = replace(ODD, state=DeliveryState.IGNORED, reason=reason)
     (need,) = needs(Facts(NOW, odd=[odd]))
     assert (need.what, need.filter) == (
-        "same_event",
-        {"state": "ignored", "source": "planasonix", "reason": "same_event"},
+        str(reason),
+        {"state": "ignored", "source": "planasonix", "reason": str(reason)},
+    )
+    assert place(need.what, need.filter)[0] == "/deliveries"
+
+
+def test_what_its_deadline_has_cancelled_is_said() -> None:
+    """It was accepted and never ran: a line of its own, with the list of them."""
+    late = replace(FAILED, state=TriggerState.CANCELLED, reason=Reason.TOO_LATE, count=2)
+    (need,) = needs(Facts(NOW, late=[late]))
+    assert (need.what, need.count, need.about) == ("too_late", 2, "orders -> load at default")
+    page, chosen = place(need.what, need.filter)
+    assert (page, chosen["state"], chosen["reason"], chosen["route"]) == (
+        "/deliveries",
+        "cancelled",
+        "too_late",
+        "orders",
     )
 
 

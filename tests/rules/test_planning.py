@@ -49,7 +49,7 @@ def planned(body: bytes | dict[str, Any], **more: Any) -> Plan:
         ("pipeline.run.succeeded", DeliveryState.ROUTED, None, ["all"], False),
         ("job.cancelled", DeliveryState.ROUTED, None, ["all"], True),
         ("test", DeliveryState.IGNORED, Reason.TEST_EVENT, [], False),
-        ("governance.contract_violation", DeliveryState.IGNORED, Reason.STATUS_UNKNOWN, [], False),
+        ("governance.contract_violation", DeliveryState.IGNORED, Reason.NO_COMPLETION, [], False),
         ("webhook_action", DeliveryState.ROUTED, None, ["all", "stock+shelves", "stock+shelves"], False),
     ],
 )
@@ -273,11 +273,19 @@ def test_what_no_look_up_can_tell_is_not_looked_up(body: Any, lookup: dict[str, 
     assert not planned(content, lookup=lookup).wants_lookup
 
 
+_ODD = (Reason.STATUS_UNKNOWN, "OK")
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "detail"),
     [
-        ({"type": "load.told", "status": "odd"}, Reason.STATUS_UNKNOWN, "odd"),
-        ({"type": "load.told"}, Reason.STATUS_UNKNOWN, None),
+        ({"type": "job.finished", "data": {"id": "j1", "pipeline_id": "pl_x", "status": "OK"}}, *_ODD),
+        ({"type": "pipeline.ended", "pipeline_id": "pl_x", "status": "OK"}, *_ODD),
+        ({"type": "pipeline.finished", "pipeline_id": "pl_x"}, Reason.STATUS_UNKNOWN, None),
+        ({"type": "job.told", "job_id": "job_1"}, Reason.STATUS_UNKNOWN, None),
+        ({"type": "pipeline.updated", "pipeline_id": "pl_x"}, Reason.NO_COMPLETION, None),
+        ({"type": "load.told", "status": "odd"}, Reason.NO_COMPLETION, "odd"),
+        ({"type": "load.told"}, Reason.NO_COMPLETION, None),
         ({"type": "job.succeeded", "status": "succeeded", "test": True}, Reason.TEST_EVENT, None),
     ],
 )

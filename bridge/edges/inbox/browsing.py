@@ -106,7 +106,7 @@ def attempts(connection: Connection, trigger_id: str) -> list[Attempt]:
 
 
 def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:
-    """Return count and oldest creation of everything that waits: `received`, `pending`, `held`, `firing`.
+    """Return the count of what waits (`received`, `pending`, `held`, `firing`), and since when: receipt, or a replay.
 
     Reads partial indexes only, so that history costs it nothing.
     """
@@ -120,12 +120,12 @@ def waiting(connection: Connection) -> dict[str, tuple[int, datetime | None]]:
 _WAITING = {
     DeliveryState.RECEIVED: text("SELECT COUNT(*), MIN(received_at) FROM deliveries WHERE state = 'received'"),
     TriggerState.PENDING: text(
-        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
+        "SELECT COUNT(*), MIN(age_from) FROM triggers WHERE state IN ('pending','held') AND state = 'pending'"
     ),
     TriggerState.HELD: text(
-        "SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state IN ('pending','held') AND state = 'held'"
+        "SELECT COUNT(*), MIN(age_from) FROM triggers WHERE state IN ('pending','held') AND state = 'held'"
     ),
-    TriggerState.FIRING: text("SELECT COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"),
+    TriggerState.FIRING: text("SELECT COUNT(*), MIN(age_from) FROM triggers WHERE state = 'firing'"),
 }
 
 
@@ -152,11 +152,11 @@ _BACKLOG = (
         " GROUP BY state, source, reason"
     ),
     text(
-        "SELECT state, '', airflow, reason, COUNT(*), MIN(created_at) FROM triggers"
+        "SELECT state, '', airflow, reason, COUNT(*), MIN(age_from) FROM triggers"
         " WHERE state IN ('pending','held') GROUP BY state, airflow, reason"
     ),
     text(
-        "SELECT state, '', airflow, NULL, COUNT(*), MIN(created_at) FROM triggers WHERE state = 'firing'"
+        "SELECT state, '', airflow, NULL, COUNT(*), MIN(age_from) FROM triggers WHERE state = 'firing'"
         " GROUP BY state, airflow"
     ),
 )

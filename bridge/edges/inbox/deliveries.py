@@ -33,9 +33,10 @@ _GET = text(f"SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = :id")  # noqa
 _LOCK = text("SELECT id FROM deliveries WHERE id IN :ids AND state = 'received' FOR UPDATE SKIP LOCKED").bindparams(
     a_list("ids", BigInteger())
 )
+# `due_at` of what is routed is when that was: `grouping.odd` goes by it.
 _ROUTE = text(
     "UPDATE deliveries SET state = :state, reason = :reason, detail = :detail, lookup = COALESCE(:lookup, lookup),"  # noqa: S608
-    f" caused_by = :caused_by, {ADD_KEY}"
+    f" due_at = :now, caused_by = :caused_by, {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
 _IGNORE = text(
@@ -159,7 +160,7 @@ def settle_routing(
         on_each()
         if (
             number(routing.delivery_id, "dlv") in free
-            and connection.execute(_ROUTE, _parameters(routing, ring)).rowcount
+            and connection.execute(_ROUTE, _parameters(routing, ring) | {"now": microseconds(now)}).rowcount
         ):
             routed[routing.delivery_id] = routing
     known = completions.tell(connection, {id_: routing.completion for id_, routing in routed.items()})

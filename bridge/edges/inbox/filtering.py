@@ -81,7 +81,7 @@ _OF_BUSY_PIPELINE = (
     "EXISTS (SELECT 1 FROM completions WHERE completions.delivery_id = {delivery}"
     " AND completions.pipeline_id = :pipeline_id)"
 )
-_LATEST = (
+LATEST = (
     "NOT EXISTS (SELECT 1 FROM triggers AS later WHERE later.delivery_id = triggers.delivery_id"
     " AND later.route = triggers.route AND later.airflow = triggers.airflow AND later.dag_id = triggers.dag_id"
     " AND later.rerun > triggers.rerun)"
@@ -137,7 +137,7 @@ def where(wanted: Filter, allowed: frozenset[str], prefix: str) -> tuple[str, di
     if wanted.state is not None:
         clauses += [indexed for indexed in _INDEXED[prefix] if f"'{wanted.state}'" in indexed][:1]
     clauses += [indexed for indexed in _RUNS if f"'{wanted.run_state}'" in indexed]
-    clauses += [_LATEST] if wanted.is_latest and prefix == "trg" else []
+    clauses += [LATEST] if wanted.is_latest and prefix == "trg" else []
     return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
 
 

@@ -1,4 +1,5 @@
-"""Statements that group what needs a person: failed and held triggers, and DAG runs that went wrong, by their cause.
+"""Statements that group what needs a person by its cause: failed, held and late triggers, DAG runs that went wrong, and
+deliveries that start nothing.
 
 Each kind is read from the partial index that holds it and nothing else, the newest `MAX_ROWS` rows of it: so history
 costs nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no
@@ -8,11 +9,12 @@ more, its later trigger does.
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
-from bridge.edges.inbox.filtering import TRIGGER_FILTERS, Filter, where
+from bridge.edges.inbox.filtering import LATEST, TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import instant, microseconds
 from bridge.edges.inbox.walking import is_busy
 from bridge.words.causes import Causes, Group, Odd, Refused
@@ -26,26 +28,52 @@ FILTERS = TRIGGER_FILTERS - {"after", "is_latest"}
 _STATES = (TriggerState.FAILED, TriggerState.HELD)
 RUN_STATES = (RunState.FAILED, RunState.DELETED, RunState.UNKNOWN)
 _STATEMENT = (
-    "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
-    " (SELECT id, {reason} AS reason, route, dag_id, airflow FROM triggers{where} ORDER BY id DESC LIMIT :limit)"
-    " AS latest GROUP BY reason, route, dag_id, airflow"
+    "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest,"
+    " MIN(at) AS first_at, MAX(at) AS last_at FROM"
+    " (SELECT id, {reason} AS reason, route, dag_id, airflow, {at} AS at FROM triggers{where}"
+    " ORDER BY {order} DESC LIMIT :limit) AS latest GROUP BY reason, route, dag_id, airflow"
 )
-_ODD = text(
-    "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
-    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
-    " AND state IN ('unrouted','ignored','invalid','stale') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
-    " WHERE state <> 'ignored' OR reason = 'same_event'"
-    " GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
+# When it came to be so. Since when a trigger is held is not stored: since it was made, or replayed, is near to that.
+_HELD_AT, _SETTLED_AT = "age_from", "COALESCE(settled_at, age_from)"
+_RAN_AT = "COALESCE(run_ended_at, settled_at, age_from)"
+_TOO_LATE = text(
+    _STATEMENT.format(  # by the partial index `triggers_too_late`
+        reason="reason",
+        at="settled_at",
+        where=f" WHERE reason = 'too_late' AND settled_at >= :since AND {LATEST}",
+        order="settled_at",
+    )
 )
-_ODD_STATES = (DeliveryState.INVALID, DeliveryState.STALE, DeliveryState.IGNORED)
+_ODD = (
+    "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest, MAX(due_at) AS last_at"
+    " FROM (SELECT id, state, reason, source, due_at FROM deliveries WHERE {which} DESC LIMIT :limit) AS latest"
+    " {more} GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
+)
+_BY_STATE = text(
+    _ODD.format(
+        which="state = :word AND state IN ('unrouted','ignored','invalid','stale') AND id >= :first_id ORDER BY id",
+        more="WHERE due_at >= :since",
+    )
+)
+# By the partial index `deliveries_misunderstood`: of what is ignored, nearly all is meant to be.
+_MISUNDERSTOOD = text(
+    _ODD.format(
+        which="reason = :word AND reason IN ('same_event','status_unknown') AND due_at >= :since ORDER BY due_at",
+        more="",
+    )
+)
 # By the partial index `deliveries_given_up`. Naming the states would let SQLite read all that no route matched.
 _GIVEN_UP = text(
-    "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest FROM"
-    " (SELECT id, state, reason, source FROM deliveries WHERE state = :state"
-    " AND reason IN ('lookup_failed','lookup_not_found') AND id >= :since ORDER BY id DESC LIMIT :limit) AS latest"
-    " GROUP BY state, reason, source ORDER BY amount DESC, source, reason"
+    _ODD.format(
+        which="state = :word AND reason IN ('lookup_failed','lookup_not_found') AND id >= :first_id ORDER BY id",
+        more="",
+    )
 )
-_GIVEN_UP_STATES = (DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.ROUTED)
+_ODD_OF = (
+    *((_BY_STATE, state) for state in (DeliveryState.INVALID, DeliveryState.STALE)),
+    *((_MISUNDERSTOOD, reason) for reason in (Reason.SAME_EVENT, Reason.STATUS_UNKNOWN)),
+    *((_GIVEN_UP, state) for state in (DeliveryState.UNROUTED, DeliveryState.IGNORED, DeliveryState.ROUTED)),
+)
 _REFUSED = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
     " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
@@ -90,35 +118,53 @@ def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Grou
     clause, values = where(replace(wanted, is_busy=is_busy(connection, wanted)), TRIGGER_FILTERS, "trg")
     # How a DAG run ended does not depend on how the call that started it did.
     reason = "reason" if wanted.run_state is None else "CAST(NULL AS TEXT)"
-    rows = connection.execute(text(_STATEMENT.format(where=clause, reason=reason)), values | {"limit": limit})
+    since = _HELD_AT if wanted.state == TriggerState.HELD else _SETTLED_AT
+    at = since if wanted.run_state is None else _RAN_AT
+    rows = connection.execute(
+        text(_STATEMENT.format(where=clause, reason=reason, at=at, order="id")), values | {"limit": limit}
+    )
+    state = TriggerState(wanted.state or TriggerState.FIRED)
     for row in rows:
-        oldest, newest = trigger_text(row.oldest), trigger_text(row.newest)
-        yield Group(
-            state=TriggerState(wanted.state or TriggerState.FIRED),
-            run_state=None if wanted.run_state is None else RunState(wanted.run_state),
-            reason=None if row.reason is None else Reason.of(row.reason),
-            route=row.route,
-            dag_id=row.dag_id,
-            airflow=row.airflow,
-            count=row.amount,
-            oldest_at=instant(made_at(oldest)),
-            newest_at=instant(made_at(newest)),
-            example=newest,
-            reason_word=row.reason,
-        )
+        yield _group(row, state, None if wanted.run_state is None else RunState(wanted.run_state))
+
+
+def _group(row: Any, state: TriggerState, run_state: RunState | None) -> Group:
+    oldest, newest = trigger_text(row.oldest), trigger_text(row.newest)
+    return Group(
+        state=state,
+        run_state=run_state,
+        reason=None if row.reason is None else Reason.of(row.reason),
+        route=row.route,
+        dag_id=row.dag_id,
+        airflow=row.airflow,
+        count=row.amount,
+        oldest_at=instant(made_at(oldest)),
+        newest_at=instant(made_at(newest)),
+        example=newest,
+        first_at=instant(row.first_at),
+        last_at=instant(row.last_at),
+        reason_word=row.reason,
+    )
+
+
+def too_late(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Group]:
+    """Return what was cancelled since an instant as its `deadline` had passed, the largest group first."""
+    rows = connection.execute(_TOO_LATE, {"since": microseconds(since), "limit": limit})
+    found = [_group(row, TriggerState.CANCELLED, None) for row in rows]
+    return sorted(found, key=lambda group: (-group.count, group.route, group.dag_id, group.airflow))
 
 
 def odd(
-    connection: Connection, *, since: datetime, given_up_since: datetime | None = None, limit: int = MAX_ROWS
+    connection: Connection, *, since: datetime, received_since: datetime | None = None, limit: int = MAX_ROWS
 ) -> list[Odd]:
-    """Return the deliveries since an instant that no mapping can help, by state, reason and source.
+    """Return the deliveries judged since an instant that no mapping can help, by state, reason and source.
 
-    Those that are `ignored` count only where two bodies contradict each other (`same_event`). Nothing that no route
-    matched: for most pipelines that is meant. But what was given up because the API gave no answer (LOOKUPS_GIVEN_UP)
-    counts in any state but `received`, `given_up_since`: it may have come a day before.
+    Those that are `ignored` count only where two bodies contradict each other (`same_event`), or where nobody knows how
+    a job has ended (`status_unknown`). Nothing that no route matched: for most pipelines that is meant. But what was
+    given up because the API gave no answer (LOOKUPS_GIVEN_UP) counts in any state but `received`, from
+    `received_since` on. What came before that is not looked at.
     """
-    asked = [(_ODD, state, since) for state in _ODD_STATES]
-    asked += [(_GIVEN_UP, state, given_up_since or since) for state in _GIVEN_UP_STATES]
+    values = {"since": microseconds(since), "first_id": first_id(microseconds(received_since or since)), "limit": limit}
     return [
         Odd(
             state=DeliveryState(row.state),
@@ -126,13 +172,11 @@ def odd(
             source=row.source,
             count=row.amount,
             oldest_at=instant(made_at(delivery_text(row.oldest))),
-            newest_at=instant(made_at(delivery_text(row.newest))),
+            newest_at=instant(row.last_at),
             example=delivery_text(row.newest),
         )
-        for statement, state, begin in asked
-        for row in connection.execute(
-            statement, {"state": state, "since": first_id(microseconds(begin)), "limit": limit}
-        )
+        for statement, word in _ODD_OF
+        for row in connection.execute(statement, values | {"word": word})
     ]
 
 

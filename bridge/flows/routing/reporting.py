@@ -14,7 +14,6 @@ from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing
 from bridge.edges.metrics import Metrics
 from bridge.rules.completion import Completion, Kind
-from bridge.rules.event import tells_of_a_completion
 from bridge.words.causes import LOOKUPS_GIVEN_UP
 from bridge.words.model import Delivery, Event
 from bridge.words.reasons import Reason
@@ -38,16 +37,17 @@ class Reporting:
         self._metrics.routed.labels(delivery.source, stored.state).inc()
         self._metrics.routed_seconds.observe(max(0.0, (stored_at - delivery.received_at).total_seconds()))
         is_copy, is_given_up = stored.reason is Reason.SAME_EVENT, stored.reason in LOOKUPS_GIVEN_UP
-        more = {"next_step": stored.reason.next_step} if stored.reason and (is_copy or is_given_up) else {}
+        is_unknown = stored.reason is Reason.STATUS_UNKNOWN
+        is_odd = is_copy or is_given_up or is_unknown
+        more = {"next_step": stored.reason.next_step} if stored.reason and is_odd else {}
         if is_copy:
             more["same_as"] = stored.detail or ""
         if is_given_up:
             self._metrics.lookups_given_up.labels(delivery.source).inc()
-        is_unknown = event is not None and stored.reason is Reason.STATUS_UNKNOWN and tells_of_a_completion(event)
         notes = [] if event is None else list(event.notes)
         if is_unknown:
             self._metrics.status_unknown.labels(delivery.source).inc()
-        say = _log.warning if is_copy or is_given_up or is_unknown or notes else _log.info
+        say = _log.warning if is_odd or notes else _log.info
         say(
             "delivery_routed",
             delivery_id=delivery.id,

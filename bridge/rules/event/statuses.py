@@ -82,8 +82,15 @@ def lacks_status(event: Event) -> bool:
 
 
 def tells_of_a_completion(event: Event) -> bool:
-    """Whether the event is about a pipeline's work at all: it names a pipeline, run, job or backfill."""
-    return any((event.pipeline_id, event.run_id, event.job_id, event.backfill_id))
+    """Whether the event is about an end: of a run, job or backfill, or of a pipeline's work.
+
+    A pipeline alone is named by other news too (`pipeline.updated`): that is an end if something says how, or that, it
+    ended.
+    """
+    if event.run_id or event.job_id or event.backfill_id:
+        return True
+    says_so = event.status_word is not None or "status" in event.unreadable or is_neutral(event.type)
+    return event.pipeline_id is not None and (event.status is not None or says_so)
 
 
 def identity(event: Event) -> str | None:

@@ -18,7 +18,14 @@ from bridge.rules.mapping import published_schema
 
 # What planning can say; what Airflow or the store says comes later.
 Because = Literal[
-    "no_route", "test_event", "status_running", "status_unknown", "unreadable_json", "unreadable_field", "contradiction"
+    "no_route",
+    "test_event",
+    "status_running",
+    "status_unknown",
+    "no_completion",
+    "unreadable_json",
+    "unreadable_field",
+    "contradiction",
 ]
 NotStarted = Literal["template", "condition", "conf_too_large", "loop_guard"]
 _SAMPLE_SCHEMA = {"enum": list(samples.SHAPES), "examples": ["job.succeeded", "pipeline.run.succeeded"]}

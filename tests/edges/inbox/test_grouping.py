@@ -1,18 +1,21 @@
 """What needs a person, grouped by cause: each kind of trouble, and nothing that was mended."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, grouping, refusals, triggers
+from bridge.edges.inbox import Inbox, browsing, deadlines, grouping, refusals, triggers
 from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine import ids as spelled
 from bridge.edges.inbox.orders import NewOrder, newest, place, work
+from bridge.edges.inbox.rows import microseconds
 from bridge.flows import ordering
 from bridge.words.causes import Group
 from bridge.words.errors import BadFilter, Changed
-from bridge.words.model import TriggerState
+from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.orders import Action
 from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal, RefusalKind
@@ -213,7 +216,9 @@ def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -
         ("invalid", "unreadable_json"),
         ("stale", "timestamp_too_old"),
         ("ignored", "same_event"),
+        ("ignored", "status_unknown"),
         ("ignored", "test_event"),
+        ("ignored", "no_completion"),
         ("unrouted", "no_route"),
     ]
     ids = [stored(inbox, f"evt_{number}") for number in range(len(words))]
@@ -224,27 +229,80 @@ def test_deliveries_that_start_nothing_are_grouped(inbox: Inbox, store: Store) -
         ("invalid", "unreadable_json", 2, ids[1]),
         ("stale", "timestamp_too_old", 1, ids[2]),
         ("ignored", "same_event", 1, ids[3]),
+        ("ignored", "status_unknown", 1, ids[4]),
     ]
     assert inbox.read(grouping.odd, since=NOW.replace(year=2120)) == []
+
+
+def test_what_is_ignored_on_purpose_hides_nothing(inbox: Inbox, store: Store) -> None:
+    """However much of it is newer."""
+    words = ["same_event", "status_unknown", *["test_event"] * 5]
+    for number, reason in enumerate(words):
+        stored(inbox, f"evt_{number}")
+        store.rows(f"UPDATE deliveries SET state = 'ignored', reason = '{reason}' WHERE event_id = 'evt_{number}'")  # noqa: S608
+    found = inbox.read(grouping.odd, since=NOW.replace(year=2020), limit=3)
+    assert [(str(each.reason), each.count) for each in found] == [("same_event", 1), ("status_unknown", 1)]
+
+
+def test_what_was_routed_long_after_it_came_is_as_old_as_that(inbox: Inbox) -> None:
+    """A paused source keeps it waiting: it is shown from when it was judged."""
+    id_ = stored(inbox, "evt_1")
+    now = datetime.now(UTC)
+    routing = Routing(id_, DeliveryState.INVALID, Reason.UNREADABLE_FIELD, None, None, [])
+    inbox.write(settle_routing, [routing], now=now + timedelta(days=3))
+    (found,) = inbox.read(grouping.odd, since=now + timedelta(days=2), received_since=now - timedelta(days=4))
+    assert (found.example, found.newest_at) == (id_, now + timedelta(days=3))
+    assert inbox.read(grouping.odd, since=now + timedelta(days=4), received_since=now - timedelta(days=3)) == []
+
+
+def test_a_group_says_when_the_last_of_it_came_to_be_so(inbox: Inbox, store: Store) -> None:
+    """A run that ended days after its trigger was made is as new as its end; what was replayed is held since then."""
+    moment = NOW + timedelta(days=3)
+    ran(inbox, store, "evt_run", "failed")
+    store.rows("UPDATE triggers SET run_ended_at = ?", microseconds(moment))
+    held = add(inbox, stored(inbox, "evt_held"), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    store.rows("UPDATE triggers SET age_from = ? WHERE id = ?", microseconds(moment), spelled.number(held, "trg"))
+    assert {(each.state, each.first_at, each.last_at) for each in groups(inbox)} == {
+        (TriggerState.FIRED, moment, moment),
+        (TriggerState.HELD, moment, moment),
+    }
+
+
+def test_what_came_too_late_is_grouped_until_it_is_run_after_all(inbox: Inbox, store: Store) -> None:
+    """By when it was given up, and not by when it was made."""
+    day = timedelta(days=1)
+    late = [add(inbox, stored(inbox, f"evt_{number}"), late_at=NOW) for number in range(2)]
+    other = add(inbox, stored(inbox, "evt_other"), route="other", late_at=NOW)
+    add(inbox, stored(inbox, "evt_waits"), route="other")
+    assert len(inbox.write(deadlines.give_up, now=NOW + 3 * day, limit=9)) == 3
+    found = inbox.read(grouping.too_late, since=NOW + 2 * day)
+    assert [(each.route, each.count, each.example, each.last_at) for each in found] == [
+        ("orders", 2, late[-1], NOW + 3 * day),
+        ("other", 1, other, NOW + 3 * day),
+    ]
+    assert inbox.read(grouping.too_late, since=NOW + 4 * day) == []
+    order = inbox.write(place, NewOrder(Action.RUN_AGAIN, "test", "asked"), id_=inbox.new_order_id(), ids=late, now=NOW)
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    assert [each.route for each in inbox.read(grouping.too_late, since=NOW + 2 * day)] == ["other"]
 
 
 def test_what_was_given_up_is_grouped_however_much_no_route_matched(inbox: Inbox, store: Store) -> None:
     """Of every state, without what still waits; from an instant of its own, since it came long before."""
     words = [("unrouted", "lookup_failed"), ("ignored", "lookup_failed"), ("received", "lookup_failed")]
-    words += [("unrouted", "lookup_failed"), ("ignored", "lookup_not_found"), ("ignored", "status_unknown")]
+    words += [("unrouted", "lookup_failed"), ("ignored", "lookup_not_found"), ("ignored", "no_completion")]
     words += [("routed", "lookup_failed")] + [("unrouted", "no_route")] * 5
     ids = [stored(inbox, f"evt_{number}") for number in range(len(words))]
     for number, (state, reason) in enumerate(words):
         store.rows(f"UPDATE deliveries SET state = '{state}', reason = '{reason}' WHERE event_id = 'evt_{number}'")  # noqa: S608
     late, early = NOW.replace(year=2120), NOW.replace(year=2020)
-    found = inbox.read(grouping.odd, since=late, given_up_since=early, limit=3)
+    found = inbox.read(grouping.odd, since=late, received_since=early, limit=3)
     assert [(str(each.state), str(each.reason), each.count, each.example) for each in found] == [
         ("unrouted", "lookup_failed", 2, ids[3]),
         ("ignored", "lookup_failed", 1, ids[1]),
         ("ignored", "lookup_not_found", 1, ids[4]),
         ("routed", "lookup_failed", 1, ids[6]),
     ]
-    assert inbox.read(grouping.odd, since=early, given_up_since=late) == []
+    assert inbox.read(grouping.odd, since=early, received_since=late) == []
 
 
 def test_refusals_are_grouped(inbox: Inbox) -> None:

@@ -197,6 +197,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "what may name an id": (False, unsettled.may_name, {"id_": "x", "since": None, "until": None}),
     "odd deliveries": (False, grouping.odd, {"since": _NOW - timedelta(days=1)}),
     "causes": (False, grouping.causes, {"wanted": Filter()}),
+    "too late": (False, grouping.too_late, {"since": _NOW - timedelta(days=1)}),
     **{
         f"deliveries by {name}": (False, browsing.deliveries, {"wanted": Filter(**{name: "x"}), "limit": 20})
         for name in ("pipeline_id", "job_id", "run_id")
