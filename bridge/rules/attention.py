@@ -146,7 +146,7 @@ def everything(facts: Facts) -> list[Need]:
 
 
 def is_of_deliveries(what: str) -> bool:
-    """Whether it is about deliveries, or about triggers that are in no group of what stands still (`grouping.causes`)."""
+    """Whether it is about deliveries, or about triggers that are in no group of `grouping.causes`."""
     return what in _LISTED
 
 

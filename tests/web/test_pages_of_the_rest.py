@@ -13,8 +13,7 @@ import pytest
 from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
 from bridge.web.pages.asking import Asked
-from bridge.web.pages.drawing import Drawing
-from bridge.web.pages.overview import place_of
+from bridge.web.pages.drawing import Drawing, place_of_need
 from bridge.words.replicas import LoadedMapping
 from bridge.words.roles import SIGN_INS, Caller, Role
 from tests.support.service import BridgeProcess, body, signed, wait_for
@@ -59,6 +58,28 @@ def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, 
     assert len(bridge.api("triggers", state="cancelled")["triggers"]) == 3
 
 
+def test_what_deliveries_need_is_on_the_page_of_what_stands_still(
+    people: dict[Role, Person], bridge: BridgeProcess
+) -> None:
+    """With the list of them and the next step: the overview and this page never disagree whether a person is needed."""
+    bridge.send(b'{"type":"job.finished","data":{"id":"j1","pipeline_id":"pl_x","status":"OK"}}')
+    bridge.send(body(event="evt_invalid", pipeline="two words"))
+    wait_for(
+        lambda: len(bridge.api("deliveries", event_id="evt_invalid", state="invalid")["deliveries"]) == 1,
+        seconds=10,
+        what="routing",
+    )
+    page = people[Role.VIEWER].look("/attention")
+    assert "deliveries of source planasonix start nothing" in text_of(page).lower()
+    assert "Nothing stands still" not in text_of(page)
+    for chosen in (
+        "state=invalid&amp;source=planasonix",
+        "state=ignored&amp;source=planasonix&amp;reason=status_unknown",
+    ):
+        assert f'href="/deliveries?{chosen}' in page
+        assert f'href="/deliveries?{chosen}' in people[Role.VIEWER].look("/")
+
+
 def test_what_has_no_line_of_its_own_is_said() -> None:
     """How many smaller causes there are, and where the newest alone are counted; neither where nothing is left out."""
     viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/attention", {}, {}, {})
@@ -67,7 +88,7 @@ def test_what_has_no_line_of_its_own_is_said() -> None:
     group |= {"dag_id": "d", "airflow": "a", "count": 5, "oldest": at, "newest": at, "example": "trg_1", "list": "/"}
 
     def text(left_out: int, *, is_whole: bool) -> str:
-        facts = {"groups": [group], "total": 17, "left_out": left_out, "is_whole": is_whole}
+        facts = {"groups": [group], "needs": [], "total": 17, "left_out": left_out, "is_whole": is_whole}
         return text_of(bytes(Drawing(framed_by=None).page("attention.html", viewer, **facts).body).decode())
 
     assert "17 stand still, for 13 causes" in text(12, is_whole=True)
@@ -347,4 +368,4 @@ def test_nobody_is_led_to_a_page_that_he_may_not_see(people: dict[Role, Person],
         ("source_silent", Role.OPERATOR, "/refusals"),
         ("paused", Role.VIEWER, "/routes"),
     ):
-        assert place_of({"what": what, "filter": None}, Caller("x", role)) == place
+        assert place_of_need({"what": what, "filter": None}, Caller("x", role)) == place

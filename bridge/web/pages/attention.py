@@ -1,11 +1,15 @@
-"""What failed, is held or ended badly, a line for each cause: 500 failures of one DAG are one line."""
+"""What failed, is held or ended badly, a line for each cause: 500 failures of one DAG are one line.
+
+Below it what deliveries need, and triggers that came too late, as the overview has them.
+"""
 
 from starlette.responses import Response
 
+from bridge.rules import attention
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
-from bridge.web.pages.drawing import Drawing
+from bridge.web.pages.drawing import Drawing, place_of_need
 
 _VERBS = {"replay": "Replay", "run_again": "Run again", "cancel": "Cancel"}
 
@@ -14,12 +18,15 @@ class Attention:
     """Draws `/attention`."""
 
     def __init__(self, drawing: Drawing, faces: Faces) -> None:
-        """Asks the same as `GET /api/v1/causes`."""
+        """Asks the same as `GET /api/v1/causes` and `GET /api/v1/status`."""
         self._drawing = drawing
         self._faces = faces
 
     def show(self, asked: Asked) -> Response:
-        """Show what failed, is held or ended badly by cause, route and DAG, and what can be done with each group."""
+        """Show what failed, is held or ended badly by cause, route and DAG, and what can be done with each group.
+
+        And what deliveries need a person, as the overview has it.
+        """
         shown = self._faces.causes.causes(query={})
         groups = [
             group
@@ -33,6 +40,11 @@ class Attention:
             "attention.html",
             asked,
             groups=groups,
+            needs=[
+                need | {"place": place_of_need(need, asked.caller)}
+                for need in attention.view(self._faces.status.needs())["needs"]
+                if attention.is_of_deliveries(need["what"])
+            ],
             total=shown["count"],
             left_out=shown["left_out"],
             is_whole=shown["is_whole"],

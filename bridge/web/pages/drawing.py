@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge import __version__
-from bridge.rules import showing, views
+from bridge.rules import attention, showing, views
+from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
 from bridge.words.roles import Caller, Role
 
@@ -104,6 +105,12 @@ class Drawing:
 def may_see(caller: Caller, place: str) -> bool:
     """Whether a caller may see a page of the bar or the foot: a link to another is not drawn."""
     return caller.may(_SEEN_BY.get(place, Role.VIEWER))
+
+
+def place_of_need(need: views.Json, caller: Caller) -> str | None:
+    """Return the page where a person does the next step; None if it is this one, or the caller may not see it."""
+    page, chosen = attention.place(need["what"], need["filter"])
+    return finding.address(page, chosen) if page != "/" and may_see(caller, page) else None
 
 
 def lead(url: str, *cookies: str) -> Response:

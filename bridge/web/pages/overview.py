@@ -5,12 +5,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from bridge.rules import attention, charts, showing, views
+from bridge.rules import charts, showing, views
 from bridge.web.faces import Faces
-from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked
-from bridge.web.pages.drawing import Drawing, lead, may_see
-from bridge.words.roles import Caller
+from bridge.web.pages.drawing import Drawing, lead, place_of_need
 
 _COUNTS = (("accepted", "Webhooks accepted"), ("fired", "DAG runs started"), ("failed", "Triggers failed"))
 
@@ -28,7 +26,8 @@ class Overview:
         status_of = self._faces.status.status()
         hours = self._faces.history.history()["hours"]
         needs, notes = (
-            [need | {"place": place_of(need, asked.caller)} for need in status_of[kind]] for kind in ("needs", "notes")
+            [need | {"place": place_of_need(need, asked.caller)} for need in status_of[kind]]
+            for kind in ("needs", "notes")
         )
         return self._drawing.page(
             "overview.html",
@@ -56,12 +55,6 @@ class Overview:
         """Start an examination unless one runs, and lead to what it finds."""
         self._faces.examining.examine(caller=asked.caller)
         return lead("/examination")
-
-
-def place_of(need: views.Json, caller: Caller) -> str | None:
-    """Return the page where a person does the next step; None if it is this one, or the caller may not see it."""
-    page, chosen = attention.place(need["what"], need["filter"])
-    return finding.address(page, chosen) if page != "/" and may_see(caller, page) else None
 
 
 def _charts(hours: Sequence[views.Json]) -> list[dict[str, Any]]:
