@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from bridge.chores.loop import Loop
 from bridge.edges.inbox import Inbox, refusals
 from bridge.edges.metrics import Metrics
-from bridge.words.refusals import Refusal, RefusalKind
+from bridge.words.refusals import DOUBTFUL_COPIES, Refusal, RefusalKind
 
 _EVERY_SECONDS = 1.0
 _LIMIT = 50  # of a kind between two steps
@@ -48,7 +48,7 @@ class RefusalRing:
         copy_of: str | None = None,
     ) -> None:
         """Remember one if there is room; `sender` is asked, and `body` is hashed, only then. Never raises."""
-        kind = RefusalKind.REFUSED if copy_of is None else RefusalKind.COPY
+        kind = _kind(reason, copy_of)
         if len(self._waiting[kind]) >= _LIMIT:
             self._dropped[kind].inc()
             return
@@ -69,3 +69,9 @@ class RefusalRing:
         with self._lock:
             for kind, waiting in taken.items():
                 del self._waiting[kind][: len(waiting)]
+
+
+def _kind(reason: str, copy_of: str | None) -> RefusalKind:
+    if copy_of is None:
+        return RefusalKind.REFUSED
+    return RefusalKind.DOUBTFUL if reason in DOUBTFUL_COPIES else RefusalKind.COPY

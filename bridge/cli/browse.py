@@ -61,7 +61,7 @@ def deliveries(
             _print_whole(asked.get("deliveries", delivery_id), "triggers", as_json)
             return
         found = pages(asked, "deliveries", filters, limit=limit)
-    if not found.rows and (id_ := pipeline or job or run):
+    if not (state or reason) and (id_ := pipeline or job or run):
         say(visible(f"what waits, was set aside or cannot be read is in no such list: `planasonix-bridge why {id_}`"))
     print_many(found, ("id", "received_at", "source", "event_id", "state", "reason"), as_json)
 

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def refusals(
     source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
-    kind: Annotated[RefusalKind | None, typer.Option(help="Only refused ones, or only copies.")] = None,
+    kind: Annotated[RefusalKind | None, typer.Option(help="Only refused ones, copies, or doubtful copies.")] = None,
     copy_of: Annotated[str | None, typer.Option("--copy-of", help="Only copies of this delivery (dlv_...).")] = None,
     since: Since = None,
     until: Until = None,

@@ -26,6 +26,7 @@ from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
 from bridge.rules.troubles import NO_BRIDGE, Trouble, of_replicas, of_silences, of_targets
+from bridge.words.causes import Causes
 from bridge.words.pauses import PauseKind
 
 _MOST_COUNTED = 100_000  # of a state: some milliseconds, at each look at the overview
@@ -68,16 +69,18 @@ def look(
     names: Names | None = None,
     routes: Iterable[Route] = (),
     now: datetime | None = None,
+    with_groups: bool = True,
 ) -> list[Need]:
     """Return what needs a person, and what is worth a note. Raises InboxUnavailable.
 
-    `names`: what is configured. `routes`: those in use, which say for what a paused DAG is provided.
+    `names`: what is configured. `routes`: those in use, which say for what a paused DAG is provided. Without groups:
+    not what stands still, for who shows that beside.
     """
     at = now or datetime.now(UTC)
     found = inbox.read(pauses.read).at(at)
     # What was said of the DAGs of an Airflow that was taken out of bridge.yaml stays in the store.
     configured = None if names is None else names[PauseKind.AIRFLOW]
-    causes = inbox.read(grouping.causes, wanted=browsing.Filter())
+    causes = inbox.read(grouping.causes, wanted=browsing.Filter()) if with_groups else Causes((), is_whole=True)
     facts = Facts(
         now=at,
         groups=causes.groups,

@@ -1,13 +1,14 @@
 """Counting: the last 24 hours, hour by hour, without counting what was counted before.
 
 An hour is counted again for two hours from its beginning, at most every `_FRESH_SECONDS`; and then at most every ten
-minutes, as long as something in it may change: a trigger that waits or has failed, a DAG run that goes on. So a page
-costs little, however many look at it, and however much is stored; and it does not matter when somebody last looked.
+minutes, as long as something in it may change: a trigger that waits or was given up, a DAG run that goes on. Of these
+older hours a question counts two at most, the longest uncounted first. So a page costs little, however many look at it,
+and however much is stored; and it does not matter when somebody last looked.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, history
@@ -19,6 +20,7 @@ from bridge.words.history import Hour
 HOURS = 24
 _MOVING = timedelta(hours=2)  # from its beginning on, an hour is counted whenever it is asked for
 _AGAIN = timedelta(minutes=10)
+_OLD_AT_ONCE = 2
 _STRETCHES = 2  # of older triggers, that a question for routes looks at
 _FRESH_SECONDS = 15.0
 
@@ -43,7 +45,7 @@ class Counting:
         self._newest: dict[str, datetime] = {}  # when each route's newest trigger was made, of what was looked at
         self._before: str | None = None  # from where to look back further
         self._is_all = False
-        self._asked_upto: datetime | None = None
+        self._begun_at = self._asked_upto = datetime.min.replace(tzinfo=UTC)
 
     def routes(self, routes: Sequence[Route]) -> dict[str, views.Json]:
         """Return what each route has started in the last 24 hours, and when it last did. Raises InboxUnavailable."""
@@ -59,11 +61,13 @@ class Counting:
     def _look_back(self, hours: Sequence[Hour], names: set[str]) -> None:
         """Look for the newest triggers of routes of which none is known: some stretches, and then at the next question.
 
-        Where nobody asked for a day, nothing is known of what came meanwhile: then it begins anew.
+        Where nobody asked for a day, nothing is known of what came meanwhile: then it begins anew. So it does once a
+        day, since the oldest are pruned.
         """
-        if self._asked_upto is None or self._asked_upto < hours[0].begin_at:
-            self._newest, self._before, self._is_all = {}, None, False
-        self._asked_upto = hours[-1].begin_at
+        first, last = hours[0].begin_at, hours[-1].begin_at
+        if self._asked_upto < first or self._begun_at < first:
+            self._newest, self._before, self._is_all, self._begun_at = {}, None, False, last
+        self._asked_upto = last
         for hour in hours:
             self._newest |= {name: each.last_at for name, each in hour.by_route.items()}
         for _ in range(_STRETCHES):
@@ -81,9 +85,10 @@ class Counting:
             wanted = [begin - timedelta(hours=back) for back in reversed(range(HOURS))]
             is_fresh = self._monotonic() - self._counted_at < _FRESH_SECONDS
             known = {hour: self._hours[hour] for hour in wanted if hour in self._hours}
+            again = set() if is_fresh else _to_count_again(known, now)
             self._hours = {
                 hour: known[hour]
-                if hour in known and (is_fresh or _holds(*known[hour], now))
+                if hour in known and hour not in again
                 else (self._inbox.read(history.hour, begin=hour), now)
                 for hour in wanted
             }
@@ -92,8 +97,9 @@ class Counting:
             return [hour for hour, _ in self._hours.values()]
 
 
-def _holds(hour: Hour, counted_at: datetime, now: datetime) -> bool:
-    """Whether the numbers of an hour need not be counted again."""
-    if not hour.begin_at + _MOVING <= counted_at <= now:
-        return False
-    return not hour.may_change or now - counted_at < _AGAIN
+def _to_count_again(known: Mapping[datetime, tuple[Hour, datetime]], now: datetime) -> set[datetime]:
+    """Return the hours whose numbers may have changed: all that were counted too early, and a few of the others."""
+    early = {begin for begin, (_, counted_at) in known.items() if not begin + _MOVING <= counted_at <= now}
+    old = [(counted_at, begin) for begin, (hour, counted_at) in known.items() if hour.may_change and begin not in early]
+    late = sorted(each for each in old if now - each[0] >= _AGAIN)
+    return early | {begin for _, begin in late[:_OLD_AT_ONCE]}

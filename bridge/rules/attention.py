@@ -235,7 +235,8 @@ def _why(reason: Reason | None) -> str:
 
 def _groups(facts: Facts) -> Iterator[Need]:
     mine = [group for group in facts.groups if not any(_is_of(group, problem) for problem in facts.troubles)]
-    yield from standing.needs([*mine, *facts.late], facts.now, ending=facts.ending)
+    yield from standing.needs(mine, facts.now, ending=facts.ending)
+    yield from standing.needs(facts.late, facts.now, ending={})
     if not facts.is_whole:
         yield standing.uncounted(facts.groups)
 

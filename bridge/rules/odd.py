@@ -53,6 +53,6 @@ def copies(found: Iterable[Refused]) -> Iterator[Need]:
             count=each.count,
             reason=each.reason,
             example=each.example,
-            filter={"kind": str(RefusalKind.COPY), "source": each.source, "reason": each.reason},
+            filter={"kind": str(RefusalKind.DOUBTFUL), "source": each.source, "reason": each.reason},
             newest=each.newest_at,
         )

@@ -42,7 +42,7 @@ class Places:
         self._quick: set[str] = set()
         self._asked_to_wait: dict[str, Breaker] = {}
         self._next_turn: dict[str, float] = {}  # of those
-        self._well: set[str] = set()  # whose last call was not asked to wait
+        self._well: set[tuple[str, str]] = set()  # DAGs that were not asked to wait last, with the routes that know it
         self._waits_its_turn: dict[str, float] = {}
 
     def open(self, amount: int) -> None:
@@ -112,30 +112,34 @@ class Places:
         """Give a place back; idempotent."""
         self._held.pop(key, None)
 
-    def answered(self, call: Call, now: float, *, seconds: float, asked_to_wait: float | None) -> bool:
-        """Note how long a call took, and how long something at its DAG asked to wait, None if nothing did.
-
-        True: the DAG is well again, or well and not known before, so what was put back for it may go.
-        """
+    def ended(self, call: Call, now: float, *, seconds: float) -> None:
+        """Note how long a call took."""
         if seconds > _LONG_SECONDS:
             self._quick.discard(call.dag_id)
             self._waits_its_turn[call.dag_id] = now + seconds
         else:
             self._quick.add(call.dag_id)
-        if asked_to_wait is None:
-            self._asked_to_wait.pop(call.dag_id, None)
-            self._next_turn.pop(call.dag_id, None)
-            is_news = call.dag_id not in self._well
-            self._well.add(call.dag_id)
-            return is_news
-        self._well.discard(call.dag_id)
-        breaker = self._asked_to_wait.setdefault(call.dag_id, Breaker())
-        breaker.open(now, Reason.THROTTLED, None, wait_seconds=asked_to_wait)
-        return False
 
-    def routes_of(self, dag: str) -> list[str]:
-        """Return the routes that were seen to call a DAG."""
-        return sorted(self._routes_of.get(dag, ()))
+    def asked_to_wait(self, dag: str, now: float, *, seconds: float) -> None:
+        """Note that something at a DAG asked to wait."""
+        self._well = {each for each in self._well if each[0] != dag}
+        breaker = self._asked_to_wait.setdefault(dag, Breaker())
+        breaker.open(now, Reason.THROTTLED, None, wait_seconds=seconds)
+
+    def answered(self, dag: str) -> list[str]:
+        """Note that a DAG was answered, and not asked to wait. Returns the routes for which that is news.
+
+        What was put back of these may go: the DAG is well again, or its route was not known to call it.
+        """
+        self._asked_to_wait.pop(dag, None)
+        self._next_turn.pop(dag, None)
+        news = sorted(route for route in self._routes_of[dag] if (dag, route) not in self._well)
+        self._well |= {(dag, route) for route in news}
+        return news
+
+    def room_of(self, dag: str, now: float) -> int:
+        """Return how many calls of a DAG may begin now, at most."""
+        return max(0, min(self.room(now), self._room_of(dag, now)))
 
     @property
     def _share(self) -> int:

@@ -66,11 +66,16 @@ def _line(group: Group, *, is_note: bool) -> Need:
 
 
 def _rest(groups: Sequence[Group], *, is_note: bool) -> Need:
+    what = _what(groups[0])
+    listed = "causes` with --route or --reason"
+    if is_late := what == Reason.TOO_LATE:
+        listed = "triggers --state cancelled --reason too_late`"
     return Need(
-        what=_what(groups[0]),
+        what=what,
         about="smaller causes",
         says=f"more stands still than the {MOST_LINES} largest causes, which have a line each",
-        next_step="Begin with the largest; `planasonix-bridge causes` with --route or --reason has the others.",
+        next_step=f"Begin with the largest; `planasonix-bridge {listed} has the others.",
+        filter={"state": "cancelled", "reason": what} if is_late else None,
         since=min(group.first_at for group in groups),
         count=sum(group.count for group in groups),
         example=groups[0].example,

@@ -150,14 +150,14 @@ def _step_of(item: TriggerEntry) -> tuple[int, str]:
 
 
 def silence(
-    *, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool, has_unread: bool = False
+    *, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool, has_locked: bool = False
 ) -> str:
     """Return what to do when nothing of an id came at a time; `is_served`: a bridge runs now.
 
-    `has_unread`: something came that may have it, which could not be read or was not looked at.
+    `has_locked`: something came that may have it, and cannot be decrypted.
     """
-    if has_unread:
-        return "It may be among the deliveries that were not read: give the bridge their keys, or narrow down the time."
+    if has_locked:
+        return "It may be among the deliveries that cannot be read: give the bridge their keys."
     if has_refusals:
         return "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
     if not is_source_heard and not is_served:
@@ -178,5 +178,5 @@ def says_unread(unread: views.Json) -> str:
         what = "1 delivery" if amount == 1 else f"{amount} deliveries"
         said.append(f"{what} of that time cannot be read yet: {named}{others}")
     if unread["is_cut"]:
-        said.append("Older deliveries that wait or were set aside were not looked at")
+        said.append("Older deliveries that wait or were set aside were not looked at: narrow down the time")
     return ". ".join(said)

@@ -42,11 +42,10 @@ def span(text: str, *, now: datetime, localize: Localize = in_utc) -> tuple[date
 
 def end(text: str, begin: datetime | None, *, now: datetime, localize: Localize = in_utc) -> datetime:
     """Return until when, of what begins then. Raises ValueError, also for an end that is not after the beginning."""
-    if begin is not None and (clock := _clock(text)) is not None:
-        found = _first_after(begin, clock, localize)
-        if found - now < timedelta(days=1):
-            return found
     found = instant(text, now=now, localize=localize)
+    if begin is not None and (clock := _clock(text)) is not None:
+        first = _first_after(begin, clock, localize)
+        found = first if first is not None and first - now < timedelta(days=1) else found
     check_order(begin, found)
     return found
 
@@ -68,11 +67,14 @@ def _clock(text: str) -> time | None:
     return found if found.tzinfo is None else None
 
 
-def _first_after(begin: datetime, clock: time, localize: Localize) -> datetime:
-    """Return when the clock first shows this after an instant."""
-    day = _local_day(begin.astimezone(UTC), localize)
-    today = localize(datetime.combine(day, clock))
-    return today if today > begin else localize(datetime.combine(day + timedelta(days=1), clock))
+def _first_after(begin: datetime, clock: time, localize: Localize) -> datetime | None:
+    """Return when the clock first shows this after an instant; None near the ends of the calendar."""
+    try:
+        day = _local_day(begin.astimezone(UTC), localize)
+        days = (localize(datetime.combine(day + timedelta(days=more), clock)) for more in (0, 1))
+        return next((each for each in days if each.astimezone(UTC) > begin.astimezone(UTC)), None)
+    except OverflowError:
+        return None
 
 
 def _last(clock: time, now: datetime, localize: Localize) -> datetime:

@@ -77,9 +77,16 @@ class StatusApi:
         """Return what needs a person, without notes. Raises InboxUnavailable."""
         return [need for need in self._look() if not need.is_note]
 
-    def _look(self) -> list[Need]:
-        routes = self._mapping.current().routes
-        return attending.look(self._inbox, troubles=list(self._troubles()), names=self._names(), routes=routes)
+    def needs_of_deliveries(self) -> list[Need]:
+        """Return what of deliveries, and of triggers that came too late, needs a person. Raises InboxUnavailable."""
+        found = self._look(with_groups=False)
+        return [need for need in found if not need.is_note and attention.is_of_deliveries(need.what)]
+
+    def _look(self, *, with_groups: bool = True) -> list[Need]:
+        routes, troubles = self._mapping.current().routes, list(self._troubles())
+        return attending.look(
+            self._inbox, troubles=troubles, names=self._names(), routes=routes, with_groups=with_groups
+        )
 
     def _service(self) -> views.Json:
         return {

@@ -4,12 +4,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bridge.words.reasons import Reason
+
+DOUBTFUL_COPIES = (Reason.SAME_BODY, Reason.URL_CONFLICT)
+
 
 class RefusalKind(StrEnum):
-    """Refused requests and copies have a ring each, so that a flood of one leaves the other alone."""
+    """Refused requests and copies have a ring each, so that a flood of one leaves the other alone.
+
+    So have copies that may have been another event: they need a person, and plain ones come by the thousand.
+    """
 
     REFUSED = "refused"
     COPY = "copy"
+    DOUBTFUL = "doubtful"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.chores.refusal_ring import RefusalRing
-from bridge.edges.inbox import Inbox, refusals
+from bridge.edges.inbox import Inbox, grouping, refusals
 from bridge.edges.inbox.refusals import RefusalFilter
 from bridge.edges.metrics import Metrics
 from bridge.words.errors import InboxUnavailable
@@ -72,6 +72,22 @@ def test_a_flood_is_dropped_and_counted_and_asks_for_nothing(ring: RefusalRing, 
     assert len(kept(inbox)) == 51
     ring.note("planasonix", "signature_mismatch", sender=sender)  # there is room again
     assert dropped(metrics, "refused") == 9950
+
+
+@pytest.mark.parametrize("reason", ["same_body", "url_conflict"])
+def test_a_copy_that_may_be_another_event_is_pushed_out_by_no_other(
+    ring: RefusalRing, inbox: Inbox, reason: str
+) -> None:
+    """It needs a person for a day, however many plain copies come."""
+    for _ in range(60):
+        ring.note("planasonix", "duplicate", copy_of=_COPY_OF)
+    ring.note("planasonix", reason, copy_of=_COPY_OF)
+    for _ in range(25):
+        ring.step()
+        for _ in range(50):
+            ring.note("planasonix", "duplicate", copy_of=_COPY_OF)
+    assert [each.kind for each in kept(inbox) if each.reason == reason] == [RefusalKind.DOUBTFUL]
+    assert [each.reason for each in inbox.read(grouping.doubtful_copies, since=_NOW)] == [reason]
 
 
 def test_a_large_body_is_not_hashed(ring: RefusalRing, inbox: Inbox) -> None:

@@ -210,7 +210,7 @@ def test_the_same_body_signed_at_another_time_is_said(door: Door) -> None:
     assert (need.says.count("taken for copies"), "replay --run-again" in need.next_step) == (1, True)
     assert attention.place(need.what, need.filter) == (
         "/refusals",
-        {"kind": "copy", "source": "planasonix", "reason": "same_body"},
+        {"kind": "doubtful", "source": "planasonix", "reason": "same_body"},
     )
     later = attending.needs(door.inbox, now=datetime.now(UTC) + timedelta(days=1, minutes=1))
     assert [need.what for need in later] == ["waiting"]

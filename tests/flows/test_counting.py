@@ -7,6 +7,7 @@ import pytest
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.asked import received_at
+from bridge.edges.inbox.engine.ids import first_id, number
 from bridge.flows.counting import HOURS, Counting
 from bridge.rules.mapping import Mapping
 from tests.support.store import Store, accept, add, stored
@@ -104,6 +105,39 @@ def test_what_still_changes_in_an_old_hour_is_counted_again(inbox: Inbox, store:
     assert any(hour.ready_seconds for hour in counting.day())
     store.rows("DELETE FROM triggers")
     assert fired_after(10) == 1
+
+
+def test_a_question_counts_two_old_hours_again_and_no_more(inbox: Inbox, store: Store) -> None:
+    """However many of them have what failed: a page is never slow; those that were counted longest ago come first."""
+    begin = hour_of(stored(inbox, "evt_1"))
+    for hours in range(6):
+        row = number(add(inbox, stored(inbox, f"evt_2_{hours}")), "trg")
+        there = first_id(int((begin - timedelta(hours=hours)).timestamp()) * 1_000_000) + hours
+        store.rows("UPDATE triggers SET id = ?, state = 'failed' WHERE id = ?", there, row)
+    now, ticks = [begin + timedelta(hours=4)], [0.0]
+    counting = Counting(inbox=inbox, clock=lambda: now[0], monotonic=lambda: ticks[0])
+    assert sum(hour.failed for hour in counting.day()) == 6
+    store.rows("DELETE FROM triggers")
+    found = []
+    for _ in range(4):
+        now[0] += timedelta(minutes=11)
+        ticks[0] += 660
+        found.append(sum(hour.failed for hour in counting.day()))
+    assert found == [4, 2, 0, 0]
+
+
+def test_what_a_person_runs_after_all_is_counted_again(inbox: Inbox, store: Store) -> None:
+    """It was cancelled, as it was too late, and is replayed hours later."""
+    add(inbox, stored(inbox, "evt_1"))
+    store.rows("UPDATE triggers SET state = 'cancelled', reason = 'too_late'")
+    begin = hour_of(stored(inbox, "evt_2"))
+    now, ticks = [begin + timedelta(hours=3)], [0.0]
+    counting = Counting(inbox=inbox, clock=lambda: now[0], monotonic=lambda: ticks[0])
+    assert sum(hour.fired for hour in counting.day()) == 0
+    store.rows("UPDATE triggers SET state = 'fired', reason = NULL")
+    now[0] += timedelta(minutes=11)
+    ticks[0] += 660
+    assert sum(hour.fired for hour in counting.day()) == 1
 
 
 def test_nothing_that_came_before_or_will_come_counts(inbox: Inbox) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, unsettled
+from bridge.edges.inbox import Inbox, deliveries, refusals, unsettled
 from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
 from bridge.flows import explaining
 from bridge.flows.explaining import Around, Time
-from bridge.rules import planning
+from bridge.flows.explaining.searching import MOST_OPENED, aside
+from bridge.rules import planning, stories
 from bridge.rules.completion import Completion, Kind
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import read
@@ -20,6 +21,7 @@ from bridge.rules.planning import Plan, Subject
 from bridge.rules.sealing import Ring
 from bridge.words.model import Delivery, DeliveryState
 from bridge.words.reasons import Reason
+from bridge.words.refusals import Refusal, RefusalKind
 from tests.support.store import NOW, accept, stored
 
 MAPPING = read(
@@ -108,13 +110,14 @@ def test_an_escaped_id_is_found(opened: Inbox) -> None:
 
 
 def test_what_waits_is_part_of_the_history_of_a_pipeline(opened: Inbox) -> None:
-    """Else the newest that a person sees is the one before; jobs that only began are left out."""
+    """Else the newest that a person sees is the one before; jobs that only began, and other news, are left out."""
     first = send(opened, "evt_1")
     completion = Completion("planasonix", Kind.JOB, "job_evt_1", "succeeded", "pl_orders")
     routing = Routing(first, DeliveryState.UNROUTED, Reason.NO_ROUTE, None, None, [], completion)
     opened.write(settle_routing, [routing], now=NOW)
     second = send(opened, "evt_2")
     set_aside(opened, send(opened, "evt_3", status="running"), DeliveryState.IGNORED, Reason.STATUS_RUNNING)
+    set_aside(opened, send(opened, "evt_4", status=""), DeliveryState.IGNORED, Reason.NO_COMPLETION)
     assert [id_ for id_, _ in told(opened, "pl_orders")] == [second, first]
 
 
@@ -129,18 +132,45 @@ def test_what_cannot_be_opened_is_named(url: str) -> None:
     assert answer["unread"]["count"] == 1
     assert answer["unread"]["deliveries"][0]["id"] == id_
     assert "the encryption key 'old' is not configured" in answer["unread"]["deliveries"][0]["why"]
-    assert "not read" in answer["silence"]["next_step"]
+    assert "cannot be read" in answer["silence"]["next_step"]
     assert told(without, "pl_url") == [(id_, None)]
     without.close()
 
 
 def test_that_older_ones_were_not_looked_at_is_said(opened: Inbox) -> None:
-    """A no is never given on a part as if it were the whole."""
+    """A no is never given on a part as if it were the whole; and the next step is that of what is known."""
     send(opened, "evt_first")
     accept(opened, *(f"evt_{n}" for n in range(unsettled.LOOKED_AT)))
     answer = explaining.why(opened, "pl_orders", around=AROUND)
     assert (answer["stories"], answer["unread"]) == ([], {"count": 0, "deliveries": [], "is_cut": True})
-    assert "narrow down the time" in answer["silence"]["next_step"]
+    assert "narrow down the time" in stories.says_unread(answer["unread"])
+    assert "no such id" in answer["silence"]["next_step"]
+    refused = Refusal(datetime.now(UTC), RefusalKind.REFUSED, "planasonix", "signature_mismatch")
+    opened.write(refusals.append, [refused])
+    assert "`refusals`" in explaining.why(opened, "pl_orders", around=AROUND)["silence"]["next_step"]
+
+
+def test_what_is_set_aside_as_meant_hides_nothing(opened: Inbox) -> None:
+    """However much of it names the pipeline: what cannot be read, and is older, is found."""
+    body = b'{"pipeline_id": "pl_orders", broken'
+    old = set_aside(opened, stored(opened, "evt_old", body=body), DeliveryState.INVALID, Reason.UNREADABLE_JSON)
+    accept(opened, *(f"evt_{n}" for n in range(MOST_OPENED + 1)), body=b'{"pipeline_id": "pl_orders"}')
+    running = [
+        Routing(each.id, DeliveryState.IGNORED, Reason.STATUS_RUNNING, None, None, [], None)
+        for each in opened.read(deliveries.due, now=datetime.now(UTC) + timedelta(minutes=1), limit=MOST_OPENED + 1)
+    ]
+    opened.write(settle_routing, running, now=NOW)
+    found = aside(opened, "pl_orders", spelling_of=lambda _: USUAL, skipped=[Reason.STATUS_RUNNING])
+    assert ([each.id for each in found.deliveries], found.unread()) == ([old], None)
+
+
+@pytest.mark.parametrize("text", ["Anna Example", "Nobody Example"])
+def test_who_sees_no_payload_learns_nothing_of_their_words(opened: Inbox, text: str) -> None:
+    """Not even whether many have a text: what is said of older ones does not depend on it."""
+    body = b'{"name": "Anna Example", broken'
+    accept(opened, *(f"evt_{n}" for n in range(MOST_OPENED + 1)), body=body)
+    found = aside(opened, text, spelling_of=lambda _: USUAL, sees_payloads=False)
+    assert (list(found.deliveries), found.unread()) == ([], {"count": 0, "deliveries": [], "is_cut": True})
 
 
 def test_more_stories_than_are_told_are_said(opened: Inbox) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, triggers
-from bridge.flows.firing.claims import let_go
+from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.flows.firing.claims import call_again
+from bridge.flows.firing.lane import Due, Recall
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Limits, TriggerState
+from bridge.words.outcomes import Later, Outcome, Started, Superseded, TargetDown, TooLate
 from bridge.words.reasons import Reason
 from tests.support.firing import Make
 from tests.support.standin import Answer, Broken, Standin
@@ -150,16 +152,68 @@ def test_what_another_process_put_back_goes_once_its_dag_is_well(make: Make, inb
     assert firing.trigger(refused).state is TriggerState.HELD
 
 
-def test_no_turn_outlasts_a_deadline(make: Make, inbox: Inbox) -> None:
-    """It comes in half of the time until then, and in a second at the soonest."""
-    firing, now = make(), datetime.now(UTC)
-    spans = {"evt_1": None, "evt_2": 100.0, "evt_3": 1.0, "evt_4": 1000.0}
-    for event, seconds in spans.items():
-        firing.add(event, late_at=None if seconds is None else now + timedelta(seconds=seconds))
-    claims = claim(inbox, now=now)
-    let_go(inbox, [], [(each, 300.0) for each in claims], now)
-    turns = [firing.trigger(each.trigger.id).due_at - now for each in claims]
-    assert [turn.total_seconds() for turn in turns] == [300.0, 50.0, 1.0, 300.0]
+def test_another_route_of_a_dag_that_is_well_goes_too(make: Make, inbox: Inbox) -> None:
+    """What was put back of it by a process that is gone goes once it is seen to call the DAG."""
+    firing = make()
+    ids = [firing.add(f"evt_{number}", route="other") for number in range(20)]
+    now = datetime.now(UTC)
+    late = now + timedelta(minutes=5)
+    claims = claim(inbox, now=now, limit=50)
+    inbox.write(triggers.put_back, [(each, late) for each in claims], reason=Reason.THROTTLED)
+    first = firing.add("evt_first")
+    firing.start()
+    firing.wait(first)
+    firing.add("evt_other", route="other")
+    firing.dispatcher.wake()
+    for id_ in ids:
+        firing.wait(id_)
+
+
+def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(make: Make, inbox: Inbox) -> None:
+    """One of its calls is answered now and then: no more of what waits for it becomes due than may begin."""
+    firing = make(concurrency=4)
+    for number in range(600):
+        firing.add(f"refresh_{number}", dag_id="refresh")
+    now = datetime.now(UTC)
+    claims = claim(inbox, now=now, limit=600)
+    later = [(each, now + timedelta(minutes=4)) for each in claims]
+    inbox.write(triggers.put_back, later, reason=Reason.THROTTLED)
+    lane, seen = firing.lane, list[int]()
+    recall = Recall("refresh", ["orders"])
+    for _ in range(3):
+        seen.append(call_again(inbox, Due(recall, 3), airflow=lane.name, now=now))
+    due = inbox.read(browsing.ids, table="triggers", wanted=browsing.Filter(state="pending"), limit=600)
+    assert (seen, len(due), recall.routes) == ([True] * 3, 9, ["orders"])
+    oldest = [each.trigger.id for each in claims[:9]]
+    assert sorted(due) == sorted(oldest)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_answer"),
+    [
+        (Started(), True),
+        (Later(Reason.AIRFLOW_ERROR), True),
+        (Later(Reason.ANSWER_LOST), False),
+        (Later(Reason.INTERNAL_ERROR), False),
+        (Later(Reason.DAG_PAUSED), False),
+        (TargetDown(), False),
+        (TooLate(), False),
+        (Superseded("a newer one"), False),
+    ],
+)
+def test_only_an_answer_ends_the_wait_that_was_asked_for(
+    make: Make, inbox: Inbox, outcome: Outcome, is_answer: bool
+) -> None:
+    """What was not sent, or was not answered, says nothing of whether the DAG takes calls again."""
+    firing = make(concurrency=4)
+    for number in range(2):
+        firing.add(f"evt_{number}")
+    first, second = claim(inbox)
+    firing.lane.begin([first, second], 0.0)
+    firing.lane.called(first, Later(Reason.THROTTLED, wait_seconds=60.0), 1.0, seconds=0.1)
+    assert firing.lane.next_due(1.0) is None
+    firing.lane.called(second, outcome, 2.0, seconds=0.1)
+    assert (firing.lane.next_due(2.0) is not None) is is_answer
 
 
 def _hanging(gate: threading.Event, entered: list[str]) -> Callable[[dict[str, Any]], Answer | None]:

@@ -267,6 +267,19 @@ def test_what_its_deadline_has_cancelled_is_said() -> None:
     )
 
 
+def test_what_came_too_late_is_said_beside_any_number_of_other_causes() -> None:
+    """And what is beyond its own lines leads to the list of it."""
+    groups = [replace(FAILED, route=f"r{number}") for number in range(250)]
+    late = [replace(each, state=TriggerState.CANCELLED, reason=Reason.TOO_LATE) for each in groups]
+    (need,) = [each for each in needs(Facts(NOW, groups=groups, late=late[:1])) if each.what == "too_late"]
+    assert need.about == "r0 -> load at default"
+    rest = [each for each in needs(Facts(NOW, late=late)) if each.about == "smaller causes"]
+    assert [(each.filter, each.count) for each in rest] == [
+        ({"state": "cancelled", "reason": "too_late"}, 50 * FAILED.count)
+    ]
+    assert "triggers --state cancelled --reason too_late" in rest[0].next_step
+
+
 @pytest.mark.parametrize("state", [DeliveryState.UNROUTED, DeliveryState.IGNORED])
 @pytest.mark.parametrize("reason", [Reason.LOOKUP_FAILED, Reason.LOOKUP_NOT_FOUND])
 @pytest.mark.parametrize(("days", "is_needed"), [(1.5, True), (7, True), (7.1, False)])

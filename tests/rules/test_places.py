@@ -23,7 +23,11 @@ def taken(places: Places, amount: int, what: Call, now: float = 0.0) -> list[int
 
 def answer(places: Places, what: Call, now: float, *, seconds: float = 0.1, wait: float | None = None) -> None:
     """Let one call of a DAG begin and end."""
-    places.answered(what, now, seconds=seconds, asked_to_wait=wait)
+    places.ended(what, now, seconds=seconds)
+    if wait is None:
+        places.answered(what.dag_id)
+    else:
+        places.asked_to_wait(what.dag_id, now, seconds=wait)
 
 
 def test_a_dag_that_nobody_knows_leaves_a_place() -> None:
@@ -168,15 +172,26 @@ def test_what_waits_while_one_call_asks_again_has_its_turn_after_it() -> None:
 
 
 def test_a_dag_is_well_again_once() -> None:
-    """When it is answered for the first time, and after each wait that was asked for."""
+    """For each of its routes: when it is answered for the first time, and after each wait that was asked for."""
     places = Places(4)
-    waits = (None, None, 17.0, 0.0, None, None)
-    news = [places.answered(call(), 0.0, seconds=0.1, asked_to_wait=wait) for wait in waits]
-    assert news == [True, False, False, False, True, False]
-    assert places.routes_of("load_orders") == []
     taken(places, 1, call())
+    assert [places.answered("load_orders") for _ in range(2)] == [["orders"], []]
     taken(places, 1, call("marts"))
-    assert places.routes_of("load_orders") == ["marts", "orders"]
+    assert [places.answered("load_orders") for _ in range(2)] == [["marts"], []]
+    for _ in range(2):
+        places.asked_to_wait("load_orders", 0.0, seconds=17.0)
+    assert places.answered("other") == []
+    assert [places.answered("load_orders") for _ in range(2)] == [["marts", "orders"], []]
+
+
+def test_no_more_calls_of_a_dag_may_begin_than_there_are_places_for_it() -> None:
+    """One of them is for the others, and one that was asked to wait has none."""
+    places = Places(4)
+    assert places.room_of("load_orders", 0.0) == 3
+    taken(places, 2, call())
+    assert (places.room_of("load_orders", 0.0), places.room_of("other", 0.0)) == (1, 1)
+    places.asked_to_wait("load_orders", 0.0, seconds=17.0)
+    assert places.room_of("load_orders", 1.0) == 0
 
 
 def test_a_long_wait_that_was_asked_for_is_kept() -> None:

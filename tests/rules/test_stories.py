@@ -126,8 +126,8 @@ def test_silence_has_a_next_step_for_each_cause() -> None:
     assert "No bridge" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=False)
     assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False, is_served=False)
     assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True, is_served=True)
-    unread = {"has_refusals": True, "is_source_heard": True, "is_known": False, "is_served": True, "has_unread": True}
-    assert "not read" in silence(**unread)
+    unread = {"has_refusals": True, "is_source_heard": True, "is_known": False, "is_served": True, "has_locked": True}
+    assert "cannot be read" in silence(**unread)
 
 
 def test_what_was_not_read_is_said_in_words() -> None:
@@ -138,5 +138,5 @@ def test_what_was_not_read_is_said_in_words() -> None:
     )
     assert says_unread({"count": 3, "deliveries": named, "is_cut": True}) == (
         "3 deliveries of that time cannot be read yet: dlv_1, the key is gone; and 2 more. "
-        "Older deliveries that wait or were set aside were not looked at"
+        "Older deliveries that wait or were set aside were not looked at: narrow down the time"
     )

@@ -1,6 +1,8 @@
 """What people write for a time."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -99,6 +101,22 @@ def test_an_end_is_read_in_the_zone_of_the_reader() -> None:
     since, until = when.span("23:30..00:30", now=now, localize=in_tokyo)
     assert until is not None
     assert (since.isoformat()[:16], until.isoformat()[:16]) == ("2025-03-26T23:30", "2025-03-27T00:30")
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:00Z..10:00", "9999-12-31T23:59-05:00..10:00", "0001-01-01..-1:00"])
+def test_the_ends_of_the_calendar_are_no_times(text: str) -> None:
+    """They are said to be none, in words."""
+    with pytest.raises(ValueError, match=r"ends before it begins|is no instant"):
+        when.span(text, now=NOW)
+
+
+def test_a_clock_that_leaps_gives_no_end_before_the_beginning() -> None:
+    """In Berlin 02:30 is 01:30 in UTC on that day, which is after 03:10 there: the next one is meant, and is far."""
+    now = datetime(2025, 3, 30, 2, 0, tzinfo=UTC)
+    berlin = partial(datetime.replace, tzinfo=ZoneInfo("Europe/Berlin"))
+    begin, end = when.span("02:30..03:10", now=now, localize=berlin)
+    assert end is not None
+    assert end.astimezone(UTC) > begin.astimezone(UTC)
 
 
 def test_an_end_without_a_beginning_has_been() -> None:

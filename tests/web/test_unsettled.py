@@ -68,7 +68,7 @@ def test_what_was_set_aside_is_found_by_any_id(bridge: BridgeProcess) -> None:
     assert answer.headers["location"] == f"/deliveries/{ids[0]}"
     answer = viewer.client.get("/deliveries", params={"find": "pl_two"})
     page = viewer.look(answer.headers["location"])
-    assert "Not in this list, since routing has not settled them" in text_of(page)
+    assert "Not in this list, since nothing that the bridge knows has ended with them (yet)" in text_of(page)
     assert all(f'href="/deliveries/{id_}"' in page for id_ in ids)
     assert "Not in this list" not in viewer.look("/deliveries", pipeline_id="pl_bad")
     viewer.close()

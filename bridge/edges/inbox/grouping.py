@@ -78,10 +78,10 @@ _REFUSED = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest FROM refusals"
     " WHERE kind = 'refused' AND at >= :since GROUP BY source, reason ORDER BY amount DESC, source, reason"
 )
-# Copies that may have been another event. The ring of copies has 1,000 rows at most.
+# Copies that may have been another event have a ring of their own, of 1,000 rows at most.
 _DOUBTFUL = text(
     "SELECT source, reason, COUNT(*) AS amount, MIN(at) AS oldest, MAX(at) AS newest, MAX(delivery_id) AS example"
-    " FROM refusals WHERE kind = 'copy' AND reason IN ('same_body','url_conflict') AND at >= :since"
+    " FROM refusals WHERE kind = 'doubtful' AND at >= :since"
     " GROUP BY source, reason ORDER BY amount DESC, source, reason"
 )
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, Connection, text
 
 from bridge.edges.inbox.engine.ids import number, trigger_text
-from bridge.edges.inbox.engine.statements import a_list
+from bridge.edges.inbox.engine.statements import a_list, locking
 from bridge.edges.inbox.rows import instant, microseconds
 
 _IS_PUT_BACK = "state = 'held' AND reason = 'throttled' AND detail IS NULL"
@@ -20,10 +20,12 @@ _STRETCH = text(  # by the index `triggers_held`
     " WHERE airflow = :airflow AND state = 'held' AND route = :route AND due_at > :after AND due_at <= :until"
     " ORDER BY due_at LIMIT :limit"
 )
-_MAKE_DUE = text(
-    "UPDATE triggers SET state = 'pending', reason = NULL, due_at = CASE WHEN age_from < :oldest THEN :oldest"  # noqa: S608
-    f" WHEN age_from > :now THEN :now ELSE age_from END WHERE id IN :ids AND {_IS_PUT_BACK} AND due_at > :now"
-).bindparams(a_list("ids", BigInteger()))
+_MAKE_DUE = locking(
+    "UPDATE triggers SET state = 'pending', reason = NULL, due_at = CASE WHEN age_from < :oldest THEN :oldest"
+    " WHEN age_from > :now THEN :now ELSE age_from END WHERE id IN {chosen}",
+    a_list("ids", BigInteger()),
+    chosen=f"SELECT id FROM triggers WHERE id IN :ids AND {_IS_PUT_BACK} AND due_at > :now",  # noqa: S608
+)
 
 
 def put_back(
@@ -54,4 +56,4 @@ def make_due(connection: Connection, ids: Collection[str], *, now: datetime, wit
         "now": microseconds(now),
         "oldest": microseconds(now - within),
     }
-    return connection.execute(_MAKE_DUE, values).rowcount
+    return connection.execute(_MAKE_DUE.on(connection), values).rowcount

@@ -1,42 +1,56 @@
 """Statements on deliveries that routing has not settled, or has set aside: no completion says which ids they name.
 
 They wait (`received`), cannot be read (`invalid`), start nothing (`ignored`) or are too old (`stale`). Read by the
-partial indexes of these states, the newest first. The database leaves out what cannot hold the id; an encrypted body,
-or one with an escape, may.
+partial indexes of these states, the newest first; what waits by when it is due, the last first, since its index has no
+other order. The database leaves out what cannot hold the id; an encrypted body, or one with an escape, may.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, text
+from sqlalchemy import BigInteger, Connection, bindparam, text
 
 from bridge.edges.inbox.browsing import Filter, ids
-from bridge.edges.inbox.engine.ids import delivery_text, number
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, number
 from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.received import may_hold
+from bridge.edges.inbox.rows import microseconds
 from bridge.words.model import DeliveryState
+from bridge.words.reasons import Reason
 
 LOOKED_AT = 1_000  # of each state, the newest: some milliseconds
 _LOOKED_THROUGH = 64 * 1_048_576  # bytes of their bodies
-_STATES = (DeliveryState.RECEIVED, DeliveryState.INVALID, DeliveryState.IGNORED, DeliveryState.STALE)
+_ASIDE = (DeliveryState.INVALID, DeliveryState.IGNORED, DeliveryState.STALE)
+# The literal state lets the databases use the partial index `deliveries_waiting`.
+_WAITING = text("SELECT id FROM deliveries WHERE state = 'received' ORDER BY due_at DESC LIMIT :limit")
 _ANY_ESCAPE = "\\"
 _SIZES = text(
     "SELECT id, LENGTH(body) FROM deliveries WHERE id IN :ids AND erased_at IS NULL"
+    " AND (reason IS NULL OR reason NOT IN :skipped)"
     " AND NOT EXISTS (SELECT 1 FROM completions WHERE delivery_id = deliveries.id) ORDER BY id DESC"
-).bindparams(a_list("ids", BigInteger()))
+).bindparams(a_list("ids", BigInteger()), bindparam("skipped", expanding=True))
 
 
 class Near(NamedTuple):
-    """Deliveries that may name an id, newest first; `is_cut`: older ones were not looked at."""
+    """Deliveries that may name an id, newest first, of so many; `is_cut`: older ones were not looked at."""
 
     ids: Sequence[str]
+    looked_at: int
     is_cut: bool
 
 
-def may_name(connection: Connection, id_: str, *, since: datetime | None, until: datetime | None) -> Near:
-    """Return the deliveries of a time, of those without a completion, that may name this id."""
+def may_name(
+    connection: Connection,
+    id_: str,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    skipped: Collection[Reason] = (),
+) -> Near:
+    """Return the deliveries of a time that may name this id, of those without a completion or a `skipped` reason."""
+    waiting, is_cut = _waiting(connection, since, until)
     by_state = [
         ids(
             connection,
@@ -44,14 +58,23 @@ def may_name(connection: Connection, id_: str, *, since: datetime | None, until:
             wanted=Filter(state=state, since=since, until=until),
             limit=LOOKED_AT + 1,
         )
-        for state in _STATES
+        for state in _ASIDE
     ]
-    is_cut = any(len(each) > LOOKED_AT for each in by_state)
-    near = [number(each, "dlv") for found in by_state for each in found[:LOOKED_AT]]
-    rows = connection.execute(_SIZES, {"ids": near}).all() if near else []
+    is_cut = is_cut or any(len(each) > LOOKED_AT for each in by_state)
+    near = waiting + [number(each, "dlv") for found in by_state for each in found[:LOOKED_AT]]
+    values = {"ids": near, "skipped": [str(reason) for reason in skipped]}
+    rows = connection.execute(_SIZES, values).all() if near else []
     sums = accumulate(row[1] for row in rows)
     small = [row[0] for row, _ in takewhile(lambda each: each[1] <= _LOOKED_THROUGH, zip(rows, sums, strict=True))]
-    return Near(_holding(connection, small, id_), is_cut or len(small) < len(rows))
+    return Near(_holding(connection, small, id_), len(small), is_cut or len(small) < len(rows))
+
+
+def _waiting(connection: Connection, since: datetime | None, until: datetime | None) -> tuple[list[int], bool]:
+    """Return what waits, of that time, and whether more waits than was looked at."""
+    rows: Sequence[int] = connection.execute(_WAITING, {"limit": LOOKED_AT + 1}).scalars().all()
+    begin = 0 if since is None else first_id(microseconds(since))
+    found = [row for row in rows[:LOOKED_AT] if begin <= row and (until is None or row < first_id(microseconds(until)))]
+    return found, len(rows) > LOOKED_AT
 
 
 def _holding(connection: Connection, near: Sequence[int], id_: str) -> list[str]:

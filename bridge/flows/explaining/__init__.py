@@ -133,7 +133,7 @@ def _silence(inbox: Inbox, id_: str, time: Time, searched: Searched) -> views.Js
         "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
         "refusals": [records.refusal(each) for each in refused],
         "next_step": stories.silence(
-            has_unread=searched.unread is not None,
+            has_locked=bool(searched.unread and searched.unread["count"]),
             has_refusals=bool(refused),
             is_source_heard=bool(latest),
             is_known=entry is not None,

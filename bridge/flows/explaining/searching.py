@@ -22,7 +22,7 @@ _LOCKED = 5  # named; the others are counted
 MOST_OPENED = 500  # each is read and, if it is encrypted, opened: 0.3 ms
 # An event, delivery, trigger or DAG run is found for certain, and is one thing. These have a history.
 _HISTORIES = ("pipeline", "job", "run", "backfill")
-AS_MEANT = (Reason.STATUS_RUNNING, Reason.TEST_EVENT)  # set aside as it should be: no part of a history
+AS_MEANT = (Reason.STATUS_RUNNING, Reason.TEST_EVENT, Reason.NO_COMPLETION)  # set aside as it should be
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,13 @@ def aside(
     sees_payloads: bool = True,
 ) -> Aside:
     """Return what waits, was set aside or cannot be read, and has this id; without what is `skipped` for its reason."""
-    near = inbox.read(unsettled.may_name, id_, since=since, until=until)
+    near = inbox.read(unsettled.may_name, id_, since=since, until=until, skipped=skipped)
     kinds: list[str] = []
     found: list[Delivery] = []
     locked: list[tuple[str, str]] = []
     for delivery_id in near.ids[:MOST_OPENED]:
         delivery = inbox.read(deliveries.get, delivery_id)
-        if delivery is None or delivery.reason in skipped:
+        if delivery is None:
             continue
         try:
             kind = _kind(id_, delivery, spelling_of)
@@ -117,7 +117,8 @@ def aside(
             found.append(delivery)
         if len(found) == limit:
             break
-    is_cut = near.is_cut or len(near.ids) > MOST_OPENED
+    # Never what was found by its text: whether there is much of that says something of the payloads.
+    is_cut = near.is_cut or (len(near.ids) if sees_payloads else near.looked_at) > MOST_OPENED
     return Aside(kinds[0] if kinds else None, found, locked, is_cut and len(found) < limit)
 
 

@@ -169,15 +169,14 @@ class Dispatcher:
             self._while_down(lane, now)
             return _POLL_SECONDS
         with self._lock:
-            offer, recall = lane.offer(now, self._pauses()), lane.next_recall()
+            offer, due = lane.offer(now, self._pauses()), lane.next_due(now)
         if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
-        if recall is not None:
-            call_again(self._inbox, recall, airflow=lane.name, now=self._clock())
+        is_on = due is not None and call_again(self._inbox, due, airflow=lane.name, now=self._clock())
         claimed = self._begin(lane, self._claim(lane, offer.limit, offer.full | offer.after_others))
         if offer.after_others and claimed < offer.limit:
             claimed += self._begin(lane, self._claim(lane, offer.limit - claimed, offer.full))
-        return 0.0 if claimed == offer.limit or recall is not None else _POLL_SECONDS
+        return 0.0 if claimed == offer.limit or is_on else _POLL_SECONDS
 
     def _begin(self, lane: Lane, claims: list[Claimed]) -> int:
         """Start calls, and return how many claims there were.

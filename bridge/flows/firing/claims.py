@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.edges.inbox import Inbox, claiming, triggers, turns
-from bridge.flows.firing.lane import Recall
+from bridge.flows.firing.lane import Due
 from bridge.rules.ceiling import HOUR_SECONDS, Start
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.words.errors import InboxUnavailable
@@ -21,7 +21,6 @@ _HOUR = timedelta(seconds=HOUR_SECONDS)
 _RECALLED = 200  # held triggers that are looked at before each claim: more than one Airflow has places
 _KEEPS_PLACE = timedelta(minutes=59)  # what is due for less than an hour keeps its place of the hourly ceiling
 _LONGEST_WAIT = timedelta(seconds=longest_wait(Reason.THROTTLED))
-_SHORTEST_TURN = timedelta(seconds=1)
 _ROUNDS = 25  # claims in one turn; the other Airflows wait for it
 _log = structlog.get_logger("bridge.firing")
 
@@ -106,29 +105,27 @@ def let_go(inbox: Inbox, unused: Sequence[Claimed], later: Sequence[tuple[Claime
     if unused:
         inbox.write(triggers.give_back, unused)
     if later:
-        due = [(claimed, now + _turn(claimed, timedelta(seconds=seconds), now)) for claimed, seconds in later]
+        due = [(claimed, now + timedelta(seconds=seconds)) for claimed, seconds in later]
         inbox.write(triggers.put_back, due, reason=Reason.THROTTLED)
 
 
-def _turn(claimed: Claimed, turn: timedelta, now: datetime) -> timedelta:
-    """Return when its next turn is: no later than in half of the time until its deadline."""
-    late_at = claimed.trigger.late_at
-    return turn if late_at is None else min(turn, max(_SHORTEST_TURN, (late_at - now) / 2))
-
-
-def call_again(inbox: Inbox, recall: Recall, *, airflow: str, now: datetime) -> None:
+def call_again(inbox: Inbox, due: Due, *, airflow: str, now: datetime) -> bool:
     """Make due once more what was put back for a DAG that is well again, some of it. Raises InboxUnavailable.
 
-    Called before each claim, so that what was put back is ahead of what is younger.
+    Called before each claim, so that what was put back is ahead of what is younger. Returns whether it got on: not if
+    another replica has these rows under way.
     """
+    recall = due.recall
     place = {"airflow": airflow, "dag_id": recall.dag_id, "route": recall.routes[0]}
     until = now + _LONGEST_WAIT
     ids, after = inbox.read(turns.put_back, **place, after=max(recall.after or now, now), until=until, limit=_RECALLED)
-    if ids:
-        inbox.write(turns.make_due, ids, now=now, within=_KEEPS_PLACE)
+    amount = inbox.write(turns.make_due, ids[: due.limit], now=now, within=_KEEPS_PLACE) if ids else 0
+    if len(ids) > due.limit:
+        return amount > 0  # the next ones when these have begun
     recall.after = after
     if after is None:
         recall.routes.pop(0)
+    return True
 
 
 def hold_strays(inbox: Inbox, airflows: Collection[str]) -> None:

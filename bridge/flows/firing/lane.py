@@ -13,9 +13,12 @@ from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed
-from bridge.words.outcomes import Later, Misconfigured, Outcome, Started, TargetDown
+from bridge.words.outcomes import Later, Misconfigured, Outcome, Started, Superseded, TargetDown, TooLate
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
+
+# Reasons to try later that say nothing of whether the DAG takes calls: it may not have been called.
+_UNANSWERED = frozenset({Reason.ANSWER_LOST, Reason.INTERNAL_ERROR, Reason.DAG_PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,16 @@ class Recall:
     """What was put back for a DAG that is well again, on its way to be due: the routes to look through, and how far."""
 
     dag_id: str
-    routes: list[str]
+    routes: list[str] = field(default_factory=list)
     after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What may be made due now: of which recall, and how many."""
+
+    recall: Recall
+    limit: int
 
 
 class Lane:
@@ -106,10 +117,15 @@ class Lane:
         self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
         return begun
 
-    def next_recall(self) -> Recall | None:
-        """Return the recall to go on with, None if all are done."""
+    def next_due(self, now: float) -> Due | None:
+        """Return the recall to go on with, None if all are done, or wait for a place.
+
+        No more becomes due than may begin now: else all of it would come before the others, also if the next call is
+        asked to wait once more.
+        """
         self._recalls = {dag_id: recall for dag_id, recall in self._recalls.items() if recall.routes}
-        return next(iter(self._recalls.values()), None)
+        open_ = ((recall, self._places.room_of(dag_id, now)) for dag_id, recall in self._recalls.items())
+        return next((Due(recall, room) for recall, room in open_ if room), None)
 
     def is_under_way(self, claimed: Claimed) -> bool:
         """Tell whether a claim was taken up and has not ended."""
@@ -120,13 +136,13 @@ class Lane:
 
         True if the pace was lowered for it (worth a log line).
         """
-        is_throttled = isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED
-        asked_to_wait = outcome.wait_seconds if isinstance(outcome, Later) and is_throttled else None
         dag_id = claimed.trigger.call.dag_id
-        if self._places.answered(claimed.trigger.call, now, seconds=seconds, asked_to_wait=asked_to_wait):
-            self._recalls[dag_id] = Recall(dag_id, self._places.routes_of(dag_id))
-        elif is_throttled:
+        self._places.ended(claimed.trigger.call, now, seconds=seconds)
+        if isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED:
+            self._places.asked_to_wait(dag_id, now, seconds=outcome.wait_seconds)
             self._recalls.pop(dag_id, None)
+        elif _is_answer(outcome) and (routes := self._places.answered(dag_id)):
+            self._recalls.setdefault(dag_id, Recall(dag_id)).routes.extend(routes)
         at_once = max(self._places.held, self._at_once.get(_key(claimed), 1), 1)
         self._places.free(_key(claimed))
         call = Ended(
@@ -155,6 +171,13 @@ class Lane:
     def seconds_until_room(self, now: float) -> float:
         """Return how long the pace asks to wait; 0 if it does not."""
         return self._pacer.seconds_until(now)
+
+
+def _is_answer(outcome: Outcome) -> bool:
+    """Whether Airflow has answered the call: not if it was not sent, or was cut off before, or nobody knows."""
+    if isinstance(outcome, Later):
+        return outcome.reason not in _UNANSWERED
+    return not isinstance(outcome, TargetDown | TooLate | Superseded)
 
 
 def _key(claimed: Claimed) -> tuple[str, str]:

@@ -42,8 +42,7 @@ class Attention:
             groups=groups,
             needs=[
                 need | {"place": place_of_need(need, asked.caller)}
-                for need in attention.view(self._faces.status.needs())["needs"]
-                if attention.is_of_deliveries(need["what"])
+                for need in attention.view(self._faces.status.needs_of_deliveries())["needs"]
             ],
             total=shown["count"],
             left_out=shown["left_out"],

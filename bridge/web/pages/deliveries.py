@@ -58,7 +58,7 @@ class Deliveries:
             rows=shown[kind],
             query=query,
             alike=[] if are_triggers else _alike(query),
-            **self._aside(asked, wanted, are_triggers=are_triggers),
+            **self._aside(asked, wanted, are_triggers=are_triggers, is_empty=not shown[kind]),
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
             statuses=list(Status),
@@ -67,15 +67,17 @@ class Deliveries:
             older=finding.older("/deliveries", query, shown["next"]),
         )
 
-    def _aside(self, asked: Asked, wanted: Mapping[str, str], *, are_triggers: bool) -> dict[str, Any]:
-        """Return what names the pipeline, job or run of a list and is not in it, since routing has not settled it."""
+    def _aside(self, asked: Asked, wanted: Mapping[str, str], *, are_triggers: bool, is_empty: bool) -> dict[str, Any]:
+        """Return what names the pipeline, job or run of a list and is not in it: no end that the bridge knows."""
         id_ = next((wanted[name] for name in ("pipeline_id", "job_id", "run_id") if name in wanted), None)
         if id_ is None or are_triggers or wanted.keys() - _BESIDE:
             return {"aside": [], "unread": None}
         time = {each: wanted[each] for each in ("since", "until") if each in wanted}
         found = self._faces.looks.aside(id_, time, caller=asked.caller)
         unread = stories.says_unread(found["unread"]) if found["unread"] else None
-        return {"aside": found["deliveries"], "unread": unread}
+        # That older ones were not looked at is news only to whoever finds nothing.
+        is_said = is_empty or (found["unread"] or {}).get("count")
+        return {"aside": found["deliveries"], "unread": unread if is_said else None}
 
     def delivery(self, asked: Asked) -> Response:
         """Show the way of one delivery: received, routed, every trigger with its attempts, its DAG runs, and why."""
