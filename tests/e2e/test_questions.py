@@ -22,18 +22,21 @@ routes:
   - {name: strict, pipeline: pl_strict, dag: load_strict}
   - {name: rare, pipeline: pl_rare, dag: load_orders, max_per_hour: 1}
   - {name: away, pipeline: pl_away, dag: load_orders, airflow: away}
+  - {name: soon, pipeline: pl_soon, dag: load_orders, airflow: away, deadline: 1s}
 """
 AWAY = """\
   away:
     url: http://127.0.0.1:9
     auth: {username: {env: AIRFLOW_USERNAME}, password: {env: AIRFLOW_PASSWORD}}"""
-WAITING = {"template", "dag_not_found", "dag_paused", "conf_refused", "hourly_ceiling", "airflow_down"}
+WAITING = {"template", "dag_not_found", "dag_paused", "conf_refused", "hourly_ceiling", "airflow_down", "too_late"}
 # By the question's first words: what the answer has to say.
 ANSWERS = {
     "Is all well?": "template",
     "`pl_orders` ended": "load_orders",
     "Is a secret wrong?": "signature_mismatch",
     "Did something come too late": "stale",
+    "Is there a status that nobody knows?": "status_unknown",
+    "Did a `deadline` pass": "too_late",
     "Did something match no route": "no_route",
     "Did a template fail?": "by_day",
     "Is a DAG missing?": "load_returns",
@@ -71,8 +74,9 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
 
 
 def _plant(bridge: BridgeProcess) -> None:
-    for word in ("orders", "by_day", "returns", "parked", "strict", "away", "nobody"):
+    for word in ("orders", "by_day", "returns", "parked", "strict", "away", "soon", "nobody"):
         bridge.send(body(event=f"evt_{word}", pipeline=f"pl_{word}"))
+    bridge.send(b'{"id": "evt_odd", "type": "job.finished", "job_id": "job_odd", "status": "half done"}')
     for number in range(2):
         bridge.send(body(event=f"evt_rare_{number}", pipeline="pl_rare"))
     bridge.send(body(event="evt_orders", pipeline="pl_orders"))

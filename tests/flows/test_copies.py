@@ -89,7 +89,7 @@ class Door:
     def listed(self) -> list[tuple[str, str | None, str | None]]:
         """Return what a person finds of the copies: reason, sender, and the delivery."""
         self.ring.step()
-        wanted = refusals.RefusalFilter(kind="copy")
+        wanted = refusals.RefusalFilter()
         found = self.inbox.read(refusals.page, wanted=wanted, limit=100)
         return [(each.reason, each.sender, each.delivery_id) for each in found]
 

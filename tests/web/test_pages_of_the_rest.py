@@ -184,7 +184,7 @@ def test_a_stretch_in_which_nothing_fits_leads_on(query: dict[str, str]) -> None
     """It says how far was looked, and where to look further."""
     viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/deliveries", {}, query, {})
     none: dict[str, list[str]] = {name: [] for name in ("rows", "states", "run_states", "statuses")}
-    lists = none | {"sources": ["planasonix"], "alike": []}
+    lists = none | {"sources": ["planasonix"], "alike": [], "aside": [], "unread": None}
     page = Drawing(framed_by=None).page(
         "deliveries.html", viewer, kind="triggers", query=query, newest=None, older="/deliveries?after=trg_1", **lists
     )

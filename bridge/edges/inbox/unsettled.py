@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, text
+from sqlalchemy import BigInteger, Connection, String, text
 
 from bridge.edges.inbox.browsing import Filter, ids
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number
@@ -30,7 +30,7 @@ _SIZES = text(
     "SELECT id, LENGTH(body) FROM deliveries WHERE id IN :ids AND erased_at IS NULL"
     " AND (reason IS NULL OR reason NOT IN :skipped)"
     " AND NOT EXISTS (SELECT 1 FROM completions WHERE delivery_id = deliveries.id) ORDER BY id DESC"
-).bindparams(a_list("ids", BigInteger()), bindparam("skipped", expanding=True))
+).bindparams(a_list("ids", BigInteger()), a_list("skipped", String()))
 
 
 class Near(NamedTuple):

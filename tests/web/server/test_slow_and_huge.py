@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.demo.processes import free_port
@@ -85,6 +84,21 @@ class Watch:
         assert len(self.statuses) >= HONEST
 
 
+def send_at_once(bridge: BridgeProcess, payload: bytes) -> int:
+    """Send one webhook in one piece and return its status, 0: cut off.
+
+    A client that is not scheduled between head and body would be the most silent sender of all, which gives way.
+    """
+    headers = signed(payload) | {"Content-Length": str(len(payload))}
+    lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+    try:
+        with socket.create_connection(("127.0.0.1", bridge.port), timeout=60) as item:
+            item.sendall(HEAD.replace(b"Content-Type: application/json\r\n", b"") + lines + b"\r\n" + payload)
+            return read_answer(item).status
+    except OSError:
+        return 0
+
+
 @contextmanager
 def watched(bridge: BridgeProcess, name: str) -> Iterator[Watch]:
     """Send honest webhooks on new connections and look at the memory, every 50 ms."""
@@ -94,13 +108,7 @@ def watched(bridge: BridgeProcess, name: str) -> Iterator[Watch]:
         while not is_over.wait(0.05):
             payload = body(event=f"evt_{name}_{len(watch.statuses)}")
             began = time.monotonic()
-            try:
-                url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
-                status = httpx.post(
-                    url, content=payload, headers=signed(payload), timeout=60, trust_env=False
-                ).status_code
-            except httpx.HTTPError:
-                status = 0
+            status = send_at_once(bridge, payload)
             watch.seconds.append(time.monotonic() - began)
             watch.statuses.append(status)
             watch.most_bytes = max(watch.most_bytes, resident_bytes(bridge))
