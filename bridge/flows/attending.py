@@ -4,7 +4,7 @@ What the store knows is read here; what only a running service or a look at the 
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from bridge.edges.inbox import (
@@ -92,18 +92,20 @@ def look(
         copies=inbox.read(grouping.doubtful_copies, since=at - odd.SHOWN_FOR),
         dags=[dag for dag in inbox.read(dags.known) if configured is None or dag.airflow in configured],
         pauses=[(pause, names is not None and is_gone(pause, names)) for pause in found.all],
-        troubles=[
-            *troubles,
-            *of_replicas(inbox.read(loaded.mappings, now=at), at),
-            *of_targets(inbox.read(notices.failing)),
-            *of_silences(inbox.read(silences.known), at),
-        ],
+        troubles=[*troubles, *_stored_troubles(inbox, at)],
         drifts=inbox.read(shapes.recent, since=at - shapes.KEPT),
         heard=inbox.read(heard.last, now=at),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),
     )
     return attention.everything(facts)
+
+
+def _stored_troubles(inbox: Inbox, at: datetime) -> Iterator[Trouble]:
+    """Yield what the store knows to be wrong with the whole: replicas, who is to be notified, sources."""
+    yield from of_replicas(inbox.read(loaded.mappings, now=at), at)
+    yield from of_targets(inbox.read(notices.failing))
+    yield from of_silences(inbox.read(silences.known), at)
 
 
 def unserved(inbox: Inbox) -> list[Trouble]:
