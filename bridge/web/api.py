@@ -4,18 +4,19 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from bridge.chores.mapping_file import MappingFile
 from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
+from bridge.flows.counting import Counting
 from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import comparing, views
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.mapping import Route, read
+from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import json_object, words
@@ -34,6 +35,7 @@ class Api:
         *,
         inbox: Inbox,
         mapping: MappingFile,
+        counting: Counting,
         metrics: Metrics,
         sources: Mapping[str, Source],
         airflows: Collection[str],
@@ -42,6 +44,7 @@ class Api:
         """`sources` by name, `airflows` the names of those that are configured."""
         self._inbox = inbox
         self._mapping = mapping
+        self._counting = counting
         self._metrics = metrics
         self._sources = sources
         self._airflows = airflows
@@ -57,13 +60,14 @@ class Api:
         return self._metrics.exposition()
 
     def routes(self, **_: Any) -> views.Json:
-        """Return the routes in use."""
-        return {"routes": [views.route(item) for item in self._mapping.current().routes]}
+        """Return the routes in use, each with what it has started in the last 24 hours (`fired`, `failed`, `others`).
 
-    @property
-    def routes_in_use(self) -> Sequence[Route]:
-        """The routes of the mapping in use."""
-        return self._mapping.current().routes
+        `last_at`: when it last started something, as far as is stored and was looked at. `has_none`: it has matched
+        nothing that is stored.
+        """
+        in_use = self._mapping.current().routes
+        started = self._counting.routes(in_use)
+        return {"routes": [views.route(item) | started[item.name] for item in in_use]}
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.

@@ -58,6 +58,10 @@ PAUSE = record({"kind": TEXT, "name": TEXT, "is_gone": YES_OR_NO, "paused_at": I
 ORDER = record(
     {"id": TEXT, "action": TEXT, "state": TEXT, "actor": TEXT, "count": NUMBER, "done": NUMBER, "outcomes": ANY_OBJECT}
 )
+ROUTE = record(
+    {"name": TEXT, "enabled": YES_OR_NO, "airflow": TEXT, "dags": many(TEXT), "matches": ANY_OBJECT}
+    | {"fired": NUMBER, "failed": NUMBER, "others": NUMBER, "last_at": INSTANT, "has_none": YES_OR_NO}
+)
 EXAMINATION = record(
     {"is_running": YES_OR_NO, "findings": many(ANY_OBJECT), "started_at": INSTANT, "ended_at": INSTANT}
 )
@@ -122,7 +126,7 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /causes": Described(
         record({"causes": many(ANY_OBJECT), "count": NUMBER, "left_out": NUMBER, "is_whole": YES_OR_NO}), CAUSE_FILTERS
     ),
-    "GET /routes": Described(record({"routes": many(ANY_OBJECT)})),
+    "GET /routes": Described(record({"routes": many(ROUTE)})),
     "GET /history": Described(record({"hours": many(ANY_OBJECT)})),
     "GET /wait": Described(record({"outcome": TEXT, "why": TEXT}), ("delivery", "trigger", "job", "since")),
     "GET /completion": Described(

@@ -1,11 +1,9 @@
 """What the JSON API answers about the last 24 hours."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from bridge.flows.counting import Counting
 from bridge.rules import counts, views
-from bridge.rules.mapping import Route
 
 
 class HistoryApi:
@@ -21,7 +19,3 @@ class HistoryApi:
         `ready_seconds` is the median from a webhook to the end of its DAG run, of those that succeeded.
         """
         return {"hours": [counts.hour(each) for each in self._counting.day()]}
-
-    def of_routes(self, routes: Sequence[Route]) -> views.Json:
-        """Return what each route has started in the last 24 hours, by its name."""
-        return self._counting.routes(routes)

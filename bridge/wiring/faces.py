@@ -60,10 +60,11 @@ def build_faces(parts: Parts) -> Faces:
     spellings = {name: each.spelling for name, each in sources.items() if each.spelling != USUAL}
     spelling_of, link = partial(_spelling_of, spellings), parts.work.links.run
     looks = LooksApi(inbox=parts.inbox, sources=sources, link=link, spelling_of=spelling_of)
-    refusals = RefusalsApi(inbox=parts.inbox)
+    refusals, counting = RefusalsApi(inbox=parts.inbox), Counting(inbox=parts.inbox)
     api = Api(
         inbox=parts.inbox,
         mapping=parts.work.mapping,
+        counting=counting,
         metrics=parts.metrics,
         sources=sources,
         airflows=parts.work.airflows,
@@ -79,7 +80,7 @@ def build_faces(parts: Parts) -> Faces:
         refusals=refusals,
         pauses=PausesApi(pausing=parts.work.pausing),
         causes=CausesApi(inbox=parts.inbox),
-        history=HistoryApi(counting=Counting(inbox=parts.inbox)),
+        history=HistoryApi(counting=counting),
         links=parts.work.links,
         why=WhyApi(inbox=parts.inbox, around=Around(sources, api.plan_of, link, spelling_of)),
         bodies=BodiesApi(inbox=parts.inbox, spellings=spellings),

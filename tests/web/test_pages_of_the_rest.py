@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,28 @@ def test_the_mapping_in_use_is_shown_with_each_route(people: dict[Role, Person])
     assert "3 failed last" in text or "3 others last" in text  # they may have been cancelled by now
     assert "1 route has matched nothing that is stored: refresh_sales_marts" in text
     assert "Pause it" not in text
+
+
+def test_the_api_has_what_the_page_shows_of_a_route(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """Its counts of a day, when it last started something, and that it has matched nothing that is stored."""
+
+    seen: list[tuple[str, list[dict[str, Any]]]] = []
+
+    def is_of_one_count() -> bool:
+        before = bridge.api("routes")["routes"]
+        seen.append((people[Role.VIEWER].look("/routes"), before))
+        return bool(before == bridge.api("routes")["routes"])  # else the hour was counted anew meanwhile
+
+    wait_for(is_of_one_count, seconds=30, what="the page and the API at one count")
+    page, (idle, busy) = seen[-1]
+    rows = {name: text_of(page).partition(f"{name} ")[2] for name in (idle["name"], busy["name"])}
+    counted = {word: busy[word] for word in ("fired", "failed", "others")}
+    assert sum(counted.values()) == 3
+    for word, amount in counted.items():
+        assert (f"{amount} {word}" in rows[busy["name"]]) is bool(amount)
+    assert f'datetime="{busy["last_at"]}"' in page
+    assert (busy["has_none"], idle["has_none"], idle["last_at"]) == (False, True, None)
+    assert f"matched nothing that is stored: {idle['name']}" in text_of(page)
 
 
 def test_the_routes_page_says_which_replica_has_which_mapping(

@@ -31,7 +31,7 @@ class MappingPages:
     def routes(self, asked: Asked) -> Response:
         """Show the mapping in use, what is wrong with its file, and every route; operators pause and resume here."""
         status = self._faces.status.status()
-        started = self._faces.history.of_routes(self._faces.api.routes_in_use)
+        routes = self._faces.api.routes()["routes"]
         paused = {(each["kind"], each["name"]): each for each in status["paused"]}
         return self._drawing.page(
             "routes.html",
@@ -39,9 +39,8 @@ class MappingPages:
             mapping=status["mapping"],
             replicas=status["replicas"],
             differs=any(need["what"] == "mapping_differs" for need in status["needs"]),
-            routes=self._faces.api.routes()["routes"],
-            started=started,
-            idle=[name for name, each in started.items() if each["has_none"]],
+            routes=routes,
+            idle=[each["name"] for each in routes if each["has_none"]],
             dags={(each["airflow"], each["dag_id"]): each for each in status["dags"]},
             paused=paused,
             others=[each for (kind, _), each in paused.items() if kind != PauseKind.ROUTE or each["is_gone"]],
