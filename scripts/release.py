@@ -2,7 +2,8 @@
 
 1. Refuse what does not fit: VERSION is that of bridge/__init__.py, of the chart, and of the newest part of
    CHANGELOG.md, which has a date; nothing is uncommitted. DRAFT=1 asks for neither a date nor a clean tree.
-2. Build the wheel and the source of the bridge, the wheel of the provider, the package of the chart.
+2. Build the wheel and the source of the bridge, the wheel of the provider, the package of the chart,
+   and pack the scripts of deploy/auth.
 3. Build the image and save it as an archive, if buildah is here (BASE or LOCAL_BASE=1, as for `make image`). Where it
    is not, or with WITHOUT_IMAGE=1, say so.
 4. Write the lists of packages with their licences (SBOM), the notes out of CHANGELOG.md, and a checksum of each file.
@@ -42,6 +43,7 @@ def main() -> int:
     place.mkdir(parents=True)
     os.environ["SOURCE_DATE_EPOCH"] = run("git", "log", "-1", "--format=%ct").strip()
     packages(place)
+    recipes(place, version)
     image(place, version)
     (place / "notes.md").write_text(notes(version))
     files = sorted(path for path in place.iterdir())
@@ -92,6 +94,12 @@ def packages(place: Path) -> None:
     run(HELM, "package", ROOT / "deploy" / "chart", "--destination", place)
     run(sys.executable, ROOT / "scripts" / "sbom.py")
     shutil.copy(ROOT / "build" / "sbom.json", place / "sbom.json")
+
+
+def recipes(place: Path, version: str) -> None:
+    """Pack the scripts that sign in at managed Airflows, as they were committed."""
+    packed = place / f"planasonix-bridge-{version}-auth.tar.gz"
+    run("git", "archive", f"--output={packed.resolve()}", "HEAD", "deploy/auth")
 
 
 def image(place: Path, version: str) -> None:

@@ -4,11 +4,12 @@
     airflow:
       composer:
         url: https://<the environment's Airflow web UI>
-        auth: {exec: [python3, /etc/planasonix-bridge/auth/composer.py]}
+        auth: {exec: [/opt/auth/bin/python, /etc/planasonix-bridge/auth/composer.py]}
 
-Needs google-auth and application default credentials (workload identity, or GOOGLE_APPLICATION_CREDENTIALS). The
-account becomes an Airflow user at its first call, with the role that `[api] composer_auth_user_registration_role`
-names. Source: the Cloud Composer documentation, "Access the Airflow REST API".
+Needs `google-auth[urllib3]` in a virtual environment of its own, and application default credentials (workload
+identity, or GOOGLE_APPLICATION_CREDENTIALS). The account becomes an Airflow user at its first call, with the role that
+`[api] composer_auth_user_registration_role` names. Source: the Cloud Composer documentation,
+"Access the Airflow REST API".
 """
 
 import json

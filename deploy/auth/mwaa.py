@@ -7,7 +7,7 @@
         version: 3                 # 2 and 3 sign in at different paths
         rate: 8                    # MWAA answers 10 calls a second
         deadline_seconds: 10       # and ends a call after 10 s
-        auth: {exec: [/opt/boto3/bin/python, /etc/planasonix-bridge/auth/mwaa.py, --name, my-environment]}
+        auth: {exec: [/opt/auth/bin/python, /etc/planasonix-bridge/auth/mwaa.py, --name, my-environment]}
 
 Needs boto3 in a virtual environment of its own (it and the Airflow client want different versions of python-dateutil),
 and AWS credentials with `airflow:CreateWebLoginToken` on `role/<environment>/<Airflow role>`. A web login token lives

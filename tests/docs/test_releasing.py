@@ -28,7 +28,7 @@ def make(version: str, to: Path, *, root: Path = REPOSITORY, **more: str) -> "su
 
 
 def test_a_release_has_all_its_files(tmp_path: Path) -> None:
-    """Wheel and source with templates and pages, provider, chart, packages, notes; a right checksum for each."""
+    """Wheel, source with templates and pages, provider, chart, sign-ins, packages, notes; a right checksum for each."""
     done = make(__version__, tmp_path / "out", DRAFT="1", WITHOUT_IMAGE="1")
     assert done.returncode == 0, done.stderr
     assert "no image" in done.stderr
@@ -45,6 +45,8 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     wheel = zipfile.ZipFile(tmp_path / "out" / f"{stem}-py3-none-any.whl").namelist()
     with tarfile.open(tmp_path / "out" / f"{stem}.tar.gz") as source:
         archived = source.getnames()
+    with tarfile.open(tmp_path / "out" / f"planasonix-bridge-{__version__}-auth.tar.gz") as recipes:
+        assert {f"deploy/auth/{name}.py" for name in ("composer", "entra", "mwaa")} < set(recipes.getnames())
     for name in ("/templates/compose.yaml", "/templates/planasonix-bridge.service", "/templates/parts.html"):
         assert all(any(item.endswith(name) for item in names) for names in (wheel, archived)), name
     assert (tmp_path / "out/notes.md").read_text() == release.notes(__version__)
