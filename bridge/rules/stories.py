@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from bridge.rules import causes, views
 from bridge.rules.planning import Plan
-from bridge.words.dags import KnownDag
+from bridge.words.dags import DagState, KnownDag
 from bridge.words.model import Attempt, Delivery, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
-from bridge.words.runs import OPEN
+from bridge.words.runs import OPEN, RunState
 from bridge.words.via import Via
 
 _STILL = "Nothing to do: it goes on by itself."
@@ -66,9 +66,29 @@ def view(story: Story) -> views.Json:
 def _branch(branch: Branch) -> views.Json:
     return views.trigger_entry(branch.trigger) | {
         "attempt_log": [views.attempt(each) for each in branch.attempts],
-        **views.of_dag(branch.dag),
+        **of_dag(branch.trigger, branch.dag),
         "link": branch.link,
     }
+
+
+def of_dag(item: TriggerEntry, dag: KnownDag | None) -> views.Json:
+    """Return what is known of a trigger's DAG, and whether its run waits there until a person unpauses it."""
+    return {"dag": None if dag is None else views.dag(dag), "waits_for_dag": waits_for_dag(item, dag)}
+
+
+def waits_for_dag(item: TriggerEntry, dag: KnownDag | None) -> bool:
+    """Return whether the DAG run was asked for and cannot start, since its DAG is paused in Airflow.
+
+    The trigger keeps the reason `dag_paused` for good. What was read of the DAG since then says whether it is true yet.
+    """
+    is_seen_queued = item.run is not None and item.run.state is RunState.QUEUED
+    if item.state is not TriggerState.FIRED or (item.run is not None and not is_seen_queued):
+        return False
+    was_paused = item.reason is Reason.DAG_PAUSED
+    if dag is not None and dag.state is DagState.PAUSED:
+        return was_paused or is_seen_queued
+    is_news = dag is not None and item.settled_at is not None and dag.read_at > item.settled_at
+    return was_paused and not is_news
 
 
 def _steps(story: Story) -> Iterator[views.Json]:
@@ -81,8 +101,8 @@ def _steps(story: Story) -> Iterator[views.Json]:
     else:
         yield _verified(delivery)
     if delivery.lookups:
-        answer = "and answered" if delivery.lookup is not None else "and has not answered"
-        yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)} {answer}")
+        answer = {True: " and answered", False: " and has not answered", None: ""}[views.is_answered(delivery)]
+        yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)}{answer}")
     if delivery.state is not DeliveryState.RECEIVED or delivery.reason is not None:
         yield _step(None, str(delivery.state), _because(delivery.reason, delivery.detail))
     for branch in story.branches:
@@ -128,25 +148,28 @@ def next_step(story: Story) -> str:
     """Return what to do: of what needs a person first, else that nothing has to be done."""
     if story.delivery.state is not DeliveryState.ROUTED:
         return _STILL if story.delivery.reason is None else story.delivery.reason.next_step
-    newest: dict[tuple[str, str, str], TriggerEntry] = {}
+    newest: dict[tuple[str, str, str], Branch] = {}
     for branch in sorted(story.branches, key=lambda each: each.trigger.rerun):
         item = branch.trigger
-        newest[item.route, item.airflow, item.dag_id] = item
+        newest[item.route, item.airflow, item.dag_id] = branch
     steps = sorted(map(_step_of, newest.values()))
     return steps[0][1] if steps else "Nothing to do."
 
 
-def _step_of(item: TriggerEntry) -> tuple[int, str]:
+def _step_of(branch: Branch) -> tuple[int, str]:
     """Return the next step of a trigger, with how soon it wants to be read."""
-    urgency = {TriggerState.FAILED: 0, TriggerState.HELD: 1, TriggerState.CANCELLED: 6}.get(item.state)
+    item = branch.trigger
+    urgency = {TriggerState.FAILED: 0, TriggerState.HELD: 1, TriggerState.CANCELLED: 7}.get(item.state)
     if urgency is not None and item.reason is not None:
         return urgency, item.reason.next_step
     if item.state is not TriggerState.FIRED:
-        return 3, _STILL
+        return 4, _STILL
     if item.run is not None and item.run.state in causes.RUNS:
         return 2, causes.RUNS[item.run.state][1]
+    if waits_for_dag(item, branch.dag):
+        return 3, Reason.DAG_PAUSED.next_step
     is_open = item.run is not None and item.run.state in OPEN
-    return (4, "Nothing to do: the DAG run has not ended yet.") if is_open else (5, "Nothing to do.")
+    return (5, "Nothing to do: the DAG run has not ended yet.") if is_open else (6, "Nothing to do.")
 
 
 def silence(

@@ -56,10 +56,17 @@ def delivery(value: Delivery) -> Json:
         "headers": dict(value.headers),
         "body": None if value.locked else value.body.decode("utf-8", "backslashreplace"),
         "lookup": value.lookup,
+        "lookups": value.lookups,
+        "is_answered": is_answered(value),
         "locked": value.locked,
         "erased_at": instant(value.erased_at),
         "caused_by": value.caused_by,
     }
+
+
+def is_answered(value: Delivery) -> bool | None:
+    """Whether the API told of a delivery's job; None: that can be read no more. A look-up given up is `{}`."""
+    return None if value.locked is not None or value.erased_at is not None else bool(value.lookup)
 
 
 def trigger_entry(value: TriggerEntry) -> Json:
@@ -192,11 +199,6 @@ def dag(value: KnownDag, params: DagParams | None = None, routes: Iterable[Route
         "required_params": list(params.required),
         "lacks_params": {name: names for name, names in lacking.items() if names},
     }
-
-
-def of_dag(value: KnownDag | None) -> Json:
-    """Return what is known of a trigger's DAG, beside the trigger."""
-    return {"dag": None if value is None else dag(value)}
 
 
 def route(value: Route) -> Json:

@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 YES_OR_NO: Schema = {"type": "boolean"}
+YES_OR_NULL: Schema = {"type": ["boolean", "null"]}
 NUMBER: Schema = {"type": "integer"}
 INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 ANY_OBJECT: Schema = {"type": "object"}
@@ -110,9 +111,11 @@ DESCRIBED: Mapping[str, Described] = {
         )
     ),
     "GET /deliveries": Described(page_of("deliveries", DELIVERY), {*DELIVERY_FILTERS, "limit"}),
-    "GET /deliveries/{id}": Described(record({"id": TEXT, "triggers": many(TRIGGER)})),
+    "GET /deliveries/{id}": Described(
+        record({"id": TEXT, "triggers": many(TRIGGER), "lookups": NUMBER, "is_answered": YES_OR_NULL})
+    ),
     "GET /triggers": Described(page_of("triggers", TRIGGER), {*TRIGGER_FILTERS, "limit"}),
-    "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT)})),
+    "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT), "waits_for_dag": YES_OR_NO})),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
     "GET /replicas": Described(record({"replicas": many(record(REPLICA | {"keys": many(ANY_OBJECT)}))})),

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.edges.inbox import Inbox, browsing, chains, completions, dags, deliveries, triggers, walking
 from bridge.flows.explaining.searching import AS_MEANT, Searched, SpellingOf, aside, search
-from bridge.rules import views
+from bridge.rules import stories, views
 from bridge.web.queries import MAX_LIMIT, next_page, page, storable, time_range
 from bridge.words.errors import NotThere
 from bridge.words.model import TriggerEntry, TriggerState
@@ -101,8 +101,8 @@ class LooksApi:
         )
         known = self._inbox.read(dags.get, airflow=found.call.airflow, dag_id=found.call.dag_id)
         chain = self._inbox.read(chains.behind, found.delivery_id)
-        shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine) | views.of_dag(known)
-        shown |= {"link": self._page_of(found.entry)}
+        shown = views.trigger(found) | views.chain(chain) | views.rivals(found.entry, mine)
+        shown |= stories.of_dag(found.entry, known) | {"link": self._page_of(found.entry)}
         return _for(caller, shown | {"attempt_log": [views.attempt(item) for item in tries]})
 
     def _entry(self, trigger: TriggerEntry) -> views.Json:

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.rules import stories
 from bridge.rules.stories import Branch, Story, next_step, says_unread, silence
+from bridge.words.dags import DagState, KnownDag
 from bridge.words.model import Attempt, Delivery, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
@@ -84,6 +85,18 @@ def test_what_has_not_happened_is_no_step() -> None:
     assert [step["what"] for step in stories.view(story(delivery=waits))["steps"]] == ["received", "verified"]
 
 
+def test_an_answer_that_can_be_read_no_more_is_not_said_to_be_missing() -> None:
+    """It was erased, or its key is gone: that the API was asked is known, and no more."""
+    for lookup, more, says in (
+        (None, {}, "asked 2 times and has not answered"),
+        ({}, {}, "asked 2 times and has not answered"),  # it was given up
+        (None, {"erased_at": NOW}, "asked 2 times"),
+        (None, {"locked": "no key has the id k1"}, "asked 2 times"),
+    ):
+        delivery = replace(DELIVERY, lookup=lookup, **more)  # type: ignore[arg-type]
+        assert stories.view(story(delivery=delivery))["steps"][2]["says"].endswith(says)
+
+
 def trigger(
     state: TriggerState, reason: Reason | None = None, run: RunState | None = None, *, rerun: int = 0
 ) -> TriggerEntry:
@@ -106,6 +119,43 @@ def trigger(
 def test_the_next_step_is_of_what_needs_a_person_first(triggers: list[TriggerEntry], expected: str) -> None:
     """What was run again counts no more."""
     assert next_step(story(*triggers)) == expected
+
+
+QUEUED = trigger(TriggerState.FIRED, Reason.DAG_PAUSED, RunState.QUEUED)
+DAG = KnownDag("default", "load", DagState.PAUSED, since=NOW, read_at=NOW)
+BACK = replace(DAG, state=DagState.OK, read_at=NOW + timedelta(minutes=1))
+NOT_ENDED = "Nothing to do: the DAG run has not ended yet."
+
+
+@pytest.mark.parametrize(
+    ("item", "dag", "expected"),
+    [
+        (QUEUED, None, Reason.DAG_PAUSED.next_step),
+        (QUEUED, DAG, Reason.DAG_PAUSED.next_step),
+        (replace(QUEUED, run=None), None, Reason.DAG_PAUSED.next_step),  # `follow: false`
+        (replace(QUEUED, reason=None), DAG, Reason.DAG_PAUSED.next_step),  # paused after the run was asked for
+        (QUEUED, replace(BACK, read_at=NOW), Reason.DAG_PAUSED.next_step),  # read before it was fired
+        (QUEUED, BACK, NOT_ENDED),
+        (replace(QUEUED, reason=None), BACK, NOT_ENDED),
+        (replace(QUEUED, run=Run(RunState.RUNNING)), DAG, NOT_ENDED),
+        (replace(QUEUED, run=Run(RunState.SUCCESS)), DAG, "Nothing to do."),
+        (replace(QUEUED, reason=None, run=None), DAG, "Nothing to do."),  # nobody knows whether it has ended
+        (trigger(TriggerState.PENDING), DAG, "Nothing to do: it goes on by itself."),
+    ],
+)
+def test_a_run_that_waits_for_its_dag_needs_somebody(item: TriggerEntry, dag: KnownDag | None, expected: str) -> None:
+    """Airflow keeps it queued until a person unpauses the DAG; what was read of the DAG since then counts."""
+    found = stories.view(Story(DELIVERY, [Branch(item, [], dag, None)], [], None))
+    assert found["next_step"] == expected
+    assert found["triggers"][0]["waits_for_dag"] is (expected == Reason.DAG_PAUSED.next_step)
+
+
+def test_a_run_that_waits_for_its_dag_comes_before_what_goes_on_by_itself() -> None:
+    """And after what failed."""
+    waits, pending = replace(QUEUED, route="other"), trigger(TriggerState.PENDING)
+    assert next_step(story(pending, waits)) == Reason.DAG_PAUSED.next_step
+    failed = trigger(TriggerState.FIRED, run=RunState.FAILED)
+    assert "replay --run-again" in next_step(story(failed, waits))
 
 
 def test_the_next_step_of_a_failed_run_is_to_look_there() -> None:

@@ -248,7 +248,9 @@ WAY = {
     "run_started_at": "2020-03-27T02:45:05.250Z",
     "run_ended_at": "2020-03-27T04:00:00.000Z",
     "run_url": None,
+    "reason": None,
     "dag": None,
+    "waits_for_dag": False,
     "also_started_by": [],
     "chain": [],
     "withheld": "values",
@@ -303,7 +305,7 @@ def test_long_confs_do_not_make_the_page_of_a_delivery_heavy() -> None:
         WAY | {"id": "trg_3", "locked": None, "conf": {"text": "short"}},
         WAY | {"id": "trg_4", "locked": "no key has the id k1", "conf": None},
     ]
-    nothing = dict.fromkeys(("reason", "signed_at", "caused_by", "erased_at", "lookup", "plan", "plan_problem"))
+    nothing = dict.fromkeys(("reason", "signed_at", "caused_by", "erased_at", "lookups", "plan", "plan_problem"))
     delivery = nothing | {
         "id": "dlv_1",
         "state": "routed",
