@@ -59,6 +59,35 @@ def test_failures_of_one_cause_are_one_line_that_is_acted_on(people: dict[Role, 
     assert len(bridge.api("triggers", state="cancelled")["triggers"]) == 3
 
 
+AGAIN = "Each is tried again under the DAG run id that it has, so nothing runs twice."
+NEW_RUN = "Each gets one more DAG run; those that ran before stay as they are."
+ROUTED = "Their deliveries go through today's mapping once more. What else failed of these deliveries is tried too, and"
+
+
+@pytest.mark.parametrize(
+    ("action", "chosen", "says"),
+    [
+        ("replay", {"reason": "template"}, (ROUTED,)),
+        ("replay", {"reason": "condition"}, (ROUTED,)),
+        ("replay", {"reason": "conf_refused"}, (ROUTED,)),
+        ("replay", {"reason": "conf_too_large"}, (ROUTED,)),
+        ("replay", {"reason": "dag_not_found", "state": "held"}, (ROUTED,)),
+        ("replay", {"reason": "attempts_used_up"}, (AGAIN,)),
+        ("replay", {}, (AGAIN, ROUTED)),
+        ("run_again", {"reason": "template"}, (ROUTED,)),
+        ("run_again", {"reason": "conf_refused"}, (NEW_RUN,)),
+        ("run_again", {"run_state": "failed", "state": "fired"}, (NEW_RUN,)),
+        ("cancel", {"reason": "template"}, ()),
+    ],
+)
+def test_the_question_says_what_will_be_done_with_this_cause(
+    people: dict[Role, Person], action: str, chosen: dict[str, str], says: tuple[str, ...]
+) -> None:
+    """What has no call yet, or would fail with the same again, has its whole delivery routed once more."""
+    text = people[Role.OPERATOR].text("/orders/new", **{"action": action, "state": "failed"} | chosen)
+    assert tuple(each for each in (AGAIN, NEW_RUN, ROUTED) if each in text) == says
+
+
 def test_what_deliveries_need_is_on_the_page_of_what_stands_still(
     people: dict[Role, Person], bridge: BridgeProcess
 ) -> None:

@@ -57,8 +57,11 @@ _ERASED = Pair(
     sqlite=text("SELECT erased_at FROM deliveries WHERE id = :id"),
     postgresql=text("SELECT erased_at FROM deliveries WHERE id = :id FOR UPDATE"),
 )
-# The same call would fail again: it has to be made anew.
-_NEEDS_MENDING = (Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE)
+_NEEDS_MENDING = frozenset({Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE})  # the same call would fail again
+# No call of it was made, so that a new run of it cannot be started either.
+WITHOUT_CALL = frozenset({Reason.TEMPLATE, Reason.CONDITION})
+# What a replay of a trigger does not fire again: its delivery is routed once more.
+ROUTED_AGAIN = WITHOUT_CALL | _NEEDS_MENDING | {Reason.DAG_NOT_FOUND}
 
 
 class Replayed(StrEnum):

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from bridge.edges.inbox.replays import ROUTED_AGAIN, WITHOUT_CALL
 from bridge.web.faces import Faces
 from bridge.web.pages import finding
 from bridge.web.pages.asking import Asked, inside
@@ -23,6 +24,12 @@ _EFFECTS = {
     Action.RUN_AGAIN: ("Start new DAG runs for", "Each gets one more DAG run; those that ran before stay as they are."),
     Action.CANCEL: ("Cancel", "None of them will start its DAG run. DAG runs that were started stay as they are."),
 }
+_ROUTED_AGAIN = (
+    "Their deliveries go through today's mapping once more. What else failed of these deliveries is tried too, and"
+    " routes that are new start as well. What has started stays as it is, and does not run twice."
+)
+# By what an order does with a cause that cannot simply be tried again.
+_ROUTING = {Action.REPLAY: ROUTED_AGAIN, Action.RUN_AGAIN: WITHOUT_CALL}
 # `why` is the person's reason, for the audit log; `reason` is a filter as everywhere.
 _NO_FILTERS = ("action", "csrf", "key", "back", "why", "ids", "expected")
 _CHANGED = 409
@@ -69,7 +76,7 @@ class Steering:
             status=status,
             action=str(action),
             verb=_EFFECTS[action][0],
-            effect=_EFFECTS[action][1],
+            effect=_effect(action, chosen),
             count=counted.count,
             expected=counted.expected,
             has_changed=status == _CHANGED,
@@ -104,6 +111,16 @@ class Steering:
 
 def _filter(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if name not in _NO_FILTERS}
+
+
+def _effect(action: Action, chosen: Mapping[str, str]) -> str:
+    """Return what an order does with what a filter means. One without a reason may mean both kinds: both are said."""
+    usual, routing = _EFFECTS[action][1], _ROUTING.get(action, frozenset())
+    if chosen.get("reason") in routing:
+        return _ROUTED_AGAIN
+    if not routing or chosen.keys() & {"reason", "run_state"}:
+        return usual
+    return f"{usual} It is not so for the reasons {', '.join(sorted(routing))}. {_ROUTED_AGAIN}"
 
 
 def _action(word: str | None) -> Action:
