@@ -11,6 +11,7 @@ from tests.bench import (
     acks,
     backlog,
     beside,
+    burdens,
     costs,
     diffing,
     drain,
@@ -106,6 +107,9 @@ _PARTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     ),
     "pages": lambda options: pages.measure(
         stored=20_000 if options.quick else 1_000_000, rounds=3 if options.quick else 20
+    ),
+    "burdens": lambda options: burdens.measure(
+        waiting=1_000 if options.quick else 20_000, seconds=3 if options.quick else 20
     ),
     "matching": lambda _: matching.measure(),
     "orders": lambda options: orders.measure(items=2_000 if options.quick else 20_000, idle_seconds=options.seconds),
