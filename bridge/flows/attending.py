@@ -21,7 +21,7 @@ from bridge.edges.inbox import (
     shapes,
     silences,
 )
-from bridge.rules import attention, notes, odd, records, standing, views
+from bridge.rules import attention, conforming, notes, odd, records, standing, views
 from bridge.rules.attention import Facts, Need
 from bridge.rules.mapping import Route
 from bridge.rules.pauses import Names, is_gone
@@ -54,7 +54,7 @@ def needs(
     *,
     troubles: Sequence[Trouble] = (),
     names: Names | None = None,
-    routes: Iterable[Route] = (),
+    routes: Collection[Route] = (),
     now: datetime | None = None,
 ) -> list[Need]:
     """Return what needs a person; nothing: all is well. As `look`."""
@@ -67,7 +67,7 @@ def look(
     *,
     troubles: Sequence[Trouble] = (),
     names: Names | None = None,
-    routes: Iterable[Route] = (),
+    routes: Collection[Route] = (),
     now: datetime | None = None,
     with_groups: bool = True,
 ) -> list[Need]:
@@ -97,6 +97,7 @@ def look(
         heard=inbox.read(heard.last, now=at),
         ending=inbox.read(holds.ending),
         expected=notes.expected_pauses(routes, found),
+        lacking=_lacking(inbox, routes),
     )
     return attention.everything(facts)
 
@@ -106,6 +107,16 @@ def _stored_troubles(inbox: Inbox, at: datetime) -> Iterator[Trouble]:
     yield from of_replicas(inbox.read(loaded.mappings, now=at), at)
     yield from of_targets(inbox.read(notices.failing))
     yield from of_silences(inbox.read(silences.known), at)
+
+
+def _lacking(inbox: Inbox, routes: Collection[Route]) -> dict[tuple[str, str], dict[str, str]]:
+    """Return what routes leave out of the params that their DAGs require, as far as these were read."""
+    params = {
+        (airflow, dag_id): each
+        for airflow in {route.airflow for route in routes}
+        for dag_id, each in inbox.read(dags.params, airflow=airflow).items()
+    }
+    return conforming.lacking(routes, params)
 
 
 def unserved(inbox: Inbox) -> list[Trouble]:

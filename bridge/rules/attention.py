@@ -19,7 +19,7 @@ In the order of how much stands still: the configuration in use, a place outside
     failed, held                              triggers: each group is one line (standing)
     too_late                                  triggers of the last day that their `deadline` has cancelled
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
-    dag                                       a DAG that the mapping names and that cannot start a run
+    dag                                       a DAG that the mapping names and that cannot start a run of each route
     paused                                    a pause that nobody ends, or of what is no more
 
 What passes by itself (a ceiling, an Airflow that asked to wait) needs nobody for the first hour. What waits because a
@@ -38,7 +38,7 @@ from bridge.rules.pauses import sentence
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
 from bridge.words.causes import LOOKUPS_GIVEN_UP, Group, Odd, Refused
-from bridge.words.dags import DagState, KnownDag
+from bridge.words.dags import GONE, DagState, KnownDag
 from bridge.words.drifts import Drifted
 from bridge.words.model import TriggerState
 from bridge.words.pauses import Pause
@@ -105,7 +105,8 @@ class Facts:
 
     `late`: what was cancelled as too late. `is_whole`: the groups count all that is stored, not the newest of it alone.
     `heard`: when each source last sent something right. `ending`: how many holds are over within a day, by Airflow.
-    `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`).
+    `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`). `lacking`: what routes leave out
+    of the params that a DAG requires (`conforming.lacking`).
     """
 
     now: datetime
@@ -123,6 +124,7 @@ class Facts:
     heard: Mapping[str, datetime] = field(default_factory=dict)
     ending: Mapping[str, int] = field(default_factory=dict)
     expected: Collection[tuple[str, str]] = ()
+    lacking: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
 
 def needs(facts: Facts) -> list[Need]:
@@ -256,6 +258,20 @@ def _dags(facts: Facts) -> Iterator[Need]:
                 reason=str(dag.state),
                 is_note=dag.state is DagState.PAUSED and place in facts.expected,
             )
+        if dag.state not in GONE:
+            yield from _lacking(place, facts.lacking.get(place, {}))
+
+
+def _lacking(place: tuple[str, str], sentences: Mapping[str, str]) -> Iterator[Need]:
+    """A run of this DAG would be refused: known before the first event, so said before it."""
+    for route, says in sentences.items():
+        yield Need(
+            what="dag",
+            about=f"{route} -> {place[1]} at {place[0]}",
+            says=f"DAG {place[1]}: {says}",
+            next_step="Add them to the `conf` of the route, or give them a default in the DAG.",
+            reason="lacks_params",
+        )
 
 
 def _pauses(facts: Facts) -> Iterator[Need]:

@@ -4,18 +4,39 @@
     2. A value that the mapping spells out must be valid by the param's JSON Schema.
     3. A template that gives text needs a param that takes text. What one single expression gives, only an event says.
 
-Required params that conf lacks are not looked at here: `check --airflow` says those of every route.
+Required params that conf lacks are a mistake of every route (`says_lacking`), whatever its `conf_schema`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.rules.mapping import Route
 from bridge.rules.rendering import Gives, Template
 from bridge.rules.yamltree import nearest
+from bridge.words.dags import DagParams
 
 _UNKNOWN = object()
 _SHOWN = 200
+
+
+def says_lacking(route: Route, required: Iterable[str]) -> str | None:
+    """Return in words which required params of a DAG conf lacks, None if it has them all."""
+    names = route.lacks(required)
+    return f"route {route.name}: conf lacks the DAG's required params {', '.join(names)}" if names else None
+
+
+def lacking(
+    routes: Iterable[Route], params: Mapping[tuple[str, str], DagParams]
+) -> dict[tuple[str, str], dict[str, str]]:
+    """Return by Airflow and DAG what its routes leave out: a sentence for each route that is on, by its name."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for route in routes:
+        for dag_id in route.dags if route.enabled else ():
+            place = (route.airflow, dag_id)
+            says = says_lacking(route, params[place].required) if place in params else None
+            if says is not None:
+                found.setdefault(place, {})[route.name] = says
+    return found
 
 
 def mistakes(route: Route, params: Mapping[str, Any]) -> Iterator[str]:

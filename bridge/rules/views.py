@@ -193,7 +193,7 @@ def dag(value: KnownDag, params: DagParams | None = None, routes: Iterable[Route
     if params is None:
         return shown
     mine = [item for item in routes if item.airflow == value.airflow and value.dag_id in item.dags and item.enabled]
-    lacking = {item.name: sorted(set(params.required) - set(item.conf_keys)) for item in mine}
+    lacking = {item.name: item.lacks(params.required) for item in mine}
     return shown | {
         "params": dict(params.schemas),
         "required_params": list(params.required),

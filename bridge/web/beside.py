@@ -6,7 +6,7 @@ worked on by whoever ordered it.
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -51,7 +51,7 @@ class Beside:
         actor: str,
         names: Callable[[], Names],
         troubles: Callable[[], Sequence[Trouble]],
-        routes: Callable[[], Iterable[Route]],
+        routes: Callable[[], Collection[Route]],
         around: Around,
         spellings: Mapping[str, Spelling] | None = None,
     ) -> None:
@@ -147,7 +147,7 @@ def _status(
     inbox: Inbox,
     names: Callable[[], Names],
     troubles: Callable[[], Sequence[Trouble]],
-    routes: Callable[[], Iterable[Route]],
+    routes: Callable[[], Collection[Route]],
     **_: Any,
 ) -> views.Json:
     problems = [*attending.unserved(inbox), *troubles()]

@@ -44,6 +44,8 @@ def test_every_face_tells_what_a_dag_is(bridge: BridgeProcess, standin: Standin)
     """The status with the params that routes leave out, a trigger, the command line and the metrics."""
     wait_for(lambda: dag(bridge).get("lacks_params") == {"orders": ["day"]}, seconds=30, what="params")
     assert (dag(bridge)["state"], dag(bridge)["params"]) == ("ok", {"day": {"type": "string"}})
+    says = "DAG load_orders: route orders: conf lacks the DAG's required params day"
+    assert says in [need["says"] for need in bridge.api("status")["needs"]]
     wait_for(lambda: dag(bridge, "load_sales").get("state") == "missing", seconds=30, what="missing")
     standin.dags["load_orders"]["is_paused"] = True
     wait_for(lambda: dag(bridge)["state"] == "paused", seconds=30, what="paused")

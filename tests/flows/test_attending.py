@@ -17,8 +17,9 @@ from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.rules import views
 from bridge.rules.attention import Need
+from bridge.rules.mapping import read
 from bridge.words.causes import LOOKUPS_GIVEN_UP
-from bridge.words.dags import DagState, KnownDag
+from bridge.words.dags import DagFacts, DagState, KnownDag
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.orders import Action
 from bridge.words.pauses import Pause, PauseKind
@@ -80,6 +81,23 @@ def test_an_airflow_that_is_configured_no_more_needs_nobody(inbox: Inbox) -> Non
     assert [need.about for need in attending.needs(inbox, names=names)] == ["load at default"]
     assert len(attending.needs(inbox, names=names | {PauseKind.AIRFLOW: None})) == 2
     assert len(attending.needs(inbox)) == 2
+
+
+def test_a_param_that_a_route_leaves_out_needs_a_person(inbox: Inbox) -> None:
+    """From when Airflow was asked on, not from the first event on; a mapping or a DAG that is mended ends it."""
+    text = "routes:\n  - {name: orders, pipeline: a, dag: load}\n"
+    inbox.write(dags.store, [(KnownDag("default", "load", DagState.OK, NOW, NOW), None)])
+    facts = DagFacts(exists=True, params={"day": {}}, required=("day",))
+    inbox.write(dags.set_params, airflow="default", dag_id="load", found=facts, now=NOW)
+
+    def lines(text: str) -> list[tuple[str, str]]:
+        routes = read(text, file="mapping.yaml", airflows=["default"], sources=[]).routes
+        return [(need.what, need.about) for need in attending.needs(inbox, routes=routes)]
+
+    assert lines(text) == [("dag", "orders -> load at default")]
+    assert lines(text.replace("load}", "load, conf: {day: '1'}}")) == []
+    inbox.write(dags.set_params, airflow="default", dag_id="load", found=DagFacts(exists=True), now=NOW)
+    assert lines(text) == []
 
 
 def test_since_when_all_is_well_begins_anew_after_each_need() -> None:

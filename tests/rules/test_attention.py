@@ -7,13 +7,14 @@ import pytest
 
 from bridge.rules import attention, notes, standing
 from bridge.rules.attention import Facts, Need, needs, place
+from bridge.rules.conforming import lacking
 from bridge.rules.mapping import read
 from bridge.rules.pauses import Pauses
 from bridge.rules.signature import Key
 from bridge.rules.troubles import Trouble, of_files, of_keys, of_silences
 from bridge.words.backlog import Waiting
 from bridge.words.causes import Group, Odd, Refused
-from bridge.words.dags import DagState, KnownDag
+from bridge.words.dags import DagParams, DagState, KnownDag
 from bridge.words.errors import Problem
 from bridge.words.model import DeliveryState, TriggerState
 from bridge.words.pauses import Pause, PauseKind
@@ -217,6 +218,30 @@ def test_what_is_held_for_a_dag_and_the_dag_are_one_line() -> None:
         "held",
         "dag",
     ]
+
+
+WANTS = """
+routes:
+  - {name: bare, pipeline: a, dag: load}
+  - {name: full, pipeline: b, dag: load, conf: {day: "1", hour: "2"}}
+  - {name: half, pipeline: c, dag: [load, other], conf: {hour: "2"}}
+  - {name: off, pipeline: d, dag: load, enabled: false}
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "is_said"), [(DagState.OK, True), (DagState.PAUSED, True), (DagState.MISSING, False)]
+)
+def test_a_param_that_a_route_leaves_out_is_said_before_an_event_comes(state: DagState, is_said: bool) -> None:
+    """A line for each route that is on, while the DAG is there; its first run would fail as `conf_refused`."""
+    routes = read(WANTS, file="mapping.yaml", airflows=["default"], sources=[]).routes
+    found = lacking(routes, {("default", "load"): DagParams({}, ("hour", "day"), NOW)})
+    known = replace(DAG, state=state)
+    lines = [each for each in needs(Facts(NOW, dags=[known], lacking=found)) if each.reason == "lacks_params"]
+    assert [(each.what, each.about, each.says) for each in lines] == [
+        ("dag", "bare -> load at default", "DAG load: route bare: conf lacks the DAG's required params day, hour"),
+        ("dag", "half -> load at default", "DAG load: route half: conf lacks the DAG's required params day"),
+    ] * is_said
 
 
 MAPPING = """

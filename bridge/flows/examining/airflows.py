@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bridge.edges.airflow import Airflow
 from bridge.flows.examining.clocks import clock
-from bridge.rules.conforming import mistakes
+from bridge.rules.conforming import mistakes, says_lacking
 from bridge.rules.mapping import Mapping as Routes
 from bridge.rules.mapping import Route
 from bridge.words.dags import DagFacts, DagState
@@ -123,7 +123,7 @@ def _troubles(route: Route, facts: DagFacts) -> Iterator[str]:
     elif facts.is_stale:
         yield "the DAG is no longer in its file"
     else:
-        if missing := sorted(set(facts.required) - set(route.conf_keys)):
-            yield f"route {route.name}: conf lacks the DAG's required params {', '.join(missing)}"
+        if (lacking := says_lacking(route, facts.required)) is not None:
+            yield lacking
         if route.holds_to_params and (found := "; ".join(mistakes(route, facts.params))):
             yield f"route {route.name}: {found}"

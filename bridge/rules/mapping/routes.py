@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -97,6 +97,10 @@ class Route:
     def conf_keys(self) -> tuple[str, ...]:
         """The top-level keys of conf that this route sends."""
         return (*self.conf, "planasonix")
+
+    def lacks(self, required: Iterable[str]) -> list[str]:
+        """Return which of the params that a DAG requires this route leaves out of conf."""
+        return sorted(set(required) - set(self.conf_keys))
 
     def judge(
         self,
