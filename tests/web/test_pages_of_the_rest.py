@@ -1,7 +1,9 @@
 """Attention, routes, try, refusals and audit as pages: what they show, and what a form of them does."""
 
+import html
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +15,7 @@ import pytest
 
 from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
+from bridge.rules.signature import PRESETS, Key, sign
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, place_of_need
 from bridge.words.replicas import LoadedMapping
@@ -159,6 +162,30 @@ def test_the_api_has_what_the_page_shows_of_a_route(people: dict[Role, Person], 
     assert f'datetime="{busy["last_at"]}"' in page
     assert (busy["has_none"], idle["has_none"], idle["last_at"]) == (False, True, None)
     assert f"matched nothing that is stored: {idle['name']}" in text_of(page)
+
+
+def test_where_nothing_came_the_list_says_what_was_refused(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """A webhook that was signed with another secret names no pipeline that anybody believes: the time leads to it."""
+    payload = body(event="evt_forged", pipeline="pl_forged")
+    headers = sign(PRESETS["planasonix"], Key("k", b"whsec_of_somebody_else_0000000"), payload, int(time.time()))
+    url = f"http://127.0.0.1:{bridge.port}/hooks/planasonix"
+    people[Role.ADMIN].client.post(url, content=payload, headers=headers | {"Content-Type": "application/json"})
+    wait_for(
+        lambda: bool(bridge.api("refusals", reason="signature_mismatch")["refusals"]), seconds=10, what="the refusal"
+    )
+    for query in ("pipeline_id=pl_forged", "job_id=pl_forged&since=1h", "run_id=pl_forged&until=2100-01-01"):
+        page = people[Role.OPERATOR].look(f"/deliveries?{query}")
+        text = text_of(page)
+        assert "Nothing matches" in text
+        assert "signature_mismatch" in text
+        assert "Source planasonix: last webhook" in text
+        assert "Requests were refused at that time" in text
+        place = re.search(r'href="(/refusals\?kind=refused&amp;since=[^"]+)"', page)
+        assert place is not None
+        assert "signature_mismatch" in people[Role.OPERATOR].text(html.unescape(place[1]))
+    for query in ("pipeline_id=pl_forged&status=failed", "pipeline_id=dlv_0000000000000000", "pipeline_id=pl_bad"):
+        assert "Requests were refused" not in people[Role.OPERATOR].text(f"/deliveries?{query}")
+    assert "signature_mismatch" not in people[Role.VIEWER].text("/deliveries?pipeline_id=pl_forged")
 
 
 def test_the_routes_page_says_which_replica_has_which_mapping(

@@ -27,6 +27,7 @@ _OF_TRIGGERS = TRIGGER_FILTERS - DELIVERY_FILTERS  # whoever asks by one of thes
 _NAMES = DELIVERY_FILTERS | TRIGGER_FILTERS | {"limit"}
 _IDS = {"event": "event_id", "job": "job_id", "run": "run_id", "pipeline": "pipeline_id"}  # what lists filter by
 _BESIDE = {"pipeline_id", "job_id", "run_id", "since", "until", "limit"}  # whoever asks by anything else knows more
+_TIMES = ("since", "until")
 _MOST_SHOWN = 20  # triggers of one delivery with all their attempts; more are listed
 _PAGES = {"dlv": "/deliveries/", "trg": "/triggers/", "ord": "/orders/"}
 
@@ -51,6 +52,7 @@ class Deliveries:
             raise BadFilter(f"{kind} cannot be filtered by {', '.join(sorted(surplus))}: leave that out")
         list_ = self._faces.looks.triggers if are_triggers else self._faces.looks.deliveries
         shown = list_(query=wanted, caller=asked.caller)
+        beside = self._aside(asked, wanted, are_triggers=are_triggers, is_empty=not shown[kind])
         return self._drawing.page(
             "deliveries.html",
             asked,
@@ -58,7 +60,8 @@ class Deliveries:
             rows=shown[kind],
             query=query,
             alike=[] if are_triggers else _alike(query),
-            **self._aside(asked, wanted, are_triggers=are_triggers, is_empty=not shown[kind]),
+            **beside,
+            silence=None if shown[kind] or beside["aside"] or are_triggers else self._silence(asked, wanted),
             states=[*DeliveryState, *TriggerState],
             run_states=list(RunState),
             statuses=list(Status),
@@ -69,15 +72,29 @@ class Deliveries:
 
     def _aside(self, asked: Asked, wanted: Mapping[str, str], *, are_triggers: bool, is_empty: bool) -> dict[str, Any]:
         """Return what names the pipeline, job or run of a list and is not in it: no end that the bridge knows."""
-        id_ = next((wanted[name] for name in ("pipeline_id", "job_id", "run_id") if name in wanted), None)
-        if id_ is None or are_triggers or wanted.keys() - _BESIDE:
+        id_ = _id_alone(wanted)
+        if id_ is None or are_triggers:
             return {"aside": [], "unread": None}
-        time = {each: wanted[each] for each in ("since", "until") if each in wanted}
+        time = {each: wanted[each] for each in _TIMES if each in wanted}
         found = self._faces.looks.aside(id_, time, caller=asked.caller)
         unread = stories.says_unread(found["unread"]) if found["unread"] else None
         # That older ones were not looked at is news only to whoever finds nothing.
         is_said = is_empty or (found["unread"] or {}).get("count")
         return {"aside": found["deliveries"], "unread": unread if is_said else None}
+
+    def _silence(self, asked: Asked, wanted: Mapping[str, str]) -> views.Json | None:
+        """Return what `why` says where nothing came; not to a viewer, since it shows who was refused."""
+        id_ = _id_alone(wanted)
+        if id_ is None or not asked.caller.may(Role.OPERATOR):
+            return None
+        time = {each: wanted[each] for each in _TIMES if each in wanted}
+        if "since" in time:  # the list goes on until now, and `why` would look at one hour
+            time.setdefault("until", datetime.now(UTC).isoformat())
+        try:
+            found = self._faces.why.why(path={"id": id_}, query=time)["silence"]
+        except BridgeError:  # the filter has an id of our own, or a time to come: nothing can be said of it
+            return None
+        return None if found is None else found | {"id": id_, "all_refusals": _refused_then(found)}
 
     def delivery(self, asked: Asked) -> Response:
         """Show the way of one delivery: received, routed, every trigger with its attempts, its DAG runs, and why."""
@@ -146,6 +163,20 @@ class Deliveries:
         ended = f"Of triggers that failed or were cancelled, the newest {MOST_ENDED:,} each were looked at for it."
         unread = [stories.says_unread(searched.unread)] if searched.unread else []
         raise NotThere(". ".join((none, *unread, ended)))
+
+
+def _id_alone(wanted: Mapping[str, str]) -> str | None:
+    """Return the pipeline, job or run that a list is asked for by, if by nothing else but a time."""
+    if wanted.keys() - _BESIDE:
+        return None
+    return next((wanted[name] for name in ("pipeline_id", "job_id", "run_id") if name in wanted), None)
+
+
+def _refused_then(silence: views.Json) -> str | None:
+    """Return where the refusals of a silence are listed, None if there are none."""
+    if not silence["refusals"]:
+        return None
+    return finding.address("/refusals", {"kind": "refused", "since": silence["refusals"][-1]["at"]})
 
 
 def _listed(shown: views.Json) -> views.Json | None:
