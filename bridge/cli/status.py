@@ -7,7 +7,8 @@ import typer
 from bridge.cli.asking import TokenFile, Url, asking
 from bridge.cli.output import AsJson, local, print_json, visible
 
-_SHOWN = 8  # so that it stays one screen
+_SHOWN = 8  # with what to do, so that it stays one screen
+_NAMED = 30  # those and the following, in one line each
 _IN_USE = {"last_good": "its last good content", "nothing": "nothing of it"}
 
 
@@ -40,15 +41,9 @@ def print_status(answer: dict[str, Any]) -> None:
         print("all is well")
     else:
         print(f"{len(needs)} thing{'s' * (len(needs) > 1)} need{'s' * (len(needs) == 1)} you")
-    for need in needs[:_SHOWN]:
-        _print_need(need)
-    if len(needs) > _SHOWN:
-        print(f"\nand {len(needs) - _SHOWN} more: --json has them all, `causes` those of triggers and DAG runs")
-    notes = answer.get("notes", ())  # a bridge of the release before sends none
-    for note in notes[:_SHOWN]:
-        _print_need(note, "note: ")
-    if len(notes) > _SHOWN:
-        print(f"\nand {len(notes) - _SHOWN} more notes: --json has them all, `pause` what is paused")
+    _print_needs(needs, "", "more: --json has them all, `causes` those of triggers and DAG runs")
+    notes = answer.get("notes", [])  # a bridge of the release before sends none
+    _print_needs(notes, "note: ", "more notes: --json has them all, `pause` what is paused")
     print()
     for name, each in answer["waiting"].items():
         oldest = f", the oldest since {local(each['oldest'])}" if each["oldest"] else ""
@@ -113,6 +108,19 @@ def _print_source(source: dict[str, Any]) -> None:
     state = f", {_paused(pause)}" if pause else ""
     state += f", silent for too long since {local(silent)}" if silent else ""
     print(visible(f"source {source['name']}: last webhook {heard}{last}{state}"))
+
+
+def _print_needs(needs: list[dict[str, Any]], mark: str, more: str) -> None:
+    """Print the first ones with what to do, others in a line each, and how many there are beyond."""
+    for need in needs[:_SHOWN]:
+        _print_need(need, mark)
+    if len(needs) > _SHOWN:
+        print(f"\n{mark}also, without the next step (--json has it):")
+    for need in needs[_SHOWN:_NAMED]:
+        reason = f" ({need['reason']})" if need["reason"] else ""
+        print(visible(f"  {need['what']}: {need['about']}: {need['count']}{reason}"))
+    if len(needs) > _NAMED:
+        print(f"\nand {len(needs) - _NAMED} {more}")
 
 
 def _print_need(need: dict[str, Any], mark: str = "") -> None:

@@ -79,7 +79,7 @@ def of_dag(item: TriggerEntry, dag: KnownDag | None) -> views.Json:
 def waits_for_dag(item: TriggerEntry, dag: KnownDag | None) -> bool:
     """Return whether the DAG run was asked for and cannot start, since its DAG is paused in Airflow.
 
-    The trigger keeps the reason `dag_paused` for good. What was read of the DAG since then says whether it is true yet.
+    Of what nobody follows, the reason `dag_paused` stays for good: so what was read of the DAG since then counts more.
     """
     is_seen_queued = item.run is not None and item.run.state is RunState.QUEUED
     if item.state is not TriggerState.FIRED or (item.run is not None and not is_seen_queued):

@@ -61,6 +61,22 @@ def running(**facts: Any) -> dict[str, Any]:
     return {"needs": [], "waiting": {}, "sources": [], "airflows": [airflow], **facts}
 
 
+def test_what_there_is_no_room_for_is_named_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight have their next step, others a line, the rest is counted; the same of notes, of which a pause is last."""
+    facts = {"count": 1, "since": None, "example": None, "says": "It is so", "next_step": "Do it", "reason": "missing"}
+    needs = [facts | {"what": "dag", "about": f"load_{number} at default"} for number in range(33)]
+    print_status(running(needs=needs, notes=needs[:10]))
+    head, _, notes = capsys.readouterr().out.partition("note: dag")
+    assert (head.count("next: Do it"), notes.count("next: Do it")) == (8, 8)
+    assert "  dag: load_29 at default: 1 (missing)\n" in head
+    assert "load_30" not in head
+    assert "and 3 more: --json has them all" in head
+    assert "  dag: load_9 at default: 1 (missing)\n" in notes
+    assert "more notes" not in notes
+    print_status(running(notes=needs[:32]))
+    assert "and 2 more notes: --json has them all" in capsys.readouterr().out
+
+
 def test_a_lowered_pace_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """With what lowered it; a pace that is as the settings say is no news."""
     easing = Easing(4, 10.0)
@@ -87,13 +103,6 @@ def test_what_is_paused_is_no_longer_well(place: Place, inbox: Inbox, capsys: py
         print_status(running(airflow={"paused": pause} | more))
         says = f"Airflow default: paused by token:operator until somebody resumes it{state}\n"
         assert says in capsys.readouterr().out
-
-
-def test_notes_that_are_not_shown_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """A pause is the last of them."""
-    note = {"what": "dag", "about": "load", "count": 1, "since": None, "example": None, "says": "s", "next_step": "n"}
-    print_status(running(notes=[note] * 10))
-    assert "and 2 more notes: --json has them all" in capsys.readouterr().out
 
 
 def test_an_encryption_under_way_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
