@@ -202,6 +202,15 @@ def test_where_a_delivery_goes(inbox: Inbox, make: Make, content: bytes, state: 
     assert routing.triggers(id_) == []
 
 
+def test_ends_that_nobody_understands_are_counted(inbox: Inbox, make: Make, metrics: Metrics) -> None:
+    """The alert BridgeStatusUnknown reads that; what is set aside for another reason does not count."""
+    routing = make()
+    for event, status in (("evt_1", "odd"), ("evt_2", "strange"), ("evt_3", "running")):
+        stored(inbox, event, body=body(event, type="x.y", data={"status": status}))
+    routing.route()
+    assert 'bridge_status_unknown_total{source="planasonix"} 2.0' in metrics.exposition().decode()
+
+
 def test_a_template_that_fails_is_a_failed_trigger(inbox: Inbox, make: Make) -> None:
     """The route matched, so a person must see that its run is missing."""
     routing = make()

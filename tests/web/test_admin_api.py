@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,12 @@ from tests.web.support import Answer, chunked, request
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 Ask = Callable[..., Answer]
+RIVALS = """\
+routes:
+  - {name: daily, pipeline: pl_1, dag: [marts, other]}
+  - {name: hourly, pipeline: pl_1, dag: marts}
+  - {name: alone, pipeline: pl_1, dag: more}
+"""
 READ = ("status", "deliveries", "triggers", "routes", "orders")
 
 
@@ -220,6 +228,22 @@ def test_a_trigger_is_shown_whole(client: httpx.Client, ids: dict[str, str]) -> 
     assert found["attempt_log"] == []
     assert found["also_started_by"] == []
     assert client.get(f"triggers/{ids['trigger']}").json()["conf"]["planasonix"]["delivery_id"] == ids["good"]
+
+
+def test_a_trigger_names_the_other_routes_that_start_its_dag(tmp_path: Path) -> None:
+    """Two runs that look alike in Airflow are two routes; one that starts another DAG, or the same twice, is none."""
+    with closing(BridgeProcess(tmp_path, airflow_url=f"http://127.0.0.1:{free_port()}", mapping=RIVALS)) as bridge:
+        bridge.start()
+        id_ = bridge.send(body(event="evt_rivals", pipeline="pl_1")).json()["delivery_id"]
+        wait_for(lambda: len(bridge.triggers(delivery_id=id_)) == 4, seconds=10, what="the triggers")
+        ids = {(item["route"], item["dag_id"]): item["id"] for item in bridge.triggers(delivery_id=id_)}
+        shown = {key: bridge.api(f"triggers/{each}")["also_started_by"] for key, each in ids.items()}
+    assert shown == {
+        ("daily", "marts"): ["hourly"],
+        ("daily", "other"): [],
+        ("hourly", "marts"): ["daily"],
+        ("alone", "more"): [],
+    }
 
 
 def test_pages_join(client: httpx.Client, ids: dict[str, str]) -> None:
