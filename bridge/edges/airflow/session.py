@@ -196,7 +196,8 @@ class Session:
                 return _of_the_whole(problem)
             if isinstance(answer.object().get("version"), str):
                 return version
-        detail = "neither /api/v2/version nor /api/v1/version tells a version there"
+        tried = " nor ".join(f"{self._target.url.rstrip('/')}{known.api}/version" for known in VERSIONS.values())
+        detail = f"neither {tried} tells a version"
         return Misconfigured(Reason.AIRFLOW_MISCONFIGURED, detail)
 
 

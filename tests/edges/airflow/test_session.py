@@ -192,11 +192,25 @@ def test_version_that_is_not_told(canned: Canned, said: Any, status: int, kind: 
     outcome = bridge.fire(trigger("marts"))
     assert (type(outcome), getattr(outcome, "reason", None)) == (kind, reason)
     assert [path for path, _, _ in canned.seen if "dagRuns" in path] == []
+    tried = f"neither {canned.url}/api/v2/version nor {canned.url}/api/v1/version tells a version"
+    assert (getattr(outcome, "detail", None) == tried) is (reason is Reason.AIRFLOW_MISCONFIGURED)
     canned.says("GET", "/api/v2/version", {"version": "3.3.2"})
     canned.says("POST", "/auth/token", {"access_token": "t"}, 201)
     canned.says("POST", "/api/v2/dags/marts/dagRuns", {"dag_run_id": RUN_ID})
     assert isinstance(bridge.fire(trigger("marts")), Started)
     bridge.close()
+
+
+def test_a_place_that_tells_no_version_is_named_with_its_whole_url(canned: Canned) -> None:
+    """With the path, which is what is wrong as a rule. (No URL of an Airflow may hold a user or a password.)"""
+    place = AirflowTarget("default", f"{canned.url}/team/", AirflowAuth())
+    bridge = Airflow(place)
+    problem = bridge.probe()
+    bridge.close()
+    assert isinstance(problem, Misconfigured)
+    assert problem.detail == (
+        f"neither {canned.url}/team/api/v2/version nor {canned.url}/team/api/v1/version tells a version"
+    )
 
 
 def test_fixed_token_goes_along_everywhere(canned: Canned) -> None:
