@@ -305,7 +305,9 @@ def test_long_confs_do_not_make_the_page_of_a_delivery_heavy() -> None:
         WAY | {"id": "trg_3", "locked": None, "conf": {"text": "short"}},
         WAY | {"id": "trg_4", "locked": "no key has the id k1", "conf": None},
     ]
-    nothing = dict.fromkeys(("reason", "signed_at", "caused_by", "erased_at", "lookups", "plan", "plan_problem"))
+    nothing = dict.fromkeys(
+        ("reason", "signed_at", "caused_by", "erased_at", "locked", "lookups", "plan", "plan_problem")
+    )
     delivery = nothing | {
         "id": "dlv_1",
         "state": "routed",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from bridge.cli.status import print_status
 from bridge.edges.inbox import Inbox, loaded
+from bridge.rules.samples import SHAPES
 from bridge.rules.signature import PRESETS, Key, sign
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, place_of_need
@@ -304,6 +306,48 @@ def test_a_pasted_body_is_tried_and_nothing_is_stored(people: dict[Role, Person]
     hostile = f"routes: [{{pipeline: pl_8f2a9c1d4e, dag: x, name: h, note: {json.dumps(HOSTILE)}}}]"
     assert "<script>alert" not in viewer.send("/try", payload=json.dumps(BODY), mapping=hostile).text
     assert bridge.api("deliveries")["deliveries"] == before
+
+
+def test_a_delivery_is_tried_against_another_mapping(people: dict[Role, Person], bridge: BridgeProcess) -> None:
+    """By the link on its page, with its own body; a viewer sees no link, and 403 with the address."""
+    id_ = bridge.api("deliveries", event_id="evt_0")["deliveries"][0]["id"]
+    operator, viewer = people[Role.OPERATOR], people[Role.VIEWER]
+    link = f"/try?delivery={id_}"
+    assert f'<a class="button" href="{link}">Try it against another mapping</a>' in operator.look(f"/deliveries/{id_}")
+    asked = operator.look(link)
+    assert fields_of(asked) == {"delivery": id_}
+    assert '"pl_bad"' in text_of(asked)
+    mended = "routes: [{name: bad_template, pipeline: pl_bad, dag: open_incident}]"
+    text = text_of(operator.send("/try", **fields_of(asked), mapping=mended).text)
+    assert "bad_template starts open_incident" in text
+    assert "What this mapping changes" in text
+    assert "1 removed, 1 changed" in text
+    broken = operator.send("/try", delivery=id_, mapping="routes: {}")
+    assert (broken.status_code, fields_of(broken.text)) == (400, {"delivery": id_})
+    assert link not in viewer.look(f"/deliveries/{id_}")
+    assert viewer.client.get(link).status_code == 403
+    assert viewer.send("/try", delivery=id_, mapping=mended).status_code == 403
+    assert operator.client.get("/try?delivery=dlv_0000000000000001").status_code == 404
+    assert operator.send("/try", delivery="no id").status_code == 404
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_sample_is_tried(people: dict[Role, Person], name: str) -> None:
+    """Chosen in the form, which then has its body; that is read as any other one."""
+    page = people[Role.VIEWER].look("/try")
+    assert f'<option value="{name}">' in page
+    page = people[Role.VIEWER].look("/try", sample=name)
+    assert f'<option value="{name}" selected>' in page
+    payload = unescape(page.partition('name="payload"')[2].partition(">")[2].partition("</textarea>")[0])
+    assert json.loads(payload) == SHAPES[name].body
+    assert "Every route" in text_of(people[Role.VIEWER].send("/try", payload=payload, source="planasonix").text)
+
+
+def test_a_sample_that_there_is_not_is_said(people: dict[Role, Person]) -> None:
+    """With the nearest one."""
+    answer = people[Role.VIEWER].client.get("/try", params={"sample": "job.faild"})
+    assert answer.status_code == 400
+    assert "job.failed" in text_of(answer.text)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
-"""The mapping on pages: its routes and their pauses, and what it makes of a body that somebody pastes."""
+"""The mapping on pages: its routes, their pauses, and what it makes of a body that is pasted, a sample or stored."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
-from bridge.rules import views
+from bridge.rules import samples, views
 from bridge.web.faces import Faces
 from bridge.web.pages.asking import Asked
 from bridge.web.pages.drawing import Drawing, lead
-from bridge.words.errors import BadFilter, BridgeError
+from bridge.words.errors import BadFilter, BridgeError, Forbidden
 from bridge.words.pauses import PauseKind
+from bridge.words.roles import Role
 
 _EXAMPLE = {
     "id": "evt_1",
@@ -59,27 +61,65 @@ class MappingPages:
         return lead("/routes")
 
     def form(self, asked: Asked) -> Response:
-        """Show the form to try a body: what would start, with nothing sent."""
-        return self._try_page(asked, {"payload": json.dumps(_EXAMPLE, indent=2)}, None, None)
+        """Show the form to try a body, a `sample` or, for operators, a `delivery`; nothing is stored or sent."""
+        form = {name: asked.query[name] for name in ("delivery", "sample") if name in asked.query}
+        body = _sample(form["sample"]) if "sample" in form else _EXAMPLE
+        return self._try_page(asked, form | {"payload": json.dumps(body, indent=2)}, self._stored(asked, form))
 
     def try_(self, asked: Asked) -> Response:
-        """Show what the mapping in use, or one that is pasted, makes of a pasted body; nothing is stored or sent."""
+        """Show what the mapping in use, or one that is pasted, makes of a body; nothing is stored or sent."""
         form = asked.form
+        stored = self._stored(asked, form)
         try:
-            order = {name: form[name] for name in ("source", "mapping") if name in form}
-            body = views.dump(order | {"payload": _payload(form.get("payload", ""))})
-            plan = self._faces.api.explain(body=body, caller=asked.caller)
+            plan = self._faces.api.explain(body=views.dump(_order(form)), caller=asked.caller)
         except BridgeError as error:
-            return self._try_page(asked, form, None, str(error), status=400)
-        return self._try_page(asked, form, plan, None)
+            return self._try_page(asked, form, stored, problem=str(error))
+        return self._try_page(asked, form, stored, plan=plan)
 
     def _try_page(
-        self, asked: Asked, form: Any, plan: views.Json | None, problem: str | None, status: int = 200
+        self,
+        asked: Asked,
+        form: Mapping[str, str],
+        stored: views.Json | None,
+        *,
+        plan: views.Json | None = None,
+        problem: str | None = None,
     ) -> Response:
-        sources = self._faces.api.source_names
         return self._drawing.page(
-            "try.html", asked, status=status, form=form, plan=plan, problem=problem, sources=sources
+            "try.html",
+            asked,
+            status=200 if problem is None else 400,
+            form=form,
+            stored=stored,
+            plan=plan,
+            problem=problem,
+            sources=self._faces.api.source_names,
+            samples=list(samples.SHAPES.values()),
         )
+
+    def _stored(self, asked: Asked, form: Mapping[str, str]) -> views.Json | None:
+        """Return the delivery that is tried, if any. Raises NotThere, and Forbidden for who may not see its body."""
+        if "delivery" not in form:
+            return None
+        if not asked.caller.sees_payloads:
+            raise Forbidden(Role.OPERATOR)
+        return self._faces.looks.delivery(path={"id": form["delivery"]}, caller=asked.caller)
+
+
+def _order(form: Mapping[str, str]) -> views.Json:
+    """Return what `explain` is asked, given the form."""
+    mapping = {"mapping": form["mapping"]} if "mapping" in form else {}
+    if "delivery" in form:
+        return mapping | {"delivery_id": form["delivery"]}
+    source = {"source": form["source"]} if "source" in form else {}
+    return mapping | source | {"payload": _payload(form.get("payload", ""))}
+
+
+def _sample(name: str) -> views.Json:
+    try:
+        return samples.changed(name, {})
+    except ValueError as error:
+        raise BadFilter(str(error)) from None
 
 
 def _payload(text: str) -> Any:
