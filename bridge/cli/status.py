@@ -125,6 +125,7 @@ def _print_needs(needs: list[dict[str, Any]], mark: str, more: str) -> None:
 
 def _print_need(need: dict[str, Any], mark: str = "") -> None:
     since = f", since {local(need['since'])}" if need["since"] else ""
+    since += f", until {local(need['ends_at'])}" if need.get("ends_at") else ""  # not of the release before
     example = f" ({need['example']})" if need["example"] else ""
     print(visible(f"\n{mark}{need['what']}: {need['about']}: {need['count']}{since}{example}".strip("\n")))
     print(visible(f"  {need['says']}"))

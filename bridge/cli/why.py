@@ -58,7 +58,8 @@ def _print_story(story: dict[str, Any]) -> None:
     print(visible(f"{delivery['id']} of source {delivery['source']}{pipeline}: {delivery['state']}"))
     for step in story["steps"]:
         at = local(step["at"]) if step["at"] else ""
-        print(visible(f"  {at.ljust(25)} {step['what'].ljust(10)} {step['says']}".rstrip()))
+        signed = f", signed {local(step['signed_at'])}" if step.get("signed_at") else ""
+        print(visible(f"  {at.ljust(25)} {step['what'].ljust(10)} {step['says']}{signed}".rstrip()))
     for trigger in story["triggers"]:
         if trigger["link"]:
             print(visible(f"  {trigger['id']}: {trigger['link']}"))

@@ -34,7 +34,7 @@ from datetime import datetime, timedelta
 
 from bridge.rules import drift, notes, odd, standing, views
 from bridge.rules.need import Need, view
-from bridge.rules.pauses import sentence
+from bridge.rules.pauses import summary
 from bridge.rules.troubles import Trouble
 from bridge.words.backlog import Waiting
 from bridge.words.causes import LOOKUPS_GIVEN_UP, Group, Odd, Refused
@@ -285,8 +285,9 @@ def _pauses(facts: Facts) -> Iterator[Need]:
         yield Need(
             what="paused",
             about=f"{pause.kind} {pause.name}",
-            says=sentence(pause) if is_note else says,
+            says=summary(pause) if is_note else says,
             next_step=f"Nothing, while it is meant. {step}" if is_note else step,
             since=pause.paused_at,
+            ends_at=pause.ends_at,
             is_note=is_note,
         )

@@ -12,7 +12,7 @@ class Need:
     """One thing that a person has to do: of what, about what, since when, how many, and the next step.
 
     `example` is an id of it; `filter` what the lists and orders take to mean all of it. `newest` is when the last of
-    them was made, of what comes one by one. `is_note`: nobody has to.
+    them was made, of what comes one by one. `ends_at`: when it is over by itself. `is_note`: nobody has to.
     """
 
     what: str
@@ -25,6 +25,7 @@ class Need:
     example: str | None = None
     filter: views.Json | None = None
     newest: datetime | None = None
+    ends_at: datetime | None = None
     is_note: bool = False
 
 
@@ -35,6 +36,6 @@ def view(found: Sequence[Need]) -> views.Json:
 
 
 def _plain(need: Need) -> views.Json:
-    shown = asdict(need) | {"since": views.instant(need.since), "newest": views.instant(need.newest)}
+    shown = asdict(need) | {name: views.instant(getattr(need, name)) for name in ("since", "newest", "ends_at")}
     del shown["is_note"]
     return shown

@@ -53,6 +53,13 @@ def sentence(pause: Pause | None) -> str:
     return f"{pause.kind} {pause.name} is paused by {pause.actor} since {_spelled(pause.paused_at)} {until}{why}"
 
 
+def summary(pause: Pause) -> str:
+    """Return who paused what and why, for a line that has its instants beside it, in the reader's zone."""
+    until = "" if pause.ends_at else " until somebody resumes it"
+    why = f": {pause.reason}" if pause.reason else ""
+    return f"{pause.kind} {pause.name} is paused by {pause.actor}{until}{why}"
+
+
 def check_name(kind: PauseKind, name: str, names: Names) -> None:
     """Raise BadFilter, with the nearest name, for one that is not configured; None for names that nobody knows."""
     known = names[kind]

@@ -110,9 +110,8 @@ def _steps(story: Story) -> Iterator[views.Json]:
 
 
 def _verified(delivery: Delivery) -> views.Json:
-    signed = f", signed {views.instant(delivery.signed_at)}" if delivery.signed_at else ""
-    at = views.instant(delivery.received_at)
-    return _step(at, "verified", f"the signature is right, by key {delivery.key_id}{signed}")
+    at, signed_at = views.instant(delivery.received_at), views.instant(delivery.signed_at)
+    return _step(at, "verified", f"the signature is right, by key {delivery.key_id}") | {"signed_at": signed_at}
 
 
 def _steps_of(branch: Branch) -> Iterator[views.Json]:

@@ -140,9 +140,10 @@ def test_a_pause_is_a_note_until_it_needs_somebody() -> None:
     meant = replace(PAUSE, paused_at=NOW - MINUTE, ends_at=NOW + HOUR, reason="a move")
     (note,) = attention.everything(Facts(NOW, pauses=[(meant, False)]))
     assert (note.what, note.about, note.since, note.is_note) == ("paused", "route orders", NOW - MINUTE, True)
-    assert note.says.startswith("route orders is paused by cli:alice since")
-    assert note.says.endswith("until 2025-03-27T04:00:00Z: a move")
+    assert (note.says, note.ends_at) == ("route orders is paused by cli:alice: a move", NOW + HOUR)
     assert "planasonix-bridge resume route orders" in note.next_step
+    (endless,) = attention.everything(Facts(NOW, pauses=[(replace(meant, ends_at=None), False)]))
+    assert endless.says == "route orders is paused by cli:alice until somebody resumes it: a move"
     (need,) = attention.everything(Facts(NOW, pauses=[(PAUSE, False)]))
     assert (need.is_note, need.says) == (False, "route orders is paused by cli:alice, and has no end")
 

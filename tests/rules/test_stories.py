@@ -68,7 +68,8 @@ def test_the_steps_are_in_the_order_in_which_things_happened() -> None:
         "fired",
         "run_success",
     ]
-    assert "by key current" in found["steps"][1]["says"]
+    assert found["steps"][1]["says"].endswith("by key current")
+    assert found["steps"][1]["signed_at"] == "2025-03-27T02:47:00.000Z"
     assert "asked 2 times and answered" in found["steps"][2]["says"]
     assert "attempt 1 started after 0.25 s, HTTP 200" in found["steps"][5]["says"]
     assert (found["triggers"][0]["link"], found["note"], found["routes"]) == ("http://airflow/x", "a note", None)

@@ -1,11 +1,13 @@
 """A command asks a running bridge, or the store beside it: both answer the same. Run in this process, to be cheap."""
 
 import json
+import re
 
 import httpx
 import pytest
 
 from bridge.words.errors import NotThere
+from tests.support import forkserver
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.web.asking import PLACES, Ask, Run, runner
 
@@ -166,6 +168,13 @@ def test_why_tells_the_story_of_any_id(ask: Ask, run: Run, ids: dict[str, str]) 
     assert "explain --delivery ID" in story["next_step"]
     code, out = run("why", "pl_other")
     assert (code, "unrouted" in out, 'event has "pl_other"' in out, "next: " in out) == (0, True, True, True)
+
+
+def test_why_says_every_time_in_the_zone_of_its_reader(bridge: BridgeProcess, ids: dict[str, str]) -> None:
+    """When it was signed as when it was received: two zones on one line are read as one."""
+    done = forkserver.run("why", ids["bad"], env=bridge.environment | {"TZ": "Asia/Tokyo"})
+    assert re.search("JST +verified .*, signed [-0-9]+ [:0-9]+ JST$", done.stdout, re.MULTILINE), done.stderr
+    assert not re.search("[0-9]Z", done.stdout)
 
 
 @pytest.mark.parametrize("id_", ["job/2025/03", "/job?x=1&y#z", "job%2F1/", "../job", "job 1 +"])

@@ -409,11 +409,14 @@ def test_what_a_person_paused_is_not_said_to_be_well(
     for says in ("takes DAG runs", "heard of"):
         assert says not in parts
     to_know = text.partition("To know")[2].partition("Waiting now")[0]
-    assert "airflow default is paused by token:operator since" in to_know
+    assert re.search("airflow default is paused by token:operator airflow default, since .+, until .+ Nothing", to_know)
+    assert not re.search("paused by token:operator[^.]*[0-9]Z", to_know)
     print_status(answer)
     printed = capsys.readouterr().out
     for says in ("note: paused: airflow default", "Airflow default: paused by token:operator until"):
         assert says in printed
+    assert re.search("note: paused: airflow default: 1, since .+, until .+", printed)
+    assert not re.search("[0-9]Z", printed)
     assert re.search("source planasonix: .*, paused by token:operator until", printed)
     assert "takes DAG runs" in people[Role.VIEWER].text("/") or "airflow_down" in people[Role.VIEWER].text("/")
 
