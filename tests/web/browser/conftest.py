@@ -68,6 +68,10 @@ def _plant(bridge: BridgeProcess, airflow: Standin) -> None:
     for number, state in enumerate(("success", "success", "failed", "running")):
         airflow.move_run(state, airflow.runs()[number]["dag_run_id"])
     wait_for(lambda: _stands(bridge) == _STANDS, seconds=30, what=lambda: f"{_STANDS}; there is {_stands(bridge)}")
+    # An order that leaves all as it is: what failed for its template fails again.
+    bridge.api("replay", post={"filter": {"state": "failed", "route": "by_day"}, "reason": "the day is there now"})
+    wait_for(lambda: bridge.api("orders")["orders"][0]["state"] == "done", seconds=30, what="the order's end")
+    wait_for(lambda: _stands(bridge) == _STANDS, seconds=30, what=lambda: f"{_STANDS}; there is {_stands(bridge)}")
 
 
 def _stands(bridge: BridgeProcess) -> dict[str, int]:

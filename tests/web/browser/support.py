@@ -3,7 +3,8 @@
 from tests.support.chromium import Reader
 from tests.support.service import BridgeProcess, body, wait_for
 
-# `{event}` stands for the id of the delivery of that event, `{state!}` for a trigger in that state.
+# `{event}` stands for the id of the delivery of that event, `{state!}` for a trigger in that state, `{order}` for the
+# newest order.
 PAGES = {
     "overview": "/",
     "examination": "/examination",
@@ -19,9 +20,12 @@ PAGES = {
     "trigger-held": "/triggers/{held!}",
     "routes": "/routes",
     "try": "/try",
+    "try-sample": "/try?sample=pipeline.run.succeeded",
+    "try-delivery": "/try?delivery={evt_3}",
     "refusals": "/refusals",
     "audit": "/audit",
     "orders": "/orders",
+    "order": "/orders/{order}",
     "orders-new": "/orders/new?action=replay&state=failed&route=by_day",
 }
 
@@ -32,6 +36,8 @@ def address(bridge: BridgeProcess, path: str) -> str:
     if not brace:
         return place
     word = rest.rstrip("}")
+    if word == "order":
+        return place + str(bridge.api("orders")["orders"][0]["id"])
     if word.endswith("!"):
         return place + str(bridge.triggers(state=word.rstrip("!"))[0]["id"])
     return place + str(bridge.api("deliveries", event_id=word)["deliveries"][-1]["id"])
