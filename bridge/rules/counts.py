@@ -7,6 +7,8 @@ from datetime import datetime
 from bridge.rules import views
 from bridge.words.history import Hour
 
+UNKNOWN: views.Json = dict.fromkeys(("fired", "failed", "others", "last_at", "has_none"))  # of a route, as `started`
+
 
 def hour(value: Hour) -> views.Json:
     """Return an hour in numbers."""

@@ -13,14 +13,14 @@ from bridge.edges.inbox import Inbox, deliveries
 from bridge.edges.metrics import Metrics
 from bridge.flows.counting import Counting
 from bridge.flows.routing.tracing import plan_traced
-from bridge.rules import comparing, views
+from bridge.rules import comparing, counts, views
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import read
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import json_object, words
-from bridge.words.errors import BadFilter, Forbidden, NotThere
+from bridge.words.errors import BadFilter, Forbidden, InboxUnavailable, NotThere
 from bridge.words.model import Delivery
 from bridge.words.roles import Caller, Role
 
@@ -63,10 +63,13 @@ class Api:
         """Return the routes in use, each with what it has started in the last 24 hours (`fired`, `failed`, `others`).
 
         `last_at`: when it last started something, as far as is stored and was looked at. `has_none`: it has matched
-        nothing that is stored.
+        nothing that is stored. All of these are null while the store is away: the mapping is known all the same.
         """
         in_use = self._mapping.current().routes
-        started = self._counting.routes(in_use)
+        try:
+            started = self._counting.routes(in_use)
+        except InboxUnavailable:
+            started = {item.name: counts.UNKNOWN for item in in_use}
         return {"routes": [views.route(item) | started[item.name] for item in in_use]}
 
     def explain(self, *, body: bytes, caller: Caller, **_: Any) -> views.Json:

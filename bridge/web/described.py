@@ -24,6 +24,7 @@ TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 YES_OR_NO: Schema = {"type": "boolean"}
 YES_OR_NULL: Schema = {"type": ["boolean", "null"]}
 NUMBER: Schema = {"type": "integer"}
+NUMBER_OR_NULL: Schema = {"type": ["integer", "null"]}
 INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
 ANY_OBJECT: Schema = {"type": "object"}
 LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
@@ -61,7 +62,8 @@ ORDER = record(
 )
 ROUTE = record(
     {"name": TEXT, "enabled": YES_OR_NO, "airflow": TEXT, "dags": many(TEXT), "matches": ANY_OBJECT}
-    | {"fired": NUMBER, "failed": NUMBER, "others": NUMBER, "last_at": INSTANT, "has_none": YES_OR_NO}
+    | {"fired": NUMBER_OR_NULL, "failed": NUMBER_OR_NULL, "others": NUMBER_OR_NULL}
+    | {"last_at": INSTANT, "has_none": {"type": ["boolean", "null"]}}
 )
 EXAMINATION = record(
     {"is_running": YES_OR_NO, "findings": many(ANY_OBJECT), "started_at": INSTANT, "ended_at": INSTANT}

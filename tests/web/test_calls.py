@@ -133,6 +133,7 @@ def test_changes_that_hang_hold_up_no_look(locked: Locked, connections: Callable
         connections(locked.bridge.admin_port).sendall(erase("evt_held"))
     answer = httpx.get(f"{locked.url}/api/v1/routes", headers=HEADERS, timeout=60, trust_env=False)
     assert answer.status_code == httpx.codes.OK
+    assert [each["fired"] for each in answer.json()["routes"]] == [None] * len(answer.json()["routes"])  # store away
     locked.release()
 
 
