@@ -114,7 +114,7 @@ def test_names_on_the_page_are_those_of_the_chart() -> None:
 
 def test_the_rule_for_the_adapter_names_what_the_autoscaler_asks_for() -> None:
     """Metric and label of the external metric are those of the HorizontalPodAutoscaler."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (text,) = [each for each in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if "externalRules" in each]
     (rule,) = read_all(text)[0]["externalRules"]
     values = {
         "store": {"type": "postgresql", "postgresql": {"url": "postgresql://a@b/c"}},
