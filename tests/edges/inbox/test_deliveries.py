@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, deliveries
-from bridge.edges.inbox.deliveries import Postponed
+from bridge.edges.inbox.deliveries import Postponed, Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
+from bridge.words.model import DeliveryState
 from bridge.words.reasons import Reason
 from tests.support.store import stored
 
@@ -34,3 +35,16 @@ def test_a_delivery_stands_under_its_signed_message_id(inbox: Inbox, is_stale: b
 
     assert has(row)
     assert not any((has(row, "msg_2"), has(row, source="another"), has(other), has(other + 1)))
+
+
+def test_what_routing_decided_is_stored_with_its_reason(inbox: Inbox) -> None:
+    """And the detail; the reason for which it waited is gone."""
+    id_ = stored(inbox)
+    inbox.write(
+        deliveries.postpone, [Postponed(id_, datetime.now(UTC), Reason.LOOKUP_FAILED, "no answer", is_lookup=True)]
+    )
+    decided = Routing(id_, DeliveryState.INVALID, Reason.CONTRADICTION, "two pipelines", None, [])
+    inbox.write(settle_routing, [decided], now=datetime.now(UTC))
+    found = inbox.read(deliveries.get, id_)
+    assert found is not None
+    assert (found.state, found.reason, found.detail) == (decided.state, decided.reason, decided.detail)
