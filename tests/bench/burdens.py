@@ -23,7 +23,7 @@ from bridge.edges.inbox import prepare
 from bridge.edges.inbox.engine.ids import first_id
 from tests.bench import machine, servers
 from tests.support.jobs_api import JobsApi
-from tests.support.service import BridgeProcess, body
+from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.store import Store
 
 _LARGE_BYTES, _LISTED = 1_000_000, 300
@@ -33,6 +33,7 @@ INSERT INTO deliveries (id, dedup_key, source, state, received_at, due_at, key_i
 SELECT ?2 + i, randomblob(16), 'planasonix', 'received', ?3, ?3, 'current', '{}',
 CAST('{"id": "evt_' || i || '", "type": "job.succeeded", "job_id": "job_' || i || '"}' AS BLOB) FROM n WHERE i <= ?1"""
 _KEYS, _STRANGERS = 5, 4
+_CALM = 0.1  # of a core: less than a start takes, and a backlog that is planned again and again (0.79)
 _SIGNATURES = " ".join("v1a," + base64.b64encode(bytes([number]) * 64).decode() for number in range(_KEYS))
 
 
@@ -72,9 +73,7 @@ def _hanging(waiting: int, seconds: float) -> tuple[float, float]:
             api.gate.clear()
             with _filled(source, amount) as bridge:
                 _settle(bridge, amount)
-                before = machine.cpu_seconds(bridge.process.pid)
-                time.sleep(seconds)
-                shares.append((machine.cpu_seconds(bridge.process.pid) - before) / seconds)
+                shares.append(_share(bridge, seconds))
                 api.gate.set()
     return shares[0], shares[1]
 
@@ -103,9 +102,15 @@ def _filled(source: str, amount: int) -> Iterator[BridgeProcess]:
 def _settle(bridge: BridgeProcess, amount: int) -> None:
     """Wait until each was planned once: it is queued for the API, or is being asked for."""
     queued = "SELECT COUNT(*) FROM deliveries WHERE reason = 'lookup_queued'"
-    while servers.ask(bridge, None, queued) < amount - 100:
-        time.sleep(0.5)
-    time.sleep(3)
+    wait_for(lambda: servers.ask(bridge, None, queued) >= amount - 100, seconds=300, what="every plan")
+    wait_for(lambda: _share(bridge, 1.0) < _CALM, seconds=60, what="a bridge that has started")
+
+
+def _share(bridge: BridgeProcess, seconds: float) -> float:
+    """Return how much of a core it used in so long."""
+    before = machine.cpu_seconds(bridge.process.pid)
+    time.sleep(seconds)
+    return (machine.cpu_seconds(bridge.process.pid) - before) / seconds
 
 
 def _strangers(seconds: float) -> tuple[float, float]:
