@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, browsing, completions, deliveries, erasing, replays, triggers
+from bridge.edges.inbox import Inbox, browsing, claiming, completions, deliveries, erasing, holds, replays, triggers
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
@@ -22,6 +22,7 @@ from bridge.edges.inbox.replays import Replayed
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Subject, plan
+from bridge.words.holds import Awaits
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for, whole
@@ -382,6 +383,31 @@ def test_what_is_made_anew_in_doubt_keeps_its_dag_run_id(inbox: Inbox) -> None:
     assert route(inbox, item, daily) == [PENDING]
     (found,) = of(inbox, item)
     assert (found.call.dag_run_id, found.call.conf["a"]) == ("planasonix__job_1__succeeded__orders", 1)
+
+
+@pytest.mark.parametrize("again", ["orders", "renamed"])
+def test_what_is_fired_once_more_waits_for_no_dag(inbox: Inbox, again: str) -> None:
+    """Made anew, or under its own DAG run id: held for another cause by then, it does not go when that DAG is back."""
+    item = event(inbox)
+    route(inbox, item)
+    away = settlement(TriggerState.HELD, reason=Reason.DAG_NOT_FOUND, awaits=Awaits.THERE, is_doubtful=True)
+    inbox.write(triggers.settle, claim(inbox)[0], away, attempt())
+    wanted = {"airflow": "default", "dag_id": "load_orders", "awaits": list(Awaits), "after": 0, "limit": 9}
+    assert len(inbox.read(holds.page, **wanted)) == 1
+    replay(inbox, item)
+    route(inbox, item, {"orders": ORDERS, "renamed": RENAMED}[again])
+    assert inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=9) == 1
+    assert inbox.read(holds.page, **wanted) == []
+
+
+def test_what_is_made_anew_is_followed_as_its_route_says_by_then(inbox: Inbox) -> None:
+    """Like its conf: what the mapping says when a person asks for it."""
+    item = event(inbox)
+    route(inbox, item)
+    inbox.write(triggers.settle, claim(inbox)[0], settlement(TriggerState.FAILED, reason=Reason.EXPIRED), attempt())
+    replay(inbox, item)
+    route(inbox, item, mapping("name: orders, event: '*', dag: load_orders, follow: false"))
+    assert [found.call.follow for found in of(inbox, item)] == [False]
 
 
 def test_a_refusal_does_not_end_the_doubt(inbox: Inbox) -> None:
