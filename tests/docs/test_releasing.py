@@ -17,6 +17,16 @@ from bridge import __version__
 from deploy.demo.airflow import REPOSITORY
 from scripts import release
 
+SHIPPED = sorted(
+    path
+    for folder in ("bridge", "config", "deploy", "docs")
+    for path in (REPOSITORY / folder).rglob("*")
+    if path.is_file() and path.suffix in {"", ".md", ".py", ".sh", ".service", ".tpl", ".yaml"}
+)
+# Of an image, of a package to install, of a tag of this repository.
+VERSIONED = re.compile(
+    r"planasonix-bridge(?::|==|-)([0-9]+\.[0-9]+\.[0-9]+)|(?:newTag|targetRevision|tag): v?([0-9.]+)\b"
+)
 CI = sorted((REPOSITORY / "deploy" / "ci").glob("*.yaml"))
 
 
@@ -57,6 +67,19 @@ def test_the_notes_are_the_part_of_the_version() -> None:
     for version in re.findall(r"(?m)^## ([0-9.]+)", (REPOSITORY / "CHANGELOG.md").read_text()):
         assert len(release.notes(version)) > 100
         assert "\n## " not in release.notes(version)
+
+
+def test_every_page_and_manifest_names_this_version() -> None:
+    """What people copy installs the release that they read about."""
+    found = [
+        (str(path.relative_to(REPOSITORY)), "".join(versions))
+        for path in SHIPPED
+        for versions in VERSIONED.findall(path.read_text())
+    ]
+    assert [item for item in found if item[1] != __version__] == []
+    assert {"deploy/gitops/flux.yaml", "deploy/plain/kustomization.yaml", "docs/compose.md"} < {
+        file for file, _ in found
+    }
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
