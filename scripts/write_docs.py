@@ -103,7 +103,7 @@ def _loops() -> Iterator[tuple[str, Path]]:
 def _parts() -> str:
     loops = dict(_loops())
     rows = [(f"`{name}`", "loop: " + summary(path)) for name, path in loops.items()]
-    rows += [(f"`{part}`", "a step of routing or firing") for part in labels.PARTS if part not in loops]
+    rows += [(f"`{part}`", "a step of receiving, routing or firing") for part in labels.PARTS if part not in loops]
     return table(("part", "what it is"), rows)
 
 
@@ -121,17 +121,22 @@ def _command(name: str, command: object) -> Iterator[str]:
     usage, rows = [name], []
     for parameter in command.params:  # type: ignore[attr-defined]
         if parameter.param_type_name == "argument":
-            word = parameter.name.upper() + ("..." if parameter.nargs == -1 else "")
+            word = _word(parameter) + ("..." if parameter.nargs == -1 else "")
             usage.append(word if parameter.required else f"[{word}]")
             rows.append((f"`{word}`", parameter.help or ""))
         elif parameter.name != "help":
-            word = parameter.opts[0] + ("" if parameter.is_flag else f" {parameter.name.upper()}")
+            word = parameter.opts[0] + ("" if parameter.is_flag else f" {_word(parameter)}")
             usage += [word] if parameter.required else []
             rows.append((f"`{word}`", parameter.help or ""))
     yield f"### `{' '.join(usage)}`"
     yield " ".join((command.help or "").split())  # type: ignore[attr-defined]
     if rows:
         yield table(("argument or option", "meaning"), rows)
+
+
+def _word(parameter: Any) -> str:
+    """Return what stands for a value in the command's help, without the brackets and dots of what may be left out."""
+    return str(parameter.metavar or parameter.name.upper()).strip("[.]")
 
 
 def offered() -> Iterator[tuple[str, str, Any]]:

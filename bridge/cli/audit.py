@@ -1,4 +1,4 @@
-"""audit: who replayed, cancelled, erased, signed in or failed to, and when the mapping changed."""
+"""audit: who replayed, cancelled, paused, resumed, erased, signed in or failed to, and when the mapping changed."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What the JSON API answers about where everything stands: first what needs a person, then how each part is."""
+"""Where everything stands, first what needs a person; its loop notes since when all is well."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

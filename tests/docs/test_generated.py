@@ -24,6 +24,11 @@ def test_every_table_stands_in_one_page() -> None:
     assert sorted(asked) == sorted(TABLES)
 
 
+def test_a_word_of_a_command_is_what_its_help_says() -> None:
+    """`why ID`: no heading and no row has the name of a Python parameter, such as `ID_`."""
+    assert re.findall(r"(?m)^(?:###|\|) `[^`]*\w_(?!\w)[^`]*`", page("reference/cli.md")) == []
+
+
 def test_a_change_by_hand_is_noticed() -> None:
     """What stands between the markers is replaced."""
     text = page("reference/settings.md")

@@ -1,7 +1,8 @@
-"""How long a trigger waits before its next attempt: the only place that knows those numbers.
+"""How long a trigger waits before its next attempt, and how that grows.
 
 Exponential, and spread over the whole interval ("full jitter"), so that triggers that failed together do not come back
-together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random.
+together. `jitter` is a number in [0, 1] that the caller drew; nothing here is random. What an answer of Airflow
+asks for at least comes in (bridge.edges.airflow.answers); turns at a DAG that is asked to wait: bridge.rules.places.
 """
 
 import math
