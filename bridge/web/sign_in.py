@@ -41,7 +41,7 @@ COOKIE = "bridge_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 FORM_HEADER = "x-csrf-token"
 _NEED_TOKEN = "send Authorization: Bearer <BRIDGE_ADMIN_TOKEN>, or the token of another role"  # noqa: S105 - no token
-_NEED_LOOPBACK = "no BRIDGE_ADMIN_TOKEN is set, so only http://127.0.0.1 and http://localhost are served"
+_NEED_LOOPBACK = "no person's token or OpenID provider is set: only http://127.0.0.1 and http://localhost are served"
 _NEED_FORM_TOKEN = "a change by cookie needs the header X-CSRF-Token; or send a bearer token"  # noqa: S105 - no token
 _DETAILS = {
     "unauthorized": "no token or session that is known here",

@@ -63,5 +63,8 @@ def _of_admin(environment: Environment, config: Config) -> list[Problem]:
     with contextlib.suppress(ValueError):
         if ipaddress.ip_address(environment.admin_host).is_loopback:
             return []
-    what = f"without BRIDGE_ADMIN_TOKEN only a loopback address is served, not {environment.admin_host}; set the token"
+    what = (
+        "with neither a token of a person's role nor an OpenID provider only a loopback address is served, not"
+        f" {environment.admin_host}; set BRIDGE_ADMIN_TOKEN"
+    )
     return [Problem("BRIDGE_ADMIN_HOST", 0, 0, what)]

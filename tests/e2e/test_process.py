@@ -142,7 +142,7 @@ def test_configmap_symlink_swap_is_seen(bridge: BridgeProcess) -> None:
     ("variable", "value", "message"),
     [
         ("BRIDGE_CONFIG", "nowhere.yaml", "nowhere.yaml: cannot be read"),
-        ("BRIDGE_ADMIN_HOST", "0.0.0.0", "without BRIDGE_ADMIN_TOKEN only a loopback address is served"),
+        ("BRIDGE_ADMIN_HOST", "0.0.0.0", "only a loopback address is served, not 0.0.0.0; set BRIDGE_ADMIN_TOKEN"),
         ("BRIDGE_PROT", "80", "did you mean BRIDGE_PORT"),
         ("PLANASONIX_WEBHOOK_SECRET", "changeme", "shorter than 24 bytes"),
     ],

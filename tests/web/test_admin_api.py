@@ -157,7 +157,7 @@ def test_without_a_token_only_loopback_names_are_served(
     answer = ask(wanted, port=port)
     assert answer.status == status
     if status == 401:
-        assert "no BRIDGE_ADMIN_TOKEN is set" in answer.json["next_step"]
+        assert "no person's token or OpenID provider is set" in answer.json["next_step"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ class Environment(BaseModel):
     )
     admin_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None,
-        description="Bearer token of the role `admin`, 24 bytes or more; without any role's, only loopback is served.",
+        description="Bearer token of the role `admin`, 24 bytes or more; with neither a token of a person's role nor "
+        "an OpenID provider, only loopback is served.",
     )
     operator_token: Annotated[Secret | None, BeforeValidator(_token)] = Field(
         None, description="Bearer token of the role `operator`: everything but erasing and the audit log."
