@@ -181,6 +181,18 @@ def test_the_upgrade_notes_rename_what_the_release_before_had() -> None:
     assert not counted - set(renamed) - {*labels.PARTS, "routing"}
 
 
+@pytest.mark.parametrize(
+    "file",
+    ["docs/mapping.md", "docs/compose.md", "docs/runbook.md", "config/mapping.yaml", "deploy/compose/compose.yaml"],
+)
+def test_how_soon_an_edit_of_the_mapping_is_in_use(file: str) -> None:
+    """Two seconds, wherever it is said: two looks and the time to read a large file (`bridge/chores/mapping_file`)."""
+    text = (REPOSITORY / file).read_text()
+    if file == "docs/runbook.md":  # its other headings tell of secrets
+        text = text.partition("## BridgeMappingBroken")[2].partition("\n## ")[0]
+    assert re.findall(r"within (\w+) seconds", text) == ["two"]
+
+
 def test_there_are_eight_mapping_examples() -> None:
     """From simple to full, and one of a file of a team."""
     assert len(yaml_examples()) == 7 + 1
