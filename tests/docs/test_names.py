@@ -19,6 +19,7 @@ CODE = sorted(
 TEXTS = [*pages(), *(path for path in CODE if path.suffix == ".py")]
 _ON_A_FLOOR = re.compile(rf"(?<![\w/.])(?:bridge/)?((?:{'|'.join(FLOORS)})/[a-z][a-z_/]*[a-z](?:\.py)?)(?![\w/-])")
 _CITED = re.compile(r"\b(docs/[\w/-]+\.md)(?:, \"([^\"]+)\")?")
+_HALF_CITED = re.compile(r"(?<![\w/.\"-])[a-z][\w-]*\.md(?:, \"?[A-Z]|'s )|\bdocs/[\w/-]+\.md, [A-Z]")
 
 
 def name(path: Path) -> str:
@@ -79,6 +80,24 @@ def test_pages_that_the_code_cites_are_there() -> None:
         if not (REPOSITORY / page).is_file() or (heading and heading not in headings((REPOSITORY / page).read_text()))
     ]
     assert wrong == []
+
+
+def test_a_page_is_cited_in_full() -> None:
+    """`docs/security.md, "Limits"`; in a shorter form, nobody would see that its page or heading is gone."""
+    wrong = [
+        (name(path), line)
+        for path in [*CODE, REPOSITORY / "pyproject.toml"]
+        for line in path.read_text().splitlines()
+        if _HALF_CITED.search(line)
+    ]
+    assert wrong == []
+
+
+def test_a_half_cited_page_is_noticed() -> None:
+    """The test above is no empty promise."""
+    assert _HALF_CITED.search("security.md, Parsing: bounds")
+    assert _HALF_CITED.search("docs/security.md, Parsing: bounds")
+    assert not _HALF_CITED.search('docs/security.md, "Limits"')
 
 
 def test_a_comment_that_leans_on_a_rule_says_where_it_stands() -> None:

@@ -118,7 +118,7 @@ def test_refusals_are_counted_by_site() -> None:
     ],
 )
 def test_an_allow_list_looks_at_the_real_peer(peer: str | None, values: list[str], problem: Reason | None) -> None:
-    """security.md, Admin side: X-Forwarded-* only from listed proxies."""
+    """docs/security.md, "Where webhooks may come from": nobody else's X-Forwarded-* counts."""
     assert Origin((ip_network("203.0.113.0/24"),)).problem(PROXIES, peer, named(*values)) is problem
 
 

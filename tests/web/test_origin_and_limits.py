@@ -1,6 +1,7 @@
 """Where webhooks may come from and how many there may be, on a running bridge that stands behind a proxy.
 
-security.md, Admin side: "X-Forwarded-* only from listed proxies; an address allow list looks at the real peer".
+docs/security.md, "Where webhooks may come from": X-Forwarded-* counts from listed proxies alone, and an allow list
+looks at the real peer. docs/security.md, "Limits".
 """
 
 import re

@@ -16,7 +16,7 @@ from bridge.words.model import Call, Event, Status
 
 _EVENT = Event(id="evt_1", type="job.completed", status=Status.SUCCEEDED, job_id="job_1", pipeline_id="pl_1")
 _DELIVERY = DeliveryContext(id="dlv_1", received_at="2025-03-27T14:26:20Z", source="planasonix", hops=2)
-# airflow.md's findings by running 2.11 to 3.3: the pattern, what 3.3 refuses, and the length of other databases.
+# As bridge/rules/mapping/runs.py found by running 2.11 to 3.3: pattern, what 3.3 refuses, other databases' length.
 _is_legal = re.compile(r"[A-Za-z0-9_.~:+-]{1,250}").fullmatch
 _RESERVED = ("scheduled__", "asset_triggered__", "backfill__", "asset_materialization__", "operator_triggered__")
 

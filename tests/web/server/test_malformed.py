@@ -1,6 +1,6 @@
 """Malformed and smuggled HTTP on raw sockets: one clean refusal or a closed connection, and honest senders go on.
 
-security.md, Bytes and signature: "Content-Length with Transfer-Encoding is refused"; Parsing: header bounds.
+docs/security.md, "What a stranger may cost": the bounds of a head. Content-Length with Transfer-Encoding is refused.
 """
 
 import contextlib

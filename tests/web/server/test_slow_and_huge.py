@@ -1,7 +1,7 @@
 """Many, slow and huge: what a flood costs the bridge in memory, and that honest senders do not notice it.
 
-security.md, Parsing: "500 slow connections and a 100 MB header cost less than 32 MiB". Loopback only; every flood is
-bounded in number and time.
+docs/security.md, "What a stranger may cost", in figures: 500 slow connections and a 100 MB header cost less than 32
+MiB. Loopback only; every flood is bounded in number and time.
 """
 
 import re
