@@ -110,7 +110,8 @@ class Reason(StrEnum):
     )
     SAME_EVENT = (
         "same_event",
-        "Its event id and its completion were routed before, with another body; the detail names that delivery.",
+        "Its event id (or signed message id) and its completion were routed before, with another body; the detail names"
+        " that delivery.",
         "Compare the two bodies; `replay --run-again` of that delivery's triggers makes their DAG runs once more.",
     )
     URL_CONFLICT = (

@@ -5,6 +5,7 @@ is stored and judged by routing. Only signed values count.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +16,21 @@ from structlog.testing import capture_logs
 
 from bridge.chores.refusal_ring import RefusalRing
 from bridge.edges.inbox import Inbox, browsing, deliveries, prepare, refusals
+from bridge.edges.inbox.deliveries import settle_routing
 from bridge.edges.metrics import Metrics
 from bridge.flows import attending
 from bridge.flows.receiving import Receipt, Receiving
+from bridge.flows.routing import drafts
 from bridge.rules import attention
+from bridge.rules.mapping import read
+from bridge.rules.planning import Subject, plan
+from bridge.rules.sealing import Ring
 from bridge.rules.signature import PRESETS, Key, sign
 from bridge.rules.signature.schemes import SchemeVerifier
 from bridge.rules.signature.verifying import Verifier
 from bridge.rules.sources import Source
-from bridge.words.model import DeliveryState
+from bridge.words.model import Delivery, DeliveryState
+from bridge.words.reasons import Reason
 from tests.support.jobs_api import received
 from tests.support.store import Store, empty_store, wait_for
 
@@ -112,6 +119,31 @@ def event(status: str = "success", **more: Any) -> bytes:
 
 
 NAMELESS = b'{"pipeline_id": "pl_x", "status": "success"}'
+
+
+ORDERS = read(
+    "routes:\n  - {name: orders, event: '*', dag: load_orders}\n",
+    file="mapping.yaml",
+    airflows=["default"],
+    sources=["planasonix"],
+)
+NO_EVENT_ID = {"type": "job.succeeded", "job_id": "job_1", "pipeline_id": "pl_1"}
+
+
+def stands(inbox: Inbox, delivery_id: str) -> Delivery:
+    """Return a delivery as it stands."""
+    found = inbox.read(deliveries.get, delivery_id)
+    assert found is not None
+    return found
+
+
+def route(inbox: Inbox, delivery_id: str) -> tuple[str, str | None, str | None]:
+    """Route a delivery; returns its state, why, and the detail."""
+    found = stands(inbox, delivery_id)
+    made = plan(Subject.of(found), ORDERS, new_trigger_id=inbox.new_trigger_id, max_hops=3)
+    inbox.write(settle_routing, [drafts.routing(found, made, None, {})], now=datetime.now(UTC))
+    found = stands(inbox, delivery_id)
+    return found.state, found.reason, found.detail
 
 
 def stored(store: Store) -> int:
@@ -226,6 +258,38 @@ def test_two_signed_message_ids_are_two_deliveries(inbox: Inbox, metrics: Metric
     store.close()
     assert door.post(NAMELESS, message="msg_1") == Receipt(first.delivery_id, "duplicate")
     door.receiving.close()
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_another_body_under_a_signed_message_id_repeats_what_was_routed(
+    url: str, metrics: Metrics, is_sealed: bool, is_late: bool
+) -> None:
+    """The message is the event where the body names none: it starts nothing, names the first, and a person looks."""
+    ring = Ring({"a": bytes(32)}, os.urandom) if is_sealed else Ring()
+    inbox = Inbox(url, ring=ring)
+    door = Door(inbox, metrics, "standard-webhooks")
+    bodies = [json.dumps(NO_EVENT_ID | more).encode() for more in ({}, {"rows_loaded": 7})]
+    first = door.post(bodies[0], message="msg_1")
+    second = door.post(bodies[1], message="msg_1", at=NOW - 400 if is_late else NOW)
+    door.receiving.close()
+    assert route(inbox, first.delivery_id) == (DeliveryState.ROUTED, None, None)
+    if is_late:
+        inbox.write(deliveries.reopen, second.delivery_id, now=datetime.now(UTC))
+    assert route(inbox, second.delivery_id) == (DeliveryState.IGNORED, Reason.SAME_EVENT, first.delivery_id)
+    assert [need.what for need in attending.needs(inbox)] == ["same_event"]
+    inbox.close()
+
+
+def test_the_same_bytes_without_any_id_are_no_other_body(door: Door, inbox: Inbox, store: Store) -> None:
+    """They came again after a while, so they may be another event: they are routed, and their completion decides."""
+    body = json.dumps(NO_EVENT_ID).encode()
+    first = door.post(body)
+    route(inbox, first.delivery_id)
+    age(store, DAY)
+    second = door.post(body)
+    assert second.delivery_id != first.delivery_id
+    assert route(inbox, second.delivery_id) == (DeliveryState.ROUTED, None, None)
 
 
 def test_what_the_release_before_stored_by_its_body_is_a_copy_of_the_message(inbox: Inbox, metrics: Metrics) -> None:

@@ -19,10 +19,12 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, Row, Text, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
+from bridge.edges.inbox.engine.intake import key_ranges
 from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.vault import place, ring_of
 from bridge.rules.completion import Completion, Key, Kind, Standing, pipelines_agree
-from bridge.words.errors import InboxUnavailable
+from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 
@@ -47,6 +49,13 @@ _TRIGGERS = text(
 _SAME_EVENT = text(
     "SELECT other.id FROM deliveries AS mine JOIN deliveries AS other ON other.event_id = mine.event_id"
     " WHERE mine.id = :id AND other.id IN :ids AND other.state = 'routed' ORDER BY other.id LIMIT 1"
+).bindparams(a_list("ids", BigInteger()))
+# Without an event id, a signed message id may be what two bodies share: then their keys begin alike. So do those of the
+# same bytes that came again without any id, so the bodies are compared too.
+_KEY_AND_BODY = text("SELECT dedup_key, body FROM deliveries WHERE id = :id AND event_id IS NULL")
+_UNDER_KEY = text(
+    "SELECT id, body FROM deliveries WHERE id IN :ids AND state = 'routed' AND event_id IS NULL AND erased_at IS NULL"
+    " AND (dedup_key BETWEEN :first AND :last OR dedup_key BETWEEN :stale_first AND :stale_last) ORDER BY id"
 ).bindparams(a_list("ids", BigInteger()))
 _PIPELINES = text("SELECT delivery_id, pipeline_id FROM completions WHERE delivery_id IN :ids").bindparams(
     a_list("ids", BigInteger())
@@ -142,12 +151,41 @@ def keep(connection: Connection, known: Known, delivery: int) -> None:
 
 
 def same_event(connection: Connection, known: Known, delivery: int) -> str | None:
-    """Return the delivery under the same event id that was routed for the same completion, unless its runs failed."""
+    """Return the delivery under the same event id that was routed for the same completion, unless its runs failed.
+
+    For a body without an event id: the delivery under the same signed message id, with another body.
+    """
     siblings = [
         each for each in known.siblings(delivery) if any(trigger.owns for trigger in known.triggers.get(each, ()))
     ]
-    found = connection.execute(_SAME_EVENT, {"id": delivery, "ids": siblings}).scalar() if siblings else None
+    if not siblings:
+        return None
+    found = connection.execute(_SAME_EVENT, {"id": delivery, "ids": siblings}).scalar()
+    if found is None:
+        found = _same_message(connection, delivery, siblings)
     return None if found is None else delivery_text(found)
+
+
+def _same_message(connection: Connection, delivery: int, others: Collection[int]) -> int | None:
+    """Return the first of these deliveries that has another body under the same signed message id."""
+    mine = connection.execute(_KEY_AND_BODY, {"id": delivery}).first()
+    if mine is None:
+        return None
+    (first, last), (stale_first, stale_last) = key_ranges(bytes(mine.dedup_key))
+    values = {"first": first, "last": last, "stale_first": stale_first, "stale_last": stale_last}
+    body = _body(connection, delivery, mine.body)
+    for row in connection.execute(_UNDER_KEY, {"ids": sorted(others), **values}):
+        if _body(connection, row.id, row.body) not in (None, body):
+            return int(row.id)
+    return None
+
+
+def _body(connection: Connection, delivery: int, stored: bytes) -> bytes | None:
+    """Return a stored body; None when it cannot be opened."""
+    try:
+        return ring_of(connection).open(bytes(stored), place("deliveries", "body", delivery))
+    except Locked:
+        return None
 
 
 def standing(connection: Connection, deliveries: Collection[int]) -> list[Standing]:
