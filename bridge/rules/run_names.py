@@ -24,11 +24,19 @@ def spare_beside(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_
     and what only the source's name tells apart: another bridge may call the same source otherwise.
     """
     own, other = completion.of_conf(ours), completion.of_conf(theirs)
-    about = next((ours[name] for name in ("run_id", "job_id", "event_id", "delivery_id") if ours.get(name)), None)
-    is_usual = dag_run_id == run_id(completion.default_run_id(str(about), own.status, str(ours.get("route"))))
     is_alike = all(ours.get(name) and ours.get(name) == theirs.get(name) for name in ("route", "status"))
-    is_told = bool(own.source and own.id and other.id)
-    if not (is_usual and is_alike and is_told) or completion.is_same(own, theirs, source=None):
+    if not (is_alike and other.id) or completion.is_same(own, theirs, source=None):
         return None
     is_same_event = ours.get("event_id") is not None and ours.get("event_id") == theirs.get("event_id")
-    return None if is_same_event or completion.is_same_elsewhere(own, other) else spare(dag_run_id, own)
+    return None if is_same_event or completion.is_same_elsewhere(own, other) else spare_of(ours, dag_run_id=dag_run_id)
+
+
+def spare_of(ours: Mapping[str, Any], *, dag_run_id: str) -> str | None:
+    """Return the spare name for a DAG run under its usual one; None under any other name, or if nobody can say.
+
+    `ours` is the `planasonix` of its conf.
+    """
+    own = completion.of_conf(ours)
+    about = next((ours[name] for name in ("run_id", "job_id", "event_id", "delivery_id") if ours.get(name)), None)
+    is_usual = dag_run_id == run_id(completion.default_run_id(str(about), own.status, str(ours.get("route"))))
+    return spare(dag_run_id, own) if is_usual and own.source and own.id else None

@@ -13,6 +13,7 @@ from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
+from bridge.rules import run_names
 from bridge.rules.completion import Standing
 from bridge.rules.mapping.runs import rerun_id
 from bridge.words.errors import Locked, NotThere
@@ -20,6 +21,7 @@ from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
 
 _AGAIN = text(f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id AND state <> 'firing'")  # noqa: S608
+_AGAIN_AS = text(f"UPDATE triggers SET dag_run_id = :dag_run_id, {ONCE_MORE} WHERE id = :id AND state = 'cancelled'")  # noqa: S608
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
     " AS is_told FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
@@ -153,13 +155,22 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
     if found.reason is Reason.DAG_NOT_FOUND and connection.execute(_TAKE_BACK, parameters).rowcount:
         return _route_again(connection, found.delivery_id, now=now)
     match _rivalry(connection, found, parameters):
-        case _Rivalry.SAME_RUN:
-            return Replayed.DUPLICATE
+        case _Rivalry.NONE:
+            is_done = connection.execute(_AGAIN, parameters).rowcount
+        case _Rivalry.SAME_NAME if (run_id := _free_spare(connection, found, parameters)) is not None:
+            is_done = connection.execute(_AGAIN_AS, {**parameters, "dag_run_id": run_id}).rowcount
         case _Rivalry.UNCLEAR if not found.rerun:
             return _route_again(connection, found.delivery_id, now=now)
-        case _Rivalry.UNCLEAR:
+        case _:
             return Replayed.DUPLICATE
-    return Replayed.QUEUED if connection.execute(_AGAIN, parameters).rowcount else Replayed.BUSY
+    return Replayed.QUEUED if is_done else Replayed.BUSY
+
+
+def _free_spare(connection: Connection, found: Trigger, parameters: Mapping[str, object]) -> str | None:
+    """Return the spare DAG run id of a trigger, if no other has it. There is none for a route's own."""
+    run_id = run_names.spare_of(found.call.conf.get("planasonix") or {}, dag_run_id=found.call.dag_run_id)
+    is_taken = run_id and connection.execute(_RIVAL, {**parameters, "dag_run_id": run_id}).first() is not None
+    return None if is_taken else run_id
 
 
 class _Rivalry(Enum):
@@ -173,6 +184,7 @@ class _Rivalry(Enum):
 def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, object]) -> _Rivalry:
     """Look for another trigger that owns the run of a trigger, or its DAG run id. Holds the completion.
 
+    SAME_NAME = "same name"  # it is of another completion, and no call can have started the run of this one
     The other routes that the delivery itself has triggers of are no rivals of one that failed: each has its own run.
     What was superseded, or is a copy, may have its run under the name of such a route: the mapping knows.
     """
@@ -191,7 +203,10 @@ def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, ob
     if holder is None:
         return _Rivalry.NONE
     is_other = holder.is_told and holder.delivery_id not in tellers
-    return _Rivalry.UNCLEAR if is_other and not me.owns else _Rivalry.SAME_RUN
+    if is_other and not me.owns:
+        return _Rivalry.UNCLEAR
+    is_stopped = me.state is TriggerState.CANCELLED and not me.is_doubted
+    return _Rivalry.SAME_NAME if is_other and is_stopped else _Rivalry.SAME_RUN
 
 
 def _is_taken(standing: Standing) -> bool:

@@ -247,6 +247,13 @@ def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
     assert item in (of(inbox, other)[0].detail or "")
 
 
+def cancel(inbox: Inbox, delivery_id: str) -> str:
+    """Cancel the first trigger of a delivery as the command line does; returns its id."""
+    id_ = of(inbox, delivery_id)[0].id
+    inbox.write(replays.cancel, id_, actor="test", reason=None, now=NOW)
+    return id_
+
+
 def doubt(inbox: Inbox, state: TriggerState = TriggerState.HELD, **more: Any) -> None:
     """Let the trigger that is due end in doubt: Airflow may have made its DAG run, and does not say."""
     (claimed,) = claim(inbox, **more)
@@ -648,6 +655,33 @@ def test_the_same_event_runs_when_what_was_routed_first_has_failed(inbox: Inbox)
 def beside(status: str, **fields: Any) -> bytes:
     """Return a body of the event `evt_1` that differs from the usual one."""
     return json.dumps({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "status": status} | fields).encode()
+TWICE_42 = [{"run_id": "42", "pipeline_id": pipeline} for pipeline in ("pl_a", "pl_b")]
+
+
+def test_what_a_person_cancelled_is_fired_beside_another_completion_that_has_its_name(inbox: Inbox) -> None:
+    """Two pipelines have a run 42: that is a name, and no reason to refuse a replay."""
+    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
+    route(inbox, item)
+    id_ = cancel(inbox, item)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, id_) is Replayed.QUEUED
+    names = [found.call.dag_run_id for each in (item, other) for found in of(inbox, each)]
+    assert names[1] == "planasonix__42__succeeded__orders"
+    assert names[0].startswith(f"{names[1]}--")
+    assert {claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)} == set(names)
+    assert route(inbox, event(inbox, "evt_again", **TWICE_42[0])) == [COPY]
+
+
+def test_what_may_have_its_run_is_not_fired_under_another_name(inbox: Inbox) -> None:
+    """A call of it may have started it under the usual one, so a person looks first."""
+    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
+    route(inbox, item)
+    doubt(inbox)
+    id_ = cancel(inbox, item)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, id_) is Replayed.DUPLICATE
+
+
 
 
 def rename(connection: Connection, delivery_id: str, event_id: str) -> None:
