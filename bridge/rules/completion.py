@@ -13,8 +13,8 @@ One run for each completion and matching route, at each DAG of each Airflow:
     1. A trigger owns its run from the moment it is made, whatever its state, but for `failed` and `duplicate_run`.
     2. A matching route whose run is owned makes no other.
     3. Owners whose route no longer matches (renamed, moved, removed) count for the matching routes that have none, one
-       for one: first for those that they counted for before, then in the order of the mapping. What was superseded has
-       no run, and counts for its own route only.
+       for one: first for those that they counted for before, then in the order of the mapping. What a replay took back
+       has no run, and counts for its own route only. What gave way to a newer one (`release: latest`) counts.
     4. What failed or was superseded in doubt (a call of it may have started its run) counts as in 3, too: it is fired
        once more under its own DAG run id, so that Airflow tells. Its own route makes a trigger as ever, under that
        same id, whatever the mapping or another event calls the run by now.
@@ -96,6 +96,7 @@ class Standing:
     reason: Reason | None
     dag_run_id: str | None = None
     is_doubted: bool = False  # a call of it may have started its DAG run, and nobody knows
+    is_in_series: bool = False  # only the latest of some is wanted (`release: latest`), and this may be it
 
     @property
     def place(self) -> Place:
@@ -114,8 +115,13 @@ class Standing:
 
     @property
     def is_superseded(self) -> bool:
-        """Whether it was taken back, and is made anew if its delivery still asks for it."""
+        """Whether it gave way to a newer one or was taken back, and is made anew if its delivery is routed again."""
         return self.state is TriggerState.CANCELLED and self.reason is Reason.SUPERSEDED
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether a replay of its delivery took it back, which also takes it out of its series."""
+        return self.is_superseded and not self.is_in_series
 
     @property
     def may_have_run(self) -> bool:
@@ -167,7 +173,7 @@ def owners(wanted: Sequence[Place], standing: Iterable[Standing]) -> dict[Place,
     counted_before = {item.place for item in known if item.is_copy}
     found = {place: owned[place] for place in wanted if place in owned}
     spare = [
-        item for place, item in owned.items() if place not in wanted and (item.may_have_run or not item.is_superseded)
+        item for place, item in owned.items() if place not in wanted and (item.may_have_run or not item.is_taken_back)
     ]
     for place in sorted(
         (place for place in wanted if place not in owned), key=lambda place: place not in counted_before

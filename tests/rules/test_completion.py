@@ -91,7 +91,9 @@ DOUBTED: dict[str, Any] = {"dag_run_id": "run", "is_doubted": True}
         ("b", [standing("a"), standing("a", rerun=1)], "b=a"),
         ("bc", [standing("a"), standing("a", rerun=1)], "b=a"),  # twice the run of one route counts once
         ("a", [standing("a", CANCELLED, Reason.SUPERSEDED)], "a=a"),
-        ("b", [standing("a", CANCELLED, Reason.SUPERSEDED)], ""),
+        ("b", [standing("a", CANCELLED, Reason.SUPERSEDED)], ""),  # a replay took it back
+        ("b", [standing("a", CANCELLED, Reason.SUPERSEDED, is_in_series=True)], "b=a"),  # it gave way to a newer one
+        ("a", [standing("a", CANCELLED, Reason.SUPERSEDED, is_in_series=True)], "a=a"),
         ("b", [standing("a", FAILED, Reason.EXPIRED, **DOUBTED)], "b=a"),  # a call of it may have started its run
         ("b", [standing("a", CANCELLED, Reason.SUPERSEDED, **DOUBTED)], "b=a"),
         ("a", [standing("a", FAILED, Reason.EXPIRED, **DOUBTED)], ""),  # the DAG run id is the same

@@ -5,7 +5,8 @@
        An owner that ended in doubt, under a route that matches no more, is fired once more under its DAG run id.
     3. A run in doubt keeps its DAG run id, whatever the mapping calls it now, and whichever event asks for it.
     4. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
-       none: there the id is the identity, and the trigger is `duplicate_run`.
+       none: there the id is the identity, and the trigger is `duplicate_run`. So it is if a person cancelled the other
+       one, or if that gave way to a newer one.
     5. In doubt it takes its spare one only once the other's run is there. Until then its own may be: it is `failed`,
        reason `run_id_conflict`.
 
@@ -23,7 +24,7 @@ from sqlalchemy import Connection, text
 from bridge.edges.inbox.completions import Known
 from bridge.edges.inbox.engine.ids import first_id, number
 from bridge.edges.inbox.rows import microseconds
-from bridge.edges.inbox.run_ids import holder_of
+from bridge.edges.inbox.run_ids import holder_of, stopped_under
 from bridge.edges.inbox.triggers import NEVER
 from bridge.edges.inbox.vault import place, ring_of, sealed
 from bridge.rules.completion import Completion, Place, Standing, owners, run_in_doubt
@@ -173,8 +174,9 @@ def _is_the_same_call(standing: Standing, new: NewTrigger) -> bool:
 def _insert(connection: Connection, new: NewTrigger, completion: Completion | None, now: datetime) -> NewTrigger:
     """Store a trigger under a DAG run id that is free; nearly always its first one is."""
     wanted = new
+    may_be_owned = new.former_run_id is not None or new.spare_run_id is None
     for attempt in range(_TRIES):
-        if attempt or (new.former_run_id is not None and new.owner is None):
+        if attempt or (may_be_owned and new.owner is None):
             wanted = _named(connection, new, completion)
         if connection.execute(_ADD, _values(connection, wanted, now)).rowcount:
             return wanted
@@ -198,7 +200,8 @@ def _named(connection: Connection, new: NewTrigger, completion: Completion | Non
             return _copy_of(new, former[0])
     holder = holder_of(connection, new.call.dag_run_id, new.call, completion, beside=new.id)
     if holder is None:
-        return new
+        stopped = None if new.spare_run_id is not None else stopped_under(connection, new.call, beside=new.id)
+        return new if stopped is None else _copy_of(new, stopped)
     if holder[1] or new.spare_run_id is None:
         return _copy_of(new, holder[0])
     if new.is_doubted and holder[0].state is not TriggerState.FIRED:
@@ -217,7 +220,8 @@ def _clash(new: NewTrigger, holder: Standing) -> NewTrigger:
 
 
 def _copy_of(new: NewTrigger, owner: Standing) -> NewTrigger:
-    what = f"{owner.id} of {owner.delivery_id} (route {owner.route}, {owner.state}) stands for this DAG run"
+    state = f"{owner.state}, {owner.reason}" if owner.state is TriggerState.CANCELLED else owner.state
+    what = f"{owner.id} of {owner.delivery_id} (route {owner.route}, {state}) stands for this DAG run"
     return replace(new, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, detail=what, owner=owner)
 
 

@@ -43,8 +43,8 @@ _INSERT = text(
 _FORGET = text("DELETE FROM completions WHERE delivery_id = :id")
 _REFINE = text("UPDATE completions SET pipeline_id = :pipeline_id WHERE delivery_id = :id AND pipeline_id IS NULL")
 _TRIGGERS = text(
-    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason, dag_run_id, doubted_at FROM triggers"
-    " WHERE delivery_id IN :ids ORDER BY id"
+    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason, dag_run_id, doubted_at,"
+    " series IS NOT NULL AS is_in_series FROM triggers WHERE delivery_id IN :ids ORDER BY id"
 ).bindparams(a_list("ids", BigInteger()))
 _SAME_EVENT = text(
     "SELECT other.id FROM deliveries AS mine JOIN deliveries AS other ON other.event_id = mine.event_id"
@@ -202,6 +202,7 @@ def standing(connection: Connection, deliveries: Collection[int]) -> list[Standi
             reason=None if row.reason is None else Reason.of(row.reason),
             dag_run_id=row.dag_run_id,
             is_doubted=row.doubted_at is not None,
+            is_in_series=bool(row.is_in_series),
         )
         for row in connection.execute(_TRIGGERS, {"ids": sorted(deliveries)})
     ]

@@ -47,6 +47,10 @@ _TAKE_BACK = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now WHERE id = :id AND rerun = 0"
     " AND state = 'held' AND reason = 'dag_not_found' AND doubted_at IS NULL"
 )
+# What gave way to a newer one, and is asked for by a person now: as if a replay had taken it back.
+_LEAVE_SERIES = text(
+    "UPDATE triggers SET series = NULL WHERE delivery_id = :id AND state = 'cancelled' AND reason = 'superseded'"
+)
 # What waits for its time, after a failed look-up or for a key. One whose look-up is under way has no reason, and one
 # that waits for its turn to be looked up keeps its place.
 _HURRY = text("UPDATE deliveries SET due_at = :now WHERE id = :id AND state = 'received' AND reason <> 'lookup_queued'")
@@ -130,8 +134,10 @@ def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) 
 def _route_again(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
     if deliveries.get(connection, delivery_id) is None:
         raise NotThere(f"no delivery {delivery_id}")
+    values = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
+    connection.execute(_LEAVE_SERIES, values)
     if not deliveries.reopen(connection, delivery_id, now=now):
-        connection.execute(_HURRY, {"id": number(delivery_id, "dlv"), "now": microseconds(now)})
+        connection.execute(_HURRY, values)
     return Replayed.ROUTED_AGAIN
 
 
@@ -178,13 +184,13 @@ class _Rivalry(Enum):
 
     NONE = "none"
     SAME_RUN = "same run"  # it stands for the same DAG run
+    SAME_NAME = "same name"  # it is of another completion, and no call can have started the run of this one
     UNCLEAR = "unclear"  # only routing can say: it needs the mapping, or another DAG run id
 
 
 def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, object]) -> _Rivalry:
     """Look for another trigger that owns the run of a trigger, or its DAG run id. Holds the completion.
 
-    SAME_NAME = "same name"  # it is of another completion, and no call can have started the run of this one
     The other routes that the delivery itself has triggers of are no rivals of one that failed: each has its own run.
     What was superseded, or is a copy, may have its run under the name of such a route: the mapping knows.
     """

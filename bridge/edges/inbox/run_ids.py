@@ -1,6 +1,7 @@
-"""Statement that finds which live trigger has a DAG run id, and for which completion.
+"""Statements that find which trigger has a DAG run id, and for which completion.
 
-It never judges by the name alone: what the release before has made is judged by its conf.
+They never judge by the name alone: what the release before has made is judged by its conf. Only a route's own name says
+what is the same. There also what a person cancelled, or what gave way to a newer one, keeps it until a person asks.
 """
 
 import json
@@ -14,6 +15,7 @@ from bridge.edges.inbox.vault import place, ring_of
 from bridge.rules.completion import Completion, Standing, is_same
 from bridge.words.errors import Locked
 from bridge.words.model import Call, TriggerState
+from bridge.words.reasons import Reason
 
 # The literal states let the databases use the partial index `triggers_live`.
 _HOLDER = text(
@@ -22,6 +24,15 @@ _HOLDER = text(
     " LEFT JOIN completions AS c ON c.delivery_id = t.delivery_id"
     " WHERE t.airflow = :airflow AND t.dag_id = :dag_id AND t.dag_run_id = :dag_run_id"
     " AND t.state <> 'cancelled' AND t.state <> 'failed' AND t.id <> :id"
+)
+# What a replay took back is of no series. The first two conditions let the databases use the partial index
+# `triggers_stopped`.
+STOPPED = (
+    "state = 'cancelled' AND reason IN ('by_operator','superseded') AND (reason = 'by_operator' OR series IS NOT NULL)"
+)
+_STOPPED = text(
+    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason FROM triggers"  # noqa: S608 - our own words
+    f" WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id AND {STOPPED} AND id <> :id LIMIT 1"
 )
 
 
@@ -33,11 +44,27 @@ def holder_of(
     `beside` is the trigger that asks. Only what the release before has made can be of this completion: everything else
     is known as its trigger already, and is False.
     """
-    values = {"airflow": call.airflow, "dag_id": call.dag_id, "dag_run_id": run_id, "id": number(beside, "trg")}
-    row = connection.execute(_HOLDER, values).mappings().first()
+    row = connection.execute(_HOLDER, _values(run_id, call, beside)).mappings().first()
     if row is None:
         return None
-    standing = Standing(
+    standing = _standing(row, reason=None)
+    if completion is None or row["told"] is not None:
+        return standing, False
+    return standing, is_same(completion, _carried(connection, row), source=row["source"])
+
+
+def stopped_under(connection: Connection, call: Call, *, beside: str) -> Standing | None:
+    """Return a trigger that was stopped under a call's DAG run id, whatever completion it is of: it owns that name."""
+    row = connection.execute(_STOPPED, _values(call.dag_run_id, call, beside)).mappings().first()
+    return None if row is None else _standing(row, reason=Reason.of(row["reason"]))
+
+
+def _values(run_id: str, call: Call, beside: str) -> dict[str, Any]:
+    return {"airflow": call.airflow, "dag_id": call.dag_id, "dag_run_id": run_id, "id": number(beside, "trg")}
+
+
+def _standing(row: Mapping[Any, Any], *, reason: Reason | None) -> Standing:
+    return Standing(
         trigger_text(row["id"]),
         delivery_text(row["delivery_id"]),
         row["route"],
@@ -45,11 +72,8 @@ def holder_of(
         row["dag_id"],
         row["rerun"],
         TriggerState(row["state"]),
-        None,
+        reason,
     )
-    if completion is None or row["told"] is not None:
-        return standing, False
-    return standing, is_same(completion, _carried(connection, row), source=row["source"])
 
 
 def _carried(connection: Connection, row: Mapping[Any, Any]) -> Mapping[str, Any] | None:

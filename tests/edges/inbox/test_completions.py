@@ -247,11 +247,72 @@ def test_a_routes_own_run_id_is_the_identity_of_its_runs(inbox: Inbox) -> None:
     assert item in (of(inbox, other)[0].detail or "")
 
 
+LATEST = "event: '*', if_paused: hold, release: latest"
+DAILY = mapping(f"name: daily, {LATEST}, dag: d, dag_run_id: 'day-{{{{ event.parameters.day }}}}'")
+DAY_1 = {"pipeline_id": "pl_1", "parameters": {"day": "1"}}
+
+
 def cancel(inbox: Inbox, delivery_id: str) -> str:
     """Cancel the first trigger of a delivery as the command line does; returns its id."""
     id_ = of(inbox, delivery_id)[0].id
     inbox.write(replays.cancel, id_, actor="test", reason=None, now=NOW)
     return id_
+
+
+def supersede(inbox: Inbox) -> None:
+    """Let the trigger that is due be held for its DAG, and give way to a newer one once that is back."""
+    (claimed,) = claim(inbox)
+    away = settlement(TriggerState.HELD, reason=Reason.DAG_PAUSED, awaits=Awaits.UNPAUSED)
+    inbox.write(triggers.settle, claimed, away, attempt())
+    newer = holds.Newer("trg_7000000000000000", is_fired=True)
+    change = holds.Change(holds.HeldRow(claimed.trigger.id, claimed.trigger.call.route, NOW, newer))
+    assert len(inbox.write(holds.change, [change], now=NOW)) == 1
+
+
+@pytest.mark.parametrize("how", ["by_operator", "superseded"])
+@pytest.mark.parametrize("asked", ["first", "second"])
+def test_what_was_stopped_under_a_routes_own_run_id_keeps_it(inbox: Inbox, how: str, asked: str) -> None:
+    """Another job of that day starts nothing, until a person asks for one of them: then that has the run."""
+    item, other = (event(inbox, f"evt_{job}", job_id=job, **DAY_1) for job in ("job_1", "job_2"))
+    assert route(inbox, item, DAILY) == [PENDING]
+    if how == "by_operator":
+        cancel(inbox, item)
+    else:
+        supersede(inbox)
+    assert route(inbox, other, DAILY) == [COPY]
+    (first,), (second,) = of(inbox, item), of(inbox, other)
+    assert (second.detail or "").startswith(f"{first.id} of {item} (route daily, cancelled, {how})")
+    wanted, rest = (first, second) if asked == "first" else (second, first)
+    assert replay(inbox, wanted.id) is Replayed.QUEUED
+    assert replay(inbox, rest.id) is (Replayed.ROUTED_AGAIN if asked == "first" else Replayed.DUPLICATE)
+    assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)] == ["day-1"]
+
+
+def test_what_was_stopped_keeps_no_other_days_run_id(inbox: Inbox) -> None:
+    """Nor that of another DAG."""
+    item = event(inbox, "evt_1", **DAY_1)
+    route(inbox, item, DAILY)
+    cancel(inbox, item)
+    second = event(inbox, "evt_2", job_id="job_2", parameters={"day": "2"})
+    assert route(inbox, second, DAILY) == [PENDING]
+    elsewhere = mapping("name: daily, event: '*', dag: e, dag_run_id: 'day-{{ event.parameters.day }}'")
+    assert route(inbox, event(inbox, "evt_3", job_id="job_3", **DAY_1), elsewhere) == [PENDING]
+
+
+@pytest.mark.parametrize("is_newer_fired", [False, True])
+def test_what_a_replay_took_back_keeps_no_run_id(inbox: Inbox, is_newer_fired: bool) -> None:
+    """Its delivery was routed again, to a route of another name: that has the run now, and no other delivery."""
+    item = event(inbox, "evt_1", **DAY_1)
+    route(inbox, item, DAILY)
+    if is_newer_fired:
+        supersede(inbox)
+    replay(inbox, item)
+    renamed = mapping("name: every_day, event: '*', dag: d, dag_run_id: 'day-{{ event.parameters.day }}'")
+    assert route(inbox, item, renamed) == [TAKEN_BACK, PENDING]
+    for claimed in claim(inbox, now=NOW + LATER):
+        failed = settlement(TriggerState.FAILED, reason=Reason.EXPIRED)
+        inbox.write(triggers.settle, claimed, failed, attempt())
+    assert route(inbox, event(inbox, "evt_2", job_id="job_2", **DAY_1), renamed) == [PENDING]
 
 
 def doubt(inbox: Inbox, state: TriggerState = TriggerState.HELD, **more: Any) -> None:
@@ -474,6 +535,18 @@ def test_a_replay_of_what_was_superseded_asks_the_mapping(inbox: Inbox) -> None:
     assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
 
 
+def test_what_gave_way_to_a_newer_one_is_not_started_after_a_rename(inbox: Inbox) -> None:
+    """The older load would run after the newer; a person may still ask for it, and then the new route makes it."""
+    item, other = (event(inbox, f"evt_{number}", pipeline_id="pl_1") for number in (1, 2))
+    route(inbox, item, mapping(f"name: orders, {LATEST}, dag: load_orders"))
+    supersede(inbox)
+    assert route(inbox, other, RENAMED) == [COPY]
+    assert of(inbox, item)[0].id in (of(inbox, other)[0].detail or "")
+    assert replay(inbox, item) is Replayed.ROUTED_AGAIN
+    assert route(inbox, item, RENAMED) == [TAKEN_BACK, PENDING]
+    assert route(inbox, event(inbox, "evt_3"), mapping("name: newest, event: '*', dag: load_orders")) == [COPY]
+
+
 # --- who owns what ---------------------------------------------------------------------------------
 
 
@@ -532,6 +605,33 @@ def test_what_a_person_cancelled_stays_owned(inbox: Inbox) -> None:
     inbox.write(replays.cancel, of(inbox, item)[0].id, actor="test", reason=None, now=NOW)
     assert route(inbox, event(inbox, "evt_2")) == [COPY]
     assert replay(inbox, of(inbox, item)[0].id) is Replayed.QUEUED
+
+
+TWICE_42 = [{"run_id": "42", "pipeline_id": pipeline} for pipeline in ("pl_a", "pl_b")]
+
+
+def test_what_a_person_cancelled_is_fired_beside_another_completion_that_has_its_name(inbox: Inbox) -> None:
+    """Two pipelines have a run 42: that is a name, and no reason to refuse a replay."""
+    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
+    route(inbox, item)
+    id_ = cancel(inbox, item)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, id_) is Replayed.QUEUED
+    names = [found.call.dag_run_id for each in (item, other) for found in of(inbox, each)]
+    assert names[1] == "planasonix__42__succeeded__orders"
+    assert names[0].startswith(f"{names[1]}--")
+    assert {claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)} == set(names)
+    assert route(inbox, event(inbox, "evt_again", **TWICE_42[0])) == [COPY]
+
+
+def test_what_may_have_its_run_is_not_fired_under_another_name(inbox: Inbox) -> None:
+    """A call of it may have started it under the usual one, so a person looks first."""
+    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
+    route(inbox, item)
+    doubt(inbox)
+    id_ = cancel(inbox, item)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, id_) is Replayed.DUPLICATE
 
 
 def test_age_and_attempts_of_a_trigger_made_anew_start_anew(inbox: Inbox, store: Store) -> None:
@@ -655,33 +755,6 @@ def test_the_same_event_runs_when_what_was_routed_first_has_failed(inbox: Inbox)
 def beside(status: str, **fields: Any) -> bytes:
     """Return a body of the event `evt_1` that differs from the usual one."""
     return json.dumps({"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "status": status} | fields).encode()
-TWICE_42 = [{"run_id": "42", "pipeline_id": pipeline} for pipeline in ("pl_a", "pl_b")]
-
-
-def test_what_a_person_cancelled_is_fired_beside_another_completion_that_has_its_name(inbox: Inbox) -> None:
-    """Two pipelines have a run 42: that is a name, and no reason to refuse a replay."""
-    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
-    route(inbox, item)
-    id_ = cancel(inbox, item)
-    assert route(inbox, other) == [PENDING]
-    assert replay(inbox, id_) is Replayed.QUEUED
-    names = [found.call.dag_run_id for each in (item, other) for found in of(inbox, each)]
-    assert names[1] == "planasonix__42__succeeded__orders"
-    assert names[0].startswith(f"{names[1]}--")
-    assert {claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)} == set(names)
-    assert route(inbox, event(inbox, "evt_again", **TWICE_42[0])) == [COPY]
-
-
-def test_what_may_have_its_run_is_not_fired_under_another_name(inbox: Inbox) -> None:
-    """A call of it may have started it under the usual one, so a person looks first."""
-    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
-    route(inbox, item)
-    doubt(inbox)
-    id_ = cancel(inbox, item)
-    assert route(inbox, other) == [PENDING]
-    assert replay(inbox, id_) is Replayed.DUPLICATE
-
-
 
 
 def rename(connection: Connection, delivery_id: str, event_id: str) -> None:
