@@ -86,6 +86,7 @@ def look(
         groups=causes.groups,
         is_whole=causes.is_whole,
         late=inbox.read(grouping.too_late, since=at - standing.SHOWN_FOR),
+        repeated=inbox.read(grouping.repeated, since=at - standing.SHOWN_FOR),
         odd=inbox.read(grouping.odd, since=at - odd.SHOWN_FOR, received_since=at - odd.GIVEN_UP_FOR),
         waiting=inbox.read(browsing.backlog),
         refused=inbox.read(grouping.refused, since=at - attention.REFUSALS_FOR),

@@ -18,6 +18,7 @@ In the order of how much stands still: the configuration in use, a place outside
     drift                                     bodies of a source that have been spelled otherwise since yesterday
     failed, held                              triggers: each group is one line (standing)
     too_late                                  triggers of the last day that their `deadline` has cancelled
+    duplicate_run                             triggers of the last day for which another completion's run stands
     run_failed                                DAG runs of the last day that failed, were deleted, or are unknown
     dag                                       a DAG that the mapping names and that cannot start a run of each route
     paused                                    a pause that nobody ends, or of what is no more
@@ -83,6 +84,7 @@ WHATS = (
     "failed",
     "held",
     "too_late",
+    "duplicate_run",
     "run_failed",
     "dag",
     "paused",
@@ -90,7 +92,7 @@ WHATS = (
 HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is to be notified of no less
 _OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
 _JUDGED = frozenset({"invalid", "stale", "same_event", "status_unknown", *map(str, LOOKUPS_GIVEN_UP)})
-_LISTED = _JUDGED | {"drift", "waiting", "too_late", "same_body", "url_conflict"}
+_LISTED = _JUDGED | {"drift", "waiting", "too_late", "duplicate_run", "same_body", "url_conflict"}
 _DAG_SAYS = {
     DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
     DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
@@ -103,7 +105,8 @@ _DAG_SAYS = {
 class Facts:
     """What the list is made of, as the store and the service have it at `now`.
 
-    `late`: what was cancelled as too late. `is_whole`: the groups count all that is stored, not the newest of it alone.
+    `late`: what was cancelled as too late. `repeated`: for what another completion's run stands. `is_whole`: the groups
+    count all that is stored, not the newest of it alone.
     `heard`: when each source last sent something right. `ending`: how many holds are over within a day, by Airflow.
     `expected`: the DAGs whose being paused is provided for (`notes.expected_pauses`). `lacking`: what routes leave out
     of the params that a DAG requires (`conforming.lacking`).
@@ -112,6 +115,7 @@ class Facts:
     now: datetime
     groups: Sequence[Group] = ()
     late: Sequence[Group] = ()
+    repeated: Sequence[Group] = ()
     is_whole: bool = True
     odd: Sequence[Odd] = ()
     drifts: Sequence[Drifted] = ()
@@ -239,6 +243,7 @@ def _groups(facts: Facts) -> Iterator[Need]:
     mine = [group for group in facts.groups if not any(_is_of(group, problem) for problem in facts.troubles)]
     yield from standing.needs(mine, facts.now, ending=facts.ending)
     yield from standing.needs(facts.late, facts.now, ending={})
+    yield from standing.needs(facts.repeated, facts.now, ending={})
     if not facts.is_whole:
         yield standing.uncounted(facts.groups)
 

@@ -1,4 +1,4 @@
-"""What stands still, as lines for a person: triggers failed, held or too late, and DAG runs that went wrong. Pure.
+"""What stands still, as lines for a person: triggers failed, held or not started, and DAG runs that went wrong. Pure.
 
 The largest `MOST_LINES` have a line each. What is beyond, however little, has one line for each kind of it: a cause
 that has no line of its own is said all the same.
@@ -15,8 +15,9 @@ from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 
 MOST_LINES = 200
-SHOWN_FOR = timedelta(days=1)  # DAG runs that went wrong, and what was cancelled as too late
+SHOWN_FOR = timedelta(days=1)  # DAG runs that went wrong, and what was cancelled and may be wanted
 _PASSING = timedelta(hours=1)
+_OWN_WORDS = frozenset({Reason.TOO_LATE, Reason.DUPLICATE_RUN})  # of what was cancelled
 _PASSES = frozenset({Reason.HOURLY_CEILING, Reason.THROTTLED})
 
 
@@ -68,14 +69,14 @@ def _line(group: Group, *, is_note: bool) -> Need:
 def _rest(groups: Sequence[Group], *, is_note: bool) -> Need:
     what = _what(groups[0])
     listed = "causes` with --route or --reason"
-    if is_late := what == Reason.TOO_LATE:
-        listed = "triggers --state cancelled --reason too_late`"
+    if is_cancelled := what in _OWN_WORDS:
+        listed = f"triggers --state cancelled --reason {what}`"
     return Need(
         what=what,
         about="smaller causes",
         says=f"more stands still than the {MOST_LINES} largest causes, which have a line each",
         next_step=f"Begin with the largest; `planasonix-bridge {listed} has the others.",
-        filter={"state": "cancelled", "reason": what} if is_late else None,
+        filter={"state": "cancelled", "reason": what} if is_cancelled else None,
         since=min(group.first_at for group in groups),
         count=sum(group.count for group in groups),
         example=groups[0].example,
@@ -87,7 +88,7 @@ def _rest(groups: Sequence[Group], *, is_note: bool) -> Need:
 def _what(group: Group) -> str:
     if group.run_state is not None:
         return "run_failed"
-    return str(group.reason if group.reason is Reason.TOO_LATE else group.state)
+    return str(group.reason if group.reason in _OWN_WORDS else group.state)
 
 
 def _is_note(group: Group, ending: Mapping[str, int]) -> bool:

@@ -45,7 +45,7 @@ _MEANT = {
     (DeliveryState.IGNORED, Reason.STATUS_RUNNING): "the end comes later",
     (DeliveryState.IGNORED, Reason.NO_COMPLETION): "it is news of something else",
     (DeliveryState.IGNORED, Reason.ERASED): "a person erased it",
-    (TriggerState.CANCELLED, Reason.DUPLICATE_RUN): "another trigger has started that DAG run",
+    (TriggerState.CANCELLED, Reason.DUPLICATE_RUN): "another trigger of its completion stands for that DAG run",
     (TriggerState.CANCELLED, Reason.SUPERSEDED): "a newer one stands for it, as the route or a replay says",
     (TriggerState.CANCELLED, Reason.BY_OPERATOR): "a person cancelled it",
 }

@@ -293,6 +293,15 @@ def test_what_its_deadline_has_cancelled_is_said() -> None:
     )
 
 
+def test_what_another_completion_stands_for_is_said() -> None:
+    """It was accepted and never ran: a line of its own, with the list of what that route did not start."""
+    copies = [replace(FAILED, state=TriggerState.CANCELLED, reason=Reason.DUPLICATE_RUN, count=2)]
+    (need,) = needs(Facts(NOW, repeated=copies))
+    assert (need.what, need.count, need.about) == ("duplicate_run", 2, "orders -> load at default")
+    page, chosen = place(need.what, need.filter)
+    assert (page, chosen["reason"], chosen["route"]) == ("/deliveries", "duplicate_run", "orders")
+
+
 def test_what_came_too_late_is_said_beside_any_number_of_other_causes() -> None:
     """And what is beyond its own lines leads to the list of it."""
     groups = [replace(FAILED, route=f"r{number}") for number in range(250)]

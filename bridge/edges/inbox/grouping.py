@@ -1,5 +1,5 @@
-"""Statements that group what needs a person by its cause: failed, held and late triggers, DAG runs that went wrong, and
-deliveries that start nothing.
+"""Statements that group what needs a person by its cause: triggers that failed, are held, came too late or were taken
+for another completion's, DAG runs that went wrong, and deliveries that start nothing.
 
 Each kind is read from the partial index that holds it and nothing else, the newest `MAX_ROWS` rows of it: so history
 costs nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no
@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
 from bridge.edges.inbox.filtering import LATEST, TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.run_ids import LIVE, STOPPED
 from bridge.edges.inbox.walking import is_busy
 from bridge.words.causes import Causes, Group, Odd, Refused
 from bridge.words.errors import BadFilter
@@ -43,6 +44,25 @@ _TOO_LATE = text(
         where=f" WHERE reason = 'too_late' AND settled_at >= :since AND {LATEST}",
         order="settled_at",
     )
+)
+# What was not started since a trigger of another completion has its route's own DAG run id. By the partial index
+# `triggers_repeated`, which leaves out the usual ids: there only a copy of the same completion starts nothing. The
+# owner is asked for in a scalar subquery: anything else may be joined, and then a database may read every completion.
+_OTHERS = (
+    "(SELECT 1 FROM triggers AS owner JOIN completions AS theirs ON theirs.delivery_id = owner.delivery_id"
+    " JOIN completions AS ours ON ours.delivery_id = latest.delivery_id"
+    " WHERE owner.airflow = latest.airflow AND owner.dag_id = latest.dag_id AND owner.dag_run_id = latest.dag_run_id"
+    " AND (theirs.about_id <> ours.about_id OR theirs.kind <> ours.kind OR theirs.source <> ours.source"
+    " OR theirs.status <> ours.status OR theirs.pipeline_id <> ours.pipeline_id) AND {stands} LIMIT 1) = 1"
+)
+_REPEATED = text(
+    "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest,"  # noqa: S608 - our own words
+    " MIN(at) AS first_at, MAX(at) AS last_at FROM"
+    " (SELECT id, delivery_id, reason, route, dag_id, airflow, dag_run_id, settled_at AS at FROM triggers"
+    " WHERE reason = 'duplicate_run' AND SUBSTR(dag_run_id, 1, 12) <> 'planasonix__' AND settled_at >= :since"
+    f" AND {LATEST} ORDER BY settled_at DESC LIMIT :limit) AS latest"
+    f" WHERE {_OTHERS.format(stands=LIVE)} OR {_OTHERS.format(stands=STOPPED)}"
+    " GROUP BY reason, route, dag_id, airflow"
 )
 _ODD = (
     "SELECT state, reason, source, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest, MAX(due_at) AS last_at"
@@ -149,7 +169,19 @@ def _group(row: Any, state: TriggerState, run_state: RunState | None) -> Group:
 
 def too_late(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Group]:
     """Return what was cancelled since an instant as its `deadline` had passed, the largest group first."""
-    rows = connection.execute(_TOO_LATE, {"since": microseconds(since), "limit": limit})
+    return _cancelled(connection, _TOO_LATE, since, limit)
+
+
+def repeated(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Group]:
+    """Return what was not started since an instant, as another completion has its route's own DAG run id.
+
+    The largest group first. Not what a person has run again, nor a copy under an owner that has failed.
+    """
+    return _cancelled(connection, _REPEATED, since, limit)
+
+
+def _cancelled(connection: Connection, statement: TextClause, since: datetime, limit: int) -> list[Group]:
+    rows = connection.execute(statement, {"since": microseconds(since), "limit": limit})
     found = [_group(row, TriggerState.CANCELLED, None) for row in rows]
     return sorted(found, key=lambda group: (-group.count, group.route, group.dag_id, group.airflow))
 

@@ -18,6 +18,7 @@ from bridge.words.model import Call, TriggerState
 from bridge.words.reasons import Reason
 
 # The literal states let the databases use the partial index `triggers_live`.
+LIVE = "state <> 'cancelled' AND state <> 'failed'"
 _HOLDER = text(
     "SELECT t.id, t.delivery_id, t.route, t.airflow, t.dag_id, t.rerun, t.state, t.conf, d.source,"
     " c.delivery_id AS told FROM triggers AS t JOIN deliveries AS d ON d.id = t.delivery_id"

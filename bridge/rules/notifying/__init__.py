@@ -25,7 +25,7 @@ _HELD_LONG = timedelta(hours=4)  # as the alert BridgeHeldTooLong
 _MOST_PLACES = 1000  # that are remembered of one cause; attention shows 200 groups
 # Of these, one more is news. Of the others the cause is: how much waits behind it grows by itself.
 _COUNTED = frozenset(
-    {"failed", "too_late", "run_failed", "invalid", "stale", "status_unknown", "drift"}
+    {"failed", "too_late", "duplicate_run", "run_failed", "invalid", "stale", "status_unknown", "drift"}
     | {"same_event", "same_body", "url_conflict", "lookup_failed", "lookup_not_found"}
 )
 _WITHOUT_REASON = frozenset({"airflow_down", "dag"})  # whose reason changes while the cause stays

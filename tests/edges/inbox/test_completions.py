@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.replays import Replayed
+from bridge.flows import attending
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Subject, plan
@@ -286,6 +288,45 @@ def test_what_was_stopped_under_a_routes_own_run_id_keeps_it(inbox: Inbox, how: 
     assert replay(inbox, wanted.id) is Replayed.QUEUED
     assert replay(inbox, rest.id) is (Replayed.ROUTED_AGAIN if asked == "first" else Replayed.DUPLICATE)
     assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)] == ["day-1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_said"),
+    [
+        ({"job_id": "job_2"}, True),
+        ({"status": "failed", "type": "job.failed"}, True),
+        ({"pipeline_id": "pl_2"}, True),
+        ({"type": "job.completed"}, False),  # the usual second event of a job
+        ({"pipeline_id": None}, False),
+    ],
+)
+def test_what_another_completion_stands_for_needs_a_person_for_a_day(
+    inbox: Inbox, more: dict[str, Any], is_said: bool
+) -> None:
+    """Never a silent no: a route's own run id may have been meant to differ. What was run again is mended."""
+    both = mapping("name: daily, event: '*', dag: d, 'on': [succeeded, failed], dag_run_id: day-1")
+    item = event(inbox, "evt_1", pipeline_id="pl_1")
+    other = event(inbox, "evt_2", **{"pipeline_id": "pl_1"} | more)
+    assert (route(inbox, item, both), route(inbox, other, both)) == ([PENDING], [COPY])
+    (copy,) = of(inbox, other)
+    needs = attending.needs(inbox, now=NOW)
+    assert [(need.what, need.about, need.example) for need in needs] == [
+        ("duplicate_run", "daily -> d at default", copy.id)
+    ] * is_said
+    assert all("replay --run-again" in need.next_step for need in needs)
+    assert "duplicate_run" not in [need.what for need in attending.needs(inbox, now=NOW + timedelta(days=1, hours=1))]
+    again = {"actor": "test", "reason": None, "new_id": inbox.new_trigger_id(), "now": NOW}
+    assert inbox.write(replays.replay, copy.id, **again) is Replayed.NEW_RUN
+    assert attending.needs(inbox, now=NOW) == []
+
+
+def test_what_a_stopped_one_stands_for_needs_a_person_too(inbox: Inbox) -> None:
+    """Somebody cancelled that day's first load, and may not know of the second."""
+    item, other = (event(inbox, f"evt_{job}", job_id=job, **DAY_1) for job in ("job_1", "job_2"))
+    route(inbox, item, DAILY)
+    cancel(inbox, item)
+    route(inbox, other, DAILY)
+    assert [need.what for need in attending.needs(inbox, now=NOW)] == ["duplicate_run"]
 
 
 def test_what_was_stopped_keeps_no_other_days_run_id(inbox: Inbox) -> None:

@@ -27,6 +27,7 @@ from bridge.edges.inbox import (
     moving,
     orders,
     pauses,
+    run_ids,
     runs,
     silences,
     starts,
@@ -198,6 +199,12 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "odd deliveries": (False, grouping.odd, {"since": _NOW - timedelta(days=1)}),
     "causes": (False, grouping.causes, {"wanted": Filter()}),
     "too late": (False, grouping.too_late, {"since": _NOW - timedelta(days=1)}),
+    "taken for another completion's": (False, grouping.repeated, {"since": _NOW - timedelta(days=1)}),
+    "stopped under a DAG run id": (
+        False,
+        run_ids.stopped_under,
+        {"call": Call("orders", "default", "d", "run", {}, None, Limits()), "beside": "trg_0000000000000001"},
+    ),
     **{
         f"deliveries by {name}": (False, browsing.deliveries, {"wanted": Filter(**{name: "x"}), "limit": 20})
         for name in ("pipeline_id", "job_id", "run_id")
