@@ -88,7 +88,7 @@ class MappingFile:
         `pages_url`: where the pages of the bridge are, for the notes of DAG runs. `wait`: called once at most.
         """
         self._path = path
-        self._read_part = partial(read_part, airflows=airflows, sources=sources, pages_url=pages_url)
+        self.read_part = partial(read_part, airflows=airflows, sources=sources, pages_url=pages_url)  # any text, too
         self._inbox = inbox
         self._metrics = metrics
         self._clock = clock
@@ -219,7 +219,7 @@ class MappingFile:
         if last is None or last[0] != content:
             found: Part | Problems
             try:
-                found = self._read_part(text_of(file, content), file=file)
+                found = self.read_part(text_of(file, content), file=file)
             except ConfigError as error:
                 found = tuple(error.problems)
             last = self._read[file] = content, found

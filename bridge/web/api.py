@@ -4,7 +4,7 @@ Each method takes the path's parameters, the query and the body; BadFilter for a
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from bridge.flows.routing.tracing import plan_traced
 from bridge.rules import comparing, counts, views
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
-from bridge.rules.mapping import read
+from bridge.rules.mapping import join
 from bridge.rules.planning import Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import json_object, words
@@ -38,22 +38,25 @@ class Api:
         counting: Counting,
         metrics: Metrics,
         sources: Mapping[str, Source],
-        airflows: Collection[str],
         max_hops: int,
     ) -> None:
-        """`sources` by name, `airflows` the names of those that are configured."""
+        """`sources` by name."""
         self._inbox = inbox
         self._mapping = mapping
         self._counting = counting
         self._metrics = metrics
         self._sources = sources
-        self._airflows = airflows
         self._max_hops = max_hops
 
     @property
     def source_names(self) -> list[str]:
         """The names of the sources that are configured."""
         return list(self._sources)
+
+    @property
+    def mapping_files(self) -> list[str]:
+        """The files of the mapping, as messages call them; also those of which nothing is in use."""
+        return [each.file for each in self._mapping.state.files]
 
     def exposition(self) -> bytes:
         """Return the metrics; nothing is asked of the store, so that scrapes cost it nothing (see watching)."""
@@ -76,20 +79,15 @@ class Api:
         """Return what the mapping makes of `{"payload": {...}, "source": ...}` or `{"delivery_id": ...}`.
 
         With `"mapping": "routes: ..."` it is that text, of at most 256 kB, instead of the mapping in use, and `changes`
-        says what it changes: of the routes, and for this body.
+        says what it changes: of the routes, and for this body. `"file": "..."`, as `status` names the files of the
+        mapping: the text is that file alone, and what is in use of the others stays beside it.
         """
-        order = json_object(body, "payload", "source", "delivery_id", "mapping")
-        routes = self._mapping.current() if (text := words(order, "mapping")) is None else self._pasted(text)
-        if "delivery_id" in order:
-            if not caller.sees_payloads:
-                raise Forbidden(Role.OPERATOR)
-            found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
-            if found is None:
-                raise NotThere(f"no delivery {order['delivery_id']}")
-            known = self._sources.get(found.source)
-            about = Subject.of(found, spelling=known.spelling if known else USUAL)
-        else:
-            about = self._imagined(order)
+        order = json_object(body, "payload", "source", "delivery_id", "mapping", "file")
+        text, file = words(order, "mapping"), words(order, "file")
+        if file is not None and text is None:
+            raise BadFilter("file says which file the text of mapping replaces: send both")
+        routes = self._mapping.current() if text is None else self._pasted(text, file)
+        about = self._stored(order, caller) if "delivery_id" in order else self._imagined(order)
         answer = views.plan(plan_traced(self._inbox, about, routes, max_hops=self._max_hops))
         return answer | {"changes": None if text is None else self._changes(about, routes)}
 
@@ -104,15 +102,31 @@ class Api:
 
     def plan_of(self, delivery: Delivery) -> Plan:
         """Return what the mapping in use makes of a stored delivery. Raises Locked and InboxUnavailable."""
-        known = self._sources.get(delivery.source)
-        about = Subject.of(delivery, spelling=known.spelling if known else USUAL)
-        return plan_traced(self._inbox, about, self._mapping.current(), max_hops=self._max_hops)
+        return plan_traced(self._inbox, self._subject(delivery), self._mapping.current(), max_hops=self._max_hops)
 
-    def _pasted(self, text: str) -> RouteMap:
-        """Read a mapping that nobody uses yet. Raises ConfigError with every mistake in it."""
+    def _pasted(self, text: str, file: str | None) -> RouteMap:
+        """Read a mapping that nobody uses yet, all of it or one file. Raises ConfigError with every mistake in it."""
         if len(text) > _LONGEST_MAPPING:
             raise BadFilter(f"the mapping is longer than {_LONGEST_MAPPING} characters")
-        return read(text, file="mapping", airflows=self._airflows, sources=list(self._sources))
+        if file is None:
+            return join([self._mapping.read_part(text, file="mapping")])
+        parts = {each.file: each.part for each in self._mapping.state.files}
+        if file not in parts:
+            raise BadFilter(f"the mapping has no file {file!r}; there is {', '.join(parts)}")
+        others = [part for name, part in parts.items() if part is not None and name != file]
+        return join([*others, self._mapping.read_part(text, file=file)])  # last: a name taken twice is its mistake
+
+    def _stored(self, order: Mapping[str, Any], caller: Caller) -> Subject:
+        if not caller.sees_payloads:
+            raise Forbidden(Role.OPERATOR)
+        found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
+        if found is None:
+            raise NotThere(f"no delivery {order['delivery_id']}")
+        return self._subject(found)
+
+    def _subject(self, delivery: Delivery) -> Subject:
+        known = self._sources.get(delivery.source)
+        return Subject.of(delivery, spelling=known.spelling if known else USUAL)
 
     def _imagined(self, order: Mapping[str, Any]) -> Subject:
         if not isinstance(order.get("payload"), dict):

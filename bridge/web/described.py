@@ -139,7 +139,11 @@ DESCRIBED: Mapping[str, Described] = {
     ),
     "POST /explain": Described(
         record({"triggers": many(ANY_OBJECT)}, {"changes": {"type": ["object", "null"]}}),
-        body=order_of({}, {"payload": ANY_OBJECT, "source": TEXT, "delivery_id": TEXT, "mapping": TEXT_OR_NULL}),
+        body=order_of(
+            {},
+            {"payload": ANY_OBJECT, "source": TEXT, "delivery_id": TEXT}
+            | {"mapping": TEXT_OR_NULL, "file": TEXT_OR_NULL},
+        ),
     ),
     "POST /replay": Described(
         _placed("replayed"), body=order_of({}, {**_CHOICE, "run_again": YES_OR_NO}), is_order=True

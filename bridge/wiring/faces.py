@@ -67,7 +67,6 @@ def build_faces(parts: Parts) -> Faces:
         counting=counting,
         metrics=parts.metrics,
         sources=sources,
-        airflows=parts.work.airflows,
         max_hops=parts.max_hops,
     )
     return Faces(

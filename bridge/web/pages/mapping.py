@@ -94,6 +94,7 @@ class MappingPages:
             plan=plan,
             problem=problem,
             sources=self._faces.api.source_names,
+            files=self._faces.api.mapping_files,
             samples=list(samples.SHAPES.values()),
         )
 
@@ -108,7 +109,8 @@ class MappingPages:
 
 def _order(form: Mapping[str, str]) -> views.Json:
     """Return what `explain` is asked, given the form."""
-    mapping = {"mapping": form["mapping"]} if "mapping" in form else {}
+    names = ("mapping", "file") if "mapping" in form else ()  # the form has a file in any case
+    mapping = {name: form[name] for name in names if name in form}
     if "delivery" in form:
         return mapping | {"delivery_id": form["delivery"]}
     source = {"source": form["source"]} if "source" in form else {}
