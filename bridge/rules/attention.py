@@ -276,6 +276,7 @@ def _lacking(place: tuple[str, str], sentences: Mapping[str, str]) -> Iterator[N
             says=f"DAG {place[1]}: {says}",
             next_step="Add them to the `conf` of the route, or give them a default in the DAG.",
             reason="lacks_params",
+            filter={"route": route},
         )
 
 

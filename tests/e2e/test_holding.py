@@ -1,13 +1,16 @@
 """A whole bridge knows what its DAGs are, against a stand-in for Airflow."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.words.roles import Role
 from tests.support.service import BridgeProcess, body, wait_for
 from tests.support.standin import Standin
+from tests.web.browsing import Person
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 MAPPING = """\
@@ -41,11 +44,14 @@ def dag(bridge: BridgeProcess, name: str = "load_orders") -> dict[str, Any]:
 
 
 def test_every_face_tells_what_a_dag_is(bridge: BridgeProcess, standin: Standin) -> None:
-    """The status with the params that routes leave out, a trigger, the command line and the metrics."""
+    """The status and the routes page with the params that routes leave out, a trigger and the metrics."""
     wait_for(lambda: dag(bridge).get("lacks_params") == {"orders": ["day"]}, seconds=30, what="params")
     assert (dag(bridge)["state"], dag(bridge)["params"]) == ("ok", {"day": {"type": "string"}})
     says = "DAG load_orders: route orders: conf lacks the DAG's required params day"
     assert says in [need["says"] for need in bridge.api("status")["needs"]]
+    with closing(Person(bridge.admin_port, Role.ADMIN)) as person:
+        assert "load_orders conf lacks day" in person.text("/routes")
+        assert person.text("/routes").count("conf lacks") == 1
     wait_for(lambda: dag(bridge, "load_sales").get("state") == "missing", seconds=30, what="missing")
     standin.dags["load_orders"]["is_paused"] = True
     wait_for(lambda: dag(bridge)["state"] == "paused", seconds=30, what="paused")

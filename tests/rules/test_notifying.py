@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.rules.attention import WHATS, Need
+from bridge.rules.attention import WHATS, Facts, Need, needs
 from bridge.rules.notifying import QUARTER, Around, judge
+from bridge.words.dags import DagState, KnownDag
 from bridge.words.notices import Kind, Message, Notice
 from bridge.words.targets import NotifyTarget, Secret
 
@@ -84,6 +85,14 @@ def test_a_message_says_why_where_since_when_the_next_step_the_owner_and_the_lin
         "Owner: team of orders",
         "https://bridge/failed",
     ]
+
+
+def test_a_message_about_a_param_that_a_route_leaves_out_names_the_owner_of_the_route() -> None:
+    """It is for that team to add it."""
+    dag = KnownDag("default", "load", DagState.OK, NOW, NOW)
+    found = needs(Facts(NOW, dags=[dag], lacking={("default", "load"): {"orders": "conf lacks day"}}))
+    (message,) = Desk(around=Around(owner=lambda route: f"team of {route}")).look(*found)
+    assert "Owner: team of orders" in message.text
 
 
 def test_what_has_been_sent_is_not_sent_again() -> None:
