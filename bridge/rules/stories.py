@@ -101,12 +101,17 @@ def _steps(story: Story) -> Iterator[views.Json]:
     else:
         yield _verified(delivery)
     if delivery.lookups:
-        answer = {True: " and answered", False: " and has not answered", None: ""}[views.is_answered(delivery)]
-        yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)}{answer}")
+        yield _step(None, "looked_up", f"the Planasonix API was asked {_times(delivery.lookups)}{_answer(delivery)}")
     if delivery.state is not DeliveryState.RECEIVED or delivery.reason is not None:
         yield _step(None, str(delivery.state), _because(delivery.reason, delivery.detail))
     for branch in story.branches:
         yield from _steps_of(branch)
+
+
+def _answer(delivery: Delivery) -> str:
+    if delivery.reason is Reason.LOOKUP_NOT_FOUND:
+        return " and does not know the job or run"
+    return {True: " and answered", False: " and has not answered", None: ""}[views.is_answered(delivery)]
 
 
 def _verified(delivery: Delivery) -> views.Json:

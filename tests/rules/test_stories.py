@@ -87,10 +87,12 @@ def test_what_has_not_happened_is_no_step() -> None:
 
 
 def test_an_answer_that_can_be_read_no_more_is_not_said_to_be_missing() -> None:
-    """It was erased, or its key is gone: that the API was asked is known, and no more."""
+    """It was erased, or its key is gone: that the API was asked is known, and no more. A 404 is an answer, too."""
     for lookup, more, says in (
         (None, {}, "asked 2 times and has not answered"),
         ({}, {}, "asked 2 times and has not answered"),  # it was given up
+        (None, {"reason": Reason.LOOKUP_NOT_FOUND}, "asked 2 times and does not know the job or run"),
+        ({}, {"reason": Reason.LOOKUP_NOT_FOUND}, "asked 2 times and does not know the job or run"),
         (None, {"erased_at": NOW}, "asked 2 times"),
         (None, {"locked": "no key has the id k1"}, "asked 2 times"),
     ):

@@ -92,7 +92,7 @@ def test_a_run_that_waits_for_its_dag_says_so(
 
 def _asked(person: Person, id_: str) -> str:
     """Return what the page of a delivery says of its look-up."""
-    found = re.search(r"Looked up .*?answered\.", person.text(f"/deliveries/{id_}"))
+    found = re.search(r"Looked up .*?(?:answered|job or run)\.", person.text(f"/deliveries/{id_}"))
     return found[0] if found else ""
 
 
@@ -103,15 +103,16 @@ def test_a_lookup_says_how_often_it_was_asked_for_and_what_came(
     known = bridge.send(LEAN % (b"known", b"known")).json()["delivery_id"]
     wait_for(lambda: bridge.api(f"deliveries/{known}")["state"] == "unrouted", seconds=30, what="the answer")
     lost = bridge.send(LEAN % (b"lost", b"lost")).json()["delivery_id"]
-    wait_for(lambda: bridge.api(f"deliveries/{lost}")["reason"] is not None, seconds=30, what="a first answer")
+    not_found = "lookup_not_found"
+    wait_for(lambda: bridge.api(f"deliveries/{lost}")["reason"] == not_found, seconds=30, what="a first answer")
     for role in (Role.VIEWER, Role.OPERATOR):
         assert "It was asked once, and has answered." in _asked(people[role], known)
-        assert "and has not answered." in _asked(people[role], lost)
+        assert "and does not know the job or run." in _asked(people[role], lost)
     assert bridge.api(f"deliveries/{lost}")["lookups"] >= 1
 
     wait_for(lambda: _is_given_up(bridge, lost), seconds=90, what="the last question")
     for role in (Role.VIEWER, Role.OPERATOR):
-        assert "It was asked 3 times, and has not answered." in _asked(people[role], lost)
+        assert "It was asked 3 times, and does not know the job or run." in _asked(people[role], lost)
     none = bridge.send(body(event="evt_whole", pipeline="pl_none")).json()["delivery_id"]
     wait_for(lambda: bridge.api(f"deliveries/{none}")["state"] == "unrouted", seconds=30, what="routing")
     assert "Looked up" not in people[Role.OPERATOR].text(f"/deliveries/{none}")
