@@ -126,7 +126,11 @@ DESCRIBED: Mapping[str, Described] = {
         ("source", "after", *_TIMES),
     ),
     "GET /examination": Described(EXAMINATION),
-    "POST /examine": Described(EXAMINATION, body=order_of({}, {})),
+    "POST /examine": Described(
+        EXAMINATION,
+        body=order_of({}, {}),
+        again="While one runs, no second one is started; afterwards it starts another.",
+    ),
     "GET /why/{id}": Described(record({"id": TEXT, "stories": many(ANY_OBJECT), "is_cut": YES_OR_NO}), _TIMES),
     "GET /causes": Described(
         record({"causes": many(ANY_OBJECT), "count": NUMBER, "left_out": NUMBER, "is_whole": YES_OR_NO}), CAUSE_FILTERS

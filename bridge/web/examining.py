@@ -72,7 +72,7 @@ class ExaminingApi:
     def examine(self, *, caller: Caller, body: bytes = b"", **_: Any) -> views.Json:
         """Go the whole way of a webhook with a test event, which starts no DAG run; `GET` shows what is found.
 
-        While one runs, no second one is started. Raises InboxUnavailable: what cannot be audited is not begun.
+        Raises InboxUnavailable: what cannot be audited is not begun.
         """
         json_object(body or b"{}")
         now = datetime.now(UTC)

@@ -1,10 +1,14 @@
 """What changes something may be sent twice, since a caller whose answer got lost has to send it again.
 
-Each changing path of the API is either an order with an idempotency key, or changes nothing the second time.
+Each changing path of the API is either an order with an idempotency key, or changes nothing the second time. What does
+neither says so.
 """
 
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +17,12 @@ import pytest
 from bridge.web import openapi
 from bridge.words.roles import Role
 from tests.support.service import BridgeProcess, body, wait_for
-from tests.web.conftest import TOKENS
+from tests.support.standin import Standin
+from tests.web.conftest import MAPPING, TOKENS
 from tests.web.test_roles import NEEDS
 
-_READS = {"/explain", "/examine"}  # `explain` stores nothing; of `examine` one runs at a time
+_READS = {"/explain"}  # it stores nothing
+_ANEW = {"/examine"}  # one runs at a time; later, another one is started
 _ROUTE = {"kind": "route", "name": "refresh_sales_marts"}
 _EVENT = {"source": "planasonix", "event_id": "evt_erased", "reason": "asked for", "cancel": True}
 # The body of each, and the status of the second answer. {trigger} and {order} are filled in.
@@ -60,7 +66,7 @@ def ids(bridge: BridgeProcess, clients: dict[Role, httpx.Client]) -> dict[str, s
 def test_every_changing_path_of_the_api_is_sent_twice_here() -> None:
     """A new one has to say what its second time does."""
     changing = {path.removeprefix("POST /api/v1") for path in NEEDS if path.startswith("POST /api/v1")}
-    assert changing - _READS == set(SENT)
+    assert changing - _READS - _ANEW == set(SENT)
 
 
 @pytest.mark.parametrize("path", SENT)
@@ -106,14 +112,37 @@ def test_a_key_may_be_a_header(clients: dict[Role, httpx.Client], bridge: Bridge
     assert _stored(clients[Role.ADMIN]) == before
 
 
+def test_an_examination_is_begun_once_while_it_runs_and_anew_after_its_end(tmp_path: Path) -> None:
+    """A line in the audit log for each; this one runs on until Airflow answers."""
+    may_end = threading.Event()
+
+    def hang(_method: str, _path: str) -> None:
+        may_end.wait(60)
+
+    def begun() -> int:
+        return [line["action"] for line in bridge.api("audit")["audit"]].count("examined")
+
+    with Standin() as airflow, closing(BridgeProcess(tmp_path, airflow_url=airflow.url, mapping=MAPPING)) as bridge:
+        airflow.front = hang
+        bridge.start()
+        for _ in range(2):
+            assert bridge.api("examine", post={})["is_running"]
+        assert begun() == 1
+        may_end.set()
+        wait_for(lambda: not bridge.api("examination")["is_running"], seconds=60, what="the end of it")
+        bridge.api("examine", post={})
+        assert begun() == 2
+
+
 def test_the_document_says_of_each_what_the_second_time_does() -> None:
-    """An order has a key; everything else changes nothing more."""
-    for path in SENT.keys() | _READS:
+    """An order has a key; everything else changes nothing more, or starts another one after the first has ended."""
+    for path in SENT.keys() | _READS | _ANEW:
         offer = openapi.Offer("POST", path, "Do it.", Role.ADMIN)
         operation = openapi.document([offer])["paths"][path]["post"]
         has_key = any(each["name"] == "Idempotency-Key" for each in operation["parameters"])
         assert has_key == ("idempotency_key" in SENT.get(path, ({}, 0))[0]), path
-        assert ("changes nothing more." in operation["description"]) != has_key, path
+        assert ("changes nothing more." in operation["description"]) != (has_key or path in _ANEW), path
+        assert ("afterwards it starts another." in operation["description"]) == (path in _ANEW), path
 
 
 def _stored(admin: httpx.Client) -> dict[str, Any]:
