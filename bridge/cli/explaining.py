@@ -88,13 +88,15 @@ def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping
     from bridge.edges.inbox import deliveries
     from bridge.flows.routing.tracing import plan_traced
     from bridge.rules.event import USUAL
-    from bridge.rules.planning import Subject
-    from bridge.words.errors import NotThere
+    from bridge.rules.planning import ERASED, Subject
+    from bridge.words.errors import BadFilter, NotThere
 
     with context.store(environment) as inbox:
         found = inbox.read(deliveries.get, delivery_id)
         if found is None:
             raise NotThere(f"no delivery {delivery_id}")
+        if found.erased_at is not None:
+            raise BadFilter(f"{found.id}: {ERASED}")
         source = config.sources.get(found.source)
         about = Subject.of(found, spelling=source.spelling if source else USUAL)
         return plan_traced(inbox, about, mapping, max_hops=environment.max_hops, new_trigger_id=_no_id)
@@ -103,7 +105,7 @@ def _plan_stored(environment: "Environment", config: "Config", mapping: "Mapping
 def _plan_asked(
     bridge: "Remote", environment: "Environment", config: "Config", mapping: "Mapping", delivery_id: str
 ) -> "Plan":
-    """Plan a delivery of a running bridge. Raises ConfigError, RemoteUnavailable, NotThere and Locked."""
+    """Plan a delivery of a running bridge. Raises ConfigError, RemoteUnavailable, NotThere, BadFilter and Locked."""
     from bridge.cli.received import subject_of
     from bridge.flows.routing.tracing import plan_with
 
@@ -121,12 +123,18 @@ def _plan_asked(
 
 
 def _body(shown: AnyMapping[str, Any]) -> bytes:
-    """Return the body of a delivery that a running bridge shows. Raises Locked, and ConfigError if it is withheld."""
-    from bridge.words.errors import ConfigError, Locked, Problem
+    """Return the body of a delivery that a running bridge shows.
+
+    Raises ConfigError if it is withheld, BadFilter if it was erased, and Locked.
+    """
+    from bridge.rules.planning import ERASED
+    from bridge.words.errors import BadFilter, ConfigError, Locked, Problem
 
     if "withheld" in shown:
         what = "this token may not see bodies: explain --delivery needs the token of an operator"
         raise ConfigError([Problem("--token-file", 0, 0, what)])
+    if shown["erased_at"] is not None:
+        raise BadFilter(f"{shown['id']}: {ERASED}")
     if shown["body"] is None:
         raise Locked(f"{shown['id']}: {shown['locked']}")
     return str(shown["body"]).encode()

@@ -23,6 +23,7 @@ from bridge.words.model import Call, Delivery, DeliveryState, Event, TriggerStat
 from bridge.words.reasons import Reason
 from bridge.words.via import Via
 
+ERASED = "its payload was erased, so nobody can say which routes it fits"
 _MOST_NAMED = 5  # routes in one detail
 _NO_PIPELINE = "the event names no pipeline: register the webhook as /hooks/SOURCE/PIPELINE_ID, or configure `api`"
 

@@ -17,7 +17,7 @@ from bridge.rules import comparing, counts, views
 from bridge.rules.event import USUAL
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.mapping import join
-from bridge.rules.planning import Plan, Subject
+from bridge.rules.planning import ERASED, Plan, Subject
 from bridge.rules.sources import Source
 from bridge.web.queries import json_object, words
 from bridge.words.errors import BadFilter, Forbidden, InboxUnavailable, NotThere
@@ -122,6 +122,8 @@ class Api:
         found = self._inbox.read(deliveries.get, str(order["delivery_id"]))
         if found is None:
             raise NotThere(f"no delivery {order['delivery_id']}")
+        if found.erased_at is not None:
+            raise BadFilter(f"{found.id}: {ERASED}")
         return self._subject(found)
 
     def _subject(self, delivery: Delivery) -> Subject:

@@ -64,12 +64,17 @@ def test_the_chain_is_the_one_of_the_bridge(place: Place, running: BridgeProcess
 
 
 def test_what_cannot_be_explained_says_why(place: Place, running: BridgeProcess) -> None:
-    """A viewer may see no body, a delivery is not there, and a file needs no bridge."""
+    """A viewer may see no body, a delivery is not there or was erased, and a file needs no bridge."""
     id_, url = send(running, event="evt_1"), ("--url", address(running))
     withheld = place.here("explain", "--delivery", id_, *url, BRIDGE_ADMIN_TOKEN=VIEWER)
     assert (withheld.code, withheld.out, "needs the token of an operator" in withheld.err) == (2, "", True)
     missing = place.here("explain", "--delivery", "dlv_0000000000000001", *url)
     assert (missing.code, missing.out, "no delivery" in missing.err) == (1, "", True)
+    gone = send(running, event="evt_gone", pipeline="pl_none")
+    erasing = {"source": "planasonix", "event_id": "evt_gone", "reason": "asked for"}
+    assert running.api("erase", post=erasing)["erased"] is True
+    erased = place.here("explain", "--delivery", gone, *url)
+    assert (erased.code, erased.out, "its payload was erased" in erased.err) == (2, "", True)
     (place.folder / "payload.json").write_bytes(json.dumps({}).encode())
     file = place.here("explain", "payload.json", *url)
     assert (file.code, file.out, "--delivery ID" in file.err) == (2, "", True)

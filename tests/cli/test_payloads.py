@@ -56,6 +56,8 @@ def test_erase_refuses_what_is_still_to_happen(place: Place, url: str) -> None:
     assert (shown["body"], shown["event_id"], shown["triggers"][0]["state"]) == ("", "evt_1", "cancelled")
     replayed = place.run("replay", delivery_id, "--json").json
     assert replayed["replayed"] == {"erased": 1}
+    explained = place.run("explain", "--delivery", delivery_id)
+    assert (explained.code, explained.out, "its payload was erased" in explained.err) == (2, "", True)
 
 
 @pytest.mark.parametrize(

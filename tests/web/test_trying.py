@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bridge.words.roles import Role
-from tests.support.service import TOKEN, BridgeProcess, body
+from tests.support.service import TOKEN, BridgeProcess, body, wait_for
 from tests.web.browsing import Person, text_of
 from tests.web.conftest import TOKENS
 
@@ -107,3 +107,20 @@ def test_a_file_that_cannot_be_replaced_so_is_refused(bridge: BridgeProcess) -> 
     clash = refused(bridge, **about, mapping=STOCK, file=file(bridge, "sales"))
     assert f"{file(bridge, 'sales')}:2:" in clash
     assert 'the name "stock" is taken by the route of ' + file(bridge, "stock") in clash
+
+
+def test_of_an_erased_delivery_nobody_says_what_it_would_start(bridge: BridgeProcess, person: Person) -> None:
+    """Its body is gone: that is no body that cannot be read, so it is said, and there is no form to try it."""
+    id_ = bridge.send(body(event="evt_gone", pipeline="pl_none")).json()["delivery_id"]
+    wait_for(lambda: bridge.api(f"deliveries/{id_}")["state"] == "unrouted", seconds=10, what="no route")
+    assert '<form method="post" action="/try">' in person.look("/try", delivery=id_)
+    erasing = {"source": "planasonix", "event_id": "evt_gone", "reason": "asked for"}
+    assert bridge.api("erase", post=erasing)["erased"] is True
+    says = "its payload was erased, so nobody can say which routes it fits"
+    assert says in refused(bridge, delivery_id=id_)
+    assert says in refused(bridge, delivery_id=id_, mapping=SALES)
+    tried = person.send("/try", delivery=id_, mapping=SALES)
+    assert (tried.status_code, says in text_of(tried.text), "invalid" in text_of(tried.text)) == (400, True, False)
+    page = person.look("/try", delivery=id_)
+    assert "It was erased" in text_of(page)
+    assert '<form method="post" action="/try">' not in page
