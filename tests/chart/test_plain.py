@@ -51,4 +51,4 @@ def test_kustomize_builds_what_kubernetes_takes(version: str, tmp_path: Path) ->
     used = {item["configMap"]["name"] for item in pod["spec"]["volumes"] if "configMap" in item}
     assert made == {"planasonix-bridge-config": {"bridge.yaml"}, "planasonix-bridge-mapping": {"mapping.yaml"}}
     assert used == set(made)
-    assert [item["name"] for item in containers(pod)] == ["check", "bridge"]
+    assert [item["name"] for item in containers(pod)] == ["check", "migrate", "bridge"]

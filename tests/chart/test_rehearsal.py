@@ -52,7 +52,8 @@ def test_the_pod_serves_takes_the_test_event_and_ends(tmp_path: Path, standin: S
     """Container, `helm test`, SIGTERM: the rendered commands, with the rendered variables."""
     pod, check, test = rendered(tmp_path, ROUTE.format(dag="load_orders"), standin.url)
     assert check.run("check").returncode == 0
-    assert "initContainers" not in pod.spec  # `serve` makes the store: a pod that moves is back sooner
+    assert [item["name"] for item in pod.spec["initContainers"]] == ["migrate"]
+    assert pod.run("migrate").returncode == 0
     (container,) = pod.spec["containers"]
     bridge = subprocess.Popen([COMMAND, *container["args"]], env=pod.environment(container), cwd=pod.folder)
     try:

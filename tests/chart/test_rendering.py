@@ -265,6 +265,20 @@ def test_a_change_of_the_mapping_restarts_nothing() -> None:
     assert pod_of({}) != pod_of({"config": {"bridge": other}})
 
 
+@pytest.mark.parametrize("name", ["default", "postgresql"])
+def test_the_schema_is_brought_up_to_date_before_any_probe(name: str) -> None:
+    """An init container does it, which nothing ends; the startup probe gives `serve` two minutes."""
+    (workload,) = of_kind(render(MATRIX[name]), "Deployment", "StatefulSet")
+    spec = workload["spec"]["template"]["spec"]
+    (migrate,), (serve,) = spec["initContainers"], spec["containers"]
+    assert (migrate["name"], migrate["args"], serve["args"]) == ("migrate", ["migrate"], ["serve"])
+    assert "startupProbe" not in migrate
+    assert migrate["env"] == serve["env"]
+    of_store = {"name": "data", "mountPath": "/data"}
+    assert of_store in migrate["volumeMounts"]
+    assert of_store in serve["volumeMounts"]
+
+
 def test_the_new_files_are_checked_before_they_land() -> None:
     """The hook's pod comes before install and upgrade, after its own copies of the files, and reads those.
 
@@ -298,6 +312,9 @@ def test_alerts_and_dashboard_are_those_of_the_repository() -> None:
     assert json.loads(text) == json.loads((CHART / "files" / "dashboard.json").read_text())
     (rules,) = of_kind(objects, "PrometheusRule")
     assert len(rules["spec"]["groups"]) > 1
+    text = json.dumps(rules["spec"])
+    # Another release in the same Prometheus must not hide that this one is gone.
+    assert text.count('bridge_build_info{namespace=\\"data-platform\\"}') == text.count("bridge_build_info") > 0
 
 
 def test_the_network_policy_opens_what_is_needed_only() -> None:

@@ -24,8 +24,7 @@ spec:
   {{- trim . | nindent 2 }}
   {{- end }}
   {{- $isChecked := and .Values.check.enabled (not .Values.hooks.enabled) }}
-  {{- $isMigrated := and .Values.migration.enabled (eq .Values.store.type "postgresql") }}
-  {{- if or .Values.initContainers $isChecked $isMigrated }}
+  {{- if or .Values.initContainers $isChecked .Values.migration.enabled }}
   initContainers:
     {{- with .Values.initContainers }}
     {{- toYaml . | nindent 4 }}
@@ -42,8 +41,9 @@ spec:
         {{- trim . | nindent 8 }}
         {{- end }}
     {{- end }}
-    {{- if $isMigrated }}
-    # Pods that start together take turns on PostgreSQL; whoever comes second finds nothing left to do.
+    {{- if .Values.migration.enabled }}
+    # Before `serve`, whose startup probe would end a long migration, again and again. Pods that start together take turns
+    # on PostgreSQL; whoever comes second finds nothing left to do.
     - name: migrate
       args: [migrate]
       {{- include "bridge.container" . | nindent 6 }}
