@@ -21,8 +21,9 @@ TOOLS = REPOSITORY / ".venv-chart" / "bin"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 POSTGRESQL = {
     "type": "postgresql",
-    "postgresql": {"url": "postgresql://bridge@db.example.com/bridge", "passwordSecret": "bridge-database"},
+    "postgresql": {"url": "postgresql://bridge@db.postgresql.svc/bridge", "passwordSecret": "bridge-database"},
 }
+EVERYBODY = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
 Manifest = dict[str, Any]
 # A container of the user's own that keeps the rules which the tests hold the chart's to.
 SIDECAR: Manifest = {
@@ -64,6 +65,7 @@ MATRIX: dict[str, Manifest] = {
             "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
         },
         "service": {"type": "NodePort"},
+        "networkPolicy": {"ingressControllers": EVERYBODY},
     },
     "monitored": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
@@ -142,6 +144,7 @@ MATRIX: dict[str, Manifest] = {
             "loadBalancerClass": "service.k8s.aws/nlb",
             "loadBalancerSourceRanges": ["203.0.113.0/24", "2001:db8::/32"],
         },
+        "networkPolicy": {"ingressControllers": EVERYBODY},
         "serviceMonitor": {
             "enabled": True,
             "scrapeTimeout": "10s",
@@ -178,6 +181,15 @@ def _objects(values: str, release: str, *options: str) -> str:
     done = _run(values, release, *options)
     assert done.returncode == 0, done.stderr
     return json.dumps(read_all(done.stdout))
+
+
+@cache
+def notes(values: str) -> str:
+    """Return what helm prints after an install with these values, as JSON. No cluster is asked."""
+    command = [HELM, "install", "bridge", CHART, "--namespace", "data-platform", "--dry-run=client", "--values", "-"]
+    done = subprocess.run(command, input=values, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("\nNOTES:\n")[2]
 
 
 def read_all(text: str) -> list[Manifest]:

@@ -49,6 +49,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default (printf "%s-mapping" (include "bridge.fullname" .)) .Values.mapping.existingConfigMap -}}
 {{- end -}}
 
+{{- /* Every name of the Ingress with its certificate, as a JSON list. */ -}}
+{{- define "bridge.hosts" -}}
+{{- $hosts := default list .Values.ingress.hosts -}}
+{{- with .Values.ingress.host -}}
+  {{- $hosts = prepend $hosts (dict "host" . "tlsSecret" $.Values.ingress.tlsSecret) -}}
+{{- end -}}
+{{- toJson $hosts -}}
+{{- end -}}
+
+{{- /* Whether there is a test event for `helm test`. The test's pod has the secrets alone: no private key, no address that
+     `allow_addresses` knows, no client certificate. */ -}}
+{{- define "bridge.isTested" -}}
+{{- $sources := include "bridge.mapOf" (list (include "bridge.config" . | fromYaml) "sources") | fromYaml -}}
+{{- $source := include "bridge.mapOf" (list $sources .Values.test.source) | fromYaml -}}
+{{- $isClosed := or (hasKey $source "allow_addresses") (hasKey $source "client_certificate") (contains "\"public_keys\":" (toJson $source)) -}}
+{{- if and .Values.test.enabled .Values.hooks.enabled (not $isClosed) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- /* bridge.yaml, where it stands in the values. */ -}}
+{{- define "bridge.config" -}}
+{{- empty .Values.config.existingConfigMap | ternary .Values.config.bridge "" -}}
+{{- end -}}
+
+{{- /* A key of a map that is a map itself, else an empty one: what a person wrote may be anything. (map, key) */ -}}
+{{- define "bridge.mapOf" -}}
+{{- $found := get (index . 0) (index . 1) -}}
+{{- kindIs "map" $found | ternary $found dict | toYaml -}}
+{{- end -}}
+
 {{- /* A map of values without those that are null: that is how a value is left out. */ -}}
 {{- define "bridge.given" -}}
 {{- $given := dict -}}
