@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge import __version__
+from bridge.cli.network_policy import network_policy
 
 SECRET = "planasonix-bridge"  # noqa: S105 - the name of the Kubernetes Secret
 _PUBLIC_KEY = {"ed25519", "ecdsa-p256", "rsa-pss", "jwt"}
@@ -204,7 +205,9 @@ tests:
 def values_yaml(answers: Answers) -> str:
     """Return the values of the chart; the two files of config/ are given to helm beside them."""
     store = "store: {type: sqlite} # one replica with a volume\n"
+    urls = {"airflow": answers.airflow_url}
     if answers.on_postgresql:
+        urls["postgresql"] = answers.store
         password = f"passwordSecret: {SECRET}, passwordKey: database-password"
         store = f"store:\n  type: postgresql\n  postgresql: {{url: {spelled(answers.store)}, {password}}}\n"
     test = (
@@ -217,7 +220,7 @@ def values_yaml(answers: Answers) -> str:
 image: {{repository: {spelled(answers.image or IMAGES[Place.KUBERNETES])}}} # where you pushed the image
 {store}secrets: [{SECRET}]
 adminToken: {{secret: {SECRET}, key: admin-token}}
-{test}# ingress: {{enabled: true, host: hooks.example.com, tlsSecret: hooks-tls}}
+{test}{network_policy(urls, SECRET)}# ingress: {{enabled: true, host: hooks.example.com, tlsSecret: hooks-tls}}
 """
 
 

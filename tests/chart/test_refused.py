@@ -1,11 +1,36 @@
 """What cannot work is refused before anything reaches a cluster, with a message that names the next step."""
 
+import json
+from typing import Any
+
 import pytest
 
-from tests.chart.support import POSTGRESQL, Manifest, template
+from tests.chart.support import EVERYBODY, POSTGRESQL, Manifest, template
 
 ENV = "airflow: {default: {url: http://a, auth: {token: {env: TOKEN}}}}"
 ELSEWHERE = "airflow: {default: {url: http://a, auth: {token: {file: /etc/bridge/secrets/elsewhere/token}}}}"
+WEBHOOKS: Manifest = {"signature": {"secrets": [{"file": "/etc/bridge/secrets/planasonix-bridge/webhook-secret"}]}}
+NOTIFY = {"notify": [{"to": {"file": "/etc/bridge/secrets/planasonix-bridge/chat-url"}}]}
+OPENID = {"sign_in": {"openid": {"issuer": "https://login.example.com"}}}
+FAR = {"airflow": {"default": {"url": "https://airflow.example.com/production"}}}
+
+
+def config(**keys: Any) -> Manifest:
+    """Return values with this bridge.yaml, beside a source and an Airflow that the policy opens."""
+    written = {"sources": {"planasonix": WEBHOOKS}, "airflow": {"default": {"url": "http://web.airflow.svc:80"}}}
+    return {"config": {"bridge": json.dumps(written | keys)}}
+
+
+def database(url: str, **policy: Any) -> Manifest:
+    """Return values with a store at this URL, and this much of the network policy."""
+    return {"store": {"type": "postgresql", "postgresql": {"url": url}}, "networkPolicy": policy}
+
+
+def block(cidr: str, *ports: int) -> Manifest:
+    """Return a way to this network."""
+    return {"to": [{"ipBlock": {"cidr": cidr}}]} | ({"ports": list(ports)} if ports else {})
+
+
 MOUNT = {"name": "mapping", "mountPath": "/mapping"}
 GALLERY: dict[str, tuple[Manifest, str]] = {
     "two replicas on SQLite": (
@@ -85,6 +110,56 @@ GALLERY: dict[str, tuple[Manifest, str]] = {
         {"extraEnv": {"BRIDGE_RETENTION_DAYS": "9"}},
         "extraEnv: BRIDGE_RETENTION_DAYS belongs under `settings`",
     ),
+    "an API behind a closed way": (
+        config(sources={"planasonix": WEBHOOKS | {"api": {"url": "https://api.planasonix.com"}}}),
+        "planasonix.enabled: false keeps the bridge from what config.bridge names: api of the source planasonix",
+    ),
+    "keys behind a closed way": (
+        config(
+            sources={"jobs": {"signature": {"public_keys": [{"id": "a", "jwks": "https://login.example.com/keys"}]}}}
+        ),
+        "planasonix.enabled: false keeps the bridge from what config.bridge names: jwks of the source jobs",
+    ),
+    "messages and sign-ins behind a closed way": (
+        config(**NOTIFY, **OPENID),
+        "names: notify, sign_in. true opens port 443 of the internet",
+    ),
+    "an Airflow out of reach": (
+        config(**FAR),
+        "networkPolicy.airflow.to: only the namespace airflow is open, and airflow.example.com (airflow.default.url",
+    ),
+    "an Airflow in another namespace": (
+        config(airflow={"sales": {"url": "http://web.sales.svc.cluster.local:8080"}}),
+        "name [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: sales}}}]",
+    ),
+    "an Airflow in the release's own namespace": (
+        config(airflow={"default": {"url": "http://web:8080"}}),
+        "name [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data-platform}}}]",
+    ),
+    "an Airflow on another port": (
+        config(**FAR) | {"networkPolicy": {"airflow": block("203.0.113.7/32")}},
+        "networkPolicy.airflow.ports: airflow.example.com (airflow.default.url in config.bridge) listens on 443",
+    ),
+    "a PostgreSQL out of reach": (
+        database("postgresql://bridge@db.example.com/bridge?sslmode=require"),
+        "networkPolicy.postgresql.to: only the namespace postgresql is open, and db.example.com (store.postgresql.url)",
+    ),
+    "a PostgreSQL out of reach, in spite of a proxy": (
+        database("postgresql://bridge@10.1.2.3/bridge") | {"extraEnv": {"HTTPS_PROXY": "http://proxy:3128"}},
+        "networkPolicy.postgresql.to: only the namespace postgresql is open, and 10.1.2.3 (store.postgresql.url)",
+    ),
+    "the second of two PostgreSQLs out of reach": (
+        database("postgresql://bridge@db.postgresql.svc:5432,db.example.com:5432/bridge"),
+        "and db.example.com (store.postgresql.url) is elsewhere",
+    ),
+    "a load balancer that nobody lets in": (
+        {"service": {"type": "LoadBalancer"}},
+        "networkPolicy.ingressControllers: only the namespace ingress-nginx reaches the public listener, and service",
+    ),
+    "a Gateway that nobody lets in": (
+        {"httpRoute": {"enabled": True, "hostnames": ["a.example.com"], "parentRefs": [{"name": "public"}]}},
+        "networkPolicy.ingressControllers: only the namespace ingress-nginx reaches the public listener; name the",
+    ),
     "an unknown key": ({"replica": 2}, "additional properties 'replica' not allowed"),
     "an unknown key further in": (
         {"store": {"postgresql": {"password": "x"}}},
@@ -108,3 +183,27 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     """Nobody has to install three times to learn of three mistakes."""
     said = template({"replicas": 2, "secrets": [], "image": {"tag": "latest"}}).stderr
     assert sum(f"\n  - {begin}" in said for begin in ("replicas:", "secrets:", "image.tag:")) == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        config(**NOTIFY, **OPENID) | {"networkPolicy": {"planasonix": {"enabled": True}}},
+        config(**NOTIFY, **OPENID) | {"networkPolicy": {"enabled": False}},
+        config(**NOTIFY, **FAR) | {"extraEnv": {"HTTPS_PROXY": "http://proxy:3128"}},
+        config(**NOTIFY, **FAR) | {"envFrom": [{"secretRef": {"name": "proxies"}}]},
+        config(**NOTIFY, **FAR) | {"networkPolicy": {"airflow": block("0.0.0.0/0", 443)}},
+        config(airflow={"default": FAR["airflow"]["default"] | {"proxy": "http://proxy:3128"}}),
+        config(airflow={"default": {"url": "http://web.airflow:80"}, "beside": {"url": "http://localhost:8080"}}),
+        database("postgresql://bridge@db.postgresql.svc.cluster.local./bridge"),
+        database("postgresql:///bridge?host=/run/postgresql"),
+        database("postgresql://bridge@db.example.com:6432/bridge", postgresql=block("10.1.2.3/32", 6432)),
+        {"service": {"type": "LoadBalancer"}, "networkPolicy": {"ingressControllers": EVERYBODY}},
+        *({"config": {"bridge": text}} for text in ("- a", "a: [", "sources: [1]\nairflow: {default: 1}\nsign_in: ''")),
+    ],
+    ids=str,
+)
+def test_not_refused(values: Manifest) -> None:
+    """A way that is open, or may be for all that the chart knows; a broken bridge.yaml is for `check` to explain."""
+    done = template(values)
+    assert done.returncode == 0, done.stderr

@@ -99,6 +99,7 @@
     {{- $said = append $said (printf "extraEnv: %s belongs under `settings`" $name) -}}
   {{- end -}}
 {{- end -}}
+{{- $said = concat $said (include "bridge.closed" . | fromJsonArray) -}}
 {{- if $said -}}
   {{- fail (printf "\n\nThese values cannot work:\n  - %s\n" (join "\n  - " $said)) -}}
 {{- end -}}
