@@ -2,8 +2,9 @@
 
 An hour is counted again for two hours from its beginning, at most every `_FRESH_SECONDS`; and then at most every ten
 minutes, as long as something in it may change: a trigger that waits or was given up, a DAG run that goes on. Of these
-older hours a question counts two at most, the longest uncounted first. So a page costs little, however many look at it,
-and however much is stored; and it does not matter when somebody last looked.
+older hours a question counts two at most, the longest uncounted first; all of them, if nobody asked for an hour. So a
+page costs little, however many look at it, and however much is stored; and it does not matter when somebody last
+looked.
 """
 
 import threading
@@ -21,6 +22,7 @@ HOURS = 24
 _MOVING = timedelta(hours=2)  # from its beginning on, an hour is counted whenever it is asked for
 _AGAIN = timedelta(minutes=10)
 _OLD_AT_ONCE = 2
+_AWAY_SECONDS = 3600.0  # after so long without a question, all that may have changed is counted
 _STRETCHES = 2  # of older triggers, that a question for routes looks at
 _FRESH_SECONDS = 15.0
 
@@ -83,9 +85,10 @@ class Counting:
             now = self._clock()
             begin = now.replace(minute=0, second=0, microsecond=0)
             wanted = [begin - timedelta(hours=back) for back in reversed(range(HOURS))]
-            is_fresh = self._monotonic() - self._counted_at < _FRESH_SECONDS
+            since = self._monotonic() - self._counted_at
+            is_fresh, at_once = since < _FRESH_SECONDS, _OLD_AT_ONCE if since < _AWAY_SECONDS else HOURS
             known = {hour: self._hours[hour] for hour in wanted if hour in self._hours}
-            again = set() if is_fresh else _to_count_again(known, now)
+            again = set() if is_fresh else _to_count_again(known, now, at_once=at_once)
             self._hours = {
                 hour: known[hour]
                 if hour in known and hour not in again
@@ -97,9 +100,9 @@ class Counting:
             return [hour for hour, _ in self._hours.values()]
 
 
-def _to_count_again(known: Mapping[datetime, tuple[Hour, datetime]], now: datetime) -> set[datetime]:
-    """Return the hours whose numbers may have changed: all that were counted too early, and a few of the others."""
+def _to_count_again(known: Mapping[datetime, tuple[Hour, datetime]], now: datetime, *, at_once: int) -> set[datetime]:
+    """Return the hours whose numbers may have changed: all that were counted too early, and some of the others."""
     early = {begin for begin, (_, counted_at) in known.items() if not begin + _MOVING <= counted_at <= now}
     old = [(counted_at, begin) for begin, (hour, counted_at) in known.items() if hour.may_change and begin not in early]
     late = sorted(each for each in old if now - each[0] >= _AGAIN)
-    return early | {begin for _, begin in late[:_OLD_AT_ONCE]}
+    return early | {begin for _, begin in late[:at_once]}

@@ -137,9 +137,10 @@ class Places:
         self._well |= {(dag, route) for route in news}
         return news
 
-    def room_of(self, dag: str, now: float) -> int:
-        """Return how many calls of a DAG may begin now, at most."""
-        return max(0, min(self.room(now), self._room_of(dag, now)))
+    def room_of(self, dag: str, route: str, now: float) -> int:
+        """Return how many calls of a DAG may begin now, at most, that one route makes."""
+        of_route = self._limits.get(route, self._concurrency) - self._of_route(route)
+        return max(0, min(self.room(now), self._room_of(dag, now), of_route))
 
     @property
     def _share(self) -> int:

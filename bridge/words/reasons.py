@@ -257,8 +257,8 @@ class Reason(StrEnum):
     )
     RUN_ID_CONFLICT = (
         "run_id_conflict",
-        "A DAG run with this id exists, and it was not made for this completion.",
-        "Look at that run in Airflow; replay with --run-again to start one under a new id.",
+        "The DAG run id is another completion's, in Airflow or in the store.",
+        "Look in Airflow whose run it is. If not this one's own: replay it; if it ends here again, replay --run-again.",
     )
     TOO_MANY_ATTEMPTS = ("too_many_attempts", "Its attempts are used up.", "Fix the cause, then replay it.")
     HELD_TOO_LONG = (

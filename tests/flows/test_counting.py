@@ -107,8 +107,11 @@ def test_what_still_changes_in_an_old_hour_is_counted_again(inbox: Inbox, store:
     assert fired_after(10) == 1
 
 
-def test_a_question_counts_two_old_hours_again_and_no_more(inbox: Inbox, store: Store) -> None:
-    """However many of them have what failed: a page is never slow; those that were counted longest ago come first."""
+@pytest.mark.parametrize(("minutes", "failed"), [(11, [4, 2, 0, 0]), (61, [0])], ids=["looked at", "not looked at"])
+def test_a_question_counts_two_old_hours_again_and_no_more(
+    inbox: Inbox, store: Store, minutes: int, failed: list[int]
+) -> None:
+    """So a page is never slow, however many have what failed; but all, where nobody has asked for an hour."""
     begin = hour_of(stored(inbox, "evt_1"))
     for hours in range(6):
         row = number(add(inbox, stored(inbox, f"evt_2_{hours}")), "trg")
@@ -119,11 +122,11 @@ def test_a_question_counts_two_old_hours_again_and_no_more(inbox: Inbox, store: 
     assert sum(hour.failed for hour in counting.day()) == 6
     store.rows("DELETE FROM triggers")
     found = []
-    for _ in range(4):
-        now[0] += timedelta(minutes=11)
-        ticks[0] += 660
+    for _ in failed:
+        now[0] += timedelta(minutes=minutes)
+        ticks[0] += minutes * 60
         found.append(sum(hour.failed for hour in counting.day()))
-    assert found == [4, 2, 0, 0]
+    assert found == failed
 
 
 def test_what_a_person_runs_after_all_is_counted_again(inbox: Inbox, store: Store) -> None:

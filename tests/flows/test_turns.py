@@ -14,9 +14,11 @@ import pytest
 from bridge.edges.inbox import Inbox, browsing, triggers
 from bridge.flows.firing.claims import call_again
 from bridge.flows.firing.lane import Due, Recall
+from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.retrying.settling import Settlement
 from bridge.words.model import Limits, TriggerState
-from bridge.words.outcomes import Later, Outcome, Started, Superseded, TargetDown, TooLate
+from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Started, Superseded, TargetDown, TooLate
+from bridge.words.pauses import Pause, PauseKind
 from bridge.words.reasons import Reason
 from tests.support.firing import Make
 from tests.support.standin import Answer, Broken, Standin
@@ -192,10 +194,13 @@ def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(
     ("outcome", "is_answer"),
     [
         (Started(), True),
-        (Later(Reason.AIRFLOW_ERROR), True),
+        (Later(Reason.AIRFLOW_ERROR, http_status=500), True),
+        (Never(Reason.CONF_REFUSED, http_status=422), True),
+        (Never(Reason.CONF_TOO_LARGE), False),
+        (Misconfigured(Reason.KEY_MISSING, is_whole_target=False, is_look=True), False),
         (Later(Reason.ANSWER_LOST), False),
         (Later(Reason.INTERNAL_ERROR), False),
-        (Later(Reason.DAG_PAUSED), False),
+        (Later(Reason.DAG_PAUSED, http_status=200), False),
         (TargetDown(), False),
         (TooLate(), False),
         (Superseded("a newer one"), False),
@@ -214,6 +219,30 @@ def test_only_an_answer_ends_the_wait_that_was_asked_for(
     assert firing.lane.next_due(1.0) is None
     firing.lane.called(second, outcome, 2.0, seconds=0.1)
     assert (firing.lane.next_due(2.0) is not None) is is_answer
+
+
+_PAUSED = Pauses([Pause(PauseKind.ROUTE, "orders", "anna", datetime(2026, 1, 1, tzinfo=UTC))])
+
+
+@pytest.mark.parametrize("pauses", [NOTHING, _PAUSED], ids=["full", "paused"])
+def test_what_was_put_back_waits_while_its_route_may_begin_nothing(make: Make, inbox: Inbox, pauses: Pauses) -> None:
+    """Else all of it would be due before the others, a few at a time, while nothing of it can go."""
+    firing = make(concurrency=4)
+    limits = Limits(concurrency=1 if pauses is NOTHING else None)
+    for number in range(3):
+        firing.add(f"evt_{number}", dag_id="refresh" if number < 2 else "publish", limits=limits)
+    first, second, other = claim(inbox)
+    lane = firing.lane
+    lane.begin([first], 0.0)
+    lane.called(first, Later(Reason.THROTTLED, wait_seconds=1.0), 1.0, seconds=0.1)
+    lane.end(first)
+    assert len(lane.begin([second], 60.0).fire) == 1
+    lane.called(second, Started(), 61.0, seconds=0.1)
+    lane.end(second)
+    assert len(lane.begin([other], 61.0).fire) == 1
+    assert lane.next_due(61.0, pauses) is None
+    lane.end(other)
+    assert lane.next_due(61.0) is not None
 
 
 def _hanging(gate: threading.Event, entered: list[str]) -> Callable[[dict[str, Any]], Answer | None]:

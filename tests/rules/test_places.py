@@ -187,11 +187,20 @@ def test_a_dag_is_well_again_once() -> None:
 def test_no_more_calls_of_a_dag_may_begin_than_there_are_places_for_it() -> None:
     """One of them is for the others, and one that was asked to wait has none."""
     places = Places(4)
-    assert places.room_of("load_orders", 0.0) == 3
+    assert places.room_of("load_orders", "orders", 0.0) == 3
     taken(places, 2, call())
-    assert (places.room_of("load_orders", 0.0), places.room_of("other", 0.0)) == (1, 1)
+    assert (places.room_of("load_orders", "orders", 0.0), places.room_of("other", "orders", 0.0)) == (1, 1)
     places.asked_to_wait("load_orders", 0.0, seconds=17.0)
-    assert places.room_of("load_orders", 1.0) == 0
+    assert places.room_of("load_orders", "orders", 1.0) == 0
+
+
+def test_no_more_calls_of_a_route_may_begin_than_it_allows() -> None:
+    """Whatever the DAG has places for; another route to it has its own limit."""
+    places = Places(8)
+    item = call("narrow", limit=2)
+    assert places.take("first", item, 0.0)
+    rooms = [places.room_of(item.dag_id, route, 0.0) for route in ("narrow", "other")]
+    assert rooms == [1, 6]
 
 
 def test_a_long_wait_that_was_asked_for_is_kept() -> None:

@@ -33,12 +33,12 @@ from bridge.words.model import Call, TriggerState
 from bridge.words.reasons import Reason
 
 _ADD = text(
-    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note,"
+    "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, rerun, conf, note, doubted_at,"
     " max_age_seconds, max_attempts, concurrency, state, reason, detail, created_at, due_at, age_from, settled_at,"
     " sealed_with, follow, deadline_seconds, late_at, if_paused, hold_seconds, series, series_at)"
-    " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :max_age_seconds,"
-    " :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key, :follow,"
-    " :deadline_seconds, :late_at, :if_paused, :hold_seconds, :series, :series_at)"
+    " VALUES (:id, :delivery_id, :route, :airflow, :dag_id, :dag_run_id, :rerun, :conf, :note, :doubted_at,"
+    " :max_age_seconds, :max_attempts, :concurrency, :state, :reason, :detail, :now, :due_at, :now, :settled_at, :key,"
+    " :follow, :deadline_seconds, :late_at, :if_paused, :hold_seconds, :series, :series_at)"
     " ON CONFLICT DO NOTHING"
 )
 _REMAKE = text(
@@ -47,7 +47,8 @@ _REMAKE = text(
     " detail = :detail, sealed_with = :key, follow = :follow, attempts = 0, due_at = :due_at, age_from = :now,"
     " settled_at = :settled_at, deadline_seconds = :deadline_seconds, late_at = :late_anew,"
     " if_paused = :if_paused, hold_seconds = :hold_seconds, series = :series, series_at = :asked_at, awaits = NULL,"
-    " hold_step_at = NULL, hold_step = 0"
+    " hold_step_at = NULL, hold_step = 0, doubted_at = CASE WHEN dag_run_id = :dag_run_id"
+    " THEN COALESCE(doubted_at, CAST(:doubted_at AS BIGINT)) ELSE CAST(:doubted_at AS BIGINT) END"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
 )
 # What makes a trigger wait as if it were new, under its own DAG run id, once more.
@@ -211,7 +212,8 @@ def _named(connection: Connection, new: NewTrigger, completion: Completion | Non
 
 def _spared(connection: Connection, new: NewTrigger, run_id: str, completion: Completion | None) -> NewTrigger:
     holder = holder_of(connection, run_id, new.call, completion, beside=new.id)
-    return _copy_of(new, holder[0]) if holder else replace(new, call=replace(new.call, dag_run_id=run_id))
+    spared = replace(new, call=replace(new.call, dag_run_id=run_id), is_doubted=False)  # no call was under this name
+    return _copy_of(new, holder[0]) if holder else spared
 
 
 def _clash(new: NewTrigger, holder: Standing) -> NewTrigger:
@@ -262,6 +264,7 @@ def _values(connection: Connection, new: NewTrigger, now: datetime) -> dict[str,
         "now": microseconds(now),
         "due_at": microseconds(NEVER if new.reason is Reason.LOOP_GUARD else new.due_at or now),
         "settled_at": microseconds(now) if has_ended else None,
+        "doubted_at": microseconds(now) if new.is_doubted and new.reason is not Reason.DUPLICATE_RUN else None,
     }
 
 

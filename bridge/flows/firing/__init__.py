@@ -168,8 +168,9 @@ class Dispatcher:
         if lane.breaker.is_open:
             self._while_down(lane, now)
             return _POLL_SECONDS
+        pauses = self._pauses()
         with self._lock:
-            offer, due = lane.offer(now, self._pauses()), lane.next_due(now)
+            offer, due = lane.offer(now, pauses), lane.next_due(now, pauses)
         if not offer.limit:
             return min(_POLL_SECONDS, lane.seconds_until_room(now) or _POLL_SECONDS)
         is_on = due is not None and call_again(self._inbox, due, airflow=lane.name, now=self._clock())

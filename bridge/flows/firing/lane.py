@@ -13,7 +13,7 @@ from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.places import Places
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Claimed
-from bridge.words.outcomes import Later, Misconfigured, Outcome, Started, Superseded, TargetDown, TooLate
+from bridge.words.outcomes import Later, Misconfigured, Outcome, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowTarget
 
@@ -117,14 +117,15 @@ class Lane:
         self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
         return begun
 
-    def next_due(self, now: float) -> Due | None:
-        """Return the recall to go on with, None if all are done, or wait for a place.
+    def next_due(self, now: float, pauses: Pauses = NOTHING) -> Due | None:
+        """Return the recall to go on with, None if all are done, or wait for a place or for what is paused.
 
         No more becomes due than may begin now: else all of it would come before the others, also if the next call is
         asked to wait once more.
         """
         self._recalls = {dag_id: recall for dag_id, recall in self._recalls.items() if recall.routes}
-        open_ = ((recall, self._places.room_of(dag_id, now)) for dag_id, recall in self._recalls.items())
+        next_up = [each for each in self._recalls.values() if each.routes[0] not in pauses.routes]
+        open_ = ((recall, self._places.room_of(recall.dag_id, recall.routes[0], now)) for recall in next_up)
         return next((Due(recall, room) for recall, room in open_ if room), None)
 
     def is_under_way(self, claimed: Claimed) -> bool:
@@ -175,9 +176,9 @@ class Lane:
 
 def _is_answer(outcome: Outcome) -> bool:
     """Whether Airflow has answered the call: not if it was not sent, or was cut off before, or nobody knows."""
-    if isinstance(outcome, Later):
-        return outcome.reason not in _UNANSWERED
-    return not isinstance(outcome, TargetDown | TooLate | Superseded)
+    if isinstance(outcome, TargetDown) or outcome.http_status is None:
+        return False
+    return not (isinstance(outcome, Later) and outcome.reason in _UNANSWERED)
 
 
 def _key(claimed: Claimed) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from bridge.edges.inbox import Inbox, browsing, claiming, completions, deliverie
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
-from bridge.edges.inbox.replays import Replayed
+from bridge.edges.inbox.replays import Cancelled, Replayed
 from bridge.flows import attending
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping, read
@@ -402,6 +402,18 @@ def test_another_event_under_another_name_does_not_double_a_run_in_doubt(
     assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox)] == [before.call.dag_run_id]
 
 
+def test_what_is_asked_for_under_a_name_in_doubt_is_in_doubt_itself(inbox: Inbox) -> None:
+    """The run may be there: it is not given up as too late, nor is it said that nothing ran, before that is known."""
+    first, second = event(inbox, "evt_1"), event(inbox, "evt_2")
+    route(inbox, first)
+    doubt(inbox, TriggerState.FAILED)
+    assert route(inbox, second) == [PENDING]
+    (found,) = of(inbox, second)
+    assert found.doubted_at is not None
+    cancelled = inbox.write(replays.cancel, found.id, actor="a", reason=None, now=NOW)
+    assert cancelled is Cancelled.IN_DOUBT
+
+
 @pytest.fixture
 def taken(inbox: Inbox) -> tuple[str, str]:
     """Pipeline a's job 1 failed in doubt, and that of pipeline b waits under the same DAG run id; both deliveries."""
@@ -457,6 +469,7 @@ def test_what_may_have_its_run_takes_its_spare_name_once_the_other_has_its_own(
     assert route(inbox, first) == [PENDING]
     (found,) = of(inbox, first)
     assert found.call.dag_run_id.startswith(f"{USUAL}--")
+    assert found.doubted_at is None  # no call was ever under this name
 
 
 def test_what_may_have_its_run_is_looked_for_once_the_other_has_another_name(
