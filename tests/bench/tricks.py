@@ -16,9 +16,8 @@ from pathlib import Path
 
 from deploy.demo.processes import wait_until
 from tests.bench import alone, machine, servers
-from tests.bench.acks import Pinning, empty_database, pinned
+from tests.bench.acks import Pinning, pinned
 from tests.bench.load import Requests, send
-from tests.support.airflow_server.postgres import PostgresServer
 from tests.support.service import BridgeProcess
 
 _TENTH = 1.1
@@ -34,13 +33,12 @@ _SETTLE_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Trick:
-    """One comparison: what is replaced by the plain way, on which store, and beside what that is off in both."""
+    """One comparison: what is replaced by the plain way, and beside what that is off in both."""
 
     what: str
     off: tuple[str, ...]
     beside: tuple[str, ...] = ("routing",)
-    is_shared: bool = False  # on PostgreSQL
-    keys: int = 0  # of earlier webhooks, in SQLite's table
+    keys: int = 0  # of earlier webhooks
 
 
 TRICKS = (
@@ -72,7 +70,6 @@ class Side:
     """One of the two bridges."""
 
     bridge: BridgeProcess
-    store: str | None
     without: Sequence[str]
 
     def load(self, requests: Requests, pinning: Pinning, *, seconds: int) -> Turn:
@@ -85,12 +82,12 @@ class Side:
         return Turn(load.per_second, used / (self._count() - stored) * 1e6)
 
     def _count(self) -> int:
-        return servers.ask(self.bridge, self.store, _STORED)
+        return servers.ask(self.bridge, None, _STORED)
 
     def _settle(self) -> None:
-        questions = [*([] if self.store else [_FOLDED]), *([] if "routing" in self.without else [_ROUTED])]
+        questions = [_FOLDED, *([] if "routing" in self.without else [_ROUTED])]
         wait_until(
-            lambda: all(servers.ask(self.bridge, self.store, question) for question in questions),
+            lambda: all(servers.ask(self.bridge, None, question) for question in questions),
             of=self.bridge.process,
             timeout_seconds=_SETTLE_SECONDS,
         )
@@ -108,11 +105,10 @@ def measure(*, rounds: int, seconds: int, names: Sequence[str] = ()) -> list[str
         "| trick | today us | plain us | ratio | today/s | plain/s | a tenth |",
         "|---|---|---|---|---|---|---|",
     ]
-    with servers.postgres() as server:
-        for trick in TRICKS:
-            if not names or set(trick.off) & set(names):
-                lines.append(_line(trick, _pairs(trick, server, rounds=rounds, seconds=seconds)))
-                print(lines[-1], flush=True)
+    for trick in TRICKS:
+        if not names or set(trick.off) & set(names):
+            lines.append(_line(trick, _pairs(trick, rounds=rounds, seconds=seconds)))
+            print(lines[-1], flush=True)
     return [*lines, "", *_alone()]
 
 
@@ -130,12 +126,12 @@ def _alone() -> list[str]:
     return lines
 
 
-def _pairs(trick: Trick, server: PostgresServer, *, rounds: int, seconds: int) -> list[tuple[Turn, Turn]]:
+def _pairs(trick: Trick, *, rounds: int, seconds: int) -> list[tuple[Turn, Turn]]:
     """Load both in turn, in a changing order; return what each pair used. A first pair warms them up."""
     pinning, pairs = pinned(), []
     with ExitStack() as stack:
         variants = (trick.beside, trick.beside + trick.off)
-        both = [stack.enter_context(_side(trick, without, pinning, server)) for without in variants]
+        both = [stack.enter_context(_side(trick, without, pinning)) for without in variants]
         for number in range(rounds + 1):
             with _made_requests(seconds * _MOST_A_SECOND) as requests:
                 order = both if number % 2 == 0 else both[::-1]
@@ -145,17 +141,14 @@ def _pairs(trick: Trick, server: PostgresServer, *, rounds: int, seconds: int) -
 
 
 @contextlib.contextmanager
-def _side(trick: Trick, without: Sequence[str], pinning: Pinning, server: PostgresServer) -> Iterator[Side]:
+def _side(trick: Trick, without: Sequence[str], pinning: Pinning) -> Iterator[Side]:
     with ExitStack() as stack:
-        store = stack.enter_context(empty_database(server)) if trick.is_shared else None
-        bridge = stack.enter_context(servers.bridge(mapping=servers.MATCHES_NOTHING, store=store, without=without))
+        bridge = stack.enter_context(servers.bridge(mapping=servers.MATCHES_NOTHING, without=without))
         machine.pin(bridge.process.pid, pinning.server)
-        if store is not None:
-            machine.pin_children(server.pid, pinning.others())
         if trick.keys:
             with contextlib.closing(bridge.database()) as database:
                 database.execute(alone.FILL, (trick.keys,))
-        yield Side(bridge, store, without)
+        yield Side(bridge, without)
 
 
 @contextlib.contextmanager
