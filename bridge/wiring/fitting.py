@@ -44,13 +44,14 @@ def _of_waits(environment: Environment, config: Config) -> Iterator[str]:
                 " set a shorter timeout, or raise BRIDGE_STALL_SECONDS"
             )
     for name, airflow in config.airflows.items():
-        seconds = wire.longest_seconds(airflow.auth.command_seconds)
+        finds_version = airflow.version == "auto"
+        seconds = wire.longest_seconds(airflow.auth.command_seconds, finds_version=finds_version)
         if airflow.auth.command and seconds >= environment.stall_seconds:
             yield (
                 f"airflow.{name}.auth.timeout_seconds is {airflow.auth.command_seconds:g}: one question there may take"
                 f" {seconds:g} s while the command or Airflow hangs, and BRIDGE_STALL_SECONDS is"
-                f" {environment.stall_seconds:g}: `/livez` would be red meanwhile; set a shorter timeout, or raise"
-                f" BRIDGE_STALL_SECONDS above {seconds:g}"
+                f" {environment.stall_seconds:g}: `/livez` would be red meanwhile; set a shorter timeout"
+                f"{', or its `version`,' * finds_version} or raise BRIDGE_STALL_SECONDS above {seconds:g}"
             )
 
 

@@ -13,12 +13,13 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _BOM = "\ufeff"
 
 
-def longest_seconds(command_seconds: float) -> float:
-    """Return what one question may take where a command signs in: its version, and sign-in and question twice (401).
+def longest_seconds(command_seconds: float, *, finds_version: bool) -> float:
+    """Return what one question may take where a command signs in: sign-in and question, and both once more (401).
 
-    A version question that asks for a sign-in itself may take longer; that is not counted.
+    `finds_version`: two places are asked for the version before it, under the same sign-in and with the same repeat.
     """
-    return ASK_SECONDS + 2 * (command_seconds + ASK_SECONDS)
+    questions = 3 if finds_version else 1
+    return questions * 2 * (command_seconds + ASK_SECONDS)
 
 
 class Kind(StrEnum):

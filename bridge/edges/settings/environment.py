@@ -155,7 +155,7 @@ class Environment(BaseModel):
         description="Start although the store's newest webhook lies more than a day ahead of this machine's clock.",
     )
     stall_seconds: float = Field(
-        300,
+        450,
         ge=10,
         le=86_400,
         description="How long a loop may stand still before `/livez` is red; a hanging store takes 162, SQLite 60.",
