@@ -63,6 +63,16 @@ def _command() -> Any:
     return get_command(app)
 
 
+def leaf_commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command with its name, those of a group as `keys show`."""
+    for name, command in _command().commands.items():
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield name, command
+        else:
+            yield from ((f"{name} {each}", it) for each, it in below.items())
+
+
 def unknown_words(words: Sequence[str], command: Any = None) -> list[str]:
     """Return the words of a command line that are no command and no option; `command`: the one that they follow."""
     if not words:

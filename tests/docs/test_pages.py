@@ -20,7 +20,7 @@ from bridge.rules.signature import PRESETS
 from bridge.words.model import EVENT_FIELDS
 from bridge.words.reasons import Reason
 from deploy.demo.airflow import REPOSITORY
-from tests.docs.pages import DOCS, blocks, page, pages, prose, unknown_words
+from tests.docs.pages import DOCS, blocks, leaf_commands, page, pages, prose, unknown_words
 
 MAPPING = page("mapping.md")
 _COMMANDS = re.compile(r"(curl|docker|export|helm|install|kubectl|make|oc|pip|planasonix-bridge|sudo|systemctl)\b")
@@ -89,6 +89,24 @@ def test_every_command_is_listed() -> None:
     text = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
     commands = set(re.findall(r"^  (\w+)  ", text.partition("Commands:")[2], re.MULTILINE))
     assert commands == listed != set()
+
+
+_NO_STORE = {
+    *("check", "completion", "infer", "init", "sample", "schema", "send", "serve", "test", "urls"),
+    *("keys check", "keys generate", "keys show", "subscribe", "subscriptions", "unsubscribe"),
+}
+
+
+def test_every_verb_without_url_is_named_with_its_reason() -> None:
+    """A verb that reads or steers asks a running bridge too; the head of the page says which ones cannot."""
+    alone = {
+        name
+        for name, command in leaf_commands()
+        if not any((getattr(it, "help", "") or "").startswith("Ask this running bridge") for it in command.params)
+    }
+    head = page("reference/cli.md").partition("no `--url`.")[2].partition("\n\n")[0]
+    assert {name for name in alone - _NO_STORE if f"`{name}`" not in head} == set()
+    assert alone >= _NO_STORE
 
 
 def test_every_route_key_is_listed() -> None:
