@@ -47,6 +47,7 @@ class Verdict:
 
     kind: Kind
     routes_again: bool = False
+    is_too_old: bool = False  # it would be routed again, but for its old timestamp: whoever caught it may send it too
     url_differs: bool = False
     instant_differs: bool = False  # only the time between them makes it a copy, and it was signed at another time
 
@@ -58,9 +59,11 @@ def judge(stored: Delivery, sent: Sent, *, same_body_seconds: float) -> Verdict:
     if not sent.has_id and sent.received_at - stored.received_at.timestamp() >= same_body_seconds:
         return Verdict(Kind.SAME_BODY_AGAIN)
     signed_at = None if stored.signed_at is None else int(stored.signed_at.timestamp())
+    may_differ = _may_differ_now(stored) and stored.erased_at is None
     return Verdict(
         Kind.COPY,
-        routes_again=_may_differ_now(stored) and stored.erased_at is None and not sent.is_stale,
+        routes_again=may_differ and not sent.is_stale,
+        is_too_old=may_differ and sent.is_stale,
         url_differs=stored.path_pipeline_id != sent.path_pipeline_id,
         instant_differs=not sent.has_id and signed_at != sent.signed_at,
     )

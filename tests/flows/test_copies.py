@@ -197,6 +197,24 @@ def test_a_resend_routes_again_what_nothing_matched(door: Door, inbox: Inbox, st
     assert door.listed() == [("routed_again" if is_again else "duplicate", "198.51.100.7", first.delivery_id)]
 
 
+@pytest.mark.parametrize("state", ["unrouted", "routed"])
+def test_a_resend_with_an_old_timestamp_routes_nothing_again_and_says_so(
+    door: Door, inbox: Inbox, store: Store, state: str
+) -> None:
+    """Whoever caught it could send it too. What it would have been routed for is a person's to replay."""
+    first = door.post(event())
+    store.rows(f"UPDATE deliveries SET state = '{state}', reason = 'no_route'")  # noqa: S608
+    with capture_logs() as logs:
+        assert door.post(event(), at=NOW - DAY) == Receipt(first.delivery_id, "duplicate")
+    found = inbox.read(deliveries.get, first.delivery_id)
+    assert found is not None
+    assert (found.state, door.woken) == (state, 1)
+    (line,) = logs
+    steps = f"Its timestamp is too old to route it again: planasonix-bridge replay {first.delivery_id}"
+    expected = ("warning", steps) if state == "unrouted" else ("info", None)
+    assert (line["log_level"], line["next_step"]) == expected
+
+
 @pytest.mark.parametrize("reason", ["status_unknown", "lookup_failed", "lookup_not_found", "status_running"])
 def test_a_resend_routes_again_a_status_that_was_unknown(door: Door, inbox: Inbox, store: Store, reason: str) -> None:
     """So "resend" works once `body.statuses` has the word, or the API answers; what still ran is not touched."""

@@ -29,7 +29,7 @@ STORED = Delivery(
 )
 SENT = Sent(b"same", True, AT.timestamp() + 1, int(AT.timestamp()), False, "pl_1")
 COPY, OTHER, AGAIN = Verdict(Kind.COPY), Verdict(Kind.ANOTHER_BODY), Verdict(Kind.SAME_BODY_AGAIN)
-ROUTED_AGAIN = Verdict(Kind.COPY, routes_again=True)
+ROUTED_AGAIN, TOO_OLD = Verdict(Kind.COPY, routes_again=True), Verdict(Kind.COPY, is_too_old=True)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,12 @@ ROUTED_AGAIN = Verdict(Kind.COPY, routes_again=True)
         ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_UNKNOWN}, {}, ROUTED_AGAIN),
         ({"state": DeliveryState.IGNORED, "reason": Reason.LOOKUP_FAILED}, {}, ROUTED_AGAIN),
         ({"state": DeliveryState.IGNORED, "reason": Reason.LOOKUP_NOT_FOUND}, {}, ROUTED_AGAIN),
-        ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_UNKNOWN}, {"is_stale": True}, COPY),
+        ({"state": DeliveryState.IGNORED, "reason": Reason.STATUS_UNKNOWN}, {"is_stale": True}, TOO_OLD),
         ({"state": DeliveryState.ROUTED, "reason": Reason.STATUS_UNKNOWN}, {}, COPY),
         ({"state": DeliveryState.STALE}, {}, COPY),
-        ({"state": DeliveryState.UNROUTED}, {"is_stale": True}, COPY),  # what is stale starts nothing
+        ({"state": DeliveryState.UNROUTED}, {"is_stale": True}, TOO_OLD),  # what is stale starts nothing
+        ({"state": DeliveryState.STALE}, {"is_stale": True}, COPY),
+        ({"erased_at": AT, "body": b"", "state": DeliveryState.UNROUTED}, {"is_stale": True}, COPY),
         ({"state": DeliveryState.UNROUTED}, {"kept": b"other"}, OTHER),
         ({}, {"path_pipeline_id": "pl_2"}, Verdict(Kind.COPY, url_differs=True)),
         ({"path_pipeline_id": None}, {}, Verdict(Kind.COPY, url_differs=True)),

@@ -8,7 +8,7 @@
 
 Reading and writing run in threads of their own, few and bounded; only inserts go through the event loop, where every
 webhook is answered. Each answer is logged with the delivery that it refers to, as a warning where URLs or instants
-differ: what starts nothing is never silent.
+differ, or where only an old timestamp kept what is stored from being routed again: what starts nothing is never silent.
 """
 
 import asyncio
@@ -158,7 +158,10 @@ class Copies:
             reason = Reason.SAME_BODY
         what = str(reason) if reason else "routed_again" if is_routed else "copy"
         self._metrics.copies.labels(webhook.source, what).inc()
-        say = _log.info if reason is None else _log.warning
+        next_step = reason.next_step if reason else None
+        if next_step is None and verdict.is_too_old:
+            next_step = f"Its timestamp is too old to route it again: planasonix-bridge replay {stored.id}"
+        say = _log.info if next_step is None else _log.warning
         say(
             "webhook_is_a_copy",
             delivery_id=stored.id,
@@ -166,7 +169,7 @@ class Copies:
             event_id=webhook.event_id,
             is_routed_again=is_routed,
             reason=str(reason) if reason else None,
-            next_step=reason.next_step if reason else None,
+            next_step=next_step,
         )
         return what
 
