@@ -16,6 +16,16 @@ def spare(dag_run_id: str, of: Completion) -> str:
     return run_id(f"{dag_run_id}--{of.digest}")
 
 
+def is_of_the_route(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_id: str) -> bool:
+    """Say whether a DAG run under a route's own name was made for that route: the name is the identity of its runs.
+
+    `ours` and `theirs` are the `planasonix` of two confs. Not under a name that begins as the bridge's own do, nor for
+    what names no source (the release before) or no trigger.
+    """
+    is_same_route = all(ours.get(name) and ours.get(name) == theirs.get(name) for name in ("route", "source"))
+    return is_same_route and bool(theirs.get("trigger_id")) and not dag_run_id.startswith(completion.DEFAULT_PREFIX)
+
+
 def spare_beside(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, dag_run_id: str) -> str | None:
     """Return the spare name for a DAG run whose usual one was taken by a run of the same route, for another completion.
 

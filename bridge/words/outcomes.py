@@ -112,6 +112,15 @@ class Superseded:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Under the route's own DAG run id another trigger's run is there, and the route wants one: it is `cancelled`."""
+
+    detail: str
+    reason: Reason = Reason.DUPLICATE_RUN
+    http_status: int | None = 409
+
+
+@dataclass(frozen=True, slots=True)
 class Renamed:
     """Another completion's DAG run has the name, and no call of the trigger has started one: it takes its spare."""
 
@@ -121,7 +130,7 @@ class Renamed:
     http_status: int | None = 409
 
 
-Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded | Renamed
+Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | TooLate | Superseded | Taken | Renamed
 
 
 def as_look(outcome: Outcome) -> Outcome:

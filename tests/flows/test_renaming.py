@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.edges.inbox import Inbox, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import settle_routing
@@ -16,7 +17,7 @@ from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Planned, Subject, plan
 from bridge.rules.retrying.settling import Settlement, settle
 from bridge.words.model import Claimed, TriggerState
-from bridge.words.outcomes import Later, Never, Outcome, Renamed, Started
+from bridge.words.outcomes import AlreadyThere, Later, Never, Outcome, Renamed, Started, Taken
 from bridge.words.reasons import Reason
 from tests.support.firing import Firing, Make
 from tests.support.standin import Standin
@@ -194,3 +195,57 @@ def test_a_strangers_run_ends_the_doubt(make: Make, standin: Standin) -> None:
     assert (found.state, found.reason, found.doubted_at) == (TriggerState.FAILED, Reason.RUN_ID_CONFLICT, None)
     cancelled = firing.inbox.write(replays.cancel, id_, actor="test", reason=None, now=datetime.now(UTC))
     assert cancelled is Cancelled.CANCELLED
+
+
+OWN = "orders-2025-03-27"
+
+
+@pytest.fixture
+def daily(make: Make, mapping: Callable[..., Mapping], store: Store) -> Twice:
+    """A route with a `dag_run_id` of its own, whatever tells of that day."""
+    return Twice(
+        make(), mapping(f"routes:\n  - {{name: orders, pipeline: '*', dag: load_orders, dag_run_id: {OWN}}}\n"), store
+    )
+
+
+@pytest.mark.parametrize("is_doubted", [False, True])
+def test_a_second_trigger_under_a_routes_own_name_is_a_duplicate_also_once_the_first_is_forgotten(
+    daily: Twice, standin: Standin, is_doubted: bool
+) -> None:
+    """It names the one that Airflow still has; so it does after a call of which nobody knows, and the doubt is over."""
+    first = daily.route("pl_a")
+    assert isinstance(call(daily.firing), Started)
+    daily.forget()
+    second = daily.route("pl_b")
+    if is_doubted:
+        claim(daily.inbox, now=datetime.now(UTC))  # killed before the end of its call was stored
+        daily.inbox.write(triggers.take_over_all)
+    assert isinstance(call(daily.firing), Taken)
+    found = daily.firing.trigger(second.id)
+    assert (found.state, found.reason) == (TriggerState.CANCELLED, Reason.DUPLICATE_RUN)
+    assert (first.id in str(found.detail), found.doubted_at) == (True, None)
+    assert names(standin) == [OWN]
+
+
+def test_a_run_in_doubt_under_a_routes_own_name_is_found(daily: Twice, standin: Standin) -> None:
+    """An earlier call of the trigger made it: it is no duplicate of itself."""
+    planned = daily.route("pl_a")
+    (claimed,) = claim(daily.inbox, now=datetime.now(UTC))
+    assert isinstance(daily.firing.airflow.fire(claimed.trigger), Started)  # killed before that was stored
+    daily.inbox.write(triggers.take_over_all)
+    assert isinstance(call(daily.firing), AlreadyThere)
+    assert daily.firing.trigger(planned.id).state is TriggerState.FIRED
+    assert names(standin) == [OWN]
+
+
+def test_a_duplicate_under_a_routes_own_name_is_said(daily: Twice) -> None:
+    """As a warning: it starts nothing."""
+    daily.route("pl_a")
+    assert isinstance(call(daily.firing), Started)
+    daily.forget()
+    planned = daily.route("pl_b")
+    with capture_logs() as logs:
+        daily.firing.start().wait(planned.id, TriggerState.CANCELLED)
+        daily.firing.stop()
+    (line,) = [line for line in logs if line.get("trigger_id") == planned.id]
+    assert (line["log_level"], line["reason"], line["outcome"]) == ("warning", "duplicate_run", "taken")

@@ -23,7 +23,17 @@ from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
 from bridge.words.errors import BridgeError
 from bridge.words.model import Trigger
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Outcome, Started, TargetDown, as_look
+from bridge.words.outcomes import (
+    AlreadyThere,
+    Later,
+    Misconfigured,
+    Never,
+    Outcome,
+    Started,
+    Taken,
+    TargetDown,
+    as_look,
+)
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 from bridge.words.targets import AirflowTarget
@@ -84,7 +94,7 @@ class Airflow:
         """Return whether the trigger's DAG run is there, None if not, or why Airflow does not say. Starts nothing."""
         found = self._read_back(trigger)
         outcome = runs.judge_existing(found, trigger) if isinstance(found, dict) else found
-        return None if isinstance(outcome, Never) else outcome  # a stranger's run under our id
+        return None if isinstance(outcome, Never | Taken) else outcome  # another's run under our id
 
     def probe(self) -> answers.TargetProblem | None:
         """Return what keeps this Airflow from being fired at, or None: it is healthy and lets us in."""

@@ -10,7 +10,7 @@ from bridge.edges.airflow.wire import made_at, shown
 from bridge.rules import completion, run_names
 from bridge.words.holds import Awaits
 from bridge.words.model import Trigger
-from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Renamed
+from bridge.words.outcomes import AlreadyThere, Later, Misconfigured, Never, Renamed, Taken
 from bridge.words.reasons import Reason
 
 _MOST_NOTE = 1000  # Airflow's limit; longer ones are a 500 or a 422
@@ -62,10 +62,10 @@ def echo_bytes(trigger: Trigger) -> int:
     return len(json.dumps({"dag_runs": [{"conf": dict(trigger.call.conf)}]}, indent=_INDENT))
 
 
-def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never:
-    """Tell whether a DAG run under our id was made by this trigger, for a copy of its completion, or by a stranger.
+def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never | Taken:
+    """Tell who made a DAG run under our id: this trigger, one of the same completion, one of its route, or a stranger.
 
-    A stranger's ends every doubt: Airflow takes an id once, so ours is not there, and no call on its way can make it.
+    Another's ends every doubt: Airflow takes an id once, so ours is not there, and no call on its way can make it.
     """
     conf = run.get("conf")
     theirs = conf.get("planasonix") if isinstance(conf, Mapping) else None
@@ -76,14 +76,18 @@ def judge_existing(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | N
     ours = trigger.call.conf.get("planasonix")
     if isinstance(ours, Mapping) and completion.is_same_run(ours, theirs, run_id=trigger.call.dag_run_id):
         return AlreadyThere(Reason.SAME_COMPLETION, run_after=made_at(run))
-    return _strange(shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}"))
+    made_by = shown(f"it was made by trigger {theirs.get('trigger_id')} of route {theirs.get('route')}")
+    if not trigger.rerun and isinstance(ours, Mapping):
+        is_of_the_route = run_names.is_of_the_route(ours, theirs, dag_run_id=trigger.call.dag_run_id)
+        return Taken(f"the run of this `dag_run_id` is there: {made_by}") if is_of_the_route else _strange(made_by)
+    return _strange(made_by)
 
 
 def _strange(detail: str) -> Never:
     return Never(Reason.RUN_ID_CONFLICT, detail, http_status=409, is_certain=True)
 
 
-def judge_taken(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never | Renamed:
+def judge_taken(run: Mapping[str, Any], trigger: Trigger) -> AlreadyThere | Never | Renamed | Taken:
     """As `judge_existing`, after Airflow refused the id: this call, at least, has started nothing.
 
     If an earlier call may have, a person looks before it takes another name.

@@ -85,6 +85,7 @@ ATTEMPTS: Mapping[str, tuple[str, ...]] = {
     ),
     "target_down": (Reason.AIRFLOW_DOWN, Reason.THROTTLED),
     "superseded": (Reason.SUPERSEDED,),
+    "taken": (Reason.DUPLICATE_RUN,),
     "renamed": (Reason.RUN_ID_CONFLICT,),
     "misconfigured": (*_WRONG, Reason.AIRFLOW_FORBIDDEN, Reason.KEY_MISSING),
 }

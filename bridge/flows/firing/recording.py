@@ -44,7 +44,7 @@ def report(
     metrics.count_ended(trigger.call.route, settlement.state, settlement.reason)
     if settlement.state is TriggerState.FIRED:
         metrics.observe_fired(asked_at(trigger), now)
-    needs_a_look = settlement.state is TriggerState.FAILED or settlement.reason is Reason.CALL_BLOCKED
+    needs_a_look = settlement.state is TriggerState.FAILED or settlement.reason in _LOOKED_AT
     say = _log.warning if needs_a_look else _log.info
     say(
         "attempt_ended",
@@ -101,6 +101,7 @@ def _rate_of(lane: Lane) -> float:
     return lane.easing.rate(time.monotonic())
 
 
+_LOOKED_AT = (Reason.CALL_BLOCKED, Reason.DUPLICATE_RUN)
 _WORDS = {
     "Started": "started",
     "AlreadyThere": "already_there",
@@ -110,5 +111,6 @@ _WORDS = {
     "Misconfigured": "misconfigured",
     "TooLate": "too_late",
     "Superseded": "superseded",
+    "Taken": "taken",
     "Renamed": "renamed",
 }

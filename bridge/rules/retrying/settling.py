@@ -5,7 +5,7 @@ Never                     -> failed
 Later                     -> pending or held, due after a back-off; failed when attempts or age are used up
 Later, it awaits its DAG  -> held, no attempt and no age; how long that lasts is another matter (rules/holding)
 TargetDown, Misconfigured -> held, the attempt does not count
-TooLate, Superseded       -> cancelled
+TooLate, Superseded, Taken -> cancelled
 Renamed                   -> pending at once, under its spare DAG run id, the attempt does not count
 
 Rule: a budget runs only while the trigger is being tried, and each limit counts its own cause.
@@ -31,6 +31,7 @@ from bridge.words.outcomes import (
     Renamed,
     Started,
     Superseded,
+    Taken,
     TargetDown,
     TooLate,
 )
@@ -76,7 +77,7 @@ def _settled(trigger: Trigger, outcome: Outcome, *, now: datetime, jitter: float
             paused = Reason.DAG_PAUSED if isinstance(outcome, Started) and outcome.is_paused else None
             reason = outcome.reason if isinstance(outcome, AlreadyThere) else paused
             return Settlement(TriggerState.FIRED, reason, None, now, run_after=outcome.run_after)
-        case Never() | TooLate() | Superseded():
+        case Never() | TooLate() | Superseded() | Taken():
             state = TriggerState.FAILED if isinstance(outcome, Never) else TriggerState.CANCELLED
             return Settlement(state, outcome.reason, outcome.detail or None, now)
         case Renamed(dag_run_id=dag_run_id):

@@ -1,11 +1,12 @@
 """What is sent for a trigger, and whose a DAG run is that was found under its id."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bridge.edges.airflow import runs
-from bridge.words.outcomes import AlreadyThere, Later, Never
+from bridge.words.outcomes import AlreadyThere, Later, Never, Taken
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger
 
@@ -91,3 +92,38 @@ def test_events_without_any_identity_are_never_the_same() -> None:
         runs.judge_existing({"conf": {"planasonix": carried("trg_9", **nothing)}}, ours).reason
         is Reason.RUN_ID_CONFLICT
     )
+
+
+OWN_NAME = "orders-2025-03-27"
+OTHERS = {"job_id": "job_9", "event_id": "evt_9", "source": "planasonix"}
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "kind"),
+    [
+        (OWN_NAME, carried("trg_9", **OTHERS), Taken),
+        (OWN_NAME, carried("trg_9", **OTHERS | {"status": "failed"}), Taken),
+        (OWN_NAME, carried("trg_1", **OTHERS), AlreadyThere),
+        (OWN_NAME, carried("trg_9", source="planasonix"), AlreadyThere),
+        (OWN_NAME, carried("trg_9", **OTHERS | {"route": "other"}), Never),
+        (OWN_NAME, carried("trg_9", **OTHERS | {"source": "other"}), Never),
+        (OWN_NAME, carried("trg_9", **OTHERS | {"source": None}), Never),
+        (OWN_NAME, carried("", **OTHERS), Never),
+        (OWN_NAME, {}, Never),
+        (RUN_ID, carried("trg_9", **OTHERS), Never),
+    ],
+)
+def test_a_routes_own_name_is_the_identity_of_its_runs(name: str, theirs: dict[str, Any], kind: type) -> None:
+    """What an earlier trigger of the route made under it stands for this one too; the detail names that trigger."""
+    ours = trigger(dag_run_id=name, conf={"planasonix": carried(source="planasonix")})
+    outcome = runs.judge_taken({"dag_run_id": name, "conf": {"planasonix": theirs}}, ours)
+    assert type(outcome) is kind
+    if isinstance(outcome, Taken):
+        assert (outcome.reason, "trg_9" in outcome.detail) == (Reason.DUPLICATE_RUN, True)
+
+
+def test_a_run_that_a_person_asked_for_is_no_duplicate() -> None:
+    """`--run-again` wants one more: a person looks why its name is taken."""
+    ours = replace(trigger(dag_run_id=OWN_NAME, conf={"planasonix": carried(source="planasonix")}), rerun=1)
+    outcome = runs.judge_existing({"conf": {"planasonix": carried("trg_9", **OTHERS)}}, ours)
+    assert outcome.reason is Reason.RUN_ID_CONFLICT

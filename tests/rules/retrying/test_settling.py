@@ -19,6 +19,7 @@ from bridge.words.outcomes import (
     Renamed,
     Started,
     Superseded,
+    Taken,
     TargetDown,
     TooLate,
 )
@@ -110,6 +111,7 @@ def trigger(*, attempts: int = 1, spent: Spent = Spent(), **limits: Any) -> Trig
             ),
         ),
         (Superseded("x"), Settlement(TriggerState.CANCELLED, Reason.SUPERSEDED, "x", NOW)),
+        (Taken("x"), Settlement(TriggerState.CANCELLED, Reason.DUPLICATE_RUN, "x", NOW)),
         (
             Renamed("spare", "x"),
             Settlement(TriggerState.PENDING, None, None, NOW, is_refunded=True, dag_run_id="spare"),
@@ -343,6 +345,7 @@ def test_the_last_attempt_leaves_doubt_too() -> None:
         (Never(Reason.RUN_ID_CONFLICT, is_certain=True), True),
         (TooLate(), True),
         (Superseded("trg_2 is newer"), True),
+        (Taken("trg_2 has it"), True),
         (Renamed("spare", "x"), True),
         (Later(Reason.DAG_NOT_FOUND, is_hold=True, is_free=True), False),
         (TargetDown(is_look=True), False),
