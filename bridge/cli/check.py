@@ -9,14 +9,14 @@
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from bridge.cli.output import print_table, say
 
 if TYPE_CHECKING:
-    from bridge.edges.settings import Config
+    from bridge.edges.settings import Config, Environment
     from bridge.rules.mapping import Mapping
     from bridge.words.errors import Problem
 
@@ -54,8 +54,9 @@ def check(
         warnings = _warn(found)
     else:
         needs_secrets = secrets or at_start or airflow or planasonix
-        config, found, warnings = _configured(needs_secrets=needs_secrets, may_be_broken=at_start)
-        warnings += _warn(found) + _warn_of_keys(config) + _warn_of_certificate()
+        read = _read(needs_secrets=needs_secrets, may_be_broken=at_start)
+        config, found = read.config, read.mapping
+        warnings = read.broken + _warn(found) + _warn_of_keys(config) + _warn_of_certificate(read)
         troubles = _check_store() if store else 0
         troubles += (_check_airflows(config, found) if airflow else 0) + (
             _check_planasonix(config) if planasonix else 0
@@ -66,23 +67,35 @@ def check(
         raise typer.Exit(1)
 
 
-def _configured(*, needs_secrets: bool, may_be_broken: bool) -> "tuple[Config, Mapping, int]":
+class _Read(NamedTuple):
+    """What the files say; `broken`: how many mistakes of the mapping are warnings."""
+
+    environment: "Environment"
+    config: "Config"
+    mapping: "Mapping"
+    broken: int
+    lacking: tuple[str, ...]  # variables that name a file which is not there, where no secret is
+
+
+def _read(*, needs_secrets: bool, may_be_broken: bool) -> _Read:
     """Read everything, and say that it is well; raises ConfigError with the mistakes of all files at once.
 
-    `may_be_broken`: mistakes of the mapping are warnings, and how many is returned.
+    `may_be_broken`: mistakes of the mapping are warnings.
     """
     from bridge.cli import context
     from bridge.rules.mapping import join
     from bridge.wiring import fitting
     from bridge.words.errors import ConfigError
 
-    environment = context.environment()
+    environment, lacking = (context.environment(), ()) if needs_secrets else context.environment_to_check()
     problems: list[Problem] = []
     broken: list[Problem] = []
     config: Config | None = None
     found = join([])
     try:
         config = (context.configuration if needs_secrets else context.configuration_to_check)(environment)
+        if lacking and not config.absent:  # secrets are here, so these files were forgotten
+            environment, lacking = context.environment(), ()
         problems += fitting.misfits(environment, config)
     except ConfigError as error:
         problems += error.problems
@@ -96,9 +109,9 @@ def _configured(*, needs_secrets: bool, may_be_broken: bool) -> "tuple[Config, M
     typer.echo(f"ok: {len(config.sources)} source(s), {len(config.airflows)} Airflow(s), {routes}")
     for problem in broken:
         say(f"warning: {problem}")
-    if config.absent:
-        say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
-    return config, found, len(broken)
+    if absent := (*config.absent, *lacking):
+        say(f"note: no secret is set, and `serve` needs {', '.join(absent)}")
+    return _Read(environment, config, found, len(broken), lacking)
 
 
 def _warn(mapping: "Mapping") -> int:
@@ -120,15 +133,16 @@ def _warn_of_keys(config: "Config") -> int:
     return len(warnings)
 
 
-def _warn_of_certificate() -> int:
-    """Read the admin listener's certificate; raises ConfigError if it cannot be used."""
+def _warn_of_certificate(read: _Read) -> int:
+    """Read the admin listener's certificate, if its files are there; raises ConfigError if it cannot be used."""
     from datetime import UTC, datetime
 
-    from bridge.cli import context
-    from bridge.edges.settings.tls import admin_tls
+    from bridge.edges.settings.tls import VARIABLES, admin_tls
     from bridge.rules.troubles import of_certificate
 
-    used = admin_tls(context.environment())
+    if not VARIABLES.isdisjoint(read.lacking):
+        return 0
+    used = admin_tls(read.environment)
     problems = list(of_certificate(used.ends_at if used else None, datetime.now(UTC)))
     for problem in problems:
         say(f"warning: {problem.says}")

@@ -33,10 +33,23 @@ from bridge.words.errors import ConfigError, Problem
 from bridge.words.pauses import PauseKind
 from bridge.words.targets import PlanasonixApi
 
+_OF_FILES = ("config", "mapping", "max_hops", "public_admin_url")
+
 
 def environment() -> Environment:
     """Read BRIDGE_*; raises ConfigError."""
     return read_environment(os.environ)
+
+
+def environment_to_check() -> tuple[Environment, tuple[str, ...]]:
+    """Read BRIDGE_* without the variables that name a file which is not there; these are returned. ConfigError."""
+    lacking: list[str] = []
+    return read_environment(os.environ, lacking=lacking), tuple(lacking)
+
+
+def file_settings() -> Environment:
+    """Read the BRIDGE_* of commands that only read files; whatever else is set is not looked at. ConfigError."""
+    return read_environment(os.environ, only=_OF_FILES)
 
 
 def configuration(settings: Environment) -> Config:
@@ -46,7 +59,7 @@ def configuration(settings: Environment) -> Config:
 
 
 def configuration_to_check(settings: Environment) -> Config:
-    """Read bridge.yaml for a command that needs no secret: `absent` names those that are not there. ConfigError."""
+    """Read bridge.yaml for `check`, also where no secret is: `absent` names those that are not there. ConfigError."""
     path = settings.config
     return read_config_to_check(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
@@ -57,12 +70,15 @@ def configuration_so_far(settings: Environment) -> Config:
     return read_config_so_far(file_text(path), file=str(path), environ=os.environ, base_dir=path.parent)
 
 
+def configuration_without_secrets(settings: Environment) -> Config:
+    """Read bridge.yaml for what needs no secret at all. ConfigError."""
+    path = settings.config
+    return read_config_without_secrets(file_text(path), file=str(path), base_dir=path.parent)
+
+
 def configuration_if_there(settings: Environment) -> Config | None:
     """Read bridge.yaml for what needs no secret at all; None if there is no such file. ConfigError."""
-    path = settings.config
-    if not path.exists():
-        return None
-    return read_config_without_secrets(file_text(path), file=str(path), base_dir=path.parent)
+    return configuration_without_secrets(settings) if settings.config.exists() else None
 
 
 def names(path: Path) -> Names | None:

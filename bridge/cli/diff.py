@@ -73,7 +73,7 @@ def diff(
 
     if since is None and (url or token_file or until):
         raise typer.BadParameter("say what was received since when: --since 7d", param_hint="--since")
-    change, (before, after), subjects = _read_all(context.environment(), (old, new), given or (), source)
+    change, (before, after), subjects = _read_all(context.file_settings(), (old, new), given or (), source)
     routes, tally = compare_routes(before, after), _compare_given(subjects, before, after, change.max_hops)
     if since is not None:
         tally.add(_compare_received(change, since, until, url, token_file))

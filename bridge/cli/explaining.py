@@ -40,7 +40,7 @@ def explain(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which routes match, why the others do not, and the exact calls; sends nothing.
+    """Show which routes match, why the others do not, and the exact calls; sends nothing. Needs no secret.
 
     The mapping is the one here, also for a delivery of a running bridge (`--url`, an operator's token).
     Exit 1: no DAG run would be started, or other ones than expected, or a route would fail on this event.
@@ -52,11 +52,9 @@ def explain(
         raise typer.BadParameter("give a payload file, or --delivery ID")
     if delivery is None and (url or token_file):
         raise typer.BadParameter("a running bridge has deliveries: give --delivery ID", param_hint="--url")
-    environment = context.environment()
-    config = context.configuration_to_check(environment)
+    environment = context.file_settings() if delivery is None else context.environment()
+    config = context.configuration_without_secrets(environment)
     mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
-    if config.absent:
-        say(f"note: no secret is set, and `serve` needs {', '.join(config.absent)}")
     if delivery is not None:
         bridge = context.remote(environment, url, token_file)
         planned = (partial(_plan_asked, bridge) if bridge else _plan_stored)(environment, config, mapping, delivery)

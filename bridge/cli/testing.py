@@ -47,7 +47,7 @@ def run_tests(
     from bridge.cli import context
     from bridge.rules import expecting
 
-    environment = context.environment()
+    environment = context.file_settings()
     path = mapping or environment.mapping
     config, tested, suites = _read_all(path, environment, files)
     if config is None:

@@ -135,7 +135,7 @@ def test_a_duration_is_read_in_one_way(place: Place, words: tuple[str, ...]) -> 
     assert words[-1] in ended.err
 
 
-@pytest.mark.parametrize("words", [("check",), ("explain", "payload.json"), ("send", "payload.json"), ("serve",)])
+@pytest.mark.parametrize("words", [("check",), ("send", "payload.json"), ("serve",)])
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
@@ -162,12 +162,15 @@ def test_a_store_that_is_not_there_is_2(place: Place, words: tuple[str, ...]) ->
     assert not (place.folder / "bridge.db").exists()
 
 
-def test_a_missing_file_is_2(place: Place) -> None:
+def test_a_missing_file_is_2(place: Place, payload: str) -> None:
     """The message names it."""
     for words in (("explain", "nowhere.json"), ("send", "nowhere.json")):
         ended = place.run(*words)
         assert (ended.code, ended.out) == (2, "")
         assert "nowhere.json" in ended.err
+    ended = place.run("explain", payload, BRIDGE_CONFIG="nowhere.yaml")
+    assert (ended.code, ended.out) == (2, "")
+    assert "nowhere.yaml: cannot be read" in ended.err
 
 
 # --- check, explain, schema, migrate ---------------------------------------------------------------
@@ -193,13 +196,55 @@ _NO_SECRET = {"PLANASONIX_WEBHOOK_SECRET": None, "AIRFLOW_USERNAME": None, "AIRF
 
 
 def test_check_explain_and_schema_need_no_secret(place: Place, payload: str) -> None:
-    """With none set that is one note; what they say is the same, and `serve` still refuses."""
+    """With none set that is a note of `check`; what they say is the same, and `serve` still refuses."""
     for words in (("check",), ("explain", payload), ("schema",)):
         ended = place.run(*words, **_NO_SECRET)
-        assert (ended.code, ended.err.count("\n")) == (0, int(words != ("schema",)))
-        assert words == ("schema",) or "note: no secret is set, and `serve` needs PLANASONIX_WEBHOOK" in ended.err
+        assert (ended.code, ended.err.count("\n")) == (0, int(words == ("check",)))
+        assert words != ("check",) or "note: no secret is set, and `serve` needs PLANASONIX_WEBHOOK" in ended.err
         assert ended.out
     assert place.run("serve", **_NO_SECRET).code == 2
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {**_NO_SECRET, "AIRFLOW_PASSWORD": "bridge-password"},
+        {"AIRFLOW_PASSWORD": "${NEVER_FILLED_IN}"},
+        {"BRIDGE_ADMIN_TOKEN": None, "BRIDGE_ADMIN_TOKEN_FILE": "/nope"},
+        {"BRIDGE_ADMIN_TOKEN": "short", "BRIDGE_ENCRYPTION_KEYS": "none", "BRIDGE_DATABASE_URL": "nowhere"},
+        {"BRIDGE_DATABASE_URL": None, "BRIDGE_DATABASE_URL_FILE": "/nope", "BRIDGE_LOG_LEVEL": "loud"},
+    ],
+    ids=["one secret", "a slip in a secret", "no file", "wrong settings", "no store"],
+)
+def test_what_reads_files_alone_looks_at_no_secret_and_no_store(
+    place: Place, payload: str, variables: dict[str, str | None]
+) -> None:
+    """Whichever of them are there, and whatever they are: `explain`, `test` and `diff` say the same."""
+    config = place.folder / "bridge.yaml"
+    config.write_text(config.read_text() + "    ca_file: nowhere.pem\n    proxy: {file: .}\n")
+    (place.folder / "tests.yaml").write_text("tests:\n  - {name: x, sample: test, starts: []}\n")
+    for words in (("explain", payload), ("test", "tests.yaml"), ("diff", "mapping.yaml", "mapping.yaml", payload)):
+        ended = place.here(*words, **variables)
+        assert (ended.code, ended.err) == (0, ""), words
+        assert ended.out
+
+
+def test_check_notes_the_files_of_settings_that_are_not_there(place: Place) -> None:
+    """Beside secrets that are not there: all are mounted where it is served. Where secrets are, it was forgotten."""
+    nowhere = {
+        "BRIDGE_ADMIN_TOKEN": None,
+        "BRIDGE_ADMIN_TOKEN_FILE": "/nope",
+        "BRIDGE_ADMIN_TLS_CERT_FILE": __file__,
+        "BRIDGE_ADMIN_TLS_KEY_FILE": "/nope",
+    }
+    ended = place.here("check", **_NO_SECRET, **nowhere)
+    assert (ended.code, ended.err.count("\n")) == (0, 1)
+    assert "AIRFLOW_PASSWORD, BRIDGE_ADMIN_TLS_KEY_FILE, BRIDGE_ADMIN_TOKEN_FILE" in ended.err
+    for words in (("check", "--secrets"), ("check", "--at-start")):
+        assert place.here(*words, **_NO_SECRET, **nowhere).code == 2
+    ended = place.here("check", **nowhere)
+    assert (ended.code, ended.out) == (2, "")
+    assert "BRIDGE_ADMIN_TOKEN_FILE: the file /nope cannot be read" in ended.err
 
 
 def test_check_shows_the_mistakes_of_all_files_at_once(place: Place) -> None:

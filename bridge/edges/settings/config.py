@@ -92,8 +92,8 @@ def read_config_to_check(text: str, *, file: str, environ: Mapping[str, str], ba
 
 
 def read_config_without_secrets(text: str, *, file: str, base_dir: Path) -> Config:
-    """Return what it says of bodies and names, whichever secrets there are: no environment is asked. ConfigError."""
-    return _read(text, file, {}, base_dir, Lacking())
+    """Return what it says of bodies and names: no variable is asked, and no other file is opened. ConfigError."""
+    return _read(text, file, {}, base_dir, Lacking(looks=False))
 
 
 def read_config_so_far(text: str, *, file: str, environ: Mapping[str, str], base_dir: Path) -> Config:

@@ -5,9 +5,10 @@ written around it anyway, and it costs start-up 27 ms more.
 """
 
 import difflib
+import os.path
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -197,13 +198,24 @@ class Environment(BaseModel):
         return password
 
 
-def read_environment(environ: Mapping[str, str]) -> Environment:
-    """Return the settings that these variables spell; ConfigError lists everything that is wrong with them."""
+def read_environment(
+    environ: Mapping[str, str], *, only: Collection[str] | None = None, lacking: list[str] | None = None
+) -> Environment:
+    """Return the settings that these variables spell; ConfigError lists everything that is wrong with them.
+
+    `only`: the fields to read, the others keep their defaults; None: all.
+    `lacking`: takes the variables that name a file which is not there; those are no mistake then.
+    """
     problems: list[str] = []
     given: dict[str, str] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         try:
             field = _field_of(variable)
+            if only is not None and field not in only:
+                continue
+            if lacking is not None and variable.endswith(_FILE) and not os.path.exists(environ[variable]):
+                lacking.append(variable)
+                continue
             if field in given:
                 raise ValueError(f"is set beside {variable_of(field)}; use one of them")
             given[field] = _value_of(environ, variable, field)

@@ -6,7 +6,7 @@ secret is reported like any other mistake, with its place, and all of them at on
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -45,8 +45,9 @@ class _Outside:
 
 @dataclass(slots=True)
 class Lacking:
-    """Which secrets are not there, and whether any is."""
+    """Which secrets are not there, and whether any is. Without `looks` none is looked for, so none is there."""
 
+    looks: bool = True
     names: list[str] = field(default_factory=list)
     some_are_there: bool = False
 
@@ -78,12 +79,12 @@ def resolve(reference: object) -> Secret:
     given = reference if isinstance(reference, dict) else {}
     match {name: value for name, value in given.items() if value is not None}:
         case {"env": str(name), **rest} if not rest:
-            if _is_lacking(name, name in outside.environ):
+            if _is_lacking(name, lambda: name in outside.environ):
                 return _stand_in(name)
             return Secret(read_variable(outside.environ, name))
         case {"file": str(path), **rest} if not rest:
             outside.files.append(outside.base_dir / path)
-            if _is_lacking(path, outside.files[-1].exists()):
+            if _is_lacking(path, outside.files[-1].exists):
                 return _stand_in(path)
             return Secret(read_file(outside.files[-1]))
     raise ValueError(_HOW if given else LITERAL)
@@ -94,6 +95,8 @@ def resolve_if_there(path: str) -> tuple[Path, Secret | None]:
     outside = _outside.get()
     found = outside.base_dir / path
     outside.files.append(found)
+    if outside.lacking is not None and not outside.lacking.looks:
+        return found, None
     try:
         with found.open("rb") as file:
             is_vacant = not file.read(MAX_SECRET_FILE_BYTES).strip()
@@ -117,15 +120,15 @@ def stand_in_if_lacking(path: str) -> Absent | None:
     return _stand_in(path)
 
 
-def _is_lacking(name: str, is_there: bool) -> bool:
+def _is_lacking(name: str, is_there: Callable[[], bool]) -> bool:
     lacking = _outside.get().lacking
     if lacking is None:
         return False
-    if is_there:
+    if lacking.looks and is_there():
         lacking.some_are_there = True
-    else:
-        lacking.names.append(name)
-    return not is_there
+        return False
+    lacking.names.append(name)
+    return True
 
 
 def _stand_in(name: str) -> Absent:
@@ -219,14 +222,23 @@ def _jwks_url(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    """Return the path, checked to be a file that can be read now."""
-    path = _outside.get().base_dir / text
-    _outside.get().files.append(path)
+    """Return the path, checked to be a file that can be read now, where secrets are looked for."""
+    outside = _outside.get()
+    path = outside.base_dir / text
+    outside.files.append(path)
+    if outside.lacking is not None and not outside.lacking.looks:
+        return str(path)
     try:
         with path.open("rb"):
             return str(path)
     except OSError as error:
         raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
+
+
+def _secret_file(text: str) -> str:
+    """Return the path of a file that is a secret as a whole: it may be lacking where a secret may."""
+    path = _outside.get().base_dir / text
+    return str(path) if _is_lacking(text, path.exists) else _file(text)
 
 
 def _name(text: str) -> str:
@@ -253,6 +265,7 @@ PublicField = Annotated[Secret, BeforeValidator(_public_or_secret)]
 Url = Annotated[str, AfterValidator(plain_url)]
 AirflowUrl = Annotated[Url, AfterValidator(_airflow_url)]
 ReadableFile = Annotated[str, Field(min_length=1), AfterValidator(_file)]
+SecretFile = Annotated[str, Field(min_length=1), AfterValidator(_secret_file)]
 JwksUrlText = Annotated[str, AfterValidator(_jwks_url)]
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]

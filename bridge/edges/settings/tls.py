@@ -15,6 +15,7 @@ from bridge.edges.settings.environment import Environment
 from bridge.words.errors import ConfigError, Problem
 
 _CERTIFICATE, _KEY = "BRIDGE_ADMIN_TLS_CERT_FILE", "BRIDGE_ADMIN_TLS_KEY_FILE"
+VARIABLES = frozenset({_CERTIFICATE, _KEY})
 
 
 @dataclass(frozen=True, slots=True)
