@@ -100,6 +100,9 @@ class PlanasonixApi:
     timeout_seconds: float = 10.0
     path_prefix: str = "/api"
     headers: Mapping[str, Secret] = field(default_factory=dict)
+    ca_file: str | None = None
+    client_cert_file: str | None = None
+    client_key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ from bridge.edges import jwks
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.words.errors import KeysUnavailable, LookupNotFound, LookupUnavailable
 from bridge.words.targets import JwksUrl, PlanasonixApi, Secret
-from tests.edges.airflow.support import RawServer
+from tests.edges.airflow.support import RawServer, over_tls, says
+from tests.support.certificates import self_signed
 
 KEY = "plx_test_key"
 JOB = {"id": "job_1", "pipeline_id": "pl_1", "status": "succeeded"}
@@ -301,3 +303,66 @@ def test_importing_it_does_not_import_httpx() -> None:
     code = "import sys, bridge.edges.planasonix; print('httpx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+_ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"id": "j"}\n'
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    return self_signed(tmp_path / "both.pem")
+
+
+def ask_over_tls(server: RawServer, **files: Path) -> object:
+    """Ask for a job over https, with these files; returns what was read, or why nothing was."""
+    named = {name: str(path) for name, path in files.items()}
+    client = PlanasonixClient(PlanasonixApi(server.url.replace("http:", "https:"), Secret(KEY), **named))
+    try:
+        return client.job("j")
+    except LookupUnavailable as error:
+        return str(error)
+    finally:
+        client.close()
+
+
+def test_an_authority_of_ones_own_is_believed_where_it_is_named(certificate: Path) -> None:
+    """`ca_file` names who signed the API's certificate, or its gateway's; without it nothing is believed."""
+    with RawServer(over_tls(says(_ANSWER), certificate)) as server:
+        assert ask_over_tls(server, ca_file=certificate) == {"id": "j"}
+        assert ask_over_tls(server) == "the Planasonix API cannot be reached: ConnectError"
+
+
+def test_a_gateway_that_wants_a_certificate_is_shown_one(certificate: Path) -> None:
+    """Mutual TLS with certificate and key, which may be one file."""
+    with RawServer(over_tls(says(_ANSWER), certificate, asks_client=True)) as server:
+        files = {"ca_file": certificate, "client_cert_file": certificate}
+        assert ask_over_tls(server, **files, client_key_file=certificate) == {"id": "j"}
+        assert ask_over_tls(server, **files) == {"id": "j"}
+        assert "cannot be reached" in str(ask_over_tls(server, ca_file=certificate))
+
+
+def test_files_that_are_no_certificates_are_said(certificate: Path, tmp_path: Path) -> None:
+    """Nothing is asked, and nothing asks for a password."""
+    (tmp_path / "text").write_text("hello")
+    with RawServer(over_tls(says(_ANSWER), certificate)) as server:
+        for files in (
+            {"ca_file": tmp_path / "gone"},
+            {"ca_file": tmp_path / "text"},
+            {"ca_file": certificate, "client_cert_file": tmp_path / "text"},
+        ):
+            assert "the certificates for the Planasonix API cannot be used: " in str(ask_over_tls(server, **files))
+
+
+def test_certificates_that_change_are_used_from_the_next_question_on(certificate: Path, tmp_path: Path) -> None:
+    """As secrets are: when the files were read anew."""
+    trusted = self_signed(tmp_path / "ca.pem")
+    with RawServer(over_tls(says(_ANSWER), certificate)) as server:
+        settings = PlanasonixApi(server.url.replace("http:", "https:"), Secret(KEY), ca_file=str(trusted))
+        client = PlanasonixClient(settings)
+        with pytest.raises(LookupUnavailable):
+            client.job("j")
+        trusted.write_bytes(certificate.read_bytes())
+        client.take_over(settings)
+        assert client.job("j") == {"id": "j"}
+        client.close()

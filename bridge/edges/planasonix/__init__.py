@@ -5,6 +5,7 @@ decides when. No redirect is followed, since it would carry the key elsewhere. T
 """
 
 import json
+import ssl
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,10 +87,12 @@ class PlanasonixClient:
             raise LookupUnavailable("the Planasonix API does not answer with JSON") from None
 
     def take_over(self, api: PlanasonixApi) -> None:
-        """Use another key and other headers from the next request on."""
+        """Use another key, other headers, and what the files of certificates hold now, from the next request on."""
         with self._lock:
             self._api = api
-            if self._opened is not None:
+            if api.ca_file or api.client_cert_file:
+                self._opened = None  # not closed: a call under way ends as it began, and no connection is kept
+            elif self._opened is not None:
                 self._opened.headers.update(_headers(api))
         if self._gate is not None:
             self._gate.open_up()
@@ -101,6 +104,7 @@ class PlanasonixClient:
                 self._opened.close()
 
     def _client(self) -> "httpx.Client":
+        """Return the client; raises LookupUnavailable if a file of its certificates cannot be used."""
         with self._lock:
             if self._opened is None:
                 import httpx  # noqa: PLC0415 - see the module's docstring
@@ -109,6 +113,7 @@ class PlanasonixClient:
                 self._opened = httpx.Client(
                     headers=_headers(self._api),
                     timeout=httpx.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+                    verify=_trust(self._api),
                     limits=httpx.Limits(max_keepalive_connections=0),  # the deadline sees new connections only
                     follow_redirects=False,
                 )
@@ -159,6 +164,21 @@ class PlanasonixClient:
         if body is None:
             raise LookupUnavailable(f"the Planasonix API's answer is larger than {max_bytes >> 20} MiB")
         return body, at, wait
+
+
+def _trust(api: PlanasonixApi) -> ssl.SSLContext | bool:
+    """Return whose certificates are believed, and what is shown; raises LookupUnavailable."""
+    if api.ca_file is None and api.client_cert_file is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=api.ca_file)
+        if api.client_cert_file is not None:
+            # A password that is wrong: without any, OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(api.client_cert_file, api.client_key_file, password="")
+    except OSError as error:  # SSLError is one
+        said = f"the certificates for the Planasonix API cannot be used: {error.strerror or type(error).__name__}"
+        raise LookupUnavailable(said, is_whole=True) from None
+    return context
 
 
 def _headers(api: PlanasonixApi) -> dict[str, str]:

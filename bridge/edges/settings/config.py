@@ -22,6 +22,7 @@ from bridge.edges.settings.fields import (
     ReadableFile,
     Seconds,
     SecretField,
+    SecretFile,
     Url,
     looking_at,
 )
@@ -42,7 +43,15 @@ from bridge.rules.event import Redaction
 from bridge.rules.origin import Proxies
 from bridge.rules.sources import Source
 from bridge.words.errors import ConfigError
-from bridge.words.targets import AirflowAuth, AirflowTarget, NotifyTarget, OpenIdProvider, PlanasonixApi, Reconcile
+from bridge.words.targets import (
+    AirflowAuth,
+    AirflowTarget,
+    NotifyTarget,
+    OpenIdProvider,
+    PlanasonixApi,
+    Reconcile,
+    Secret,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +142,32 @@ def _read(text: str, file: str, environ: Mapping[str, str], base_dir: Path, lack
     )
 
 
-class _Api(Entry):
+class _Tls(Entry):
+    """Whom to believe, and what to show, when a place is called over https."""
+
+    ca_file: ReadableFile | None = None
+    client_cert_file: ReadableFile | None = None
+    client_key_file: SecretFile | None = None
+
+    @model_validator(mode="after")
+    def _has_certificate(self) -> Self:
+        if self.client_key_file is not None and self.client_cert_file is None:
+            raise ValueError("client_key_file needs client_cert_file")
+        return self
+
+
+_API = PlanasonixApi("", Secret(""))  # the same fields, and the defaults
+
+
+class _Api(_Tls):
     url: Url
     key: SecretField
-    timeout_seconds: Seconds = 10.0
-    path_prefix: PathPrefix = "/api"
+    timeout_seconds: Seconds = _API.timeout_seconds
+    path_prefix: PathPrefix = _API.path_prefix
     headers: HeadersField = Field(default_factory=dict)
 
     def build(self) -> PlanasonixApi:
-        return PlanasonixApi(self.url, self.key, self.timeout_seconds, self.path_prefix, self.headers)
+        return PlanasonixApi(**{field: getattr(self, field) for field in type(self).model_fields})
 
 
 _RECONCILE = Reconcile()  # the defaults
@@ -229,7 +255,7 @@ def _as_text(version: object) -> object:
     return str(version) if isinstance(version, int) else version
 
 
-class _Airflow(Entry):
+class _Airflow(_Tls):
     """One Airflow; `AirflowTarget` has the same fields, and holds the defaults."""
 
     url: AirflowUrl
@@ -242,9 +268,6 @@ class _Airflow(Entry):
     read_seconds: Seconds = _AIRFLOW.read_seconds
     deadline_seconds: Seconds = _AIRFLOW.deadline_seconds
     max_conf_bytes: int = Field(_AIRFLOW.max_conf_bytes, ge=1024, le=16_777_216)
-    ca_file: ReadableFile | None = None
-    client_cert_file: ReadableFile | None = None
-    client_key_file: ReadableFile | None = None
     verify_tls: bool = _AIRFLOW.verify_tls
     proxy: ProxyUrl | None = None
     headers: HeadersField = Field(default_factory=dict)
@@ -253,12 +276,6 @@ class _Airflow(Entry):
     def build(self, name: str) -> AirflowTarget:
         given = {field: getattr(self, field) for field in type(self).model_fields if field not in ("url", "auth")}
         return AirflowTarget(name=name, url=self.url, auth=self.auth.build() if self.auth else AirflowAuth(), **given)
-
-    @model_validator(mode="after")
-    def _has_certificate(self) -> Self:
-        if self.client_key_file is not None and self.client_cert_file is None:
-            raise ValueError("client_key_file needs client_cert_file")
-        return self
 
 
 class File(Entry):

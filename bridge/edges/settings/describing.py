@@ -143,6 +143,9 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "timeout_seconds": ("How long one call may take.", 10),
         "path_prefix": ("What stands before `/v1/jobs` and `/runs`, if your tenant differs.", "/planasonix/api"),
         "headers": ("Headers sent with every call, for a gateway that wants one.", {"X-Tenant": "acme"}),
+        "ca_file": ("The certificate authority of an https URL.", "ca.pem"),
+        "client_cert_file": ("The certificate to show.", "client.pem"),
+        "client_key_file": ("Its key.", "client.key"),
     },
     "CertificateForm": {
         "header": ("The header that the proxy sets.", "X-SSL-Client-S-DN"),

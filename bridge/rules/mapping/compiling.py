@@ -22,7 +22,7 @@ from bridge.words.model import Limits
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
 _IDS = ("source", "pipeline", "connection")  # the type of an event may be any text that a Webhook Action sends
 _OWN_KEY = "planasonix"
-_DEFAULT_AGE_SECONDS = 86_400.0
+_DEFAULT_AGE_SECONDS = Limits().max_age_seconds
 _MAX_NAME = 100
 _LINK = "Planasonix bridge: {}/deliveries/{{{{ delivery.id }}}}"
 

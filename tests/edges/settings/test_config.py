@@ -115,6 +115,9 @@ sources:
       timeout_seconds: 2
       path_prefix: /public
       headers: {X-Tenant: acme, X-Gate: {env: OLD_SECRET}}
+      ca_file: ca.pem
+      client_cert_file: client.pem
+      client_key_file: client.key
   timed:
     signature: {preset: planasonix, past_seconds: 10, future_seconds: 0, secrets: [{id: a, env: OLD_SECRET}]}
 airflow:
@@ -144,6 +147,11 @@ airflow:
     assert (item.verifier.prefix, item.keeps_stale, two.keeps_stale) == ("sha256", False, True)
     assert item.api is not None
     assert (item.api.url, item.api.timeout_seconds, item.api.path_prefix) == ("https://api.example/base", 2, "/public")
+    assert (item.api.ca_file, item.api.client_cert_file, item.api.client_key_file) == (
+        str(tmp_path / "ca.pem"),
+        str(tmp_path / "client.pem"),
+        str(tmp_path / "client.key"),
+    )
     assert {name: value.reveal() for name, value in item.api.headers.items()} == {
         "X-Tenant": "acme",
         "X-Gate": _ENVIRON["OLD_SECRET"],
@@ -488,6 +496,8 @@ def test_the_path_of_the_api_is_no_part_of_an_airflows_url(written: str) -> None
         ('path_prefix: "/a?b"', "must be a path such as /api"),
         ("headers: {Authorization: x}", "`auth` or `key` sets Authorization"),
         ("headers: {X-Key: {env: NOT_THERE}}", "NOT_THERE"),
+        ("ca_file: not_there", "cannot be read"),
+        ("client_key_file: /etc/hosts", "client_key_file needs client_cert_file"),
     ],
 )
 def test_what_the_planasonix_api_cannot_be_called_with_is_said_at_start(more: str, what: str) -> None:
@@ -499,13 +509,17 @@ def test_what_the_planasonix_api_cannot_be_called_with_is_said_at_start(more: st
 _NEEDY = (
     _CREDENTIALS["a password"].replace("SLIP", "AIRFLOW_PASSWORD").replace("username: u", "username: {env: USER_NAME}")
     + "    proxy: {env: PROXY_URL}\n    headers: {X-Key: {file: key}}\n"
+    + "    client_cert_file: /etc/hosts\n    client_key_file: client.key\n"
 )
 
 
 def test_what_needs_no_secret_does_without(tmp_path: Path) -> None:
     """Where none is there, each is named once and the rest is read; `serve` still refuses."""
     config = read_config_to_check(_NEEDY, file="bridge.yaml", environ={}, base_dir=tmp_path)
-    assert config.absent == ("PLANASONIX_WEBHOOK_SECRET", "USER_NAME", "AIRFLOW_PASSWORD", "PROXY_URL", "key")
+    assert set(config.absent) == {
+        *("PLANASONIX_WEBHOOK_SECRET", "USER_NAME", "AIRFLOW_PASSWORD", "PROXY_URL", "key"),
+        "client.key",
+    }
     assert (list(config.sources), list(config.airflows)) == (["planasonix"], ["default"])
     with pytest.raises(ConfigError):
         read_config(_NEEDY, file="bridge.yaml", environ={}, base_dir=tmp_path)
