@@ -29,7 +29,7 @@ def urls(base: Base, as_json: AsJson = False) -> None:
     from bridge.edges.planasonix.hooks import hook_url
 
     root = checked(base, "--base")
-    environment = context.environment()
+    environment = context.file_settings()
     config = context.names(environment.config)
     if config is None:
         context.file_text(environment.config)  # says why, if it cannot be read

@@ -219,11 +219,13 @@ def test_check_explain_and_schema_need_no_secret(place: Place, payload: str) -> 
 def test_what_reads_files_alone_looks_at_no_secret_and_no_store(
     place: Place, payload: str, variables: dict[str, str | None]
 ) -> None:
-    """Whichever of them are there, and whatever they are: `explain`, `test` and `diff` say the same."""
+    """Whichever of them are there, and whatever they are: `explain`, `test`, `diff` and `urls` say the same."""
     config = place.folder / "bridge.yaml"
     config.write_text(config.read_text() + "    ca_file: nowhere.pem\n    proxy: {file: .}\n")
     (place.folder / "tests.yaml").write_text("tests:\n  - {name: x, sample: test, starts: []}\n")
-    for words in (("explain", payload), ("test", "tests.yaml"), ("diff", "mapping.yaml", "mapping.yaml", payload)):
+    urls = ("urls", "--base", "https://hooks.example.com")
+    diff = ("diff", "mapping.yaml", "mapping.yaml", payload)
+    for words in (("explain", payload), ("test", "tests.yaml"), diff, urls):
         ended = place.here(*words, **variables)
         assert (ended.code, ended.err) == (0, ""), words
         assert ended.out
