@@ -2,8 +2,9 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
-from bridge.edges.settings.secrets import slip
+from bridge.edges.settings.secrets import read_file, slip
 
 _DATABASES = re.compile(r"(sqlite|postgresql|postgres)(\+[a-z0-9_]+)?://")
 
@@ -30,6 +31,32 @@ def check_database_url(value: object) -> object:
 def _is_port(server: str) -> bool:
     host, colon, port = server.rpartition(":")
     return not colon or port.isdecimal() or (host.startswith("[") and server.endswith("]")) or "," in server
+
+
+def password_in(file: Path, *, at_start: str) -> str | None:
+    """Return the password of the URL that a file holds now; ValueError if it cannot be read.
+
+    None if it has no password, or another user than the URL at the start: that one goes on, with its own password.
+    """
+    url = read_file(file)
+    try:
+        check_database_url(url)
+    except ValueError as error:
+        raise ValueError(f"what the file {file} holds {error}") from None
+    user, password = _sign_in(url)
+    return password or None if user == _sign_in(at_start)[0] else None
+
+
+def _sign_in(url: str) -> tuple[str, str]:
+    """Return user and password; as in libpq, those in the query count more."""
+    place, _, query = url.partition("://")[2].partition("?")
+    user, _, password = place.partition("/")[0].rpartition("@")[0].partition(":")
+    given = {"user": unquote(user), "password": unquote(password)}
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if value:
+            given[name] = unquote_plus(value)
+    return given["user"], given["password"]
 
 
 def store_folder(url: str) -> Path | None:

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
-from bridge.edges.settings.database_url import check_database_url
+from bridge.edges.settings.database_url import check_database_url, password_in
 from bridge.edges.settings.fields import origins, pages_url
 from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
@@ -179,6 +179,8 @@ class Environment(BaseModel):
         "auto", description="`json`, `console`, or `auto`: JSON unless the log goes to a terminal."
     )
 
+    _database_url_file: Path | None = PrivateAttr(None)  # where the URL stands, if that is a file
+
     @property
     def tokens(self) -> dict[Role, Secret]:
         """Return the token of every role that has one."""
@@ -189,13 +191,18 @@ class Environment(BaseModel):
         return Ring(self.encryption_keys or {}, secrets.token_bytes)
 
     def database_password(self) -> str | None:
-        """Return the password as its file has it now, None without a file; ValueError if it cannot be read."""
-        if self.database_password_file is None:
-            return None
-        password = read_file(self.database_password_file)
-        if what := slip(password):
-            raise ValueError(f"what the file {self.database_password_file} holds {what}")
-        return password
+        """Return the password as its file, or else that of the URL, has it now; ValueError if it cannot be read.
+
+        None without a file. What else the URL says stays as it was at the start.
+        """
+        if self.database_password_file is not None:
+            password = read_file(self.database_password_file)
+            if what := slip(password):
+                raise ValueError(f"what the file {self.database_password_file} holds {what}")
+            return password
+        if self._database_url_file is not None:
+            return password_in(self._database_url_file, at_start=self.database_url)
+        return None
 
 
 def read_environment(
@@ -223,6 +230,8 @@ def read_environment(
             problems.append(f"{variable}: {error}")
     try:
         settings = Environment.model_validate(given)
+        url_file = environ.get(variable_of("database_url") + _FILE)
+        settings._database_url_file = Path(url_file) if url_file else None
         problems += _shared(settings.tokens)
     except ValidationError as error:
         problems += [

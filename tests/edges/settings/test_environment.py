@@ -294,3 +294,52 @@ def test_a_database_password_is_looked_at(tmp_path: Path) -> None:
         settings.database_password()
     file.write_text("can ary\n")
     assert settings.database_password() == "can ary"
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgresql://bridge:second@db/bridge", "second"),
+        ("postgresql://bridge:p%40ss%2F%3A1@db:5432/bridge?sslmode=require", "p@ss/:1"),
+        ("postgresql://bridge:second@one:1,two:2/bridge?options=a@b", "second"),
+        ("postgresql://db/bridge?user=bridge&password=sec%40nd", "sec@nd"),
+        ("postgresql://bridge:second@elsewhere/other", "second"),
+        ("postgresql://bridge@db/bridge", None),
+        ("postgresql://another:second@db/bridge", None),
+    ],
+)
+def test_the_password_of_a_url_in_a_file_is_read_anew(tmp_path: Path, url: str, password: str | None) -> None:
+    """What a rotation wrote there; never that of another user, since the user stays as it was at the start."""
+    file = tmp_path / "url"
+    file.write_text("postgresql://bridge:first@db/bridge\n")
+    settings = read_environment({"BRIDGE_DATABASE_URL_FILE": str(file)})
+    assert settings.database_password() == "first"
+    file.write_text(url)
+    assert settings.database_password() == password
+    assert settings.database_url == "postgresql://bridge:first@db/bridge"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "postgresql://bridge:ca/nary@db/bridge", "'postgresql://bridge:canary@db/bridge'"]
+)
+def test_a_url_that_is_broken_later_is_said_without_its_password(tmp_path: Path, text: str) -> None:
+    """The message names the file."""
+    file = tmp_path / "url"
+    file.write_text("postgresql://bridge:first@db/bridge")
+    settings = read_environment({"BRIDGE_DATABASE_URL_FILE": str(file)})
+    file.write_text(text)
+    with pytest.raises(ValueError, match=str(file)) as caught:
+        settings.database_password()
+    assert "nary" not in str(caught.value)
+
+
+def test_a_password_in_a_file_of_its_own_counts_more_than_the_one_in_the_url(tmp_path: Path) -> None:
+    """Also where the URL stands in a file; a URL in a variable has no password to read anew."""
+    (tmp_path / "url").write_text("postgresql://bridge:in-the-url@db/bridge")
+    (tmp_path / "password").write_text("of-its-own")
+    variables = {
+        "BRIDGE_DATABASE_URL_FILE": str(tmp_path / "url"),
+        "BRIDGE_DATABASE_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    assert read_environment(variables).database_password() == "of-its-own"
+    assert read_environment({"BRIDGE_DATABASE_URL": "postgresql://bridge:p@db/bridge"}).database_password() is None

@@ -2,9 +2,10 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from bridge.edges.inbox.engine.intake import Row, dedup_key
 from bridge.edges.inbox.engine.shared_intake import shared_batches
 from bridge.edges.inbox.engine.stores import PostgresStore
 from bridge.edges.inbox.pruning import old, prune
+from bridge.edges.settings import read_environment
 from bridge.words.errors import ConfigError, InboxUnavailable
 from bridge.words.model import DeliveryState
 from tests.support.airflow_server import PostgresServer
@@ -201,26 +203,50 @@ def test_commits_are_durable_and_nothing_hangs(inbox: Inbox) -> None:
     assert inbox.write(settings) == ["on", "10s", "5s", "10s"]
 
 
-def test_the_password_is_read_at_every_new_connection(
-    url: str, inbox: Inbox, store: Store, postgres_server: PostgresServer
-) -> None:
-    """A rotated password is used without a restart; a wrong one is told without being shown."""
+@pytest.fixture
+def rotate(store: Store, postgres_server: PostgresServer) -> Iterator[Callable[[str], None]]:
+    """A user `rotating` who needs a password, at first `the-first-one`; what is called gives it another one."""
     rules = postgres_server.cluster / "pg_hba.conf"
-    rules.write_text("host all rotating 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+    before = rules.read_text()
+    rules.write_text("host all rotating 127.0.0.1/32 scram-sha-256\n" + before)
     store.rows("SELECT pg_reload_conf()")
     store.rows("CREATE ROLE rotating SUPERUSER LOGIN PASSWORD 'the-first-one'")
-    password = "the-first-one"
-    item = Inbox(url.replace("postgres@", "rotating@"), password=lambda: password)
-    store.rows("ALTER ROLE rotating PASSWORD 'the-second-one'")
-    password = "the-second-one"
+    yield lambda password: store.rows(f"ALTER ROLE rotating PASSWORD '{password}'")
+    store.rows("DROP ROLE rotating")
+    rules.write_text(before)
+
+
+def _is_used(item: Inbox) -> None:
+    """Use more connections than are open yet."""
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: item.check(), range(20)))
     stored(item)
     item.close()
+
+
+def test_the_password_is_read_at_every_new_connection(url: str, rotate: Callable[[str], None]) -> None:
+    """A rotated password is used without a restart; a wrong one is told without being shown."""
+    password = "the-first-one"
+    item = Inbox(url.replace("postgres@", "rotating@"), password=lambda: password)
+    rotate("the-second-one")
+    password = "the-second-one"
+    _is_used(item)
     with pytest.raises(InboxUnavailable, match="password authentication failed") as caught:
         Inbox(url.replace("postgres@", "rotating:not-to-be-told@"))
     assert "not-to-be-told" not in str(caught.value)
-    store.rows("DROP ROLE rotating")
+
+
+def test_the_password_in_a_url_in_a_file_is_read_at_every_new_connection(
+    url: str, rotate: Callable[[str], None], tmp_path: Path
+) -> None:
+    """As an operator's Secret holds it: the whole URL, rewritten when the password is rotated."""
+    file = tmp_path / "url"
+    file.write_text(url.replace("postgres@", "rotating:the-first-one@"))
+    settings = read_environment({"BRIDGE_DATABASE_URL_FILE": str(file)})
+    item = Inbox(settings.database_url, password=settings.database_password)
+    rotate("the-second-one")
+    file.write_text(url.replace("postgres@", "rotating:the-second-one@"))
+    _is_used(item)
 
 
 def test_urls_are_read_as_postgresql_reads_them(url: str) -> None:
