@@ -33,7 +33,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.rules import drift, notes, odd, standing, views
+from bridge.rules import causes, drift, notes, odd, standing, views
 from bridge.rules.need import Need, view
 from bridge.rules.pauses import summary
 from bridge.rules.troubles import Trouble
@@ -60,7 +60,6 @@ __all__ = [
 REFUSALS_FOR = timedelta(hours=1)
 _SLOW = timedelta(minutes=15)  # as the alert BridgeBacklogTooOld
 _FORGOTTEN = timedelta(days=1)
-_SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
 WHATS = (
     "mapping_broken",
     "secrets_broken",
@@ -93,12 +92,7 @@ HELD_TOO_LONG = "held_too_long"  # what is `held` for four hours, for whoever is
 _OF_ROUTES = frozenset({"mapping_broken", "mapping_differs", "secrets_broken", "key_set", "dag", "paused"})
 _JUDGED = frozenset({"invalid", "stale", "same_event", "status_unknown", *map(str, LOOKUPS_GIVEN_UP)})
 _LISTED = _JUDGED | {"drift", "waiting", "too_late", "duplicate_run", "same_body", "url_conflict"}
-_DAG_SAYS = {
-    DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
-    DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
-    DagState.BROKEN: ("its file has an import error", "Mend the file; Airflow shows the error."),
-    DagState.PAUSED: ("it is paused: Airflow keeps its runs queued", "Unpause it in Airflow, or pause its route here."),
-}
+_HELD_FOR_GONE = (Reason.DAG_NOT_FOUND, Reason.DAG_REFUSES_RUNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +193,11 @@ def _is_of(group: Group, problem: Trouble) -> bool:
 def _refused(facts: Facts) -> Iterator[Need]:
     for each in facts.refused:
         known = Reason.of(each.reason)
-        if each.newest_at >= facts.now - REFUSALS_FOR and known is not Reason.UNKNOWN_REASON and known not in _SCANS:
+        if (
+            each.newest_at >= facts.now - REFUSALS_FOR
+            and known is not Reason.UNKNOWN_REASON
+            and known not in notes.SCANS
+        ):
             is_note = notes.is_anybodys(each, heard=facts.heard.get(each.source))
             yield Need(
                 what="refused",
@@ -249,11 +247,14 @@ def _groups(facts: Facts) -> Iterator[Need]:
 
 
 def _dags(facts: Facts) -> Iterator[Need]:
-    """What is held for a DAG has a line of its own, with the same next step."""
-    held = {(each.airflow, each.dag_id) for each in facts.groups if each.state is TriggerState.HELD}
+    """A DAG has no line where what is held for it has a line that says the same, and needs a person as much."""
+    held = {(each.airflow, each.dag_id, each.reason) for each in facts.groups if each.state is TriggerState.HELD}
     for dag in facts.dags:
         place = (dag.airflow, dag.dag_id)
-        if (words := _DAG_SAYS.get(dag.state)) is not None and place not in held:
+        is_meant = dag.state is DagState.PAUSED and place in facts.expected
+        alike = _HELD_FOR_GONE if dag.state in GONE else (Reason.DAG_PAUSED,) if is_meant else ()
+        is_said = any((*place, reason) in held for reason in alike)
+        if (words := causes.DAGS.get(dag.state)) is not None and not is_said:
             yield Need(
                 what="dag",
                 about=f"{dag.dag_id} at {dag.airflow}",
@@ -261,7 +262,7 @@ def _dags(facts: Facts) -> Iterator[Need]:
                 next_step=words[1],
                 since=dag.since,
                 reason=str(dag.state),
-                is_note=dag.state is DagState.PAUSED and place in facts.expected,
+                is_note=is_meant,
             )
         if dag.state not in GONE:
             yield from _lacking(place, facts.lacking.get(place, {}))

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bridge.rules import views
 from bridge.words.causes import Causes, Group
+from bridge.words.dags import DagState
 from bridge.words.model import TriggerState
 from bridge.words.orders import Action
 from bridge.words.runs import RunState
@@ -28,6 +29,12 @@ RUNS = {
         "The DAG run was still open when the time for following it (`BRIDGE_FOLLOW_DAYS`) was over.",
         "Look at it in Airflow; start a new one with `replay --run-again` if it is needed.",
     ),
+}
+DAGS = {
+    DagState.MISSING: ("Airflow does not know it", "Correct the route, or look why Airflow has not parsed it."),
+    DagState.STALE: ("it is no longer in its file", "Put it back, or take it out of the mapping."),
+    DagState.BROKEN: ("its file has an import error", "Mend the file; Airflow shows the error."),
+    DagState.PAUSED: ("it is paused: Airflow keeps its runs queued", "Unpause it in Airflow, or pause its route here."),
 }
 _ACTIONS = {
     TriggerState.FAILED: (Action.REPLAY, Action.RUN_AGAIN, Action.CANCEL),

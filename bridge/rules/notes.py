@@ -22,6 +22,7 @@ BY_STRANGERS = "Nothing, if strangers sent them: `planasonix-bridge refusals` ha
 _ANYBODYS = frozenset(
     {Reason.SIGNATURE_MALFORMED, Reason.SIGNATURE_MISMATCH, Reason.CLAIMS_MISMATCH, Reason.KEYS_UNAVAILABLE}
 )
+SCANS = frozenset({Reason.SIGNATURE_MISSING})  # every public address gets these
 _LASTING = timedelta(minutes=5)  # a sender tries again for longer than that
 _ENOUGH = 3  # refusals; never a verdict from one sample
 

@@ -221,6 +221,36 @@ def test_what_is_held_for_a_dag_and_the_dag_are_one_line() -> None:
     ]
 
 
+@pytest.mark.parametrize("is_expected", [True, False])
+@pytest.mark.parametrize("state", [DagState.MISSING, DagState.STALE, DagState.BROKEN, DagState.PAUSED])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.DAG_NOT_FOUND,
+        Reason.DAG_REFUSES_RUNS,
+        Reason.DAG_PAUSED,
+        Reason.PAUSED_BY_PERSON,
+        Reason.HOURLY_CEILING,
+        Reason.THROTTLED,
+        Reason.LOOP_GUARD,
+    ],
+)
+def test_what_is_held_for_another_reason_hides_no_dag(reason: Reason, state: DagState, is_expected: bool) -> None:
+    """Nor does a note hide a need: a pause that one route provides for says nothing of the other's runs."""
+    is_gone, is_meant = state is not DagState.PAUSED, state is DagState.PAUSED and is_expected
+    facts = Facts(
+        NOW,
+        groups=[replace(HELD, reason=reason, first_at=NOW)],
+        dags=[replace(DAG, state=state)],
+        expected={("default", "load")} if is_expected else (),
+    )
+    says_same = reason in (Reason.DAG_NOT_FOUND, Reason.DAG_REFUSES_RUNS) if is_gone else reason is Reason.DAG_PAUSED
+    is_said = says_same and (is_gone or is_meant)
+    lines = [each.is_note for each in attention.everything(facts) if each.what == "dag"]
+    assert lines == [is_meant] * (not is_said)
+    assert needs(facts) or is_meant
+
+
 WANTS = """
 routes:
   - {name: bare, pipeline: a, dag: load}
