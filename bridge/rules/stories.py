@@ -9,13 +9,25 @@ from dataclasses import dataclass
 
 from bridge.rules import causes, views
 from bridge.rules.planning import Plan
-from bridge.words.dags import DagState, KnownDag
+from bridge.words.dags import GONE, DagState, KnownDag
 from bridge.words.model import Attempt, Delivery, DeliveryEntry, DeliveryState, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
-from bridge.words.runs import OPEN, RunState
+from bridge.words.runs import OPEN, Run, RunState
 from bridge.words.via import Via
 
 _STILL = "Nothing to do: it goes on by itself."
+_UNSERVED = "No bridge serves this store now, and nothing came from any source: start `planasonix-bridge serve`."
+_REFUSED = "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
+_UNHEARD = "Nothing came from any source at that time: check that the webhook in Planasonix is on, and its URL."
+_UNKNOWN = "The store knows no such id: check how it is spelled, and that its webhook is registered in Planasonix."
+_OTHERS_CAME = "Other webhooks came, and none of this one: look in Planasonix whether it ran, and what its webhook got."
+# Airflow's scheduler looks at no run of such a DAG, queued or running: tasks that run go on, and no other starts
+# (`get_running_dag_runs_to_examine` of its models/dagrun.py, in Airflow 2 as in 3).
+_STOPS = {
+    DagState.PAUSED: Reason.DAG_PAUSED.next_step,
+    DagState.MISSING: causes.DAGS[DagState.MISSING][1],
+    DagState.STALE: causes.DAGS[DagState.STALE][1],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +84,32 @@ def _branch(branch: Branch) -> views.Json:
 
 
 def of_dag(item: TriggerEntry, dag: KnownDag | None) -> views.Json:
-    """Return what is known of a trigger's DAG, and whether its run waits there until a person unpauses it."""
-    return {"dag": None if dag is None else views.dag(dag), "waits_for_dag": waits_for_dag(item, dag)}
+    """Return what is known of a trigger's DAG, and whether its run waits there for a person, with the next step."""
+    step = dag_step(item, dag)
+    return {"dag": None if dag is None else views.dag(dag), "waits_for_dag": step is not None, "dag_next_step": step}
 
 
-def waits_for_dag(item: TriggerEntry, dag: KnownDag | None) -> bool:
-    """Return whether the DAG run was asked for and cannot start, since its DAG is paused in Airflow.
+def dag_step(item: TriggerEntry, dag: KnownDag | None) -> str | None:
+    """Return what to do where a DAG run is open and cannot go on because of its DAG; None: nothing.
 
     Of what nobody follows, the reason `dag_paused` stays for good: so what was read of the DAG since then counts more.
     """
-    is_seen_queued = item.run is not None and item.run.state is RunState.QUEUED
-    if item.state is not TriggerState.FIRED or (item.run is not None and not is_seen_queued):
-        return False
-    was_paused = item.reason is Reason.DAG_PAUSED
-    if dag is not None and dag.state is DagState.PAUSED:
-        return was_paused or is_seen_queued
+    run = item.run
+    if item.state is not TriggerState.FIRED or (run is not None and run.state not in OPEN):
+        return None
+    if dag is not None and run is not None and dag.state in _STOPS and _is_since(item, run, dag):
+        return _STOPS[dag.state]
+    if item.reason is not Reason.DAG_PAUSED or (run is not None and run.state is RunState.RUNNING):
+        return None
+    is_other = dag is not None and dag.state is not DagState.PAUSED
     is_news = dag is not None and item.settled_at is not None and dag.read_at > item.settled_at
-    return was_paused and not is_news
+    return None if is_other and is_news else Reason.DAG_PAUSED.next_step
+
+
+def _is_since(item: TriggerEntry, run: Run, dag: KnownDag) -> bool:
+    """Whether a DAG was read since its run began, and, if it can start none, since the run was asked for."""
+    before = [run.started_at, item.settled_at if dag.state in GONE else None]
+    return all(at is None or dag.read_at > at for at in before)
 
 
 def _steps(story: Story) -> Iterator[views.Json]:
@@ -170,8 +191,8 @@ def _step_of(branch: Branch) -> tuple[int, str]:
         return 4, _STILL
     if item.run is not None and item.run.state in causes.RUNS:
         return 2, causes.RUNS[item.run.state][1]
-    if waits_for_dag(item, branch.dag):
-        return 3, Reason.DAG_PAUSED.next_step
+    if (step := dag_step(item, branch.dag)) is not None:
+        return 3, step
     is_open = item.run is not None and item.run.state in OPEN
     return (5, "Nothing to do: the DAG run has not ended yet.") if is_open else (6, "Nothing to do.")
 

@@ -117,7 +117,9 @@ DESCRIBED: Mapping[str, Described] = {
         record({"id": TEXT, "triggers": many(TRIGGER), "lookups": NUMBER, "is_answered": YES_OR_NULL})
     ),
     "GET /triggers": Described(page_of("triggers", TRIGGER), {*TRIGGER_FILTERS, "limit"}),
-    "GET /triggers/{id}": Described(record({"id": TEXT, "attempt_log": many(ATTEMPT), "waits_for_dag": YES_OR_NO})),
+    "GET /triggers/{id}": Described(
+        record({"id": TEXT, "attempt_log": many(ATTEMPT), "waits_for_dag": YES_OR_NO, "dag_next_step": TEXT_OR_NULL})
+    ),
     "GET /stream": Described(TEXT, STREAM_FILTERS, is_stream=True),
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
     "GET /replicas": Described(record({"replicas": many(record(REPLICA | {"keys": many(ANY_OBJECT)}))})),

@@ -140,17 +140,43 @@ NOT_ENDED = "Nothing to do: the DAG run has not ended yet."
         (QUEUED, replace(BACK, read_at=NOW), Reason.DAG_PAUSED.next_step),  # read before it was fired
         (QUEUED, BACK, NOT_ENDED),
         (replace(QUEUED, reason=None), BACK, NOT_ENDED),
-        (replace(QUEUED, run=Run(RunState.RUNNING)), DAG, NOT_ENDED),
+        (replace(QUEUED, run=Run(RunState.RUNNING)), DAG, Reason.DAG_PAUSED.next_step),
+        (replace(QUEUED, run=Run(RunState.RUNNING, NOW)), DAG, NOT_ENDED),  # read before it began to run
+        (replace(QUEUED, run=Run(RunState.RUNNING)), None, NOT_ENDED),
         (replace(QUEUED, run=Run(RunState.SUCCESS)), DAG, "Nothing to do."),
         (replace(QUEUED, reason=None, run=None), DAG, "Nothing to do."),  # nobody knows whether it has ended
         (trigger(TriggerState.PENDING), DAG, "Nothing to do: it goes on by itself."),
     ],
 )
 def test_a_run_that_waits_for_its_dag_needs_somebody(item: TriggerEntry, dag: KnownDag | None, expected: str) -> None:
-    """Airflow keeps it queued until a person unpauses the DAG; what was read of the DAG since then counts."""
+    """Airflow starts no task of it until a person unpauses the DAG; what was read of the DAG since then counts."""
     found = stories.view(Story(DELIVERY, [Branch(item, [], dag, None)], [], None))
     assert found["next_step"] == expected
-    assert found["triggers"][0]["waits_for_dag"] is (expected == Reason.DAG_PAUSED.next_step)
+    waits = expected == Reason.DAG_PAUSED.next_step
+    assert found["triggers"][0]["waits_for_dag"] is waits
+    assert found["triggers"][0]["dag_next_step"] == (expected if waits else None)
+
+
+@pytest.mark.parametrize("reason", [None, Reason.DAG_PAUSED])
+@pytest.mark.parametrize("run", [RunState.QUEUED, RunState.RUNNING])
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (DagState.MISSING, "Correct the route, or look why Airflow has not parsed it."),
+        (DagState.STALE, "Put it back, or take it out of the mapping."),
+        (DagState.BROKEN, NOT_ENDED),
+    ],
+)
+def test_a_run_of_a_dag_that_is_gone_does_not_go_on_by_itself(
+    reason: Reason | None, run: RunState, state: DagState, step: str
+) -> None:
+    """Airflow looks at it no more, queued or running. What was read before the run was asked for says nothing of it."""
+    item, gone = trigger(TriggerState.FIRED, reason, run), replace(BACK, state=state)
+    found = stories.view(Story(DELIVERY, [Branch(item, [], gone, None)], [], None))
+    assert found["next_step"] == step
+    assert found["triggers"][0]["dag_next_step"] == (None if step == NOT_ENDED else step)
+    before = Branch(replace(item, reason=None), [], replace(gone, read_at=NOW), None)
+    assert next_step(Story(DELIVERY, [before], [], None)) == NOT_ENDED
 
 
 def test_a_run_that_waits_for_its_dag_comes_before_what_goes_on_by_itself() -> None:

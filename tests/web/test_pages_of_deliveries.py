@@ -250,7 +250,9 @@ WAY = {
     "run_url": None,
     "reason": None,
     "dag": None,
+    "next_step": None,
     "waits_for_dag": False,
+    "dag_next_step": None,
     "also_started_by": [],
     "chain": [],
     "withheld": "values",
@@ -275,6 +277,29 @@ def test_the_way_says_the_seconds_between(more: dict[str, str | None], last: lis
     steps = re.findall(r'<span class="after">(.*?)</span>', page, re.DOTALL)
     found = [" ".join(re.sub("<time.*?</time>", "then", each, flags=re.DOTALL).split()) for each in steps]
     assert found == TRIES + last
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+@pytest.mark.parametrize(
+    ("reason", "step", "dag_step", "said"),
+    [
+        (None, None, None, []),
+        (None, None, "Put it back.", ["Put it back."]),
+        ("dag_paused", "Unpause it.", None, []),
+        ("dag_paused", "Unpause it.", "Unpause it.", ["Unpause it."]),
+        ("dag_paused", "Unpause it.", "Put it back.", ["Put it back."]),
+    ],
+)
+def test_a_run_that_its_dag_stops_has_the_next_step(
+    state: str, reason: str | None, step: str | None, dag_step: str | None, said: list[str]
+) -> None:
+    """Once, and that of what its DAG is now; queued as running."""
+    viewer = Asked(Caller("token:viewer", Role.VIEWER), None, False, "/triggers/trg_1", {}, {}, {})
+    dag = {"state": "stale", "since": "2020-03-27T02:45:00.000Z"}
+    run = {"run_state": state, "run_ended_at": None, "dag": dag, "waits_for_dag": bool(dag_step)}
+    why = {"reason": reason, "why": "It is paused.", "detail": None, "next_step": step, "dag_next_step": dag_step}
+    page = bytes(Drawing(framed_by=None).page("trigger.html", viewer, trigger=WAY | run | why).body).decode()
+    assert re.findall("<strong>Next step:</strong> (.*?)</p>", page) == said
 
 
 def test_a_delivery_says_whose_it_is_and_why_routes_match(people: dict[Role, Person], stored: dict[str, str]) -> None:
