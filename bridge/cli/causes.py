@@ -35,8 +35,9 @@ def causes(
     filters = {"reason": reason, "route": route, "dag_id": dag_id, "airflow": airflow, "delivery_id": delivery_id}
     filters |= {"source": source, "pipeline_id": pipeline, "job_id": job, "run_id": run, "status": status}
     filters |= told_times(since, until)
+    given = {name: value for name, value in filters.items() if value is not None}
     with asking(url, token_file) as asked:
-        answer = asked.get("causes", **{name: value for name, value in filters.items() if value is not None})
+        answer = asked.get("causes", **given)
     found = answer["causes"]
     if as_json:
         print_json(answer)
@@ -46,6 +47,8 @@ def causes(
         print_table(columns, [[None if row[name] is None else str(row[name]) for name in columns] for row in rows])
         for each in {item["next_step"]: item for item in reversed(found) if item["next_step"]}.values():
             say(f"{each['reason'] or 'run ' + str(each['run_state'])}: {each['next_step']}")
+    elif given:
+        print("nothing of this failed or is held; `causes` without filters shows all")
     else:
         print("nothing failed, and nothing is held")
     _say_rest(answer)

@@ -45,7 +45,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "Did a template fail?": ("by_day",),
     "Is a DAG missing?": ("load_returns", NOWHERE),
     "Is a DAG paused?": ("load_parked", ASLEEP),
-    "Is an Airflow down?": ("away",),
+    "Is an Airflow down?": ("held: away -> load_orders at away",),
     "Did Airflow refuse a conf?": ("load_strict",),
     "Does something wait for the next hour?": ("hourly_ceiling",),
     "Was a webhook a copy?": ("duplicate",),
