@@ -78,9 +78,9 @@ def _print_story(story: dict[str, Any]) -> None:
 
 def _print_silence(id_: str, silence: dict[str, Any]) -> None:
     print(visible(f"nothing of {id_} came between {local(silence['since'])} and {local(silence['until'])}"))
-    last = silence["last_of_pipeline"]
-    if last is not None:
-        print(visible(f"  its last webhook before: {last['id']}, {last['state']}, {local(last['received_at'])}"))
+    other = silence["at_another_time"]
+    if other is not None:
+        print(visible(f"  it came at another time: {other['id']}, {other['state']}, {local(other['received_at'])}"))
     for name, at in silence["sources"].items():
         print(visible(f"  source {name}: last webhook {local(at)}"))
     for each in silence["refusals"]:

@@ -198,23 +198,28 @@ def _step_of(branch: Branch) -> tuple[int, str]:
 
 
 def silence(
-    *, has_refusals: bool, is_source_heard: bool, is_known: bool, is_served: bool, has_locked: bool = False
+    *,
+    has_refusals: bool,
+    is_source_heard: bool,
+    is_known: bool,
+    is_served: bool,
+    has_locked: bool = False,
+    has_come: bool = False,
 ) -> str:
     """Return what to do when nothing of an id came at a time; `is_served`: a bridge runs now.
 
-    `has_locked`: something came that may have it, and cannot be decrypted.
+    `has_refusals`: other ones than what every public address gets. `has_locked`: something came that may have it, and
+    cannot be decrypted. `has_come`: it is a job, run or backfill, and came at another time.
     """
-    if has_locked:
-        return "It may be among the deliveries that cannot be read: give the bridge their keys."
-    if has_refusals:
-        return "Requests were refused at that time: look at `refusals`, and compare the keys with `keys show`."
-    if not is_source_heard and not is_served:
-        return "No bridge serves this store now, and nothing came from any source: start `planasonix-bridge serve`."
-    if not is_source_heard:
-        return "Nothing came from any source at that time: check that the webhook in Planasonix is on, and its URL."
-    if not is_known:
-        return "The store knows no such id: check how it is spelled, and that its webhook is registered in Planasonix."
-    return "Other webhooks came, and none of this one: look in Planasonix whether it ran, and what its webhook got."
+    first = (
+        (has_locked, "It may be among the deliveries that cannot be read: give the bridge their keys."),
+        (has_come, "It came at another time: ask for it without a time to read its story."),
+        (not is_source_heard and not is_served, _UNSERVED),
+        (has_refusals, _REFUSED),
+        (not is_source_heard, _UNHEARD),
+        (not is_known, _UNKNOWN),
+    )
+    return next((step for applies, step in first if applies), _OTHERS_CAME)
 
 
 def says_unread(unread: views.Json) -> str:

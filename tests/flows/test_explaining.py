@@ -150,6 +150,86 @@ def test_that_older_ones_were_not_looked_at_is_said(opened: Inbox) -> None:
     assert "`refusals`" in explaining.why(opened, "pl_orders", around=AROUND)["silence"]["next_step"]
 
 
+def silence(inbox: Inbox, id_: str, **time: datetime) -> dict[str, Any]:
+    """Return what is said where nothing came."""
+    found: dict[str, Any] = explaining.why(inbox, id_, around=AROUND, time=Time(**time))["silence"]
+    return found
+
+
+def _span(found: dict[str, Any]) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(found["since"]), datetime.fromisoformat(found["until"])
+
+
+def test_a_silence_is_about_the_time_that_was_asked_for(opened: Inbox) -> None:
+    """A day before its end if its beginning is not said; until now if its end is not said, or is yet to come."""
+    begun = datetime.now(UTC).replace(microsecond=0)
+    day, past = timedelta(days=1), begun - timedelta(days=9)
+    for time, since in (
+        ({}, None),
+        ({"since": begun - 5 * day}, begun - 5 * day),
+        ({"until": begun + day}, None),
+        ({"since": begun - day, "until": begun + day}, begun - day),
+    ):
+        begin, end = _span(silence(opened, "pl_never", **time))
+        assert (begin == (since or end - day), end >= begun) == (True, True), time
+    assert _span(silence(opened, "pl_never", until=past)) == (past - day, past)
+    assert _span(silence(opened, "pl_never", since=past - 2 * day, until=past)) == (past - 2 * day, past)
+
+
+def test_what_was_refused_hours_after_the_beginning_is_said(opened: Inbox) -> None:
+    """Asked at 03:00 for what should have come since 22:00."""
+    now = datetime.now(UTC)
+    at = now - timedelta(minutes=13)
+    opened.write(refusals.append, [Refusal(at, RefusalKind.REFUSED, "planasonix", "signature_mismatch")])
+    accept(opened, "evt_1")
+    found = silence(opened, "pl_never", since=now - timedelta(hours=5))
+    assert ([each["reason"] for each in found["refusals"]], "`refusals`" in found["next_step"]) == (
+        ["signature_mismatch"],
+        True,
+    )
+
+
+@pytest.mark.parametrize(("id_", "step"), [("pl_orders", "none of this one"), ("job_evt_1", "at another time")])
+def test_what_came_at_another_time_is_known(opened: Inbox, id_: str, step: str) -> None:
+    """After the time that was asked for as well, and whether or not it was routed. A job comes no second time."""
+    mine = send(opened, "evt_1")
+    begun = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    found = silence(opened, id_, since=begun - 2 * hour, until=begun - hour)
+    assert found["at_another_time"]["id"] == mine
+    assert "no such id" not in found["next_step"]
+    completion = Completion("planasonix", Kind.JOB, "job_evt_1", "succeeded", "pl_orders")
+    opened.write(
+        settle_routing,
+        [Routing(mine, DeliveryState.UNROUTED, Reason.NO_ROUTE, None, None, [], completion)],
+        now=NOW,
+    )
+    accept(opened, "evt_2")
+    for time in ({"until": begun - hour}, {"since": datetime.now(UTC) + timedelta(milliseconds=2)}):
+        assert silence(opened, id_, **time)["at_another_time"]["id"] == mine
+    assert silence(opened, "pl_never", until=begun - hour)["at_another_time"] is None
+
+
+def test_what_anybody_can_send_overrules_no_next_step(opened: Inbox) -> None:
+    """However much of it came since: it is listed after what was refused for a secret, which counts."""
+    accept(opened, "evt_1")
+    now = datetime.now(UTC)
+    scan = Refusal(now, RefusalKind.REFUSED, "planasonix", "signature_missing")
+    opened.write(refusals.append, [scan] * 30)
+    found = silence(opened, "pl_never")
+    assert ({each["reason"] for each in found["refusals"]}, "no such id" in found["next_step"]) == (
+        {"signature_missing"},
+        True,
+    )
+    ours = Refusal(now - timedelta(minutes=1), RefusalKind.REFUSED, "planasonix", "signature_mismatch")
+    opened.write(refusals.append, [ours])
+    found = silence(opened, "pl_never")
+    assert ([each["reason"] for each in found["refusals"]][:2], "`refusals`" in found["next_step"]) == (
+        ["signature_mismatch", "signature_missing"],
+        True,
+    )
+
+
 def test_what_is_set_aside_as_meant_hides_nothing(opened: Inbox) -> None:
     """However much of it names the pipeline: what cannot be read, and is older, is found."""
     body = b'{"pipeline_id": "pl_orders", broken'

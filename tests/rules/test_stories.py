@@ -199,14 +199,17 @@ def test_a_delivery_that_starts_nothing_has_the_step_of_its_reason() -> None:
 
 
 def test_silence_has_a_next_step_for_each_cause() -> None:
-    """Refusals come first, then a source that is silent, then an id that nobody knows."""
-    assert "refusals" in silence(has_refusals=True, is_source_heard=False, is_known=False, is_served=False)
+    """A bridge that is away comes first, then refusals, a source that is silent, and an id that nobody knows."""
+    assert "refusals" in silence(has_refusals=True, is_source_heard=True, is_known=False, is_served=False)
+    assert "refusals" in silence(has_refusals=True, is_source_heard=False, is_known=False, is_served=True)
+    assert "No bridge" in silence(has_refusals=True, is_source_heard=False, is_known=False, is_served=False)
     assert "its URL" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=True)
     assert "No bridge" in silence(has_refusals=False, is_source_heard=False, is_known=True, is_served=False)
     assert "no such id" in silence(has_refusals=False, is_source_heard=True, is_known=False, is_served=False)
     assert "none of this one" in silence(has_refusals=False, is_source_heard=True, is_known=True, is_served=True)
     unread = {"has_refusals": True, "is_source_heard": True, "is_known": False, "is_served": True, "has_locked": True}
     assert "cannot be read" in silence(**unread)
+    assert "without a time" in silence(**unread | {"has_locked": False, "has_come": True})
 
 
 def test_what_was_not_read_is_said_in_words() -> None:

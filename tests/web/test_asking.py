@@ -197,14 +197,21 @@ def test_why_without_an_id_is_not_found(bridge: BridgeProcess) -> None:
 
 
 def test_why_nothing_came_is_said(ask: Ask, run: Run, ids: dict[str, str]) -> None:
-    """When the pipeline and the source were last heard of, and what was refused about that time; exit 1."""
+    """When its source was last heard of, what came of it at another time, and what was refused then; exit 1.
+
+    Every public address gets requests without a signature: they are listed, and say nothing of this silence.
+    """
     silence = ask("why", "pl_never")["silence"]
-    assert silence["last_of_pipeline"] is None
+    assert silence["at_another_time"] is None
     assert "planasonix" in silence["sources"]
     assert silence["refusals"][0]["reason"] == "signature_missing"
-    assert "refused" in silence["next_step"]
+    assert "no such id" in silence["next_step"]
     code, out = run("why", "pl_never", "--since", "2h")
     assert (code, "nothing of pl_never came between" in out) == (1, True)
     old = ask("why", "pl_other", "--since", "2020-01-01T02:40:00Z..2020-01-01T03:00:00Z")["silence"]
     assert (old["until"], old["refusals"]) == ("2020-01-01T03:00:00.000Z", [])
+    assert old["at_another_time"]["id"] == ids["other"]
     assert "any source" in old["next_step"]
+    code, out = run("why", "job_other", "--until", "2020-01-01T03:00:00Z")
+    assert (code, f"it came at another time: {ids['other']}, unrouted" in out) == (1, True)
+    assert "next: It came at another time" in out

@@ -188,6 +188,9 @@ def test_where_nothing_came_the_list_says_what_was_refused(people: dict[Role, Pe
     for query in ("pipeline_id=pl_forged&status=failed", "pipeline_id=dlv_0000000000000000", "pipeline_id=pl_bad"):
         assert "Requests were refused" not in people[Role.OPERATOR].text(f"/deliveries?{query}")
     assert "signature_mismatch" not in people[Role.VIEWER].text("/deliveries?pipeline_id=pl_forged")
+    before = people[Role.OPERATOR].text("/deliveries?pipeline_id=pl_bad&until=2020-01-02T03:00:00Z")
+    assert "It came at another time: dlv_" in before
+    assert "Requests were refused" not in before
 
 
 def test_the_routes_page_says_which_replica_has_which_mapping(

@@ -157,13 +157,6 @@ def _dags(connection: Connection) -> list[tuple[str, str]]:
     return found
 
 
-def last_of_pipeline(connection: Connection, pipeline_id: str, *, before: datetime) -> str | None:
-    """Return the last delivery of a pipeline before an instant."""
-    values = {"pipeline_id": pipeline_id, "since": 0, "until": first_id(microseconds(before)), "limit": 1}
-    row = connection.execute(_OF_PIPELINE, values).scalar()
-    return None if row is None else delivery_text(row)
-
-
 def copies(connection: Connection, delivery_id: str, *, limit: int = 20) -> list[str]:
     """Return the other deliveries that tell of the same completion, newest first."""
     values = {"id": number(delivery_id, "dlv"), "limit": limit}

@@ -2,7 +2,7 @@
 
 1. find    the deliveries, by what routing has read of them, and in what it has not settled (searching)
 2. tell    of each: triggers, attempts, DAG runs, copies, and what the mapping in use makes of it
-3. if none came at that time: when the sources and the pipeline were last heard of, and what was refused then
+3. if none came at that time: what has the id at another time, when each source was last heard of, what was refused then
 """
 
 from collections.abc import Callable, Collection
@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, browsing, dags, deliveries, finding, heard, loaded, refusals
+from bridge.edges.inbox.finding import Found
 from bridge.flows.explaining.searching import Searched, SpellingOf, search
-from bridge.rules import records, stories, views
+from bridge.rules import notes, records, stories, views
 from bridge.rules.planning import Plan
 from bridge.rules.stories import Branch, Story
 from bridge.words.errors import ConfigError, Locked
 from bridge.words.model import Delivery, DeliveryEntry, TriggerEntry, TriggerState
+from bridge.words.reasons import Reason
+from bridge.words.refusals import Refusal
 
 _NEAR = timedelta(minutes=15)  # before and after the time that is asked for
-_WITHIN = timedelta(hours=1)  # of it, unless its end is said
+_WITHIN = timedelta(days=1)  # before its end, unless its beginning is said
+_COMES_ONCE = ("job", "run", "backfill")  # a pipeline runs again and again
 _TRIGGERS = 100
 _REFUSALS = 20
 
@@ -65,7 +69,7 @@ def why(inbox: Inbox, id_: str, *, around: Around, time: Time = Time(), limit: i
         "stories": [stories.view(story) for story in shown],
         "is_cut": len(found.deliveries) > limit,
         "unread": searched.unread,
-        "silence": None if shown else _silence(inbox, id_, time, searched),
+        "silence": None if shown else _silence(inbox, id_, around, time, searched),
     }
 
 
@@ -116,27 +120,43 @@ def _entry(inbox: Inbox, delivery_id: str) -> DeliveryEntry | None:
     )
 
 
-def _silence(inbox: Inbox, id_: str, time: Time, searched: Searched) -> views.Json:
+def _silence(inbox: Inbox, id_: str, around: Around, time: Time, searched: Searched) -> views.Json:
     """Return what says so that nothing came."""
     now = datetime.now(UTC)
-    begin = time.since or now - timedelta(days=1)
-    end = min(now, time.until or begin + _WITHIN if time.since else now)
-    wanted = refusals.RefusalFilter(kind="refused", since=begin - _NEAR, until=end + _NEAR)
-    refused = inbox.read(refusals.page, wanted=wanted, limit=_REFUSALS)
+    end = min(now, time.until or now)
+    begin = time.since or end - _WITHIN
+    scans, refused = _refused(inbox, begin - _NEAR, end + _NEAR)
     latest = inbox.read(browsing.ids, table="deliveries", wanted=browsing.Filter(since=begin, until=end), limit=1)
-    last = inbox.read(finding.last_of_pipeline, id_, before=begin)
-    entry = None if last is None else _entry(inbox, last)
+    known = _at_another_time(inbox, id_, around, time)
+    entry = _entry(inbox, known.deliveries[0]) if known.deliveries else None
     return {
         "since": views.instant(begin),
         "until": views.instant(end),
         "sources": {name: views.instant(at) for name, at in sorted(inbox.read(heard.last, now=now).items())},
-        "last_of_pipeline": None if entry is None else views.delivery_entry(entry),
-        "refusals": [records.refusal(each) for each in refused],
+        "at_another_time": None if entry is None else views.delivery_entry(entry),
+        "refusals": [records.refusal(each) for each in (*refused, *scans)[:_REFUSALS]],
         "next_step": stories.silence(
             has_locked=bool(searched.unread and searched.unread["count"]),
+            has_come=entry is not None and known.kind in _COMES_ONCE,
             has_refusals=bool(refused),
             is_source_heard=bool(latest),
             is_known=entry is not None,
             is_served=inbox.read(loaded.is_served, now=now),
         ),
     }
+
+
+def _refused(inbox: Inbox, since: datetime, until: datetime) -> tuple[list[Refusal], list[Refusal]]:
+    """Return the requests refused at a time, newest first: what every public address gets, and all others."""
+    wanted = refusals.RefusalFilter(kind="refused", since=since, until=until)
+    parts: tuple[list[Refusal], list[Refusal]] = ([], [])
+    for each in inbox.read(refusals.page, wanted=wanted, limit=refusals.KEPT):
+        parts[Reason.of(each.reason) not in notes.SCANS].append(each)
+    return parts
+
+
+def _at_another_time(inbox: Inbox, id_: str, around: Around, time: Time) -> Found:
+    """Return what has the id at any time; nothing if that was looked for before."""
+    if time == Time():
+        return Found(None, ())
+    return search(inbox, id_, sources=around.sources, spelling_of=around.spelling_of, limit=1).found

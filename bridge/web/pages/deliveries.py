@@ -88,7 +88,7 @@ class Deliveries:
         if id_ is None or not asked.caller.may(Role.OPERATOR):
             return None
         time = {each: wanted[each] for each in _TIMES if each in wanted}
-        if "since" in time:  # the list goes on until now, and `why` would look at one hour
+        if "since" in time:  # refuses a time to come
             time.setdefault("until", datetime.now(UTC).isoformat())
         try:
             found = self._faces.why.why(path={"id": id_}, query=time)["silence"]
@@ -176,7 +176,7 @@ def _refused_then(silence: views.Json) -> str | None:
     """Return where the refusals of a silence are listed, None if there are none."""
     if not silence["refusals"]:
         return None
-    return finding.address("/refusals", {"kind": "refused", "since": silence["refusals"][-1]["at"]})
+    return finding.address("/refusals", {"kind": "refused", "since": min(each["at"] for each in silence["refusals"])})
 
 
 def _listed(shown: views.Json) -> views.Json | None:

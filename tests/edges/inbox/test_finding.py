@@ -75,8 +75,6 @@ def test_a_time_narrows_it_down(inbox: Inbox) -> None:
     for name in ("pl_1", "job_1"):
         assert found(inbox, name, until=later)[1] == [id_]
         assert found(inbox, name, since=later) == (None, [])
-    assert inbox.read(finding.last_of_pipeline, "pl_1", before=later) == id_
-    assert inbox.read(finding.last_of_pipeline, "pl_1", before=later - timedelta(days=1)) is None
 
 
 def test_copies_tell_of_the_same_completion(inbox: Inbox) -> None:
