@@ -108,7 +108,7 @@ def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, 
     delivery = number(new[0].delivery_id, "dlv")
     standing, completion = known.standing(delivery), known.telling.get(delivery)
     # What a replay took back of this very delivery is asked for once more.
-    taken_back = {each.id for each in standing if each.delivery_id == new[0].delivery_id and each.is_superseded}
+    taken_back = {each.id for each in standing if each.delivery_id == new[0].delivery_id and each.is_taken_back}
     wanted_places = [trigger.place for trigger in new]
     owned = owners(wanted_places, [each for each in standing if _counts(each, taken_back, wanted_places)])
     stored: list[NewTrigger] = []

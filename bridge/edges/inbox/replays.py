@@ -47,9 +47,11 @@ _TAKE_BACK = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'superseded', settled_at = :now WHERE id = :id AND rerun = 0"
     " AND state = 'held' AND reason = 'dag_not_found' AND doubted_at IS NULL"
 )
-# What gave way to a newer one, and is asked for by a person now: as if a replay had taken it back.
+# What gave way to a newer one, and is asked for by a person now: as if a replay had taken it back. What else its
+# delivery has given way to stays as it is, when only one trigger was asked for.
 _LEAVE_SERIES = text(
-    "UPDATE triggers SET series = NULL WHERE delivery_id = :id AND state = 'cancelled' AND reason = 'superseded'"
+    "UPDATE triggers SET series = NULL WHERE delivery_id = :id AND (CAST(:trigger AS BIGINT) IS NULL OR id = :trigger)"
+    " AND state = 'cancelled' AND reason = 'superseded'"
 )
 # What waits for its time, after a failed look-up or for a key. One whose look-up is under way has no reason, and one
 # that waits for its turn to be looked up keeps its place.
@@ -128,14 +130,15 @@ def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) 
     if TriggerState.FIRING in [state for _, state in connection.execute(_OF_ROUTING.on(connection), values)]:
         return Replayed.BUSY
     connection.execute(_SUPERSEDE, values)
-    return _route_again(connection, delivery_id, now=now)
+    return _route_again(connection, delivery_id, None, now=now)
 
 
-def _route_again(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:
+def _route_again(connection: Connection, delivery_id: str, trigger_id: str | None, *, now: datetime) -> Replayed:
+    """Send a delivery through routing once more, for all of it or for one trigger. Raises NotThere."""
     if deliveries.get(connection, delivery_id) is None:
         raise NotThere(f"no delivery {delivery_id}")
     values = {"id": number(delivery_id, "dlv"), "now": microseconds(now)}
-    connection.execute(_LEAVE_SERIES, values)
+    connection.execute(_LEAVE_SERIES, values | {"trigger": None if trigger_id is None else number(trigger_id, "trg")})
     if not deliveries.reopen(connection, delivery_id, now=now):
         connection.execute(_HURRY, values)
     return Replayed.ROUTED_AGAIN
@@ -150,7 +153,7 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
     """
     found = _existing(connection, trigger_id)
     if not found.call.dag_run_id or (found.reason in _NEEDS_MENDING and not found.rerun):
-        return _route_again(connection, found.delivery_id, now=now)
+        return _route_again(connection, found.delivery_id, trigger_id, now=now)
     parameters = {
         "id": number(trigger_id, "trg"),
         "now": microseconds(now),
@@ -159,14 +162,14 @@ def replay_trigger(connection: Connection, trigger_id: str, *, now: datetime) ->
         "dag_run_id": found.call.dag_run_id,
     }
     if found.reason is Reason.DAG_NOT_FOUND and connection.execute(_TAKE_BACK, parameters).rowcount:
-        return _route_again(connection, found.delivery_id, now=now)
+        return _route_again(connection, found.delivery_id, trigger_id, now=now)
     match _rivalry(connection, found, parameters):
         case _Rivalry.NONE:
             is_done = connection.execute(_AGAIN, parameters).rowcount
         case _Rivalry.SAME_NAME if (run_id := _free_spare(connection, found, parameters)) is not None:
             is_done = connection.execute(_AGAIN_AS, {**parameters, "dag_run_id": run_id}).rowcount
         case _Rivalry.UNCLEAR if not found.rerun:
-            return _route_again(connection, found.delivery_id, now=now)
+            return _route_again(connection, found.delivery_id, trigger_id, now=now)
         case _:
             return Replayed.DUPLICATE
     return Replayed.QUEUED if is_done else Replayed.BUSY

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, deliveries, replays, triggers
+from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.replays import Cancelled, Replayed
 from bridge.words.errors import NotThere
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
@@ -197,6 +199,31 @@ def test_a_cancelled_trigger_without_a_call_is_never_fired(inbox: Inbox) -> None
     assert cancel(inbox, id_) is Cancelled.CANCELLED
     assert replay(inbox, id_) is Replayed.ROUTED_AGAIN
     assert claim(inbox, now=NOW + LATER) == []
+
+
+def test_what_gave_way_to_a_newer_one_stays_when_another_trigger_is_replayed(inbox: Inbox, store: Store) -> None:
+    """Its delivery is routed again for the other's sake; only who asks for it, or for the delivery, starts it."""
+    delivery_id = stored(inbox)
+
+    def triggers_of(**other: object) -> list[NewTrigger]:
+        return [
+            new_trigger(inbox, delivery_id, series=b"a"),
+            new_trigger(inbox, delivery_id, route="other", dag_id="other", **other),
+        ]
+
+    def send(new: list[NewTrigger]) -> None:
+        inbox.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, new)], now=NOW)
+
+    (old, broken) = triggers_of(dag_run_id="", conf={}, state=TriggerState.FAILED, reason=Reason.TEMPLATE)
+    send([old, broken])
+    store.rows("UPDATE triggers SET state = 'cancelled', reason = 'superseded' WHERE id = ?", number(old.id, "trg"))
+    assert replay(inbox, broken.id) is Replayed.ROUTED_AGAIN
+    send(triggers_of())
+    states = "SELECT route, state, reason FROM triggers ORDER BY route"
+    assert store.rows(states) == [("orders", "cancelled", "superseded"), ("other", "pending", None)]
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    send(triggers_of())
+    assert trigger(inbox, old.id).state is TriggerState.PENDING
 
 
 @pytest.mark.parametrize("reason", [Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE])
