@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.edges.airflow import runs
-from bridge.words.outcomes import AlreadyThere, Later, Never, Taken
+from bridge.words.outcomes import AlreadyThere, Later, Never, Renamed, Taken
 from bridge.words.reasons import Reason
 from tests.edges.airflow.support import RUN_ID, carried, trigger
 
@@ -110,7 +110,7 @@ OTHERS = {"job_id": "job_9", "event_id": "evt_9", "source": "planasonix"}
         (OWN_NAME, carried("trg_9", **OTHERS | {"source": None}), Never),
         (OWN_NAME, carried("", **OTHERS), Never),
         (OWN_NAME, {}, Never),
-        (RUN_ID, carried("trg_9", **OTHERS), Never),
+        (RUN_ID, carried("trg_9", **OTHERS), Renamed),
     ],
 )
 def test_a_routes_own_name_is_the_identity_of_its_runs(name: str, theirs: dict[str, Any], kind: type) -> None:
