@@ -110,8 +110,7 @@ class Reason(StrEnum):
     )
     SAME_EVENT = (
         "same_event",
-        "Its event id (or signed message id) and its completion were routed before, with another body; the detail names"
-        " that delivery.",
+        "Its event id (or signed message id) and its completion were routed before, with another body: see the detail.",
         "Compare the two bodies; `replay --run-again` of that delivery's triggers makes their DAG runs once more.",
     )
     URL_CONFLICT = (
