@@ -110,7 +110,7 @@ def _read(*, needs_secrets: bool, may_be_broken: bool) -> _Read:
     for problem in broken:
         say(f"warning: {problem}")
     if absent := (*config.absent, *lacking):
-        say(f"note: no secret is set, and `serve` needs {', '.join(absent)}")
+        context.note_no_secret(absent)
     return _Read(environment, config, found, len(broken), lacking)
 
 

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,17 @@ def configuration_without_secrets(settings: Environment) -> Config:
     """Read bridge.yaml for what needs no secret at all. ConfigError."""
     path = settings.config
     return read_config_without_secrets(file_text(path), file=str(path), base_dir=path.parent)
+
+
+def note_no_secret(absent: Sequence[str]) -> None:
+    """Say that no secret is set, and which `serve` needs."""
+    say(f"note: no secret is set, and `serve` needs {', '.join(absent)}")
+
+
+def is_without_secrets(settings: Environment, config: Config) -> bool:
+    """Whether none of the secrets that a configuration names, read without them, is here."""
+    folder = settings.config.parent
+    return bool(config.absent) and not any(name in os.environ or (folder / name).exists() for name in config.absent)
 
 
 def configuration_if_there(settings: Environment) -> Config | None:

@@ -55,6 +55,8 @@ def explain(
     environment = context.file_settings() if delivery is None else context.environment()
     config = context.configuration_without_secrets(environment)
     mapping = context.mapping(environment.mapping, config, pages_url=environment.public_admin_url)
+    if context.is_without_secrets(environment, config):
+        context.note_no_secret(config.absent)
     if delivery is not None:
         bridge = context.remote(environment, url, token_file)
         planned = (partial(_plan_asked, bridge) if bridge else _plan_stored)(environment, config, mapping, delivery)

@@ -196,11 +196,11 @@ _NO_SECRET = {"PLANASONIX_WEBHOOK_SECRET": None, "AIRFLOW_USERNAME": None, "AIRF
 
 
 def test_check_explain_and_schema_need_no_secret(place: Place, payload: str) -> None:
-    """With none set that is a note of `check`; what they say is the same, and `serve` still refuses."""
+    """With none set that is one note; what they say is the same, and `serve` still refuses."""
     for words in (("check",), ("explain", payload), ("schema",)):
         ended = place.run(*words, **_NO_SECRET)
-        assert (ended.code, ended.err.count("\n")) == (0, int(words == ("check",)))
-        assert words != ("check",) or "note: no secret is set, and `serve` needs PLANASONIX_WEBHOOK" in ended.err
+        assert (ended.code, ended.err.count("\n")) == (0, int(words != ("schema",)))
+        assert words == ("schema",) or "note: no secret is set, and `serve` needs PLANASONIX_WEBHOOK" in ended.err
         assert ended.out
     assert place.run("serve", **_NO_SECRET).code == 2
 

@@ -14,7 +14,9 @@ CODE = sorted(
     path
     for folder in ("bridge", "config", "deploy", "scripts", "tests")
     for path in (REPOSITORY / folder).rglob("*")
-    if path.suffix in {".py", ".sh", ".toml", ".yaml"} and path != Path(__file__)
+    if path.suffix in {".py", ".sh", ".toml", ".yaml"}
+    and path != Path(__file__)
+    and "build" not in path.relative_to(REPOSITORY).parts  # what is built there comes and goes
 )
 TEXTS = [*pages(), *(path for path in CODE if path.suffix == ".py")]
 _ON_A_FLOOR = re.compile(rf"(?<![\w/.])(?:bridge/)?((?:{'|'.join(FLOORS)})/[a-z][a-z_/]*[a-z](?:\.py)?)(?![\w/-])")

@@ -21,7 +21,9 @@ SHIPPED = sorted(
     path
     for folder in ("bridge", "config", "deploy", "docs")
     for path in (REPOSITORY / folder).rglob("*")
-    if path.is_file() and path.suffix in {"", ".md", ".py", ".sh", ".service", ".tpl", ".yaml"}
+    if "build" not in path.relative_to(REPOSITORY).parts  # comes and goes
+    and path.is_file()
+    and path.suffix in {"", ".md", ".py", ".sh", ".service", ".tpl", ".yaml"}
 )
 # Of an image, of a package to install, of a tag of this repository.
 VERSIONED = re.compile(
