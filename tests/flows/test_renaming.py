@@ -12,6 +12,7 @@ from bridge.edges.inbox import Inbox, deliveries, replays, triggers
 from bridge.edges.inbox.deliveries import settle_routing
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.replays import Cancelled
+from bridge.flows import attending
 from bridge.flows.routing import drafts
 from bridge.rules.mapping import Mapping
 from bridge.rules.planning import Planned, Subject, plan
@@ -249,3 +250,5 @@ def test_a_duplicate_under_a_routes_own_name_is_said(daily: Twice) -> None:
         daily.firing.stop()
     (line,) = [line for line in logs if line.get("trigger_id") == planned.id]
     assert (line["log_level"], line["reason"], line["outcome"]) == ("warning", "duplicate_run", "taken")
+    needs = attending.needs(daily.inbox, now=datetime.now(UTC))
+    assert [need.what for need in needs if need.what == "duplicate_run"] == ["duplicate_run"]

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, TextClause, text
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
 from bridge.edges.inbox.filtering import LATEST, TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import instant, microseconds
-from bridge.edges.inbox.run_ids import LIVE, STOPPED
 from bridge.edges.inbox.walking import is_busy
 from bridge.words.causes import Causes, Group, Odd, Refused
 from bridge.words.errors import BadFilter
@@ -45,15 +44,17 @@ _TOO_LATE = text(
         order="settled_at",
     )
 )
-# What was not started since a trigger of another completion has its route's own DAG run id. By the partial index
-# `triggers_repeated`, which leaves out the usual ids: there only a copy of the same completion starts nothing. The
-# owner is asked for in a scalar subquery: anything else may be joined, and then a database may read every completion.
-_OTHERS = (
-    "(SELECT 1 FROM triggers AS owner JOIN completions AS theirs ON theirs.delivery_id = owner.delivery_id"
-    " JOIN completions AS ours ON ours.delivery_id = latest.delivery_id"
-    " WHERE owner.airflow = latest.airflow AND owner.dag_id = latest.dag_id AND owner.dag_run_id = latest.dag_run_id"
-    " AND (theirs.about_id <> ours.about_id OR theirs.kind <> ours.kind OR theirs.source <> ours.source"
-    " OR theirs.status <> ours.status OR theirs.pipeline_id <> ours.pipeline_id) AND {stands} LIMIT 1) = 1"
+# What was not started since a trigger of another completion has its route's own DAG run id, or Airflow has a run under
+# it. By the partial index `triggers_repeated`, which leaves out the usual ids: there only a copy of the same completion
+# starts nothing. A copy of the same completion is known by the trigger that it stands behind, whatever has become of
+# that; the other's may be gone from the store.
+_SAME_STANDS = (
+    "EXISTS (SELECT 1 FROM completions AS ours JOIN completions AS theirs ON theirs.about_id = ours.about_id"
+    " AND theirs.kind = ours.kind AND theirs.source = ours.source AND theirs.status = ours.status"
+    " AND COALESCE(theirs.pipeline_id = ours.pipeline_id, TRUE)"
+    " JOIN triggers AS owner ON owner.delivery_id = theirs.delivery_id WHERE ours.delivery_id = latest.delivery_id"
+    " AND owner.airflow = latest.airflow AND owner.dag_id = latest.dag_id AND owner.dag_run_id = latest.dag_run_id"
+    " AND COALESCE(owner.reason, '') <> 'duplicate_run')"
 )
 _REPEATED = text(
     "SELECT reason, route, dag_id, airflow, COUNT(*) AS amount, MIN(id) AS oldest, MAX(id) AS newest,"  # noqa: S608 - our own words
@@ -61,7 +62,7 @@ _REPEATED = text(
     " (SELECT id, delivery_id, reason, route, dag_id, airflow, dag_run_id, settled_at AS at FROM triggers"
     " WHERE reason = 'duplicate_run' AND SUBSTR(dag_run_id, 1, 12) <> 'planasonix__' AND settled_at >= :since"
     f" AND {LATEST} ORDER BY settled_at DESC LIMIT :limit) AS latest"
-    f" WHERE {_OTHERS.format(stands=LIVE)} OR {_OTHERS.format(stands=STOPPED)}"
+    f" WHERE NOT {_SAME_STANDS}"
     " GROUP BY reason, route, dag_id, airflow"
 )
 _ODD = (
@@ -175,7 +176,7 @@ def too_late(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) 
 def repeated(connection: Connection, *, since: datetime, limit: int = MAX_ROWS) -> list[Group]:
     """Return what was not started since an instant, as another completion has its route's own DAG run id.
 
-    The largest group first. Not what a person has run again, nor a copy under an owner that has failed.
+    The largest group first. Not what a person has run again, nor a copy of the same completion.
     """
     return _cancelled(connection, _REPEATED, since, limit)
 

@@ -24,9 +24,10 @@ _AGAIN = text(f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id AND state <> 'fir
 _AGAIN_AS = text(f"UPDATE triggers SET dag_run_id = :dag_run_id, {ONCE_MORE} WHERE id = :id AND state = 'cancelled'")  # noqa: S608
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
-    " AS is_told FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
+    " AS is_told, state FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
     " AND state <> 'cancelled' AND state <> 'failed' AND id <> :id"
 )
+_CALLED = text("SELECT 1 FROM attempts WHERE trigger_id = :id LIMIT 1")
 _CANCEL = text(
     "UPDATE triggers SET state = 'cancelled', reason = 'by_operator', detail = NULL, settled_at = :now"
     " WHERE id = :id AND state IN ('pending','held','failed')"
@@ -215,7 +216,9 @@ def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, ob
     if is_other and not me.owns:
         return _Rivalry.UNCLEAR
     is_stopped = me.state is TriggerState.CANCELLED and not me.is_doubted
-    return _Rivalry.SAME_NAME if is_other and is_stopped else _Rivalry.SAME_RUN
+    # Once the other's run is there under the name, its own cannot be; before that, only if it was never called.
+    is_sure = holder.state == "fired" or connection.execute(_CALLED, {"id": number(me.id, "trg")}).first() is None
+    return _Rivalry.SAME_NAME if is_other and is_stopped and is_sure else _Rivalry.SAME_RUN
 
 
 def _is_taken(standing: Standing) -> bool:

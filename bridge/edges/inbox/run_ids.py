@@ -18,7 +18,6 @@ from bridge.words.model import Call, TriggerState
 from bridge.words.reasons import Reason
 
 # The literal states let the databases use the partial index `triggers_live`.
-LIVE = "state <> 'cancelled' AND state <> 'failed'"
 _HOLDER = text(
     "SELECT t.id, t.delivery_id, t.route, t.airflow, t.dag_id, t.rerun, t.state, t.conf, d.source,"
     " c.delivery_id AS told FROM triggers AS t JOIN deliveries AS d ON d.id = t.delivery_id"
@@ -28,12 +27,11 @@ _HOLDER = text(
 )
 # What a replay took back is of no series. The first two conditions let the databases use the partial index
 # `triggers_stopped`.
-STOPPED = (
-    "state = 'cancelled' AND reason IN ('by_operator','superseded') AND (reason = 'by_operator' OR series IS NOT NULL)"
-)
 _STOPPED = text(
-    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason FROM triggers"  # noqa: S608 - our own words
-    f" WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id AND {STOPPED} AND id <> :id LIMIT 1"
+    "SELECT id, delivery_id, route, airflow, dag_id, rerun, state, reason FROM triggers"
+    " WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id AND state = 'cancelled'"
+    " AND reason IN ('by_operator','superseded') AND (reason = 'by_operator' OR series IS NOT NULL) AND id <> :id"
+    " LIMIT 1"
 )
 
 

@@ -329,6 +329,18 @@ def test_what_a_stopped_one_stands_for_needs_a_person_too(inbox: Inbox) -> None:
     assert [need.what for need in attending.needs(inbox, now=NOW)] == ["duplicate_run"]
 
 
+def test_what_waited_behind_what_a_replay_took_back_still_needs_a_person(inbox: Inbox) -> None:
+    """Nothing stands for that day's run any more, and nobody fires the second by itself."""
+    item, other = (event(inbox, f"evt_{job}", job_id=job, **DAY_1) for job in ("job_1", "job_2"))
+    route(inbox, item, DAILY)
+    route(inbox, other, DAILY)
+    replay(inbox, item)
+    route(inbox, item, mapping("event: no.such.type, dag: d"))
+    assert [need.example for need in attending.needs(inbox, now=NOW) if need.what == "duplicate_run"] == [
+        of(inbox, other)[0].id
+    ]
+
+
 def test_what_was_stopped_keeps_no_other_days_run_id(inbox: Inbox) -> None:
     """Nor that of another DAG."""
     item = event(inbox, "evt_1", **DAY_1)
@@ -676,6 +688,20 @@ def test_what_a_person_cancelled_is_fired_beside_another_completion_that_has_its
     assert names[0].startswith(f"{names[1]}--")
     assert {claimed.trigger.call.dag_run_id for claimed in claim(inbox, now=NOW + LATER)} == set(names)
     assert route(inbox, event(inbox, "evt_again", **TWICE_42[0])) == [COPY]
+
+
+def test_what_was_called_is_fired_beside_another_only_once_that_has_its_run(inbox: Inbox) -> None:
+    """It was fired before, and replayed, and cancelled: its own run may be the one under the usual name."""
+    item, other = (event(inbox, f"evt_{fields['pipeline_id']}", **fields) for fields in TWICE_42)
+    route(inbox, item)
+    fire(inbox)
+    replay(inbox, of(inbox, item)[0].id)
+    id_ = cancel(inbox, item)
+    assert route(inbox, other) == [PENDING]
+    assert replay(inbox, id_) is Replayed.DUPLICATE
+    fire(inbox)
+    assert replay(inbox, id_) is Replayed.QUEUED
+    assert of(inbox, item)[0].call.dag_run_id.startswith("planasonix__42__succeeded__orders--")
 
 
 def test_what_may_have_its_run_is_not_fired_under_another_name(inbox: Inbox) -> None:
