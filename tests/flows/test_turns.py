@@ -183,7 +183,7 @@ def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(
     lane, seen = firing.lane, list[int]()
     recall = Recall("refresh", ["orders"])
     for _ in range(3):
-        seen.append(call_again(inbox, Due(recall, 3), airflow=lane.name, now=now))
+        seen.append(call_again(inbox, Due(recall, "orders", 3), airflow=lane.name, now=now))
     due = inbox.read(browsing.ids, table="triggers", wanted=browsing.Filter(state="pending"), limit=600)
     assert (seen, len(due), recall.routes) == ([True] * 3, 9, ["orders"])
     oldest = [each.trigger.id for each in claims[:9]]
@@ -241,6 +241,15 @@ def test_what_was_put_back_waits_while_its_route_may_begin_nothing(make: Make, i
     lane.end(second)
     assert len(lane.begin([other], 61.0).fire) == 1
     assert lane.next_due(61.0, pauses) is None
+    if pauses is not NOTHING:  # another route to the same DAG goes on meanwhile
+        firing.add("evt_beside", dag_id="refresh", route="beside")
+        (beside,) = claim(inbox)
+        assert len(lane.begin([beside], 61.0).fire) == 1
+        lane.called(beside, Started(), 61.0, seconds=0.1)
+        lane.end(beside)
+        due = lane.next_due(61.0, pauses)
+        assert due is not None
+        assert due.route == "beside"
     lane.end(other)
     assert lane.next_due(61.0) is not None
 

@@ -115,16 +115,18 @@ def call_again(inbox: Inbox, due: Due, *, airflow: str, now: datetime) -> bool:
     Called before each claim, so that what was put back is ahead of what is younger. Returns whether it got on: not if
     another replica has these rows under way.
     """
-    recall = due.recall
-    place = {"airflow": airflow, "dag_id": recall.dag_id, "route": recall.routes[0]}
-    until = now + _LONGEST_WAIT
-    ids, after = inbox.read(turns.put_back, **place, after=max(recall.after or now, now), until=until, limit=_RECALLED)
+    recall, route = due.recall, due.route
+    place = {"airflow": airflow, "dag_id": recall.dag_id, "route": route}
+    begin, until = max(recall.after.get(route, now), now), now + _LONGEST_WAIT
+    ids, after = inbox.read(turns.put_back, **place, after=begin, until=until, limit=_RECALLED)
     amount = inbox.write(turns.make_due, ids[: due.limit], now=now, within=_KEEPS_PLACE) if ids else 0
     if len(ids) > due.limit:
         return amount > 0  # the next ones when these have begun
-    recall.after = after
     if after is None:
-        recall.routes.pop(0)
+        recall.routes.remove(route)
+        recall.after.pop(route, None)
+    else:
+        recall.after[route] = after
     return True
 
 

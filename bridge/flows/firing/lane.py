@@ -45,14 +45,15 @@ class Recall:
 
     dag_id: str
     routes: list[str] = field(default_factory=list)
-    after: datetime | None = None
+    after: dict[str, datetime] = field(default_factory=dict)  # by route
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What may be made due now: of which recall, and how many."""
+    """What may be made due now: of which recall and which of its routes, and how many."""
 
     recall: Recall
+    route: str
     limit: int
 
 
@@ -124,9 +125,12 @@ class Lane:
         asked to wait once more.
         """
         self._recalls = {dag_id: recall for dag_id, recall in self._recalls.items() if recall.routes}
-        next_up = [each for each in self._recalls.values() if each.routes[0] not in pauses.routes]
-        open_ = ((recall, self._places.room_of(recall.dag_id, recall.routes[0], now)) for recall in next_up)
-        return next((Due(recall, room) for recall, room in open_ if room), None)
+        for recall in self._recalls.values():
+            for route in recall.routes:
+                room = 0 if route in pauses.routes else self._places.room_of(recall.dag_id, route, now)
+                if room:
+                    return Due(recall, route, room)
+        return None
 
     def is_under_way(self, claimed: Claimed) -> bool:
         """Tell whether a claim was taken up and has not ended."""
