@@ -33,6 +33,14 @@ def _is_port(server: str) -> bool:
     return not colon or port.isdecimal() or (host.startswith("[") and server.endswith("]")) or "," in server
 
 
+def password_of(file: Path) -> str:
+    """Return the password that a file of its own holds now; ValueError if it cannot be read."""
+    password = read_file(file)
+    if what := slip(password):
+        raise ValueError(f"what the file {file} holds {what}")
+    return password
+
+
 def password_in(file: Path, *, at_start: str) -> str | None:
     """Return the password of the URL that a file holds now; ValueError if it cannot be read.
 

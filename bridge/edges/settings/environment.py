@@ -4,6 +4,7 @@ Plain pydantic, not pydantic-settings: both spellings, unknown names and all err
 written around it anyway, and it costs start-up 27 ms more.
 """
 
+import contextlib
 import difflib
 import os.path
 import re
@@ -14,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
-from bridge.edges.settings.database_url import check_database_url, password_in
+from bridge.edges.settings.database_url import check_database_url, password_in, password_of
 from bridge.edges.settings.fields import origins, pages_url
 from bridge.edges.settings.secrets import read_file, read_variable, slip
 from bridge.rules.sealing import Ring, read_keys
@@ -180,6 +181,7 @@ class Environment(BaseModel):
     )
 
     _database_url_file: Path | None = PrivateAttr(None)  # where the URL stands, if that is a file
+    _password_in_url: str | None = PrivateAttr(None)  # as that file had it when it was last well
 
     @property
     def tokens(self) -> dict[Role, Secret]:
@@ -191,18 +193,16 @@ class Environment(BaseModel):
         return Ring(self.encryption_keys or {}, secrets.token_bytes)
 
     def database_password(self) -> str | None:
-        """Return the password as its file, or else that of the URL, has it now; ValueError if it cannot be read.
+        """Return the password as its file has it now; None without one. ValueError if its own cannot be read.
 
-        None without a file. What else the URL says stays as it was at the start.
+        Of a URL in a file only the password is read anew; while that cannot be read, the last good one counts.
         """
         if self.database_password_file is not None:
-            password = read_file(self.database_password_file)
-            if what := slip(password):
-                raise ValueError(f"what the file {self.database_password_file} holds {what}")
-            return password
-        if self._database_url_file is not None:
-            return password_in(self._database_url_file, at_start=self.database_url)
-        return None
+            return password_of(self.database_password_file)
+        with contextlib.suppress(ValueError):  # `secrets_broken` says so
+            if self._database_url_file is not None:
+                self._password_in_url = password_in(self._database_url_file, at_start=self.database_url)
+        return self._password_in_url
 
 
 def read_environment(

@@ -322,14 +322,20 @@ def test_the_password_of_a_url_in_a_file_is_read_anew(tmp_path: Path, url: str, 
 @pytest.mark.parametrize(
     "text", ["", "postgresql://bridge:ca/nary@db/bridge", "'postgresql://bridge:canary@db/bridge'"]
 )
-def test_a_url_that_is_broken_later_is_said_without_its_password(tmp_path: Path, text: str) -> None:
-    """The message names the file."""
+def test_while_a_url_in_a_file_is_broken_its_last_good_password_counts(tmp_path: Path, text: str) -> None:
+    """As for every secret. A start, and the look at changed secrets, name the file, without its password."""
     file = tmp_path / "url"
     file.write_text("postgresql://bridge:first@db/bridge")
     settings = read_environment({"BRIDGE_DATABASE_URL_FILE": str(file)})
+    file.write_text("postgresql://bridge:second@db/bridge")
+    assert settings.database_password() == "second"
     file.write_text(text)
-    with pytest.raises(ValueError, match=str(file)) as caught:
-        settings.database_password()
+    assert settings.database_password() == "second"
+    file.unlink()
+    assert settings.database_password() == "second"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="BRIDGE_DATABASE_URL") as caught:
+        read_environment({"BRIDGE_DATABASE_URL_FILE": str(file)})
     assert "nary" not in str(caught.value)
 
 
