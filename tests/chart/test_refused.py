@@ -31,6 +31,11 @@ def block(cidr: str, *ports: int) -> Manifest:
     return {"to": [{"ipBlock": {"cidr": cidr}}]} | ({"ports": list(ports)} if ports else {})
 
 
+def namespace(name: str) -> Manifest:
+    """Return a way to this namespace."""
+    return {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]}
+
+
 MOUNT = {"name": "mapping", "mountPath": "/mapping"}
 GALLERY: dict[str, tuple[Manifest, str]] = {
     "two replicas on SQLite": (
@@ -136,10 +141,6 @@ GALLERY: dict[str, tuple[Manifest, str]] = {
         config(airflow={"default": {"url": "http://web:8080"}}),
         "name [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data-platform}}}]",
     ),
-    "an Airflow on another port": (
-        config(**FAR) | {"networkPolicy": {"airflow": block("203.0.113.7/32")}},
-        "networkPolicy.airflow.ports: airflow.example.com (airflow.default.url in config.bridge) listens on 443",
-    ),
     "a PostgreSQL out of reach": (
         database("postgresql://bridge@db.example.com/bridge?sslmode=require"),
         "networkPolicy.postgresql.to: only the namespace postgresql is open, and db.example.com (store.postgresql.url)",
@@ -198,7 +199,11 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         database("postgresql://bridge@db.postgresql.svc.cluster.local./bridge"),
         database("postgresql:///bridge?host=/run/postgresql"),
         database("postgresql://bridge@db.example.com:6432/bridge", postgresql=block("10.1.2.3/32", 6432)),
+        config(**FAR) | {"networkPolicy": {"planasonix": {"enabled": True}}},
+        config(**NOTIFY) | {"networkPolicy": {"airflow": block("10.0.0.0/8", 443)}},
+        config(**FAR) | {"networkPolicy": {"airflow": namespace("egress-gateway")}},
         {"service": {"type": "LoadBalancer"}, "networkPolicy": {"ingressControllers": EVERYBODY}},
+        {"service": {"type": "NodePort"}, "ingress": {"enabled": True, "host": "a.example.com", "tlsSecret": "a"}},
         *({"config": {"bridge": text}} for text in ("- a", "a: [", "sources: [1]\nairflow: {default: 1}\nsign_in: ''")),
     ],
     ids=str,

@@ -315,6 +315,9 @@ def test_alerts_and_dashboard_are_those_of_the_repository() -> None:
     text = json.dumps(rules["spec"])
     # Another release in the same Prometheus must not hide that this one is gone.
     assert text.count('bridge_build_info{namespace=\\"data-platform\\"}') == text.count("bridge_build_info") > 0
+    # Without the chart's ServiceMonitor, the series may have no such label, and the alert would never end.
+    (plain,) = of_kind(render(MATRIX["monitored"] | {"serviceMonitor": {"enabled": False}}), "PrometheusRule")
+    assert "bridge_build_info{" not in json.dumps(plain["spec"])
 
 
 def test_the_network_policy_opens_what_is_needed_only() -> None:

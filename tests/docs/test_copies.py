@@ -1,6 +1,8 @@
 """What the pages say of copying the store, putting a copy back, and upgrading loses nothing."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ STOPS = {
 PUTS_BACK = {
     "operating.md": "install -m 0600 ",
     "compose.md": "pg_restore ",
-    "kubernetes.md": "cat > /data/bridge.db",
+    "kubernetes.md": "cat > bridge.db",
 }
 STARTS = {
     "operating.md": "systemctl start planasonix-bridge",
@@ -63,6 +65,18 @@ def test_all_files_of_the_store_are_moved_before_a_copy_is_put_there(name: str) 
     """What an old `-wal` holds would be written into the copy."""
     before = _restoring(name).partition(PUTS_BACK[name])[0]
     assert [file for file in ("bridge.db ", "bridge.db-wal ", "bridge.db-shm;") if file not in before] == []
+
+
+def test_a_second_restore_keeps_what_the_first_has_kept(tmp_path: Path) -> None:
+    """Each one moves the store into a folder of its own, and writes nothing if it cannot."""
+    (script,) = re.findall(r"sh -c \\\n +'([^']+)' < bridge-copy.db", _restoring("kubernetes.md"))
+    for copy in (b"first", b"second"):
+        (tmp_path / "bridge.db-wal").write_bytes(copy)
+        subprocess.run(["sh", "-c", script.replace("/data", str(tmp_path))], input=copy, check=True)
+        assert not (tmp_path / "bridge.db-wal").exists()
+    assert (tmp_path / "bridge.db").read_bytes() == b"second"
+    kept = {tuple(sorted(file.read_bytes() for file in folder.iterdir())) for folder in tmp_path.glob("aside.*")}
+    assert kept == {(b"first",), (b"first", b"second")}
 
 
 def test_a_dump_is_restored_into_an_empty_database() -> None:
