@@ -195,7 +195,7 @@ def _end(path: Path, inbox: Inbox, state: DeliveryState | TriggerState, reason: 
     id_ = stored(inbox)
     table = "deliveries" if isinstance(state, DeliveryState) else "triggers"
     if table == "triggers":
-        add(inbox, id_, now=now)
+        add(inbox, id_, now=now, dag_run_id="planasonix__job_1__succeeded__orders")
     with closing(Store(path)) as store:
         store.rows(f"UPDATE {table} SET state = '{state}', reason = '{reason}'")  # noqa: S608
         store.rows("UPDATE triggers SET settled_at = ?", microseconds(now))
