@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.rules.event.spelling import Spelling
-from bridge.rules.mapping import read
-from bridge.rules.planning import Plan, Subject, plan
+from bridge.rules.mapping import Mapping, read
+from bridge.rules.planning import Plan, Subject, given_up, plan
 from bridge.rules.samples import SHAPES, compact
 from bridge.words.errors import Locked
 from bridge.words.model import Delivery, DeliveryState, Status, TriggerState
@@ -415,3 +415,30 @@ def test_a_route_that_needs_what_nobody_can_supply_is_named_with_how_to_get_it(
     assert (made.state, made.reason, made.wants_lookup) == (DeliveryState.UNROUTED, Reason.NO_ROUTE, False)
     assert str(made.detail).startswith(f"route orders wants {key}: the event has none; ")
     assert f"body: {{fields: {{{field}: /PLACE}}}}" in str(made.detail)
+
+
+ONE = read("routes:\n  - {pipeline: pl_1, dag: d}\n", file="mapping.yaml", airflows=["default"], sources=["planasonix"])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "more", "state", "is_said", "detail"),
+    [
+        (MAPPING, {}, DeliveryState.ROUTED, True, "nobody knows whether it is for these routes too"),
+        (MAPPING, {"pipeline_id": "pl_other"}, DeliveryState.ROUTED, False, ""),
+        (ONE, {}, DeliveryState.UNROUTED, True, ""),
+        (ONE, {"pipeline_id": "pl_1"}, DeliveryState.ROUTED, False, ""),
+        (ONE, {"pipeline_id": []}, DeliveryState.INVALID, False, ""),
+    ],
+)
+def test_a_look_up_that_was_given_up_is_said_where_it_matters(
+    mapping: Mapping, more: dict[str, Any], state: DeliveryState, is_said: bool, detail: str
+) -> None:
+    """Where nothing matches, or a route could not be judged; whatever else is decided stays as it is."""
+    body = {"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "status": "succeeded"} | more
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", json.dumps(body).encode())
+    result = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    said = given_up(result, Reason.LOOKUP_NOT_FOUND, subject, mapping)
+    assert (result.state, said.state) == (state, state)
+    assert (said.reason is Reason.LOOKUP_NOT_FOUND) is is_said
+    assert (said is result) is not is_said
+    assert detail in (said.detail or "")
