@@ -174,7 +174,7 @@ def _trust(api: PlanasonixApi) -> ssl.SSLContext | bool:
         context = ssl.create_default_context(cafile=api.ca_file)
         if api.client_cert_file is not None:
             # A password that is wrong: without any, OpenSSL would ask for one at the terminal.
-            context.load_cert_chain(api.client_cert_file, api.client_key_file, password="")
+            context.load_cert_chain(api.client_cert_file, api.client_key_file, password="")  # nosec B106 - none at all
     except OSError as error:  # SSLError is one
         said = f"the certificates for the Planasonix API cannot be used: {error.strerror or type(error).__name__}"
         raise LookupUnavailable(said, is_whole=True) from None
