@@ -47,7 +47,6 @@ _OWN_TESTS = (
     "orders",
     "pruning",
     "relocating",
-    "replays",
     "runs",
     "vault",
 )
@@ -94,8 +93,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/edges/inbox/test_replays.py",
         "tests/edges/inbox/test_triggers.py",
         "tests/edges/inbox/test_deadlines.py",
+        "tests/edges/inbox/test_vault.py",
         "tests/flows/test_freeing.py",
     ),
+    "bridge/edges/inbox/replays.py": ("tests/edges/inbox/test_replays.py", "tests/edges/inbox/test_completions.py"),
     "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
     "bridge/edges/inbox/moving.py": ("tests/chores/test_clock.py", "tests/edges/inbox/test_runs.py"),

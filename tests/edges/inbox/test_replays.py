@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
-from bridge.edges.inbox import Inbox, deliveries, replays, triggers
+from bridge.edges.inbox import Inbox, deliveries, holds, replays, triggers
 from bridge.edges.inbox.adding import NewTrigger
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
@@ -224,6 +224,20 @@ def test_what_gave_way_to_a_newer_one_stays_when_another_trigger_is_replayed(inb
     assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
     send(triggers_of())
     assert trigger(inbox, old.id).state is TriggerState.PENDING
+
+
+def test_what_a_person_asks_for_anew_is_the_newest_of_its_series(inbox: Inbox) -> None:
+    """Its webhook is older than the other's, and whoever replays it wants it all the same."""
+    delivery_id = stored(inbox)
+    id_ = ended(inbox, add(inbox, delivery_id, series=b"a"), TriggerState.FAILED, Reason.EXPIRED)
+    other = add(inbox, stored(inbox, "evt_2"), series=b"a")
+    assert inbox.read(holds.newer, other) is None
+    replay(inbox, delivery_id)
+    again = Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [new_trigger(inbox, delivery_id, series=b"a")])
+    inbox.write(settle_routing, [again], now=datetime.now(UTC) + timedelta(hours=1))
+    newer = inbox.read(holds.newer, other)
+    assert newer is not None
+    assert newer.id == id_
 
 
 @pytest.mark.parametrize("reason", [Reason.CONF_REFUSED, Reason.CONF_TOO_LARGE])

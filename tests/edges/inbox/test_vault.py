@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, triggers, vault
+from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers, vault
 from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, DeliveryState, TriggerState
@@ -98,6 +98,19 @@ def test_rewriting_retires_a_key(open_inbox: Open, store: Store) -> None:
     assert found is not None
     assert found.body == CANARY.encode()
     assert CANARY not in everything(store)
+
+
+def test_what_is_made_anew_is_sealed_with_todays_key(open_inbox: Open) -> None:
+    """A person sends its delivery through routing again, and the old key is needed no more for it."""
+    delivery_id, trigger_id = fill(open_inbox(ring=ring("old")))
+    both = open_inbox(ring=ring("new", "old"))
+    both.write(replays.replay, delivery_id, actor="test", reason=None, new_id=None, now=NOW)
+    again = new_trigger(both, delivery_id, conf={"planasonix": {}, "x": CANARY})
+    both.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, [again])], now=NOW)
+    assert both.read(vault.count)["triggers"] == {"new": 1}
+    found = open_inbox(ring=ring("new")).read(triggers.get, trigger_id)
+    assert found is not None
+    assert (found.locked, found.call.conf["x"]) == (None, CANARY)
 
 
 def test_a_row_written_under_two_keys_names_both(open_inbox: Open) -> None:
