@@ -111,6 +111,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/edges/inbox/test_triggers.py",
         "tests/edges/inbox/test_runs.py",
         "tests/edges/inbox/test_deadlines.py",
+        "tests/flows/test_renaming.py",
     ),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),

@@ -534,14 +534,18 @@ def test_what_is_fired_once_more_waits_for_no_dag(inbox: Inbox, again: str) -> N
     assert inbox.read(holds.page, **wanted) == []
 
 
-def test_what_is_made_anew_is_followed_as_its_route_says_by_then(inbox: Inbox) -> None:
-    """Like its conf: what the mapping says when a person asks for it."""
+def test_what_is_made_anew_is_as_its_route_says_by_then(inbox: Inbox) -> None:
+    """Followed or not, and within its limits: like its conf, what the mapping says when a person asks for it."""
     item = event(inbox)
     route(inbox, item)
     inbox.write(triggers.settle, claim(inbox)[0], settlement(TriggerState.FAILED, reason=Reason.EXPIRED), attempt())
     replay(inbox, item)
-    route(inbox, item, mapping("name: orders, event: '*', dag: load_orders, follow: false"))
-    assert [found.call.follow for found in of(inbox, item)] == [False]
+    limits = "max_attempts: 7, max_age: 3h, concurrency: 2, hold_at_most: 3d"
+    route(inbox, item, mapping(f"name: orders, event: '*', dag: load_orders, follow: false, {limits}"))
+    (call,) = (found.call for found in of(inbox, item))
+    assert call.follow is False
+    assert (call.limits.max_attempts, call.limits.max_age_seconds, call.limits.concurrency) == (7, 10_800, 2)
+    assert call.limits.hold_seconds == 259_200
 
 
 def test_a_refusal_does_not_end_the_doubt(inbox: Inbox) -> None:

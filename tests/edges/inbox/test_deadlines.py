@@ -65,6 +65,15 @@ def test_what_is_being_fired_is_not_touched(inbox: Inbox) -> None:
     assert (item.state, NOW <= item.doubted_at <= NOW + HOUR) == (TriggerState.PENDING, True)
 
 
+def test_what_a_bridge_called_that_died_alone_is_in_doubt(inbox: Inbox) -> None:
+    """At its next start nobody waits for a lease, and nobody knows how the call ended either."""
+    id_ = due(inbox)
+    claim(inbox)
+    assert inbox.write(triggers.take_over_all) == 1
+    assert found(inbox, id_).doubted_at is not None
+    assert inbox.write(deadlines.give_up, now=NOW + HOUR, limit=9) == []
+
+
 def test_an_attempt_that_was_answered_leaves_no_doubt(inbox: Inbox) -> None:
     """Airflow said no: what is tried again may be given up at its deadline."""
     id_ = due(inbox)

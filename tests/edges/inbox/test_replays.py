@@ -26,6 +26,7 @@ from tests.support.store import (
     new_trigger,
     settlement,
     stored,
+    whole,
 )
 
 
@@ -129,6 +130,18 @@ def test_run_again_makes_a_new_trigger_under_the_next_run_id(inbox: Inbox, store
 
 def _conf() -> dict[str, object]:
     return {"size": 1, "planasonix": {"route": "orders", "trigger_id": "mine"}}
+
+
+def test_the_reruns_of_two_places_of_a_route_are_counted_apart(inbox: Inbox) -> None:
+    """Each DAG, and each Airflow, has run ids of its own."""
+    delivery_id, places = stored(inbox), [("default", "stock"), ("default", "shelves"), ("other", "stock")]
+    more = [{"airflow": airflow, "dag_id": dag, "dag_run_id": "run"} for airflow, dag in places]
+    new = [new_trigger(inbox, delivery_id, **each) for each in more]
+    inbox.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, new)], now=NOW)
+    for item in new:
+        assert replay(inbox, item.id, run_again=True) is Replayed.NEW_RUN
+    found = {((each.call.airflow, each.call.dag_id), each.call.dag_run_id) for each in whole(inbox, delivery_id)}
+    assert found == {(place, run_id) for place in places for run_id in ("run", "run__r1")}
 
 
 def test_run_again_of_a_cancelled_copy_makes_a_run_too(inbox: Inbox) -> None:

@@ -512,3 +512,16 @@ def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
     assert recent() == [now + hour, now]
     assert recent(limit=1) == [now + hour]
     assert recent(oldest=now + hour) == []
+
+
+def test_who_lost_its_lease_renames_nothing(inbox: Inbox) -> None:
+    """Another process calls Airflow under the name by then."""
+    id_ = add(inbox, stored(inbox))
+    (lost,) = claim(inbox)
+    inbox.write(triggers.take_over_all)
+    assert len(claim(inbox)) == 1
+    renamed = settlement(TriggerState.PENDING, reason=Reason.RUN_ID_CONFLICT, dag_run_id="spare")
+    inbox.write(triggers.settle, lost, renamed, attempt())
+    found = inbox.read(triggers.get, id_)
+    assert found is not None
+    assert (found.state, found.call.dag_run_id) == (TriggerState.FIRING, lost.trigger.call.dag_run_id)
