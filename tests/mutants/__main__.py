@@ -40,7 +40,6 @@ SAME = "Same: "
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
 _OWN_TESTS = (
     "browsing",
-    "completions",
     "erasing",
     "finding",
     "grouping",
@@ -96,6 +95,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/edges/inbox/test_vault.py",
         "tests/flows/test_freeing.py",
     ),
+    "bridge/edges/inbox/completions.py": ("tests/edges/inbox/test_completions.py", "tests/flows/test_copies.py"),
     "bridge/edges/inbox/replays.py": ("tests/edges/inbox/test_replays.py", "tests/edges/inbox/test_completions.py"),
     "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
