@@ -73,7 +73,7 @@ def _hanging(waiting: int, seconds: float) -> tuple[float, float]:
             api.gate.clear()
             with _filled(source, amount) as bridge:
                 _settle(bridge, amount)
-                shares.append(_share(bridge, seconds))
+                shares.append(machine.cpu_share(bridge.process.pid, seconds))
                 api.gate.set()
     return shares[0], shares[1]
 
@@ -103,14 +103,7 @@ def _settle(bridge: BridgeProcess, amount: int) -> None:
     """Wait until each was planned once: it is queued for the API, or is being asked for."""
     queued = "SELECT COUNT(*) FROM deliveries WHERE reason = 'lookup_queued'"
     wait_for(lambda: servers.ask(bridge, None, queued) >= amount - 100, seconds=300, what="every plan")
-    wait_for(lambda: _share(bridge, 1.0) < _CALM, seconds=60, what="a bridge that has started")
-
-
-def _share(bridge: BridgeProcess, seconds: float) -> float:
-    """Return how much of a core it used in so long."""
-    before = machine.cpu_seconds(bridge.process.pid)
-    time.sleep(seconds)
-    return (machine.cpu_seconds(bridge.process.pid) - before) / seconds
+    wait_for(lambda: machine.cpu_share(bridge.process.pid, 1.0) < _CALM, seconds=60, what="a bridge that has started")
 
 
 def _strangers(seconds: float) -> tuple[float, float]:

@@ -25,11 +25,11 @@ def measure(*, open_runs: int, seconds: int) -> list[str]:
         with servers.bridge(mapping=servers.MATCHES, airflow_url=airflow.url, more=_MORE) as bridge:
             _open(bridge, airflow, open_runs)
             before = len(airflow.asked), airflow.lists(), time.monotonic()
-            busy = _cpu_a_second(bridge, seconds)
+            busy = machine.cpu_share(bridge.process.pid, seconds)
             minutes = (time.monotonic() - before[2]) / 60
             asked, lists = len(airflow.asked) - before[0], airflow.lists() - before[1]
             ended = _end(bridge, airflow, open_runs)
-            idle = _cpu_a_second(bridge, seconds)
+            idle = machine.cpu_share(bridge.process.pid, seconds)
     return [
         f"## Following {open_runs:,} open DAG runs",
         "",
@@ -50,14 +50,6 @@ def _open(bridge: BridgeProcess, airflow: Standin, amount: int) -> None:
     path.unlink()
     wait_for(lambda: _count(bridge, "state = 'fired'") == amount, seconds=300, what="every run started")
     assert len(airflow.runs(_DAG)) == amount
-
-
-def _cpu_a_second(bridge: BridgeProcess, seconds: int) -> float:
-    """Return the processor time that the bridge uses in a second while nothing arrives."""
-    pid = bridge.process.pid
-    before, began = machine.cpu_seconds(pid), time.monotonic()
-    time.sleep(seconds)
-    return (machine.cpu_seconds(pid) - before) / (time.monotonic() - began)
 
 
 def _end(bridge: BridgeProcess, airflow: Standin, amount: int) -> float:

@@ -43,6 +43,13 @@ def fsync_ms(folder: Path) -> float:
     return statistics.median(seconds) * 1e3
 
 
+def cpu_share(pid: int, seconds: float) -> float:
+    """Return how much of a core a process uses, measured over so long."""
+    before, began = cpu_seconds(pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(pid) - before) / (time.monotonic() - began)
+
+
 def pin(pid: int, cores: Set[int]) -> None:
     """Keep every thread of a process, and those it will start, on these cores."""
     for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.demo.processes import free_port
 from tests.support.forkserver import COMMAND
-from tests.support.service import BridgeProcess, body, signed, wait_for
+from tests.support.service import BridgeProcess, body, signed, under_load, wait_for
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 Start = Callable[..., BridgeProcess]
@@ -184,26 +184,10 @@ def test_killed_while_writing_loses_nothing_answered(bridge: BridgeProcess) -> N
     """kill -9 in the middle of a burst, twice: everything answered 202 is there, a copy of it a duplicate."""
     answered: dict[str, bytes] = {}
     for round_ in range(2):
-        is_over = threading.Event()
-
-        def sender(number: int, round_: int = round_, is_over: threading.Event = is_over) -> None:
-            count = 0
-            while not is_over.is_set():
-                count += 1
-                payload = body(event=f"evt_{round_}_{number}_{count}")
-                try:
-                    answer = bridge.send(payload)
-                except httpx.TransportError:
-                    return
-                answered[answer.json()["delivery_id"]] = payload
-
-        before = len(answered)
-        with ThreadPoolExecutor(8) as pool:
-            for number in range(8):
-                pool.submit(sender, number)
-            wait_for(lambda before=before: len(answered) > before + 100, seconds=30, what="some load")
+        with under_load(bridge, senders=8, name=f"evt_{round_}") as sent:
+            wait_for(lambda sent=sent: len(sent) > 100, seconds=30, what="some load")
             bridge.kill()
-            is_over.set()
+        answered |= sent
         bridge.start()
     for delivery_id, payload in answered.items():
         again = bridge.send(payload)

@@ -3,19 +3,16 @@
 import sqlite3
 import stat
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.demo.processes import free_port
 from tests.docs.pages import blocks, page
 from tests.support.forkserver import COMMAND
-from tests.support.service import BridgeProcess, body, wait_for
+from tests.support.service import BridgeProcess, under_load, wait_for
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
@@ -32,35 +29,6 @@ def bridge(start_bridge: Callable[..., BridgeProcess]) -> BridgeProcess:
 def copies(tmp_path: Path) -> Path:
     """The folder of the copies; a command of the page makes it."""
     return tmp_path / "copies"
-
-
-@contextmanager
-def _load(bridge: BridgeProcess) -> Iterator[dict[str, bytes]]:
-    """Send webhooks all the time; yields the bodies that were answered, by their delivery."""
-    answered: dict[str, bytes] = {}
-    is_over = threading.Event()
-
-    def send(sender: int) -> None:
-        count = 0
-        while not is_over.is_set():
-            count += 1
-            payload = body(event=f"evt_{sender}_{count}")
-            try:
-                answer = bridge.send(payload)
-            except httpx.TransportError:
-                return
-            assert answer.status_code == 202
-            answered[answer.json()["delivery_id"]] = payload
-
-    with ThreadPoolExecutor(4) as pool:
-        sending = [pool.submit(send, sender) for sender in range(4)]
-        try:
-            wait_for(lambda: len(answered) > 50, seconds=30, what="some load")
-            yield answered
-        finally:
-            is_over.set()
-    for each in sending:
-        each.result()
 
 
 def _run(bridge: BridgeProcess, name: str, heading: str, copies: Path, copy: str = "") -> None:
@@ -86,7 +54,8 @@ def _deliveries(file: Path) -> set[str]:
 
 def test_a_copy_ends_beside_a_bridge_that_serves(bridge: BridgeProcess, copies: Path) -> None:
     """However often it commits: whatever was answered before is in the copy, and nobody else may read that."""
-    with _load(bridge) as answered:
+    with under_load(bridge, senders=4) as answered:
+        wait_for(lambda: len(answered) > 50, seconds=30, what="some load")
         before = set(answered)
         _run(bridge, "plain-vm.md", "Back up", copies)
     (copy,) = copies.iterdir()
@@ -96,7 +65,8 @@ def test_a_copy_ends_beside_a_bridge_that_serves(bridge: BridgeProcess, copies: 
 
 def test_a_store_is_restored_after_a_kill(bridge: BridgeProcess, copies: Path) -> None:
     """It is the copy, no more and no less, though the log of the killed one lies there; and nothing fires yet."""
-    with _load(bridge) as answered:
+    with under_load(bridge, senders=4) as answered:
+        wait_for(lambda: len(answered) > 50, seconds=30, what="some load")
         _run(bridge, "plain-vm.md", "Back up", copies)
         count = len(answered)
         wait_for(lambda: len(answered) > count + 50, seconds=30, what="webhooks after the copy")

@@ -8,8 +8,11 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +244,31 @@ def wait_for(is_so: Callable[[], bool], *, seconds: float, what: str | Callable[
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
+
+
+@contextmanager
+def under_load(bridge: BridgeProcess, *, senders: int, name: str = "evt") -> Iterator[dict[str, bytes]]:
+    """Send webhooks until the end, or until the bridge is gone; yields the bodies that were answered, by delivery."""
+    answered: dict[str, bytes] = {}
+    is_over = threading.Event()
+
+    def send(sender: int) -> None:
+        count = 0
+        while not is_over.is_set():
+            count += 1
+            payload = body(event=f"{name}_{sender}_{count}")
+            try:
+                answer = bridge.send(payload)
+            except httpx.TransportError:
+                return
+            assert answer.status_code == 202
+            answered[answer.json()["delivery_id"]] = payload
+
+    with ThreadPoolExecutor(senders) as pool:
+        sending = [pool.submit(send, sender) for sender in range(senders)]
+        try:
+            yield answered
+        finally:
+            is_over.set()
+    for each in sending:
+        each.result()
