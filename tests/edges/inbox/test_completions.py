@@ -496,6 +496,18 @@ def test_what_may_have_its_run_is_looked_for_once_the_other_has_another_name(
     assert [found.call.dag_run_id for found in of(inbox, other)] == [USUAL]
 
 
+def test_a_spare_name_that_is_taken_as_well_makes_a_copy_of_its_owner(inbox: Inbox, store: Store) -> None:
+    """The spare name has the completion in it: what has it already is for the same run."""
+    assert route(inbox, event(inbox, pipeline_id="pl_a")) == [PENDING]
+    owner, late = event(inbox, "evt_2", job_id="job_2"), event(inbox, "evt_3", pipeline_id="pl_b")
+    assert route(inbox, owner) == [PENDING]
+    (wanted,) = planned(inbox, late, ORDERS).triggers
+    store.rows("UPDATE triggers SET dag_run_id = ? WHERE delivery_id = ?", wanted.spare_run_id, number(owner, "dlv"))
+    assert route(inbox, late) == [COPY]
+    (found,) = of(inbox, late)
+    assert str(found.detail).startswith(f"{of(inbox, owner)[0].id} of {owner}")
+
+
 def test_a_route_that_is_gone_fires_nothing_in_doubt(inbox: Inbox) -> None:
     """Nobody asks for the run any more; once somebody does, under whatever name, it is found."""
     item = event(inbox)
