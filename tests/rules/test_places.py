@@ -224,7 +224,7 @@ def test_fewer_places_are_open_and_what_is_held_stays() -> None:
     assert places.room(0.0) == 3
 
 
-@pytest.mark.parametrize("amount", [1, 2])
+@pytest.mark.parametrize("amount", [1, 2, 3])
 def test_a_dag_that_hangs_leaves_a_place_also_where_few_are_open(amount: int) -> None:
     """Once all that it holds take long, one more is open, for one call of another DAG. A setting of 1 stays 1."""
     places = Places(4)

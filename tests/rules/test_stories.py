@@ -75,6 +75,21 @@ def test_the_steps_are_in_the_order_in_which_things_happened() -> None:
     assert (found["triggers"][0]["link"], found["note"], found["routes"]) == ("http://airflow/x", "a note", None)
 
 
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (Run(RunState.SUCCESS, NOW, NOW + timedelta(minutes=2)), "2025-03-27T02:49:00.000Z"),
+        (Run(RunState.RUNNING, NOW, None), "2025-03-27T02:47:00.000Z"),
+        (Run(RunState.QUEUED, None, None), None),
+    ],
+    ids=["ended", "started", "waits"],
+)
+def test_the_step_of_a_run_is_when_it_ended_or_else_when_it_started(run: Run, expected: str | None) -> None:
+    """What waits in Airflow has no time yet."""
+    steps = stories.view(story(replace(TRIGGER, run=run)))["steps"]
+    assert [step["at"] for step in steps if step["what"] == f"run_{run.state}"] == [expected]
+
+
 def test_no_value_of_a_payload_stands_in_it() -> None:
     """Neither the body nor the answer of the API."""
     assert "canary" not in str(stories.view(story(TRIGGER)))
