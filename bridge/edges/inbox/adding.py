@@ -2,7 +2,8 @@
 
     1. What the delivery has for the place already stays, unless it owns nothing: then it is made anew.
     2. If the completion's run is owned, the trigger is kept as `cancelled`, reason `duplicate_run`: it names the owner.
-       An owner that ended in doubt, under a route that matches no more, is fired once more under its DAG run id.
+       An owner that ended in doubt, under a route that matches no more, is fired once more under its DAG run id. Once
+       the run of another completion is there under that id, its own cannot be, and it owns nothing.
     3. A run in doubt keeps its DAG run id, whatever the mapping calls it now, and whichever event asks for it.
     4. If the DAG run id belongs to another completion, the trigger takes its spare one. A route's own `dag_run_id` has
        none: there the id is the identity, and the trigger is `duplicate_run`. So it is if a person cancelled the other
@@ -51,12 +52,14 @@ _REMAKE = text(
     " THEN COALESCE(doubted_at, CAST(:doubted_at AS BIGINT)) ELSE CAST(:doubted_at AS BIGINT) END"
     " WHERE id = :id AND (state = 'failed' OR state = 'cancelled' AND reason IN ('duplicate_run','superseded'))"
 )
-# What makes a trigger wait as if it were new, under its own DAG run id, once more.
-ONCE_MORE = (
+# What makes a trigger wait as if it were new.
+AS_NEW = (
     "state = 'pending', reason = NULL, detail = NULL, attempts = 0, due_at = :now, age_from = :now, settled_at = NULL,"
     " series = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
     " late_at = CASE WHEN late_at <= :now THEN :now + CAST(deadline_seconds * 1000000 AS BIGINT) ELSE late_at END"
 )
+# The same under its own DAG run id: what has started its run may have it.
+ONCE_MORE = f"{AS_NEW}, doubted_at = CASE WHEN state = 'fired' THEN COALESCE(settled_at, :now) ELSE doubted_at END"
 # Not one whose conf was erased, nor one whose DAG run id another trigger has by now.
 _REVIVE = text(
     f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id"  # noqa: S608
@@ -114,10 +117,13 @@ def add_all(connection: Connection, new: Sequence[NewTrigger], known: Known, *, 
     stored: list[NewTrigger] = []
     for trigger in new:
         mine = next((each for each in standing if _is_the_same_call(each, trigger)), None)
-        owner = _alive(connection, owned.get(trigger.place), known, now)
+        owner, in_doubt = owned.get(trigger.place), run_in_doubt(trigger.place, standing)
+        if owner is not None and owner.may_have_run:
+            owner, doubted_id = _of_doubted(connection, owner, known, completion, now)
+            in_doubt = doubted_id or in_doubt
         if mine is not None and _stays(mine, owner, is_taken_back=mine.id in taken_back):
             continue
-        wanted = _copy_of(trigger, owner) if owner else _under(trigger, run_in_doubt(trigger.place, standing))
+        wanted = _copy_of(trigger, owner) if owner else _under(trigger, in_doubt)
         done = _insert(connection, wanted, completion, now) if mine is None else None
         if mine is not None:
             done = _remake(connection, _in_place_of(mine, wanted), completion, now)
@@ -137,16 +143,21 @@ def _counts(standing: Standing, taken_back: Collection[str], wanted: Collection[
     return standing.id not in taken_back or (standing.may_have_run and standing.place not in wanted)
 
 
-def _alive(connection: Connection, owner: Standing | None, known: Known, now: datetime) -> Standing | None:
-    """Return an owner; one that ended in doubt is fired once more, if it can be."""
-    if owner is None or not owner.may_have_run:
-        return owner
-    values = {"id": number(owner.id, "trg"), "now": microseconds(now)}
-    if not connection.execute(_REVIVE, values).rowcount:
-        return owner
-    revived = replace(owner, state=TriggerState.PENDING, reason=None)
-    known.add(revived)
-    return revived
+def _of_doubted(
+    connection: Connection, owner: Standing, known: Known, completion: Completion | None, now: datetime
+) -> tuple[Standing | None, str | None]:
+    """Fire an owner that ended in doubt once more; returns who owns the run, or else the DAG run id that it may have.
+
+    If the trigger of another completion has its DAG run id, it owns nothing: once that run is there, its own is not.
+    """
+    if connection.execute(_REVIVE, {"id": number(owner.id, "trg"), "now": microseconds(now)}).rowcount:
+        revived = replace(owner, state=TriggerState.PENDING, reason=None)
+        known.add(revived)
+        return revived, None
+    holder = holder_of(connection, str(owner.dag_run_id), owner, completion, beside=owner.id)
+    if holder is None or holder[1]:
+        return owner, None
+    return None, None if holder[0].state is TriggerState.FIRED else owner.dag_run_id
 
 
 def _in_place_of(mine: Standing, new: NewTrigger) -> NewTrigger:

@@ -8,7 +8,7 @@ from enum import Enum, StrEnum
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import completions, deliveries, triggers
-from bridge.edges.inbox.adding import ONCE_MORE, NewTrigger, add_rerun, owned_conf
+from bridge.edges.inbox.adding import AS_NEW, ONCE_MORE, NewTrigger, add_rerun, owned_conf
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.engine.statements import Pair, announce
 from bridge.edges.inbox.rows import microseconds
@@ -21,7 +21,9 @@ from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
 
 _AGAIN = text(f"UPDATE triggers SET {ONCE_MORE} WHERE id = :id AND state <> 'firing'")  # noqa: S608
-_AGAIN_AS = text(f"UPDATE triggers SET dag_run_id = :dag_run_id, {ONCE_MORE} WHERE id = :id AND state = 'cancelled'")  # noqa: S608
+_AGAIN_AS = text(  # no call was under this DAG run id
+    f"UPDATE triggers SET dag_run_id = :dag_run_id, {AS_NEW}, doubted_at = NULL WHERE id = :id AND state = 'cancelled'"  # noqa: S608
+)
 _RIVAL = text(
     "SELECT delivery_id, delivery_id IN (SELECT delivery_id FROM completions WHERE delivery_id = triggers.delivery_id)"
     " AS is_told, state FROM triggers WHERE airflow = :airflow AND dag_id = :dag_id AND dag_run_id = :dag_run_id"
@@ -215,9 +217,10 @@ def _rivalry(connection: Connection, found: Trigger, parameters: Mapping[str, ob
     is_other = holder.is_told and holder.delivery_id not in tellers
     if is_other and not me.owns:
         return _Rivalry.UNCLEAR
-    is_stopped = me.state is TriggerState.CANCELLED and not me.is_doubted
+    is_stopped = me.state is TriggerState.CANCELLED
     # Once the other's run is there under the name, its own cannot be; before that, only if it was never called.
-    is_sure = holder.state == "fired" or connection.execute(_CALLED, {"id": number(me.id, "trg")}).first() is None
+    is_called = me.is_doubted or connection.execute(_CALLED, {"id": number(me.id, "trg")}).first() is not None
+    is_sure = holder.state == "fired" or not is_called
     return _Rivalry.SAME_NAME if is_other and is_stopped and is_sure else _Rivalry.SAME_RUN
 
 

@@ -36,7 +36,7 @@ _STOPPED = text(
 
 
 def holder_of(
-    connection: Connection, run_id: str, call: Call, completion: Completion | None, *, beside: str
+    connection: Connection, run_id: str, call: Call | Standing, completion: Completion | None, *, beside: str
 ) -> tuple[Standing, bool] | None:
     """Return the live trigger that has a DAG run id at a call's DAG, and whether it is of this completion.
 
@@ -58,7 +58,7 @@ def stopped_under(connection: Connection, call: Call, *, beside: str) -> Standin
     return None if row is None else _standing(row, reason=Reason.of(row["reason"]))
 
 
-def _values(run_id: str, call: Call, beside: str) -> dict[str, Any]:
+def _values(run_id: str, call: Call | Standing, beside: str) -> dict[str, Any]:
     return {"airflow": call.airflow, "dag_id": call.dag_id, "dag_run_id": run_id, "id": number(beside, "trg")}
 
 

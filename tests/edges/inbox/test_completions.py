@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,9 +85,9 @@ def fire(inbox: Inbox) -> None:
         inbox.write(triggers.settle, claimed, settlement(), attempt())
 
 
-def replay(inbox: Inbox, id_: str) -> Replayed:
+def replay(inbox: Inbox, id_: str, now: datetime = NOW + LATER) -> Replayed:
     """Replay as the command line does."""
-    return inbox.write(replays.replay, id_, actor="test", reason=None, new_id=None, now=NOW + LATER)
+    return inbox.write(replays.replay, id_, actor="test", reason=None, new_id=None, now=now)
 
 
 PENDING, FIRED, COPY, TAKEN_BACK = "pending", "fired", "cancelled duplicate_run", "cancelled superseded"
@@ -204,6 +204,35 @@ def test_a_renamed_route_doubles_nothing(inbox: Inbox, how: str) -> None:
     else:
         assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
         assert route(inbox, event(inbox, "evt_3"), RENAMED) == [COPY]
+
+
+def fired_again(inbox: Inbox) -> str:
+    """Return a delivery whose trigger has started its DAG run, and waits since a person replayed it."""
+    item = event(inbox)
+    route(inbox, item)
+    fire(inbox)
+    assert replay(inbox, of(inbox, item)[0].id, NOW) is Replayed.QUEUED
+    return item
+
+
+def test_what_was_fired_and_is_replayed_may_have_its_run(inbox: Inbox) -> None:
+    """A renamed route starts no second one beside it, and a person who cancels it is told to look in Airflow."""
+    item = fired_again(inbox)
+    (found,) = of(inbox, item)
+    assert found.doubted_at is not None
+    replay(inbox, item)
+    assert route(inbox, item, RENAMED) == [PENDING, COPY]
+    assert of(inbox, item)[0].call.dag_run_id == USUAL
+    cancelled = inbox.write(replays.cancel, found.id, actor="a", reason=None, now=NOW)
+    assert cancelled is Cancelled.IN_DOUBT
+
+
+def test_what_was_fired_and_fails_at_a_replay_keeps_the_name_of_its_run(inbox: Inbox) -> None:
+    """The next event of the job names a run id, so the DAG run would be called differently: it is looked for first."""
+    item = fired_again(inbox)
+    fail(inbox)
+    assert route(inbox, event(inbox, "evt_2", run_id="run_1")) == [PENDING]
+    assert [claimed.trigger.call.dag_run_id for claimed in claim(inbox)] == [of(inbox, item)[0].call.dag_run_id]
 
 
 def test_a_replay_of_what_still_waits_asks_for_one_run_in_its_place(inbox: Inbox) -> None:
@@ -482,6 +511,20 @@ def test_what_may_have_its_run_takes_its_spare_name_once_the_other_has_its_own(
     (found,) = of(inbox, first)
     assert found.call.dag_run_id.startswith(f"{USUAL}--")
     assert found.doubted_at is None  # no call was ever under this name
+
+
+def test_what_may_have_its_run_owns_none_once_the_other_has_its_own(inbox: Inbox, taken: tuple[str, str]) -> None:
+    """Also where the route was renamed: until then a person looks, and then each completion has its run."""
+    first, second = taken
+    other = event(inbox, "evt_3", pipeline_id="pl_a")
+    assert route(inbox, other, RENAMED) == [CONFLICT]
+    fire(inbox)
+    assert [str(found.state) for found in of(inbox, second)] == [FIRED]
+    replay(inbox, other)
+    assert route(inbox, other, RENAMED) == [PENDING]
+    replay(inbox, first)
+    assert route(inbox, first, RENAMED) == [TAKEN_BACK, COPY]
+    assert of(inbox, other)[0].call.dag_run_id.startswith("planasonix__job_1__succeeded__sales--")
 
 
 def test_what_may_have_its_run_is_looked_for_once_the_other_has_another_name(
