@@ -130,6 +130,15 @@ def is_token_refused(answer: Answer) -> bool:
     return answer.status == 401 or (answer.status == 403 and _INVALID_TOKEN in _message(answer).lower())
 
 
+def may_be_signed_out(answer: Answer, *, is_403_vague: bool) -> bool:
+    """Tell whether an answer may mean that the sign-in has ended, though it does not say so.
+
+    A gateway sends to its login page, or answers with it; Airflow 2 says no more than 403 (`is_403_vague`).
+    """
+    is_page = 200 <= answer.status < 300 and not answer.is_json
+    return is_page or 300 <= answer.status < 400 or (is_403_vague and answer.status == 403)
+
+
 def message(answer: Answer) -> str:
     """Return the status and what Airflow says about it, fit to be shown; never anything of a page in HTML."""
     if answer.is_json and (text := _message(answer)):

@@ -1,9 +1,11 @@
 """Signed calls to one Airflow: which REST API it has, under which sign-in, and whether it is well.
 
-Answers are returned as they are, except one: if the token was refused (and not the user's right), sign in and call
-once more.
+Answers are returned as they are, except one: if the token was refused (and not the user's right), or may have been,
+sign in and call once more.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -42,11 +44,13 @@ class _Request:
 class Session:
     """One Airflow, signed in to when needed; thread-safe."""
 
-    def __init__(self, target: AirflowTarget, transport: Transport) -> None:
-        """Call nothing yet."""
+    def __init__(
+        self, target: AirflowTarget, transport: Transport, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Call nothing yet. `clock` is in monotonic seconds."""
         self._target = target
         self._transport = transport
-        self._tokens = Tokens(self._sign_in)
+        self._tokens = Tokens(target.name, self._sign_in, clock=clock)
         self._configured = target.version if target.version in VERSIONS else None
         self._version = self._configured
 
@@ -118,7 +122,7 @@ class Session:
             return answers.after_failure(answer)
         if not isinstance(answer, Answer):
             return answer
-        if answer.status == 403 and self._version is not None and VERSIONS[self._version].is_403_vague:
+        if answer.status == 403 and self._is_403_vague:
             detail = f"{answers.message(answer)}: user, password or role"
             return Misconfigured(Reason.AIRFLOW_UNAUTHORIZED, detail, http_status=403)
         if answer.status == 403 and not answers.is_token_refused(answer):
@@ -143,7 +147,11 @@ class Session:
         self._transport.close()
 
     def _send_signed_in(self, request: _Request) -> Called:
-        """Send under the sign-in of the target; a token that was refused is replaced, and the call repeated, once."""
+        """Send under the sign-in of the target; a token that was refused is replaced, and the call repeated, once.
+
+        So is one that may have been, if there is another. A change that was answered 2xx is not repeated: it may have
+        been heard, and what Airflow says to the second call would hide that.
+        """
         auth = self._target.auth
         way = way_of(auth, self._version)
         if way.headers is not None:
@@ -152,12 +160,20 @@ class Session:
         if not isinstance(token, Token):
             return token
         answer = self._send(request, token)
-        if not isinstance(answer, Answer) or not answers.is_token_refused(answer):
+        if not isinstance(answer, Answer):
             return answer
-        token = self._tokens.current(refused=token)
-        if not isinstance(token, Token):
-            return token
-        return self._send(request, token)
+        if answers.is_token_refused(answer):
+            token = self._tokens.current(refused=token)
+            return self._send(request, token) if isinstance(token, Token) else token
+        if not answers.may_be_signed_out(answer, is_403_vague=self._is_403_vague):
+            return answer
+        other = self._tokens.instead_of(token)
+        is_heard = request.method != "GET" and answer.status < 300
+        return answer if other is None or is_heard else self._send(request, other)
+
+    @property
+    def _is_403_vague(self) -> bool:
+        return self._version is not None and VERSIONS[self._version].is_403_vague
 
     def _send(self, request: _Request, token: Token) -> Answer | Failure:
         return self._transport.call(

@@ -3,10 +3,12 @@
 import base64
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.edges.airflow.sign_ins import Fetched, read_grant, way_of
 from bridge.edges.airflow.tokens import Headers, Token, Tokens, life_seconds
@@ -14,6 +16,7 @@ from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.outcomes import Misconfigured, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
+from tests.support.service import wait_for
 
 REFUSED = Answer(401, "application/json", b'{"detail": "Invalid credentials"}')
 UNREACHABLE = Failure(Kind.NOTHING_SENT, "ConnectionRefusedError")
@@ -46,7 +49,7 @@ class Desk:
 
     def tokens(self) -> Tokens:
         """Tokens that sign in here, by this clock."""
-        return Tokens(self.sign_in, clock=lambda: self.now)
+        return Tokens("default", self.sign_in, clock=lambda: self.now)
 
 
 def test_token_is_fetched_once_and_kept_for_80_percent_of_its_life() -> None:
@@ -101,6 +104,77 @@ def test_failed_renewal_keeps_the_token_that_still_holds() -> None:
     assert desk.asked == 3
 
 
+def test_failed_renewal_is_logged_once_for_each_cause() -> None:
+    """With what is wrong, and for how long calls go on all the same."""
+    desk = Desk(granted(jwt(iat=0, exp=100)), UNREACHABLE, UNREACHABLE, REFUSED)
+    tokens = desk.tokens()
+    tokens.current()
+    with capture_logs() as logs:
+        desk.now += 80
+        tokens.current()
+        assert [(line["event"], line["airflow"], line["detail"], line["holds_seconds"]) for line in logs] == [
+            ("sign_in_not_renewed", "default", "ConnectionRefusedError", 20)
+        ]
+        for _ in range(3):
+            desk.now += 30
+            tokens.current()
+    assert [line["detail"] for line in logs] == ["ConnectionRefusedError", "401: Invalid credentials"]
+
+
+def test_a_renewal_that_hangs_keeps_nobody_else_waiting() -> None:
+    """The token holds for a fifth of its life: the others go on with it. One that is refused meanwhile is given up."""
+    arrived, go = threading.Event(), threading.Event()
+    desk = Desk(granted(jwt(iat=0, exp=100)), UNREACHABLE)
+    looks: list[float] = []
+
+    def sign_in() -> Fetched:
+        if desk.asked:
+            arrived.set()
+            assert go.wait(60)
+        return desk.sign_in()
+
+    def clock() -> float:
+        looks.append(desk.now)
+        return desk.now
+
+    tokens = Tokens("default", sign_in, clock=clock)
+    first = tokens.current()
+    assert isinstance(first, Token)
+    desk.now += 85
+    with ThreadPoolExecutor(2) as pool:
+        renewing = pool.submit(tokens.current)
+        assert arrived.wait(60)
+        assert tokens.current() == first
+        assert not renewing.done()
+        before = len(looks)
+        refused = pool.submit(tokens.current, refused=first)
+        wait_for(lambda: len(looks) > before, seconds=60, what="the call that was refused asks for another token")
+        go.set()
+        renewing.result(60)
+        assert isinstance(refused.result(60), TargetDown)
+    desk.now += 1
+    assert isinstance(tokens.current(), TargetDown)
+
+
+def test_a_token_in_doubt_is_kept_until_there_is_another() -> None:
+    """A sign-in that is down stops nobody who only lacks a right; nor is it asked again within a minute."""
+    desk = Desk(granted("one"), UNREACHABLE, granted("two"))
+    tokens = desk.tokens()
+    first = tokens.current()
+    assert isinstance(first, Token)
+    assert (tokens.instead_of(first), desk.asked) == (None, 1)
+    desk.now += 60
+    assert (tokens.instead_of(first), desk.asked) == (None, 2)
+    current = tokens.current()
+    assert isinstance(current, Token)
+    assert current.headers == first.headers
+    desk.now += 60
+    second = tokens.instead_of(first)
+    assert second is not None
+    assert second.headers == (("Authorization", "Bearer two"),)
+    assert (tokens.instead_of(first), tokens.current(), desk.asked) == (second, second, 3)
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "reason"),
     [
@@ -140,7 +214,7 @@ def test_one_sign_in_serves_all_that_wait_for_it(answer: Answer) -> None:
         go.wait(10)
         return read_grant(answer)
 
-    tokens = Tokens(slowly)
+    tokens = Tokens("default", slowly)
     got: list[object] = []
 
     def call() -> None:
