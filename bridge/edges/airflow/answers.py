@@ -30,7 +30,7 @@ _BAD_PARAM = "invalid input for param"  # goes on with the value, which may hold
 _INVALID_TOKEN = "invalid jwt token"  # noqa: S105 - Airflow's words, no token
 PROXY_REFUSES_US = (
     "407: the proxy wants a user and a password, or other ones:"
-    " write http://user:password@host:port where `proxy` points to"
+    " write http://user:password@host:port where `proxy` points to, or into HTTPS_PROXY"
 )
 
 

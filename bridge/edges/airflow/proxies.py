@@ -1,5 +1,6 @@
 """The proxy on the way to Airflow: its URL, and what goes wrong there, in sentences that say what to write.
 
+It is that of `proxy`, else of HTTPS_PROXY or HTTP_PROXY (also without `http://`, as curl takes them).
 Of what a proxy answers only its status is ever shown: the rest is its own text, and may repeat what was sent.
 """
 
@@ -15,14 +16,15 @@ from bridge.edges.airflow.answers import PROXY_REFUSES_US
 from bridge.edges.airflow.wire import Kind
 
 _tunnel = re.compile(r"Tunnel connection failed: (\d{3})\b").match  # http.client's words
+_SETTING = "`proxy` (or HTTPS_PROXY)"
 _NOT_CONNECTED = (errors.NewConnectionError, errors.ConnectTimeoutError)
 
 
 def split(url: str) -> tuple[str, dict[str, str]]:
-    """Return a proxy's URL without its user and password, and the header that carries them."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return url, {}
+    """Return a proxy's URL without its user and password, and the header that carries them; SOCKS has no headers."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.username is None or parts.scheme.startswith("socks"):
+        return parts.geturl(), {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), urllib3.make_headers(proxy_basic_auth=pair)
 
@@ -37,9 +39,9 @@ def problem_of(causes: Sequence[BaseException], words: str) -> tuple[Kind, str] 
             return _refusal(int(found[1]))
     is_tls = any(isinstance(cause, ssl.SSLError) for cause in causes)
     if is_tls and any(isinstance(cause, errors.ProxyError) for cause in causes):
-        return Kind.MISFIT, f"{words}, at the proxy: write http:// in `proxy`, or mend the proxy's certificate"
+        return Kind.MISFIT, f"{words}, at the proxy: write http:// in {_SETTING}, or mend the proxy's certificate"
     if not is_tls and any(isinstance(cause, _NOT_CONNECTED) for cause in causes):
-        return Kind.NOTHING_SENT, f"{words}, at the proxy: start it, or correct host and port in `proxy`"
+        return Kind.NOTHING_SENT, f"{words}, at the proxy: start it, or correct host and port in {_SETTING}"
     return None
 
 
@@ -48,4 +50,4 @@ def _refusal(status: int) -> tuple[Kind, str]:
         return Kind.MISFIT, PROXY_REFUSES_US
     if status >= 500:
         return Kind.NOTHING_SENT, f"{status} from the proxy: it cannot reach this Airflow; correct `url` or its network"
-    return Kind.MISFIT, f"{status} from the proxy: let it open this Airflow's host and port, or correct `proxy`"
+    return Kind.MISFIT, f"{status} from the proxy: let it open this Airflow's host and port, or correct {_SETTING}"

@@ -154,9 +154,8 @@ class Transport:
     ) -> Answer | Failure:
         """Send one request below the base URL; `body` is sent as JSON. Returns within `seconds`, or nearly.
 
-        Of the answer no more is read than 1 MiB and twice what it may repeat (`echo_bytes`).
-
-        Nearly: looking up a name and connecting to each of its addresses is bounded by `connect_seconds` alone.
+        Of the answer no more is read than 1 MiB and twice what it may repeat (`echo_bytes`). Nearly: looking up a name
+        and connecting to each of its addresses is bounded by `connect_seconds` alone.
         """
         line = self._line
         with _Call(seconds) as call:
@@ -167,7 +166,8 @@ class Transport:
                 # A body without a length looks whole when its connection is broken at the deadline.
                 return _late(Kind.UNKNOWN, seconds) if call.is_late else answer
             except _CAUGHT as error:
-                return _failure(error, call, seconds, has_proxy=line.proxy is not None)
+                has_proxy = isinstance(line.client.rest_client.pool_manager, urllib3.ProxyManager)
+                return _failure(error, call, seconds, has_proxy=has_proxy)
             finally:
                 _under_way.call = None
 
@@ -203,7 +203,9 @@ def _client(target: AirflowTarget, proxy: Secret | None) -> ApiClient:
     configuration.cert_file = target.client_cert_file
     configuration.key_file = target.client_key_file
     if proxy is not None:
-        configuration.proxy, configuration.proxy_headers = proxies.split(proxy.reveal())
+        configuration.proxy, configuration.no_proxy = proxy.reveal(), None  # NO_PROXY is about HTTPS_PROXY
+    if configuration.proxy:
+        configuration.proxy, configuration.proxy_headers = proxies.split(configuration.proxy)
     client = ApiClient(configuration)
     client.rest_client.pool_manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return client

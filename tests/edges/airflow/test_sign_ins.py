@@ -19,7 +19,7 @@ from bridge.edges.airflow.tokens import SignedIn
 from bridge.words.outcomes import Later, Misconfigured, Started, TargetDown
 from bridge.words.reasons import Reason
 from bridge.words.targets import AirflowAuth, Secret
-from tests.edges.airflow.support import RUN_ID, Behaviour, RawServer, trigger
+from tests.edges.airflow.support import RUN_ID, Behaviour, RawServer, receive, trigger
 from tests.edges.airflow.test_session import Canned, canned
 from tests.support.service import wait_for
 
@@ -155,6 +155,47 @@ def test_proxy_is_asked_with_its_own_password(airflow_3: Canned) -> None:
     assert airflow_3.seen == []
 
 
+def _note(lines: list[bytes]) -> Behaviour:
+    """Keep each request, and answer 407 to those without a user and a password, else 502."""
+
+    def behave(connection: socket.socket) -> None:
+        lines.append(receive(connection))
+        status = b"502" if b"\r\nproxy-authorization: basic " in lines[-1].lower() else b"407"
+        connection.sendall(b"HTTP/1.1 " + status + b" X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    return behave
+
+
+@pytest.mark.parametrize("spelled", ["http://", ""])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_proxy_of_the_environment_is_asked_with_its_password_too(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, spelled: str
+) -> None:
+    """And what goes wrong there is said of the proxy, as with `proxy`."""
+    seen: list[bytes] = []
+    monkeypatch.setenv("NO_PROXY", "elsewhere.test")
+    with RawServer(_note(seen)) as proxy:
+        for user in ("ann:pass%20word@", ""):
+            monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"{spelled}{user}127.0.0.1:{proxy.port}")
+            airflow = Canned(url=f"{scheme}://airflow.test").airflow(AirflowAuth())
+            found = airflow.probe()
+            airflow.close()
+            assert isinstance(found, TargetDown if user else Misconfigured)
+    assert base64.b64encode(b"ann:pass word") in seen[0]
+    assert "write http://user:password@host:port where `proxy` points to, or into HTTPS_PROXY" in str(found)
+
+
+def test_no_proxy_is_about_the_proxy_of_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`proxy` names this Airflow's own, which is not passed by in silence."""
+    seen: list[bytes] = []
+    monkeypatch.setenv("NO_PROXY", ".test")
+    with RawServer(_note(seen)) as proxy:
+        airflow = Canned(url="https://airflow.test").airflow(AirflowAuth(), proxy=Secret(proxy.url))
+        airflow.probe()
+        airflow.close()
+    assert seen[0].startswith(b"CONNECT airflow.test:443 ")
+
+
 def _answering(status: int) -> Behaviour:
     """Answer every request, a CONNECT as well, with this status."""
 
@@ -201,7 +242,8 @@ def test_a_proxy_that_is_not_there_is_named(url: str, free_port: int) -> None:
     airflow.close()
     assert isinstance(found, TargetDown)
     assert found.detail == (
-        "ConnectionRefusedError: Connection refused, at the proxy: start it, or correct host and port in `proxy`"
+        "ConnectionRefusedError: Connection refused, at the proxy:"
+        " start it, or correct host and port in `proxy` (or HTTPS_PROXY)"
     )
 
 
