@@ -7,21 +7,30 @@
         auth: {exec: [python3, /etc/planasonix-bridge/auth/entra.py, --scope, api://<application id>/.default]}
 
 Needs nothing but Python, and the variables that Azure's own libraries read: AZURE_TENANT_ID, AZURE_CLIENT_ID and
-AZURE_CLIENT_SECRET, or AZURE_CLIENT_SECRET_FILE. Source: Microsoft identity platform, "OAuth 2.0 client credentials
-flow".
+AZURE_CLIENT_SECRET, or AZURE_CLIENT_SECRET_FILE. HTTPS_PROXY and NO_PROXY are honoured. Source: Microsoft identity
+platform, "OAuth 2.0 client credentials flow".
 """
 
 import argparse
-import http.client
+import http
 import json
 import os
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _SECONDS = 8
 _HOST = "https://login.microsoftonline.com"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the secret goes where it was meant to go."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Leave the redirect as the answer."""
 
 
 def main() -> None:
@@ -44,16 +53,16 @@ def main() -> None:
 
 
 def _post(url: str, form: str) -> dict[str, str]:
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=_SECONDS)
-    connection.request("POST", parts.path, form, {"Content-Type": "application/x-www-form-urlencoded"})
-    answer = connection.getresponse()
+    request = urllib.request.Request(url, form.encode())  # noqa: S310 - of whoever runs the service
+    try:
+        answer = urllib.request.build_opener(_Stay).open(request, timeout=_SECONDS)
+    except urllib.error.HTTPError as refusal:
+        answer = refusal
     try:
         found = json.load(answer)
     except ValueError:
         found = {}
-    if answer.status != http.client.OK:
+    if answer.status != http.HTTPStatus.OK:
         # `error` is a code such as invalid_client; the description may quote what was sent.
         sys.exit(f"Entra answers {answer.status}: {found.get('error') or 'no reason given'}")
     return found

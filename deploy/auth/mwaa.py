@@ -9,6 +9,9 @@
         deadline_seconds: 10       # and ends a call after 10 s
         auth: {exec: [/opt/auth/bin/python, /etc/planasonix-bridge/auth/mwaa.py, --name, my-environment]}
 
+For Airflow 2 write `version: 2` and add `--version, "2"` to the command; `--region, REGION` where the AWS configuration
+names none. HTTPS_PROXY and NO_PROXY are honoured.
+
 Needs boto3 in a virtual environment of its own (it and the Airflow client want different versions of python-dateutil),
 and AWS credentials with `airflow:CreateWebLoginToken` on `role/<environment>/<Airflow role>`. A web login token lives
 for 60 s and opens one session. Airflow 3's token says how long it lives; Airflow 2's cookie does not, so it is replaced
@@ -17,11 +20,11 @@ API reference.
 """
 
 import argparse
-import http.client
 import json
-import ssl
 import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 
@@ -31,6 +34,13 @@ _SECONDS = 8
 _COOKIE_LIFE = timedelta(hours=1)
 _PATHS = {"2": "/aws_mwaa/login", "3": "/pluginsv2/aws_mwaa/login"}
 _COOKIES = {"2": "session", "3": "_token"}
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the answer to the sign-in is one, and has the cookie."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Leave the redirect as the answer."""
 
 
 def main() -> None:
@@ -55,10 +65,12 @@ def main() -> None:
 
 
 def _session(host: str, token: str, version: str) -> str:
-    connection = http.client.HTTPSConnection(host, timeout=_SECONDS, context=ssl.create_default_context())
     form = urllib.parse.urlencode({"token": token})
-    connection.request("POST", _PATHS[version], form, {"Content-Type": "application/x-www-form-urlencoded"})
-    answer = connection.getresponse()
+    request = urllib.request.Request(f"https://{host}{_PATHS[version]}", form.encode())
+    try:
+        answer = urllib.request.build_opener(_Stay).open(request, timeout=_SECONDS)
+    except urllib.error.HTTPError as redirect:
+        answer = redirect
     for header in answer.headers.get_all("Set-Cookie", []):
         cookie = SimpleCookie(header).get(_COOKIES[version])
         if cookie is not None:

@@ -28,6 +28,12 @@ def foreign(script: Path) -> set[str]:
     return {_PACKAGES.get(name, name) for name in found - sys.stdlib_module_names}
 
 
+def row_of(script: Path) -> str:
+    """Return the line of the table that a script has."""
+    (row,) = re.findall(rf"(?m)^\|.*deploy/auth/{script.name}\).*$", page("configuration.md"))
+    return row
+
+
 def section(name: str) -> str:
     """Return what a page says of signing in."""
     return page(name).partition(_HEADING)[2].partition("\n## ")[0]
@@ -36,12 +42,22 @@ def section(name: str) -> str:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_what_a_script_imports_is_named(script: Path) -> None:
     """In its row of the table, in its own first lines, and in the Dockerfile."""
-    (row,) = re.findall(rf"(?m)^\|.*deploy/auth/{script.name}\).*$", page("configuration.md"))
+    row = row_of(script)
     docstring = ast.get_docstring(ast.parse(script.read_text())) or ""
     for name in foreign(script):
         assert f"`{name}`" in row
         assert name in docstring
         assert name in (AUTH / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_the_options_of_a_script_are_named(script: Path) -> None:
+    """Where people look what to write: in its row of the table, and in its own first lines."""
+    text = script.read_text()
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    for option in re.findall(r'add_argument\("(--[\w-]+)"', text):
+        assert option in row_of(script)
+        assert option in docstring
 
 
 def test_the_image_of_the_scripts_has_all_of_them() -> None:

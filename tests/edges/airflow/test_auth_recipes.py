@@ -5,6 +5,8 @@ Nothing more could be tried: the services themselves cannot be reached from a te
 
 import json
 import os
+import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bridge.edges.airflow import commands
 from bridge.edges.airflow.tokens import Headers, SignedIn
+from tests.edges.airflow.support import RawServer, receive
 from tests.support.certificates import self_signed
 
 RECIPES = Path(__file__).parents[3] / "deploy" / "auth"
@@ -127,11 +130,7 @@ def test_mwaa(environ: pytest.MonkeyPatch, tmp_path: Path, mwaa: Mwaa) -> None:
             return as_json({"WebServerHostname": f"127.0.0.1:{web_port}", "WebToken": "one-time"})
 
         with standing_in(aws) as aws_port:
-            # boto3 puts `env.` before the host, so the stand-in has to be its proxy to be reached.
-            environ.setenv("AWS_ENDPOINT_URL_MWAA", "http://mwaa.example")
-            environ.setenv("HTTP_PROXY", f"http://127.0.0.1:{aws_port}")
-            environ.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-            environ.setenv("AWS_SECRET_ACCESS_KEY", "example")
+            set_aws(environ, aws_port)
             environ.setenv("SSL_CERT_FILE", str(certificate))
             options = ("--name", "orders", "--region", "eu-central-1", "--version", mwaa.version)
             found = commands.run((str(BOTO3), str(RECIPES / "mwaa.py"), *options), 60)
@@ -143,10 +142,6 @@ def test_mwaa(environ: pytest.MonkeyPatch, tmp_path: Path, mwaa: Mwaa) -> None:
 
 def test_composer(environ: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A service account's key becomes an access token with the scope of the cloud platform."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
     asked: list[Request] = []
 
     def google(request: Request) -> Reply:
@@ -154,16 +149,7 @@ def test_composer(environ: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return as_json({"access_token": "ya29.granted", "expires_in": 3600, "token_type": "Bearer"})
 
     with standing_in(google) as port:
-        account = {
-            "type": "service_account",
-            "client_email": "bridge@example.iam.gserviceaccount.com",
-            "private_key": pem,
-            "private_key_id": "one",
-            "project_id": "example",
-            "token_uri": f"http://127.0.0.1:{port}/token",
-        }
-        (tmp_path / "account.json").write_text(json.dumps(account))
-        environ.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+        set_google(environ, tmp_path, f"http://127.0.0.1:{port}/token")
         found = commands.run(command("composer.py"), 60)
     assert isinstance(found, SignedIn), found
     assert found.headers == (("Authorization", "Bearer ya29.granted"),)
@@ -181,7 +167,7 @@ def test_entra(environ: pytest.MonkeyPatch) -> None:
         return as_json({"access_token": "eyJ.granted", "expires_in": 3599, "token_type": "Bearer"})
 
     with standing_in(entra) as port:
-        set_azure(environ, port)
+        set_azure(environ, f"http://127.0.0.1:{port}")
         found = commands.run(command("entra.py", "--scope", "api://airflow/.default"), 60)
     assert isinstance(found, SignedIn), found
     assert found.headers == (("Authorization", "Bearer eyJ.granted"),)
@@ -204,17 +190,90 @@ def test_entra_that_refuses_is_named_without_the_secret(environ: pytest.MonkeyPa
     """Status and error code; the description, which may quote what was sent, is left out."""
     refusal = as_json({"error": "invalid_client", "error_description": "secret canary is wrong"}, 401)
     with standing_in(lambda _: refusal) as port:
-        set_azure(environ, port)
-        ended = subprocess.run(
-            command("entra.py", "--scope", "x/.default"), capture_output=True, text=True, check=False, timeout=60
-        )
+        set_azure(environ, f"http://127.0.0.1:{port}")
+        ended = ran(sys.executable, "entra.py", "--scope", "x/.default")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "Entra answers 401: invalid_client\n"
 
 
-def set_azure(environ: pytest.MonkeyPatch, port: int) -> None:
+@pytest.mark.parametrize(
+    ("host", "connected"), [("login.example", ["login.example:443"]), ("inner.test", [])], ids=["proxy", "NO_PROXY"]
+)
+@pytest.mark.parametrize("script", ["entra.py", "composer.py", "mwaa.py"])
+def test_each_goes_through_the_proxy_of_the_environment(
+    environ: pytest.MonkeyPatch, tmp_path: Path, script: str, host: str, connected: list[str]
+) -> None:
+    """With its user and password, unless NO_PROXY names the host."""
+    asked: list[tuple[str, str | None]] = []
+
+    def aws(_: Request) -> Reply:
+        return as_json({"WebServerHostname": host, "WebToken": "one-time"})
+
+    with refusing(asked) as proxy_port, standing_in(aws) as aws_port:
+        environ.setenv("HTTPS_PROXY", f"http://ann:pass%20word@127.0.0.1:{proxy_port}")
+        environ.setenv("NO_PROXY", ".test")
+        if script == "entra.py":
+            set_azure(environ, f"https://{host}")
+            ended = ran(sys.executable, script, "--scope", "x/.default")
+        elif script == "composer.py":
+            set_google(environ, tmp_path, f"https://{host}/token")
+            ended = ran(sys.executable, script)
+        else:
+            set_aws(environ, aws_port)
+            ended = ran(BOTO3, script, "--name", "orders", "--region", "eu-central-1")
+    assert ended.returncode == 1
+    assert set(asked) == {(place, "Basic YW5uOnBhc3Mgd29yZA==") for place in connected}, ended.stderr
+
+
+@contextmanager
+def refusing(asked: list[tuple[str, str | None]]) -> Iterator[int]:
+    """A proxy that notes where it is asked to connect, and by whom, and then does not; gives the port."""
+
+    def behave(connection: socket.socket) -> None:
+        head = receive(connection).decode()
+        user = re.search(r"(?im)^proxy-authorization: (.+?)\r$", head)
+        asked.append((head.split()[1], user and user[1]))
+        connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with RawServer(behave) as proxy:
+        yield proxy.port
+
+
+def ran(python: Path | str, script: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script to its end."""
+    command = (str(python), str(RECIPES / script), *options)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def set_aws(environ: pytest.MonkeyPatch, port: int) -> None:
+    """What boto3 reads. It puts `env.` before the host, so the stand-in has to be its proxy to be reached."""
+    environ.setenv("AWS_ENDPOINT_URL_MWAA", "http://mwaa.example")
+    environ.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    environ.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    environ.setenv("AWS_SECRET_ACCESS_KEY", "example")
+
+
+def set_google(environ: pytest.MonkeyPatch, folder: Path, token_uri: str) -> None:
+    """A service account's key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    account = {
+        "type": "service_account",
+        "client_email": "bridge@example.iam.gserviceaccount.com",
+        "private_key": pem,
+        "private_key_id": "one",
+        "project_id": "example",
+        "token_uri": token_uri,
+    }
+    (folder / "account.json").write_text(json.dumps(account))
+    environ.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "account.json"))
+
+
+def set_azure(environ: pytest.MonkeyPatch, host: str) -> None:
     """What Azure's libraries read."""
-    environ.setenv("AZURE_AUTHORITY_HOST", f"http://127.0.0.1:{port}")
+    environ.setenv("AZURE_AUTHORITY_HOST", host)
     environ.setenv("AZURE_TENANT_ID", "tenant")
     environ.setenv("AZURE_CLIENT_ID", "bridge")
     environ.setenv("AZURE_CLIENT_SECRET", "canary")
