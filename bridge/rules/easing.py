@@ -10,8 +10,8 @@ Airflow asks nobody to slow down, so strain is read from how calls end:
 
 Rules:
 - One sample is no verdict. Of the last ten calls, two must have been asked to wait, or three have met an error, or half
-  have been slow. The first two must be of different triggers, and of more than half of the DAGs that were called: what
-  one trigger or one DAG meets is its own.
+  have been slow. The first two must be of different triggers, and all of more than half of the DAGs that were called
+  (slow ones: of those that started a run). What one trigger or one DAG meets is its own.
 - What was judged is not judged twice: calls that began before the last step down say nothing any more.
 - Only a call that started a run tells what calls cost. One that was refused, held or found its run there costs less or
   more, and says nothing of the pace.
@@ -181,11 +181,11 @@ class Easing:
         calls = [call for _, call, _ in self._last]
         for strain, enough in _ENOUGH.items():
             met = [call for call in calls if call.strain is strain]
-            is_shared = 2 * len({call.dag_id for call in met}) > len({call.dag_id for call in calls})
-            if len({call.trigger_id for call in met}) >= enough and is_shared:
+            if len({call.trigger_id for call in met}) >= enough and _is_shared(met, calls):
                 return strain
-        slow = sum(is_slow for _, _, is_slow in self._last)
-        return Strain.SLOW if 2 * slow >= _LAST_CALLS else None
+        slow = [call for _, call, is_slow in self._last if is_slow]
+        starts = [call for call in calls if call.is_start]
+        return Strain.SLOW if 2 * len(slow) >= _LAST_CALLS and _is_shared(slow, starts) else None
 
     def _lower(self, strain: Strain, now: float) -> bool:
         """Lower what the strain is about; False if there is nothing more to lower."""
@@ -198,3 +198,8 @@ class Easing:
             return False
         dial.lower(now)
         return True
+
+
+def _is_shared(met: list[Ended], calls: list[Ended]) -> bool:
+    """Whether more than half of the DAGs that were called met it."""
+    return 2 * len({call.dag_id for call in met}) > len({call.dag_id for call in calls})

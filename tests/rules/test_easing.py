@@ -150,6 +150,35 @@ def test_a_dag_that_is_slow_by_itself_lowers_nothing() -> None:
     assert not let(easing, 50, {"seconds": LONG, "dag": "slow"}, 10.0)
 
 
+def test_a_dag_that_becomes_slow_beside_a_quick_one_lowers_nothing() -> None:
+    """Its calls take 3 s and were 0.1 s; the other one is served as ever, so the place bears the pace."""
+    easing = Easing(4, 10.0)
+    for now in range(10):
+        let(easing, 1, {"seconds": 0.1, "dag": "a"}, float(now))
+        let(easing, 1, {"seconds": 0.1, "dag": "b"}, float(now))
+    for now in range(10, 50):
+        assert not easing.ended(call(0.1, dag="a"), float(now))
+        assert not easing.ended(call(3.0, dag="b"), float(now))
+    assert not easing.is_eased(50.0)
+
+
+@pytest.mark.parametrize(
+    "other", [{"seconds": 3.0}, {"seconds": QUICK, "is_start": False}], ids=["slow as well", "refused"]
+)
+def test_slow_calls_lower_the_pace_if_no_other_dag_is_served_well(other: dict[str, object]) -> None:
+    """Both DAGs are slow; or the other one is refused quickly, which says nothing of what calls cost."""
+    easing = Easing(4, 10.0)
+    for now in range(10):
+        let(easing, 1, {"seconds": 0.1, "dag": "a"}, float(now))
+        let(easing, 1, {"dag": "b", **other, "seconds": 0.1}, float(now))
+    lowered = [
+        let(easing, 1, {"seconds": 3.0, "dag": "a"}, float(now)) or let(easing, 1, {"dag": "b", **other}, float(now))
+        for now in range(20, 60)
+    ]
+    assert any(lowered)
+    assert easing.strain is Strain.SLOW
+
+
 def test_refusals_are_no_measure_of_a_call() -> None:
     """A DAG that is missing refuses quickly: when it is back, its calls are not slow for what they really cost."""
     easing = Easing(4, 10.0)
