@@ -2,9 +2,8 @@
 
 - A route holds what its `concurrency` allows.
 - A DAG holds the last place only if it is quick: its last call ended within a second, and none under way takes longer.
-  So one whose calls hang leaves a place to the others, unless there is only one.
-- While fewer places are open than there are, and one DAG holds all of them with calls that take longer than that, one
-  more is open for the others.
+- If a quick DAG holds all places and its calls begin to hang, one more is open for another DAG.
+  So a DAG whose calls hang leaves a place to the others, unless `concurrency` is 1.
 - A DAG whose call took longer has its next turn after the others, for as long again.
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
   time until it is answered otherwise. Then what waits with it may go, whichever replica put it back.
@@ -46,7 +45,10 @@ class Places:
         self._waits_its_turn: dict[str, float] = {}
 
     def open(self, amount: int) -> None:
-        """Let so many be held from now on, at least one and at most all; what is held stays."""
+        """Let so many be held from now on, at least one and at most all; what is held stays.
+
+        One more may be held beside a DAG that hangs at all of them.
+        """
         self._open = max(1, min(self._concurrency, amount))
 
     @property
@@ -61,11 +63,11 @@ class Places:
         return min(self._open + self._spare(now) - len(self._held), of_any)
 
     def _spare(self, now: float) -> int:
-        """Return how many places more are open since one DAG keeps all that are."""
+        """Return how many places more are open, for another DAG, since one keeps all that are."""
         dags = {call.dag_id for call, _ in self._held.values()}
         are_long = all(now - began > _LONG_SECONDS for _, began in self._held.values())
         is_full = len(self._held) >= self._open
-        return 1 if self._open < self._concurrency and is_full and len(dags) == 1 and are_long else 0
+        return 1 if self._concurrency > 1 and is_full and len(dags) == 1 and are_long else 0
 
     def full_routes(self, now: float) -> set[str]:
         """Return the routes that may begin no more calls now."""

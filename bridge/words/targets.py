@@ -54,6 +54,7 @@ class AirflowAuth:
 class AirflowTarget:
     """One Airflow. `rate` is DAG runs per second, `concurrency` calls under way at once.
 
+    Above 1, one call more may be under way while one DAG hangs at all places (bridge.rules.places).
     `adaptive`: call it more slowly than that while it is under strain.
     """
 

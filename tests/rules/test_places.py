@@ -224,8 +224,22 @@ def test_fewer_places_are_open_and_what_is_held_stays() -> None:
     assert places.room(0.0) == 3
 
 
-@pytest.mark.parametrize("amount", [1, 2, 3])
-def test_a_dag_that_hangs_leaves_a_place_also_where_few_are_open(amount: int) -> None:
+def test_a_quick_dag_that_begins_to_hang_at_all_places_leaves_one_more_to_the_others() -> None:
+    """For one call at a time, of any other DAG; its own routes stay closed."""
+    places = Places(4)
+    answer(places, call(), 0.0)
+    assert len(taken(places, 4, call(), 10.0)) == 4
+    assert places.room(11.0) == 0
+    assert (places.room(12.0), places.full_routes(12.0)) == (1, {"orders"})
+    assert not taken(places, 1, call("anew"), 12.0)
+    (key,) = taken(places, 1, call("marts", "refresh_marts"), 12.0)
+    assert places.room(12.0) < 0
+    places.free(key)
+    assert places.room(12.0) == 1
+
+
+@pytest.mark.parametrize("amount", [1, 2, 3, 4])
+def test_a_dag_that_hangs_leaves_a_place_however_many_are_open(amount: int) -> None:
     """Once all that it holds take long, one more is open, for one call of another DAG. A setting of 1 stays 1."""
     places = Places(4)
     places.open(amount)

@@ -197,7 +197,7 @@ def _client(target: AirflowTarget, proxy: Secret | None) -> ApiClient:
     configuration = Configuration(host=target.url)
     # Attributes, as the constructor's keywords differ between the client's versions.
     configuration.retries = False
-    configuration.connection_pool_maxsize = target.concurrency + 2  # a probe, and a list of runs
+    configuration.connection_pool_maxsize = target.concurrency + 3  # one beside a DAG that hangs, a probe, a list
     configuration.verify_ssl = target.verify_tls
     configuration.ssl_ca_cert = target.ca_file
     configuration.cert_file = target.client_cert_file

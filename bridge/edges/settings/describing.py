@@ -179,7 +179,7 @@ _SAID: dict[str, dict[str, tuple[str, Any]]] = {
         "url": ("Where it is, without the path of the API.", "http://localhost:8080"),
         "auth": ("How to sign in: one way.", {"token": {"env": "AIRFLOW_TOKEN"}}),
         "version": ("Airflow's major version.", "3"),
-        "concurrency": ("Calls at once; 1 for an Airflow on SQLite.", 4),
+        "concurrency": ("Calls at once, and one more while those of one DAG hang; 1 for an Airflow on SQLite.", 4),
         "rate": ("DAG runs per second.", 10),
         "wake": ("Wake its tasks that are parked until Planasonix tells how their run ended; Airflow 3.3.", True),
         "adaptive": ("false: call at the full pace also while it is under strain.", False),

@@ -64,8 +64,8 @@ class Dispatcher:
         now = time.monotonic()
         self.lanes = {name: Lane(target, airflow, now=now) for name, (target, airflow) in airflows.items()}
         show_pace(self.lanes.values(), metrics)
-        # Calls, as many again that are being settled, and a probe.
-        threads = sum(2 * target.concurrency + 1 for target, _ in airflows.values())
+        # Calls with one beside a DAG that hangs, as many again that are being settled, and a probe.
+        threads = sum(2 * (target.concurrency + 1) + 1 for target, _ in airflows.values())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="firing")
         self._lock = threading.Lock()
         self._ended = threading.Event()  # a call was settled
