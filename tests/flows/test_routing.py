@@ -229,15 +229,19 @@ def test_a_circle_is_held(inbox: Inbox, make: Make) -> None:
     assert {(item.state, item.reason) for item in routing.triggers(id_)} == {(TriggerState.HELD, Reason.LOOP_GUARD)}
 
 
-def test_a_chain_that_comes_back_is_held_and_logged_as_it_is(inbox: Inbox, make: Make) -> None:
+@pytest.mark.parametrize(
+    ("box", "redacted"),
+    [("metadata", "metadata/email"), ("parameters", "parameters/email"), ("parameters", "parameters")],
+)
+def test_a_chain_that_comes_back_is_held_and_logged_as_it_is(inbox: Inbox, make: Make, box: str, redacted: str) -> None:
     """A DAG passes its conf on to the pipeline that it starts, and the pipeline's event comes back to the DAG."""
     routing = make()
     first = stored(inbox, "evt_1", body=body(id="evt_1", job_id="job_1", data={"pipeline_id": "pl_1"}))
     routing.route()
     cause = routing.triggers(first)[0]
-    metadata = {"planasonix": cause.call.conf["planasonix"]}
-    data = {"pipeline_id": "pl_1", "metadata": metadata}
-    second = stored(inbox, "evt_2", body=body(id="evt_2", job_id="job_2", data=data))
+    data = {"pipeline_id": "pl_1", box: {"planasonix": cause.call.conf["planasonix"], "email": "canary-7f3a"}}
+    sent = body(id="evt_2", job_id="job_2", data=data)
+    second = stored(inbox, "evt_2", body=Redaction.of([f"/data/{redacted}"]).body(sent))
     with capture_logs() as logs:
         routing.route(after=1)
     found = {item.call.dag_id: item for item in routing.triggers(second)}

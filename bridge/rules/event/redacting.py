@@ -1,13 +1,15 @@
 """Take named values out of a body before anything is written. Pure.
 
 A redaction is a list of JSON pointers (RFC 6901). What the bridge itself needs (ids, type, status, what routes match
-on, what the loop guard counts) cannot be named: such a pointer is refused when the configuration is loaded. A body
-that is not readable JSON cannot be redacted, so nothing of it is kept but length and digest.
+on, what the loop guard counts) cannot be named: such a pointer is refused when the configuration is loaded. Only
+`parameters` may be named as a whole: what the loop guard counts stays in it. A body that is not readable JSON cannot be
+redacted, so nothing of it is kept but length and digest.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,24 +38,32 @@ _KEPT = (
     "backfill_id",
     "environment",
 )
-_LOOP_GUARD = (
-    *(("metadata", "planasonix", "hops"), ("metadata", "hops"), ("metadata", "dag_run_id")),
-    *(("metadata", "planasonix", "trigger_id"), ("metadata", "trigger_id")),
+_PASSED_ON = ("trigger_id", "hops")
+_PASSED_ON_AS = (
+    *(("planasonix", name) for name in _PASSED_ON),
+    *((f"planasonix.{name}",) for name in _PASSED_ON),
 )
+_LOOP_GUARD: Mapping[str, tuple[Path, ...]] = {
+    "metadata": (*_PASSED_ON_AS, ("trigger_id",), ("hops",), ("dag_id",), ("dag_run_id",)),
+    "parameters": _PASSED_ON_AS,
+}
+_is_passed_on = re.compile("trg_[0-9a-f]{16}|[0-9]{1,7}").fullmatch
 
 
 def _needed() -> frozenset[Path]:
-    fields = [(spelling,) for spelling in spellings(*_KEPT)] + list(_LOOP_GUARD)
+    fields: list[Path] = [(spelling,) for spelling in spellings(*_KEPT)]
+    fields += [(box, *inner) for box, needed in _LOOP_GUARD.items() for inner in needed]
     return frozenset(box + field for box in ((), ("data",)) for field in fields)
 
 
 _NEEDED = _needed()
+_PARAMETERS: tuple[Path, ...] = (("parameters",), ("data", "parameters"))
 
 
 def _read(text: str) -> Path:
     """Return the steps of a JSON pointer; ValueError if it is none, or covers what the bridge needs."""
     steps = read_pointer(text, example="/data/parameters/email")
-    for path in sorted(_NEEDED):
+    for path in sorted(_NEEDED) if steps not in _PARAMETERS else ():
         if path[: len(steps)] == steps:
             raise ValueError(f"{text[:80]!r} covers {spell_pointer(path)}, which the bridge needs; name other values")
     return steps
@@ -76,9 +86,11 @@ class Redaction:
     def hides(self, spelling: Spelling) -> str | None:
         """Return the first pointer that covers a field which the bridge needs, where this source spells it."""
         for name, places in spelling.fields:
-            for place in places if name in (*_KEPT, "metadata") else ():
-                if any(place[: len(path)] == path for path in self.paths):
-                    return f"redact covers {spell_pointer(place)}, where `body` finds {name}; name other values"
+            for place in places if name in (*_KEPT, *_LOOP_GUARD) else ():
+                paths = [path for path in self.paths if (name, path) != ("parameters", place)]
+                for needed in (place + inner for inner in _LOOP_GUARD.get(name, ((),))):
+                    if any(needed[: len(path)] == path for path in paths):
+                        return f"redact covers {spell_pointer(needed)}, where `body` finds {name}; name other values"
         return None
 
     def body(self, body: bytes, spelling: Spelling = USUAL) -> bytes:
@@ -92,7 +104,8 @@ class Redaction:
             digest = hashlib.sha256(body).hexdigest()
             return WITHHELD + b" %d bytes, sha256 %s]" % (len(body), digest.encode())
         marker = MARKER if id_of(whole, spelling) else f"{MARKER[:-1]} {hashlib.sha256(body).hexdigest()[:12]}]"
-        if not sum(_take_out(whole, path, marker) for path in self.paths):
+        boxes = spelling.places.get("parameters", ())
+        if not sum(_take_out(whole, path, marker, boxes) for path in self.paths):
             return body
         return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -105,18 +118,31 @@ class Redaction:
         return copy
 
 
-def _take_out(whole: Any, path: Path, marker: str) -> bool:
-    """Replace what stands at the path; whether anything did."""
+def _take_out(whole: Any, path: Path, marker: str, boxes: Collection[Path] = ()) -> bool:
+    """Replace what stands at the path; whether anything did. `boxes`: where the source has its `parameters`."""
     place = whole
     for step in path[:-1]:
         place = child(place, step)
     last = path[-1]
     if isinstance(place, dict) and last in place:
-        # Templates look inside `parameters`, so it stays an object.
-        is_box = last == "parameters" and isinstance(place[last], dict)
-        place[last] = {marker: marker} if is_box else marker
+        is_box = (last == "parameters" or path in boxes) and isinstance(place[last], dict)
+        place[last] = _emptied(place[last], marker) if is_box else marker
         return True
     if isinstance(place, list) and is_index(last) and int(last) < len(place):
         place[int(last)] = marker
         return True
     return False
+
+
+def _emptied(parameters: Mapping[str, Any], marker: str) -> dict[str, Any]:
+    """Return what stays of `parameters`: an object, as templates look inside, with what the loop guard counts."""
+    inner = parameters.get("planasonix")
+    own = _passed_on(inner, _PASSED_ON) if isinstance(inner, dict) else {}
+    flat = _passed_on(parameters, [f"planasonix.{name}" for name in _PASSED_ON])
+    return {marker: marker} | flat | ({"planasonix": own} if own else {})
+
+
+def _passed_on(box: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return what stands under these names, if it is a trigger's id or a small number: anything else may be private."""
+    found = {name: box[name] for name in names if isinstance(box.get(name), str | int)}
+    return {name: value for name, value in found.items() if _is_passed_on(str(value))}

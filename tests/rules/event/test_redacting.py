@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rules import event
+from bridge.rules import event, hops
 from bridge.rules.event import Redaction
 from bridge.rules.event.redacting import MARKER
 from bridge.words.errors import Unreadable
@@ -89,6 +89,11 @@ def test_bodies_without_an_id_stay_apart(body: bytes) -> None:
         "/metadata",
         "/data/metadata/planasonix",
         "/metadata/hops",
+        "/data/metadata/dag_id",
+        "/metadata/planasonix.hops",
+        "/data/parameters/planasonix",
+        "/parameters/planasonix/trigger_id",
+        "/data/parameters/planasonix.hops",
         "/test",
     ],
 )
@@ -115,6 +120,38 @@ def test_the_event_keeps_what_routes_use() -> None:
     found = event.read(Redaction.of(["/data/parameters", "/data/rows_loaded"]).body(json.dumps(body).encode()))
     assert (found.id, found.status, found.job_id, found.rows_loaded) == ("evt_1", "succeeded", "job_1", None)
     assert found.parameters == {MARKER: MARKER}
+
+
+_TRIGGER = "trg_0000000000000001"
+
+
+@pytest.mark.parametrize(
+    "passed_on",
+    [
+        {"planasonix": {"trigger_id": _TRIGGER, "hops": 2, "source": CANARY}},
+        {"planasonix.trigger_id": _TRIGGER, "planasonix.hops": "2", "planasonix.source": CANARY},
+    ],
+    ids=["nested", "flat"],
+)
+def test_parameters_that_are_taken_out_keep_what_the_loop_guard_counts(passed_on: dict[str, Any]) -> None:
+    """In the body and in the answer of the API; nothing else of them."""
+    redaction = Redaction.of(["/data/parameters"])
+    parameters = {"email": CANARY, **passed_on}
+    body = {"id": "evt_1", "type": "job.succeeded", "data": {"job_id": "job_1", "parameters": parameters}}
+    kept = redaction.body(json.dumps(body).encode())
+    found = event.read(kept)
+    assert (hops.claimed(found), hops.cause(found)) == (2, hops.Cause((_TRIGGER,)))
+    answer = redaction.answer({"id": "job_1", "parameters": parameters})
+    assert answer["parameters"] == found.parameters
+    assert CANARY not in kept.decode() + json.dumps(answer)
+
+
+@pytest.mark.parametrize("private", [CANARY, {"x": CANARY}, [CANARY], True, 1.5, 12_345_678, "12345678", None])
+def test_what_is_no_count_and_no_trigger_is_taken_out(private: object) -> None:
+    """Anybody may use the names of the loop guard for something private."""
+    given = {"planasonix": {"trigger_id": private, "hops": private}, "planasonix.hops": private}
+    kept = redacted({"id": "evt_1", "data": {"parameters": given}}, "/data/parameters")
+    assert kept["data"]["parameters"] == {MARKER: MARKER}
 
 
 def test_the_answer_of_the_api_is_redacted_too() -> None:

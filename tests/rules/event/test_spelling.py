@@ -140,6 +140,27 @@ def test_what_is_redacted_is_no_field_that_is_needed() -> None:
     assert Redaction.of(["/data/pipeline"]).hides(Spelling()) is None
 
 
+@pytest.mark.parametrize(
+    ("pointer", "covered"),
+    [
+        ("/run/options", None),
+        ("/run/options/email", None),
+        ("/run/options/planasonix", "/run/options/planasonix/trigger_id"),
+        ("/run", "/run/options/planasonix/trigger_id"),
+        ("/run/labels", "/run/labels/planasonix/trigger_id"),
+        ("/run/labels/dag_id", "/run/labels/dag_id"),
+        ("/run/labels/email", None),
+    ],
+)
+def test_what_the_loop_guard_counts_stays_where_the_source_spells_it(pointer: str, covered: str | None) -> None:
+    """As it does at the usual places: a whole `parameters` may be taken out, and keeps what is counted."""
+    own = Spelling(fields=read_fields({"parameters": "/run/options", "metadata": "/run/labels"}))
+    hidden = Redaction.of([pointer]).hides(own)
+    assert (None if hidden is None else hidden.split()[2]) == (covered and f"{covered},")
+    kept = Redaction.of(["/run/options"]).body(b'{"id":"e","run":{"options":{"planasonix":{"hops":2}}}}', own)
+    assert json.loads(kept)["run"]["options"] == {"[redacted]": "[redacted]", "planasonix": {"hops": 2}}
+
+
 def test_two_redacted_bodies_without_a_usual_id_stay_what_they_are() -> None:
     """The marker of a body with an id of its own spelling carries no digest."""
     kept = Redaction.of(["/secret"]).body(b'{"meta":{"uuid":"e-7"},"secret":1}', _OWN)
