@@ -88,15 +88,14 @@ def cause(event: Event) -> Cause | None:
 
 def claimed(event: Event) -> int:
     """Return how many of the bridge's DAG runs led to this event, as the event itself says; 0 if it does not."""
-    written = _written(event)
-    if written is not None:
-        return written
     run = event.metadata.get("dag_run_id")
-    return 1 if isinstance(run, str) and run.startswith(_OWN_RUN) else 0
+    of_run = 1 if isinstance(run, str) and run.startswith(_OWN_RUN) else 0
+    return max(_written(event) or 0, of_run)
 
 
 def _written(event: Event) -> int | None:
-    return next((hops for hops in map(carried, _values(event, "hops")) if hops is not None), None)
+    """Return the greatest count that the event has: `metadata.hops` may be anybody's own number."""
+    return max((hops for hops in map(carried, _values(event, "hops")) if hops is not None), default=None)
 
 
 def carried(count: Any) -> int | None:

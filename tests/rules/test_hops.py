@@ -21,11 +21,14 @@ TRIGGER, LATER = "trg_0000000000000001", "trg_0000000000000002"
         ({"hops": "2"}, 2),  # whoever passes metadata on may turn numbers into text
         ({"planasonix": {"hops": 3}}, 3),
         ({"planasonix": {"hops": "3"}}, 3),
-        ({"hops": 1, "planasonix": {"hops": 3}}, 1),
+        ({"hops": 1, "planasonix": {"hops": 3}}, 3),  # anybody's own number beside it
+        ({"hops": 3, "planasonix": {"hops": "1"}}, 3),
+        ({"planasonix": {"hops": 1}, "planasonix.hops": "3"}, 3),
         ({"hops": "many", "planasonix": {"hops": 3}}, 3),
         ({"dag_run_id": _OURS}, 1),
         ({"dag_run_id": _OURS, "hops": 4}, 4),
         ({"dag_run_id": _OURS, "hops": None}, 1),
+        ({"dag_run_id": _OURS, "hops": 0}, 1),
         ({"dag_run_id": "scheduled__2025-03-27T02:00:00+00:00"}, 0),
         ({"dag_run_id": 7}, 0),
         ({"planasonix": "hops"}, 0),
@@ -43,7 +46,7 @@ TRIGGER, LATER = "trg_0000000000000001", "trg_0000000000000002"
     ],
 )
 def test_hops(metadata: dict[str, Any], expected: int) -> None:
-    """A count that is there is taken; a run of ours without one counts once; anything else is no circle."""
+    """The greatest count that is there is taken; a run of ours counts at least once; anything else is no circle."""
     assert claimed(Event(metadata=metadata)) == expected
 
 

@@ -91,7 +91,7 @@ def test_a_chain_that_is_too_long_is_held(inbox: Inbox) -> None:
 def test_a_lie_about_the_hops_changes_nothing(inbox: Inbox, claim: int, is_held: bool) -> None:
     """An event that names one of our triggers has as many hops as the store knows; what it claims is said."""
     item = route(inbox, "a")
-    metadata = after(item) | {"hops": claim}
+    metadata = {"planasonix": item.call.conf["planasonix"] | {"hops": claim}}
     second = route(inbox, "b", metadata=metadata)
     assert (second.state, hops(second)) == (TriggerState.PENDING, 2)
     assert detail(inbox, second) == f"the event says {claim} hops, the store knows 1"
