@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    "target_session_attrs": "primary",  # during a failover the name may lead to a standby, which would be kept
 }
 # An idle transaction holds back VACUUM: claims fell from 4.5 k to 0.6 k/s beside one that was forgotten.
 # A commit is on the disk before it returns, also where the server's default is less; a stricter default stays.
@@ -42,7 +43,12 @@ SELECT set_config('statement_timeout', '{_STATEMENT_SECONDS}s', {{is_local}}),
                   THEN current_setting('synchronous_commit') ELSE 'on' END, {{is_local}})"""
 _FOR_SESSION, _FOR_TRANSACTION = (_SETTINGS.format(is_local=word) for word in ("false", "true"))
 # The server is there, but is (or became) one that cannot write: after a failover, look for the other one.
-_WRONG_SERVER = (errors.ReadOnlySqlTransaction, errors.AdminShutdown, errors.CannotConnectNow)
+WRONG_SERVER = (
+    errors.ReadOnlySqlTransaction,
+    errors.FeatureNotSupported,  # how a standby answers BEGIN READ WRITE
+    errors.AdminShutdown,
+    errors.CannotConnectNow,
+)
 
 
 def driver_url(url: URL) -> URL:
@@ -96,7 +102,7 @@ def _prepare(engine: Engine, password: Password, *, is_read_only: bool) -> None:
         connection.read_only = is_read_only
 
     def look(context: ExceptionContext) -> None:
-        if isinstance(context.original_exception, _WRONG_SERVER):
+        if isinstance(context.original_exception, WRONG_SERVER):
             context.is_disconnect = True
 
     event.listen(engine, "do_connect", connect)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from bridge.edges.inbox.engine.causes import cause
 from bridge.edges.inbox.engine.intake import COLUMNS, SEALED, WIDTH, Row, Seal, Stored, sealed_row
-from bridge.edges.inbox.engine.postgresql import execute
+from bridge.edges.inbox.engine.postgresql import WRONG_SERVER, execute
 from bridge.words.errors import InboxUnavailable
 
 # Of COLUMNS, in their order.
@@ -112,7 +112,7 @@ class SharedBatches:
         return self._insert(rows, numbers)
 
     def _is_lost(self, error: psycopg.Error) -> bool:
-        return isinstance(error, psycopg.errors.ReadOnlySqlTransaction) or bool(self._driver().closed)
+        return isinstance(error, WRONG_SERVER) or bool(self._driver().closed)
 
     def _driver(self) -> Any:
         if self._pooled is None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import SCHEMA, Inbox, browsing, triggers
@@ -265,3 +266,25 @@ def test_any_number_of_processes_may_serve(url: str) -> None:
     first, second = inboxes.lock(url), inboxes.lock(url)
     first.release()
     second.release()
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001", "23505"])
+def test_what_lost_to_another_replica_is_run_again(inbox: Inbox, code: str) -> None:
+    """A deadlock, a serialization failure, a row that the other was quicker to insert: nobody notices."""
+    tries = itertools.count(1)
+    assert inbox.write(lambda c: _lose(c, next(tries), code)) == 2
+
+
+def test_what_fails_for_itself_is_run_once(inbox: Inbox) -> None:
+    """It would fail again."""
+    tries = itertools.count(1)
+    with pytest.raises(InboxUnavailable):
+        inbox.write(lambda c: _lose(c, next(tries), "22012"))
+    assert next(tries) == 2
+
+
+def _lose(connection: Connection, number: int, code: str) -> int:
+    """Fail at the first try, and return the number of any other."""
+    if number == 1:
+        connection.exec_driver_sql(f"DO $$BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END$$")
+    return number
