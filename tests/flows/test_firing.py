@@ -297,7 +297,9 @@ def test_a_slow_call_keeps_its_lease(make: Make, standin: Standin, metrics: Metr
     assert "bridge_leases_taken_over_total 0.0" in metrics.exposition().decode()
 
 
-def test_a_lease_lost_all_the_same_leaves_no_trace(make: Make, standin: Standin, store: Store) -> None:
+def test_a_lease_lost_all_the_same_leaves_no_trace(
+    make: Make, standin: Standin, store: Store, metrics: Metrics
+) -> None:
     """Its end is not written, the second call finds the run, and the route's places are all free again."""
     gate = threading.Event()
     standin.after = _until(gate)
@@ -311,6 +313,7 @@ def test_a_lease_lost_all_the_same_leaves_no_trace(make: Make, standin: Standin,
     wait_for(lambda: not firing.lane.under_way)
     assert len(standin.runs()) == 1
     assert len(firing.attempts(id_)) == 1
+    assert 'bridge_triggers_total{route="",state="fired"} 1.0' in metrics.exposition().decode()
     more = [firing.add(f"evt_more_{number}", limits=Limits(concurrency=2)) for number in range(3)]
     for item in more:
         firing.wait(item)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bridge.edges.airflow import Airflow
@@ -80,6 +81,33 @@ def test_a_lost_answer_a_renamed_route_and_a_replay_make_one_run(make: Make, sta
     assert firing.wait(first).reason is Reason.ALREADY_THERE
     assert firing.trigger(second).reason is Reason.DUPLICATE_RUN
     assert [run["dag_run_id"] for run in standin.runs()] == ["run-evt_1"]
+
+
+def test_a_hiccup_of_the_store_at_settling_costs_nothing(
+    make: Make, path: Path, store: Store, standin: Standin, metrics: Metrics
+) -> None:
+    """The end of the call is stored at the next try: no lease lapses, and nobody doubts whether there is a run."""
+    refused = threading.Event()
+
+    def mend(operation: str, _seconds: float, is_done: bool) -> None:
+        if operation == "write" and not is_done:
+            beside = Store(path)
+            beside.rows("DROP TRIGGER IF EXISTS refuses")
+            beside.close()
+            refused.set()
+
+    inbox = Inbox(f"sqlite:///{path}", on_access=mend)
+    store.rows(
+        "CREATE TRIGGER refuses BEFORE UPDATE ON triggers WHEN NEW.state = 'fired'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
+    firing = make(over=inbox).start()
+    found = firing.wait(firing.add())
+    assert refused.is_set()
+    assert (found.attempts, found.doubted_at, len(firing.attempts(found.id)), standin.posts()) == (1, None, 1, 1)
+    assert "bridge_leases_taken_over_total 0.0" in metrics.exposition().decode()
+    firing.stop()
+    inbox.close()
 
 
 def test_one_lane_that_fails_stops_no_other(inbox: Inbox, store: Store, metrics: Metrics, standin: Standin) -> None:

@@ -16,7 +16,7 @@ from bridge.flows.routing import Router
 from bridge.flows.routing.starts import Starts
 from bridge.rules.mapping import Mapping
 from bridge.rules.pauses import Names
-from bridge.words.errors import BadFilter, NotThere
+from bridge.words.errors import BadFilter, InboxUnavailable, NotThere
 from bridge.words.model import DeliveryState, Limits, TriggerState
 from bridge.words.pauses import PauseKind
 from bridge.words.reasons import Reason
@@ -181,6 +181,22 @@ def test_a_ceiling_holds_for_what_a_pause_kept(limited: Firing, person: Person, 
     assert {limited.wait(id_).attempts for id_ in mine[2:4]} == {1}
     assert behind(limited, mine) == mine[4:]
     assert sorted(asked(standin)) == ["r0", "r1", "r2", "r3", "run-evt_other"]
+
+
+def test_a_hiccup_of_the_store_costs_no_place(limited: Firing, store: Store, inbox: Inbox) -> None:
+    """What could not be put back is claimed once more, and the hour has its two starts all the same."""
+    mine = planned(inbox, 4)
+    store.rows(
+        "CREATE TRIGGER refuses BEFORE UPDATE ON triggers WHEN NEW.reason = 'hourly_ceiling'"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
+    with pytest.raises(InboxUnavailable):
+        limited.dispatcher.step()
+    assert {limited.trigger(id_).state for id_ in mine} == {TriggerState.PENDING}
+    store.rows("DROP TRIGGER refuses")
+    limited.start()
+    wait_for(lambda: behind(limited, mine) == mine[2:])
+    assert {limited.wait(id_).attempts for id_ in mine[:2]} == {1}
 
 
 def test_a_ceiling_holds_for_what_an_outage_kept(limited: Firing, standin: Standin, inbox: Inbox) -> None:

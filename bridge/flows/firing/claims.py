@@ -77,10 +77,13 @@ def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces,
     """
     allowed: list[Claimed] = []
     later: list[tuple[Claimed, Start]] = []
+    taken: list[Start] = []
     try:
         for claimed in claims:
             trigger = claimed.trigger
             start = hourly.take(trigger.call.route, now) if now - trigger.due_at > _HOUR else None
+            if start is not None:
+                taken.append(start)
             if start is not None and start.is_later:
                 later.append((claimed, start))
             else:
@@ -90,7 +93,7 @@ def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces,
             due = [(claimed, datetime.fromtimestamp(start.at, UTC)) for claimed, start in later]
             inbox.write(triggers.put_back, due, reason=Reason.HOURLY_CEILING)
     except BaseException:
-        hourly.give_back([start for _, start in later])
+        hourly.give_back(taken)
         with suppress(InboxUnavailable):  # then the leases lapse, as after a crash
             inbox.write(triggers.give_back, claims)
         raise
