@@ -303,7 +303,7 @@ def test_a_lease_lost_all_the_same_leaves_no_trace(
     """Its end is not written, the second call finds the run, and the route's places are all free again."""
     gate = threading.Event()
     standin.after = _until(gate)
-    firing = make(concurrency=3).start()
+    firing = make(concurrency=3, read_seconds=60.0, deadline_seconds=60.0).start()
     id_ = firing.add(limits=Limits(concurrency=2))
     wait_for(lambda: standin.posts() == 1)
     store.rows("UPDATE triggers SET lease_until = 0")  # as after half a minute in which the store took no write

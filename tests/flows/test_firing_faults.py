@@ -101,7 +101,7 @@ def test_a_hiccup_of_the_store_at_settling_costs_nothing(
         "CREATE TRIGGER refuses BEFORE UPDATE ON triggers WHEN NEW.state = 'fired'"
         " BEGIN SELECT RAISE(ABORT, 'refused'); END"
     )
-    firing = make(over=inbox).start()
+    firing = make(over=inbox, read_seconds=60.0, deadline_seconds=60.0).start()
     found = firing.wait(firing.add())
     assert refused.is_set()
     assert (found.attempts, found.doubted_at, len(firing.attempts(found.id)), standin.posts()) == (1, None, 1, 1)
