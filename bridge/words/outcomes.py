@@ -136,3 +136,12 @@ Outcome = Started | AlreadyThere | Later | Never | TargetDown | Misconfigured | 
 def as_look(outcome: Outcome) -> Outcome:
     """Return an outcome that says: this try cannot have started the DAG run."""
     return replace(outcome, is_look=True) if isinstance(outcome, Later | TargetDown | Misconfigured) else outcome
+
+
+def step_to_read(problem: TargetDown | Misconfigured) -> str:
+    """Return what a person has to do where DAG runs cannot be read; the reason's own words are about starting them."""
+    if problem.reason is Reason.AIRFLOW_FORBIDDEN:
+        return (
+            "Give the bridge's Airflow user the right to read the DAG runs of all DAGs (in FAB: can read on DAG Runs)."
+        )
+    return problem.reason.next_step

@@ -113,7 +113,7 @@ def test_a_whole_way_that_works_is_fine(fresh: World) -> None:
     assert (ended.code, [item for item in ended.json if item["verdict"] == "wrong"]) == (0, [])
     fine = {item["step"] for item in ended.json if item["verdict"] == "fine"}
     steps = {"configuration", "secret", "tls", "clock", "event", "stored", "api", "sender's clock", "subscription"}
-    assert fine == steps | {"kinds", "airflow", "airflow clock", "sign-in", "dag", "right", "store", "disk"}
+    assert fine == steps | {"kinds", "airflow", "airflow clock", "sign-in", "runs", "dag", "right", "store", "disk"}
     unknown = {item["step"]: item["next_step"] for item in ended.json if item["verdict"] == "unknown"}
     assert "public address" in unknown["name"]
     assert "--sender-test" in unknown["sender's test"]
@@ -213,6 +213,10 @@ def _no_right(world: World) -> None:
     )
 
 
+def _no_list_of_runs(world: World) -> None:
+    world.airflow.front = lambda _method, path: (403, {"detail": "Forbidden"}) if path.endswith("/list") else None
+
+
 def _no_health(world: World) -> None:
     world.airflow.front = lambda _method, path: (503, {"detail": "x"}) if "version" in path else None
 
@@ -240,6 +244,7 @@ def _a_gateway(world: World) -> None:
         (_no_dag, "dag", "route orders: Airflow has no such DAG", "mapping.yaml:1"),
         (_broken_dag, "dag", "the DAG's file has an import error", "Look at the DAG load_orders"),
         (_no_right, "right", "our user may not start runs of it", "the right to create DAG runs"),
+        (_no_list_of_runs, "runs", "may not read DAG runs", "the right to read the DAG runs of all DAGs"),
         (_no_health, "airflow", "airflow_down", ""),
         (_a_gateway, "sign-in", "airflow_unauthorized", ""),
     ],

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, browsing, runs, triggers
@@ -232,18 +233,49 @@ def test_many_deleted_runs_do_not_hold_up_the_others(make: Make, standin: Standi
 
 
 def test_an_open_run_is_unknown_after_its_time(make: Make, standin: Standin) -> None:
-    """Whether Airflow still tells of it or not answers at all."""
-    watching = make(give_up=timedelta(hours=1))
-    told, silent = watching.fire("run-1"), watching.fire("run-2")
+    """Or after twice that, where Airflow does not answer at all."""
+    seconds = [1000.0]
+    watching = make(give_up=timedelta(hours=1), monotonic=lambda: seconds[0])
+    told = watching.fire("run-1")
     watching.step(later=3599)
     assert watching.state(told) is RunState.QUEUED
     watching.step(later=400)
     assert watching.state(told) is RunState.UNKNOWN
     standin.before_list = lambda _: (500, {"detail": {"reason": "Database error"}})
-    assert watching.state(silent) is RunState.UNKNOWN
-    third = watching.fire("run-3")
-    watching.step(later=3601)
-    assert watching.state(third) is RunState.UNKNOWN
+    silent = [watching.fire(f"silent-{number}") for number in range(3)]
+    watching.step(later=7199)
+    assert {watching.state(id_) for id_ in silent} == {RunState.QUEUED}
+    for _ in range(3):  # after a failure fewer are asked for at once
+        seconds[0] += 60
+        watching.step(later=60)
+    assert {watching.state(id_) for id_ in silent} == {RunState.UNKNOWN}
+
+
+def test_a_list_that_fails_after_a_long_stop_ends_no_run(make: Make, standin: Standin) -> None:
+    """The bridge was stopped for eight days, and all have succeeded: nobody has heard of them before the next list."""
+    seconds = [1000.0]
+    watching = make(monotonic=lambda: seconds[0])
+    ids = [watching.fire(f"run-{number}") for number in range(3)]
+    for number in range(3):
+        standin.move_run("success", f"run-{number}")
+    standin.before_list = lambda _: (503, {"detail": "down"})
+    watching.step(later=8 * 86_400.0)
+    assert {watching.state(id_) for id_ in ids} == {RunState.QUEUED}
+    standin.before_list = lambda _: None
+    for _ in range(4):  # after a failure fewer are asked for at once
+        seconds[0] += 60
+        watching.step(later=60)
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+
+
+def test_many_runs_that_no_list_shows_after_a_long_stop_are_asked_for(make: Make, standin: Standin) -> None:
+    """A few at a time, and none is given up before its turn."""
+    watching = make()
+    ids = [watching.fire(f"run-{number}", is_made=False) for number in range(12)]
+    watching.now += timedelta(days=8)
+    for _ in range(3):
+        watching.step(later=5)
+    assert {watching.state(id_) for id_ in ids} == {RunState.DELETED}
 
 
 def test_an_airflow_that_does_not_answer_is_asked_more_rarely_and_nothing_is_lost(make: Make, standin: Standin) -> None:
@@ -339,6 +371,68 @@ def test_a_list_that_is_too_long_is_asked_for_in_parts(make: Make, standin: Stan
         standin.move_run("success", f"run-{number}")
     for _ in range(20):
         watching.step(later=1)
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+
+
+def test_a_run_whose_own_answer_is_long_is_followed(make: Make, standin: Standin) -> None:
+    """Airflow 2 spells a conf of 231 kB as 1.2 MB; a conf may be larger than 1 MiB, too."""
+    watching = make()
+    trigger_id = watching.fire()
+    standin.runs()[0]["conf"] = {"rows": "x" * 1_500_000}
+    standin.move_run("success", "run-1")
+    for _ in range(15):
+        watching.step(later=5)
+    assert watching.state(trigger_id) is RunState.SUCCESS
+
+
+@pytest.mark.parametrize("answer", [(403, {"detail": "Forbidden"}), (200, {"hello": 1})])
+def test_a_run_that_cannot_be_read_is_said_once(make: Make, standin: Standin, answer: Answer) -> None:
+    """For each DAG and reason, with what Airflow says and the next step."""
+    watching = make()
+    for number in range(2):
+        watching.fire(f"run-{number}", is_made=False)
+    standin.before_read = lambda _: answer
+    with capture_logs() as logs:
+        for _ in range(3):
+            watching.step(later=60)
+    (line,) = [line for line in logs if line["event"] == "run_not_read"]
+    assert (line["log_level"], line["dag_id"], line["detail"][:3]) == ("warning", "load_orders", str(answer[0]))
+    assert line["next_step"]
+
+
+def test_runs_are_asked_for_one_by_one_where_no_list_may_be_read(make: Make, standin: Standin) -> None:
+    """FAB lets a user with the right for single DAGs read their runs, and no list. That is said once."""
+    watching = make()
+    ids = [watching.fire(f"run-{number}") for number in range(7)]
+    for number in range(7):
+        standin.move_run("success", f"run-{number}")
+    standin.before_list = lambda _: (403, {"detail": "Forbidden"})
+    with capture_logs() as logs:
+        for _ in range(2):
+            watching.step(later=5)
+    assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
+    (line,) = [line for line in logs if line["event"] == "runs_not_listed"]
+    assert "the right to read the DAG runs of all DAGs" in line["next_step"]
+    assert watching.value("bridge_follow_requests_total", airflow="default", outcome="failed") == 0
+
+
+def test_an_airflow_that_lets_no_run_be_read_is_said(make: Make, standin: Standin) -> None:
+    """Neither a list nor a single one: nothing is followed, and nothing is lost once the right is there."""
+    seconds = [1000.0]
+    watching = make(monotonic=lambda: seconds[0])
+    ids = [watching.fire(f"run-{number}") for number in range(7)]
+    for number in range(7):
+        standin.move_run("success", f"run-{number}")
+    standin.before_list = standin.before_read = lambda _: (403, {"detail": "Forbidden"})
+    with capture_logs() as logs:
+        for _ in range(3):
+            seconds[0] += 60
+            watching.step(later=60)
+    assert [line["event"] for line in logs if "followed" in line["event"]] == ["runs_not_followed"]
+    assert watching.value("bridge_follow_requests_total", airflow="default", outcome="failed") == 3
+    standin.before_list = standin.before_read = lambda _: None
+    seconds[0] += 300
+    watching.step(later=300)
     assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
 
 

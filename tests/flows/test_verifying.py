@@ -245,6 +245,7 @@ def test_an_airflow_that_does_not_answer_is_told_of(
     assert (report.is_well, report.findings, report.unread) == (False, [], {})
     assert list(report.unasked) == ["default"]
     assert report.unasked["default"].startswith(f"{answer[0]}: ")
+    assert ("the right to read the DAG runs of all DAGs" in report.unasked["default"]) == (where == "list")
     assert report.results == {"waiting": 1}
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bridge.edges.airflow.session import Session
 
 _COPIES = 4  # a copy's run may have a larger conf than ours, and is spelled longer than it was sent
+_LEAST_ECHO_BYTES = 8 * 1_048_576  # Airflow 2 spells a conf up to 30 times as long
 
 
 class Airflow:
@@ -156,10 +157,9 @@ class Airflow:
             or Misconfigured(Reason.AIRFLOW_MISCONFIGURED, f"{answers.message(answer)}, which lists no DAG runs")
         )
 
-    def look_at_run(
-        self, dag_id: str, dag_run_id: str, *, echo_bytes: int = 0
-    ) -> RunSeen | answers.TargetProblem | None:
+    def look_at_run(self, dag_id: str, dag_run_id: str) -> RunSeen | answers.TargetProblem | None:
         """Return one run, None if Airflow says that there is none, or what keeps it from telling."""
+        echo_bytes = max(_LEAST_ECHO_BYTES, _COPIES * self._target.max_conf_bytes)
         answer = self._session().call("GET", "dags", dag_id, "dagRuns", dag_run_id, echo_bytes=echo_bytes)
         if not isinstance(answer, Answer):
             return answers.after_failure(answer) if isinstance(answer, Failure) else answer

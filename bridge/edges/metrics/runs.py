@@ -70,7 +70,7 @@ class RunMetrics:
             self.oldest_open_seconds.labels(*map(str, place)).set(ages[place])
 
     def count_request(self, airflow: str, *, is_answered: bool) -> None:
-        """Count one request for a list."""
+        """Count one request for a list; one that is refused is answered too, if single runs were told of instead."""
         self.requests.labels(airflow, ASKED[0] if is_answered else ASKED[1]).inc()
 
     def count_ended(self, route: str, state: RunState, *, seconds: float) -> None:

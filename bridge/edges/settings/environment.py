@@ -167,7 +167,7 @@ class Environment(BaseModel):
         5, ge=0.1, le=60, description="How often an Airflow is asked what became of its DAG runs, at most."
     )
     follow_days: float = Field(
-        7, gt=0, le=365, description="After how many days a DAG run that has not ended is `unknown`."
+        7, gt=0, le=365, description="After how many days an open DAG run is `unknown`; twice that without an answer."
     )
     dags_seconds: float = Field(
         60, ge=0.6, le=3600, description="How often the DAGs that the mapping names are looked at."

@@ -1,8 +1,8 @@
 """What an examination asks of each Airflow: the place, its clock, the sign-in, and every DAG that a route names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bridge.edges.airflow import Airflow
 from bridge.flows.examining.clocks import clock
@@ -13,6 +13,8 @@ from bridge.words.dags import DagFacts, DagState
 from bridge.words.errors import BridgeError
 from bridge.words.findings import Finding, fine, unknown, wrong
 from bridge.words.holds import IfPaused
+from bridge.words.outcomes import step_to_read
+from bridge.words.runs import RunPage
 from bridge.words.targets import AirflowTarget
 
 _PAUSED = "paused: runs are made but wait until it is unpaused"
@@ -55,7 +57,19 @@ def _examine(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Findi
         yield wrong("sign-in", name, says, problem.reason.next_step)
         return
     yield fine("sign-in", name, "it is well and lets us in")
+    if followed := {dag_id for route in routes if route.follow for dag_id in route.dags}:
+        yield _runs(name, airflow, followed)
     yield from _dags(name, airflow, routes)
+
+
+def _runs(name: str, airflow: Airflow, dag_ids: Collection[str]) -> Finding:
+    """Ask for a list of DAG runs, as following does."""
+    now = datetime.now(UTC)
+    page = airflow.list_runs(dag_ids, now - timedelta(minutes=1), now, limit=1)
+    if isinstance(page, RunPage):
+        return fine("runs", name, "our user may read DAG runs")
+    says = f"our user may not read DAG runs, or no list of them: {page.reason}: {page.detail or page.reason.why}"
+    return wrong("runs", name, says, step_to_read(page))
 
 
 def _dags(name: str, airflow: Airflow, routes: list[Route]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """One Airflow as following sees it: whether it may be asked now, and how much at once.
 
     batch   halved when no answer comes, so that a run that makes every list fail is alone in the end; doubled else.
-            Being asked to wait says nothing of the size, unless that goes on
+            Being asked to wait says nothing of the size, unless that goes on; nor does a missing right
     pace    after each failure a longer wait, and never a shorter one than the answer asks for (`Retry-After`)
     page    halved when an answer is too long to be read (it echoes every conf); larger again little by little
     span    halved when a list has no room for all runs of the time asked for, or is mostly about others; doubled else
@@ -39,6 +39,7 @@ class Watch:
         self._failures = 0  # in a row
         self._not_before = 0.0
         self._reason: Reason | None = None
+        self._said: dict[str, Reason] = {}  # by DAG, why a run of it was last not read
 
     @property
     def batch(self) -> int:
@@ -61,11 +62,23 @@ class Watch:
         self.span = max(_SHORTEST_SPAN, self.span / 2) if is_wide else min(_LONGEST_SPAN, self.span * 2)
 
     def failed(self, problem: TargetDown | Misconfigured, now: float, interval_seconds: float, *, asked: int) -> bool:
-        """Note that a question about so many runs has no answer, and wait; True if the reason is worth a log line."""
+        """Note that there is no answer, and wait; True if the reason is worth a log line.
+
+        `asked`: how many runs the list was to show; 0: its size is not why.
+        """
         self._failures += 1
-        if problem.reason is not Reason.THROTTLED or self._failures > _THROTTLED_IN_A_ROW:
+        if asked and (problem.reason is not Reason.THROTTLED or self._failures > _THROTTLED_IN_A_ROW):
             self._batch = max(1, asked // 2)
         wish = problem.wait_seconds if isinstance(problem, TargetDown) else 0.0
         self._not_before = now + backoff.wait(self._failures, 1.0, at_least=max(interval_seconds, wish))
-        is_news, self._reason = problem.reason is not self._reason, problem.reason
+        return self.is_news(problem.reason)
+
+    def is_news(self, reason: Reason) -> bool:
+        """Note why there is no list; True if that is worth a log line."""
+        is_news, self._reason = reason is not self._reason, reason
+        return is_news
+
+    def is_news_of(self, dag_id: str, reason: Reason) -> bool:
+        """Note why a run of a DAG is not read; True if that is worth a log line."""
+        is_news, self._said[dag_id] = self._said.get(dag_id) is not reason, reason
         return is_news

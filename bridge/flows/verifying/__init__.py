@@ -24,7 +24,7 @@ from bridge.rules.mapping import Mapping as RouteMap
 from bridge.rules.verifying import Asked, Finding, Report, Result
 from bridge.words.errors import NotThere
 from bridge.words.model import DeliveryState, Trigger, TriggerEntry, TriggerState
-from bridge.words.outcomes import Misconfigured, TargetDown
+from bridge.words.outcomes import Misconfigured, TargetDown, step_to_read
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunPage, RunSeen
 
@@ -150,7 +150,7 @@ class _Comparison:
             self._judge_unseen()
         if problem is not None:
             unseen = chain(self._unseen(), self._place.runless) if unlisted else ()
-            _leave(self._report, self._place, unseen, problem.detail or problem.reason.why)
+            _leave(self._report, self._place, unseen, _why(problem))
 
     def _list(self) -> Problem | None:
         """Take in all pages; one that is too long to be read is asked for in smaller ones."""
@@ -282,6 +282,11 @@ class _Comparison:
             return asked.received_at(str(name)) < self._report.since
         except NotThere:
             return False
+
+
+def _why(problem: Problem) -> str:
+    why = problem.detail or problem.reason.why
+    return f"{why}. {step_to_read(problem)}" if problem.reason is Reason.AIRFLOW_FORBIDDEN else why
 
 
 def _is_of_one_run(problem: Problem) -> bool:

@@ -45,7 +45,7 @@ class Asking:
 
     def look_at_run(self, dag_id: str, dag_run_id: str) -> RunSeen | Problem | None:
         """Return one run, None if Airflow says that there is none, or what keeps it from telling."""
-        return self._ask(lambda: self._airflow.look_at_run(dag_id, dag_run_id, echo_bytes=_ECHO_BYTES))
+        return self._ask(lambda: self._airflow.look_at_run(dag_id, dag_run_id))
 
     def _ask(self, question: Callable[[], _Answer]) -> _Answer | TargetDown:
         tries = 0
