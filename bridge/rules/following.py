@@ -43,7 +43,12 @@ def stretch(runs: Sequence[OpenRun]) -> tuple[datetime, datetime]:
 
 
 def progress(run: OpenRun, seen: RunSeen, *, now: datetime, interval_seconds: float, give_up: timedelta) -> Progress:
-    """Return what Airflow's word on a run means. A word that the bridge does not know changes nothing."""
+    """Return what Airflow's word on a run means. A word that the bridge does not know changes nothing.
+
+    A run with a stranger's conf is not ours: ours was deleted, and somebody has started another under its id.
+    """
+    if _is_strangers(run, seen):
+        return gone(run, now=now)
     state = _WORDS.get(seen.state, run.state)
     started_at = seen.started_at or run.started_at
     run_after = seen.run_after or run.run_after
@@ -52,6 +57,17 @@ def progress(run: OpenRun, seen: RunSeen, *, now: datetime, interval_seconds: fl
     if is_over(run, now=now, give_up=give_up):
         return Progress(run, RunState.UNKNOWN, run_after, started_at, now, None)
     return Progress(run, state, run_after, started_at, None, _next(run, now, interval_seconds))
+
+
+def _is_strangers(run: OpenRun, seen: RunSeen) -> bool:
+    """Whether the conf was really read and names another trigger, or none. An empty or masked one says nothing."""
+    if run.is_copys or not seen.conf:
+        return False
+    marker = seen.conf.get("planasonix", {})
+    if not isinstance(marker, Mapping):
+        return False
+    trigger_id = marker.get("trigger_id")
+    return trigger_id != run.trigger_id and (trigger_id is None or str(trigger_id).startswith("trg_"))
 
 
 def gone(run: OpenRun, *, now: datetime) -> Progress:

@@ -82,6 +82,7 @@ class OpenRun:
     due_at: datetime
     run_after: datetime | None  # as Airflow said; None before it was seen for the first time
     started_at: datetime | None = None
+    is_copys: bool = False  # started by another trigger, of the same completion
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from bridge.edges.inbox import Inbox, browsing, runs, triggers
 from bridge.edges.inbox.replays import replay
 from bridge.edges.metrics import Metrics
 from bridge.flows.following import Following
+from bridge.flows.following.ending import report
 from bridge.words.errors import BadFilter
 from bridge.words.model import Trigger, TriggerState
-from bridge.words.runs import Run, RunState
+from bridge.words.reasons import Reason
+from bridge.words.runs import OpenRun, Progress, Run, RunState
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
 from tests.support.standin import Answer, Standin
 from tests.support.store import add, attempt, claim, settlement, stored, wait_for
@@ -46,6 +48,7 @@ class Watching:
         dag_id: str = "load_orders",
         is_made: bool = True,
         is_told: bool = True,
+        reason: Reason | None = None,
         **more: Any,
     ) -> str:
         """Fire a trigger now; its DAG run is there, and `is_told`: Airflow's answer said when it was made."""
@@ -55,9 +58,10 @@ class Watching:
         run_after = None
         if is_made:
             self.standin.dags.setdefault(dag_id, {"is_paused": False})
-            body = {"dag_run_id": name, "conf": {}, "logical_date": None, "run_after": None}
+            conf = {"planasonix": {"trigger_id": trigger_id}}
+            body = {"dag_run_id": name, "conf": conf, "logical_date": None, "run_after": None}
             run_after = datetime.fromisoformat(self.standin.make_run(dag_id, body)[1]["run_after"])
-        told = settlement(run_after=run_after if is_told else None)
+        told = settlement(run_after=run_after if is_told else None, reason=reason)
         self.inbox.write(triggers.settle, claimed, told, replace(attempt(), started_at=self.now, seconds=0.0))
         return trigger_id
 
@@ -194,6 +198,33 @@ def test_a_run_that_is_gone_is_deleted(make: Make, standin: Standin) -> None:
     watching.step()
     assert (watching.state(gone), watching.state(kept)) == (RunState.DELETED, RunState.QUEUED)
     assert watching.value("bridge_runs_total", route="orders", state="deleted") == 1
+
+
+@pytest.mark.parametrize("conf", [{"rows": 1}, {"planasonix": {"trigger_id": "trg_0000000000000001"}}])
+def test_a_run_that_a_person_started_under_its_id_is_not_taken_for_it(
+    make: Make, standin: Standin, conf: dict[str, Any]
+) -> None:
+    """The own one is `deleted`; that of a copy has the conf of another trigger from the beginning."""
+    watching = make()
+    own, of_a_copy = watching.fire("run-1"), watching.fire("run-2", reason=Reason.SAME_COMPLETION)
+    for name in ("run-1", "run-2"):
+        standin.delete_run(name)
+        standin.make_run("load_orders", {"dag_run_id": name, "conf": conf, "logical_date": None, "run_after": None})
+        standin.move_run("success", name)
+    watching.step()
+    assert (watching.state(own), watching.state(of_a_copy)) == (RunState.DELETED, RunState.SUCCESS)
+
+
+def test_a_paused_dag_is_named_while_the_run_waits_in_airflow_alone(make: Make, standin: Standin) -> None:
+    """Not beside a run that is gone, or that nobody watches any more."""
+    watching = make()
+    waiting, gone = (watching.fire(name, reason=Reason.DAG_PAUSED) for name in ("run-1", "run-2"))
+    standin.delete_run("run-2")
+    watching.step()
+    assert (watching.state(waiting), watching.trigger(waiting).reason) == (RunState.QUEUED, Reason.DAG_PAUSED)
+    assert (watching.state(gone), watching.trigger(gone).reason) == (RunState.DELETED, None)
+    watching.step(later=8 * 86_400.0)
+    assert (watching.state(waiting), watching.trigger(waiting).reason) == (RunState.UNKNOWN, None)
 
 
 @pytest.mark.parametrize("answer", [(404, {"detail": "Not Found"}), (403, {"detail": "Forbidden"}), (500, "oops")])
@@ -366,7 +397,7 @@ def test_a_list_that_is_too_long_is_asked_for_in_parts(make: Make, standin: Stan
     watching = make()
     ids = [watching.fire(f"run-{number}") for number in range(12)]
     for run in standin.runs():
-        run["conf"] = {"rows": "x" * 200_000}
+        run["conf"] = {**run["conf"], "rows": "x" * 200_000}
     for number in range(12):
         standin.move_run("success", f"run-{number}")
     for _ in range(20):
@@ -378,7 +409,7 @@ def test_a_run_whose_own_answer_is_long_is_followed(make: Make, standin: Standin
     """Airflow 2 spells a conf of 231 kB as 1.2 MB; a conf may be larger than 1 MiB, too."""
     watching = make()
     trigger_id = watching.fire()
-    standin.runs()[0]["conf"] = {"rows": "x" * 1_500_000}
+    standin.runs()[0]["conf"]["rows"] = "x" * 1_500_000
     standin.move_run("success", "run-1")
     for _ in range(15):
         watching.step(later=5)
@@ -524,6 +555,19 @@ def test_an_end_is_told_once_with_how_long_data_took(make: Make, standin: Standi
     assert watching.value("bridge_runs_total", route="orders", state="success") == 1
     assert watching.value("bridge_runs_total", route="orders", state="failed") == 1
     assert watching.value("bridge_data_ready_seconds_count", route="orders") == 1
+
+
+@pytest.mark.parametrize(("ahead", "seconds"), [(0, 30.0), (-600, 5.0), (600, 60.0)])
+def test_how_long_data_took_keeps_to_our_clock(make: Make, ahead: float, seconds: float) -> None:
+    """However far Airflow's is ahead: no run ends before it was fired, nor after now."""
+    watching = make()
+    now, ended_at = START + timedelta(seconds=60), START + timedelta(seconds=30 + ahead)
+    fired_at = START + timedelta(seconds=5)
+    run = OpenRun("trg_1", "dlv_1", "orders", "d", "r", RunState.RUNNING, START, fired_at, fired_at, None)
+    with capture_logs() as logs:
+        report(Progress(run, RunState.SUCCESS, None, None, ended_at, None), "default", watching.metrics, now)
+    assert logs[0]["seconds"] == seconds
+    assert watching.value("bridge_data_ready_seconds_sum", route="orders") == seconds
 
 
 def test_a_replay_follows_the_run_anew(make: Make, standin: Standin) -> None:

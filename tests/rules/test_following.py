@@ -1,7 +1,9 @@
 """When an open DAG run is looked at again, which ones one request covers, and what a look means."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,28 @@ def test_an_end_is_final_and_has_airflows_instant(word: str) -> None:
     look = judged(word, age=WEEK.total_seconds() + 1, started_at=NOW - seconds(9), ended_at=ended_at)
     assert (look.state, look.due_at, look.ended_at) == (word, None, ended_at)
     assert look.started_at == NOW - seconds(9)
+
+
+@pytest.mark.parametrize(
+    ("conf", "is_ours"),
+    [
+        ({"planasonix": {"trigger_id": "trg_1"}, "rows": 2}, True),
+        ({}, True),  # a list without confs, or one that was erased
+        ({"planasonix": "***"}, True),  # masked
+        ({"planasonix": {"trigger_id": "***"}}, True),
+        ({"planasonix": {"trigger_id": "trg_2"}}, False),
+        ({"planasonix": {}}, False),
+        ({"rows": 2}, False),
+    ],
+)
+def test_a_run_with_the_conf_of_another_is_not_ours(conf: Mapping[str, Any], is_ours: bool) -> None:
+    """Ours was deleted, and a person has started one under its id. Only a conf that was read says so."""
+    found = RunSeen("d", "r", "success", conf=conf)
+    look = following.progress(run(), found, now=NOW, interval_seconds=5.0, give_up=WEEK)
+    assert look.state is (RunState.SUCCESS if is_ours else RunState.DELETED)
+    of_a_copy = replace(run(), is_copys=True)
+    look = following.progress(of_a_copy, found, now=NOW, interval_seconds=5.0, give_up=WEEK)
+    assert look.state is RunState.SUCCESS
 
 
 def test_an_end_without_an_instant_ended_now() -> None:

@@ -27,7 +27,7 @@ _NEWEST = text(
     " WHERE id < :before ORDER BY id DESC LIMIT :limit) AS stretch GROUP BY route"
 )
 _READY = text(
-    "SELECT delivery_id, run_ended_at FROM triggers WHERE id >= :begin AND id < :end AND state = 'fired'"
+    "SELECT delivery_id, settled_at, run_ended_at FROM triggers WHERE id >= :begin AND id < :end AND state = 'fired'"
     " AND run_state = 'success' AND run_ended_at IS NOT NULL ORDER BY id DESC LIMIT :limit"
 )
 
@@ -37,7 +37,9 @@ def hour(connection: Connection, *, begin: datetime) -> Hour:
     values = {"begin": first_id(microseconds(begin)), "end": first_id(microseconds(begin + HOUR))}
     rows = connection.execute(_ENDED, values).all()
     routes = _by_route(rows)
-    ready = [end - made_at(delivery_text(row)) for row, end in connection.execute(_READY, values | {"limit": _SAMPLE})]
+    ended = connection.execute(_READY, values | {"limit": _SAMPLE})
+    # By Airflow's clock, which may be behind: no run ends before it was fired.
+    ready = [max(fired or 0, end) - made_at(delivery_text(row)) for row, fired, end in ended]
     return Hour(
         begin_at=begin,
         accepted=connection.execute(_ACCEPTED, values).scalar_one(),

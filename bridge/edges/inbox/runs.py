@@ -20,11 +20,12 @@ from bridge.edges.inbox.rows import (
 )
 from bridge.edges.inbox.vault import ring_of
 from bridge.words.model import TriggerEntry
-from bridge.words.runs import OpenRun, OpenRuns, Progress, RunSeen
+from bridge.words.reasons import Reason
+from bridge.words.runs import OpenRun, OpenRuns, Progress, RunSeen, RunState
 
 _COLUMNS = (
     "id, delivery_id, route, dag_id, dag_run_id, rerun, created_at, age_from, settled_at, run_state, run_after,"
-    " run_started_at, run_due_at"
+    " run_started_at, run_due_at, reason"
 )
 # The literal conditions let the databases use the partial indexes `triggers_open` and `triggers_live`.
 _OPEN = "state = 'fired' AND run_due_at IS NOT NULL"
@@ -102,7 +103,7 @@ def _values(look: Progress) -> dict[str, str | int | None]:
         "id": number(look.open.trigger_id, "trg"),
         "was": microseconds(look.open.due_at),
         "state": look.state,
-        "has_moved": int(look.state in ("running", "success", "failed")),
+        "has_moved": int(look.state is not RunState.QUEUED),
         "run_after": moment(look.run_after),
         "started_at": moment(look.started_at),
         "ended_at": moment(look.ended_at),
@@ -125,4 +126,5 @@ def _open(row: RowMapping) -> OpenRun:
         due_at=instant(row["run_due_at"]),
         run_after=instant_or_none(row["run_after"]),
         started_at=instant_or_none(row["run_started_at"]),
+        is_copys=row["reason"] == Reason.SAME_COMPLETION,
     )

@@ -15,7 +15,9 @@ def report(look: Progress, airflow: str, metrics: Metrics, now: datetime) -> Non
     if look.state in OPEN:
         return
     run = look.open
-    seconds = ((look.ended_at or now) - run.asked_at).total_seconds()
+    # The end is Airflow's word, by its clock: it can be neither before the run was fired nor after now.
+    ended_at = max(run.fired_at, min(look.ended_at or now, now))
+    seconds = (ended_at - run.asked_at).total_seconds()
     metrics.runs.count_ended(run.route, look.state, seconds=seconds)
     say = _log.info if look.state is RunState.SUCCESS else _log.warning
     say(

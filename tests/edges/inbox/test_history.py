@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bridge.edges.inbox import Inbox, history
+from bridge.edges.inbox.engine import ids
 from bridge.rules import counts, views
 from bridge.words.history import Hour
 from tests.support.store import Store, add, stored
@@ -15,8 +16,8 @@ def _hour(inbox: Inbox) -> Hour:
 
 def test_an_hour_is_counted_by_route(inbox: Inbox, store: Store) -> None:
     """What fired, failed or did else, and when the last was made; a route that did nothing is not there."""
-    ids = [stored(inbox, f"evt_{number}") for number in range(5)]
-    for id_, route in zip(ids, ("orders", "orders", "orders", "returns", "orders"), strict=True):
+    delivery_ids = [stored(inbox, f"evt_{number}") for number in range(5)]
+    for id_, route in zip(delivery_ids, ("orders", "orders", "orders", "returns", "orders"), strict=True):
         add(inbox, id_, route=route, dag_run_id=f"run-{id_}")
     for state, number in (("fired", 0), ("failed", 1), ("fired", 2)):
         (id_,) = store.rows("SELECT id FROM triggers ORDER BY id")[number]
@@ -51,3 +52,14 @@ def test_hours_add_up_to_what_a_route_has_started(inbox: Inbox) -> None:
     for is_all in (True, False):
         assert counts.started("no", [hour], before=None, is_all=is_all) == {**nothing, "has_none": is_all}
     assert not {"by_route", "may_change"} & counts.hour(hour).keys()
+
+
+def test_data_is_ready_at_the_earliest_when_its_run_was_fired(inbox: Inbox, store: Store) -> None:
+    """Airflow says when a run has ended, by its own clock: that may be ten minutes behind."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    came_at = ids.made_at(delivery_id)
+    fired_at, ended_at = came_at + 20_000_000, came_at - 600_000_000
+    ended = "UPDATE triggers SET state = 'fired', run_state = 'success', settled_at = ?, run_ended_at = ?"
+    store.rows(ended, fired_at, ended_at)
+    assert _hour(inbox).ready_seconds == 20
