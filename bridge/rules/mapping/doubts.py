@@ -11,10 +11,17 @@ from itertools import combinations, islice
 from bridge.rules.event import statuses
 from bridge.rules.mapping.globs import doubt, is_literal
 from bridge.rules.mapping.routes import Route, Test
+from bridge.rules.rendering import Gives
 from bridge.rules.yamltree import Place
 from bridge.words.errors import Problem
 from bridge.words.model import Status
 
+_RUNS = "running"
+_NOT_ENDED = "no route sees an event of a job that has not ended"
+_SAME_ID = (
+    "its `dag_run_id` is the same for every event, so one event starts a DAG run and all later ones are duplicate_run; "
+    "write what tells them apart, such as {{ event.job_id }}, or leave it out"
+)
 _MAX_WARNINGS = 100
 _MAX_PAIRS = 100_000  # of routes that are compared; a file with more of them at one DAG is not read for this
 
@@ -56,28 +63,40 @@ def _of_one(item: Written) -> Iterator[str]:
     if set(tests) <= {"on", "source"} and item.when is None:
         yield f"has no condition: every event that is {' or '.join(tests['on'].wanted)} starts it"
     on = tests["on"].wanted
-    if "event" in tests and (what := _of_endings(tests["event"].wanted, on)):
-        yield what
-    if item.route.condition is not None and (what := _of_statuses(item.route.condition.statuses, on)):
-        yield what
+    if "event" in tests:
+        yield from _of_endings(tests["event"].wanted, on)
+    if item.route.condition is not None:
+        if what := _of_statuses(item.route.condition.statuses, on):
+            yield what
+        yield from item.route.condition.doubts
+    if item.route.dag_run_id is not None and item.route.dag_run_id.gives is Gives.CONSTANT:
+        yield _SAME_ID
     for key in ("event", "pipeline_name", "environment"):
         for text in tests[key].wanted if key in tests else ():
             if what := doubt(text):
                 yield f'{key}: "{text}" {what}'
 
 
-def _of_endings(types: Sequence[str], on: Sequence[str]) -> str | None:
-    """Return what is wrong with types of events that all say how a job ended, or that it runs still."""
-    endings = sorted({text.rpartition(".")[2] for text in types})
-    if any(statuses.is_neutral(ending) for ending in endings):
-        return None
-    meanings = [statuses.meaning(ending) for ending in endings]
-    if None in meanings or {each.value for each in meanings if each is not None} & set(on):
-        return None
-    said = f"can never match: its `event` is {' or '.join(endings)}, and "
-    if all(isinstance(each, statuses.Progress) for each in meanings):
-        return f"{said}no route sees an event of a job that has not ended"
-    return f"{said}`on` is {', '.join(on)}"
+def _of_endings(types: Sequence[str], on: Sequence[str]) -> Iterator[str]:
+    """Return what is wrong with types of events that say how a job ended, or that it runs still."""
+    dead = {text: meaning for text in sorted(types) if (meaning := _ended(text)) is not None and meaning not in on}
+    unseen = [text for text, meaning in dead.items() if meaning != _RUNS]
+    if len(dead) < len(set(types)):
+        yield from (f'event: "{text}" can never match: {_NOT_ENDED}' for text in dead if text not in unseen)
+        if unseen:
+            named = " and ".join(f'"{text}"' for text in unseen)
+            wanted = ", ".join([*on, *dict.fromkeys(dead[text] for text in unseen)])
+            yield f"event: {named} can never match: `on` is {', '.join(on)}; write `on: [{wanted}]`"
+    elif dead:
+        said = " or ".join(sorted({text.rpartition(".")[2] for text in dead}))
+        why = f"`on` is {', '.join(on)}" if unseen else _NOT_ENDED
+        yield f"can never match: its `event` is {said}, and {why}"
+
+
+def _ended(text: str) -> str | None:
+    """Return how an event of this type says that its job ended, or `_RUNS`; None if it leaves that open."""
+    found = None if statuses.is_neutral(text) else statuses.meaning(text.rpartition(".")[2])
+    return _RUNS if isinstance(found, statuses.Progress) else found
 
 
 def _of_statuses(asked: Sequence[frozenset[str]], on: Sequence[str]) -> str | None:

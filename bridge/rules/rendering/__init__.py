@@ -21,6 +21,7 @@ from jinja2.exceptions import TemplateError as JinjaError
 
 from bridge.rules.rendering.asking import texts_asked
 from bridge.rules.rendering.checking import NAMESPACE, SANDBOX, BadTemplate, one_line, parse, single_expression, tie
+from bridge.rules.rendering.doubting import doubts
 from bridge.rules.rendering.sandbox import MAX_BYTES, TooLong, Unread, weigh
 from bridge.words.errors import ConditionError, ConfTooLarge, TemplateError
 
@@ -47,7 +48,7 @@ Evaluate = Callable[[Mapping[str, Any]], Any]
 class Gives(Enum):
     """What is known of a template's value before there is an event."""
 
-    CONSTANT = auto()  # it is the text itself
+    CONSTANT = auto()  # the same for every event and delivery
     TEXT = auto()
     ANYTHING = auto()  # one expression, which keeps its type
 
@@ -76,11 +77,15 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One compiled `when`. `statuses`: sets of texts, of each of which the event's status must be one."""
+    """One compiled `when`. `statuses`: sets of texts, of each of which the event's status must be one.
+
+    `doubts`: what of it can hardly be meant.
+    """
 
     where: str
     evaluate: Evaluate
     statuses: tuple[frozenset[str], ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def holds(self, context: Mapping[str, Any]) -> bool:
         """Return whether it is so; raises ConditionError when it cannot be told."""
@@ -104,8 +109,11 @@ def compile_text(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS)
 def compile_id(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Template:
     """Compile the text of an id: always text, and none or nothing inside it is an error. Raises BadTemplate."""
     if not _is_template(text):
-        return Template(where, lambda _: text)
-    return Template(where, _text(tie(parse(text, constants), printing="~id")))
+        return Template(where, lambda _: text, Gives.CONSTANT)
+    tree = parse(text, constants)
+    names = {name.name for name in tree.find_all(nodes.Name)}
+    gives = Gives.TEXT if names & {"event", "delivery"} else Gives.CONSTANT
+    return Template(where, _text(tie(tree, printing="~id")), gives)
 
 
 def compile_condition(text: str, where: str, constants: Mapping[str, Any] = _NO_VARS) -> Condition:
@@ -118,7 +126,8 @@ def compile_condition(text: str, where: str, constants: Mapping[str, Any] = _NO_
         raise BadTemplate("must be one expression")
     depends = next(expression.find_all(nodes.Name), expression if isinstance(expression, nodes.Name) else None)
     statuses = texts_asked(expression, "status")
-    condition = Condition(where, _native(expression), statuses)
+    doubtful = doubts(expression)  # before it is compiled, which changes it
+    condition = Condition(where, _native(expression), statuses, doubtful)
     if depends is None:
         _refuse_constant(condition)
     return condition

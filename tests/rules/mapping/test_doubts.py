@@ -1,5 +1,7 @@
 """Warnings: what is valid in a mapping and yet hardly meant, and nothing that is not certain."""
 
+import json
+
 import pytest
 
 from bridge.rules.mapping import read
@@ -7,7 +9,8 @@ from bridge.rules.mapping import read
 _SHARED = "starts d for events of the route of line 2 too: two runs for each, told apart by conf.planasonix.route"
 
 _NEVER = "can never match:"
-_ON = "and `on` is succeeded"
+_ON_IS = "`on` is succeeded"
+_ON = f"and {_ON_IS}"
 _NOT_ENDED = "and no route sees an event of a job that has not ended"
 _ASKS = f"{_NEVER} `when` asks for the status"
 _AS_MEANT = "write ? for the letter if it is part of the name"
@@ -31,20 +34,37 @@ def _warnings(*routes: str) -> list[str]:
         ),
         (["dag: d, when: event.id"], []),
         (["dag: d, event: job.failed"], ["2: can never match: its `event` is failed, and `on` is succeeded"]),
-        (["dag: d, event: [job.failed, job.succeeded]"], []),
+        (
+            ["dag: d, event: [job.failed, job.succeeded]"],
+            [f'2: event: "job.failed" {_NEVER} {_ON_IS}; write `on: [succeeded, failed]`'],
+        ),
+        (
+            ["dag: d, event: [job.failed, '*.Canceled', job.completed, 'job.*'], on: [succeeded, skipped]"],
+            [
+                f'2: event: "*.Canceled" and "job.failed" {_NEVER} `on` is succeeded, skipped; '
+                "write `on: [succeeded, skipped, cancelled, failed]`"
+            ],
+        ),
+        (["dag: d, event: [job.failed, job.succeeded], on: [succeeded, failed]"], []),
         (["dag: d, event: job.failed, on: failed"], []),
         (["dag: d, event: job.*"], []),
         (["dag: d, event: job.completed"], []),
         (["dag: d, event: [job.canceled, job.Failed]"], [f"2: {_NEVER} its `event` is Failed or canceled, {_ON}"]),
         (["dag: d, event: job.canceled, on: cancelled"], []),
-        (["dag: d, event: [job.success, job.failed]"], []),
+        (
+            ["dag: d, event: [job.success, job.failed]"],
+            [f'2: event: "job.failed" {_NEVER} {_ON_IS}; write `on: [succeeded, failed]`'],
+        ),
         (["dag: d, event: job.running"], [f"2: {_NEVER} its `event` is running, {_NOT_ENDED}"]),
         (
             ["dag: d, event: ['job.queued', 'job.running']"],
             [f"2: {_NEVER} its `event` is queued or running, {_NOT_ENDED}"],
         ),
         (["dag: d, event: [job.queued, job.failed]"], [f"2: {_NEVER} its `event` is failed or queued, {_ON}"]),
-        (["dag: d, event: [job.queued, job.succeeded]"], []),
+        (
+            ["dag: d, event: [job.queued, job.succeeded]"],
+            [f'2: event: "job.queued" {_NEVER} {_NOT_ENDED.removeprefix("and ")}'],
+        ),
         (["dag: d, event: job.started"], []),
         (["dag: d, when: event.status == 'failed'"], [f'2: {_ASKS} "failed", {_ON}; write `on: failed`']),
         (
@@ -109,6 +129,87 @@ def _warnings(*routes: str) -> list[str]:
 def test_what_is_hardly_meant_is_said(routes: list[str], expected: list[str]) -> None:
     """A dead route, one that everything starts, and two that start one DAG twice; but no guess."""
     assert _warnings(*routes) == expected
+
+
+_COMMA = "`when` is always the same: a comma makes a list; write `and`, or the number without a comma"
+_ALONE = "which is always the same; repeat the comparison"
+_TEXT = "which is a text, with"
+_NUMBER = "which is a number, with"
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("event.rows_loaded >= 1,000", [_COMMA]),
+        ("event.rows_loaded > 0,5", [_COMMA]),
+        ("event.id and not (event.rows_loaded, 5)", [_COMMA]),
+        ("event.rows_loaded in (1, 5)", []),
+        (
+            "event.environment == 'prod' or 'production'",
+            [f"`when` has 'production' alone, {_ALONE}, or write `event.environment in [...]`"],
+        ),
+        ("not (event.id and 5)", [f"`when` has 5 alone, {_ALONE}, or write `event.id in [...]`"]),
+        ("event.parameters.x or 'x'", [f"`when` has 'x' alone, {_ALONE}"]),
+        ("event.id or vars.always", []),
+        ("(event.environment or 'prod') == 'prod'", []),
+        ("event.rows_loaded > (event.parameters.x or 5)", []),
+        (
+            "event.environment == ['staging', 'prod']",
+            [f"`when` compares event.environment, {_TEXT} a list; write `event.environment in [...]`"],
+        ),
+        (
+            "vars.many != event['environment']",
+            [f"`when` compares event.environment, {_TEXT} a list; write `event.environment not in [...]`"],
+        ),
+        ("event.environment in vars.many", []),
+        ("event.environment in ['prod', event.parameters.x]", []),
+        ("event.job_id == 17", [f"`when` compares event.job_id, {_TEXT} 17; put it in quotes: '17'"]),
+        ("event.job_id in [17, 18]", [f"`when` compares event.job_id, {_TEXT} 17; put it in quotes: '17'"]),
+        ("event.job_id in [17, '18']", []),
+        ("event.job_id != none", []),
+        (
+            "event.id and not true == event.status",
+            [f"`when` compares event.status, {_TEXT} true; put it in quotes: 'true'"],
+        ),
+        ("event.parameters.x == 17 or event.data == 17 or event.error == 17", []),
+        ("event.job_id | int == 17", []),
+        (
+            "event.rows_loaded == '5'",
+            [f"`when` compares event.rows_loaded, {_NUMBER} the text '5'; write a number, without quotes"],
+        ),
+        (
+            "event.duration_seconds > '5'",
+            [f"`when` compares event.duration_seconds, {_NUMBER} the text '5'; write a number, without quotes"],
+        ),
+        ("0 < event.rows_loaded <= 5", []),
+    ],
+)
+def test_a_condition_that_is_the_same_for_every_event_is_said(when: str, expected: list[str]) -> None:
+    """As far as its text alone shows it."""
+    text = f"vars: {{always: true, many: [a, b]}}\nroutes:\n  - dag: d\n    when: {json.dumps(when)}\n"
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    assert [warning.what for warning in mapping.warnings] == expected
+
+
+@pytest.mark.parametrize(
+    ("dag_run_id", "is_said"),
+    [
+        ("orders", True),
+        ("event.run_id", True),
+        ("orders-{ event.run_id }", True),
+        ("{{ route.name }}", True),
+        ("{{ vars.always }}-{% set x = 'a' %}{{ x }}", True),
+        ("orders-{{ event.run_id }}", False),
+        ("{{ delivery.received_at | date }}", False),
+        ("{% set x = event.parameters.day %}{{ x }}", False),
+    ],
+)
+def test_a_dag_run_id_that_no_event_changes_is_said(dag_run_id: str, is_said: bool) -> None:
+    """The first event would start a run, and no later one ever would."""
+    text = f"vars: {{always: a}}\nroutes:\n  - dag: d\n    event: '*'\n    dag_run_id: {json.dumps(dag_run_id)}\n"
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    said = [warning.what for warning in mapping.warnings]
+    assert [what.partition(",")[0] for what in said] == ["its `dag_run_id` is the same for every event"] * is_said
 
 
 def test_no_route_is_said() -> None:
