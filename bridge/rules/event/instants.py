@@ -13,8 +13,12 @@ from bridge.rules.event.grammar import Misfit, is_empty
 
 _DAY = r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
 _TIME = r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,30}))?)?"
-_OFFSET = r"(?P<zero>[Zz]|UTC|GMT)|(?P<sign>[+-])(?P<offset_hour>\d\d)(?::?(?P<offset_minute>[0-5]\d))?"
-_is_iso = re.compile(rf"{_DAY}[Tt ]{_TIME} ?(?:{_OFFSET})?", re.ASCII).fullmatch
+# Go writes `+0100 CET`, Java `+01:00[Europe/Berlin]`: the offset counts, and the name adds nothing to it.
+_OFFSET = (
+    r"(?P<zero>[Zz]|UTC|GMT|\+0000 UTC)"
+    r"|(?P<sign>[+-])(?P<offset_hour>\d\d)(?::?(?P<offset_minute>[0-5]\d))?(?: (?!UTC|GMT)[A-Z]{3,5})?"
+)
+_is_iso = re.compile(rf"{_DAY}[Tt ]{_TIME} ?(?:(?:{_OFFSET})(?:\[[A-Za-z0-9_+/-]{{1,60}}\])?)?", re.ASCII).fullmatch
 _is_day = re.compile(_DAY, re.ASCII).fullmatch
 _is_mail_date = re.compile(
     r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:GMT|UTC|[+-]\d{4})", re.ASCII
@@ -56,7 +60,8 @@ def _read(text: str, zone: tzinfo | None) -> datetime:
     if found := _is_iso(text):
         return _from_parts(found, zone)
     if _is_mail_date(text):
-        return parsedate_to_datetime(text.replace("UTC", "GMT"))
+        sent = parsedate_to_datetime(text.replace("UTC", "GMT"))
+        return sent.replace(tzinfo=sent.tzinfo or UTC)  # RFC 5322: `-0000` is UTC, of a sender in an unknown zone
     if _is_day(text):
         raise Misfit("is not an instant: it is a day without a time")
     raise Misfit("is not an instant: write RFC 3339 (2025-03-27T14:26:20Z) or seconds since 1970")

@@ -22,6 +22,8 @@ _is_duration = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{
 _is_iso_duration = re.compile(
     r"P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.(\d{1,6}))?S)?)?", re.ASCII
 ).fullmatch
+_is_epoch = re.compile(r"\d{10}|\d{13}", re.ASCII).fullmatch  # seconds or milliseconds, as an event's
+_is_long_number = re.compile(r"\d{9,}", re.ASCII).fullmatch  # fromisoformat takes any letter for the T, also a digit
 _UNIT_SECONDS = (86_400, 3600, 60, 1)
 
 
@@ -91,8 +93,11 @@ def _read(value: Any, tz: str | None = None) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise SecurityError(f"an instant is wanted, and the value is {'none' if value is None else 'not one'}")
+    text = value.strip()
+    if _is_epoch(text):
+        return _read(int(text))
     try:
-        found = datetime.fromisoformat(value.strip())
+        found = datetime.fromisoformat("" if _is_long_number(text) else text)
     except ValueError:
         raise SecurityError("an instant is wanted, like 2025-03-27T14:26:20Z, and the value is not one") from None
     if found.tzinfo is not None:

@@ -3,6 +3,7 @@
 The rule: a present instant is never read as another one, nor as none without a word.
 """
 
+import time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +31,11 @@ _INSTANT = "2025-03-27T14:26:20Z"
         ("20250327T142620Z", _INSTANT),
         ("Thu, 27 Mar 2025 14:26:20 GMT", _INSTANT),
         ("27 Mar 2025 16:26:20 +0200", _INSTANT),
+        ("2025-03-27 14:26:20 +0000 UTC", _INSTANT),
+        ("2025-03-27 15:26:20.5 +0100 CET", "2025-03-27T14:26:20.5Z"),
+        ("2025-03-27T14:26:20.123Z[UTC]", "2025-03-27T14:26:20.123Z"),
+        ("2025-03-27T15:26:20+01:00[Europe/Berlin]", _INSTANT),
+        ("2025-03-27T14:26:20Z[Etc/GMT+5]", _INSTANT),
         ("2025-03-27T14:26Z", "2025-03-27T14:26:00Z"),
         ("2025-03-27T16:26:20+02:00", _INSTANT),
         ("2025-03-27T00:26:20-05:30", "2025-03-27T05:56:20Z"),
@@ -72,6 +78,9 @@ def test_what_means_one_instant_only_is_read(sent: object, expected: str) -> Non
         ("\u0662025-03-27T14:26:20Z", "write RFC 3339"),
         ("03/27/2025 14:26:20 UTC", "write RFC 3339"),
         ("2025-03-27T14:26:20 CET", "write RFC 3339"),
+        ("2025-03-27T14:26:20[Europe/Berlin]", "write RFC 3339"),
+        ("2025-03-27 14:26:20 +0100 UTC", "write RFC 3339"),
+        ("2025-03-27 14:26:20Z CET", "write RFC 3339"),
         ("20250327142620", "write RFC 3339"),
         ("yesterday", "write RFC 3339"),
         (20250327, "a day without a time"),
@@ -86,6 +95,15 @@ def test_anything_else_says_why(sent: object, why: str) -> None:
     """An ambiguous or unreadable instant raises, naming what it is."""
     with pytest.raises(Misfit, match="^is not an instant: .*" + why):
         as_instant(sent)
+
+
+def test_a_mail_date_in_no_zone_is_utc_wherever_the_bridge_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 5322 means UTC by `-0000`, and Python's `formatdate` spells it so."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        assert as_instant("Thu, 27 Mar 2025 14:26:20 -0000") == _INSTANT
+    time.tzset()
 
 
 def test_a_time_without_an_offset_is_in_the_zone_of_its_source() -> None:
