@@ -40,8 +40,18 @@ def read_file(path: Path) -> str:
     return text
 
 
-_PREFIXES = re.compile(r"(bearer|basic) +\S+", re.IGNORECASE)
 _NEVER_FILLED_IN = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}|<[^<>]*>")
+_OPENING, _CLOSING = "“”„‘’‚«»", "“”‘’«»"  # noqa: RUF001 - the quotes of a word processor
+_PREFIXES = re.compile(r"(?:bearer|basic):? +\S+|token:? +\S{16,}", re.IGNORECASE)
+# A plain secret may hold any letter, so these are looked for only where nobody can mean them.
+_SLIPS = {
+    re.compile(r"\$[A-Z]{2,}(_[A-Z0-9]+)*|%[A-Z][A-Z0-9_]*%"): "is the name of a variable that nothing has filled in",
+    re.compile(r"(export +)?[A-Za-z_]\w*[=:] *[\"'`]?whsec_.*|export +[A-Za-z_]\w*=.*", re.ASCII): (
+        "begins with the name of a variable; give what follows it alone"
+    ),
+    re.compile(r"[\"'`]whsec_.*|whsec_.*[\"'`]"): "has a quote at one end; take it away",
+    re.compile(r"whsec_\S+ +#.*"): "has a comment at its end; take it away",
+}
 
 
 def slip(text: str) -> str | None:
@@ -54,7 +64,7 @@ def slip(text: str) -> str | None:
         return what
     if _PREFIXES.fullmatch(text):
         return f"begins with `{text.split(maxsplit=1)[0]} `; give what follows it alone"
-    return None
+    return next((what for pattern, what in _SLIPS.items() if pattern.fullmatch(text)), None)
 
 
 def slip_of_text(text: str) -> str | None:
@@ -63,7 +73,9 @@ def slip_of_text(text: str) -> str | None:
         return "begins or ends with a blank"
     if not text.isprintable():
         return "holds a control character, an invisible letter or a line break"
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
+    if len(text) > 1 and (
+        (text[0] == text[-1] and text[0] in "'\"`") or (text[0] in _OPENING and text[-1] in _CLOSING)
+    ):
         return "has quotes around the value; take them away (env files and `kubectl --from-env-file` keep them)"
     if _NEVER_FILLED_IN.fullmatch(text):
         return "is a placeholder that nothing has filled in"

@@ -457,6 +457,18 @@ _SLIPS = {
     "basic 01jq8secretxxxxxxxxxxxxxxxxx": "begins with `basic `",
     "${PLANASONIX_WEBHOOK_SECRET_OF_US}": "is a placeholder that nothing has filled in",
     "<paste the secret of the webhook here>": "is a placeholder that nothing has filled in",
+    "“whsec_01jq8secretxxxxxxxxxxxxxxxx”": "has quotes around the value",
+    "„01jq8secretxxxxxxxxxxxxxxxxxxxxxx“": "has quotes around the value",
+    "Bearer: 01jq8secretxxxxxxxxxxxxxxxx": "begins with `Bearer: `",
+    "Token 01jq8secretxxxxxxxxxxxxxxxxxx": "begins with `Token `",
+    "$PLANASONIX_WEBHOOK_SECRET_NEW_2": "is the name of a variable",
+    "%PLANASONIX_WEBHOOK_SECRET_OF_US%": "is the name of a variable",
+    "PLANASONIX_WEBHOOK_SECRET=whsec_01jq8secretxxxxxxxxxxxxxxxx": "begins with the name of a variable",
+    'secret: "whsec_01jq8secretxxxxxxxxxxxxxxxx"': "begins with the name of a variable",
+    "export S=01jq8secretxxxxxxxxxxxxxxxx": "begins with the name of a variable",
+    '"whsec_01jq8secretxxxxxxxxxxxxxxxx': "has a quote at one end",
+    "whsec_01jq8secretxxxxxxxxxxxxxxxx'": "has a quote at one end",
+    "whsec_01jq8secretxxxxxxxxxxxxxxxx # current": "has a comment at its end",
 }
 _CREDENTIALS = {
     "a webhook's secret": _SOURCES.replace("PLANASONIX_WEBHOOK_SECRET", "SLIP") + _AIRFLOW,
@@ -477,6 +489,26 @@ def test_every_credential_is_looked_at_when_it_is_loaded(text: str, slip: str) -
     assert _SLIPS[slip] in problem.what
     assert problem.line > 1
     assert "01jq8secret" not in str(problem)
+
+
+@pytest.mark.parametrize("text", _CREDENTIALS.values(), ids=_CREDENTIALS)
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "whsec_01jq8secret+/xxxxxxxxxxxxx==",
+        "key=01jq8secretxxxxxxxxxxxxxxxx",
+        "01jq8secret #xxxxx xxxxxxxxxxxx",
+        "'01jq8secretxxxxxxxxxxxxxxxxxxxx",
+        "$K7F3Q9ZJ01JQ8SECRETXXXXXXXXXXXX",
+        "$01jq8secretxxxxxxxxxxxxxxxxxxxx",
+        "%01jq8secret%xxxxxxxxxxxxxxxxxxx",
+        "token of mine 01jq8secretxxxxxxx",
+        "exporting=01jq8secretxxxxxxxxxxx",
+    ],
+)
+def test_no_credential_that_somebody_may_have_is_refused(text: str, secret: str) -> None:
+    """A generator may give any letter at any place."""
+    read_config(text, file="bridge.yaml", environ={**_ENVIRON, "SLIP": secret}, base_dir=Path("/nowhere"))
 
 
 @pytest.mark.parametrize(
