@@ -68,7 +68,10 @@ def _static(value: Any, info: ValidationInfo) -> Any:
 
 def _dag_id(value: Any) -> Any:
     if isinstance(value, str) and (_DAG_ID.fullmatch(value) is None or not value.strip(".")):
-        raise ValueError(f'"{value[:60]}" is not a DAG id: letters, digits, "_", "-" and ".", at most 250')
+        each = [part.strip() for part in value.split(",")]
+        is_list = len(each) > 1 and all(map(_DAG_ID.fullmatch, each))
+        hint = f"write a list: [{', '.join(each)}]" if is_list else 'letters, digits, "_", "-" and ".", at most 250'
+        raise ValueError(f'"{value[:60]}" is not a DAG id: {hint}')
     return value
 
 

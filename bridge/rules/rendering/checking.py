@@ -5,7 +5,6 @@ Checked: statements, filters, tests, calls, names, size and depth. Tied: what is
 """
 
 import math
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.visitor import NodeTransformer
 
-from bridge.rules.rendering import moments, wording
+from bridge.rules.rendering import hinting, moments, wording
 from bridge.rules.rendering.asking import event_field
 from bridge.rules.rendering.sandbox import INTERNAL_FILTERS, METHODS, build
 from bridge.words.errors import BridgeError
@@ -41,18 +40,6 @@ _PUBLIC_TESTS = tuple(sorted(SANDBOX.tests))
 SANDBOX.filters.update(INTERNAL_FILTERS)
 
 
-_expressions = re.compile(r"\{\{(.*?)\}\}", re.DOTALL).findall
-_texts = re.compile(r"'[^']*'|\"[^\"]*\"")
-_OPERATORS = {
-    r"&&": "write `and` instead of `&&`",
-    r"\|\|": "write `or` instead of `||`",
-    r"!(?!=)": "write `not` instead of `!`",
-    r"(?<![=!<>])=(?!=)": "write `==` to compare",
-    r"\?|\bthen\b": "write `a if condition else b`",
-    r"<>": "write `!=`",
-}
-
-
 class BadTemplate(BridgeError):
     """A template that can never work; found when the mapping is loaded."""
 
@@ -72,7 +59,7 @@ def parse(text: str, constants: Mapping[str, Any] = _NO_VARS) -> nodes.Template:
         tree = SANDBOX.parse(text)
     except TemplateSyntaxError as error:
         what = one_line(error).replace("end of print statement", "end of the expression").rstrip(".")
-        raise BadTemplate(f"cannot be read: {what}{_other_language(text)}") from None
+        raise BadTemplate(f"cannot be read: {what}{hinting.of_template(text)}") from None
     except (RecursionError, ValueError, OverflowError):
         raise BadTemplate("is nested too deep, or a number is too long") from None
     _check_size(tree)
@@ -110,16 +97,6 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _other_language(text: str) -> str:
-    """Return what Jinja says instead of an operator of another language; nothing if there is none."""
-    for expression in _expressions(text):
-        bare = _texts.sub("''", expression)
-        for operator, instead in _OPERATORS.items():
-            if re.search(operator, bare):
-                return f"; {instead}"
-    return ""
-
-
 def _check_size(tree: nodes.Template) -> None:
     level: list[nodes.Node] = [tree]
     count = nesting = 0
@@ -140,7 +117,7 @@ def _check(node: nodes.Node) -> None:
         case nodes.Filter(name=name) if name not in _PUBLIC_FILTERS:
             raise BadTemplate(f'unknown filter "{name}"', word=name, words=_PUBLIC_FILTERS)
         case nodes.Test(name=name) if name not in _PUBLIC_TESTS:
-            raise BadTemplate(f'unknown test "{name}"', word=name, words=_PUBLIC_TESTS)
+            raise _unknown("test", name, _PUBLIC_TESTS, hinting.of_value(name))
         case nodes.Call(node=nodes.Getattr(attr=attr)):
             if attr not in METHODS:
                 raise BadTemplate(f'unknown method "{attr}"', word=attr, words=tuple(sorted(METHODS)))
@@ -201,12 +178,19 @@ def _check_names(tree: nodes.Template) -> None:
         _check_hyphen(difference, known)
     for name in names:
         if name.name not in known:
-            raise BadTemplate(f'unknown name "{name.name}"', word=name.name, words=known)
+            meant = hinting.of_name(name.name, tree, NAMESPACE)
+            raise _unknown("name", name.name, known, meant)
     for access in tree.find_all(nodes.Getattr):
         _check_field(access.node, access.attr)
     for item in tree.find_all(nodes.Getitem):
         if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
             _check_field(item.node, item.arg.value)
+
+
+def _unknown(kind: str, word: str, words: tuple[str, ...], meant: str | None) -> BadTemplate:
+    """Return the error for an unknown word: with what is `meant`, or else with the nearest of `words`."""
+    what = f'unknown {kind} "{word}"'
+    return BadTemplate(what, word=word, words=words) if meant is None else BadTemplate(f"{what}{meant}")
 
 
 def _check_hyphen(difference: nodes.Sub, known: tuple[str, ...]) -> None:

@@ -32,6 +32,8 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
     last = detail["loc"][-1] if detail["loc"] else None
     if last is None and isinstance(tree.value, list):
         return tree.problem(path, f"the file is a list; put `{_list_key(model)}:` before it and indent it")
+    if isinstance(last, int) and path[-1:] != (last,):
+        last = path[-1] if path else None  # one text was written, where a list of them may stand
     name = f"item {last + 1}" if isinstance(last, int) else last or "file"
     return tree.problem(path, _said(model, tree.spelled.get(path), name, detail))
 
@@ -53,7 +55,7 @@ def _said(model: type[BaseModel], spelled: str | None, name: str, detail: ErrorD
             words = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
             hint = nearest(str(given), words) or f"; it can be {', '.join(words)}"
             return f'"{str(given)[:60]}" is not valid here{hint}'
-        case "too_short":
+        case "too_short" | "string_too_short" if not given:
             return f'"{name}" is empty'
         case "needs_quotes":
             return f'{detail["msg"]}; put it in quotes: "{spelled or given}"'

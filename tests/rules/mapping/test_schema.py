@@ -19,15 +19,15 @@ _SCHEMA = Draft202012Validator(json_schema())
 # What only the whole file, bridge.yaml or the templates show; no schema can.
 _MEANING = {
     "alias", "anchor", "bad_condition", "bad_glob", "bad_glob_in_defaults", "bad_template",
-    "bad_template_in_defaults", "condition_always_fails", "condition_always_false", "condition_always_true",
-    "condition_in_braces", "dag_twice", "default_that_lets_none_through", "duplicate_name", "field_far_from_all",
-    "filter_far_from_all", "glob_empty_range", "glob_with_a_template", "hyphen_in_a_key",
-    "number_that_loses_its_spelling", "operators_of_other_languages", "own_key_in_conf",
+    "bad_template_in_defaults", "braces_that_are_missing", "condition_always_fails", "condition_always_false",
+    "condition_always_true", "condition_in_braces", "dag_twice", "default_that_lets_none_through", "duplicate_name",
+    "field_far_from_all", "filter_far_from_all", "glob_empty_range", "glob_with_a_template", "hyphen_in_a_key",
+    "names_without_event", "number_that_loses_its_spelling", "operators_of_other_languages", "own_key_in_conf",
     "own_key_in_conf_of_defaults", "repeated_route", "template_in_a_key_of_conf", "template_in_airflow",
     "template_with_a_loop", "text_that_no_id_matches", "undefined_field", "undefined_in_dag_run_id",
-    "undefined_in_note", "undefined_in_when", "undefined_variable", "unknown_airflow", "unknown_airflow_in_defaults",
-    "unknown_filter", "unknown_method", "unknown_source", "unknown_source_among_known", "unknown_test",
-    "vars_and_filters", "vars_that_are_missing",
+    "undefined_in_note", "undefined_in_when", "undefined_variable", "unknown_airflow",
+    "unknown_airflow_in_defaults", "unknown_filter", "unknown_method", "unknown_source",
+    "unknown_source_among_known", "unknown_test", "vars_and_filters", "vars_that_are_missing",
 }  # fmt: skip
 
 
