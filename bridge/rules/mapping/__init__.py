@@ -122,6 +122,7 @@ def join(parts: Sequence[Part]) -> Mapping:
         raise config_error(clashes)
     routes = tuple(route for part in parts for route in part.routes)
     begin = [Problem(part.file, *part.place, "") for part in parts[:1]]
-    warnings = doubts([item for part in parts for item in part.written], begin)
+    of_texts = [warning for part in parts for warning in part.warnings]
+    warnings = doubts([item for part in parts for item in part.written], begin, of_texts)
     owners = {route.name: route.owner for route in routes if route.owner is not None}
     return Mapping(routes, joint_digest(parts), Index(routes), owners, warnings)

@@ -17,18 +17,26 @@ from bridge.rules.rendering import BadTemplate, compile_condition, compile_id, c
 from bridge.rules.yamltree import Path, Tree, nearest
 from bridge.words.errors import Problem
 from bridge.words.holds import DEFAULT_HOLD_SECONDS, IfPaused, Release
-from bridge.words.model import Limits
+from bridge.words.model import EVENT_FIELDS, Limits
 
 _TESTS = ("source", "event", "pipeline", "pipeline_name", "connection", "environment")
 _IDS = ("source", "pipeline", "connection")  # the type of an event may be any text that a Webhook Action sends
 _OWN_KEY = "planasonix"
 _DEFAULT_AGE_SECONDS = Limits().max_age_seconds
 _MAX_NAME = 100
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_FIELD = rf"event\.(?:{'|'.join(EVENT_FIELDS)})\b"
+_is_bare = re.compile(
+    rf"\A\s*({_FIELD}[.\w]*)\s*\Z|(?<![{{%])\$?\{{\s*({_FIELD}[^{{}}:]*?)\s*\}}"
+).search  # no {{{{ }}}}
 _LINK = "Planasonix bridge: {}/deliveries/{{{{ delivery.id }}}}"
 
 
 class Compiler:
-    """Compiles the routes of one file, one after the other; what is wrong with them is in `problems`."""
+    """Compiles the routes of one file, one after the other.
+
+    What is wrong with them is in `problems`, and what of their texts can hardly be meant in `warnings`.
+    """
 
     def __init__(
         self,
@@ -47,6 +55,7 @@ class Compiler:
         self._constants = part.constants
         defaults = part.defaults.form
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self._defaults = defaults
         self._defaults_left_out = part.defaults.left_out
         self._tree = tree
@@ -211,6 +220,7 @@ class Compiler:
     def _compiled(self, value: Any, path: Path, where: str) -> Any:
         """Compile every text inside a value of conf."""
         if isinstance(value, str):
+            self._check_word(value, path, where)
             return self._template(compile_text, value, path, where)
         if isinstance(value, dict):
             for key in value:
@@ -229,10 +239,19 @@ class Compiler:
         if is_number and spelled is not None and spelled != str(value):
             self._note(path, f'{where}: {spelled} would be sent as {value}; put it in quotes: "{spelled}"')
 
+    def _check_word(self, text: str, path: Path, where: str) -> None:
+        """Warn of a text that older YAML takes for true or false: `no` would count as true in the DAG."""
+        meant = _SWITCHES.get(text.lower())
+        if meant is not None and path in self._tree.spelled:
+            what = f'{where}: {text} is a text here, which Python takes as true; write {meant}, or "{text}" in quotes'
+            self.warnings.append(self._tree.problem(path, what))
+
     def _check_constants(self, value: Any, path: Path) -> None:
         """Look at every value of `vars`: nothing in it is rendered, and a number is sent as it is spelled."""
         if isinstance(value, str) and ("{{" in value or "{%" in value):
             self._note(path, "`vars` hold plain values; write the template where the value is used")
+        if isinstance(value, str):
+            self._check_word(value, path, ".".join(map(str, path)))
         for key, item in (
             value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
         ):
@@ -244,6 +263,9 @@ class Compiler:
     ) -> Any:
         if text is None:
             return None
+        if compile_it is compile_text and (found := _is_bare(text)):
+            what = f"{where}: {found[0].strip()} is sent as it stands; write {{{{ {found[1] or found[2]} }}}}"
+            self.warnings.append(self._tree.problem(path, what))
         try:
             return compile_it(text, where, self._constants)
         except BadTemplate as error:

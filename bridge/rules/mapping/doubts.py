@@ -46,14 +46,19 @@ class Written:
         return self.route.file, self.place
 
 
-def doubts(written: Sequence[Written], begin: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Return the warnings about a mapping without mistakes, in its order; `begin` is where its first routes stand."""
+def doubts(
+    written: Sequence[Written], begin: Sequence[Problem], of_texts: Sequence[Problem] = ()
+) -> tuple[Problem, ...]:
+    """Return the warnings about a mapping without mistakes, in its order.
+
+    `begin` is where its first routes stand, `of_texts` the warnings about its texts, each alone.
+    """
     if not written:
         return tuple(replace(place, what="there is no route, so no event starts anything") for place in begin)
     if not any(item.route.enabled for item in written):
         return tuple(replace(place, what="no route is enabled, so no event starts anything") for place in begin)
     enabled = [item for item in written if item.route.enabled]
-    found = [item.problem(what) for item in enabled for what in _of_one(item)]
+    found = [*of_texts, *(item.problem(what) for item in enabled for what in _of_one(item))]
     found += (second.problem(what) for first, second in _pairs(enabled) if (what := _of_two(first, second)))
     return tuple(sorted(set(found))[:_MAX_WARNINGS])
 

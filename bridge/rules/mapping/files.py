@@ -28,6 +28,7 @@ class Part:
     routes: tuple[Route, ...]
     written: tuple[Written, ...]
     place: Place
+    warnings: tuple[Problem, ...] = ()  # of its texts; the rest is known once all files are put together
 
 
 def read_part(
@@ -60,7 +61,8 @@ def read_part(
         for route, (index, form) in zip(compiled, forms, strict=True)
     )
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return Part(file, text, digest, found.owner, compiled, written, tree.place(("routes",)))
+    place = tree.place(("routes",))
+    return Part(file, text, digest, found.owner, compiled, written, place, tuple(compiler.warnings))
 
 
 def taken(part: Part, others: Iterable[Part]) -> list[Problem]:

@@ -131,10 +131,8 @@ class _Builder:
             if event.start_mark.line != event.end_mark.line and event.style in "'\"":
                 self.quoted = _place(event), (event.end_mark.line + 1, event.end_mark.column + 1)
             return text
-        value = self._plain(event, text)
-        if not isinstance(value, str):
-            self.tree.spelled[path] = text
-        return value
+        self.tree.spelled[path] = text
+        return self._plain(event, text)
 
     def _plain(self, event: ev.ScalarEvent, text: str) -> Any:
         if text in _NULL:

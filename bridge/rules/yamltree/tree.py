@@ -20,7 +20,7 @@ class Tree:
     file: str
     value: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
-    spelled: dict[Path, str] = field(default_factory=dict)  # what stands in the file for each value that is no text
+    spelled: dict[Path, str] = field(default_factory=dict)  # what stands in the file for each value without quotes
 
     def place(self, path: Path) -> Place:
         """Return where a path stands: its key, its item, or else its nearest ancestor."""

@@ -212,6 +212,48 @@ def test_a_dag_run_id_that_no_event_changes_is_said(dag_run_id: str, is_said: bo
     assert [what.partition(",")[0] for what in said] == ["its `dag_run_id` is the same for every event"] * is_said
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("no", ['no is a text here, which Python takes as true; write false, or "no" in quotes']),
+        ("On", ['On is a text here, which Python takes as true; write true, or "On" in quotes']),
+        ("'no'", []),
+        ("false", []),
+        ("y", []),
+        ("no rows", []),
+        ("event.run_id", ["event.run_id is sent as it stands; write {{ event.run_id }}"]),
+        ("event.parameters.day", ["event.parameters.day is sent as it stands; write {{ event.parameters.day }}"]),
+        ("'x { event.run_id }'", ["{ event.run_id } is sent as it stands; write {{ event.run_id }}"]),
+        (
+            "'${event.id | upper}/{{ event.id }}'",
+            ["${event.id | upper} is sent as it stands; write {{ event.id | upper }}"],
+        ),
+        ("'{ event.run_id }}'", ["{ event.run_id } is sent as it stands; write {{ event.run_id }}"]),
+        ("'{{ event.run_id }}-{{event.id}}'", []),
+        ("event.log", []),
+        ("event.id is the key", []),
+        ("'{% if event.id %}event.id{% endif %}'", []),
+    ],
+)
+def test_a_text_of_conf_that_is_sent_otherwise_than_meant_is_said(written: str, expected: list[str]) -> None:
+    """Also inside lists, in the defaults, in the note; a word in `vars` too."""
+    text = (
+        f"defaults: {{note: {written if 'event' in written else 'x'}, conf: {{b: {written}}}}}\n"
+        f"vars: {{c: {written if '{' not in written else 1}}}\n"
+        f"routes:\n  - dag: d\n    event: '*'\n    conf: {{a: [x, {written}]}}\n"
+    )
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    said = [f"{warning.line}: {warning.what}" for warning in mapping.warnings]
+    in_note = [f"1: note: {what}" for what in expected if "event" in what]
+    in_vars = [f"2: vars.c: {what}" for what in expected if "event" not in what]
+    assert said == [
+        *in_note,
+        *(f"1: conf.b: {what}" for what in expected),
+        *in_vars,
+        *(f"6: conf.a[1]: {what}" for what in expected),
+    ]
+
+
 def test_no_route_is_said() -> None:
     """An empty mapping is valid, and starts nothing."""
     mapping = read("routes: []", file="m", airflows=["default"], sources=["planasonix"])
