@@ -26,9 +26,10 @@ _DEFAULT_AGE_SECONDS = Limits().max_age_seconds
 _MAX_NAME = 100
 _SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _FIELD = rf"event\.(?:{'|'.join(EVENT_FIELDS)})\b"
+# A field that lacks its {{ }}: alone, or in braces of another language. Bounded, since it is shown.
 _is_bare = re.compile(
-    rf"\A\s*({_FIELD}[.\w]*)\s*\Z|(?<![{{%])\$?\{{\s*({_FIELD}[^{{}}:]*?)\s*\}}"
-).search  # no {{{{ }}}}
+    rf"\A\s*({_FIELD}[.\w]{{0,99}})\s*\Z|(?<![{{%])\$?\{{\s{{0,9}}({_FIELD}[^{{}}:]{{0,99}})\}}"
+).search
 _LINK = "Planasonix bridge: {}/deliveries/{{{{ delivery.id }}}}"
 
 
@@ -264,7 +265,8 @@ class Compiler:
         if text is None:
             return None
         if compile_it is compile_text and (found := _is_bare(text)):
-            what = f"{where}: {found[0].strip()} is sent as it stands; write {{{{ {found[1] or found[2]} }}}}"
+            shown, field = (" ".join(part.split()) for part in (found[0], found[1] or found[2]))
+            what = f"{where}: {shown} is sent as it stands; write {{{{ {field} }}}}"
             self.warnings.append(self._tree.problem(path, what))
         try:
             return compile_it(text, where, self._constants)

@@ -7,8 +7,8 @@ from jinja2 import nodes
 
 _expressions = re.compile(r"\{\{(.*?)\}\}", re.DOTALL).findall
 _texts = re.compile(r"'[^']*'|\"[^\"]*\"")
-_half_closed = re.compile(r"\{\{\s*([^{}]+?)\s*\}(?!\s*\})").search
-_value_as_statement = re.compile(r"\{%[-+]?\s*((?:event|delivery|route|vars)\b[^{}%]*?)\s*[-+]?%\}").search
+_half_closed = re.compile(r"\{\{([^{}]{1,200})\}(?!\s*\})").search
+_value_as_statement = re.compile(r"\{%[-+]?\s*((?:event|delivery|route|vars)\b[^{}%]{0,200})%\}").search
 _OPERATORS = {
     r"&&": "write `and` instead of `&&`",
     r"\|\|": "write `or` instead of `||`",
@@ -31,7 +31,7 @@ _VALUES = {"null": "none", "nil": "none", "none": "none", "true": "true", "false
 def of_template(text: str) -> str:
     """Return `; write ...` for a template that cannot be read, nothing if it is not known what is meant."""
     if found := _half_closed(text) or _value_as_statement(text):
-        return f"; write `{{{{ {found[1]} }}}}`"
+        return f"; write `{{{{ {found[1].strip(' -+')} }}}}`"
     for expression in _expressions(text):
         bare = _texts.sub("''", expression)
         for operator, instead in _OPERATORS.items():
