@@ -17,6 +17,7 @@ is only passed over when claiming, its due time stays: resuming starts it in the
 pace. It uses no attempt and no `max_age`.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ from bridge.words.reasons import Reason
 
 _EVERY_SECONDS = 1.0
 _SLICE = 200  # rows in one transaction: a few ms in which webhooks wait
+_STRETCH = 1000  # rows that are looked at in one step: a few ms in which nothing waits
 _REST = 3.0
 _LOOK_SECONDS = 60.0  # between two looks at what is held for other causes
 _LONGEST_TEXT = 1000
@@ -105,7 +107,9 @@ class Pausing:
         self._on_changed: Callable[[], None] = lambda: None
         self._current = Pauses()
         self._lock = threading.Lock()  # so that an older look never replaces a newer one
-        self._looked_at: float | None = None  # at what is held for other causes
+        self._looked_at = -math.inf  # at what is held for other causes, to the end
+        self._looked_for = self._current  # what was paused then
+        self._behind: dict[tuple[PauseKind, str, str | None], pauses.Row | None] = {}  # where that look goes on
         self.loop = Loop("pausing", self.step, every_seconds=_EVERY_SECONDS, metrics=metrics)
 
     def call_on_change(self, on_changed: Callable[[], None]) -> None:
@@ -151,7 +155,6 @@ class Pausing:
         self._metrics.pauses.observe(found.all)
         if before.all == found.all:
             return
-        self._looked_at = None
         for each in found.all:
             if each not in before.all:
                 _log.warning("paused", kind=str(each.kind), name=each.name, detail=sentence(each))
@@ -162,9 +165,10 @@ class Pausing:
         self.refresh()
         began = time.monotonic()
         held, gone_on = self._hold(), self._let_go()
+        is_looking = self._look_at_what_is_held()
         if gone_on:
             self._on_changed()
-        if not held + gone_on:
+        if not (held or gone_on or is_looking):
             return None
         return _REST * (time.monotonic() - began)
 
@@ -178,22 +182,43 @@ class Pausing:
         if current.routes and others:
             for place in inbox.read(pauses.pending_places, airflows=others, routes=current.routes):
                 moved += inbox.write(pauses.hold_route, place, limit=_SLICE)
-        is_time = self._looked_at is None or time.monotonic() - self._looked_at >= _LOOK_SECONDS
-        if current.all and is_time:
-            more = self._hold_what_is_held(current)
-            self._looked_at = self._looked_at if more else time.monotonic()
-            moved += more
         return moved
 
-    def _hold_what_is_held(self, current: Pauses) -> int:
-        """Give what was held for another cause, which has passed, the word of the pause."""
-        moved = 0
-        for kind, airflow, route in self._places(current):
-            rows = self._inbox.read(
-                pauses.held_else, kind=kind, airflow=airflow, route=route, now=self._clock(), limit=_SLICE
-            )
-            moved += self._inbox.write(pauses.hold_rows, rows) if rows else 0
-        return moved
+    def _look_at_what_is_held(self) -> bool:
+        """Give what was held for another cause, which has passed, the word of the pause; returns whether more follows.
+
+        A stretch of each place in a step, behind the one before.
+        """
+        current = self.current()
+        if current.all != self._looked_for.all:
+            self._looked_for, self._looked_at, self._behind = current, -math.inf, {}
+        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+            return False
+        places = list(self._places(current))
+        for place in places:
+            after = self._behind.get(place, pauses.START)
+            if after is not None:
+                self._behind[place] = self._hold_a_stretch(place, after)
+        is_more = any(self._behind[place] is not None for place in places)
+        if not is_more:
+            self._behind, self._looked_at = {}, time.monotonic()
+        return is_more
+
+    def _hold_a_stretch(self, place: tuple[PauseKind, str, str | None], after: pauses.Row) -> pauses.Row | None:
+        kind, airflow, route = place
+        rows, end = self._inbox.read(
+            pauses.held_else,
+            kind=kind,
+            airflow=airflow,
+            route=route,
+            now=self._clock(),
+            limit=_STRETCH,
+            after=after,
+        )
+        for begin in range(0, len(rows), _SLICE):
+            self._inbox.write(pauses.hold_rows, rows[begin : begin + _SLICE])
+            self.loop.beat()
+        return end
 
     def _places(self, current: Pauses) -> Iterator[tuple[PauseKind, str, str | None]]:
         for airflow in current.airflows:

@@ -527,7 +527,7 @@ def test_a_pause_by_a_person_goes_first_and_its_time_does_not_count(bridge: Brid
     bridge.fire()
     bridge.looks(seconds=100, count=4)
     where: dict[str, Any] = {"kind": PauseKind.ROUTE, "airflow": "default", "route": "orders", "now": bridge.now}
-    bridge.inbox.write(pauses.hold_rows, bridge.inbox.read(pauses.held_else, **where, limit=9))
+    bridge.inbox.write(pauses.hold_rows, bridge.inbox.read(pauses.held_else, **where, limit=9)[0])
     assert bridge.stand(*ids) == [(HELD, Reason.PAUSED_BY_PERSON)] * 2
     bridge.looks(seconds=100, count=20)
     bridge.inbox.write(pauses.let_go, ("default", "orders"), limit=9)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, pauses, replays
+from bridge.edges.inbox.engine.ids import number as number_of
 from bridge.edges.metrics import Metrics
 from bridge.flows import pausing
 from bridge.flows.firing.claims import HourlyPlaces
@@ -161,6 +162,26 @@ def planned(inbox: Inbox, count: int, **more: Any) -> list[str]:
 def behind(firing: Firing, ids: list[str]) -> list[str]:
     """Return which of these wait for their hour."""
     return [id_ for id_ in ids if firing.trigger(id_).reason is Reason.HOURLY_CEILING]
+
+
+def test_much_that_is_held_for_another_cause_is_looked_through_once(person: Person, inbox: Inbox, store: Store) -> None:
+    """Each step begins where the one before ended, and a minute passes before the next look."""
+    first = number_of(add(inbox, stored(inbox), now=datetime.now(UTC)), "trg")
+    columns = "delivery_id, route, airflow, dag_id, conf, max_age_seconds, created_at, age_from"
+    numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500) SELECT n FROM c"
+    store.rows(
+        f"INSERT INTO triggers ({columns}, id, dag_run_id, rerun, due_at, state) SELECT {columns}, id + n,"  # noqa: S608
+        f" CAST(n AS TEXT), n, due_at + n, state FROM triggers CROSS JOIN ({numbers}) AS many WHERE id = {first}"
+    )
+    store.rows("UPDATE triggers SET state = 'held', reason = 'airflow_down'")
+    person.ahead = timedelta(hours=1)
+    person.pausing.pause(PauseKind.AIRFLOW, "default", actor="cli:anna", seconds=None, reason=None)
+    steps = list(iter(person.pausing.step, None))
+    assert store.rows("SELECT DISTINCT reason FROM triggers") == [("paused_by_person",)]
+    assert len(steps) == 2
+    store.rows("UPDATE triggers SET reason = 'airflow_down'")
+    assert person.pausing.step() is None
+    assert store.rows("SELECT DISTINCT reason FROM triggers") == [("airflow_down",)]
 
 
 def test_a_ceiling_holds_for_what_a_pause_kept(limited: Firing, person: Person, standin: Standin, inbox: Inbox) -> None:

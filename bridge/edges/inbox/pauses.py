@@ -26,6 +26,8 @@ from bridge.words.reasons import Reason
 D = TypeVar("D", Delivery, DeliveryEntry)
 T = TypeVar("T", Trigger, TriggerEntry)
 Place = tuple[str, str]  # an Airflow and a route
+Row = tuple[int, int]  # when it is due, and its id
+START: Row = (0, 0)
 _ALL = text("SELECT kind, name, actor, reason, paused_at, ends_at FROM pauses ORDER BY paused_at, kind, name")
 _HAS_PENDING = text("SELECT 1 FROM triggers WHERE airflow = :airflow AND route = :route AND state = 'pending' LIMIT 1")
 _HOLD_ROUTE = locking(
@@ -35,13 +37,15 @@ _HOLD_ROUTE = locking(
 )
 # What waited for another cause, which has passed meanwhile: it is due. And what is held for its DAG, due or not: the
 # pause goes first, so that its time does not count as held for the DAG.
+# A stretch of an index at a time (`triggers_waiting`, `triggers_held`): what has the word by then stands in it as well.
 _HELD_ELSE = (
-    "SELECT id FROM triggers WHERE airflow = :airflow AND state = 'held'{more}"
-    " AND (due_at <= :now OR awaits IS NOT NULL) AND COALESCE(reason, '') <> 'paused_by_person' LIMIT :limit"
+    "SELECT id, due_at, state = 'held' AND (due_at <= :now OR awaits IS NOT NULL)"
+    " AND COALESCE(reason, '') <> 'paused_by_person' AS is_held_else FROM triggers WHERE airflow = :airflow"
+    " AND {waits} AND due_at >= :due_at AND (due_at > :due_at OR id > :id) ORDER BY due_at, id LIMIT :limit"
 )
 _HELD_ELSE_OF = {
-    PauseKind.AIRFLOW: text(_HELD_ELSE.format(more="")),
-    PauseKind.ROUTE: text(_HELD_ELSE.format(more=" AND route = :route")),
+    PauseKind.AIRFLOW: text(_HELD_ELSE.format(waits="state IN ('pending','held')")),
+    PauseKind.ROUTE: text(_HELD_ELSE.format(waits="state = 'held' AND route = :route")),
 }
 _HOLD = locking(
     "UPDATE triggers SET reason = 'paused_by_person', detail = NULL, awaits = NULL, hold_step_at = NULL, hold_step = 0,"
@@ -128,14 +132,24 @@ def pending_places(connection: Connection, *, airflows: Collection[str], routes:
 
 
 def held_else(
-    connection: Connection, *, kind: PauseKind, airflow: str, route: str | None, now: datetime, limit: int
-) -> list[int]:
+    connection: Connection,
+    *,
+    kind: PauseKind,
+    airflow: str,
+    route: str | None,
+    now: datetime,
+    limit: int,
+    after: Row = START,
+) -> tuple[list[int], Row | None]:
     """Return rows of one Airflow, or of one route there, that are held for another cause and due, or held for a DAG.
 
-    To be read beside the writer, and not often: it looks through what is held.
+    Of the next `limit` rows behind one; and the last of these, None if nothing is behind it. To be read beside the
+    writer.
     """
-    values = {"airflow": airflow, "now": microseconds(now), "limit": limit}
-    return [row[0] for row in connection.execute(_HELD_ELSE_OF[kind], values | ({"route": route} if route else {}))]
+    values = {"airflow": airflow, "now": microseconds(now), "limit": limit, "due_at": after[0], "id": after[1]}
+    rows = connection.execute(_HELD_ELSE_OF[kind], values | ({"route": route} if route else {})).all()
+    found = [row.id for row in rows if row.is_held_else]
+    return found, None if len(rows) < limit else (rows[-1].due_at, rows[-1].id)
 
 
 def hold_rows(connection: Connection, rows: Sequence[int]) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, pauses, pausing, triggers
 from bridge.edges.inbox.deliveries import Postponed
+from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.triggers import NEVER
 from bridge.words.model import TriggerState
 from bridge.words.pauses import Pause, PauseKind
@@ -184,13 +185,34 @@ def test_what_waited_for_another_cause_that_has_passed_gets_the_word(inbox: Inbo
     mine = some(inbox, 2)
     inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
     route = "orders" if kind is PauseKind.ROUTE else None
-    rows = inbox.read(pauses.held_else, kind=kind, airflow="default", route=route, now=NOW, limit=10)
+    where: dict[str, Any] = {"kind": kind, "airflow": "default", "route": route, "now": NOW, "limit": 10}
+    rows, end = inbox.read(pauses.held_else, **where)
+    assert end is None
     assert inbox.write(pauses.hold_rows, rows) == 1
     assert [found(inbox, id_)[1] for id_ in mine] == [Reason.PAUSED_BY_PERSON, Reason.AIRFLOW_DOWN]
-    assert inbox.read(pauses.held_else, kind=kind, airflow="default", route=route, now=NOW, limit=10) == []
+    assert inbox.read(pauses.held_else, **where) == ([], None)
     (claimed,) = claim(inbox)
     assert inbox.write(pauses.hold_rows, rows) == 0  # it is being fired by now
     assert claimed.trigger.id == mine[0]
+
+
+@pytest.mark.parametrize("kind", [PauseKind.ROUTE, PauseKind.AIRFLOW])
+@pytest.mark.parametrize("is_one_instant", [False, True])
+def test_what_is_held_is_looked_through_once(inbox: Inbox, store: Store, kind: PauseKind, is_one_instant: bool) -> None:
+    """A stretch at a time, each behind the one before, though what has the word by then still stands there."""
+    mine = [number(id_, "trg") for id_ in some(inbox, 7)]
+    inbox.write(claiming.hold, airflow="default", reason=Reason.AIRFLOW_DOWN, limit=10)
+    if is_one_instant:
+        store.rows("UPDATE triggers SET due_at = 5")
+    route = "orders" if kind is PauseKind.ROUTE else None
+    where: dict[str, Any] = {"kind": kind, "airflow": "default", "route": route, "now": NEVER, "limit": 3}
+    seen: list[int] = []
+    after: pauses.Row | None = pauses.START
+    while after is not None:
+        rows, after = inbox.read(pauses.held_else, **where, after=after)
+        assert inbox.write(pauses.hold_rows, rows) == len(rows)
+        seen += rows
+    assert seen == mine
 
 
 def test_what_a_source_has_sent_is_released_oldest_first(inbox: Inbox) -> None:
