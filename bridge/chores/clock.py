@@ -2,21 +2,22 @@
 
 Due times and leases are instants of the wall clock, since replicas and restarts share no other one. When it is set
 back, everything that waits would wait as much longer. So two clocks are compared once a second, and what waits is moved
-by what the wall clock has lost. At the start, for the time when nobody compared, and once a minute, since another
-replica's clock may be days ahead until it dies, what is due later than its reason allows is due now
-(bridge.edges.inbox.moving). What waits for a person or for its place behind a ceiling is no wrong clock. Set forward,
-things are due too early: then a call is repeated under its own DAG run id, which starts nothing twice.
+by what the wall clock has lost, slice by slice, so that webhooks pass. At the start, for the time when nobody compared,
+and once a minute, since another replica's clock may be days ahead until it dies, what is due later than its reason
+allows is due now (bridge.edges.inbox.moving). What waits for a person or for its place behind a ceiling is no wrong
+clock. Set forward, things are due too early: then a call is repeated under its own DAG run id, which starts nothing
+twice.
 """
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from bridge.chores.loop import Loop
-from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.moving import end_leases, far_ahead, late_queues, move_queues, move_up, pull_in, pull_in_looks
+from bridge.edges.inbox import Inbox, moving
 from bridge.edges.metrics import Metrics
 
 _EVERY_SECONDS = 1.0
@@ -48,6 +49,7 @@ class ClockCheck:
         self._clock = clock
         self._monotonic = monotonic
         self._apart = self._difference()
+        self._to_move: deque[tuple[moving.Slice, timedelta]] = deque()  # and by how much
         self._watchful_until = monotonic() + _WATCHFUL_SECONDS  # from the start on: nobody compared before
         self._looked_at = monotonic()
         self.loop = Loop(
@@ -61,13 +63,17 @@ class ClockCheck:
     def compare(self) -> float:
         """Move what waits if the wall clock was set back; returns by how many seconds it was, or 0.
 
-        Raises InboxUnavailable when the store cannot commit: the next call tries again.
+        Raises InboxUnavailable when the store cannot commit: the next call goes on where this one stopped.
         """
+        if self._to_move:
+            self._report("clock_set_back", self._move())
         apart = self._difference()
         lost = max(0.0, self._apart - apart)
         if lost >= _LEAST_SECONDS:
             self._watchful_until = self._monotonic() + _WATCHFUL_SECONDS
-            moved = self._inbox.write(move_up, now=self._clock(), by=timedelta(seconds=lost))
+            waiting = self._inbox.read(moving.ahead, now=self._clock())
+            self._apart = apart  # before anything moves: what is left to move is known
+            moved = self._move(waiting, by=timedelta(seconds=lost))
             self._report("clock_set_back", moved, seconds=round(lost, 1))
         elif self._monotonic() < self._watchful_until or self._monotonic() - self._looked_at >= _LOOK_SECONDS:
             self._pull_in()
@@ -75,15 +81,30 @@ class ClockCheck:
         self._apart = apart
         return lost if lost >= _LEAST_SECONDS else 0.0
 
+    def _move(self, slices: Iterable[moving.Slice] = (), *, by: timedelta = timedelta()) -> int:
+        """Move these, after what a store that could not commit has kept from moving; returns how much was moved."""
+        self._to_move.extend((part, by) for part in slices)
+        moved = 0
+        while self._to_move:
+            part, by = self._to_move[0]
+            moved += self._inbox.write(moving.move_up, part, by=by)
+            self._to_move.popleft()  # after it: what was committed all the same moves no second time
+            self.loop.beat()
+        return moved
+
     def _pull_in(self) -> None:
         now = self._clock()
-        moved = self._inbox.write(end_leases, now=now, latest=now + self._longest_lease)
-        moved += self._inbox.write(pull_in_looks, now=now, slack=_SLACK)
-        while found := self._inbox.read(far_ahead, now=now, slack=_SLACK):
+        moved = self._inbox.write(moving.end_leases, now=now, latest=now + self._longest_lease)
+        while looks := self._inbox.write(moving.pull_in_looks, now=now, slack=_SLACK):
             self.loop.beat()
-            moved += self._inbox.write(pull_in, now=now, slack=_SLACK, found=found)
-        if queues := self._inbox.read(late_queues, now=now, slack=_SLACK):
-            moved += self._inbox.write(move_queues, queues.items())
+            moved += looks
+        found = self._inbox.read(moving.far_ahead, now=now, slack=_SLACK)
+        while found:
+            self.loop.beat()
+            moved += self._inbox.write(moving.pull_in, now=now, slack=_SLACK, found=found)
+            found = self._inbox.read(moving.far_ahead, now=now, slack=_SLACK, waits=found.keys())
+        for route, by in self._inbox.read(moving.late_queues, now=now, slack=_SLACK).items():
+            moved += self._move(self._inbox.read(moving.queue, route), by=by)
         if moved:
             self._report("due_far_ahead", moved)
 

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bridge.chores.clock import ClockCheck
 from bridge.edges.inbox import Inbox, moving, prepare
@@ -14,6 +17,7 @@ from bridge.edges.inbox.rows import microseconds
 from bridge.edges.metrics import Metrics
 from bridge.rules.ceiling import Ceilings
 from bridge.rules.retrying.backoff import longest_wait
+from bridge.words.errors import InboxUnavailable
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import Store, add, claim, stored
@@ -200,6 +204,135 @@ def test_a_lease_that_is_no_longer_than_any_may_be_stays(both: tuple[Inbox, Stor
         store.rows("UPDATE triggers SET lease_until = ? WHERE id = ?", microseconds(at), number_of(id_, "trg"))
     assert inbox.write(moving.end_leases, now=_NOW, latest=latest) == 1
     assert store.rows("SELECT lease_until FROM triggers ORDER BY id") == [(microseconds(at),) for at in (latest, _NOW)]
+
+
+# --- much that waits ---------------------------------------------------------------------------------
+
+
+def _many(inbox: Inbox, store: Store, *, is_queue: bool) -> None:
+    """5,000 triggers that are due within an hour, for a retry or in a queue behind a ceiling."""
+    stored_id = number_of(stored(inbox), "dlv")
+    reason = Reason.HOURLY_CEILING if is_queue else Reason.THROTTLED
+    at = microseconds(_NOW + _HOUR) - 5_000
+    numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000) SELECT n FROM c"
+    store.rows(
+        "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"  # noqa: S608
+        f" reason, created_at, due_at, age_from, rerun) SELECT {stored_id * 2} + n, {stored_id}, 'orders', 'default',"
+        f" 'd', CAST(n AS TEXT), '{{}}', 1, 'held', '{reason}', 0, {at} + n, 0, n FROM ({numbers}) AS many"
+    )
+
+
+@contextmanager
+def _changes(inbox: Inbox) -> Iterator[list[int]]:
+    """How many rows each statement in the writer changes."""
+    found: list[int] = []
+
+    def note(_c: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE"):
+            found.append(cursor.rowcount)
+
+    event.listen(inbox._store.writing, "after_cursor_execute", note)
+    yield found
+    event.remove(inbox._store.writing, "after_cursor_execute", note)
+
+
+def _trigger_dues(store: Store) -> list[int]:
+    return [row[0] for row in store.rows("SELECT due_at FROM triggers ORDER BY id")]
+
+
+@pytest.mark.parametrize("is_queue", [False, True])
+def test_webhooks_pass_what_moves(both: tuple[Inbox, Store], metrics: Metrics, is_queue: bool) -> None:
+    """Five seconds back, and 5,000 wait: each moves by that much, and no statement in the writer moves them all."""
+    inbox, store = both
+    clocks = Clocks()
+    _many(inbox, store, is_queue=is_queue)
+    before = _trigger_dues(store)
+    keeping = _timekeeping(inbox, metrics, clocks)
+    clocks.go_on(1, set_by=timedelta(seconds=-5))
+    with _changes(inbox) as changes:
+        keeping.compare()
+    assert _trigger_dues(store) == [due - 5_000_000 for due in before]
+    assert 0 < max(changes) <= 500
+
+
+def test_webhooks_pass_a_queue_that_moves(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """Behind a ceiling, and a day late by a clock that was wrong: it moves as a whole, slice by slice."""
+    inbox, store = both
+    clocks = Clocks()
+    _many(inbox, store, is_queue=True)
+    store.rows("UPDATE triggers SET due_at = due_at + 86400000000")
+    before = _trigger_dues(store)
+    with _changes(inbox) as changes:
+        _timekeeping(inbox, metrics, clocks).compare()
+    assert len({late - early for early, late in zip(_trigger_dues(store), before, strict=True)}) == 1
+    assert _trigger_dues(store)[0] == microseconds(_NOW + _HOUR + timedelta(minutes=1))
+    assert 0 < max(changes) <= 500
+
+
+def test_webhooks_pass_looks_that_are_pulled_in(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """5,000 DAG runs are followed, and a clock was a day ahead."""
+    inbox, store = both
+    clocks = Clocks()
+    _many(inbox, store, is_queue=False)
+    store.rows("UPDATE triggers SET state = 'fired', run_due_at = ?", microseconds(_NOW + 24 * _HOUR))
+    with _changes(inbox) as changes:
+        _timekeeping(inbox, metrics, clocks).compare()
+    assert store.rows("SELECT DISTINCT run_due_at FROM triggers") == [(microseconds(_NOW),)]
+    assert 0 < max(changes) <= 500
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_a_move_that_was_committed_without_a_word_is_made_once(url: str, metrics: Metrics, broken: int) -> None:
+    """The store says that it did not commit, and did: the next second moves the rest, and nothing that is new."""
+    writes = 0
+
+    def lose_the_answer(operation: str, _seconds: float, is_done: bool) -> None:
+        nonlocal writes
+        writes += operation == "write"
+        if operation == "write" and is_done and writes == broken:
+            raise InboxUnavailable("the store did not answer within 30 s")
+
+    store, clocks = Store(url), Clocks()
+    with closing(Inbox(url, on_access=lose_the_answer)) as inbox, closing(store):
+        _many(inbox, store, is_queue=True)
+        before = _trigger_dues(store)
+        keeping = _timekeeping(inbox, metrics, clocks)
+        clocks.go_on(1, set_by=timedelta(seconds=-5))
+        with pytest.raises(InboxUnavailable):
+            keeping.compare()
+        new = add(inbox, stored(inbox, "evt_new"), due_at=clocks.wall + timedelta(minutes=1), dag_run_id="new")
+        due_at = store.one("SELECT due_at FROM triggers WHERE id = ?", number_of(new, "trg"))
+        clocks.go_on(1)
+        keeping.compare()
+        assert store.one("SELECT due_at FROM triggers WHERE id = ?", number_of(new, "trg")) == due_at
+        store.rows("DELETE FROM triggers WHERE id = ?", number_of(new, "trg"))
+        assert _trigger_dues(store) == [due - 5_000_000 for due in before]
+
+
+def test_a_place_in_the_queue_for_look_ups_stays(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """It is drawn before it is due, so half a million of them need no move."""
+    inbox, store = both
+    clocks = Clocks()
+    _waiting(inbox, store)
+    store.rows("UPDATE deliveries SET reason = 'lookup_queued' WHERE event_id = 'evt_1'")
+    keeping = _timekeeping(inbox, metrics, clocks)
+    clocks.go_on(1, set_by=timedelta(seconds=-5))
+    keeping.compare()
+    assert [due for due in _dues(store) if -7200 < due < 7200] == pytest.approx([10, 15])
+
+
+def test_a_queue_behind_much_that_is_held_for_another_cause_stays(both: tuple[Inbox, Store]) -> None:
+    """Nobody knows whether it begins late before that has gone; then it moves."""
+    inbox, store = both
+    _many(inbox, store, is_queue=True)
+    store.rows("UPDATE triggers SET due_at = due_at + 86400000000")
+    for number in range(100):
+        held = {"state": TriggerState.HELD, "reason": Reason.AIRFLOW_DOWN, "dag_run_id": f"down_{number}"}
+        add(inbox, stored(inbox, f"evt_{number}"), due_at=_NOW, route="orders", **held)
+    late = {"now": _NOW, "slack": timedelta(minutes=1)}
+    assert inbox.read(moving.late_queues, **late) == {}
+    store.rows("UPDATE triggers SET state = 'fired' WHERE reason = 'airflow_down'")
+    assert inbox.read(moving.late_queues, **late).keys() == {"orders"}
 
 
 # --- what no clock has made late -------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Statements that move due times and leases to an earlier instant, after the wall clock was set back.
 
-They read what they move and nothing else, since most of what waits may be due already.
+What is to move is read beside the writer, and moved in slices that webhooks can pass. A row moves only if it still
+waits for the instant that was seen: it moves once, however often its slice is written, and what was written meanwhile
+stays as it is.
 
 They wait for rows that another replica is working on: a row that was passed over would wait for an hour.
 
@@ -10,8 +12,10 @@ shows a wrong clock, since that one waits for at most an hour.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, text
 
@@ -24,29 +28,31 @@ from bridge.rules.following import LONGEST_PAUSE_SECONDS
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.words.reasons import Reason
 
-# The index that has due times begins with the Airflow. What is written is said again outside: PostgreSQL looks at a row
-# once more after it has waited for it, and another replica may have moved it.
-_TRIGGERS_DUE_AFTER = (
-    f"id IN ({AIRFLOWS} SELECT triggers.id FROM airflows JOIN triggers ON triggers.airflow = airflows.name"  # noqa: S608
-    " AND triggers.state IN ('pending','held') AND triggers.due_at > {after} AND triggers.due_at < :never)"
-    " AND state IN ('pending','held') AND due_at > {after} AND due_at < :never"
-)
-_IS_LATE_LOOK = "state = 'fired' AND run_due_at IS NOT NULL AND run_due_at > {after}"
-_LOOKS_AFTER = (
-    f"id IN ({OPEN_AIRFLOWS} SELECT id FROM airflows JOIN triggers ON airflow = airflows.name AND {_IS_LATE_LOOK})"  # noqa: S608
-    f" AND {_IS_LATE_LOOK}"
-)
-# What waits for a person (due at NEVER) goes on waiting. The literal states let the databases use the partial indexes.
-_MOVES = (
-    text(
-        "UPDATE deliveries SET due_at = due_at - :by WHERE state = 'received' AND due_at > :now AND due_at < :never"
-    ).bindparams(never=microseconds(NEVER)),
-    text(
-        f"UPDATE triggers SET due_at = due_at - :by WHERE {_TRIGGERS_DUE_AFTER.format(after=':now')}"  # noqa: S608
-    ).bindparams(never=microseconds(NEVER)),
-    text("UPDATE triggers SET lease_until = lease_until - :by WHERE state = 'firing' AND lease_until > :now"),
-    text(f"UPDATE triggers SET run_due_at = run_due_at - :by WHERE {_LOOKS_AFTER.format(after=':now')}"),  # noqa: S608
-)
+_WAITS = "state IN ('pending','held')"
+_IN_A_QUEUE = "state = 'held' AND reason = 'hourly_ceiling'"
+_IS_FOLLOWED = "state = 'fired' AND run_due_at IS NOT NULL"
+# What moves with the clock. The literal states let the databases use the partial indexes; the ones that have due times
+# of triggers begin with the Airflow. A place in the queue for look-ups stays: it is drawn before it is due.
+_AHEAD = {
+    "delivery": "SELECT id, due_at FROM deliveries WHERE state = 'received' AND due_at > :now AND due_at < :never"
+    " AND COALESCE(reason, '') <> 'lookup_queued'",
+    "trigger": f"{AIRFLOWS} SELECT id, due_at FROM airflows JOIN triggers ON airflow = airflows.name"  # noqa: S608
+    f" AND {_WAITS}"
+    " AND due_at > :now AND due_at < :never",
+    "lease": "SELECT id, lease_until FROM triggers WHERE state = 'firing' AND lease_until > :now",
+    "look": f"{OPEN_AIRFLOWS} SELECT id, run_due_at FROM airflows JOIN triggers ON airflow = airflows.name"  # noqa: S608
+    f" AND {_IS_FOLLOWED} AND run_due_at > :now",
+}
+_MOVE = {
+    kind: text(f"UPDATE {table} SET {at} = {at} - :by WHERE id = :id AND {at} = :seen AND {waits}")  # noqa: S608
+    for kind, table, at, waits in (
+        ("delivery", "deliveries", "due_at", "state = 'received'"),
+        ("trigger", "triggers", "due_at", _WAITS),
+        ("lease", "triggers", "lease_until", "state = 'firing'"),
+        ("look", "triggers", "run_due_at", "state = 'fired'"),
+        ("queue", "triggers", "due_at", _IN_A_QUEUE),
+    )
+}
 # `reason` as text: NULL is no member of any list, nor of its opposite.
 _IS_FAR = "due_at > :latest AND COALESCE(reason, '') IN :reasons"
 _FAR_AHEAD = tuple(
@@ -57,7 +63,12 @@ _FAR_AHEAD = tuple(
         f" AND due_at < :never AND {_IS_FAR} LIMIT :limit",
     )
 )
-_LOOKS = text(f"UPDATE triggers SET run_due_at = :now WHERE {_LOOKS_AFTER.format(after=':latest')}")  # noqa: S608
+# What is written is said again outside: PostgreSQL looks at a row once more after it has waited for it.
+_LOOKS = text(
+    f"UPDATE triggers SET run_due_at = :now WHERE id IN ({OPEN_AIRFLOWS} SELECT id FROM airflows JOIN triggers"  # noqa: S608
+    f" ON airflow = airflows.name AND {_IS_FOLLOWED} AND run_due_at > :latest LIMIT :limit)"
+    f" AND {_IS_FOLLOWED} AND run_due_at > :latest"
+)
 _PULLED_IN = tuple(
     text(f"UPDATE {table} SET due_at = :now WHERE id IN :ids AND {waits} AND {_IS_FAR}").bindparams(  # noqa: S608
         a_list("ids", BigInteger()), a_list("reasons", Text())
@@ -67,14 +78,21 @@ _PULLED_IN = tuple(
 _AT_ONCE = 500
 FarAhead = dict[float, list[list[int]]]
 _ENDED = text("UPDATE triggers SET lease_until = :now WHERE state = 'firing' AND lease_until > :latest")
-_LATE_QUEUES = text(
-    "SELECT route, MIN(due_at) AS first_at FROM triggers WHERE state IN ('pending','held') AND state = 'held'"
-    " AND reason = 'hourly_ceiling' GROUP BY route HAVING MIN(due_at) > :latest"
+_AIRFLOWS = text(f"{AIRFLOWS} SELECT name FROM airflows WHERE name IS NOT NULL")  # noqa: S608
+# Of each route the first place in its queue, among the few that are due first; 0 if all of those wait for other things.
+_FIRST_PLACES = text(
+    "WITH RECURSIVE routes (name) AS (SELECT MIN(route) FROM triggers WHERE airflow = :airflow AND state = 'held'"
+    " UNION ALL SELECT (SELECT MIN(route) FROM triggers WHERE airflow = :airflow AND state = 'held'"
+    " AND route > routes.name) FROM routes WHERE routes.name IS NOT NULL)"
+    " SELECT name, (SELECT COALESCE(MIN(place_at), CASE COUNT(*) WHEN :few THEN 0 END) FROM"
+    " (SELECT CASE reason WHEN 'hourly_ceiling' THEN due_at END AS place_at FROM triggers WHERE airflow = :airflow"
+    " AND state = 'held' AND route = routes.name ORDER BY due_at LIMIT :few) AS few) AS first_at"
+    " FROM routes WHERE name IS NOT NULL"
 )
-_MOVE_QUEUE = text(
-    f"UPDATE triggers SET due_at = due_at - :by WHERE id IN ({AIRFLOWS} SELECT id FROM airflows JOIN triggers"  # noqa: S608
-    " ON airflow = airflows.name AND state = 'held' AND route = :route) AND state = 'held'"
-    " AND reason = 'hourly_ceiling' AND route = :route"
+_FEW = 100
+_QUEUE = text(
+    f"{AIRFLOWS} SELECT id, due_at FROM airflows JOIN triggers ON airflow = airflows.name AND {_IN_A_QUEUE}"  # noqa: S608
+    " AND route = :route ORDER BY due_at"
 )
 # By the longest wait that they may have: the reasons; the empty one is of what has none.
 _BY_LONGEST: dict[float, list[str]] = {}
@@ -82,24 +100,48 @@ for _reason in (None, *Reason):
     _BY_LONGEST.setdefault(longest_wait(_reason), []).append(str(_reason or ""))
 
 
-def move_up(connection: Connection, *, now: datetime, by: timedelta) -> int:
-    """Move everything that is due, or whose lease ends, after `now`; returns how much was moved.
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What moves in one transaction: ids of one kind, each with the instant at which it was seen to wait for."""
 
-    Of two replicas that notice the same change, the second finds nothing after `now` any more.
-    """
-    values = {"now": microseconds(now), "by": int(by.total_seconds() * 1_000_000)}
-    return sum(connection.execute(statement, values).rowcount for statement in _MOVES)
+    kind: str
+    rows: list[tuple[int, int]]
 
 
-def far_ahead(connection: Connection, *, now: datetime, slack: timedelta) -> FarAhead:
+def ahead(connection: Connection, *, now: datetime) -> list[Slice]:
+    """Return everything that is due, or whose lease ends, after `now`. To be read beside the writer."""
+    values = {"now": microseconds(now), "never": microseconds(NEVER)}
+    return [part for kind, rows in _AHEAD.items() for part in _sliced(kind, connection.execute(text(rows), values))]
+
+
+def queue(connection: Connection, route: str) -> list[Slice]:
+    """Return a route's queue behind its hourly ceiling, the first place first. To be read beside the writer."""
+    return _sliced("queue", connection.execute(_QUEUE, {"route": route}))
+
+
+def _sliced(kind: str, found: Iterable[Any]) -> list[Slice]:
+    rows = [(row[0], row[1]) for row in found]
+    return [Slice(kind, rows[begin : begin + _AT_ONCE]) for begin in range(0, len(rows), _AT_ONCE)]
+
+
+def move_up(connection: Connection, part: Slice, *, by: timedelta) -> int:
+    """Move to an earlier instant what still waits for the one that was seen; returns how much was moved."""
+    values = {"by": by // timedelta(microseconds=1)}
+    rows = [{"id": id_, "seen": seen} | values for id_, seen in sorted(part.rows)]  # replicas lock them in one order
+    return connection.execute(_MOVE[part.kind], rows).rowcount
+
+
+def far_ahead(
+    connection: Connection, *, now: datetime, slack: timedelta, waits: Collection[float] = frozenset(_BY_LONGEST)
+) -> FarAhead:
     """Return some of what would wait longer than its reason allows: ids of deliveries and triggers by longest wait.
 
     To be read beside the writer, since a queue (behind a ceiling, or for a look-up) has to be looked through. `slack`
-    is by how much the clocks of replicas may differ.
+    is by how much the clocks of replicas may differ; `waits`: look for these longest waits only.
     """
     found: FarAhead = {}
     for longest, reasons in _BY_LONGEST.items():
-        if longest < math.inf:
+        if longest in waits and longest < math.inf:
             latest = microseconds(now + slack + timedelta(seconds=longest))
             values = {"latest": latest, "reasons": reasons, "never": microseconds(NEVER), "limit": _AT_ONCE}
             rows = [[row[0] for row in connection.execute(statement, values)] for statement in _FAR_AHEAD]
@@ -114,9 +156,9 @@ def end_leases(connection: Connection, *, now: datetime, latest: datetime) -> in
 
 
 def pull_in_looks(connection: Connection, *, now: datetime, slack: timedelta) -> int:
-    """Look now at DAG runs whose next look is further ahead than any may be; returns how many."""
+    """Look now at DAG runs whose next look is further ahead than any may be, some of them; returns how many."""
     latest = microseconds(now + slack + timedelta(seconds=LONGEST_PAUSE_SECONDS))
-    return connection.execute(_LOOKS, {"now": microseconds(now), "latest": latest}).rowcount
+    return connection.execute(_LOOKS, {"now": microseconds(now), "latest": latest, "limit": _AT_ONCE}).rowcount
 
 
 def pull_in(connection: Connection, *, now: datetime, slack: timedelta, found: FarAhead) -> int:
@@ -131,13 +173,14 @@ def pull_in(connection: Connection, *, now: datetime, slack: timedelta, found: F
 
 
 def late_queues(connection: Connection, *, now: datetime, slack: timedelta) -> dict[str, timedelta]:
-    """Return the routes whose queue behind an hourly ceiling begins later than it may, and by how much."""
+    """Return the routes whose queue behind an hourly ceiling begins later than it may, and by how much.
+
+    A queue that begins behind very much else that is held is judged once that has gone.
+    """
     latest = microseconds(now + slack + timedelta(seconds=HOUR_SECONDS))
-    rows = connection.execute(_LATE_QUEUES, {"latest": latest})
-    return {row.route: timedelta(microseconds=row.first_at - latest) for row in rows}
-
-
-def move_queues(connection: Connection, queues: Collection[tuple[str, timedelta]]) -> int:
-    """Move whole queues to an earlier time, each trigger by as much, so that the ceiling still holds."""
-    parameters = [{"route": route, "by": by // timedelta(microseconds=1)} for route, by in queues]
-    return sum(connection.execute(_MOVE_QUEUE, item).rowcount for item in parameters)
+    firsts: dict[str, int] = {}
+    for airflow in connection.execute(_AIRFLOWS).scalars().all():
+        for route, first_at in connection.execute(_FIRST_PLACES, {"airflow": airflow, "few": _FEW}):
+            if first_at is not None:
+                firsts[route] = min(first_at, firsts.get(route, first_at))
+    return {route: timedelta(microseconds=at - latest) for route, at in firsts.items() if at > latest}

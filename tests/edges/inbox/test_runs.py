@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, duties, runs, triggers
-from bridge.edges.inbox.moving import move_up, pull_in_looks
+from bridge.edges.inbox.moving import ahead, move_up, pull_in_looks
 from bridge.edges.inbox.replays import replay
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.runs import OpenRun, Progress, Run, RunState
@@ -139,7 +139,8 @@ def test_a_clock_that_is_set_back_leaves_no_run_stranded(inbox: Inbox) -> None:
     (run,) = due(inbox)
     inbox.write(runs.store, [look(run, RunState.RUNNING, due_after=timedelta(hours=1))])
     assert due(inbox) == []
-    assert inbox.write(move_up, now=NOW, by=timedelta(hours=1)) == 1
+    (part,) = inbox.read(ahead, now=NOW)
+    assert inbox.write(move_up, part, by=timedelta(hours=1)) == 1
     (run,) = due(inbox)
     inbox.write(runs.store, [replace(look(run, RunState.RUNNING), due_at=NOW + timedelta(days=9))])
     assert inbox.write(pull_in_looks, now=NOW, slack=MINUTE) == 1

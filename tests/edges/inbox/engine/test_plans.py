@@ -148,13 +148,17 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "standing for a run": (False, runs.standing, {"airflow": "default", "dag_id": "d", "dag_run_id": "r"}),
     "looked at run": (True, runs.store, {"looks": [_LOOK]}),
     "open runs": (False, runs.count, {}),
-    "move_up": (True, moving.move_up, {"now": _NOW, "by": timedelta(hours=1)}),
+    "ahead": (False, moving.ahead, {"now": _NOW}),
+    **{
+        f"move_up {kind}": (True, moving.move_up, {"part": moving.Slice(kind, [(1, 1)]), "by": timedelta(hours=1)})
+        for kind in ("delivery", "trigger", "lease", "look", "queue")
+    },
     "pull_in": (True, moving.pull_in, {"now": _NOW, "slack": timedelta(0), "found": {300.0: [[1], [2]]}}),
     "end_leases": (True, moving.end_leases, {"now": _NOW, "latest": _NOW}),
     "pull_in_looks": (True, moving.pull_in_looks, {"now": _NOW, "slack": timedelta(0)}),
     "far_ahead": (False, moving.far_ahead, {"now": _NOW, "slack": timedelta(0)}),
     "late_queues": (False, moving.late_queues, {"now": _NOW, "slack": timedelta(0)}),
-    "move_queues": (True, moving.move_queues, {"queues": [("orders", timedelta(hours=1))]}),
+    "queue": (False, moving.queue, {"route": "orders"}),
     "a source's newest webhook": (
         False,
         silences.newest,

@@ -40,6 +40,7 @@ from bridge.words.dags import DagState, KnownDag
 from bridge.words.errors import InboxUnavailable
 from bridge.words.holds import Awaits
 from bridge.words.orders import Action
+from bridge.words.pauses import PauseKind
 from bridge.words.reasons import Reason
 from tests.support.store import Store, add, empty_store, stored
 
@@ -66,11 +67,11 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "take over": lambda c: triggers.take_over(c, now=_NOW),
     "take over everything": triggers.take_over_all,
     "take over look-ups": lambda c: deliveries.take_over_lookups(c, now=_NOW),
-    "move up": lambda c: moving.move_up(c, now=_NOW, by=timedelta(hours=1)),
+    "move up": lambda c: _moved(c, "trigger", by=timedelta(minutes=1)),
+    "move up a queue": lambda c: _moved(c, "queue", by=timedelta(hours=1)),
     "pull in": lambda c: moving.pull_in(c, **_PULL_IN),
     "pull in looks": lambda c: moving.pull_in_looks(c, now=_NOW, slack=timedelta(0)),
     "end leases": lambda c: moving.end_leases(c, now=_NOW, latest=_NOW),
-    "move queues": lambda c: moving.move_queues(c, [("orders", timedelta(hours=1))]),
     "prune": lambda c: prune(c, [first_id(microseconds(_OLD)) + n for n in range(1, _PAGE)]),
     "postpone": lambda c: deliveries.postpone(c, [_LATER]),
     "draw": lambda c: deliveries.draw(c, [_QUEUED + n for n in range(1, 17)], until=_NOW),
@@ -84,6 +85,16 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "release": lambda c: pauses.release(c, "paused", limit=_PAGE),
 }
 _ROW = first_id(microseconds(_OLD))
+_LATER_ROW = first_id(microseconds(_OLD + timedelta(days=3)))
+_SOON = microseconds(_NOW + timedelta(minutes=2))
+
+
+def _moved(connection: Connection, kind: str, *, by: timedelta) -> None:
+    """Move a page of what waits behind a ceiling."""
+    rows = [((_LATER_ROW + n) * 2, _SOON + n) for n in range(1, _PAGE)]
+    assert moving.move_up(connection, moving.Slice(kind, rows), by=by) == len(rows)
+
+
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded", "pl_1")
 _HELD = [trigger_text((_ROW + n) * 2 + 1) for n in range(1, orders.SLICE + 1)]
 _ITEMS = [delivery_text(_ROW + n) for n in range(1, orders.SLICE)] + _HELD[-1:]
@@ -140,7 +151,14 @@ WRITTEN |= {
     "end holds": lambda c: holds.end(c, _STEPPED, now=_NOW),
     "hold what is held for a DAG": lambda c: pauses.hold_rows(c, [(_PAUSED + n) * 2 + 1 for n in range(1, _PAGE)]),
 }
+_ELSE: dict[str, Any] = {"airflow": "default", "now": _NOW, "limit": _PAGE}
 READ: dict[str, Callable[[Connection], Any]] = {
+    "what is held at a paused route": lambda c: pauses.held_else(c, **_ELSE, kind=PauseKind.ROUTE, route="down"),
+    "what has the word already": lambda c: pauses.held_else(c, **_ELSE, kind=PauseKind.ROUTE, route="paused"),
+    "what is held at a paused Airflow": lambda c: pauses.held_else(c, **_ELSE, kind=PauseKind.AIRFLOW, route=None),
+    "what is held at a paused Airflow, in the middle": lambda c: pauses.held_else(
+        c, **_ELSE, kind=PauseKind.AIRFLOW, route=None, after=(_PAST + 200, 0)
+    ),
     "DAGs that something is held for": lambda c: holds.named(c, airflow="default"),
     "a page of what is held": lambda c: holds.page(c, **_DAG, awaits=[Awaits.UNPAUSED], after=0, limit=_PAGE),
     "a page of what is held, in the middle": lambda c: holds.page(
@@ -154,6 +172,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
         c, airflow="default", dag_id="d", route="down", after=_OLD, until=_NOW, limit=_PAGE
     ),
     "Airflows with something pending": claiming.airflows_with_pending,
+    "queues that begin late": lambda c: moving.late_queues(c, now=_NOW - timedelta(hours=2), slack=timedelta(0)),
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
     "what was answered for a job": lambda c: answers.answers(c, source="s", names=["job_1"], since=_NOW),
@@ -223,7 +242,8 @@ def fill(store: Store, amount: int) -> None:
     """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route.
 
     As many wait for their turn to be looked up, as many completions are known, and as many orders wait and have ended.
-    As many wait for the pause of a source, and as many triggers for that of a route, and for their DAG.
+    As many wait for the pause of a source, and as many triggers for that of a route, for their DAG, and for their
+    place behind a ceiling.
     """
     numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {amount}) SELECT n FROM c"  # noqa: S608
     words: dict[str, Any] = {
@@ -231,7 +251,7 @@ def fill(store: Store, amount: int) -> None:
         "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(16)",
         "body": "'x'::bytea" if store.is_postgresql else "x'78'",
         "series": f"({numbers}) AS many",
-        "past": _PAST,
+        "past": f"{_PAST} + n",
         "source": "'s'",
     }
     store.rows(_DELIVERY.format(**words, reason="NULL", due=_PAST))
@@ -245,6 +265,10 @@ def fill(store: Store, amount: int) -> None:
     store.rows(_TRIGGER.format(**words, odd=1, route="'down'", state="'held'", reason=down))
     store.rows(_TRIGGER.format(**paused, odd=0, route="'paused'", state="'held'", reason="'paused_by_person'"))
     store.rows(_TRIGGER.format(**paused, odd=1, route="'away'", state="'held'", reason="'dag_paused'"))
+    later = words | {"id": f"({_LATER_ROW} + n)", "past": f"{_SOON} + n"}
+    later["key"] = words["key"].replace("(n:", "((-2000000 - n):")
+    store.rows(_DELIVERY.format(**later, reason="NULL", due=_PAST))
+    store.rows(_TRIGGER.format(**later, odd=0, route="'ceiling'", state="'held'", reason="'hourly_ceiling'"))
     series = "'s'::bytea" if store.is_postgresql else "x'73'"
     store.rows(
         f"UPDATE triggers SET awaits = 'unpaused', series = {series}, series_at = id, hold_step_at = 1000000"  # noqa: S608
@@ -314,7 +338,7 @@ def in_the_writer(inbox: Inbox, work: Callable[[Connection], Any]) -> int:
 def test_the_writer_reads_no_more_the_more_waits(name: str, little_and_much: list[Inbox]) -> None:
     """Twenty times as much that is held, full, or old and waiting costs no further row."""
     few, many = (in_the_writer(inbox, WRITTEN[name]) for inbox in little_and_much)
-    assert many <= few * 1.3 + 10
+    assert many <= few * 1.3 + 10 + orders.SLICE  # ids that it is given may be read, or not
 
 
 @pytest.mark.parametrize("name", READ)
