@@ -46,10 +46,11 @@ class DagFacts:
 
 @dataclass(frozen=True, slots=True)
 class DagPage:
-    """A page of an Airflow's DAGs by id, and how many it has in all."""
+    """A page of an Airflow's DAGs by id, and how many it has in all; `is_cut`: too long to be read, ask for fewer."""
 
     dags: Mapping[str, DagFacts]
     total: int
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

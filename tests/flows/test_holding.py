@@ -215,6 +215,55 @@ def test_a_list_that_fails_at_an_airflow_that_is_well_is_done_without(make: Make
     assert [line["airflow"] for line in logs if line["event"] == "dags_not_read"] == ["default"]
 
 
+def test_pages_that_are_too_long_to_be_read_are_asked_for_in_smaller_ones(make: MakeLooking, standin: Standin) -> None:
+    """A page of 100 DAGs would have 1.2 MB: every DAG that is due has a state all the same."""
+    standin.dags = {f"dag_{number:03}": {"description": "x" * 12_000} for number in range(100)}
+    looking = make(named(*sorted(standin.dags)[:4], *sorted(standin.dags)[-4:]))
+    with capture_logs() as logs:
+        asked = looking.step()
+    assert set(looking.states().values()) == {"ok"}
+    assert len(looking.states()) == 8
+    assert asked.count(LIST) == 3
+    assert logs == []
+
+
+def test_a_dag_that_is_too_long_to_be_read_does_not_hold_up_the_others(make: MakeLooking, standin: Standin) -> None:
+    """The list goes on behind it, and the DAG is said once."""
+    standin.dags = {f"dag_{number:02}": {} for number in range(30)} | {"dag_00": {"description": "x" * 1_200_000}}
+    looking = make(named(*standin.dags))
+    with capture_logs() as logs:
+        looking.step()
+        looking.step(later=60)
+    assert looking.states().keys() == standin.dags.keys() - {"dag_00"}
+    assert [(line["event"], line.get("dag_id")) for line in logs] == [("dag_not_read", "dag_00")]
+
+
+@pytest.mark.parametrize("answer", [(403, {"detail": "Forbidden"}), (200, {"hello": 1})])
+def test_a_list_that_is_refused_is_done_without(make: MakeLooking, standin: Standin, answer: tuple[int, Any]) -> None:
+    """It says nothing of a DAG: each is asked for by itself."""
+    standin.dags = {f"dag_{number}": {} for number in range(8)}
+    looking = make(named(*standin.dags))
+    standin.front = lambda _, path: answer if path == "/api/v2/dags" else None
+    with capture_logs() as logs:
+        looking.step()
+    assert set(looking.states().values()) == {"ok"}
+    assert len(looking.states()) == 8
+    assert [line["event"] for line in logs] == ["dags_not_read"]
+    assert value(looking.metrics, "bridge_dag_requests_total", 'outcome="failed"') == 0
+
+
+def test_an_airflow_that_tells_of_no_dag_is_asked_seldom(make: MakeLooking, standin: Standin) -> None:
+    """The user may read none of 40: a few questions a minute, and one line in the log."""
+    standin.dags = {f"dag_{number}": {} for number in range(40)}
+    looking = make(named(*standin.dags))
+    standin.front = lambda _, path: (403, {"detail": "Forbidden"}) if "/dags" in path else None
+    with capture_logs() as logs:
+        assert len(looking.step()) == 3
+        assert looking.step(later=10) == []
+    assert [line["event"] for line in logs] == ["dags_not_read"]
+    assert value(looking.metrics, "bridge_dag_requests_total", 'outcome="failed"') == 1
+
+
 def test_dags_that_make_airflow_fail_are_asked_for_a_few_at_a_time(make: MakeLooking, standin: Standin) -> None:
     """Each may take a whole deadline. The others come first from then on."""
     standin.dags = {"good": {}}

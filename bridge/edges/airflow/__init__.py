@@ -117,9 +117,9 @@ class Airflow:
             return found
         raise BridgeError(f"Airflow {self._target.name!r}: {found.detail or found.reason.why}")
 
-    def list_dags(self, offset: int) -> DagPage | answers.TargetProblem:
+    def list_dags(self, offset: int, limit: int = dags.PAGE) -> DagPage | answers.TargetProblem:
         """Return a page of DAGs from the `offset`th on, by one request."""
-        return dags.page(self._session(), offset)
+        return dags.page(self._session(), offset, limit)
 
     def look_at_dag(self, dag_id: str) -> DagFacts | answers.TargetProblem:
         """Return one DAG without its params, or what keeps Airflow from telling."""

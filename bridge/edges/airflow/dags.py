@@ -25,15 +25,17 @@ _PAUSED_SECONDS = 30.0
 _PAUSED_WITHIN_SECONDS = 5.0  # it only colours the outcome, so it may not hold it up
 
 
-def page(session: "Session", offset: int) -> DagPage | answers.TargetProblem:
+def page(session: "Session", offset: int, limit: int) -> DagPage | answers.TargetProblem:
     """Return a page of the DAGs that the user may see, by id, or what keeps Airflow from telling."""
     version = session.version()
     if not isinstance(version, str):
         return version
-    query = f"?limit={PAGE}&offset={offset}&order_by=dag_id&{VERSIONS[version].stale_too}"
+    query = f"?limit={limit}&offset={offset}&order_by=dag_id&{VERSIONS[version].stale_too}"
     answer = session.call("GET", "dags", query=query)
     if not isinstance(answer, Answer):
         return answers.after_failure(answer) if isinstance(answer, Failure) else answer
+    if answer.is_cut and answer.status == 200:
+        return DagPage({}, 0, is_cut=True)
     if (problem := answers.after_question(answer)) is not None:
         return problem
     listed, total = (answer.object().get(name) for name in ("dags", "total_entries"))

@@ -1,14 +1,15 @@
 """One Airflow as holding sees it: when it may be asked about DAGs, and what it answers, in few requests.
 
     1. a few DAGs           each by itself
-    2. more                 the list, page by page, if that takes no more requests
+    2. more                 the list, page by page, if that takes no more requests; smaller pages if one is too long
     3. what a list lacks    each by itself, a few at a time, before anybody says that it is missing
 
 So a look is `_PAGES` and `_SINGLES` requests at most, however many DAGs there are; what had no turn has it next time.
 
 Rule: one answer is one sample, so it never ends the look at a whole Airflow. When a question fails as if the whole
 place were down, the place itself is asked (`Airflow.probe`). If it is well, that DAG (or the list) is left alone for a
-while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed so.
+while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed. If the list and
+every DAG that was asked for did, the whole look has.
 
 Whatever is left alone is so for as long as the answer asks for (`Retry-After`), if that is longer.
 """
@@ -59,7 +60,8 @@ class Place:
         self._monotonic = monotonic
         self._refused: dict[str, float] = {}  # until when a DAG, or the list, is left alone; kept for longer
         self._said: dict[str, Reason] = {}  # why it is, so that this is logged once
-        self._strays = 0  # questions of this look that failed although the place is well
+        self._strays = 0  # questions of this look that failed, though not for the whole place
+        self._unlisted: Problem | None = None  # what this look's list said instead, about nothing but itself
         self._failures = 0  # in a row
         self._not_before = 0.0
         self._last_said: Reason | None = None
@@ -80,12 +82,14 @@ class Place:
 
         `pause_seconds`: what it refuses to tell of is left alone for so long.
         """
-        self.problem, self._strays = None, 0
+        self.problem, self._strays, self._unlisted = None, 0, None
         may_list = len(names) > _FEW and self._refused.get(_LIST, 0.0) <= self._monotonic()
         found = self._listed(names, pause_seconds) if may_list else {}
         if self.problem is None:
             unseen = [name for name in names if name not in found]
             found |= self._singly(unseen[:_SINGLES], pause_seconds)
+        if self.problem is None and not found:
+            self.problem = self._unlisted
         return found
 
     def failed(self, problem: Problem, now: float, pause_seconds: float) -> bool:
@@ -93,7 +97,7 @@ class Place:
         self._failures += 1
         at_least = max(pause_seconds, _wish(problem))
         self._not_before = now + backoff.wait(self._failures, 1.0, at_least=at_least)
-        is_news, self._last_said = problem.reason is not self._last_said, problem.reason
+        is_news, self._last_said = problem.reason not in (self._last_said, self._said.get(_LIST)), problem.reason
         return is_news
 
     def answered(self) -> None:
@@ -102,18 +106,22 @@ class Place:
 
     def _listed(self, names: Sequence[str], pause_seconds: float) -> dict[str, DagFacts]:
         """Turn the pages; one that is the first of too many is the only one."""
-        wanted, found, offset = set(names), dict[str, DagFacts](), 0
+        wanted, found, offset, limit = set(names), dict[str, DagFacts](), 0, _PAGE
         max_pages = min(len(names), _PAGES)
-        for _ in range(max_pages):
-            if offset:
+        for number in range(max_pages):
+            if number:
                 self._before_each()
-            page = self.airflow.list_dags(offset)
+            page = self.airflow.list_dags(offset, limit)
             if not isinstance(page, DagPage):
-                self.problem = self._left_alone(_LIST, page, pause_seconds) if _is_whole(page) else page
+                self._unlisted = None if _is_whole(page) else page
+                self.problem = self._left_alone(_LIST, page, pause_seconds)
                 return found
+            if page.is_cut:  # one that is too long by itself is asked for as what a list lacks
+                offset, limit = (offset, limit // 2) if limit > 1 else (offset + 1, limit)
+                continue
             found |= {name: facts for name, facts in page.dags.items() if name in wanted}
             offset += len(page.dags)
-            if not page.dags or offset >= page.total or math.ceil(page.total / _PAGE) > max_pages:
+            if not page.dags or offset >= page.total or math.ceil(page.total / limit) > max_pages:
                 break
         self._tells(_LIST)
         return found
@@ -143,9 +151,9 @@ class Place:
             confirmed = self.airflow.probe()
             if confirmed is not None:
                 return confirmed
-            self._strays += 1
+        self._strays += 1
         self._refused[what] = self._monotonic() + max(pause_seconds, _wish(problem))
-        if self._said.get(what) is not problem.reason:
+        if problem.reason not in (self._said.get(what), self._said.get(_LIST)):
             self._said[what] = problem.reason
             self._say(what, problem)
         return None

@@ -70,6 +70,15 @@ def test_a_page_has_stale_dags_too(standin: Standin) -> None:
     airflow.close()
 
 
+def test_a_page_that_is_too_long_to_be_read_is_cut(standin: Standin) -> None:
+    """A megabyte of descriptions: whoever asked for it asks for fewer DAGs."""
+    standin.dags = {name: {"description": name * 700_000} for name in ("a", "b")}
+    airflow = Airflow(AirflowTarget("default", standin.url, AUTH))
+    assert airflow.list_dags(0) == DagPage({}, 0, is_cut=True)
+    assert airflow.list_dags(0, 1) == DagPage({"a": DagFacts(exists=True)}, 2)
+    airflow.close()
+
+
 @pytest.mark.parametrize("answer", [{"dags": "?"}, {"dags": []}, {}, [], {"dags": [], "total_entries": "2"}])
 def test_what_is_no_list_of_dags_says_nothing_of_any(standin: Standin, answer: Any) -> None:
     """A gateway's page, or another service: never an Airflow without DAGs."""
