@@ -37,6 +37,12 @@ def next_cursor(value: Any) -> str | None:
     return next((cursor for cursor in found if isinstance(cursor, str) and cursor), None)
 
 
+def is_subscription(value: Any) -> bool:
+    """Whether it has what a subscription needs: an id and a URL."""
+    found = _unwrapped(value)
+    return _text(found, "id") is not None and _text(found, "url") is not None
+
+
 def subscription(value: Any) -> Subscription:
     """Read one subscription; ValueError if it has no id or no URL."""
     found = _unwrapped(value)

@@ -228,6 +228,31 @@ def test_subscriptions_lists_every_page_with_failures(bare: Place, planasonix: S
     assert bare.here("subscriptions", "wh_none").code == 1
 
 
+def _lists(planasonix: SubscriptionsApi, *rows: object) -> None:
+    """Let the API list these as its subscriptions."""
+    answer = (200, {"data": [*rows]})
+    planasonix.before = lambda method, path: answer if (method, path) == ("GET", "/api/v1/webhooks") else None
+
+
+def test_a_subscription_without_a_url_does_not_hide_the_others(bare: Place, planasonix: SubscriptionsApi) -> None:
+    """It is somebody else's: it is left out, and how many were is said."""
+    item = planasonix.add(HOOK, ["job.completed"])
+    _lists(planasonix, item.shown(), {"id": "wh_2"})
+    ended = bare.run("subscriptions", "--json")
+    assert [row["id"] for row in ended.json] == [item.id]
+    assert "subscriptions_not_read" in ended.err
+    assert "amount=1" in ended.err
+    assert bare.here("unsubscribe", item.id, "--yes").code == 0
+
+
+def test_a_list_of_which_nothing_can_be_read_is_no_list(bare: Place, planasonix: SubscriptionsApi) -> None:
+    """An empty one would be a verdict, and `subscribe` would make a second subscription."""
+    _lists(planasonix, {"id": "wh_1"}, {"uuid": "wh_2", "target": HOOK})
+    ended = subscribe(bare, "--secret-out", "secret")
+    assert (ended.code, "its id or url is missing" in ended.err) == (1, True)
+    assert not planasonix.kept
+
+
 def test_unsubscribe_asks_first_and_removes_that_one(bare: Place, planasonix: SubscriptionsApi) -> None:
     """An id that is not there is no success."""
     item, other = planasonix.add(HOOK, ["x"]), planasonix.add(f"{HOOK}/pl_1", ["x"])

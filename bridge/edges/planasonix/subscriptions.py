@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+import structlog
+
 from bridge.edges.http import path_segment
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.rules import subscribing
@@ -17,6 +19,7 @@ from bridge.words.targets import Secret
 
 _PATH = "/api/v1/webhooks"
 _MOST_PAGES = 20
+_log = structlog.get_logger("bridge.planasonix")
 
 
 class Subscriptions:
@@ -27,11 +30,22 @@ class Subscriptions:
         self._client = client
 
     def every(self) -> list[Subscription]:
-        """Return all subscriptions of the tenant."""
+        """Return all subscriptions of the tenant; what has no id or no URL is left out, unless that is all there is."""
         try:
-            return [_read(row) for row in self._rows(_PATH)]
+            rows = self._rows(_PATH)
         except LookupNotFound:
             raise LookupUnavailable(f"404 for {_PATH}: this tenant's API has no subscriptions") from None
+        found = [subscribing.subscription(row) for row in rows if subscribing.is_subscription(row)]
+        if rows and not found:
+            _read(rows[0])  # an empty list would be a verdict: that nothing is subscribed
+        if len(found) < len(rows):
+            _log.warning(
+                "subscriptions_not_read",
+                amount=len(rows) - len(found),
+                detail="the Planasonix API lists them without an id or a url",
+                next_step="if a webhook does not come, look at the subscriptions in Planasonix",
+            )
+        return found
 
     def create(self, url: str, events: Sequence[str], *, is_enabled: bool = True) -> Subscription:
         """Add one; its `secret` is in this answer only. One that is not enabled delivers nothing as yet."""
