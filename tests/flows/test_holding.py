@@ -11,6 +11,7 @@ from bridge.edges.metrics import Metrics
 from bridge.rules.mapping import Mapping
 from tests.support.holding import Looking, MakeLooking
 from tests.support.standin import Standin
+from tests.support.store import Store
 
 ReadMapping = Callable[..., Mapping]
 LIST = "GET /api/v2/dags"
@@ -144,6 +145,17 @@ def test_a_dag_that_no_route_names_any_more_is_forgotten(
     looking.mapping = mapping(named("b"))
     looking.step(later=60)
     assert looking.states() == {"b": "ok"}
+
+
+def test_the_params_of_many_dags_are_read_at_each_step(make: MakeLooking, standin: Standin, store: Store) -> None:
+    """Thirty in the minute between two looks, so 1800 an hour, while nothing is held; by one of two replicas."""
+    standin.dags = {f"dag_{number}": {} for number in range(30)}
+    first, second = make(named(*standin.dags)), make(named(*standin.dags))
+    for _ in range(6):
+        first.step(later=9)
+        second.now = first.now
+        assert second.step() == []
+    assert store.rows("SELECT COUNT(*) FROM dags WHERE params_at IS NOT NULL") == [(30,)]
 
 
 def test_params_are_kept(make: MakeLooking, standin: Standin) -> None:

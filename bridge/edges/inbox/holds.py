@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, RowMapping, text
 from bridge.edges.inbox.claiming import AIRFLOWS
 from bridge.edges.inbox.engine.ids import number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.rows import instant, microseconds, spent_when_freed
 from bridge.edges.inbox.vault import ADD_KEY, key_for, place, ring_of, sealed
 from bridge.rules.holding import goes_first
 from bridge.words.holds import Awaits
@@ -50,9 +50,10 @@ _STILL_DUE = text(
 ).bindparams(a_list("ids", BigInteger()))
 _CLAIM = text("UPDATE dags SET freed = :upto WHERE airflow = :airflow AND dag_id = :dag_id AND freed = :was")
 _NO_STEP = "hold_step_at = NULL, hold_step = 0"
+_SPENT = text("SELECT spent FROM triggers WHERE id = :id")
 _FREE = text(
     "UPDATE triggers SET state = :state, reason = :reason, detail = NULL, due_at = :due_at, awaits = NULL,"  # noqa: S608
-    f" {_NO_STEP} WHERE id = :id AND {_IS_HELD}"
+    f" spent = :spent, {_NO_STEP} WHERE id = :id AND {_IS_HELD}"
 )
 _PUT_BEHIND = text(
     f"UPDATE triggers SET reason = 'dag_paused', detail = :detail, awaits = 'newer', {_NO_STEP}, {ADD_KEY}"  # noqa: S608
@@ -219,8 +220,10 @@ _SUPERSEDED = (TriggerState.CANCELLED, Reason.SUPERSEDED)
 def _is_changed(connection: Connection, item: Change, now: datetime) -> bool:
     id_, instead = item.row.id, item.row.newer
     if item.due_at is not None:
+        row = number(id_, "trg")
         values: dict[str, Any] = {
-            "id": number(id_, "trg"),
+            "id": row,
+            "spent": spent_when_freed(connection.execute(_SPENT, {"id": row}).scalar()),
             "state": TriggerState.HELD if item.is_behind_ceiling else TriggerState.PENDING,
             "reason": Reason.HOURLY_CEILING if item.is_behind_ceiling else None,
             "due_at": microseconds(item.due_at),

@@ -9,7 +9,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
-from bridge.words.holds import DEFAULT_HOLD_SECONDS, IfPaused
+from bridge.words.holds import DEFAULT_HOLD_SECONDS, FOR_A_DAG, IfPaused
 from bridge.words.model import (
     Attempt,
     Call,
@@ -199,6 +199,15 @@ def spent_text(spent: Spent, age_from: datetime) -> str:
     """Return what a trigger has used of its limits as it is stored; a later `age_from` makes it void."""
     causes = {str(cause): amount for cause, amount in spent.causes.items()}
     return json.dumps({"from": microseconds(age_from), "seconds": spent.seconds, "causes": causes})
+
+
+def spent_when_freed(stored: str | None) -> str | None:
+    """Return what a trigger has used once its DAG is back: another hold begins with short waits. Why it was held stays."""
+    if stored is None:
+        return None
+    read = json.loads(stored)
+    read["causes"] = {cause: 0 if cause in FOR_A_DAG else amount for cause, amount in read["causes"].items()}
+    return json.dumps(read)
 
 
 def _spent(stored: str | None, age_from: int) -> Spent:

@@ -8,7 +8,7 @@ For each Airflow, once an interval at most:
     3. look     in few requests, however many DAGs there are (place.py)
     4. store    guarded by the look before, so that a DAG that is back counts once
     5. end      what was held for too long by the clock of a DAG that is still away (freeing.py)
-    6. params   of a few DAGs, longest unread first; they seldom change
+    6. params   of a few DAGs, longest unread first; they seldom change. At each step, whether a DAG is due or not
     7. free     what was held for DAGs that are back, page by page (freeing.py)
 
 All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
@@ -98,8 +98,10 @@ class Holding:
             self.loop.beat()
             place = self._places.popleft()
             self._places.append(place)
-            if not self.loop.is_ending and place.may_ask(self._monotonic()):
+            if self._may_ask(place):
                 self._look(place)
+            if self._may_ask(place):
+                self._read_params(place)
             is_freeing |= not self.loop.is_ending and self._free(place)
         self._metrics.dags.observe(self._inbox.read(dags.known))
         return _FREEING_SECONDS if is_freeing else None
@@ -123,7 +125,9 @@ class Holding:
         for dag in self._known(place).values():
             if dag.dag_id in held and dag.dag_id in found:
                 self._freeing.end(dag, self._clock())
-        self._read_params(place)
+
+    def _may_ask(self, place: Place) -> bool:
+        return not self.loop.is_ending and place.may_ask(self._monotonic())
 
     def _free(self, place: Place) -> bool:
         """Set one page free of each DAG that is back; returns whether more is to be done at once."""
@@ -179,13 +183,18 @@ class Holding:
 
     def _read_params(self, place: Place) -> None:
         before = self._clock() - _PARAMS_AGE
-        for dag_id in self._inbox.read(dags.without_params, airflow=place.name, before=before, limit=_PARAMS_AT_ONCE):
+        unread = self._inbox.read(dags.without_params, airflow=place.name, before=before, limit=_PARAMS_AT_ONCE)
+        if not unread or not self._is_ours(place):
+            return
+        for dag_id in unread:
             self._go_on()
             try:
                 facts: DagFacts | None = place.airflow.look_at(dag_id)
             except BridgeError:
                 facts = None  # what was read before stays for another while
             self._inbox.write(dags.set_params, airflow=place.name, dag_id=dag_id, found=facts, now=self._clock())
+            if facts is None:
+                break  # perhaps Airflow is away: the next look at its DAGs finds out
 
     def _wait(self, place: Place) -> None:
         problem = place.problem
