@@ -202,7 +202,7 @@ def spent_text(spent: Spent, age_from: datetime) -> str:
 
 
 def spent_when_freed(stored: str | None) -> str | None:
-    """Return what a trigger has used once its DAG is back: another hold begins with short waits. Why it was held stays."""
+    """Return what a trigger has used once its DAG is back: another hold begins with short waits. Its cause stays."""
     if stored is None:
         return None
     read = json.loads(stored)

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from bridge.edges.inbox import Inbox, duties, runs, triggers
+from bridge.edges.inbox import Inbox, dags, duties, runs, triggers
 from bridge.edges.inbox.moving import ahead, move_up, pull_in_looks
 from bridge.edges.inbox.replays import replay
+from bridge.words.dags import DagState, KnownDag
 from bridge.words.model import Trigger, TriggerState
+from bridge.words.reasons import Reason
 from bridge.words.runs import OpenRun, Progress, Run, RunState
 from tests.support.store import NOW, ON_POSTGRESQL, ON_SQLITE, Store, add, attempt, claim, settlement, stored
 
@@ -51,6 +53,17 @@ def test_a_fired_trigger_has_an_open_run(inbox: Inbox) -> None:
     assert (run.trigger_id, run.dag_id, run.route, run.state) == (trigger_id, "load_orders", "orders", RunState.QUEUED)
     assert (run.fired_at, run.due_at, run.run_after) == (NOW + ENDED, NOW + ENDED, NOW)
     assert trigger(inbox, trigger_id).run == Run(RunState.QUEUED)
+
+
+def test_a_run_waits_for_a_dag_that_was_paused_after_it_was_started(inbox: Inbox, store: Store) -> None:
+    """By what the store says of the DAG; once the run has moved the reason is gone."""
+    trigger_id, other_id = fired(inbox), fired(inbox, "evt_2", dag_id="other")
+    dag = KnownDag("default", "load_orders", DagState.PAUSED, NOW, NOW)
+    inbox.write(dags.store, [(dag, None)])
+    inbox.write(runs.store, [look(run, RunState.QUEUED, due_after=MINUTE) for run in due(inbox)])
+    assert (trigger(inbox, trigger_id).reason, trigger(inbox, other_id).reason) == (Reason.DAG_PAUSED, None)
+    inbox.write(runs.store, [look(run, RunState.RUNNING, due_after=2 * MINUTE) for run in due(inbox)])
+    assert trigger(inbox, trigger_id).reason is None
 
 
 def test_a_trigger_that_was_not_fired_has_no_run(inbox: Inbox) -> None:
