@@ -100,6 +100,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
     "bridge/edges/inbox/moving.py": ("tests/chores/test_clock.py", "tests/edges/inbox/test_runs.py"),
+    # Of `engine` what no thread waits for, since an edit that hangs costs a minute, and what SQLite runs.
+    "bridge/edges/inbox/engine/ids.py": ("tests/edges/inbox/engine/test_ids.py",),
     "bridge/edges/inbox/engine/intake.py": ("tests/edges/inbox/engine/test_intake.py",),
     "bridge/edges/inbox/deliveries.py": (
         "tests/edges/inbox/test_deliveries.py",

@@ -59,6 +59,27 @@ def test_the_first_id_of_any_moment_fits_a_column(year: int) -> None:
     assert 0 <= ids.first_id(microseconds(datetime(year, 6, 1, tzinfo=UTC))) < 1 << 63
 
 
+def test_the_parts_of_an_id_are_the_same_in_every_release() -> None:
+    """Ids of two releases stand side by side in one store: moment, sequence and process are where they always were."""
+    moment = 1_750_000_000_123_456
+    first = (1_750_000_000_123 - 1_577_836_800_000) << 22
+    make = ids.IdMaker(node=777, microseconds=lambda: moment)
+    assert [make(), make()] == [first + 777, first + (1 << 10) + 777]
+    assert ids.NODES == 1 << 10
+    assert ids.first_id(moment) == first
+    assert ids.first_id(0) == 0
+    assert ids.made_at(ids.delivery_text(first + 777)) == 1_750_000_000_123_000
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("dlv_0000000000000001", "dlv"), ("trg_0000000000000001", "trg"), ("ord_0000000000000001", "ord"), ("pl_1", None)],
+)
+def test_an_id_says_what_it_is_of(text: str, prefix: str | None) -> None:
+    """Any other text is of nothing of ours."""
+    assert ids.prefix_of(text) == prefix
+
+
 def test_an_id_reads_back() -> None:
     """What is spelled for people is read back to the same number."""
     assert ids.number(ids.delivery_text(123_456_789), "dlv") == 123_456_789
