@@ -2,8 +2,8 @@
 
 A redaction is a list of JSON pointers (RFC 6901). What the bridge itself needs (ids, type, status, what routes match
 on, what the loop guard counts) cannot be named: such a pointer is refused when the configuration is loaded. Only
-`parameters` may be named as a whole: what the loop guard counts stays in it. A body that is not readable JSON cannot be
-redacted, so nothing of it is kept but length and digest.
+`parameters`, or what has it inside, may be named as a whole: what the loop guard counts stays in it. A body that is
+not readable JSON cannot be redacted, so nothing of it is kept but length and digest.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 
 from bridge.rules import strict_json
 from bridge.rules.event.peeking import id_of
-from bridge.rules.event.pointers import Path, child, is_index, read_pointer, spell_pointer
+from bridge.rules.event.pointers import Path, child, is_index, look, read_pointer, spell_pointer
 from bridge.rules.event.reader import spellings
 from bridge.rules.event.reading import WITHHELD
 from bridge.rules.event.spelling import USUAL, Spelling
@@ -87,7 +87,7 @@ class Redaction:
         """Return the first pointer that covers a field which the bridge needs, where this source spells it."""
         for name, places in spelling.fields:
             for place in places if name in (*_KEPT, *_LOOP_GUARD) else ():
-                paths = [path for path in self.paths if (name, path) != ("parameters", place)]
+                paths = [path for path in self.paths if name != "parameters" or place[: len(path)] != path]
                 for needed in (place + inner for inner in _LOOP_GUARD.get(name, ((),))):
                     if any(needed[: len(path)] == path for path in paths):
                         return f"redact covers {spell_pointer(needed)}, where `body` finds {name}; name other values"
@@ -125,13 +125,26 @@ def _take_out(whole: Any, path: Path, marker: str, boxes: Collection[Path] = ())
         place = child(place, step)
     last = path[-1]
     if isinstance(place, dict) and last in place:
-        is_box = (last == "parameters" or path in boxes) and isinstance(place[last], dict)
-        place[last] = _emptied(place[last], marker) if is_box else marker
+        place[last] = _what_stays(place[last], path, marker, boxes)
         return True
     if isinstance(place, list) and is_index(last) and int(last) < len(place):
-        place[int(last)] = marker
+        place[int(last)] = _what_stays(place[int(last)], path, marker, boxes)
         return True
     return False
+
+
+def _what_stays(value: Any, path: Path, marker: str, boxes: Collection[Path]) -> Any:
+    """Return what takes the place of a value: the marker, or `parameters` without its values, in it or deeper."""
+    if path[-1] == "parameters" and isinstance(value, dict):
+        return _emptied(value, marker)
+    for below in (box[len(path) :] for box in boxes if box[: len(path)] == path):
+        found = look(value, below)
+        if isinstance(found, dict):
+            kept = _emptied(found, marker)
+            for step in reversed(below):
+                kept = {step: kept}
+            return kept
+    return marker
 
 
 def _emptied(parameters: Mapping[str, Any], marker: str) -> dict[str, Any]:

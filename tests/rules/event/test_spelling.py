@@ -146,7 +146,8 @@ def test_what_is_redacted_is_no_field_that_is_needed() -> None:
         ("/run/options", None),
         ("/run/options/email", None),
         ("/run/options/planasonix", "/run/options/planasonix/trigger_id"),
-        ("/run", "/run/options/planasonix/trigger_id"),
+        ("/run/options/planasonix/hops", "/run/options/planasonix/hops"),
+        ("/run", "/run/labels/planasonix/trigger_id"),
         ("/run/labels", "/run/labels/planasonix/trigger_id"),
         ("/run/labels/dag_id", "/run/labels/dag_id"),
         ("/run/labels/email", None),
@@ -157,8 +158,28 @@ def test_what_the_loop_guard_counts_stays_where_the_source_spells_it(pointer: st
     own = Spelling(fields=read_fields({"parameters": "/run/options", "metadata": "/run/labels"}))
     hidden = Redaction.of([pointer]).hides(own)
     assert (None if hidden is None else hidden.split()[2]) == (covered and f"{covered},")
-    kept = Redaction.of(["/run/options"]).body(b'{"id":"e","run":{"options":{"planasonix":{"hops":2}}}}', own)
-    assert json.loads(kept)["run"]["options"] == {"[redacted]": "[redacted]", "planasonix": {"hops": 2}}
+
+
+@pytest.mark.parametrize(
+    ("place", "pointer"),
+    [
+        ("/run/options", "/run/options"),
+        ("/run/options", "/run"),
+        ("/run/0/options", "/run/0/options"),
+        ("/run/0/options", "/run/0"),
+        ("/run/0/options", "/run"),
+    ],
+)
+def test_parameters_keep_what_the_loop_guard_counts_also_if_more_is_taken_out(place: str, pointer: str) -> None:
+    """A pointer at them, or at what has them inside, in objects and lists. Nothing else of it stays."""
+    own = Spelling(fields=read_fields({"parameters": place}))
+    inner = {"options": {"email": "a@b.c", "planasonix": {"hops": 2}}}
+    body = {"id": "e", "run": inner if place == "/run/options" else [inner]}
+    redaction = Redaction.of([pointer])
+    assert redaction.hides(own) is None
+    kept = redaction.body(json.dumps(body).encode(), own)
+    assert read(kept, spelling=own).parameters == {"[redacted]": "[redacted]", "planasonix": {"hops": 2}}
+    assert b"a@b.c" not in kept
 
 
 def test_two_redacted_bodies_without_a_usual_id_stay_what_they_are() -> None:
