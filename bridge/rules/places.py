@@ -7,6 +7,9 @@
 - A DAG whose call took longer has its next turn after the others, for as long again.
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
   time until it is answered otherwise. Then what waits with it may go, whichever replica put it back.
+- So is a DAG that Airflow forbids. That may last for days, so it closes no route: what waits for it is put back and
+  says why, and is claimed after all others, but for the one call that asks again.
+- A DAG at which a call was held has its next turn after the others, for a few seconds.
 
 Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. But one that
 was asked to wait closes no route that was seen to call another DAG too: what is claimed for it meanwhile has its next
@@ -22,6 +25,8 @@ from bridge.words.model import Call
 from bridge.words.reasons import Reason
 
 _LONG_SECONDS = 1.0
+# After a call that was held. Ten thousand that are tried every few minutes take a tenth of the pace, not all of it.
+_OTHERS_FIRST_SECONDS = 5.0
 # Turns of what waits with its DAG. So far apart that ten thousand of them cost the store some rows a second, and not
 # all at once after each call that is refused; and none so late that a DAG that is well again waits for long.
 _TURNS_APART_SECONDS = 0.25
@@ -74,8 +79,15 @@ class Places:
         full = {route for route, limit in self._limits.items() if self._of_route(route) >= limit}
         closed = {dag for dag in self._routes_of if self._room_of(dag, now) <= 0}
         waiting = closed & self._asked_to_wait.keys()
-        open_to_others = self._routes_to(self._routes_of.keys() - closed)
-        return full | self._routes_to(closed - waiting) | (self._routes_to(waiting) - open_to_others)
+        shut = waiting - self._forbidden
+        return full | self._routes_to(closed - waiting) | (self._routes_to(shut) - self._open_to_others(now))
+
+    @property
+    def _forbidden(self) -> set[str]:
+        return {dag for dag, breaker in self._asked_to_wait.items() if breaker.reason is Reason.AIRFLOW_FORBIDDEN}
+
+    def _open_to_others(self, now: float) -> set[str]:
+        return self._routes_to(dag for dag in self._routes_of if self._room_of(dag, now) > 0)
 
     def _routes_to(self, dags: Iterable[str]) -> set[str]:
         return set().union(*(self._routes_of[dag] for dag in dags))
@@ -83,7 +95,9 @@ class Places:
     def routes_after_others(self, now: float) -> set[str]:
         """Return the routes whose turn is after all others."""
         self._waits_its_turn = {dag: until for dag, until in self._waits_its_turn.items() if now < until}
-        return self._routes_to(self._waits_its_turn)
+        not_now = {dag for dag in self._forbidden if self._room_of(dag, now) <= 0}
+        after = self._routes_to(not_now) - self._open_to_others(now) if not_now else set()
+        return after | self._routes_to(self._waits_its_turn)
 
     def take(self, key: Hashable, call: Call, now: float) -> bool:
         """Take a place for a call; False: its route or its DAG may hold no more."""
@@ -110,6 +124,10 @@ class Places:
         self._next_turn[call.dag_id] = turn + _TURNS_APART_SECONDS
         return turn - now
 
+    def reason_to_wait(self, dag: str) -> Reason:
+        """Return why a DAG gets one call at a time."""
+        return self._asked_to_wait[dag].reason or Reason.THROTTLED
+
     def free(self, key: Hashable) -> None:
         """Give a place back; idempotent."""
         self._held.pop(key, None)
@@ -122,11 +140,16 @@ class Places:
         else:
             self._quick.add(call.dag_id)
 
-    def asked_to_wait(self, dag: str, now: float, *, seconds: float) -> None:
-        """Note that something at a DAG asked to wait."""
+    def others_first(self, dag: str, now: float) -> None:
+        """Note that a call of a DAG was held."""
+        until = now + _OTHERS_FIRST_SECONDS
+        self._waits_its_turn[dag] = max(until, self._waits_its_turn.get(dag, until))
+
+    def asked_to_wait(self, dag: str, now: float, *, seconds: float, reason: Reason = Reason.THROTTLED) -> None:
+        """Note that something at a DAG asked to wait, or that Airflow forbids it."""
         self._well = {each for each in self._well if each[0] != dag}
         breaker = self._asked_to_wait.setdefault(dag, Breaker())
-        breaker.open(now, Reason.THROTTLED, None, wait_seconds=seconds)
+        breaker.open(now, reason, None, wait_seconds=seconds)
 
     def answered(self, dag: str) -> list[str]:
         """Note that a DAG was answered, and not asked to wait. Returns the routes for which that is news.

@@ -5,7 +5,9 @@ Rule: a verdict on a whole Airflow is never taken from one sample. Only what the
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,6 +138,93 @@ def test_what_waited_with_its_dag_goes_once_that_is_well(make: Make, standin: St
     assert sum(abs(place - other) > 12 for place, other in zip(asked_once, sorted(asked_once), strict=True)) <= 4
 
 
+def _forbid(gate: threading.Event, asked: list[str]) -> Callable[[dict[str, Any]], Answer | None]:
+    def forbid(body: dict[str, Any]) -> Answer | None:
+        if gate.is_set() or not body["dag_run_id"].startswith("run-refresh"):
+            return None
+        asked.append(body["dag_run_id"])
+        return 403, {"detail": "Forbidden"}
+
+    return forbid
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_dag_that_is_forbidden_takes_no_pace_from_the_others(make: Make, standin: Standin, replicas: int) -> None:
+    """However many of its triggers are due first: a few calls ask, and all are held and say why.
+
+    Once the right is given, what was not refused itself goes at once.
+    """
+    granted, asked = threading.Event(), list[str]()
+    standin.dags |= {"refresh": {"is_paused": False}, "publish": {"is_paused": False}}
+    standin.before = _forbid(granted, asked)
+    firings = [make(concurrency=4) for _ in range(replicas)]
+    firing = firings[0]
+    ids = [firing.add(f"refresh_{number}", route="refresh", dag_id="refresh") for number in range(400)]
+    good = [firing.add(f"publish_{number}", route="publish", dag_id="publish") for number in range(20)]
+    for each in firings:
+        each.start()
+    for id_ in good:
+        assert firing.wait(id_).attempts == 1
+    held = [firing.wait(id_, TriggerState.HELD) for id_ in ids]
+    assert {found.reason for found in held} == {Reason.AIRFLOW_FORBIDDEN}
+    assert sum(found.attempts for found in held) == 0
+    assert len(asked) < 40
+    granted.set()
+    refused = {name.removeprefix("run-") for name in asked}
+    for number, id_ in enumerate(ids):
+        if f"refresh_{number}" not in refused:
+            assert firing.wait(id_).attempts == 1
+    for each in firings:
+        each.clock_is_ahead = timedelta(minutes=5)
+        each.dispatcher.wake()
+    for id_ in ids:
+        firing.wait(id_)
+    assert len(standin.runs("refresh")) == len(ids)
+
+
+def test_a_dag_that_is_forbidden_stops_no_other_dag_of_its_route(make: Make, standin: Standin) -> None:
+    """What is older and waits for the one is put back behind the other's."""
+    asked = list[str]()
+    standin.dags |= {"refresh": {"is_paused": False}, "publish": {"is_paused": False}}
+    standin.before = _forbid(threading.Event(), asked)
+    firing = make(concurrency=4)
+    for number in range(200):
+        firing.add(f"refresh_{number}", dag_id="refresh")
+    good = [firing.add(f"publish_{number}", dag_id="publish") for number in range(5)]
+    firing.start()
+    for id_ in good:
+        assert firing.wait(id_).attempts == 1
+    assert len(asked) < 20
+
+
+@pytest.mark.parametrize("reason", [Reason.CALL_BLOCKED, Reason.DAG_NOT_FOUND])
+def test_a_dag_at_which_a_call_was_held_has_its_turn_after_the_others(make: Make, reason: Reason) -> None:
+    """It may be one conf alone, so its routes stay open; that ends by itself."""
+    firing = make(concurrency=4)
+    firing.add()
+    (claimed,) = claim(firing.inbox)
+    lane = firing.lane
+    now = time.monotonic()
+    lane.begin([claimed], now)
+    lane.called(claimed, Later(reason, is_hold=True, http_status=404), now, seconds=0.1)
+    assert (lane.offer(now + 4.9).full, lane.offer(now + 4.9).after_others) == (frozenset(), {"orders"})
+    assert lane.offer(now + 5.0).after_others == frozenset()
+
+
+def test_what_cannot_be_decrypted_takes_no_pace(make: Make) -> None:
+    """It makes no call, however often it is looked at."""
+    firing = make(concurrency=4, rate=0.1)
+    for number in range(3):
+        firing.add(f"evt_{number}")
+    now = time.monotonic()
+    claims = [replace(each, trigger=replace(each.trigger, locked="no key")) for each in claim(firing.inbox)]
+    assert len(firing.lane.begin(claims, now).fire) == 3
+    for each in claims:
+        firing.lane.end(each)
+    assert firing.lane.seconds_until_room(now) == 0.0
+    assert firing.lane.room(now) == 3
+
+
 def test_what_another_process_put_back_goes_once_its_dag_is_well(make: Make, inbox: Inbox) -> None:
     """It was put back for minutes by a process that is gone. What was refused itself keeps its own wait."""
     firing = make()
@@ -198,6 +287,7 @@ def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(
         (Never(Reason.CONF_REFUSED, http_status=422), True),
         (Never(Reason.CONF_TOO_LARGE), False),
         (Misconfigured(Reason.KEY_MISSING, is_whole_target=False, is_look=True), False),
+        (Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False, http_status=403, is_look=True), False),
         (Later(Reason.ANSWER_LOST), False),
         (Later(Reason.INTERNAL_ERROR), False),
         (Later(Reason.DAG_PAUSED, http_status=200), False),

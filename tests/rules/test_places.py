@@ -6,6 +6,7 @@ import pytest
 
 from bridge.rules.places import Places
 from bridge.words.model import Call, Limits
+from bridge.words.reasons import Reason
 
 _keys = itertools.count()
 
@@ -145,6 +146,37 @@ def test_a_dag_that_asks_to_wait_closes_no_route_to_another_dag() -> None:
     places.free(key)
     answer(places, both[1], 1.0, wait=17.0)
     assert places.full_routes(2.0) == {"both", "alone"}
+
+
+def test_a_dag_that_is_forbidden_closes_no_route() -> None:
+    """What waits for it says why, and is claimed after all others but for the one call that asks again."""
+    places = Places(4)
+    (key,) = taken(places, 1, call("alone", "refresh"))
+    places.free(key)
+    assert taken(places, 1, call("both", "publish"))
+    places.asked_to_wait("refresh", 0.0, seconds=0.0, reason=Reason.AIRFLOW_FORBIDDEN)
+    assert (places.full_routes(0.9), places.routes_after_others(0.9)) == (set(), {"alone"})
+    assert (places.seconds_until_turn(call("alone", "refresh"), 0.5), places.reason_to_wait("refresh")) == (
+        1.0,
+        Reason.AIRFLOW_FORBIDDEN,
+    )
+    assert places.routes_after_others(1.0) == set()
+    assert len(taken(places, 2, call("both", "refresh"), 1.0)) == 1
+    assert places.routes_after_others(1.0) == {"alone"}  # and not the route that calls another DAG too
+    places.asked_to_wait("refresh", 1.0, seconds=17.0)
+    assert (places.full_routes(1.0), places.routes_after_others(1.0)) == ({"alone"}, set())
+    assert places.reason_to_wait("refresh") is Reason.THROTTLED
+
+
+def test_a_dag_at_which_a_call_was_held_lets_the_others_go_first() -> None:
+    """For five seconds, or for as long as a long call has cost it."""
+    places = Places(4)
+    taken(places, 1, call())
+    places.others_first("load_orders", 0.0)
+    assert (places.routes_after_others(4.9), places.routes_after_others(5.0)) == ({"orders"}, set())
+    answer(places, call(), 10.0, seconds=20.0)
+    places.others_first("load_orders", 10.0)
+    assert (places.routes_after_others(29.9), places.routes_after_others(30.0)) == ({"orders"}, set())
 
 
 def test_what_waits_with_its_dag_has_turns_of_its_own() -> None:

@@ -1,8 +1,8 @@
-"""Statements on what was put back for a DAG at which something asked to wait: find it, and make it due once more.
+"""Statements on what was put back for a DAG that takes no calls: find it, and make it due once more.
 
-It was put back by whichever replica, and is found by what is stored alone: held as `throttled` with no detail. What was
-refused itself has a detail, and keeps its own wait. Found beside the writer, a stretch of an index at a time, since
-what is held of the same route may wait for other things.
+It was put back by whichever replica, and is found by what is stored alone: held as `throttled` or `airflow_forbidden`
+with no detail. What was refused itself has a detail, and keeps its own wait. Found beside the writer, a stretch of an
+index at a time, since what is held of the same route may wait for other things.
 """
 
 from collections.abc import Collection
@@ -14,9 +14,10 @@ from bridge.edges.inbox.engine.ids import number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list, locking
 from bridge.edges.inbox.rows import instant, microseconds
 
-_IS_PUT_BACK = "state = 'held' AND reason = 'throttled' AND detail IS NULL"
+_WAITS_WITH_ITS_DAG = "reason IN ('throttled','airflow_forbidden') AND detail IS NULL"
+_IS_PUT_BACK = f"state = 'held' AND {_WAITS_WITH_ITS_DAG}"
 _STRETCH = text(  # by the index `triggers_held`
-    "SELECT id, due_at, dag_id = :dag_id AND reason = 'throttled' AND detail IS NULL AS is_put_back FROM triggers"
+    f"SELECT id, due_at, dag_id = :dag_id AND {_WAITS_WITH_ITS_DAG} AS is_put_back FROM triggers"  # noqa: S608
     " WHERE airflow = :airflow AND state = 'held' AND route = :route AND due_at > :after AND due_at <= :until"
     " ORDER BY due_at LIMIT :limit"
 )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bridge.edges.inbox import Inbox, claiming, triggers, turns
-from bridge.flows.firing.lane import Due
+from bridge.flows.firing.lane import Due, Turn
 from bridge.rules.ceiling import HOUR_SECONDS, Start
 from bridge.rules.retrying.backoff import longest_wait
 from bridge.words.errors import InboxUnavailable
@@ -100,16 +100,16 @@ def _of_this_hour(inbox: Inbox, claims: Sequence[Claimed], hourly: HourlyPlaces,
     return allowed
 
 
-def let_go(inbox: Inbox, unused: Sequence[Claimed], later: Sequence[tuple[Claimed, float]], now: datetime) -> None:
-    """Undo claims: what is `unused` keeps its due time; the rest waits with its DAG, and is due in so many seconds.
+def let_go(inbox: Inbox, unused: Sequence[Claimed], later: Sequence[Turn], now: datetime) -> None:
+    """Undo claims: what is `unused` keeps its due time; the rest waits with its DAG, and is due at its turn.
 
     Raises InboxUnavailable; then the leases lapse, as after a crash.
     """
     if unused:
         inbox.write(triggers.give_back, unused)
-    if later:
-        due = [(claimed, now + timedelta(seconds=seconds)) for claimed, seconds in later]
-        inbox.write(triggers.put_back, due, reason=Reason.THROTTLED)
+    for reason in {turn.reason for turn in later}:
+        due = [(turn.claimed, now + timedelta(seconds=turn.seconds)) for turn in later if turn.reason is reason]
+        inbox.write(triggers.put_back, due, reason=reason)
 
 
 def call_again(inbox: Inbox, due: Due, *, airflow: str, now: datetime) -> bool:

@@ -31,12 +31,21 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """The next turn of a claim that waits with its DAG: in so many seconds, and why."""
+
+    claimed: Claimed
+    seconds: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
-    """What becomes of claims: which to fire, and which of the others have their next turn in so many seconds."""
+    """What becomes of claims: which to fire, and which of the others have a turn later."""
 
     fire: list[Claimed] = field(default_factory=list)
     unused: list[Claimed] = field(default_factory=list)
-    later: list[tuple[Claimed, float]] = field(default_factory=list)
+    later: list[Turn] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -103,7 +112,7 @@ class Lane:
         return Offer(room, pauses.routes | full, frozenset(after_others - full))
 
     def begin(self, claims: list[Claimed], now: float) -> Begun:
-        """Take up claims; not those whose route or DAG is full (`unused`), or whose DAG was asked to wait (`later`)."""
+        """Take up claims; not those whose route or DAG is full (`unused`), or whose DAG takes no calls (`later`)."""
         begun = Begun()
         for claimed in claims:
             call = claimed.trigger.call
@@ -111,10 +120,11 @@ class Lane:
                 self.under_way[_key(claimed)] = claimed
                 begun.fire.append(claimed)
             elif (seconds := self._places.seconds_until_turn(call, now)) is not None:
-                begun.later.append((claimed, seconds))
+                begun.later.append(Turn(claimed, seconds, self._places.reason_to_wait(call.dag_id)))
             else:
                 begun.unused.append(claimed)
-        self._pacer.take(len(begun.fire), now)
+        # What cannot be decrypted makes no call.
+        self._pacer.take(sum(claimed.trigger.locked is None for claimed in begun.fire), now)
         self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
         return begun
 
@@ -143,8 +153,11 @@ class Lane:
         """
         dag_id = claimed.trigger.call.dag_id
         self._places.ended(claimed.trigger.call, now, seconds=seconds)
-        if isinstance(outcome, Later) and outcome.reason is Reason.THROTTLED:
-            self._places.asked_to_wait(dag_id, now, seconds=outcome.wait_seconds)
+        if isinstance(outcome, Later) and outcome.is_hold:
+            self._places.others_first(dag_id, now)
+        if (reason := _refused_for_its_dag(outcome)) is not None:
+            seconds_asked = outcome.wait_seconds if isinstance(outcome, Later) else 0.0
+            self._places.asked_to_wait(dag_id, now, seconds=seconds_asked, reason=reason)
             self._recalls.pop(dag_id, None)
         elif _is_answer(outcome) and (routes := self._places.answered(dag_id)):
             self._recalls.setdefault(dag_id, Recall(dag_id)).routes.extend(routes)
@@ -176,6 +189,16 @@ class Lane:
     def seconds_until_room(self, now: float) -> float:
         """Return how long the pace asks to wait; 0 if it does not."""
         return self._pacer.seconds_until(now)
+
+
+def _refused_for_its_dag(outcome: Outcome) -> Reason | None:
+    """Why the other calls of its DAG would be refused too; None: they may not be."""
+    match outcome:
+        case Later(reason=Reason.THROTTLED):
+            return Reason.THROTTLED
+        case Misconfigured(reason=Reason.AIRFLOW_FORBIDDEN, is_whole_target=False, is_look=True):
+            return Reason.AIRFLOW_FORBIDDEN
+    return None
 
 
 def _is_answer(outcome: Outcome) -> bool:
