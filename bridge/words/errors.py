@@ -134,13 +134,15 @@ class LookupUnavailable(BridgeError):
         retry_after_seconds: float | None = None,
         *,
         is_whole: bool = False,
+        is_sure: bool = False,
         is_refusal: bool = False,
     ) -> None:
         """`retry_after_seconds`: what the API asked for; `is_whole`: no other question is answered either,
-        so it says nothing about this one; `is_refusal`: it answers, and refuses this question alone.
+        so it says nothing about this one; `is_sure`: that needs no second look; `is_refusal`: it answers, and refuses
+        this question alone.
         """
         self.retry_after_seconds = retry_after_seconds
-        self.is_whole, self.is_refusal = is_whole, is_refusal
+        self.is_whole, self.is_sure, self.is_refusal = is_whole, is_sure, is_refusal
         super().__init__(detail)
 
 

@@ -116,9 +116,51 @@ def test_a_proxys_404_is_no_answer_of_the_api(asked: Asked) -> None:
     assert "404" in asked.ask("job_b")
     assert asked.client.room(16) == 16
     assert asked.ask("job_1") == "answered"
+    asked.api.status = 404
     for number in range(3):
         assert "404" in asked.ask(f"job_{number + 2}")
     assert asked.client.room(16) == 0
+
+
+@pytest.mark.parametrize("status", [403, 502, 504, 500])
+def test_what_the_api_itself_refutes_is_the_trouble_of_one_question(asked: Asked, status: int) -> None:
+    """However often: it is not about the whole, so it counts towards giving up, and nobody else is kept away."""
+    asked.api.statuses = {f"job_bad_{number}": status for number in range(5)}
+    with capture_logs() as logs:
+        for job in asked.api.statuses:
+            with pytest.raises(LookupUnavailable, match=str(status)) as caught:
+                asked.client.job(job)
+            assert not caught.value.is_whole
+            assert asked.client.room(16) == 16
+    assert asked.ask() == "answered"
+    assert logs == []
+
+
+def test_a_page_in_html_for_one_job_keeps_nobody_else_away(asked: Asked) -> None:
+    """As of a firewall that dislikes one path; the list of jobs has the API's own head."""
+    asked.api.headers = {"Content-Type": "text/html"}
+    assert "in HTML" in asked.ask("job_1")
+    assert asked.client.room(16) == 16
+    asked.api.status = 403
+    assert "403" in asked.ask("job_1")
+    assert asked.client.room(16) == 0
+
+
+def test_a_probe_that_only_its_own_question_fails_lets_everybody_in(asked: Asked) -> None:
+    """The API is back, whatever it says of this one job."""
+    asked.api.status = 503
+    asked.ask()
+    asked.api.status, asked.api.statuses = 200, {"job_bad": 500}
+    assert "500" in asked.ask("job_bad", after=1)
+    assert asked.client.room(16) == 16
+
+
+def test_an_api_that_allows_no_more_calls_is_heard_when_it_refutes(asked: Asked) -> None:
+    """The second look is a call like any other."""
+    asked.api.statuses = {"job_bad": 502}
+    asked.api.faults = [(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "90"})]
+    assert "502" in asked.ask("job_bad")
+    assert asked.ask(after=89).startswith("kept back: not asked now: the Planasonix API allows no more calls for now")
 
 
 def test_the_last_call_that_is_allowed_is_the_last(asked: Asked) -> None:

@@ -70,7 +70,7 @@ class Waiting(Awake):
     @property
     def looks(self) -> list[str]:
         """The runs that were looked at, in order."""
-        return [call.rpartition("/")[2] for call in self.api.calls if call.startswith("GET")]
+        return [call.rpartition("/")[2] for call in self.api.calls if call.startswith("GET /api/runs/")]
 
 
 @pytest.fixture

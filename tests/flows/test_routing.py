@@ -550,6 +550,51 @@ def test_what_the_gate_stops_on_its_way_is_not_given_up(inbox: Inbox, make: Make
     assert any("not asked now" in str(each.detail) for each in found)
 
 
+@pytest.mark.parametrize("status", [403, 502, 504])
+def test_one_job_that_the_api_refuses_holds_up_no_other(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store, status: int
+) -> None:
+    """As of a connection that the key may not read: the others are routed, and it is given up after its limit."""
+    routing = make(api=api, gate=Gate("planasonix", lambda: 0.0))  # a gate that is closed stays so
+    api.statuses = {"job_bad": status}
+    bad = stored(inbox, "evt_bad", body=body("evt_bad", job_id="job_bad"))
+    ids = of_jobs(inbox, 60, api)
+
+    def all_routed() -> bool:
+        routing.route()
+        return all(routing.delivery(id_).state is DeliveryState.ROUTED for id_ in ids)
+
+    wait_for(all_routed)
+    assert routing.delivery(bad).state is DeliveryState.RECEIVED
+    store.rows("UPDATE deliveries SET lookups = 549 WHERE state = 'received'")
+    for _ in range(2):
+        asked = len(api.asked)
+        routing.route(after=300)
+        _until_asked(routing, api, asked + 1)
+    found = routing.settled(bad)
+    assert (found.state, found.reason) == (DeliveryState.UNROUTED, Reason.LOOKUP_FAILED)
+
+
+def test_what_was_asked_about_in_vain_goes_after_what_was_not(
+    inbox: Inbox, make: Make, api: JobsApi, store: Store
+) -> None:
+    """Of what waits for a place; but not for ever."""
+    routing = make(api=api)
+    api.gate.clear()
+    of_jobs(inbox, 16, api)  # they take all places
+    routing.route()
+    for event in ("again", "first"):
+        stored(inbox, event, body=body(event, job_id=event))
+    store.rows("UPDATE deliveries SET lookups = 3 WHERE event_id = 'again'")
+    routing.route()
+    order = "SELECT event_id FROM deliveries WHERE reason = 'lookup_queued' ORDER BY due_at"
+    assert [event for (event,) in store.rows(order)] == ["first", "again"]
+    store.rows("UPDATE deliveries SET reason = NULL, due_at = received_at WHERE event_id = 'first'")
+    routing.route(after=2000)
+    assert [event for (event,) in store.rows(order)] == ["again", "first"]
+    api.gate.set()
+
+
 @pytest.mark.parametrize(("content", "state"), [(body(), "unrouted"), (COMPLETED, "ignored")], ids=["ended", "open"])
 def test_a_look_up_that_was_given_up_needs_a_person(
     inbox: Inbox, make: Make, api: JobsApi, store: Store, *, metrics: Metrics, content: bytes, state: str

@@ -44,7 +44,8 @@ class JobsApi(Loopback):
         """Know no job yet."""
         self.jobs: dict[str, Any] = {}
         self.runs: dict[str, Any] = {}
-        self.status = 200
+        self.status = 200  # of every answer
+        self.statuses: dict[str, int] = {}  # of single jobs
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
         self.page_size = 100
@@ -63,6 +64,8 @@ class JobsApi(Loopback):
         self.listed.append(asked)
         if self.faults:
             return *self.faults.pop(0), {"error": {"code": "no", "message": "no"}}
+        if self.status != 200:
+            return self.status, self.headers, {"error": "no"}
         begin = int(asked.get("cursor", ["0"])[0])
         end = begin + self.page_size
         jobs = list(self.jobs.values())
@@ -97,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         api.asked.append(asked)
         api.gate.wait(60)
         found = (api.runs if is_run else api.jobs).get(asked)
-        status = api.status if api.status != 200 or found is not None else 404
+        status = api.statuses.get(asked, api.status)
+        status = status if status != 200 or found is not None else 404
         good = found if is_run else {"data": found}
         self._reply(status, api.headers, good if status == 200 else {"error": "no"})
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 _MAX_BYTES = 1 << 20
 _CONNECT_SECONDS = 3.0
 _GOOD = frozenset({200, 201, 202, 204})
-_WHOLE = frozenset({429, 502, 503, 504})  # answers that every other question would get as well
+_SURE = frozenset({401, 429, 503})  # answers that every other question would get as well
+_WHOLE = _SURE | {403, 502, 504}  # these may be about one question: the gate asks the API itself
+_WHY = {401: ": the key is refused", 403: ": the key is refused, or may not do this"}
 _DOCUMENTED_PREFIX = "/api"  # paths are written as documented; a tenant's own `path_prefix` takes its place
 
 
@@ -65,13 +67,14 @@ class PlanasonixClient:
         """Return how many questions may be under way now, `limit` at most."""
         return limit if self._gate is None else self._gate.room(limit)
 
-    def check(self) -> None:
-        """Ask for the jobs, to see that the URL and the key are right; raises LookupUnavailable.
+    def check(self) -> float | None:
+        """Ask for the jobs, gate or not, to see that the URL and the key are right; raises LookupUnavailable.
 
-        Only the head of the answer is read: a page of jobs may be long, and nothing in it is needed.
+        Returns how long the API asks not to be called. Only the head of the answer is read: a page of jobs may be long,
+        and nothing in it is needed.
         """
         try:
-            self._get("/api/v1/jobs", max_bytes=0)
+            return self._call("GET", "/api/v1/jobs", None, 0)[2]
         except LookupNotFound:
             raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
 
@@ -128,7 +131,7 @@ class PlanasonixClient:
         """Send one request, if the gate lets it through; returns the body of a good answer, and its Date."""
         if self._gate is None:
             return self._call(method, path, content, max_bytes)[:2]
-        with self._gate.passing(path.partition("?")[0]) as passed:
+        with self._gate.passing(path.partition("?")[0], self.check) as passed:
             body, at, passed.wait_seconds = self._call(method, path, content, max_bytes)
         return body, at
 
@@ -158,7 +161,7 @@ class PlanasonixClient:
             # Only the name: the text of some holds the URL, and that of a bad header its value.
             said = late if deadline.is_late else f"the Planasonix API cannot be reached: {failure_words(error)}"
             is_whole = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-            raise LookupUnavailable(said, is_whole=is_whole) from None
+            raise LookupUnavailable(said, is_whole=is_whole, is_sure=is_whole) from None
         if deadline.is_late:  # an answer without a length ends where the socket was shut down
             raise LookupUnavailable(late)
         if body is None:
@@ -177,7 +180,7 @@ def _trust(api: PlanasonixApi) -> ssl.SSLContext | bool:
             context.load_cert_chain(api.client_cert_file, api.client_key_file, password="")  # nosec B106 - none at all
     except OSError as error:  # SSLError is one
         said = f"the certificates for the Planasonix API cannot be used: {error.strerror or type(error).__name__}"
-        raise LookupUnavailable(said, is_whole=True) from None
+        raise LookupUnavailable(said, is_whole=True, is_sure=True) from None
     return context
 
 
@@ -207,13 +210,13 @@ def _check(answer: "httpx.Response", good: frozenset[int]) -> None:
     wait = retry_after_seconds(answer.headers.get("Retry-After"), now=now)
     if wait is None:
         wait = rate_limit_seconds(answer.headers, is_refused=status == 429, now=now)
-    why = ": the key is refused" if status in (401, 403) else " in HTML" if "html" in media_type else ""
-    is_whole = bool(why) or status in _WHOLE
+    why = _WHY.get(status) or (" in HTML" if "html" in media_type else "")
+    is_whole, is_sure = bool(why) or status in _WHOLE, status in _SURE
     is_refusal = 400 <= status < 500 and status != 404 and not is_whole
     if status == 404 and not why:
         why = ", and not in JSON: it is a proxy's, or `api.url` is wrong"
     said = f"the Planasonix API answers {status}{why}"
-    raise LookupUnavailable(said, wait, is_whole=is_whole, is_refusal=is_refusal)
+    raise LookupUnavailable(said, wait, is_whole=is_whole, is_sure=is_sure, is_refusal=is_refusal)
 
 
 def _unwrapped(body: bytes) -> dict[str, Any]:

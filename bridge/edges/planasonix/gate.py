@@ -1,12 +1,15 @@
 """Whether the Planasonix API of one source may be called now: closed while it is down, or asks not to be called.
 
-- What is about the whole API (no connection, 429, 502 to 504, a key that is refused, HTML) closes the gate at once.
-- What may be about one question (500, no answer in time, a 404 that is not in JSON) closes it after three different
-  questions without a good one.
-  By then it is about the whole API too, and is said to be (`is_whole`): no question is given up for it.
+- What is surely about the whole API (no connection, 401, 429, 503) closes the gate at once.
+- What looks like it, and may be about one question (403, 502, 504, HTML), closes it only if the API itself, asked for
+  its list of jobs, does not answer either.
+- What may well be about one question (500, no answer in time, a 404 that is not in JSON) is held against the API itself
+  after three different questions without a good one.
 - `X-RateLimit-Remaining: 0` closes it until `X-RateLimit-Reset`, before anything was refused.
 
-Then one question at a time may pass as a probe, as at an Airflow that is down. Whoever is stopped has asked nothing.
+What closes it is said to be about the whole (`is_whole`): no question is given up for it. What the API itself refutes
+is the question's own. While it is closed, one question at a time may pass as a probe, as at an Airflow that is down.
+Whoever is stopped has asked nothing.
 Thread-safe.
 """
 
@@ -59,8 +62,12 @@ class Gate:
             self._failed.clear()
 
     @contextmanager
-    def passing(self, question: str) -> Iterator[Passed]:
-        """Let one call through, and learn from what it ends in; raises LookupUnavailable if it may not be made now."""
+    def passing(self, question: str, ask_itself: Callable[[], float | None]) -> Iterator[Passed]:
+        """Let one call through, and learn from what it ends in; raises LookupUnavailable if it may not be made now.
+
+        `ask_itself` asks the API for what hangs on no question, and returns how long it asks not to be called; raises
+        LookupUnavailable.
+        """
         passed = self._enter()
         try:
             yield passed
@@ -70,8 +77,8 @@ class Gate:
         except LookupUnavailable as error:
             if error.is_refusal:
                 self._answered(passed)
-            else:
-                self._unanswered(question, error)
+            elif self._is_in_doubt(question, error, passed):
+                self._judge(error, passed, ask_itself)
             raise
         else:
             self._answered(passed)
@@ -100,13 +107,30 @@ class Gate:
                 self._breaker.close()
                 _log.info("planasonix_answers", source=self._source)
 
-    def _unanswered(self, question: str, error: LookupUnavailable) -> None:
+    def _is_in_doubt(self, question: str, error: LookupUnavailable, passed: Passed) -> bool:
+        """Count a question without an answer, or close; tell whether the API itself has to be asked first."""
         with self._lock:
             self._failed.add(question)
-            if error.is_whole or self._breaker.is_open or len(self._failed) >= _QUESTIONS:
-                error.is_whole = True
-                self._close(str(error), error.retry_after_seconds or 0.0)
-                self._failed.clear()
+            if error.is_sure or (self._breaker.is_open and not passed.is_probe):
+                self._close_for(error)
+                return False
+            return error.is_whole or passed.is_probe or len(self._failed) >= _QUESTIONS
+
+    def _judge(self, error: LookupUnavailable, passed: Passed, ask_itself: Callable[[], float | None]) -> None:
+        """Close if the API itself does not answer either; else the question has failed for reasons of its own."""
+        try:
+            passed.wait_seconds = ask_itself()
+        except LookupUnavailable as problem:
+            with self._lock:
+                self._close_for(error, problem.retry_after_seconds or 0.0)
+        else:
+            error.is_whole = False
+            self._answered(passed)
+
+    def _close_for(self, error: LookupUnavailable, wait_seconds: float = 0.0) -> None:
+        error.is_whole = True
+        self._close(str(error), max(error.retry_after_seconds or 0.0, wait_seconds))
+        self._failed.clear()
 
     def _close(self, detail: str, wait_seconds: float) -> None:
         if detail != self._breaker.detail:

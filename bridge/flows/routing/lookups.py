@@ -34,6 +34,7 @@ _AT_ONCE = 4  # of one source
 _PLACES = 16  # of one source
 _FEW = _PLACES // 2  # taken places at which it is time to draw more: enough for the threads meanwhile
 _STRAYS = 100
+_AHEAD_SECONDS = 1200.0  # what is asked about the first time goes before what had no answer, but not for ever
 _RENEWALS = 3  # in the time of one lease
 _TICK_SECONDS = 0.02
 _log = structlog.get_logger("bridge.routing")
@@ -111,8 +112,9 @@ class Lookups:
         return sum(delivery.source == source for delivery, _ in self._asked.values())
 
     def queued(self, delivery: Delivery, now: datetime) -> Postponed:
-        """Return what lets a delivery wait until it is drawn."""
-        return postponed(delivery, now, QUEUED_SECONDS, Reason.LOOKUP_QUEUED)
+        """Return what lets a delivery wait until it is drawn: before those of the last while that were asked about."""
+        ahead = 0.0 if delivery.lookups else _AHEAD_SECONDS
+        return postponed(delivery, now, QUEUED_SECONDS - ahead, Reason.LOOKUP_QUEUED)
 
     def leased(self, delivery: Delivery, now: datetime, *, is_new: bool) -> Postponed:
         """Return what puts a delivery off for the time of a lease."""
