@@ -164,6 +164,11 @@ def _kind(event_type: str | None, ids: Mapping[Kind, Any]) -> Kind:
     return next((kind for kind in _IN_TURN if ids.get(kind) is not None), Kind.DELIVERY)
 
 
+def names_its_kind(event_type: str) -> bool:
+    """Say whether every event of this type tells of the kind that the type begins with, whatever else it names."""
+    return event_type.startswith(tuple(prefix for prefix, _ in _KIND_OF_TYPE))
+
+
 def pipelines_agree(item: str | None, other: str | None) -> bool:
     """Say whether two events may be about the same pipeline."""
     return item is None or other is None or item == other

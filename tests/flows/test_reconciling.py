@@ -211,6 +211,28 @@ def test_what_a_webhook_told_is_not_made_up_for(make: Make, api: JobsApi) -> Non
     assert bridge.runs() == BOTH_ROUTES | {("job_1", "alarm"): 1}
 
 
+@pytest.mark.parametrize(
+    ("named", "sent", "status", "runs"),
+    [
+        ("load.finished", "load.finished", "succeeded", 1),
+        ("load.finished", "load.finished", "failed", 2),  # another end of the job
+        ("job.succeeded", "pipeline.run.completed", "succeeded", 2),  # a job and a run: both are completions
+    ],
+)
+def test_a_job_that_is_named_beside_its_run_is_known(
+    make: Make, api: JobsApi, *, named: str, sent: str, status: str, runs: int
+) -> None:
+    """A type that leaves the kind open tells of the run if it names one, and the job is told of all the same."""
+    bridge = make(replace(SETTING, types=(named,)))
+    more = {"job_id": "job_1", "run_id": "run_1", "pipeline_id": "pl_1", "status": status}
+    stored(bridge.inbox, "evt_1", body=json.dumps({"event": sent, **more}).encode())
+    bridge.router.route_due()
+    api.jobs = {"job_1": job()}
+    bridge.look()
+    assert bridge.amount() == runs - 1
+    assert sum(amount for (_, route), amount in bridge.runs().items() if route != "report") == runs
+
+
 def test_a_stale_webhook_tells_of_nothing(make: Make, api: JobsApi) -> None:
     """It started nothing, so its job counts as missed."""
     bridge = make()

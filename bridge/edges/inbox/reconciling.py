@@ -14,7 +14,7 @@ from bridge.edges.inbox.engine.ids import delivery_text, first_id
 from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.vault import place, ring_of
-from bridge.rules.completion import Completion, Key, Kind
+from bridge.rules.completion import Completion, Key, Kind, names_its_kind
 from bridge.rules.reconciling import Ended, Seen
 from bridge.words.via import RECONCILED_KEY
 
@@ -25,6 +25,12 @@ _NOTE_SEEN = text(
 _KNOWN = text(
     "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
     " AND source = :source"
+).bindparams(a_list("names", Text()))
+# An event that names a run and a job tells of the run, unless its type begins with `job.`.
+_KNOWN_BESIDE = text(
+    "SELECT n.id AS about_id, 'job' AS kind, c.source, c.status FROM completion_ids AS n"
+    " JOIN completions AS c ON c.delivery_id = n.delivery_id"
+    " WHERE n.id IN :names AND c.kind = 'run' AND c.source = :source"
 ).bindparams(a_list("names", Text()))
 _ERASED = text("SELECT digest FROM erased_jobs WHERE digest IN :digests").bindparams(
     bindparam("digests", expanding=True)
@@ -97,9 +103,20 @@ def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
 
 
 def _known(connection: Connection, source: str, ended: Sequence[Ended]) -> set[Key]:
-    names = sorted({each.completion.id for each in ended if each.completion.source == source})
-    values = {"names": names, "kind": Kind.JOB, "source": source}
-    return {(row.about_id, row.kind, row.source, row.status) for row in connection.execute(_KNOWN, values)}
+    """Return the jobs that deliveries tell of, or name beside the run that they tell of.
+
+    The second only where a webhook of the job's own type would do so: `job.*` and `pipeline.run.*` are two completions.
+    """
+    own = [each for each in ended if each.completion.source == source]
+    found = [*connection.execute(_KNOWN, {"names": _names(own), "kind": Kind.JOB, "source": source})]
+    open_types = [each for each in own if not names_its_kind(each.type)]
+    if open_types:
+        found += connection.execute(_KNOWN_BESIDE, {"names": _names(open_types), "source": source})
+    return {(row.about_id, row.kind, row.source, row.status) for row in found}
+
+
+def _names(ended: Iterable[Ended]) -> list[str]:
+    return sorted({each.completion.id for each in ended})
 
 
 def add(connection: Connection, ended: Sequence[Ended], *, new_id: Callable[[], int], now: datetime) -> list[str]:
