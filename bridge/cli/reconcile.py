@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 _MOST_PAGES = 1000
 _BEHIND = "webhooks of this source still wait for routing; nobody knows yet what they tell"
-_NO_TYPES = "no type of a job's webhook was ever seen here; name them in `reconcile: {types: [...]}`"
+_NO_TYPES = "no type of a job's webhook is known here; name them in `reconcile: {types: [...]}`"
+_STOPPED = (
+    "not made up for, as the source tells of runs now and of jobs no more: {}; `reconcile: {{types: [...]}}` does"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -71,14 +74,22 @@ def _at(bridge: "Remote", since: str, source: str | None) -> Iterator[dict[str, 
     for _ in range(_MOST_PAGES):
         page = bridge.get("missed", **asked)
         if "after" not in asked:
-            for note in (_BEHIND,) * page["is_behind"] + (_NO_TYPES,) * (not page["has_types"]):
-                say(note)
+            if page["is_behind"]:
+                say(_BEHIND)
+            _say_types(page["has_types"], page.get("stopped_types", []))  # the release before has none
         for each in page["missed"]:
             yield _row(each["job_id"], each["status"], each["ended_at"], None)
         if page["next"] is None:
             return
         asked |= {"since": page["since"], "until": page["until"], "after": page["next"]}
     raise LookupUnavailable(f"the Planasonix API has more than {_MOST_PAGES} pages of jobs; shorten `since`")
+
+
+def _say_types(has_types: bool, stopped: list[str]) -> None:
+    if stopped:
+        say(_STOPPED.format(visible(", ".join(stopped))))
+    elif not has_types:
+        say(_NO_TYPES)
 
 
 def _row(job_id: str, status: str, ended_at: str, delivery_id: str | None) -> dict[str, Any]:
@@ -101,8 +112,7 @@ def _print(found: list[dict[str, Any]], *, is_dry: bool, as_json: bool) -> None:
 
 def _missed(look: "Look", now: datetime, *, is_dry: bool) -> Iterator[dict[str, Any]]:
     seen, at = look.types(), look.start(now)
-    if not seen:
-        say(_NO_TYPES)
+    _say_types(bool(seen), look.stopped_types())
     while not at.is_whole:
         missed, at = look.page(at, seen)
         yield from _each(look, missed, now, is_dry=is_dry)

@@ -27,6 +27,7 @@ from bridge.edges.inbox import reconciling as statements
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient, jobs
 from bridge.rules import reconciling as rules
+from bridge.rules.completion import Kind
 from bridge.rules.reconciling import Ended, Seen
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
@@ -84,10 +85,16 @@ class Look:
         return self._inbox.read(statements.is_behind, name, since=since, before=before, asked_since=asked_since)
 
     def types(self) -> list[Seen]:
-        """Return the types in which this source would tell of its jobs; none: it was never seen to."""
+        """Return the types in which this source would tell of its jobs; none: it was never seen to, or not any more."""
         if self._setting.types:
             return rules.named_types(self._setting.types, self._source.spelling)
-        return self._inbox.read(statements.seen, self._source.name)
+        seen = self._inbox.read(statements.seen, self._source.name)
+        return [each for each in seen if each.kind is Kind.JOB and each not in rules.stopped(seen)]
+
+    def stopped_types(self) -> list[str]:
+        """Return the types that the source delivers no more, while it goes on to tell of runs: not made up for."""
+        seen = [] if self._setting.types else self._inbox.read(statements.seen, self._source.name)
+        return sorted({each.type for each in rules.stopped(seen)})
 
     def page(self, at: Position, seen: list[Seen]) -> tuple[list[Ended], Position]:
         """Read one page; returns the jobs on it that nobody tells of, and where to go on.
@@ -147,6 +154,7 @@ class Reconciling:
         self._failures, self._taken_at, self._not_before, self._problem = 0, 0.0, 0.0, ""
         self._behind_since: datetime | None = None
         self._is_said = False  # that it is behind
+        self._stopped: list[str] = []  # types, as said last
         every = setting.every_seconds
         self.loop = Loop(
             "reconciling", self.step, every_seconds=every, metrics=metrics, on_stopped=self._duty.give_back
@@ -187,6 +195,7 @@ class Reconciling:
     def _read(self, now: datetime) -> None:
         """Read page by page, and keep how far it has come."""
         seen = self._look.types()
+        self._say_stopped(self._look.stopped_types())
         at = self._position or self._look.start(now)
         while not at.is_whole and self._go_on():
             missed, following = self._look.page(at, seen)
@@ -196,6 +205,12 @@ class Reconciling:
             self._position = None
             self._metrics.looks.labels(self.name, "done").inc()
             self._metrics.looked_at.labels(self.name).set(self._clock().timestamp())
+
+    def _say_stopped(self, types: list[str]) -> None:
+        if types and types != self._stopped:
+            step = "if their webhooks should come: run `subscriptions`, and name them in `reconcile: {types: [...]}`"
+            _log.warning("types_not_made_up_for", source=self.name, types=types, next_step=step)
+        self._stopped = types
 
     def _add(self, missed: list[Ended]) -> None:
         added = self._look.add(missed, self._clock())

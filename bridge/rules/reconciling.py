@@ -2,6 +2,7 @@
 
     1. read_page    jobs and the next cursor, out of any of the envelopes below
     2. type_of      the type that this source's own webhook of such a job has; none: its kind is not reconciled
+       stopped      of those seen: which the source delivers no more
     3. body_of      what is stored: `{"type", "job_id", "timestamp", "data": <the API's answer>}`, as a webhook has it
     4. completions of these bodies are found by the reader and the rule that webhooks meet, so both agree
 
@@ -16,7 +17,7 @@ Assumptions about the API, each with its source, stand here and nowhere else:
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from bridge.words.errors import Unreadable
 from bridge.words.model import Event
 
 LONGEST_JOB = timedelta(hours=24)
+STOPPED_AFTER = timedelta(days=2)  # one webhook that was lost, of a daily load, stops nothing
 CLOCKS_DIFFER = timedelta(hours=1)
 _LISTS = ("data", "jobs", "items", "results")
 _CURSORS = ("next_cursor", "nextCursor")
@@ -42,6 +44,7 @@ class Seen:
     kind: Kind
     type: str
     status: str | None = None
+    last_at: datetime | None = field(default=None, compare=False)  # None: nobody knows when it was last delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,21 @@ def type_of(status: str, seen: Iterable[Seen]) -> str | None:
     exact = [each.type for each in jobs if each.status == status and not is_neutral(each.type)]
     neutral = [each.type for each in jobs if is_neutral(each.type) or each.status is None]
     return next(iter([*exact, *neutral]), None)
+
+
+def stopped(seen: Sequence[Seen]) -> list[Seen]:
+    """Return the types of jobs that came no more while other types went on to tell of runs with the same end.
+
+    So it is when the source is subscribed to runs now, or when somebody has tried a job's type once.
+    """
+    runs = [each for each in seen if each.kind is Kind.RUN]
+    return [each for each in seen if each.kind is Kind.JOB and any(_is_outlived(each, run) for run in runs)]
+
+
+def _is_outlived(job: Seen, run: Seen) -> bool:
+    if job.last_at is None or run.last_at is None or (run.status, run.type == job.type) != (job.status, False):
+        return False
+    return run.last_at - job.last_at > STOPPED_AFTER
 
 
 def named_types(types: Sequence[str], spelling: Spelling) -> list[Seen]:

@@ -124,7 +124,10 @@ DESCRIBED: Mapping[str, Described] = {
     "GET /verify": Described(TEXT, ("since",), is_stream=True),
     "GET /replicas": Described(record({"replicas": many(record(REPLICA | {"keys": many(ANY_OBJECT)}))})),
     "GET /missed": Described(
-        record({"source": TEXT, "missed": many(ANY_OBJECT), "is_behind": YES_OR_NO, "next": TEXT_OR_NULL}),
+        record(
+            {"source": TEXT, "missed": many(ANY_OBJECT), "is_behind": YES_OR_NO, "next": TEXT_OR_NULL}
+            | {"has_types": YES_OR_NO, "stopped_types": many(TEXT)}
+        ),
         ("source", "after", *_TIMES),
     ),
     "GET /examination": Described(EXAMINATION),

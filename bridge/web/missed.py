@@ -31,7 +31,8 @@ class MissedApi:
         """Return the jobs of one page that ended `since` (a day ago) `until` now, and whose webhook never came.
 
         Ask with the answer's `since`, `until` and `next` as `after` for the next page. `is_behind`: webhooks of the
-        source wait for routing, and nobody knows yet what they tell; `has_types`: it was seen to tell of jobs.
+        source wait for routing, and nobody knows yet what they tell; `has_types`: it tells of jobs;
+        `stopped_types`: those in which it does so no more.
         """
         refuse_unknown(query, ("source", "since", "until", "after"))
         name, look = self._chosen(words(query, "source"))
@@ -51,6 +52,7 @@ class MissedApi:
             "until": views.instant(at.end),
             "is_behind": look.is_behind(now, at),
             "has_types": bool(seen),
+            "stopped_types": look.stopped_types(),
             "missed": [_view(each) for each in missed],
             "next": following.cursor,
         }

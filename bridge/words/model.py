@@ -139,6 +139,7 @@ class Delivery:
     locked: str | None = None  # why body and look-up could not be decrypted; they are empty then
     erased_at: datetime | None = None  # when a person had its payload removed
     caused_by: str | None = None  # the trigger of which the run led to this webhook, as far as the store knows
+    not_found: int = 0  # how often the Planasonix API said that it does not know the job
 
     @property
     def via(self) -> Via:

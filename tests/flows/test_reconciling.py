@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from bridge.edges.inbox import Inbox
 from bridge.edges.inbox.engine.ids import delivery_text
+from bridge.edges.inbox.engine.ids import number as row_of
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient
 from bridge.flows.erasing import Erasure, erase
@@ -384,6 +385,84 @@ def test_only_types_that_the_source_was_seen_to_deliver_are_made_up_for(make: Ma
     assert {about for about, _ in bridge.runs()} == {"job_1", "job_2"}
     assert bridge.store.rows("SELECT source, kind, status, type FROM seen_types") == [
         ("planasonix", "job", "succeeded", "job.succeeded")
+    ]
+
+
+def of_run(event: str, *, status: str = "succeeded") -> bytes:
+    """Return a documented body about a run."""
+    run = {"pipeline_id": "pl_1", "run_id": f"run_{event}", "status": status}
+    return json.dumps({"id": event, "type": f"pipeline.run.{status}", **run}).encode()
+
+
+def test_a_type_that_stopped_while_runs_go_on_is_not_made_up_for(make: Make, api: JobsApi) -> None:
+    """As after one try, or with another subscription: else every load would run twice. Said once, until it is back."""
+    bridge = make(replace(SETTING, types=()))
+    api.jobs = {"job_2": job("job_2")}
+    for event, content in (("evt_1", body(data={"pipeline_id": "pl_1"})), ("evt_2", of_run("evt_2"))):
+        stored(bridge.inbox, event, body=content)
+    bridge.router.route_due()
+    bridge.store.rows("UPDATE seen_types SET last_seen_at = last_seen_at - 259200000000 WHERE kind = 'job'")
+    with capture_logs() as logs:
+        bridge.look()
+        bridge.look()
+    assert bridge.amount() == 0
+    (line,) = [log for log in logs if log["event"] == "types_not_made_up_for"]
+    assert (line["log_level"], line["source"], line["types"]) == ("warning", "planasonix", ["job.succeeded"])
+    bridge.close()
+    another = make(replace(SETTING, types=()))
+    stored(another.inbox, "evt_3", body=body("evt_3", job_id="job_3", data={"pipeline_id": "pl_1"}))
+    another.router.route_due()
+    another.ahead += timedelta(hours=1)
+    another.look()
+    assert another.amount() == 1
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("days", "run_type", "run_status", "is_dated", "amount"),
+    [
+        (1, "pipeline.run.succeeded", "succeeded", True, 1),  # one webhook of a daily load was lost
+        (3, "pipeline.run.failed", "failed", True, 1),  # says nothing of what succeeds
+        (3, "job.succeeded", "succeeded", True, 1),  # the same type, and now and then it names no job
+        (3, "pipeline.run.succeeded", "succeeded", False, 1),  # only the release before has seen it
+        (3, "pipeline.run.succeeded", "succeeded", True, 0),
+    ],
+)
+def test_what_is_no_sign_of_a_type_that_stopped(
+    make: Make, api: JobsApi, *, days: int, run_type: str, run_status: str, is_dated: bool, amount: int
+) -> None:
+    """Only runs that end so without it, for two days."""
+    bridge = make(replace(SETTING, types=()))
+    api.jobs = {"job_2": job("job_2")}
+    now = 1_800_000_000_000_000
+    for kind, event_type, status, at in (
+        ("job", "job.succeeded", "succeeded", now - days * 86_400_000_000),
+        ("run", run_type, run_status, now),
+    ):
+        bridge.store.rows("INSERT INTO seen_types VALUES ('planasonix', ?, ?, ?, ?)", kind, status, event_type, at)
+    if not is_dated:
+        bridge.store.rows("UPDATE seen_types SET last_seen_at = NULL WHERE kind = 'job'")
+    bridge.look()
+    assert bridge.amount() == amount
+
+
+@ON_SQLITE
+def test_a_type_that_goes_on_is_noted_about_once_an_hour(make: Make) -> None:
+    """Each note is a write; an older webhook takes nothing back."""
+    bridge = make()
+    instants = [datetime(2026, 8, 1, hour, minute, tzinfo=UTC) for hour, minute in ((10, 0), (10, 50), (11, 1), (9, 0))]
+    noted = []
+    for number, at in enumerate(instants):
+        id_ = stored(bridge.inbox, f"evt_{number}", body=body(f"evt_{number}", data={"pipeline_id": "pl_1"}))
+        bridge.store.rows("UPDATE deliveries SET received_at = ?", int(at.timestamp() * 1_000_000))
+        bridge.router.route_due()
+        assert bridge.store.one("SELECT state FROM deliveries WHERE id = ?", row_of(id_, "dlv")) != "received"
+        noted.append(bridge.store.one("SELECT last_seen_at FROM seen_types"))
+    assert [datetime.fromtimestamp(each / 1_000_000, UTC) for each in noted] == [
+        instants[0],
+        instants[0],
+        instants[2],
+        instants[2],
     ]
 
 

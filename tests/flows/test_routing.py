@@ -367,17 +367,23 @@ def test_a_job_that_the_api_knows_a_moment_later_is_routed(inbox: Inbox, make: M
 
 
 @pytest.mark.parametrize("reason", ["lookup_failed", "lookup_queued", None])
-def test_the_first_404_after_an_outage_gives_nothing_up(
+def test_only_404s_count_towards_a_job_that_nobody_knows(
     inbox: Inbox, make: Make, api: JobsApi, store: Store, reason: str | None
 ) -> None:
-    """An outage counts as five look-ups at most. Also for what waited in the queue, or for which a process died."""
+    """Not an outage before, nor what failed between; also of what waited in the queue, or for which a process died."""
     routing = make(api=api)
     id_ = stored(inbox, body=body())
     store.rows("UPDATE deliveries SET lookups = 5, reason = ?", reason)
-    _ask_again(routing, api, 1)
-    assert routing.delivery(id_).state is DeliveryState.RECEIVED
-    _ask_again(routing, api, 2)
+    for asked, status in enumerate((500, 404, 500, 404), 1):
+        api.status = status
+        _ask_again(routing, api, asked)
+        assert routing.delivery(id_).state is DeliveryState.RECEIVED
+    store.rows("UPDATE deliveries SET reason = ?", reason)
+    _ask_again(routing, api, 5)
     assert routing.settled(id_).reason is Reason.LOOKUP_NOT_FOUND
+    assert inbox.write(deliveries.reopen, id_, now=routing.now)
+    _ask_again(routing, api, 6)
+    assert (routing.delivery(id_).state, routing.delivery(id_).not_found) == (DeliveryState.RECEIVED, 1)
 
 
 def test_a_404_that_is_not_the_apis_is_asked_again(inbox: Inbox, make: Make, api: JobsApi) -> None:

@@ -44,7 +44,7 @@ _IGNORE = text(
 )
 _POSTPONE = text(
     "UPDATE deliveries SET due_at = :due_at, reason = :reason, detail = :detail, lookups = lookups + :asked,"  # noqa: S608
-    f" {ADD_KEY}"
+    f" not_found = not_found + :not_found, {ADD_KEY}"
     " WHERE id = :id AND state = 'received'"
 )
 _RENEW = text("UPDATE deliveries SET due_at = :due_at WHERE id = :id AND state = 'received' AND reason IS NULL")
@@ -74,12 +74,13 @@ _TAKE_OVER_LOOKUPS = text(
 _FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
-    " due_at = :now WHERE id = :id AND state <> 'received'"
+    " not_found = 0, due_at = :now WHERE id = :id AND state <> 'received'"
 )
 # For the same webhook sent again: nobody but routing decides about any other state (bridge.rules.copies).
 _ROUTE_AGAIN = text(
     "UPDATE deliveries SET state = 'received', reason = NULL, detail = NULL, lookup = NULL, lookups = 0,"
-    " due_at = :now WHERE id = :id AND (state IN ('unrouted','invalid') OR (state = 'ignored' AND reason IN :open))"
+    " not_found = 0, due_at = :now"
+    " WHERE id = :id AND (state IN ('unrouted','invalid') OR (state = 'ignored' AND reason IN :open))"
 ).bindparams(a_list("open", Text()))
 _KEY = text("SELECT dedup_key FROM deliveries WHERE id = :id")
 
@@ -112,6 +113,7 @@ class Postponed:
     detail: str | None
     is_lookup: bool
     is_given_back: bool = False  # it was counted as a look-up, and none was made
+    is_not_found: bool = False  # the Planasonix API does not know the job
 
 
 def due(connection: Connection, *, now: datetime, limit: int, node: int | None = None) -> list[Delivery]:
@@ -216,6 +218,7 @@ def postpone(connection: Connection, postponed: Sequence[Postponed]) -> None:
             "detail": sealed(ring, item.detail, place("deliveries", "detail", row)),
             "key": key_for(ring, item.detail),
             "asked": int(item.is_lookup) - int(item.is_given_back),
+            "not_found": int(item.is_not_found),
         }
         connection.execute(_POSTPONE, parameters)
 

@@ -5,22 +5,24 @@ and by however many processes, it is stored once.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import BindParameter, Connection, Text, bindparam, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, first_id
 from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
-from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.rows import instant_or_none, microseconds
 from bridge.edges.inbox.vault import place, ring_of
 from bridge.rules.completion import Completion, Key, Kind, names_its_kind
 from bridge.rules.reconciling import Ended, Seen
 from bridge.words.via import RECONCILED_KEY
 
-_SEEN = text("SELECT kind, type, status FROM seen_types WHERE source = :source ORDER BY type, status")
+_SEEN = text("SELECT kind, type, status, last_seen_at FROM seen_types WHERE source = :source ORDER BY type, status")
 _NOTE_SEEN = text(
-    "INSERT INTO seen_types (source, kind, status, type) VALUES (:source, :kind, :status, :type) ON CONFLICT DO NOTHING"
+    "INSERT INTO seen_types (source, kind, status, type, last_seen_at) VALUES (:source, :kind, :status, :type, :at)"
+    " ON CONFLICT (source, kind, status, type) DO UPDATE SET last_seen_at = excluded.last_seen_at"
+    " WHERE COALESCE(seen_types.last_seen_at, 0) < excluded.last_seen_at"
 )
 _KNOWN = text(
     "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
@@ -63,14 +65,20 @@ _ADD_KEY = text("INSERT INTO dedup (dedup_key, delivery_id) VALUES (:key, :id)")
 
 def seen(connection: Connection, source: str) -> list[Seen]:
     """Return the types that a source was seen to deliver."""
-    return [Seen(Kind(row.kind), row.type, row.status) for row in connection.execute(_SEEN, {"source": source})]
+    return [
+        Seen(Kind(row.kind), row.type, row.status, instant_or_none(row.last_seen_at))
+        for row in connection.execute(_SEEN, {"source": source})
+    ]
 
 
-def note_seen(connection: Connection, found: Iterable[tuple[str, Seen]]) -> None:
-    """Keep which types sources deliver, each with its source."""
-    values = [{"source": source, "kind": item.kind, "status": item.status, "type": item.type} for source, item in found]
+def note_seen(connection: Connection, found: Mapping[tuple[str, Seen], datetime]) -> None:
+    """Keep which types sources deliver, each with its source and when that last was; in one order, as rows lock."""
+    values = [
+        {"source": source, "kind": item.kind, "status": item.status, "type": item.type, "at": microseconds(at)}
+        for (source, item), at in found.items()
+    ]
     if values:
-        connection.execute(_NOTE_SEEN, values)
+        connection.execute(_NOTE_SEEN, sorted(values, key=lambda value: [str(each) for each in value.values()]))
 
 
 def is_behind(connection: Connection, source: str, *, since: datetime, before: datetime, asked_since: datetime) -> bool:

@@ -32,7 +32,7 @@ _RUN_STATES = frozenset(map(str, RunState))
 HOLD_OVER = 2  # of a trigger's `hold_step`
 DELIVERY_COLUMNS = (
     "id, source, event_id, state, reason, detail, received_at, key_id, signed_at, path_pipeline_id,"
-    " headers, body, lookup, lookups, erased_at, caused_by"
+    " headers, body, lookup, lookups, not_found, erased_at, caused_by"
 )
 # A list reads no payload: a page of the largest ones would be hundreds of MB. All of these stand before a body.
 DELIVERY_ENTRY_COLUMNS = "id, source, event_id, state, reason, detail, received_at, key_id"
@@ -102,6 +102,7 @@ def delivery(row: RowMapping, ring: Ring) -> Delivery:
         body=body,
         lookup=None if lookup is None else json.loads(lookup),
         lookups=row["lookups"],
+        not_found=row["not_found"],
         locked=locked,
         erased_at=instant_or_none(row["erased_at"]),
         caused_by=None if row["caused_by"] is None else trigger_text(row["caused_by"]),

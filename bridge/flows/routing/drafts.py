@@ -66,21 +66,14 @@ def unanswered(delivery: Delivery, now: datetime, unavailable: LookupUnavailable
 
 def unknown(delivery: Delivery, now: datetime, jitter: float) -> Postponed:
     """Put off a delivery whose job or run the API does not know: it may not be there yet."""
-    wait = backoff.wait_held(delivery.lookups + 1, jitter)
-    return postponed(delivery, now, wait, Reason.LOOKUP_NOT_FOUND, detail="the Planasonix API answers 404")
+    wait = backoff.wait_held(delivery.not_found + 1, jitter)
+    later = postponed(delivery, now, wait, Reason.LOOKUP_NOT_FOUND, detail="the Planasonix API answers 404")
+    return replace(later, is_not_found=True)
 
 
 def is_unknown(delivery: Delivery) -> bool:
-    """Whether the API, which has just said that it does not know the job, has said so often enough.
-
-    `lookups` counts other answers too. The reason has what the look-up before ended in, unless the delivery waited in
-    the queue since: then only those count that no outage can have used up (`unanswered`). So a 404 that follows an
-    outage settles nothing.
-    """
-    if delivery.reason is Reason.LOOKUP_FAILED:
-        return False
-    others = 0 if delivery.reason is Reason.LOOKUP_NOT_FOUND else backoff.HELD_GROWS
-    return delivery.lookups + 1 >= _UNKNOWN_LOOKUPS + others
+    """Whether the API, which has just said that it does not know the job, has said so often enough."""
+    return delivery.not_found + 1 >= _UNKNOWN_LOOKUPS
 
 
 def given_back(delivery: Delivery, now: datetime, seconds: float) -> Postponed:
