@@ -20,7 +20,7 @@ pace. It uses no attempt and no `max_age`.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -53,6 +53,7 @@ def pause(
     name: str,
     *,
     names: Names,
+    unnamed: Collection[str] = (),
     actor: str,
     seconds: float | None = None,
     reason: str | None = None,
@@ -61,9 +62,10 @@ def pause(
     """Pause one route, source or Airflow, for so many seconds or until it is resumed; returns the pause as it stands.
 
     What is paused already is prolonged; the same once more within a minute changes nothing. `names`: the configured
-    ones, None where nobody knows. Raises BadFilter for a name that is none of them, or words that cannot be stored.
+    ones, None where nobody knows; `unnamed`: what routes without a name are called. Raises BadFilter for
+    a name that cannot be paused, or words that cannot be stored.
     """
-    check_name(kind, name, names)
+    check_name(kind, name, names, unnamed)
     _check_text("name", name)
     _check_text("reason", reason)
     now = clock()
@@ -98,11 +100,19 @@ def _check_text(what: str, text: str | None) -> None:
 class Pausing:
     """What is paused, as this replica knows it; and its loop."""
 
-    def __init__(self, *, inbox: Inbox, metrics: Metrics, names: Callable[[], Names], clock: Clock = _now) -> None:
-        """`names` returns the configured ones of this moment."""
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        metrics: Metrics,
+        names: Callable[[], Names],
+        unnamed: Callable[[], Collection[str]] = tuple,
+        clock: Clock = _now,
+    ) -> None:
+        """`names` returns the configured ones of this moment, `unnamed` what routes without a name are called."""
         self._inbox = inbox
         self._metrics = metrics
-        self._names = names
+        self._names, self._unnamed = names, unnamed
         self._clock = clock
         self._on_changed: Callable[[], None] = lambda: None
         self._current = Pauses()
@@ -124,7 +134,15 @@ class Pausing:
     def pause(self, kind: PauseKind, name: str, *, actor: str, seconds: float | None, reason: str | None) -> Pause:
         """Pause as `pause` does; this replica knows of it when it returns."""
         asked = pause(
-            self._inbox, kind, name, names=self._names(), actor=actor, seconds=seconds, reason=reason, clock=self._clock
+            self._inbox,
+            kind,
+            name,
+            names=self._names(),
+            unnamed=self._unnamed(),
+            actor=actor,
+            seconds=seconds,
+            reason=reason,
+            clock=self._clock,
         )
         self.refresh()
         return asked
@@ -247,14 +265,15 @@ class Pausing:
 class PausingBeside:
     """Pausing by a command beside the service, or without one: each replica knows of it within a second."""
 
-    def __init__(self, *, inbox: Inbox, names: Callable[[], Names]) -> None:
-        """`names` returns what is configured here."""
+    def __init__(self, *, inbox: Inbox, names: Callable[[], Names], unnamed: Callable[[], Collection[str]]) -> None:
+        """`names` returns what is configured here, `unnamed` what routes without a name are called."""
         self._inbox = inbox
-        self._names = names
+        self._names, self._unnamed = names, unnamed
 
     def pause(self, kind: PauseKind, name: str, *, actor: str, seconds: float | None, reason: str | None) -> Pause:
         """Pause as `pause` does."""
-        return pause(self._inbox, kind, name, names=self._names(), actor=actor, seconds=seconds, reason=reason)
+        names, unnamed = self._names(), self._unnamed()
+        return pause(self._inbox, kind, name, names=names, unnamed=unnamed, actor=actor, seconds=seconds, reason=reason)
 
     def resume(self, kind: PauseKind, name: str, *, actor: str, reason: str | None) -> None:
         """Resume as `resume` does."""

@@ -60,8 +60,15 @@ def summary(pause: Pause) -> str:
     return f"{pause.kind} {pause.name} is paused by {pause.actor}{until}{why}"
 
 
-def check_name(kind: PauseKind, name: str, names: Names) -> None:
-    """Raise BadFilter, with the nearest name, for one that is not configured; None for names that nobody knows."""
+def check_name(kind: PauseKind, name: str, names: Names, unnamed: Collection[str] = ()) -> None:
+    """Raise BadFilter for a name that is not configured, with the nearest one, and for a route without a name.
+
+    Another route may be called so after the next change of the mapping: then the pause would hold that one instead.
+    None for names that nobody knows.
+    """
+    if kind is PauseKind.ROUTE and name in unnamed:
+        step = f"add `name: {name}` to it in mapping.yaml, or pause its source or Airflow"
+        raise BadFilter(f'the route "{name}" has no `name:`, and may be called otherwise after a change: {step}')
     known = names[kind]
     if known is None or name in known:
         return

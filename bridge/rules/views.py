@@ -205,6 +205,7 @@ def route(value: Route) -> Json:
     """Return a route of the mapping in use."""
     return {
         "name": value.name,
+        "is_named": value.is_named,
         "owner": value.owner,
         "file": value.file,
         "line": value.line,

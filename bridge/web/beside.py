@@ -63,7 +63,7 @@ class Beside:
         self._inbox, self._names, self._link = inbox, names, around.link
         looks = LooksApi(inbox=inbox, sources=sources, link=around.link, spelling_of=around.spelling_of)
         orders = OrdersApi(inbox=inbox, working=OrdersBeside())
-        pauses = PausesApi(pausing=PausingBeside(inbox=inbox, names=names))
+        pauses = _pauses(inbox, names, routes)
         self._answers: Mapping[str, Callable[..., views.Json]] = {
             "status": partial(_status, inbox, names, troubles, routes),
             "deliveries": looks.deliveries,
@@ -125,6 +125,13 @@ class Beside:
     def knows(self, kind: PauseKind) -> bool:
         """Say whether the files here tell what there is of a kind."""
         return self._names()[kind] is not None
+
+
+def _pauses(inbox: Inbox, names: Callable[[], Names], routes: Callable[[], Collection[Route]]) -> PausesApi:
+    def unnamed() -> list[str]:
+        return [route.name for route in routes() if not route.is_named]
+
+    return PausesApi(pausing=PausingBeside(inbox=inbox, names=names, unnamed=unnamed))
 
 
 def _changes(orders: OrdersApi, pauses: PausesApi, erasing: ErasingApi) -> Mapping[str, Callable[..., views.Json]]:

@@ -61,7 +61,14 @@ ORDER = record(
     {"id": TEXT, "action": TEXT, "state": TEXT, "actor": TEXT, "count": NUMBER, "done": NUMBER, "outcomes": ANY_OBJECT}
 )
 ROUTE = record(
-    {"name": TEXT, "enabled": YES_OR_NO, "airflow": TEXT, "dags": many(TEXT), "matches": ANY_OBJECT}
+    {
+        "name": TEXT,
+        "is_named": YES_OR_NO,
+        "enabled": YES_OR_NO,
+        "airflow": TEXT,
+        "dags": many(TEXT),
+        "matches": ANY_OBJECT,
+    }
     | {"fired": NUMBER_OR_NULL, "failed": NUMBER_OR_NULL, "others": NUMBER_OR_NULL}
     | {"last_at": INSTANT, "has_none": {"type": ["boolean", "null"]}}
 )

@@ -56,7 +56,9 @@ class Work:
         self.apis = {
             name: PlanasonixClient(s.api, Gate(name)) for name, s in config.sources.items() if s.api is not None
         }
-        self.pausing = Pausing(inbox=inbox, metrics=metrics, names=lambda: self.names(config))
+        self.pausing = Pausing(
+            inbox=inbox, metrics=metrics, names=lambda: self.names(config), unnamed=self._unnamed_routes
+        )
         self.shapes = Shapes(inbox=inbox, sources=config.sources, metrics=metrics)
         self.pausing.refresh()  # nothing of what is paused may start before it is known
         self._build_flows(environment, config, inbox, metrics)
@@ -182,6 +184,9 @@ class Work:
         state = self.mapping.state
         routes = None if state.is_lacking else [route.name for route in state.mapping.routes]
         return {PauseKind.ROUTE: routes, PauseKind.SOURCE: config.sources, PauseKind.AIRFLOW: config.airflows}
+
+    def _unnamed_routes(self) -> list[str]:
+        return [route.name for route in self.mapping.state.mapping.routes if not route.is_named]
 
     @property
     def loops(self) -> list[Loop]:

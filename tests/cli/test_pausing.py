@@ -5,12 +5,18 @@ import pytest
 from tests.cli.conftest import Place
 from tests.support.store import Store
 
+ROUTES = """
+routes:
+  - {name: load_orders, pipeline: pl_1, dag: load_orders}
+  - {pipeline: pl_2, dag: load_crm}
+"""
 pytestmark = pytest.mark.crash
 
 
 @pytest.fixture
 def with_store(place: Place) -> Place:
-    """A place with an empty store."""
+    """A place with an empty store, a route with a name, and one without."""
+    (place.folder / "mapping.yaml").write_text(ROUTES)
     place.store()
     return place
 
@@ -51,6 +57,11 @@ def test_a_pause_is_placed_shown_and_resumed(with_store: Place) -> None:
     ("words", "code", "said"),
     [
         (("pause", "route", "load_order"), 2, 'did you mean "load_orders"?'),
+        (
+            ("pause", "route", "load_crm"),
+            2,
+            "has no `name:`, and may be called otherwise after a change: add `name: load_crm`",
+        ),
         (("pause", "source", "x"), 2, '"x" is not the name of a source; there is planasonix'),
         (("pause", "airflow", "defualt"), 2, 'did you mean "default"?'),
         (("pause", "route"), 2, "say which route"),

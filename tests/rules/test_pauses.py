@@ -56,6 +56,14 @@ def test_the_sentence_says_who_since_when_until_when_and_why(pause: Pause | None
     assert sentence(pause) == said
 
 
+def test_a_route_without_a_name_of_its_own_is_not_paused() -> None:
+    """Another one may be called so after the next change. A source of that name is another thing."""
+    with pytest.raises(BadFilter, match=r"add `name: orders` to it in mapping\.yaml, or pause its"):
+        check_name(PauseKind.ROUTE, "orders", NAMES, ["orders"])
+    check_name(PauseKind.ROUTE, "customers", NAMES, ["orders"])
+    check_name(PauseKind.AIRFLOW, "orders", NAMES, ["orders"])
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "said"),
     [

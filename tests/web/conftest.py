@@ -12,8 +12,8 @@ from tests.web.support import Answer, read_answer
 
 MAPPING = """\
 routes:
-  - pipeline: pl_8f2a9c1d4e
-    dag: refresh_sales_marts
+  - {name: refresh_sales_marts, pipeline: pl_8f2a9c1d4e,
+     dag: refresh_sales_marts}
   - name: bad_template
     pipeline: pl_bad
     dag: open_incident

@@ -292,6 +292,25 @@ def test_a_route_is_paused_and_resumed_by_its_button(people: dict[Role, Person],
     assert people[Role.VIEWER].send("/pause", kind="route", name="bad_template").status_code == 403
 
 
+def test_a_route_without_a_name_has_no_button(tmp_path: Path) -> None:
+    """The page says why, and what is sent all the same is refused with the step."""
+    settings = {f"BRIDGE_{role.upper()}_TOKEN": token for role, token in TOKENS.items()}
+    mapping = "routes: [{pipeline: pl_1, dag: load}, {name: orders, pipeline: pl_1, dag: orders}]"
+    with closing(
+        BridgeProcess(tmp_path, airflow_url="http://127.0.0.1:9", mapping=mapping, settings=settings)
+    ) as bridge:
+        bridge.start()
+        person = Person(bridge.admin_port, Role.OPERATOR)
+        page = person.look("/routes")
+        assert "Pause route orders" in page
+        assert "Pause route load" not in page
+        assert "give it a name first" in text_of(page)
+        answer = person.send("/pause", kind="route", name="load")
+        assert (answer.status_code, "add `name: load` to it" in answer.text) == (400, True)
+        assert bridge.api("status")["paused"] == []
+        person.close()
+
+
 def test_a_pasted_body_is_tried_and_nothing_is_stored(people: dict[Role, Person], bridge: BridgeProcess) -> None:
     """Also against a mapping that is pasted beside it; by a viewer too."""
     before = bridge.api("deliveries")["deliveries"]

@@ -88,6 +88,7 @@ class Compiler:
             name=self._name(readable, tests, path),
             file=self._tree.file,
             owner=owner,
+            is_named=form.name is not None,
             line=self._tree.place(path)[0],
             enabled=self._pick(form, "enabled") is not False,
             airflow=airflow,

@@ -92,6 +92,7 @@ class Route:
     if_paused: IfPaused = IfPaused.TRIGGER
     release: Release = Release.ALL
     holds_to_params: bool = False  # `conf_schema: dag`
+    is_named: bool = True  # else its name hangs on its DAGs, and on the routes above it
 
     @property
     def conf_keys(self) -> tuple[str, ...]:
