@@ -18,7 +18,7 @@ from bridge.words.dags import GONE, DagState, KnownDag
 KEEN_PART = 6  # a DAG that is waited for is looked at so many times as often
 _WARNED_SECONDS = 86_400.0
 _LONGEST_GAP_SECONDS = 120.0
-_NEARLY = 0.9  # a loop turns a little later each time; what is due in a moment is due
+NEARLY = 0.9  # a loop turns a little later each time; what is due in a moment is due
 _AHEAD = timedelta(seconds=60)  # a look further in the future was noted by a wrong clock
 
 
@@ -26,7 +26,7 @@ def is_due(known: KnownDag | None, *, now: datetime, seconds: float) -> bool:
     """Whether a DAG is to be looked at again, `seconds` after the last look."""
     if known is None or known.read_at > now + _AHEAD:
         return True
-    return now - known.read_at >= timedelta(seconds=seconds) * _NEARLY
+    return now - known.read_at >= timedelta(seconds=seconds) * NEARLY
 
 
 def due(

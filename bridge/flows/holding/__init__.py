@@ -8,7 +8,7 @@ For each Airflow, once an interval at most:
     3. look     in few requests, however many DAGs there are (place.py)
     4. store    guarded by the look before, so that a DAG that is back counts once
     5. end      what was held for too long by the clock of a DAG that is still away (freeing.py)
-    6. params   of a few DAGs, longest unread first; they seldom change. At each step, whether a DAG is due or not
+    6. params   of a few DAGs, longest unread first; they seldom change. Whether a DAG is due or not
     7. free     what was held for DAGs that are back, page by page (freeing.py)
 
 All of that is in the store, so every replica, command and page knows the same, and a restart asks nothing anew.
@@ -182,6 +182,10 @@ class Holding:
             self._inbox.write(dags.forget, airflow=place.name, dag_ids=unnamed)
 
     def _read_params(self, place: Place) -> None:
+        now = self._monotonic()
+        if now < place.params_from:
+            return
+        place.params_from = now + holding.NEARLY * self._interval_seconds / holding.KEEN_PART
         before = self._clock() - _PARAMS_AGE
         unread = self._inbox.read(dags.without_params, airflow=place.name, before=before, limit=_PARAMS_AT_ONCE)
         if not unread or not self._is_ours(place):

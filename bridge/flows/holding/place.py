@@ -55,6 +55,7 @@ class Place:
         """`before_each` runs before each request but the first."""
         self.name = name
         self.airflow = airflow
+        self.params_from = 0.0  # not to be read before that: steps are quick while much is set free
         self.problem: Problem | None = None  # of the last look, if it is about more than one DAG
         self._before_each = before_each
         self._monotonic = monotonic
