@@ -25,7 +25,7 @@ stays as it always was, and gets a digest of the completion when another complet
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -141,20 +141,6 @@ def of(event: Event, *, source: str, delivery_id: str) -> Completion:
     }
     kind = _kind(event.type, ids)
     return Completion(source, kind, ids[kind] or delivery_id, str(event.status), event.pipeline_id)
-
-
-def as_signed(own: Event, filled: Event) -> Event:
-    """Return a filled event that tells of what its own body tells of: a look-up adds no id that would change that.
-
-    So two jobs of one run stay two, and so does what was looked up and what was not.
-    """
-    if _kind_of(filled) is _kind_of(own):
-        return filled
-    return replace(filled, run_id=own.run_id, job_id=own.job_id, backfill_id=own.backfill_id)
-
-
-def _kind_of(event: Event) -> Kind:
-    return _kind(event.type, {Kind.JOB: event.job_id, Kind.RUN: event.run_id, Kind.BACKFILL: event.backfill_id})
 
 
 def _kind(event_type: str | None, ids: Mapping[Kind, Any]) -> Kind:

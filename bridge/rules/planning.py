@@ -116,7 +116,7 @@ def read(subject: Subject) -> Event | Plan:
     try:
         event = events.read(subject.body, path_pipeline_id=subject.path_pipeline_id, spelling=subject.spelling)
         if subject.lookup is not None:
-            event = completions.as_signed(event, events.merge(event, subject.lookup, spelling=subject.spelling))
+            event = events.merge(event, subject.lookup, spelling=subject.spelling)
     except Unreadable as unreadable:
         return Plan(DeliveryState.INVALID, unreadable.reason, unreadable.detail)
     aside = events.set_aside(event)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.rules.completion import Kind
 from bridge.rules.event.spelling import Spelling
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Plan, Subject, given_up, plan
@@ -74,23 +73,6 @@ def test_every_route_gives_a_verdict() -> None:
         ("template", False),
     ]
     assert all(item.matches or item.why_not for item in made.verdicts)
-
-
-@pytest.mark.parametrize(
-    ("event_type", "kind", "run_id"),
-    [("load.finished", Kind.JOB, None), (None, Kind.JOB, None), ("job.succeeded", Kind.JOB, "run_1")],
-)
-def test_a_look_up_changes_nothing_of_what_an_event_tells_of(
-    event_type: str | None, kind: Kind, run_id: str | None
-) -> None:
-    """Two jobs of one run are two completions, whatever the API adds, and whether it was asked or not."""
-    body = {"event": event_type, "job_id": "job_1", "status": "succeeded"}
-    alone, filled = planned(body), planned(body, lookup={"id": "job_1", "pipeline_id": "pl_1", "run_id": "run_1"})
-    assert alone.completion is not None
-    assert filled.completion == replace(alone.completion, pipeline_id="pl_1")
-    assert (filled.completion.kind, filled.completion.id) == (kind, "job_1")
-    assert filled.event is not None
-    assert filled.event.run_id == run_id
 
 
 @pytest.mark.parametrize(("pipeline", "is_said"), [({"pipeline_id": "pl_1"}, False), ({}, True)])

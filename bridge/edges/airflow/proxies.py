@@ -7,7 +7,7 @@ Of what a proxy answers only its status is ever shown: the rest is its own text,
 import re
 import ssl
 from collections.abc import Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import urllib3
 from urllib3 import exceptions as errors
@@ -21,12 +21,20 @@ _NOT_CONNECTED = (errors.NewConnectionError, errors.ConnectTimeoutError)
 
 
 def split(url: str) -> tuple[str, dict[str, str]]:
-    """Return a proxy's URL without its user and password, and the header that carries them; SOCKS has no headers."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.username is None or parts.scheme.startswith("socks"):
-        return parts.geturl(), {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), urllib3.make_headers(proxy_basic_auth=pair)
+    """Return a proxy's URL without its user and password, and the header that carries them; SOCKS has no headers.
+
+    What is no URL stays as it is: NO_PROXY may name this Airflow.
+    """
+    whole = url if "://" in url else f"http://{url}"
+    try:
+        parts = urllib3.util.parse_url(whole)
+    except errors.LocationParseError:
+        return whole, {}
+    if parts.auth is None or whole.startswith("socks"):
+        return whole, {}
+    user, _, password = parts.auth.partition(":")
+    header = urllib3.make_headers(proxy_basic_auth=f"{unquote(user)}:{unquote(password)}")
+    return parts._replace(auth=None).url, header
 
 
 def problem_of(causes: Sequence[BaseException], words: str) -> tuple[Kind, str] | None:

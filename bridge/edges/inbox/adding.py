@@ -166,10 +166,15 @@ def _in_place_of(mine: Standing, new: NewTrigger) -> NewTrigger:
 
 
 def _under(new: NewTrigger, run_id: str | None) -> NewTrigger:
-    """Return a trigger under a DAG run id in doubt, if there is one, and if it is to make a run at all."""
-    if not run_id or not new.call.dag_run_id:
+    """Return a trigger under a DAG run id in doubt, if there is one, and if it is to make a run at all.
+
+    A route's own DAG run id is then its spare one.
+    """
+    own = new.call.dag_run_id
+    if not run_id or not own:
         return new
-    return replace(new, call=replace(new.call, dag_run_id=run_id), is_doubted=True)
+    spare = new.spare_run_id or (None if own == run_id else own)
+    return replace(new, call=replace(new.call, dag_run_id=run_id), spare_run_id=spare, is_doubted=True)
 
 
 def _stays(mine: Standing, owner: Standing | None, *, is_taken_back: bool) -> bool:

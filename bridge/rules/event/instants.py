@@ -13,10 +13,10 @@ from bridge.rules.event.grammar import Misfit, is_empty
 
 _DAY = r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
 _TIME = r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,30}))?)?"
-# Go writes `+0100 CET`, Java `+01:00[Europe/Berlin]`: the offset counts, and the name adds nothing to it.
+# Go writes `+0100 CET` or `+0300 +03`, Java `+01:00[Europe/Berlin]`: the offset counts, the name adds nothing.
 _OFFSET = (
-    r"(?P<zero>[Zz]|UTC|GMT|\+0000 UTC)"
-    r"|(?P<sign>[+-])(?P<offset_hour>\d\d)(?::?(?P<offset_minute>[0-5]\d))?(?: (?!UTC|GMT)[A-Z]{3,5})?"
+    r"(?P<zero>[Zz]|UTC|GMT|\+0000 (?:UTC|GMT))"
+    r"|(?P<sign>[+-])(?P<offset_hour>\d\d)(?::?(?P<offset_minute>[0-5]\d))?(?: (?!UTC|GMT)(?:[A-Z]{3,5}|[+-]\d{2,4}))?"
 )
 _is_iso = re.compile(rf"{_DAY}[Tt ]{_TIME} ?(?:(?:{_OFFSET})(?:\[[A-Za-z0-9_+/-]{{1,60}}\])?)?", re.ASCII).fullmatch
 _is_day = re.compile(_DAY, re.ASCII).fullmatch

@@ -185,6 +185,23 @@ def test_the_proxy_of_the_environment_is_asked_with_its_password_too(
     assert "write http://user:password@host:port where `proxy` points to, or into HTTPS_PROXY" in str(found)
 
 
+@pytest.mark.parametrize(("no_proxy", "amount"), [("elsewhere.test", 1), ("127.0.0.1", 0)])
+def test_a_bracket_in_the_password_of_the_environments_proxy_is_a_bracket(
+    airflow_3: Canned, monkeypatch: pytest.MonkeyPatch, no_proxy: str, amount: int
+) -> None:
+    """Where NO_PROXY names this Airflow, nobody looks at it."""
+    seen: list[bytes] = []
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    with RawServer(_note(seen)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://ann:p[x@127.0.0.1:{proxy.port}")
+        airflow = airflow_3.airflow(AirflowAuth())
+        found = airflow.probe()
+        airflow.close()
+    assert len(seen) == amount
+    assert isinstance(found, TargetDown) if amount else found is None
+    assert all(base64.b64encode(b"ann:p[x") in request for request in seen)
+
+
 def test_no_proxy_is_about_the_proxy_of_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """`proxy` names this Airflow's own, which is not passed by in silence."""
     seen: list[bytes] = []

@@ -527,6 +527,19 @@ def test_what_may_have_its_run_owns_none_once_the_other_has_its_own(inbox: Inbox
     assert of(inbox, other)[0].call.dag_run_id.startswith("planasonix__job_1__succeeded__sales--")
 
 
+def test_what_may_have_its_run_takes_its_routes_own_name_once_the_other_has_its_own(
+    inbox: Inbox, taken: tuple[str, str]
+) -> None:
+    """The route names its runs itself by now, and another completion waits under the name in doubt."""
+    own = mapping("name: loads, event: '*', dag: load_orders, dag_run_id: 'load-{{ event.job_id }}'")
+    other = event(inbox, "evt_3", pipeline_id="pl_a")
+    assert route(inbox, other, own) == [CONFLICT]
+    fire(inbox)
+    replay(inbox, other)
+    assert route(inbox, other, own) == [PENDING]
+    assert [found.call.dag_run_id for found in of(inbox, other)] == ["load-job_1"]
+
+
 def test_what_may_have_its_run_is_looked_for_once_the_other_has_another_name(
     inbox: Inbox, store: Store, taken: tuple[str, str]
 ) -> None:
