@@ -21,10 +21,11 @@ from bridge.rules import event as events
 from bridge.rules.retrying.turns import Turns
 from bridge.words.model import DeliveryState
 from bridge.words.targets import AirflowAuth, AirflowTarget, Secret
+from bridge.words.waits import TaskKey, Wait
 from tests.support.parked import ParkedTasks
 from tests.support.service import body
 from tests.support.standin import Answer, Standin
-from tests.support.store import Store, stored
+from tests.support.store import NOW, Store, stored
 
 AUTH = AirflowAuth(Secret("bridge"), Secret("bridge-password"))
 
@@ -143,6 +144,18 @@ def test_a_webhook_wakes_the_task_that_waits_for_its_run(awake: Awake, is_before
     told = {"run_id": "run_1", "delivery_id": delivery, "rows_loaded": 7}
     assert awake.tasks.answers == [("load", "succeeded", told)]
     assert awake.known() == set()
+
+
+def test_a_wait_is_forgotten_alone(inbox: Inbox) -> None:
+    """Not that of another Airflow, DAG, DAG run, task, or mapped one of the same."""
+    task = TaskKey("loads", "run_a", "load", -1)
+    others = {"dag_id": "marts", "dag_run_id": "run_b", "task_id": "check", "map_index": 0}
+    keys = [task, *(task._replace(**{name: value}) for name, value in others.items())]
+    found = [Wait("default", key, 1, "run_1", None, None, NOW) for key in keys]
+    inbox.write(waits.add, [*found, replace(found[0], airflow="far")])
+    inbox.write(waits.forget, airflow="default", tasks=[task])
+    assert set(inbox.read(waits.known, airflow="default")) == set(keys[1:])
+    assert set(inbox.read(waits.known, airflow="far")) == {task}
 
 
 def test_a_task_without_a_fact_goes_on_waiting(awake: Awake) -> None:

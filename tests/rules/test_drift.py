@@ -202,6 +202,14 @@ def test_the_limit_is_said_once_with_a_delivery() -> None:
     assert source.take(wide) == []
 
 
+def test_too_many_words_in_one_batch_are_said_as_the_limit() -> None:
+    """Their types and fields are the same, so that nothing else is too much."""
+    words = [f"w{chr(ord('a') + i // 26)}{chr(ord('a') + i % 26)}" for i in range(201)]
+    bodies = [{**changed(status=word), "type": "load.ended"} for word in words]
+    assert [each.kind for each in Source().take(*bodies[:200])] == []
+    assert [each.kind for each in Source().take(*bodies)] == [DriftKind.LIMIT]
+
+
 def test_free_parts_lists_and_odd_keys_are_not_gone_into() -> None:
     """What a user names himself is no field of the sender; nor is a key that may be a value."""
     body = {

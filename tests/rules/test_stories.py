@@ -68,6 +68,7 @@ def test_the_steps_are_in_the_order_in_which_things_happened() -> None:
         "fired",
         "run_success",
     ]
+    assert found["steps"][0]["says"] == "event evt_1 of source planasonix"
     assert found["steps"][1]["says"].endswith("by key current")
     assert found["steps"][1]["signed_at"] == "2025-03-27T02:47:00.000Z"
     assert "asked 2 times and answered" in found["steps"][2]["says"]
@@ -88,6 +89,12 @@ def test_the_step_of_a_run_is_when_it_ended_or_else_when_it_started(run: Run, ex
     """What waits in Airflow has no time yet."""
     steps = stories.view(story(replace(TRIGGER, run=run)))["steps"]
     assert [step["at"] for step in steps if step["what"] == f"run_{run.state}"] == [expected]
+
+
+def test_an_event_without_an_id_is_called_so() -> None:
+    """Instead of `None`."""
+    (received, *_) = stories.view(story(delivery=replace(DELIVERY, event_id=None)))["steps"]
+    assert received["says"] == "an event without an id of source planasonix"
 
 
 def test_no_value_of_a_payload_stands_in_it() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rules.event import identity, peek_id, read, set_aside
+from bridge.rules.event import identity, peek_id, read, set_aside, tells_of_a_completion
 from bridge.rules.samples import SHAPES, compact
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
@@ -220,3 +220,24 @@ def test_flat_says_the_same(name: str) -> None:
 
     assert replace(event, data={}) == replace(_EXPECTED[name][0], data={})
     assert event.data == flat
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"run_id": "run_1"}, True),
+        ({"job_id": "job_1"}, True),
+        ({"backfill_id": "bf_1"}, True),
+        ({"pipeline_id": "pl_1"}, False),
+        ({"pipeline_id": "pl_1", "status": "odd"}, True),
+        ({"pipeline_id": "pl_1", "status": "failed"}, True),
+        ({"pipeline_id": "pl_1", "event": "job.completed"}, True),
+        ({"status": "odd"}, False),
+        ({}, False),
+    ],
+)
+def test_an_end_is_of_a_run_a_job_a_backfill_or_of_a_pipeline_with_a_word_for_it(
+    body: dict[str, Any], expected: bool
+) -> None:
+    """Other news name no end, so that no word is missing in them."""
+    assert tells_of_a_completion(read(json.dumps(body).encode())) is expected
