@@ -5,7 +5,7 @@ the transaction. For all deliveries of a transaction together (`tell`):
 
     1. insert a row 0 for each completion that has none, in the order of their keys: who comes second waits
     2. lock row 0 of the others, in one order (PostgreSQL; SQLite has one writer)
-    3. read the other rows, and the triggers of all their deliveries: by now whatever was judged before is visible
+    3. read the other rows whose pipelines agree, and their deliveries' triggers: whatever was judged before is visible
 
 Everybody inserts before he locks, so nobody waits in a circle. Row 0 may be gone (retention): then who comes next makes
 it anew, and finds the other rows all the same.
@@ -14,10 +14,10 @@ it anew, and finds the other rows all the same.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Row, Text, text
+from sqlalchemy import BigInteger, Connection, text
 
+from bridge.edges.inbox.agreeing import COLUMNS, ROWS, Telling, agreeing, telling_row
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, trigger_text
 from bridge.edges.inbox.engine.intake import key_ranges
 from bridge.edges.inbox.engine.statements import a_list, is_shared
@@ -28,17 +28,24 @@ from bridge.words.errors import InboxUnavailable, Locked
 from bridge.words.model import TriggerState
 from bridge.words.reasons import Reason
 
-_COLUMNS = "delivery_id, about_id, kind, source, status, pipeline_id, nth"
-_ROWS = f"SELECT {_COLUMNS} FROM completions WHERE "  # noqa: S608 - our own names
-_NAMES = a_list("names", Text())
-_OWN = text(f"{_ROWS} delivery_id IN :ids").bindparams(a_list("ids", BigInteger()))
-_ALL = text(f"{_ROWS} about_id IN :names ORDER BY delivery_id").bindparams(_NAMES)
-_LOCK = text(f"{_ROWS} about_id IN :names AND nth = 0 ORDER BY about_id, kind, source, status FOR UPDATE").bindparams(
-    _NAMES
+_OWN = text(f"{ROWS} delivery_id IN :ids").bindparams(a_list("ids", BigInteger()))
+# PostgreSQL alone. By the whole key: else it may read all the pipelines that have a run of this id.
+_LOCK = text(
+    f"SELECT {COLUMNS} FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:sources AS text[]),"  # noqa: S608 - our own names
+    " CAST(:statuses AS text[])) AS wanted (id, of_kind, of_source, of_status) JOIN completions ON about_id = wanted.id"
+    " AND kind = of_kind AND source = of_source AND status = of_status AND nth = 0"
+    " ORDER BY about_id, kind, source, status FOR UPDATE OF completions"
 )
-_INSERT = text(
-    f"INSERT INTO completions ({_COLUMNS})"  # noqa: S608 - our own names
-    " VALUES (:delivery_id, :about_id, :kind, :source, :status, :pipeline_id, :nth) ON CONFLICT DO NOTHING"
+_INSERT = (
+    f"INSERT INTO completions ({COLUMNS})"  # noqa: S608 - our own names
+    " VALUES (:delivery_id, :about_id, :kind, :source, :status, :pipeline_id, {nth}) ON CONFLICT DO NOTHING"
+)
+_INSERT_FIRST = text(_INSERT.format(nth="0"))
+_INSERT_NEXT = text(
+    _INSERT.format(
+        nth="(SELECT COALESCE(MAX(nth), 0) + 1 FROM completions"
+        " WHERE about_id = :about_id AND kind = :kind AND source = :source AND status = :status)"
+    )
 )
 _FORGET = text("DELETE FROM completions WHERE delivery_id = :id")
 _REFINE = text("UPDATE completions SET pipeline_id = :pipeline_id WHERE delivery_id = :id AND pipeline_id IS NULL")
@@ -65,16 +72,7 @@ _TELLING = text(
     " ORDER BY delivery_id LIMIT :limit"
 )
 _TRIES = 3  # row 0 was there, and retention removed it before it could be locked
-_MOST_ROWS = 16  # of a completion; beyond them, only deliveries that own a run have one
-
-
-class _Telling(NamedTuple):
-    """One delivery's row."""
-
-    delivery: int
-    key: Key
-    pipeline_id: str | None
-    nth: int
+_MOST_ROWS = 16  # of a completion of one pipeline; beyond them, only deliveries that own a run have one
 
 
 @dataclass(slots=True)
@@ -82,7 +80,7 @@ class Known:
     """What one transaction knows of its completions; it grows with what the transaction adds."""
 
     telling: dict[int, Completion] = field(default_factory=dict)  # by delivery
-    rows: dict[Key, list[_Telling]] = field(default_factory=dict)
+    rows: dict[Key, list[Telling]] = field(default_factory=dict)
     triggers: dict[int, list[Standing]] = field(default_factory=dict)  # by delivery
 
     def siblings(self, delivery: int) -> list[int]:
@@ -124,7 +122,7 @@ def tell(connection: Connection, telling: Mapping[str, Completion | None]) -> Kn
     if known.telling:
         _forget_outdated(connection, known.telling)
         _take_first(connection, known.telling)
-        for row in _read(connection, known.telling):
+        for row in agreeing(connection, ((each.key, each.pipeline_id) for each in known.telling.values())):
             known.rows.setdefault(row.key, []).append(row)
     others = {row.delivery for rows in known.rows.values() for row in rows}
     for trigger in standing(connection, ours.keys() | others):
@@ -144,10 +142,10 @@ def keep(connection: Connection, known: Known, delivery: int) -> None:
                 connection.execute(_REFINE, {"id": row.delivery, "pipeline_id": completion.pipeline_id})
                 rows[place] = row._replace(pipeline_id=completion.pipeline_id)
     owns = any(trigger.owns for trigger in known.triggers.get(delivery, ()))
-    if (owns or len(rows) < _MOST_ROWS) and all(row.delivery != delivery for row in rows):
-        nth = 1 + max((row.nth for row in rows), default=0)
-        connection.execute(_INSERT, _values(delivery, completion, nth))
-        rows.append(_Telling(delivery, completion.key, completion.pipeline_id, nth))
+    amount = sum(pipelines_agree(row.pipeline_id, completion.pipeline_id) for row in rows)
+    if (owns or amount < _MOST_ROWS) and all(row.delivery != delivery for row in rows):
+        connection.execute(_INSERT_NEXT, _values(delivery, completion))
+        rows.append(Telling(delivery, completion.key, completion.pipeline_id))
 
 
 def same_event(connection: Connection, known: Known, delivery: int) -> str | None:
@@ -210,29 +208,33 @@ def standing(connection: Connection, deliveries: Collection[int]) -> list[Standi
 
 def hold(connection: Connection, delivery: int) -> list[int]:
     """Take hold of the completion that a delivery told of; returns all that tell of it, itself among them."""
-    own = next(map(_telling, connection.execute(_OWN, {"ids": [delivery]})), None)
+    own = next(map(telling_row, connection.execute(_OWN, {"ids": [delivery]})), None)
     if own is None:
         return [delivery]
-    names = {"names": [own.key[0]]}
     if is_shared(connection):
-        connection.execute(_LOCK, names)
-    rows = map(_telling, connection.execute(_ALL, names))
-    return [row.delivery for row in rows if row.key == own.key and pipelines_agree(row.pipeline_id, own.pipeline_id)]
+        _lock(connection, [own.key])
+    return [row.delivery for row in agreeing(connection, [(own.key, own.pipeline_id)])]
 
 
 def hold_all(connection: Connection, deliveries: Collection[int]) -> None:
     """Take hold of all the completions that these deliveries told of, in one order (PostgreSQL)."""
-    names = {row.about_id for row in connection.execute(_OWN, {"ids": sorted(deliveries)})}
-    connection.execute(_LOCK, {"names": sorted(names)})
+    _lock(connection, {telling_row(row).key for row in connection.execute(_OWN, {"ids": sorted(deliveries)})})
+
+
+def _lock(connection: Connection, keys: Collection[Key]) -> set[Key]:
+    """Lock row 0 of these completions; returns those that have one."""
+    ids, kinds, sources, statuses = ([str(key[part]) for key in keys] for part in range(4))
+    values = {"ids": ids, "kinds": kinds, "sources": sources, "statuses": statuses}
+    return {telling_row(row).key for row in connection.execute(_LOCK, values)}
 
 
 def _forget_outdated(connection: Connection, telling: dict[int, Completion]) -> None:
     """Remove what these deliveries told before, unless it is the same; a pipeline that was added to it stays."""
-    for row in map(_telling, connection.execute(_OWN, {"ids": sorted(telling)})):
-        now = telling[row.delivery]
+    for found in connection.execute(_OWN, {"ids": sorted(telling)}):
+        row, now = telling_row(found), telling[found.delivery_id]
         if row.key == now.key and now.pipeline_id is None and row.pipeline_id is not None:
             telling[row.delivery] = now = Completion(now.source, now.kind, now.id, now.status, row.pipeline_id)
-        if (row.key, row.pipeline_id, row.nth) != (now.key, now.pipeline_id, 0):
+        if (row.key, row.pipeline_id, found.nth) != (now.key, now.pipeline_id, 0):
             connection.execute(_FORGET, {"id": row.delivery})
 
 
@@ -241,28 +243,17 @@ def _take_first(connection: Connection, telling: Mapping[int, Completion]) -> No
     first: dict[Key, int] = {}
     for delivery in sorted(telling):
         first.setdefault(telling[delivery].key, delivery)
-    rows = [_values(first[key], telling[first[key]], 0) for key in sorted(first)]
+    rows = [_values(first[key], telling[first[key]]) for key in sorted(first)]
     for _ in range(_TRIES):
-        connection.execute(_INSERT, rows)
+        connection.execute(_INSERT_FIRST, rows)
         if not is_shared(connection):
             return
-        locked = connection.execute(_LOCK, {"names": sorted({key[0] for key in first})}).all()
-        if first.keys() <= {_telling(row).key for row in locked}:
+        if first.keys() <= _lock(connection, first):
             return
     raise InboxUnavailable("a completion is removed as often as it is made")
 
 
-def _read(connection: Connection, telling: Mapping[int, Completion]) -> list[_Telling]:
-    keys = {completion.key for completion in telling.values()}
-    names = sorted({key[0] for key in keys})
-    return [row for row in map(_telling, connection.execute(_ALL, {"names": names})) if row.key in keys]
-
-
-def _telling(row: Row) -> _Telling:  # type: ignore[type-arg]
-    return _Telling(row.delivery_id, (row.about_id, row.kind, row.source, row.status), row.pipeline_id, row.nth)
-
-
-def _values(delivery: int, completion: Completion, nth: int) -> dict[str, object]:
+def _values(delivery: int, completion: Completion) -> dict[str, object]:
     return {
         "delivery_id": delivery,
         "about_id": completion.id,
@@ -270,7 +261,6 @@ def _values(delivery: int, completion: Completion, nth: int) -> dict[str, object
         "source": completion.source,
         "status": completion.status,
         "pipeline_id": completion.pipeline_id,
-        "nth": nth,
     }
 
 

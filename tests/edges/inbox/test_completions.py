@@ -15,7 +15,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox import Inbox, browsing, claiming, completions, deliveries, erasing, holds, replays, triggers
+from bridge.edges.inbox import (
+    Inbox,
+    browsing,
+    claiming,
+    completions,
+    deliveries,
+    erasing,
+    holds,
+    replays,
+    triggers,
+    waits,
+)
 from bridge.edges.inbox.deliveries import Routing, settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.pruning import old, prune
@@ -27,6 +38,7 @@ from bridge.rules.planning import Subject, plan
 from bridge.words.holds import Awaits
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
+from bridge.words.waits import TaskKey, Wait
 from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for, whole
 
 Open = Callable[..., Inbox]
@@ -163,6 +175,34 @@ def test_what_is_routed_again_tells_what_it_says_now(
     replay(inbox, item)
     inbox.write(settle_routing, [replace(first, completion=replace(first.completion, **now))], now=NOW)
     assert inbox.read(completions.pipelines, [item]) == {item: pipeline}
+
+
+NOTHING = mapping("event: no.such.type, dag: d")
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_every_pipeline_that_has_a_run_of_one_number_is_known(inbox: Inbox, store: Store, at_once: bool) -> None:
+    """However many there are, and although no route matches any: a task that waits for the last one learns of it."""
+    number = {"type": "pipeline.run.completed", "job_id": None, "run_id": "42"}
+    ids = [event(inbox, f"evt_{n}", **number, pipeline_id=f"pl_{n}") for n in range(1, 21)]
+    for each in [ids] if at_once else [[id_] for id_ in ids]:
+        inbox.write(settle_routing, [planned(inbox, id_, NOTHING) for id_ in each], now=NOW)
+    assert inbox.read(completions.pipelines, ids) == {id_: f"pl_{n}" for n, id_ in enumerate(ids, 1)}
+    assert sorted(row[0] for row in store.rows("SELECT nth FROM completions")) == list(range(20))
+    wait = Wait("default", TaskKey("d", "r", "t", -1), 1, "42", "pl_20", None, NOW)
+    inbox.write(waits.add, [wait])
+    assert [(fact.delivery_id, fact.status) for fact in inbox.read(waits.facts, airflow="default")] == [
+        (ids[-1], "succeeded")
+    ]
+
+
+def test_of_one_pipeline_some_rows_are_enough(inbox: Inbox, store: Store) -> None:
+    """A stolen secret that repeats one completion fills no table: sixteen, and those of deliveries that own a run."""
+    for n in range(20):
+        route(inbox, event(inbox, f"evt_{n}", pipeline_id="pl_1" if n % 2 else None), NOTHING)
+    assert store.one("SELECT COUNT(*) FROM completions") == 16
+    assert route(inbox, event(inbox, "evt_20", pipeline_id="pl_1")) == [PENDING]
+    assert store.one("SELECT COUNT(*) FROM completions") == 17
 
 
 def test_a_dag_run_id_stays_as_it_was_and_gets_a_digest_when_another_completion_has_it(inbox: Inbox) -> None:
@@ -647,7 +687,8 @@ def test_what_was_erased_in_doubt_is_not_fired(inbox: Inbox) -> None:
     route(inbox, item)
     doubt(inbox, TriggerState.FAILED)
     words = {"actor": "test", "reason": "asked for", "is_cancelling": False, "now": NOW}
-    inbox.write(erasing.erase, source="planasonix", event_id="evt_1", **words)
+    evt_1 = {"source": "planasonix", "event_id": "evt_1"}
+    inbox.write(erasing.erase, **evt_1, rows=inbox.read(erasing.rows_of, **evt_1), **words)
     assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
     assert [str(found.state) for found in of(inbox, item)] == ["failed"]
 

@@ -35,7 +35,7 @@ _log = structlog.get_logger("bridge.inbox")
 
 _MIGRATION_SECONDS = 3600.0  # an index over millions of rows, made by this replica or by the one it waits for
 
-SCHEMA = "0030"  # the newest revision; a test compares it with the folder
+SCHEMA = "0031"  # the newest revision; a test compares it with the folder
 # In its place while a store is moved (`relocating`): smaller than any, and no release knows such a revision.
 MOVING, MOVED = f"0000_moving_{SCHEMA}", "0000_moved"
 _IS_NONE = {
