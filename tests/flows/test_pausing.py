@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from bridge.edges.inbox import Inbox, browsing, claiming, deliveries, pauses, replays
 from bridge.edges.inbox.engine.ids import number as number_of
@@ -15,7 +16,7 @@ from bridge.flows.firing.claims import HourlyPlaces
 from bridge.flows.pausing import Pausing
 from bridge.flows.routing import Router
 from bridge.flows.routing.starts import Starts
-from bridge.rules.mapping import Mapping
+from bridge.rules.mapping import Mapping, read
 from bridge.rules.pauses import Names
 from bridge.words.errors import BadFilter, InboxUnavailable, NotThere
 from bridge.words.model import DeliveryState, Limits, TriggerState
@@ -218,6 +219,35 @@ def test_a_hiccup_of_the_store_costs_no_place(limited: Firing, store: Store, inb
     limited.start()
     wait_for(lambda: behind(limited, mine) == mine[2:])
     assert {limited.wait(id_).attempts for id_ in mine[:2]} == {1}
+
+
+def test_what_ran_before_a_restart_is_read_once_for_all_routes(inbox: Inbox) -> None:
+    """A look reads all triggers of two days, while routing and firing wait; and it is taken anew for a new mapping."""
+    now, hour, names = datetime.now(UTC), timedelta(hours=1), [f"route_{n}" for n in range(20)]
+    for n, name in enumerate(names):
+        add(inbox, stored(inbox, f"evt_{n}"), route=name, now=now, dag_run_id=f"r{n}", due_at=now - hour * n / 40)
+    line = "  - {{pipeline: pl_1, dag: d, name: {}, max_per_hour: 1}}\n"
+    mappings = [
+        read("routes:\n" + "".join(map(line.format, names[:count])), file="m", airflows=["default"], sources=[])
+        for count in (10, 20)
+    ]
+    used, asked = mappings[:1], []
+    starts = Starts(inbox=inbox, mapping=lambda: used[-1])
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(inbox._store.reading, "before_cursor_execute", note)
+    try:
+        first = [starts.take_place(name, now) for name in names]
+        used.append(mappings[1])
+        second = [starts.take_place(name, now) for name in names[10:]]
+    finally:
+        event.remove(inbox._store.reading, "before_cursor_execute", note)
+    assert first[10:] == [None] * 10
+    ago = [(now - datetime.fromtimestamp(each.at, UTC) + hour) / hour for each in [*first[:10], *second] if each]
+    assert ago == pytest.approx([n / 40 for n in range(20)], abs=1e-6)
+    assert len([each for each in asked if "FROM triggers" in each]) == 2
 
 
 def test_a_ceiling_holds_for_what_an_outage_kept(limited: Firing, standin: Standin, inbox: Inbox) -> None:

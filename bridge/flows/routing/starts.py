@@ -22,6 +22,8 @@ class Starts:
         self._inbox, self._mapping = inbox, mapping
         self._ceilings = Ceilings(self._recall)
         self._lock = threading.Lock()
+        self._found: dict[str, list[datetime]] = {}  # in the store, of routes that have started nothing here yet
+        self._found_for: Mapping | None = None
 
     def count(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
         """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
@@ -47,7 +49,17 @@ class Starts:
                 self._ceilings.take_back(start)
 
     def _recall(self, route: str, limit: int, now: float) -> list[float]:
-        moment = datetime.fromtimestamp(now, UTC)
-        since = moment - timedelta(seconds=HOUR_SECONDS)
-        found = self._inbox.read(recent_starts, route=route, since=since, oldest=moment - _RECALLED, limit=limit)
-        return [start.timestamp() for start in found]
+        """Return what a route has started; one look at the store is for all routes of a mapping, as it reads much."""
+        mapping = self._mapping()
+        if mapping is not self._found_for or route not in self._found:
+            ceilings = {each.name: each.limits.max_per_hour or 0 for each in mapping.routes} | {route: limit}
+            moment = datetime.fromtimestamp(now, UTC)
+            self._found = self._inbox.read(
+                recent_starts,
+                routes=[name for name, ceiling in ceilings.items() if ceiling],
+                since=moment - timedelta(seconds=HOUR_SECONDS),
+                oldest=moment - _RECALLED,
+                limit=max(ceilings.values()),
+            )
+            self._found_for = mapping
+        return [start.timestamp() for start in self._found.pop(route)[:limit]]

@@ -490,7 +490,7 @@ def test_only_a_lookup_under_way_is_renewed(inbox: Inbox, store: Store) -> None:
     assert {event for event, due_at in after.items() if due_at != before[event]} == {"evt_2"}
 
 
-def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
+def test_recent_starts_are_those_of_each_route_since_then(inbox: Inbox) -> None:
     """What waits for its start counts as well; what started before, failed or waits for a person does not."""
     now = datetime.now(UTC)
     hour = timedelta(hours=1)
@@ -501,17 +501,20 @@ def test_recent_starts_are_those_of_the_route_since_then(inbox: Inbox) -> None:
     put("now")
     put("to come", state=TriggerState.HELD, reason=Reason.HOURLY_CEILING, due_at=now + hour)
     put("long ago", due_at=now - 2 * hour)
-    put("another route", route="other")
+    put("another route", route="other", due_at=now + 2 * hour)
+    put("another route's second", route="other", due_at=now + 3 * hour)
+    put("a third route", route="third")
     put("failed", state=TriggerState.FAILED, reason=Reason.TEMPLATE)
     put("a circle", state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
 
-    def recent(**more: Any) -> list[datetime]:
-        usual: dict[str, Any] = {"route": "orders", "since": now - hour, "oldest": now - 2 * hour, "limit": 10}
-        return inbox.read(starts.recent_starts, **usual | more)
+    def recent(**more: Any) -> list[list[datetime]]:
+        usual: dict[str, Any] = {"since": now - hour, "oldest": now - 2 * hour, "limit": 10}
+        found = inbox.read(starts.recent_starts, routes=["orders", "other", "quiet"], **usual | more)
+        return [found.pop(route) for route in ("orders", "other", "quiet")] + list(found.values())
 
-    assert recent() == [now + hour, now]
-    assert recent(limit=1) == [now + hour]
-    assert recent(oldest=now + hour) == []
+    assert recent() == [[now + hour, now], [now + 3 * hour, now + 2 * hour], []]
+    assert recent(limit=1) == [[now + hour], [now + 3 * hour], []]
+    assert recent(oldest=now + hour) == [[], [], []]
 
 
 def test_who_lost_its_lease_renames_nothing(inbox: Inbox) -> None:

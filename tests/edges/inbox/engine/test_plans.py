@@ -52,6 +52,7 @@ from tests.support.airflow_server import PostgresServer
 from tests.support.store import Store, add, empty_store, stored
 
 _HISTORY = 5_000
+_RECENT = 100  # of them, half an hour old
 _NOW = datetime.now(UTC)
 _ODD_DELIVERIES = (DeliveryState.RECEIVED, *(s for s in DeliveryState if s not in ("routed", "received")))
 _ODD_TRIGGERS = [state for state in TriggerState if state is not TriggerState.FIRED]
@@ -114,7 +115,8 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
         {"source": "planasonix", "names": ["job_1", "run_1"], "since": _NOW},
     ),
     "draw": (True, deliveries.draw, {"rows": [1], "until": _NOW}),
-    "take_over_lookups": (True, deliveries.take_over_lookups, {"now": _NOW}),
+    "looked up": (False, deliveries.looked_up, {"now": _NOW}),
+    "take_over_lookups": (True, deliveries.take_over_lookups, {"rows": [1, 2]}),
     "is any late": (False, deadlines.is_any_late, {"now": _NOW}),
     "give up": (True, deadlines.give_up, {"now": _NOW, "limit": 100}),
     "held by a pause": (False, pauses.held, {}),
@@ -141,7 +143,7 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "recent_starts": (
         False,
         starts.recent_starts,
-        {"route": "orders", "since": _NOW, "oldest": _NOW - timedelta(hours=1), "limit": 10},
+        {"routes": ["orders", "x"], "since": _NOW, "oldest": _NOW - timedelta(hours=1), "limit": 10},
     ),
     "due runs": (False, runs.due, {"airflow": "default", "now": _NOW, "limit": 100}),
     "named run": (False, runs.named, {"airflow": "default", "dag_id": "d", "dag_run_id": "r"}),
@@ -299,8 +301,9 @@ def _fill(url: str) -> None:
         numbers = (
             f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {_HISTORY}) SELECT n FROM c"  # noqa: S608
         )
+        long_ago, recent = (first_id(microseconds(_NOW - ago)) for ago in (timedelta(days=2), timedelta(minutes=30)))
         words = {
-            "id": f"{first_id(microseconds(_NOW - timedelta(days=2)))} + n",
+            "id": f"(CASE WHEN n > {_HISTORY - _RECENT} THEN {recent} ELSE {long_ago} END + n)",
             "key": "sha256(n::text::bytea)" if store.is_postgresql else "randomblob(32)",
             "body": "'x'::bytea" if store.is_postgresql else "x'78'",
             "series": f"({numbers}) AS many",
