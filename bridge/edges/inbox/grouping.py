@@ -1,9 +1,9 @@
 """Statements that group what needs a person by its cause: triggers that failed, are held, came too late or were taken
 for another completion's, DAG runs that went wrong, and deliveries that start nothing.
 
-Each kind is read from the partial index that holds it and nothing else, the newest `MAX_ROWS` rows of it: so history
-costs nothing, and a flood of failures no more than that. No payload is read. What a person has run again counts no
-more, its later trigger does.
+Each kind is read from the partial index that holds it and nothing else, the newest `MAX_ROWS` rows of it, whatever the
+filter: so history costs nothing, and a flood of failures no more than that. No payload is read. What a person has run
+again counts no more, its later trigger does.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, TextClause, text
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, trigger_text
 from bridge.edges.inbox.filtering import LATEST, TRIGGER_FILTERS, Filter, where
 from bridge.edges.inbox.rows import instant, microseconds
-from bridge.edges.inbox.walking import is_busy
+from bridge.edges.inbox.walking import part
 from bridge.words.causes import Causes, Group, Odd, Refused
 from bridge.words.errors import BadFilter
 from bridge.words.model import DeliveryState, TriggerState
@@ -111,9 +111,10 @@ def causes(connection: Connection, *, wanted: Filter, limit: int = MAX_ROWS) -> 
     """Return the groups of what a filter means, the largest first. Raises BadFilter for a state that is no trouble."""
     found: list[Group] = []
     is_whole = True
-    for each in _kinds(wanted):
-        groups = list(_groups(connection, each, limit))
-        is_whole &= sum(group.count for group in groups) < limit
+    for kind in _kinds(wanted):
+        newest = part(connection, table="triggers", wanted=kind, stretch=limit)
+        groups = list(_groups(connection, newest, limit))
+        is_whole &= newest.edge is None and sum(group.count for group in groups) < limit
         found += groups
     found.sort(key=lambda group: (-group.count, group.route, group.dag_id, group.airflow, str(group.reason)))
     return Causes(tuple(found), is_whole)
@@ -136,7 +137,7 @@ def _kinds(wanted: Filter) -> Iterator[Filter]:
 
 
 def _groups(connection: Connection, wanted: Filter, limit: int) -> Iterator[Group]:
-    clause, values = where(replace(wanted, is_busy=is_busy(connection, wanted)), TRIGGER_FILTERS, "trg")
+    clause, values = where(wanted, TRIGGER_FILTERS, "trg")
     # How a DAG run ended does not depend on how the call that started it did.
     reason = "reason" if wanted.run_state is None else "CAST(NULL AS TEXT)"
     since = _HELD_AT if wanted.state == TriggerState.HELD else _SETTLED_AT

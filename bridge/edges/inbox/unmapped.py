@@ -1,7 +1,7 @@
 """Statements on the deliveries that wait for a mapping (reason `mapping_broken`).
 
-Which they are is read beside the writer: of what waits, only what is due never is looked at. The writer then changes
-just those rows.
+Which they are is read beside the writer, and nothing else that waits, however much a paused source has sent. The writer
+then changes just those rows.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,9 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, Connection, text
 
 from bridge.edges.inbox.engine.statements import a_list, locking
-from bridge.edges.inbox.rows import microseconds
-from bridge.edges.inbox.triggers import NEVER
 
-# The literal state lets the databases use the partial index `deliveries_waiting`.
-_WAITING = text(
-    "SELECT id FROM deliveries WHERE state = 'received' AND due_at = :never AND reason = 'mapping_broken'"
-    " ORDER BY id LIMIT :limit"
-).bindparams(never=microseconds(NEVER))
+# By the partial index `deliveries_unmapped`; asking for the state or `due_at` too would let SQLite read all that waits.
+_WAITING = text("SELECT id FROM deliveries WHERE reason = 'mapping_broken' ORDER BY id LIMIT :limit")
 _LET_GO = locking(
     "UPDATE deliveries SET due_at = received_at, reason = NULL, detail = NULL WHERE id IN {chosen}",
     a_list("ids", BigInteger()),

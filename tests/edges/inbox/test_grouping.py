@@ -141,6 +141,8 @@ def test_a_flood_is_counted_up_to_a_bound_and_that_is_said(inbox: Inbox) -> None
     found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
     assert ([each.count for each in found.groups], found.is_whole) == ([1, 1, 1], False)
     assert inbox.read(grouping.causes, wanted=Filter(), limit=5).is_whole
+    assert not inbox.read(grouping.causes, wanted=Filter(route="route_0"), limit=3).is_whole
+    assert inbox.read(grouping.causes, wanted=Filter(route="route_0"), limit=5).is_whole
 
 
 def test_no_group_is_left_out_and_a_view_says_how_many_it_leaves_out(inbox: Inbox) -> None:
