@@ -52,6 +52,7 @@ def erase(
         erasing.erase,
         source=source,
         event_id=event_id,
+        rows=inbox.read(erasing.rows_of, source=source, event_id=event_id),
         actor=erasure.actor,
         reason=erasure.reason,
         is_cancelling=erasure.is_cancelling,

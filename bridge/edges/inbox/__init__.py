@@ -204,7 +204,9 @@ class Inbox:
 
     def recover(self) -> int:
         """Set free what a dead process was doing, and return how much; in a shared store its leases lapse instead."""
-        return 0 if self._file is None else self.write(_take_over)
+        if self._file is None:
+            return 0
+        return self.write(_take_over, self.read(deliveries.looked_up, now=datetime.now(UTC)))
 
     def scrub(self) -> bool:
         """Leave nothing of what was erased in the store's files; False: somebody still uses them, try again later.
@@ -245,10 +247,9 @@ def _newest(connection: Connection) -> int:
     return connection.execute(_NEWEST).scalar_one() or 0
 
 
-def _take_over(connection: Connection) -> int:
+def _take_over(connection: Connection, looked_up: list[int]) -> int:
     duties.free_all(connection)
-    now = datetime.now(UTC)
-    return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection, now=now)
+    return triggers.take_over_all(connection) + deliveries.take_over_lookups(connection, looked_up)
 
 
 def prepare(url: str, *, password: Password = lambda: None) -> tuple[str | None, str]:

@@ -66,10 +66,14 @@ _DRAW = Pair(
 )
 # A look-up under way has no reason yet; one that failed waits for its time with the reason `lookup_failed`. What is due
 # already is looked up again anyway.
-_TAKE_OVER_LOOKUPS = text(
-    "UPDATE deliveries SET due_at = received_at WHERE state = 'received' AND due_at > :now AND due_at < :never"
-    " AND lookups > 0 AND reason IS NULL"
+_LOOKED_UP = text(
+    "SELECT id FROM deliveries WHERE state = 'received' AND due_at > :now AND due_at < :never AND lookups > 0"
+    " AND reason IS NULL"
 ).bindparams(never=microseconds(NEVER))
+_TAKE_OVER_LOOKUPS = text(
+    "UPDATE deliveries SET due_at = received_at WHERE id IN :ids AND state = 'received' AND lookups > 0"
+    " AND reason IS NULL"
+).bindparams(a_list("ids", BigInteger()))
 # Triggers that have no call, since the route's own templates failed: they are made anew.
 _FORGET_UNPLANNED = text("DELETE FROM triggers WHERE delivery_id = :id AND dag_run_id IS NULL")
 _REOPEN = text(
@@ -254,9 +258,14 @@ def renew(connection: Connection, delivery_ids: Sequence[str], *, until: datetim
         connection.execute(_RENEW, {"id": number(id_, "dlv"), "due_at": microseconds(until)})
 
 
-def take_over_lookups(connection: Connection, *, now: datetime) -> int:
-    """Make due what was being looked up: right only where no other process can be doing so. Returns how many."""
-    return connection.execute(_TAKE_OVER_LOOKUPS, {"now": microseconds(now)}).rowcount
+def looked_up(connection: Connection, *, now: datetime) -> list[int]:
+    """Return the rows that are being looked up, a few of all that waits. Read beside the writer."""
+    return list(connection.execute(_LOOKED_UP, {"now": microseconds(now)}).scalars())
+
+
+def take_over_lookups(connection: Connection, rows: Sequence[int]) -> int:
+    """Make due those that are still being looked up: right only where no other process does so. Returns how many."""
+    return connection.execute(_TAKE_OVER_LOOKUPS, {"ids": list(rows)}).rowcount
 
 
 def reopen(connection: Connection, delivery_id: str, *, now: datetime) -> bool:

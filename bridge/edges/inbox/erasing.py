@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import BigInteger, Connection, text
 
 from bridge.edges.inbox import browsing, deliveries, reconciling
 from bridge.edges.inbox.engine.ids import delivery_text, number
 from bridge.edges.inbox.engine.intake import dedup_key
-from bridge.edges.inbox.engine.statements import is_shared
+from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.replays import audit
 from bridge.edges.inbox.rows import microseconds
 from bridge.edges.inbox.vault import place, ring_of
@@ -24,6 +24,9 @@ from bridge.words.reasons import Reason
 
 _KEY = text("SELECT dedup_key FROM deliveries WHERE id = :id")
 _STALE_LAST = "ORDER BY (state = 'stale'), id"
+_STILL = text(f"SELECT id FROM deliveries WHERE id IN :ids AND source = :source {_STALE_LAST}").bindparams(  # noqa: S608
+    a_list("ids", BigInteger())
+)
 _STATE = "SELECT state, erased_at FROM deliveries WHERE id = :id"
 _TRIGGERS = "SELECT id, state FROM triggers WHERE delivery_id = :id ORDER BY id"
 _COUNT_ATTEMPTS = text(
@@ -67,11 +70,14 @@ def find(connection: Connection, *, source: str, event_id: str) -> Found:
 
     An event without an id is named by its delivery.
     """
-    return _look(connection, _rows(connection, source, event_id))
+    return _look(connection, rows_of(connection, source=source, event_id=event_id))
 
 
-def _rows(connection: Connection, source: str, event_id: str) -> list[int]:
-    """Return the rows of all deliveries of an event, the stale ones last. Raises NotThere."""
+def rows_of(connection: Connection, *, source: str, event_id: str) -> list[int]:
+    """Return the rows of all deliveries of an event, the stale ones last. Raises NotThere.
+
+    Read beside the writer: on SQLite it looks through the newest deliveries, whose keys have no index yet.
+    """
     named = _named(connection, event_id)
     name = event_id if named is None else named.event_id
     if named is None or name is not None:
@@ -81,8 +87,12 @@ def _rows(connection: Connection, source: str, event_id: str) -> list[int]:
     else:
         rows = []
     if not rows:
-        raise NotThere(f"no event {event_id[:128]!r} of the source {source!r}")
+        raise _not_there(source, event_id)
     return rows
+
+
+def _not_there(source: str, event_id: str) -> NotThere:
+    return NotThere(f"no event {event_id[:128]!r} of the source {source!r}")
 
 
 def _named(connection: Connection, event_id: str) -> Delivery | None:
@@ -148,6 +158,7 @@ def erase(
     *,
     source: str,
     event_id: str,
+    rows: Sequence[int],
     actor: str,
     reason: str,
     is_cancelling: bool,
@@ -155,6 +166,8 @@ def erase(
     job_of: Callable[[Delivery], str | None] = lambda _: None,
 ) -> Found:
     """Erase all deliveries of one event with what they started, and write it to the audit log; returns what there was.
+
+    `rows` are those that `rows_of` has found; what retention has removed since is passed over.
 
     1. lock its rows, so that nothing is routed, claimed or replayed meanwhile
     2. refuse while something is still to happen, unless that may be cancelled; a call under way is always refused
@@ -164,7 +177,9 @@ def erase(
 
     Raises BadFilter for a refusal and NotThere. Idempotent.
     """
-    rows = _rows(connection, source, event_id)
+    rows = list(connection.execute(_STILL, {"ids": list(rows), "source": source}).scalars())
+    if not rows:
+        raise _not_there(source, event_id)
     found = _look(connection, rows, " FOR UPDATE" if is_shared(connection) else "")
     if found.firing:
         raise BadFilter(f"{found.firing} of its triggers are being fired at this moment; try again in a minute")

@@ -27,6 +27,7 @@ def erase(inbox: Inbox, delivery_id: str, *, is_cancelling: bool = False) -> era
         erasing.erase,
         source="planasonix",
         event_id=delivery_id,
+        rows=inbox.read(erasing.rows_of, source="planasonix", event_id=delivery_id),
         actor="test",
         reason="asked to",
         is_cancelling=is_cancelling,
