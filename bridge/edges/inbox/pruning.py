@@ -1,6 +1,7 @@
 """Statements for retention: forget what has ended long ago, a little at a time.
 
-A little is bounded by rows and by bytes: SQLite overwrites what it frees with zeros, and webhooks wait meanwhile.
+A little is bounded by deliveries, by their attempts and by bytes: SQLite overwrites what it frees with zeros, and
+webhooks wait meanwhile.
 """
 
 from collections.abc import Sequence
@@ -19,14 +20,17 @@ _HAS_ENDED = (
 # Ids grow with time, so the oldest rows stand at the beginning of the table. The length of a body stands in its row:
 # SQLite takes it from the record's header, and PostgreSQL from the pointer to what it keeps elsewhere. No body is read.
 _OLD = (
-    f"SELECT id, {_HAS_ENDED}, length(body) FROM deliveries"  # noqa: S608
-    " WHERE id > :after AND id < :before{folded} ORDER BY id LIMIT :limit"
+    f"SELECT id, {_HAS_ENDED}, length(body)"  # noqa: S608
+    " + (SELECT COALESCE(SUM(length(conf)), 0) FROM triggers WHERE delivery_id = deliveries.id),"
+    " (SELECT COUNT(*) FROM triggers JOIN attempts ON trigger_id = triggers.id WHERE delivery_id = deliveries.id)"
+    " FROM deliveries WHERE id > :after AND id < :before{folded} ORDER BY id LIMIT :limit"
 )
 _FOUND = Pair(
     sqlite=text(_OLD.format(folded=" AND id <= (SELECT upto FROM folded)")),
     postgresql=text(_OLD.format(folded="")),
 )
-_MAX_BYTES = 4_194_304  # of bodies removed in one transaction, so that intake never waits long
+_MAX_BYTES = 4_194_304  # of bodies and conf removed in one transaction, so that intake never waits long
+_MAX_ATTEMPTS = 2_000  # removed in one transaction
 _IDS = a_list("ids", BigInteger())
 _STILL = f"SELECT id FROM deliveries WHERE id IN :ids AND {_HAS_ENDED}"  # noqa: S608
 _ENDED = Pair(
@@ -48,7 +52,8 @@ _DELIVERIES = text("DELETE FROM deliveries WHERE id IN :ids").bindparams(_IDS)
 def old(connection: Connection, *, before: datetime, after: int, limit: int) -> tuple[list[int], int | None]:
     """Look at the next deliveries received before an instant: which have ended, and the last one seen.
 
-    `limit` of them at most, and no more once the bodies of those that have ended pass `_MAX_BYTES`; one at least.
+    `limit` of them at most, and no more once what has ended holds more than `_MAX_BYTES` or `_MAX_ATTEMPTS`; one at
+    least.
 
     To be read beside the writer, and from `after` on: whatever still waits stays, however old, and is not read again
     for each batch. None at the end.
@@ -56,12 +61,13 @@ def old(connection: Connection, *, before: datetime, after: int, limit: int) -> 
     values = {"before": first_id(microseconds(before)), "after": after, "limit": limit}
     ended: list[int] = []
     last: int | None = None
-    size = 0
-    for id_, has_ended, length in connection.execute(_FOUND.on(connection), values).all():
+    size = tries = 0
+    for id_, has_ended, length, attempts in connection.execute(_FOUND.on(connection), values).all():
         if has_ended:
-            if ended and size + length > _MAX_BYTES:
+            if ended and (size + length > _MAX_BYTES or tries + attempts > _MAX_ATTEMPTS):
                 break
             size += length
+            tries += attempts
             ended.append(id_)
         last = id_
     return ended, last

@@ -1,6 +1,7 @@
 """Retention removes what ended long ago, with all that belongs to it, and nothing that still waits."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -110,6 +111,35 @@ def test_a_batch_of_large_bodies_is_small(inbox: Inbox, store: Store) -> None:
         assert inbox.write(prune, ended) == len(ended)
     assert pages == [[0, 1, 2], [3], [5, 6, 7], []]
     assert store.one("SELECT COUNT(*) FROM deliveries") == 1
+
+
+def test_a_batch_of_what_was_tried_often_is_small(inbox: Inbox, store: Store) -> None:
+    """An outage of a day leaves hundreds of attempts: a batch is no larger for it, and all of it goes in the end."""
+    for item in accept(inbox, *[f"evt_{n}" for n in range(20)]):
+        add(inbox, item.delivery_id)
+    store.rows("UPDATE triggers SET state = 'fired'")
+    series = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 500) SELECT n FROM c"
+    store.rows(
+        "INSERT INTO attempts (id, trigger_id, number, started_at, seconds, outcome)"  # noqa: S608
+        " SELECT 1000 * (SELECT COUNT(*) FROM triggers AS older WHERE older.id < triggers.id) + n, id, n, 0, 0,"
+        f" 'later' FROM triggers CROSS JOIN ({series}) AS many"
+    )
+    fold(store)
+    amounts = [store.one("SELECT COUNT(*) FROM attempts")]
+    while amounts[-1]:
+        assert pruned(inbox, limit=200) > 0
+        amounts.append(store.one("SELECT COUNT(*) FROM attempts"))
+    assert [before - after for before, after in pairwise(amounts)] == [2000] * 5
+    assert set(sizes(store).values()) == {0}
+
+
+def test_a_batch_of_large_conf_is_small(inbox: Inbox, store: Store) -> None:
+    """What a trigger sends counts as a body does."""
+    for item in accept(inbox, *[f"evt_{n}" for n in range(3)]):
+        add(inbox, item.delivery_id, conf={"x": "x" * (2 << 20)})
+    store.rows("UPDATE triggers SET state = 'fired'")
+    fold(store)
+    assert [pruned(inbox, limit=200) for _ in range(4)] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("what", ["delivery", "trigger"])
