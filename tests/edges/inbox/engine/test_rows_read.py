@@ -22,6 +22,8 @@ from bridge.edges.inbox import (
     dags,
     deadlines,
     deliveries,
+    erasing,
+    grouping,
     holds,
     moving,
     orders,
@@ -29,9 +31,11 @@ from bridge.edges.inbox import (
     prepare,
     triggers,
     turns,
+    unmapped,
     waits,
 )
 from bridge.edges.inbox.engine.ids import delivery_text, first_id, order_text, trigger_text
+from bridge.edges.inbox.filtering import Filter
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.rows import microseconds
 from bridge.rules.completion import Completion, Kind
@@ -66,7 +70,7 @@ WRITTEN: dict[str, Callable[[Connection], Any]] = {
     "claim beside a full route": lambda c: claiming.claim(c, **_CLAIM, routes=["orders", "route_1"]),
     "take over": lambda c: triggers.take_over(c, now=_NOW),
     "take over everything": triggers.take_over_all,
-    "take over look-ups": lambda c: deliveries.take_over_lookups(c, now=_NOW),
+    "take over look-ups": lambda c: deliveries.take_over_lookups(c, [_QUEUED + n for n in range(1, _PAGE)]),
     "move up": lambda c: _moved(c, "trigger", by=timedelta(minutes=1)),
     "move up a queue": lambda c: _moved(c, "queue", by=timedelta(hours=1)),
     "pull in": lambda c: moving.pull_in(c, **_PULL_IN),
@@ -96,17 +100,26 @@ def _moved(connection: Connection, kind: str, *, by: timedelta) -> None:
 
 
 _JOB = Completion("s", Kind.JOB, "job_1", "succeeded", "pl_1")
+_RUN = Completion("s", Kind.RUN, "42", "succeeded", "pl_2")  # of the second of many pipelines
 _HELD = [trigger_text((_ROW + n) * 2 + 1) for n in range(1, orders.SLICE + 1)]
 _ITEMS = [delivery_text(_ROW + n) for n in range(1, orders.SLICE)] + _HELD[-1:]
 _ORDER = order_text(first_id(microseconds(_NOW)) + 1)
 
 
-def _of_a_completion(connection: Connection) -> None:
+def _of_a_completion(connection: Connection, completion: Completion = _JOB) -> None:
     """Store and judge one more delivery of a completion, as routing does."""
-    known = completions.tell(connection, {_SECOND: _JOB})
+    known = completions.tell(connection, {_SECOND: completion})
     completions.same_event(connection, known, _ROW + 2)
     completions.keep(connection, known, _ROW + 2)
     waits.tell_also(connection, _ROW + 2, ["run_1"])
+
+
+def _erase(connection: Connection) -> None:
+    """Erase an event while no key is folded: on SQLite its key has no index then."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("UPDATE folded SET upto = 0"))
+    event: dict[str, Any] = {"source": "s", "event_id": _FIRST, "rows": [_ROW + 1], "is_cancelling": True}
+    erasing.erase(connection, **event, actor="test", reason="asked to", now=_NOW)
 
 
 def _order(action: Action, ids: Sequence[str], then: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
@@ -127,8 +140,11 @@ def _slice(connection: Connection) -> None:
 
 
 WRITTEN |= {
+    "erase": _erase,
     "tell a completion": _of_a_completion,
+    "tell a completion of a numbered run": lambda c: _of_a_completion(c, _RUN),
     "hold a completion": lambda c: completions.hold(c, _ROW + 1),
+    "hold a completion of a numbered run": lambda c: completions.hold(c, _QUEUED + 1),
     "replay": _order(Action.REPLAY, _ITEMS, _slice),
     "run again": _order(Action.RUN_AGAIN, _HELD, _slice),
     "cancel": _order(Action.CANCEL, _HELD, _slice),
@@ -181,6 +197,9 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "what led to an event": lambda c: chains.trace(c, _CAUSE, airflows=["default"]),
     "what led to a delivery": lambda c: chains.behind(c, _FIRST),
     "due": lambda c: deliveries.due(c, now=_NOW, limit=_PAGE),
+    "what waits for a mapping": lambda c: unmapped.waiting(c, limit=_PAGE),
+    "causes": lambda c: grouping.causes(c, wanted=Filter(), limit=_PAGE),
+    "causes of a DAG that is not there": lambda c: grouping.causes(c, wanted=Filter(dag_id="typo"), limit=_PAGE),
     "the next order": orders.next_order,
     "newest orders": lambda c: orders.newest(c, limit=_PAGE),
     "whether an order's items are there": lambda c: orders.missing(c, [*_ITEMS, *_HELD]),
@@ -192,6 +211,10 @@ READ: dict[str, Callable[[Connection], Any]] = {
 _COMPLETION = (
     "INSERT INTO completions (delivery_id, source, kind, about_id, status, pipeline_id, nth)"
     " SELECT {id}, 's', 'job', 'job_' || CAST(n AS TEXT), 'succeeded', 'pl_1', 0 FROM {series}"
+)
+_NUMBERED = (
+    "INSERT INTO completions (delivery_id, source, kind, about_id, status, pipeline_id, nth)"
+    " SELECT {id}, 's', 'run', '42', 'succeeded', 'pl_' || CAST(n AS TEXT), n - 1 FROM {series}"
 )
 _STORED_ORDER = (
     "INSERT INTO orders (id, asked, action, actor, state, total, done, placed_at)"
@@ -241,7 +264,8 @@ def furnish(inbox: Inbox) -> None:
 def fill(store: Store, amount: int) -> None:
     """Let so many old deliveries wait for routing, with as many triggers held and as many pending in a full route.
 
-    As many wait for their turn to be looked up, as many completions are known, and as many orders wait and have ended.
+    As many wait for their turn to be looked up, as many completions are known, as many pipelines have a run of one
+    number, and as many orders wait and have ended.
     As many wait for the pause of a source, and as many triggers for that of a route, for their DAG, and for their
     place behind a ceiling.
     """
@@ -275,6 +299,7 @@ def fill(store: Store, amount: int) -> None:
         " WHERE route = 'away'"
     )
     store.rows(_COMPLETION.format(**words))
+    store.rows(_NUMBERED.format(**words | other))
     store.rows(_STORED_ORDER.format(**words, state="'running'"))
     store.rows(_STORED_ORDER.format(**words | {"id": other["id"]}, state="'stopped'"))
     store.rows(_STORED_PART.format(**words))
