@@ -96,6 +96,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/flows/test_freeing.py",
     ),
     "bridge/edges/inbox/completions.py": ("tests/edges/inbox/test_completions.py", "tests/flows/test_copies.py"),
+    "bridge/edges/inbox/agreeing.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/replays.py": ("tests/edges/inbox/test_replays.py", "tests/edges/inbox/test_completions.py"),
     "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
