@@ -34,10 +34,11 @@ def together(inbox: Inbox, store: Store) -> Together:
 
 
 def _erase(connection: Connection) -> erasing.Found:
+    event = {"source": "planasonix", "event_id": "evt_1"}
     return erasing.erase(
         connection,
-        source="planasonix",
-        event_id="evt_1",
+        **event,
+        rows=erasing.rows_of(connection, **event),
         actor="test",
         reason="asked to",
         is_cancelling=True,
