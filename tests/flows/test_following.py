@@ -467,6 +467,22 @@ def test_an_airflow_that_lets_no_run_be_read_is_said(make: Make, standin: Standi
     assert {watching.state(id_) for id_ in ids} == {RunState.SUCCESS}
 
 
+def test_what_a_single_question_is_asked_to_wait_is_kept(make: Make, standin: Standin) -> None:
+    """Where no list may be read: no shorter wait for the list follows it, and it is said once."""
+    seconds = [1000.0]
+    watching = make(monotonic=lambda: seconds[0])
+    watching.fire("run-1")
+    standin.before_list = lambda _: (403, {"detail": "Forbidden"})
+    standin.before_read = lambda _: (429, {})
+    standin.retry_after = "600"
+    with capture_logs() as logs:
+        for _ in range(4):
+            seconds[0] += 60
+            watching.step(later=60)
+    assert len([request for request in standin.asked if request.endswith("/list")]) == 1
+    assert [line["reason"] for line in logs if line["event"] == "runs_not_followed"] == ["throttled"]
+
+
 def test_a_route_that_does_not_follow_asks_nothing(make: Make, standin: Standin) -> None:
     """Its trigger is fired, and has no run state."""
     watching = make()

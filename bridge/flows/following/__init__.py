@@ -119,13 +119,15 @@ class Following:
         """Wait, as there is no list. If our user may not read lists, it may read runs of single DAGs all the same."""
         is_forbidden = problem.reason is Reason.AIRFLOW_FORBIDDEN
         if is_forbidden:
-            looks, is_heard = self._ask_singly(watch, asked)
+            looks, is_heard, stopped = self._ask_singly(watch, asked)
         else:
             unread = [run for run in asked if len(asked) == 1 or self._is_over(run)]
-            looks, is_heard = [self._leave(run, self._give_up_unheard) for run in unread], False
+            looks, is_heard, stopped = [self._leave(run, self._give_up_unheard) for run in unread], False, None
         self._metrics.runs.count_request(watch.name, is_answered=is_heard)
-        if not is_heard:
-            self._wait(watch, problem, asked=0 if is_forbidden else len(asked))
+        if is_heard:
+            watch.heard()
+        if stopped is not None or not is_heard:
+            self._wait(watch, stopped or problem, asked=0 if is_forbidden else len(asked))
         elif watch.is_news(problem.reason):
             _say("runs_not_listed", watch, problem)
         self._store(looks, watch)
@@ -134,7 +136,10 @@ class Following:
         found = {(seen.dag_id, seen.dag_run_id): seen for seen in page.runs}
         looks = [self._judge(run, found.get((run.dag_id, run.dag_run_id))) for run in asked]
         missing = [run for run, look in zip(asked, looks, strict=True) if look is None]
-        found_out = [look for look in looks if look is not None] + self._ask_singly(watch, missing)[0]
+        singly, _, stopped = self._ask_singly(watch, missing)
+        if stopped is not None:
+            self._wait(watch, stopped, asked=0)
+        found_out = [look for look in looks if look is not None] + singly
         if page.is_whole:  # else they may be on the next page
             found_out += [self._pass_over(run) for run in missing[_SINGLES:]]
         self._store(found_out, watch)
@@ -147,8 +152,13 @@ class Following:
             run, seen, now=self._clock(), interval_seconds=self._interval_seconds, give_up=self._give_up
         )
 
-    def _ask_singly(self, watch: Watch, missing: Sequence[OpenRun]) -> tuple[list[Progress], bool]:
-        """Ask for a few runs that no list showed; returns what that means, and whether Airflow told of any."""
+    def _ask_singly(
+        self, watch: Watch, missing: Sequence[OpenRun]
+    ) -> tuple[list[Progress], bool, TargetDown | Misconfigured | None]:
+        """Ask for a few runs that no list showed.
+
+        Returns what that means, whether Airflow told of any, and what is the matter with Airflow, if something is.
+        """
         looks: list[Progress] = []
         is_heard = False
         until = time.monotonic() + _SINGLES_SECONDS
@@ -168,9 +178,8 @@ class Following:
                     _say("run_not_read", watch, seen, dag_id=run.dag_id, dag_run_id=run.dag_run_id)
             else:
                 looks.append(self._leave(run, self._give_up_unheard))
-                self._wait(watch, seen, asked=0)
-                break
-        return looks, is_heard
+                return looks, is_heard, seen
+        return looks, is_heard, None
 
     def _leave(self, run: OpenRun, give_up: timedelta) -> Progress:
         return following.unseen(run, now=self._clock(), interval_seconds=self._interval_seconds, give_up=give_up)

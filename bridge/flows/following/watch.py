@@ -61,6 +61,10 @@ class Watch:
         is_wide = not page.is_whole or len(page.runs) > _ENOUGH
         self.span = max(_SHORTEST_SPAN, self.span / 2) if is_wide else min(_LONGEST_SPAN, self.span * 2)
 
+    def heard(self) -> None:
+        """Note that it tells of runs, although there is no list."""
+        self._failures = 0
+
     def failed(self, problem: TargetDown | Misconfigured, now: float, interval_seconds: float, *, asked: int) -> bool:
         """Note that there is no answer, and wait; True if the reason is worth a log line.
 
