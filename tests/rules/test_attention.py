@@ -251,6 +251,22 @@ def test_what_is_held_for_another_reason_hides_no_dag(reason: Reason, state: Dag
     assert needs(facts) or is_meant
 
 
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (DagState.MISSING, "Airflow does not know it"),
+        (DagState.STALE, "it is no longer in its file"),
+        (DagState.BROKEN, "its file has an import error"),
+        (DagState.PAUSED, "it is paused: Airflow keeps its runs queued"),
+    ],
+)
+def test_a_dag_that_starts_nothing_is_said_with_what_to_do(state: DagState, says: str) -> None:
+    """The sentence says what is so; the next step is another one."""
+    (need,) = needs(Facts(NOW, dags=[replace(DAG, state=state)]))
+    assert (need.about, need.says, need.reason) == ("load at default", f"DAG load: {says}", str(state))
+    assert need.next_step not in ("", says)
+
+
 WANTS = """
 routes:
   - {name: bare, pipeline: a, dag: load}

@@ -244,6 +244,7 @@ class _Outer(BaseModel):
         ),
         ("routes: [{pipeline: x, on: zzz}]", ['1:24: "zzz" is not valid here; it can be succeeded, failed']),
         ("routes: [{pipeline: 5}]", ['1:11: "pipeline" must be a string; put it in quotes: "5"']),
+        ("routes: [{pipeline: 0012}]", ['1:11: "pipeline" must be a string; put it in quotes: "0012"']),
         ("routes: [{pipeline: true}]", ['1:11: "pipeline" must be a string; put it in quotes: "true"']),
         ("routes: [{pipeline: [x]}]", ['1:11: "pipeline" must be a string']),
         ("routes: [{pipeline: x, enabled: yes}]", ['1:24: "enabled" must be true or false']),

@@ -89,6 +89,22 @@ def test_another_pause_of_the_same_prolongs_it_at_once(inbox: Inbox, store: Stor
     assert store.one("SELECT COUNT(*) FROM audit") == 2
 
 
+@pytest.mark.parametrize("other", [(PauseKind.ROUTE, "returns"), (PauseKind.SOURCE, "orders")])
+def test_a_pause_of_something_else_in_between_does_not_matter(
+    inbox: Inbox, store: Store, other: tuple[PauseKind, str]
+) -> None:
+    """Its line is newer, and says nothing of when this one was asked for."""
+
+    def asked(kind: PauseKind, name: str, seconds: int) -> Pause:
+        at = NOW + timedelta(seconds=seconds)
+        return Pause(kind, name, "api", at, at + HOUR, "a move")
+
+    first = put(inbox, asked(PauseKind.ROUTE, "orders", 0))
+    put(inbox, asked(*other, 10))
+    assert put(inbox, asked(PauseKind.ROUTE, "orders", 20)) == first
+    assert store.one("SELECT COUNT(*) FROM audit") == 2
+
+
 def test_a_pause_that_was_resumed_is_no_pause_sent_again(inbox: Inbox) -> None:
     """Whoever pauses once more within the minute has it paused."""
     put(inbox)

@@ -108,6 +108,20 @@ def test_a_duplicate_of_a_live_run_stays_cancelled(inbox: Inbox) -> None:
     assert trigger(inbox, second).state is TriggerState.CANCELLED
 
 
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [(Reason.DAG_NOT_FOUND, Replayed.ROUTED_AGAIN), (Reason.DAG_REFUSES_RUNS, Replayed.QUEUED)],
+)
+def test_what_is_held_for_a_dag_that_is_not_there_is_routed_again(
+    inbox: Inbox, reason: Reason, expected: Replayed
+) -> None:
+    """The mapping may name another DAG by now. A DAG that is broken is still the one that is meant."""
+    id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=reason)
+    assert replay(inbox, id_) is expected
+    is_taken_back = expected is Replayed.ROUTED_AGAIN
+    assert trigger(inbox, id_).state is (TriggerState.CANCELLED if is_taken_back else TriggerState.PENDING)
+
+
 def test_the_loop_guard_lets_pass_what_a_person_replays(inbox: Inbox) -> None:
     """A held circle becomes due at once."""
     id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
