@@ -232,13 +232,12 @@ def _or_fail(number: Any, default: Any, name: str) -> Any:
 def _of_text(jinja_filter: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Return one of Jinja's text filters that makes no text `None` of a value that is missing."""
     guarded = _guarded(jinja_filter)
-    position = 1 if hasattr(jinja_filter, "jinja_pass_arg") else 0
 
     @functools.wraps(jinja_filter)
-    def of_text(*args: Any, **kwargs: Any) -> Any:
-        if args[position] is None:
+    def of_text(value: Any, *args: Any, **kwargs: Any) -> Any:
+        if value is None:
             raise SecurityError(f"{name} takes a text, and the value is none")
-        return guarded(*args, **kwargs)
+        return guarded(value, *args, **kwargs)
 
     return of_text
 
