@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bridge.rules.completion import of_conf
-from bridge.rules.run_names import spare, spare_beside
+from bridge.rules.run_names import is_of_the_route, spare, spare_beside
 
 NAME = "planasonix__42__succeeded__orders"
 OURS: dict[str, Any] = {
@@ -84,3 +84,27 @@ def test_a_conf_that_says_nothing_is_no_other_completion() -> None:
     """Somebody else wrote it."""
     assert spare_beside(OURS, {}, dag_run_id=NAME) is None
     assert spare_beside({}, THEIRS, dag_run_id=NAME) is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "name", "expected"),
+    [
+        ({}, "orders-2025-03-27", True),
+        ({"pipeline_id": "pl_b", "status": "failed"}, "orders-2025-03-27", True),
+        ({}, NAME, False),
+        ({"route": "other"}, "orders-2025-03-27", False),
+        ({"source": "other"}, "orders-2025-03-27", False),
+        ({"source": None}, "orders-2025-03-27", False),
+        ({"trigger_id": None}, "orders-2025-03-27", False),
+    ],
+    ids=["same", "other completion", "usual name", "route", "source", "before", "no trigger"],
+)
+def test_a_run_under_a_routes_own_name_is_of_that_route(theirs: dict[str, Any], name: str, expected: bool) -> None:
+    """The name is the identity there, and only there."""
+    assert is_of_the_route(OURS, THEIRS | theirs, dag_run_id=name) is expected
+
+
+@pytest.mark.parametrize("name", ["route", "source"])
+def test_what_names_neither_route_nor_source_is_of_no_route(name: str) -> None:
+    """Two that say nothing do not say the same."""
+    assert not is_of_the_route(OURS | {name: None}, THEIRS | {name: None}, dag_run_id="orders-2025-03-27")
