@@ -7,9 +7,10 @@
 - A DAG whose call took longer has its next turn after the others, for as long again.
 - A DAG at which something asked to wait, while its Airflow is well, is left alone until then, and gets one call at a
   time until it is answered otherwise. Then what waits with it may go, whichever replica put it back.
-- So is a DAG that Airflow forbids. That may last for days, so it closes no route: what waits for it is put back and
-  says why, and is claimed after all others, but for the one call that asks again.
-- A DAG at which a call was held has its next turn after the others, for a few seconds.
+- So is a DAG whose runs Airflow forbids to start. That may last for days, so it closes no route: what waits for it is
+  put back and says why, and is claimed after all others, but for the one call that asks again.
+- A DAG at which a call was held has its next turn after the others, for a few seconds; not a route that calls another
+  DAG too.
 
 Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. But one that
 was asked to wait closes no route that was seen to call another DAG too: what is claimed for it meanwhile has its next
@@ -18,7 +19,7 @@ holds one brings the lock.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 
 from bridge.rules.retrying.breaker import Breaker
 from bridge.words.model import Call
@@ -48,6 +49,7 @@ class Places:
         self._next_turn: dict[str, float] = {}  # of those
         self._well: set[tuple[str, str]] = set()  # DAGs that were not asked to wait last, with the routes that know it
         self._waits_its_turn: dict[str, float] = {}
+        self._was_held: dict[str, float] = {}
 
     def open(self, amount: int) -> None:
         """Let so many be held from now on, at least one and at most all; what is held stays.
@@ -86,8 +88,8 @@ class Places:
     def _forbidden(self) -> set[str]:
         return {dag for dag, breaker in self._asked_to_wait.items() if breaker.reason is Reason.AIRFLOW_FORBIDDEN}
 
-    def _open_to_others(self, now: float) -> set[str]:
-        return self._routes_to(dag for dag in self._routes_of if self._room_of(dag, now) > 0)
+    def _open_to_others(self, now: float, but: Collection[str] = ()) -> set[str]:
+        return self._routes_to(dag for dag in self._routes_of if dag not in but and self._room_of(dag, now) > 0)
 
     def _routes_to(self, dags: Iterable[str]) -> set[str]:
         return set().union(*(self._routes_of[dag] for dag in dags))
@@ -95,8 +97,9 @@ class Places:
     def routes_after_others(self, now: float) -> set[str]:
         """Return the routes whose turn is after all others."""
         self._waits_its_turn = {dag: until for dag, until in self._waits_its_turn.items() if now < until}
-        not_now = {dag for dag in self._forbidden if self._room_of(dag, now) <= 0}
-        after = self._routes_to(not_now) - self._open_to_others(now) if not_now else set()
+        self._was_held = {dag: until for dag, until in self._was_held.items() if now < until}
+        last = {dag for dag in self._forbidden if self._room_of(dag, now) <= 0} | self._was_held.keys()
+        after = self._routes_to(last) - self._open_to_others(now, but=last) if last else set()
         return after | self._routes_to(self._waits_its_turn)
 
     def take(self, key: Hashable, call: Call, now: float) -> bool:
@@ -142,13 +145,17 @@ class Places:
 
     def others_first(self, dag: str, now: float) -> None:
         """Note that a call of a DAG was held."""
-        until = now + _OTHERS_FIRST_SECONDS
-        self._waits_its_turn[dag] = max(until, self._waits_its_turn.get(dag, until))
+        self._was_held[dag] = now + _OTHERS_FIRST_SECONDS
 
     def asked_to_wait(self, dag: str, now: float, *, seconds: float, reason: Reason = Reason.THROTTLED) -> None:
-        """Note that something at a DAG asked to wait, or that Airflow forbids it."""
+        """Note that something at a DAG asked to wait, or that Airflow forbids it.
+
+        What asked for a wait stays the reason until it is over: it may be longer than any that is chosen for a right.
+        """
         self._well = {each for each in self._well if each[0] != dag}
         breaker = self._asked_to_wait.setdefault(dag, Breaker())
+        if breaker.reason is Reason.THROTTLED and not breaker.may_probe(now):
+            reason = Reason.THROTTLED
         breaker.open(now, reason, None, wait_seconds=seconds)
 
     def answered(self, dag: str) -> list[str]:

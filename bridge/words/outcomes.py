@@ -83,7 +83,8 @@ class Misconfigured:
     """Sign-in, permission or URL is wrong: parked with an alert, never dead-lettered, no attempt used.
 
     `is_whole_target`: nothing can be fired there (the breaker opens); else only this trigger is held. `is_look` as in
-    Later.
+    Later. `is_dag_forbidden`: Airflow refused to start the run, and would refuse every other run of its DAG. Not set
+    where it refused a question.
     """
 
     reason: Reason
@@ -91,6 +92,7 @@ class Misconfigured:
     is_whole_target: bool = True
     http_status: int | None = None
     is_look: bool = False
+    is_dag_forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

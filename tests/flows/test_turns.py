@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 from bridge.edges.inbox import Inbox, browsing, triggers
+from bridge.flows.firing import asking
 from bridge.flows.firing.claims import call_again
+from bridge.flows.firing.doubt import unless_started
 from bridge.flows.firing.lane import Due, Recall
 from bridge.rules.pauses import NOTHING, Pauses
 from bridge.rules.retrying.settling import Settlement
-from bridge.words.model import Limits, TriggerState
+from bridge.words.holds import IfPaused
+from bridge.words.model import Limits, Trigger, TriggerState
 from bridge.words.outcomes import Later, Misconfigured, Never, Outcome, Started, Superseded, TargetDown, TooLate
 from bridge.words.pauses import Pause, PauseKind
 from bridge.words.reasons import Reason
-from tests.support.firing import Make
+from tests.support.firing import Firing, Make
 from tests.support.standin import Answer, Broken, Standin
 from tests.support.store import Store, attempt, claim, wait_for
 
@@ -197,8 +200,66 @@ def test_a_dag_that_is_forbidden_stops_no_other_dag_of_its_route(make: Make, sta
     assert len(asked) < 20
 
 
-@pytest.mark.parametrize("reason", [Reason.CALL_BLOCKED, Reason.DAG_NOT_FOUND])
-def test_a_dag_at_which_a_call_was_held_has_its_turn_after_the_others(make: Make, reason: Reason) -> None:
+def _ask_for_the_dag(firing: Firing, trigger: Trigger) -> Outcome:
+    held = replace(trigger, call=replace(trigger.call, if_paused=IfPaused.HOLD))
+    return asking.call(firing.inbox, firing.airflow, held, datetime.now(UTC))
+
+
+def _ask_for_the_run(firing: Firing, trigger: Trigger) -> Outcome:
+    now = datetime.now(UTC)
+    return unless_started(firing.airflow, replace(trigger, doubted_at=now - timedelta(minutes=2)), now, TooLate())
+
+
+@pytest.mark.parametrize("ask", [_ask_for_the_dag, _ask_for_the_run])
+def test_a_dag_that_may_not_be_read_is_started_all_the_same(
+    make: Make, standin: Standin, ask: Callable[[Firing, Trigger], Outcome]
+) -> None:
+    """What had to be read first is held for want of that right; the others of the DAG start."""
+    standin.front = lambda method, path: (
+        (403, {"detail": "Forbidden"}) if method == "GET" and path.startswith("/api/v2/dags/") else None
+    )
+    firing, now = make(concurrency=8), time.monotonic()
+    firing.add("evt_read")
+    (first,) = claim(firing.inbox)
+    firing.lane.begin([first], now)
+    outcome = ask(firing, first.trigger)
+    assert outcome.reason is Reason.AIRFLOW_FORBIDDEN
+    firing.lane.called(first, outcome, now, seconds=0.1)
+    firing.lane.end(first)
+    for number in range(5):
+        firing.add(f"evt_{number}")
+    claims = claim(firing.inbox)
+    assert (firing.lane.begin(claims, now).fire, len(claims)) == (claims, 5)
+    assert [type(firing.airflow.fire(each.trigger)) for each in claims] == [Started] * 5
+
+
+def test_what_may_not_be_read_first_holds_up_no_other_route_of_its_dag(make: Make, standin: Standin) -> None:
+    """However many of them are due, and older."""
+    standin.front = lambda method, path: (
+        (403, {"detail": "Forbidden"}) if (method, path) == ("GET", "/api/v2/dags/load_orders") else None
+    )
+    firing = make(concurrency=4)
+    held = [firing.add(f"evt_hold_{number}", route="holds", if_paused=IfPaused.HOLD) for number in range(20)]
+    started = [firing.add(f"evt_{number}") for number in range(5)]
+    firing.start()
+    for id_ in started:
+        assert firing.wait(id_).attempts == 1
+    for id_ in held:
+        assert firing.wait(id_, TriggerState.HELD).reason is Reason.AIRFLOW_FORBIDDEN
+        assert len(firing.attempts(id_)) == 1  # was not put back for its DAG
+
+
+_FORBIDDEN = Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False, http_status=403, is_look=True)
+_HELD_FOR_ITSELF: dict[str, Outcome] = {
+    "blocked": Later(Reason.CALL_BLOCKED, is_hold=True, http_status=404),
+    "no such DAG": Later(Reason.DAG_NOT_FOUND, is_hold=True, http_status=404),
+    "cannot be decrypted": Misconfigured(Reason.KEY_MISSING, is_whole_target=False, is_look=True),
+    "may not be read": _FORBIDDEN,
+}
+
+
+@pytest.mark.parametrize("outcome", _HELD_FOR_ITSELF.values(), ids=_HELD_FOR_ITSELF)
+def test_a_dag_at_which_a_call_was_held_has_its_turn_after_the_others(make: Make, outcome: Outcome) -> None:
     """It may be one conf alone, so its routes stay open; that ends by itself."""
     firing = make(concurrency=4)
     firing.add()
@@ -206,13 +267,13 @@ def test_a_dag_at_which_a_call_was_held_has_its_turn_after_the_others(make: Make
     lane = firing.lane
     now = time.monotonic()
     lane.begin([claimed], now)
-    lane.called(claimed, Later(reason, is_hold=True, http_status=404), now, seconds=0.1)
+    lane.called(claimed, outcome, now, seconds=0.1)
     assert (lane.offer(now + 4.9).full, lane.offer(now + 4.9).after_others) == (frozenset(), {"orders"})
     assert lane.offer(now + 5.0).after_others == frozenset()
 
 
-def test_what_cannot_be_decrypted_takes_no_pace(make: Make) -> None:
-    """It makes no call, however often it is looked at."""
+def test_what_cannot_be_decrypted_takes_its_share_of_the_pace(make: Make) -> None:
+    """It makes no call, but each look at it writes to the store."""
     firing = make(concurrency=4, rate=0.1)
     for number in range(3):
         firing.add(f"evt_{number}")
@@ -221,8 +282,7 @@ def test_what_cannot_be_decrypted_takes_no_pace(make: Make) -> None:
     assert len(firing.lane.begin(claims, now).fire) == 3
     for each in claims:
         firing.lane.end(each)
-    assert firing.lane.seconds_until_room(now) == 0.0
-    assert firing.lane.room(now) == 3
+    assert firing.lane.room(now) == 1
 
 
 def test_what_another_process_put_back_goes_once_its_dag_is_well(make: Make, inbox: Inbox) -> None:
@@ -287,7 +347,8 @@ def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(
         (Never(Reason.CONF_REFUSED, http_status=422), True),
         (Never(Reason.CONF_TOO_LARGE), False),
         (Misconfigured(Reason.KEY_MISSING, is_whole_target=False, is_look=True), False),
-        (Misconfigured(Reason.AIRFLOW_FORBIDDEN, is_whole_target=False, http_status=403, is_look=True), False),
+        (_FORBIDDEN, False),
+        (replace(_FORBIDDEN, is_dag_forbidden=True), False),
         (Later(Reason.ANSWER_LOST), False),
         (Later(Reason.INTERNAL_ERROR), False),
         (Later(Reason.DAG_PAUSED, http_status=200), False),

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from bridge.rules.places import Places
+from bridge.rules.retrying.backoff import longest_wait
 from bridge.words.model import Call, Limits
 from bridge.words.reasons import Reason
 
@@ -177,6 +178,34 @@ def test_a_dag_at_which_a_call_was_held_lets_the_others_go_first() -> None:
     answer(places, call(), 10.0, seconds=20.0)
     places.others_first("load_orders", 10.0)
     assert (places.routes_after_others(29.9), places.routes_after_others(30.0)) == ({"orders"}, set())
+
+
+def test_a_dag_at_which_a_call_was_held_leaves_the_other_dags_of_its_route_their_turn() -> None:
+    """Unless a call of each of them was held too."""
+    places = Places(4)
+    (key,) = taken(places, 1, call("both", "gone"))
+    places.free(key)
+    taken(places, 1, call("both", "well"))
+    taken(places, 1, call("alone", "gone"))
+    places.others_first("gone", 0.0)
+    assert places.routes_after_others(1.0) == {"alone"}
+    places.others_first("well", 1.0)
+    assert places.routes_after_others(1.0) == {"alone", "both"}
+    assert places.routes_after_others(5.0) == set()
+
+
+def test_a_wait_that_was_asked_for_keeps_its_reason_until_it_is_over() -> None:
+    """A call that was under way is refused meanwhile: no trigger waits for an hour for want of a right."""
+    places = Places(4)
+    taken(places, 2, call())
+    places.asked_to_wait("load_orders", 0.0, seconds=3600.0)
+    places.asked_to_wait("load_orders", 1.0, seconds=0.0, reason=Reason.AIRFLOW_FORBIDDEN)
+    assert (places.seconds_until_turn(call(), 1.0), places.reason_to_wait("load_orders")) == (3599.0, Reason.THROTTLED)
+    places.asked_to_wait("load_orders", 3600.0, seconds=0.0, reason=Reason.AIRFLOW_FORBIDDEN)
+    assert places.reason_to_wait("load_orders") is Reason.AIRFLOW_FORBIDDEN
+    turn = places.seconds_until_turn(call(), 3600.0)
+    assert turn is not None
+    assert turn <= longest_wait(Reason.AIRFLOW_FORBIDDEN)
 
 
 def test_what_waits_with_its_dag_has_turns_of_its_own() -> None:

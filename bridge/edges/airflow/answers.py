@@ -10,7 +10,7 @@ use up their attempts.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.edges.airflow.wire import Answer, Failure, Kind, made_at, shown
@@ -81,7 +81,9 @@ def after_trigger(answer: Answer, dag_run_id: str) -> Outcome | Conflict | Doubt
         return _server_error(answer)
     if answer.status == 409:
         return Conflict(message(answer))
-    return target_problem(answer) or _refusal(answer)
+    problem = target_problem(answer)
+    is_forbidden = problem is not None and problem.reason is Reason.AIRFLOW_FORBIDDEN
+    return replace(problem, is_dag_forbidden=is_forbidden) if problem else _refusal(answer)
 
 
 def after_sign_in(answer: Answer) -> TargetDown | Misconfigured | None:

@@ -123,8 +123,7 @@ class Lane:
                 begun.later.append(Turn(claimed, seconds, self._places.reason_to_wait(call.dag_id)))
             else:
                 begun.unused.append(claimed)
-        # What cannot be decrypted makes no call.
-        self._pacer.take(sum(claimed.trigger.locked is None for claimed in begun.fire), now)
+        self._pacer.take(len(begun.fire), now)
         self._at_once |= dict.fromkeys(map(_key, begun.fire), self._places.held)
         return begun
 
@@ -153,7 +152,7 @@ class Lane:
         """
         dag_id = claimed.trigger.call.dag_id
         self._places.ended(claimed.trigger.call, now, seconds=seconds)
-        if isinstance(outcome, Later) and outcome.is_hold:
+        if _is_held_for_itself(outcome):
             self._places.others_first(dag_id, now)
         if (reason := _refused_for_its_dag(outcome)) is not None:
             seconds_asked = outcome.wait_seconds if isinstance(outcome, Later) else 0.0
@@ -196,14 +195,26 @@ def _refused_for_its_dag(outcome: Outcome) -> Reason | None:
     match outcome:
         case Later(reason=Reason.THROTTLED):
             return Reason.THROTTLED
-        case Misconfigured(reason=Reason.AIRFLOW_FORBIDDEN, is_whole_target=False, is_look=True):
+        case Misconfigured(is_dag_forbidden=True):
             return Reason.AIRFLOW_FORBIDDEN
     return None
 
 
+def _is_held_for_itself(outcome: Outcome) -> bool:
+    """Whether the trigger is held, though its Airflow and its DAG may take other calls."""
+    if isinstance(outcome, Misconfigured):
+        return not (outcome.is_whole_target or outcome.is_dag_forbidden)
+    return isinstance(outcome, Later) and outcome.is_hold
+
+
 def _is_answer(outcome: Outcome) -> bool:
-    """Whether Airflow has answered the call: not if it was not sent, or was cut off before, or nobody knows."""
+    """Whether Airflow has answered the call: not if it was not sent, or was cut off before, or nobody knows.
+
+    That it may not be asked for the DAG or the run says nothing of whether it takes calls.
+    """
     if isinstance(outcome, TargetDown) or outcome.http_status is None:
+        return False
+    if isinstance(outcome, Misconfigured) and outcome.is_look:
         return False
     return not (isinstance(outcome, Later) and outcome.reason in _UNANSWERED)
 
