@@ -281,7 +281,7 @@ def test_webhooks_pass_looks_that_are_pulled_in(both: tuple[Inbox, Store], metri
     assert 0 < max(changes) <= 500
 
 
-@pytest.mark.parametrize("broken", [1, 3])
+@pytest.mark.parametrize("broken", [2, 4])  # the first write takes the duty
 def test_a_move_that_was_committed_without_a_word_is_made_once(url: str, metrics: Metrics, broken: int) -> None:
     """The store says that it did not commit, and did: the next second moves the rest, and nothing that is new."""
     writes = 0
@@ -321,18 +321,117 @@ def test_a_place_in_the_queue_for_look_ups_stays(both: tuple[Inbox, Store], metr
     assert [due for due in _dues(store) if -7200 < due < 7200] == pytest.approx([10, 15])
 
 
-def test_a_queue_behind_much_that_is_held_for_another_cause_stays(both: tuple[Inbox, Store]) -> None:
-    """Nobody knows whether it begins late before that has gone; then it moves."""
+def test_a_queue_behind_much_that_is_held_for_another_cause_moves(both: tuple[Inbox, Store], metrics: Metrics) -> None:
+    """A hundred triggers of its route wait for a DAG, and go on waiting; the queue begins within the hour."""
+    inbox, store = both
+    _many(inbox, store, is_queue=True)
+    store.rows("UPDATE triggers SET due_at = due_at + 864000000000")
+    _many_that_wait_for_a_dag(inbox, store, 5_000)
+    _timekeeping(inbox, metrics, Clocks()).compare()
+    first = store.one("SELECT MIN(due_at) FROM triggers WHERE reason = 'hourly_ceiling'")
+    assert first == microseconds(_NOW + _HOUR + timedelta(minutes=1))
+    assert store.rows("SELECT DISTINCT due_at FROM triggers WHERE reason = 'dag_paused'") == [(microseconds(_NOW),)]
+
+
+def test_a_queue_whose_first_place_is_behind_much_else_is_no_wrong_clock(both: tuple[Inbox, Store]) -> None:
+    """Hundreds wait for a DAG, then the queue begins in time and goes on for days."""
+    inbox, store = both
+    _queue(inbox)
+    store.rows("UPDATE triggers SET due_at = due_at + ? WHERE due_at > ?", 864000000000, microseconds(_NOW + _HOUR))
+    _many_that_wait_for_a_dag(inbox, store, 500)
+    assert inbox.read(moving.late_queues, latest=_NOW + _HOUR) == []
+    store.rows("UPDATE triggers SET due_at = due_at + ? WHERE reason = 'hourly_ceiling'", 864000000000)
+    assert inbox.read(moving.late_queues, latest=_NOW + _HOUR) == ["orders"]
+
+
+def test_a_queue_behind_more_than_is_read_stays(both: tuple[Inbox, Store]) -> None:
+    """Nobody knows whether it begins late before some of that has gone."""
+    inbox, store = both
+    _many(inbox, store, is_queue=True)
+    store.rows("UPDATE triggers SET due_at = due_at + 864000000000")
+    _many_that_wait_for_a_dag(inbox, store, 10_000)
+    assert inbox.read(moving.late_queues, latest=_NOW) == []
+    store.rows("DELETE FROM triggers WHERE id IN (SELECT MIN(id) FROM triggers WHERE reason = 'dag_paused')")
+    assert inbox.read(moving.late_queues, latest=_NOW) == ["orders"]
+
+
+def _many_that_wait_for_a_dag(inbox: Inbox, store: Store, amount: int) -> None:
+    """So many triggers of the same route that are due now."""
+    stored_id = number_of(stored(inbox, "evt_waits"), "dlv")
+    numbers = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {amount}) SELECT n FROM c"  # noqa: S608
+    store.rows(
+        "INSERT INTO triggers (id, delivery_id, route, airflow, dag_id, dag_run_id, conf, max_age_seconds, state,"  # noqa: S608
+        f" reason, created_at, due_at, age_from, rerun) SELECT 1000 + n, {stored_id}, 'orders', 'default', 'away',"
+        f" CAST(n AS TEXT), '{{}}', 1, 'held', 'dag_paused', 0, {microseconds(_NOW)}, 0, n FROM ({numbers}) AS many"
+    )
+
+
+# --- more replicas than one --------------------------------------------------------------------------
+
+
+def test_clocks_set_back_alike_move_everything_once(postgres: str, metrics: Metrics) -> None:
+    """Two replicas an hour back, and the second compares a little later; the next time that they are set back, again.
+
+    A lease of the duty from before is no hindrance.
+    """
+    prepare(postgres)
+    clocks, store = Clocks(), Store(postgres)
+    with closing(Inbox(postgres)) as first, closing(Inbox(postgres)) as second, closing(store):
+        add(first, stored(first), state=TriggerState.HELD, reason=Reason.THROTTLED, due_at=_NOW + timedelta(minutes=50))
+        keeping = [_timekeeping(inbox, metrics, clocks) for inbox in (first, second)]
+        for times in (1, 2):
+            clocks.go_on(1, set_by=-_HOUR)
+            for each in keeping:
+                assert each.compare() == pytest.approx(3600)
+                clocks.go_on(1)
+            keeping.reverse()
+            due_at = microseconds(_NOW + timedelta(minutes=50) - times * _HOUR)
+            assert _trigger_dues(store) == pytest.approx([due_at], abs=1000)
+
+
+def test_a_clock_that_is_set_back_later_moves_what_waits(postgres: str, metrics: Metrics) -> None:
+    """Two minutes after another replica's clock: that is no jump of both."""
+    prepare(postgres)
+    store, ahead, behind = Store(postgres), Clocks(), Clocks()
+    with closing(Inbox(postgres)) as first, closing(Inbox(postgres)) as second, closing(store):
+        one_check, other_check = _timekeeping(first, metrics, ahead), _timekeeping(second, metrics, behind)
+        ahead.go_on(1, set_by=-_HOUR)
+        one_check.compare()
+        behind.go_on(120)
+        add(first, stored(first), due_at=behind.wall + timedelta(minutes=5))
+        before = _trigger_dues(store)
+        behind.go_on(1, set_by=-_HOUR)
+        other_check.compare()
+        assert _trigger_dues(store) == pytest.approx([due - 3_600_000_000 for due in before], abs=1000)
+
+
+def test_who_moves_nothing_pulls_nothing_in(postgres: str, metrics: Metrics) -> None:
+    """What another replica has yet to move is due more than an hour ahead, which is no other wrong clock."""
+    prepare(postgres)
+    clocks, store = Clocks(), Store(postgres)
+    with closing(Inbox(postgres)) as first, closing(Inbox(postgres)) as second, closing(store):
+        keeping = [_timekeeping(inbox, metrics, clocks) for inbox in (first, second)]
+        clocks.go_on(1, set_by=-_HOUR)
+        for each in keeping:
+            each.compare()
+        add(first, stored(first), due_at=_NOW + timedelta(minutes=50))
+        before = _trigger_dues(store)
+        clocks.go_on(1)
+        keeping[1].compare()
+        assert _trigger_dues(store) == before
+        clocks.go_on(60)
+        keeping[1].compare()
+        assert _trigger_dues(store) == [microseconds(clocks.wall)]
+
+
+def test_replicas_that_find_the_same_late_queue_move_it_once(both: tuple[Inbox, Store]) -> None:
+    """The second found it before the first moved it, and reads it afterwards."""
     inbox, store = both
     _many(inbox, store, is_queue=True)
     store.rows("UPDATE triggers SET due_at = due_at + 86400000000")
-    for number in range(100):
-        held = {"state": TriggerState.HELD, "reason": Reason.AIRFLOW_DOWN, "dag_run_id": f"down_{number}"}
-        add(inbox, stored(inbox, f"evt_{number}"), due_at=_NOW, route="orders", **held)
-    late = {"now": _NOW, "slack": timedelta(minutes=1)}
-    assert inbox.read(moving.late_queues, **late) == {}
-    store.rows("UPDATE triggers SET state = 'fired' WHERE reason = 'airflow_down'")
-    assert inbox.read(moving.late_queues, **late).keys() == {"orders"}
+    queue, by = inbox.read(moving.queue, "orders", latest=_NOW)
+    inbox.write(moving.move_up, queue[0], by=by)
+    assert inbox.read(moving.queue, "orders", latest=_NOW) == ([], timedelta())
 
 
 # --- what no clock has made late -------------------------------------------------------------------

@@ -79,17 +79,25 @@ _AT_ONCE = 500
 FarAhead = dict[float, list[list[int]]]
 _ENDED = text("UPDATE triggers SET lease_until = :now WHERE state = 'firing' AND lease_until > :latest")
 _AIRFLOWS = text(f"{AIRFLOWS} SELECT name FROM airflows WHERE name IS NOT NULL")  # noqa: S608
-# Of each route the first place in its queue, among the few that are due first; 0 if all of those wait for other things.
+# The first place in a route's queue, among the few that are due first; 0 if all of those wait for other things.
+_FIRST_PLACE = (
+    "SELECT COALESCE(MIN(place_at), CASE COUNT(*) WHEN :few THEN 0 END) FROM"
+    " (SELECT CASE reason WHEN 'hourly_ceiling' THEN due_at END AS place_at FROM triggers WHERE airflow = :airflow"
+    " AND state = 'held' AND route = {route} ORDER BY due_at LIMIT :few) AS few"
+)
+# Of each route, and whether any place lies so far ahead; nothing else that is held may.
 _FIRST_PLACES = text(
-    "WITH RECURSIVE routes (name) AS (SELECT MIN(route) FROM triggers WHERE airflow = :airflow AND state = 'held'"
+    "WITH RECURSIVE routes (name) AS (SELECT MIN(route) FROM triggers WHERE airflow = :airflow AND state = 'held'"  # noqa: S608
     " UNION ALL SELECT (SELECT MIN(route) FROM triggers WHERE airflow = :airflow AND state = 'held'"
     " AND route > routes.name) FROM routes WHERE routes.name IS NOT NULL)"
-    " SELECT name, (SELECT COALESCE(MIN(place_at), CASE COUNT(*) WHEN :few THEN 0 END) FROM"
-    " (SELECT CASE reason WHEN 'hourly_ceiling' THEN due_at END AS place_at FROM triggers WHERE airflow = :airflow"
-    " AND state = 'held' AND route = routes.name ORDER BY due_at LIMIT :few) AS few) AS first_at"
-    " FROM routes WHERE name IS NOT NULL"
+    f" SELECT name, ({_FIRST_PLACE.format(route='routes.name')}) AS first_at,"
+    " EXISTS (SELECT 1 FROM (SELECT reason FROM triggers WHERE airflow = :airflow AND state = 'held'"
+    " AND route = routes.name AND due_at > :latest AND due_at < :never ORDER BY due_at LIMIT :few) AS far"
+    " WHERE reason = 'hourly_ceiling') AS is_far FROM routes WHERE name IS NOT NULL"
 )
+_FIRST_PLACE_OF = text(_FIRST_PLACE.format(route=":route"))
 _FEW = 100
+_MANY = 10_000
 _QUEUE = text(
     f"{AIRFLOWS} SELECT id, due_at FROM airflows JOIN triggers ON airflow = airflows.name AND {_IN_A_QUEUE}"  # noqa: S608
     " AND route = :route ORDER BY due_at"
@@ -114,9 +122,14 @@ def ahead(connection: Connection, *, now: datetime) -> list[Slice]:
     return [part for kind, rows in _AHEAD.items() for part in _sliced(kind, connection.execute(text(rows), values))]
 
 
-def queue(connection: Connection, route: str) -> list[Slice]:
-    """Return a route's queue behind its hourly ceiling, the first place first. To be read beside the writer."""
-    return _sliced("queue", connection.execute(_QUEUE, {"route": route}))
+def queue(connection: Connection, route: str, *, latest: datetime) -> tuple[list[Slice], timedelta]:
+    """Return a route's queue behind its hourly ceiling, and by how much it begins later than at `latest`.
+
+    The first place comes first. To be read beside the writer; what another replica has moved is late no longer.
+    """
+    slices = _sliced("queue", connection.execute(_QUEUE, {"route": route}))
+    late = slices[0].rows[0][1] - microseconds(latest) if slices else 0
+    return (slices, timedelta(microseconds=late)) if late > 0 else ([], timedelta())
 
 
 def _sliced(kind: str, found: Iterable[Any]) -> list[Slice]:
@@ -172,15 +185,32 @@ def pull_in(connection: Connection, *, now: datetime, slack: timedelta, found: F
     return moved
 
 
-def late_queues(connection: Connection, *, now: datetime, slack: timedelta) -> dict[str, timedelta]:
-    """Return the routes whose queue behind an hourly ceiling begins later than it may, and by how much.
+def latest_start(now: datetime, slack: timedelta) -> datetime:
+    """Return when a queue behind an hourly ceiling begins at the latest."""
+    return now + slack + timedelta(seconds=HOUR_SECONDS)
 
-    A queue that begins behind very much else that is held is judged once that has gone.
+
+def late_queues(connection: Connection, *, latest: datetime) -> list[str]:
+    """Return the routes whose queue behind an hourly ceiling begins later than it may.
+
+    A queue that begins behind very much else that is held (10,000 triggers) is judged once that has gone.
     """
-    latest = microseconds(now + slack + timedelta(seconds=HOUR_SECONDS))
-    firsts: dict[str, int] = {}
+    values: dict[str, Any] = {"latest": microseconds(latest), "never": microseconds(NEVER), "few": _FEW}
+    firsts: dict[str, dict[str, int]] = {}  # by route and Airflow
+    far = set()
     for airflow in connection.execute(_AIRFLOWS).scalars().all():
-        for route, first_at in connection.execute(_FIRST_PLACES, {"airflow": airflow, "few": _FEW}):
+        for route, first_at, is_far in connection.execute(_FIRST_PLACES, values | {"airflow": airflow}):
             if first_at is not None:
-                firsts[route] = min(first_at, firsts.get(route, first_at))
-    return {route: timedelta(microseconds=at - latest) for route, at in firsts.items() if at > latest}
+                firsts.setdefault(route, {})[airflow] = first_at
+            if is_far:
+                far.add(route)
+    return [route for route in sorted(far) if _first_place(connection, route, firsts.get(route, {})) > values["latest"]]
+
+
+def _first_place(connection: Connection, route: str, firsts: dict[str, int]) -> int:
+    """Return the first place of a queue, looking further where nobody knows; 0 if that does not tell either."""
+    places = []
+    for airflow, first_at in firsts.items():
+        values = {"airflow": airflow, "route": route, "few": _MANY}
+        places.append(first_at or connection.execute(_FIRST_PLACE_OF, values).scalar_one())
+    return min((place for place in places if place is not None), default=0)

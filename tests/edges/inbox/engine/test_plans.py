@@ -159,8 +159,9 @@ WORK: dict[str, tuple[bool, Callable[..., Any], dict[str, Any]]] = {
     "end_leases": (True, moving.end_leases, {"now": _NOW, "latest": _NOW}),
     "pull_in_looks": (True, moving.pull_in_looks, {"now": _NOW, "slack": timedelta(0)}),
     "far_ahead": (False, moving.far_ahead, {"now": _NOW, "slack": timedelta(0)}),
-    "late_queues": (False, moving.late_queues, {"now": _NOW, "slack": timedelta(0)}),
-    "queue": (False, moving.queue, {"route": "orders"}),
+    "late_queues": (False, moving.late_queues, {"latest": _NOW}),
+    "the first place of a queue": (False, moving._first_place, {"route": "orders", "firsts": {"default": 0}}),
+    "queue": (False, moving.queue, {"route": "orders", "latest": _NOW}),
     "a source's newest webhook": (
         False,
         silences.newest,

@@ -188,7 +188,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
         c, airflow="default", dag_id="d", route="down", after=_OLD, until=_NOW, limit=_PAGE
     ),
     "Airflows with something pending": claiming.airflows_with_pending,
-    "queues that begin late": lambda c: moving.late_queues(c, now=_NOW - timedelta(hours=2), slack=timedelta(0)),
+    "queues that begin late": lambda c: moving.late_queues(c, latest=_NOW - timedelta(hours=1)),
     "what is due far ahead": lambda c: moving.far_ahead(c, now=_NOW, slack=timedelta(0)),
     "old deliveries": lambda c: old(c, before=_NOW - timedelta(days=30), after=0, limit=_PAGE),
     "what was answered for a job": lambda c: answers.answers(c, source="s", names=["job_1"], since=_NOW),
