@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.edges.http import rate_limit_seconds
-from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.planasonix import PlanasonixClient, jobs
 from bridge.edges.planasonix.gate import Gate
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi, Secret
@@ -36,6 +36,12 @@ class Asked:
         except LookupUnavailable as error:
             return str(error) if len(self.api.asked) > asked else f"kept back: {error}"
         return "answered"
+
+    def is_whole(self, job: str) -> bool:
+        """Ask for a job that gets no answer; returns whether that is held to be about the whole API."""
+        with pytest.raises(LookupUnavailable) as caught:
+            self.client.job(job)
+        return caught.value.is_whole
 
 
 @pytest.fixture
@@ -124,16 +130,41 @@ def test_a_proxys_404_is_no_answer_of_the_api(asked: Asked) -> None:
 
 @pytest.mark.parametrize("status", [403, 502, 504, 500])
 def test_what_the_api_itself_refutes_is_the_trouble_of_one_question(asked: Asked, status: int) -> None:
-    """However often: it is not about the whole, so it counts towards giving up, and nobody else is kept away."""
+    """However often, while others are answered: it counts towards giving up, and nobody else is kept away."""
     asked.api.statuses = {f"job_bad_{number}": status for number in range(5)}
     with capture_logs() as logs:
         for job in asked.api.statuses:
-            with pytest.raises(LookupUnavailable, match=str(status)) as caught:
-                asked.client.job(job)
-            assert not caught.value.is_whole
+            assert not asked.is_whole(job)
             assert asked.client.room(16) == 16
-    assert asked.ask() == "answered"
+            assert asked.ask() == "answered"
     assert logs == []
+
+
+@pytest.mark.parametrize("status", [403, 502, 504, 500, 400])
+def test_an_api_that_answers_its_list_and_no_job_gives_nothing_up(asked: Asked, status: int) -> None:
+    """As with a key that may not read jobs; also while reconciling reads the list. One job that is answered ends it."""
+    asked.api.statuses = {f"job_bad_{number}": status for number in range(5)}
+    found = []
+    for job in asked.api.statuses:
+        found.append(asked.is_whole(job))
+        assert asked.client.room(16) == 16
+        jobs.page(asked.client, since=_NOW, cursor=None)
+    assert found == [False, False, True, True, True]
+    assert asked.ask() == "answered"
+    assert not asked.is_whole("job_bad_0")
+    for job in ("job_bad_1", "job_bad_2"):
+        asked.is_whole(job)
+    assert asked.ask("job_unknown") == "not found"
+    assert not asked.is_whole("job_bad_3")
+
+
+def test_one_question_alone_is_held_against_itself(asked: Asked) -> None:
+    """However often it fails; another key begins anew."""
+    asked.api.statuses = {f"job_bad_{number}": 502 for number in range(3)}
+    assert [asked.is_whole("job_bad_0") for _ in range(5)] == [False] * 5
+    assert [asked.is_whole(job) for job in asked.api.statuses] == [False, False, True]
+    asked.client.take_over(asked.settings)
+    assert not asked.is_whole("job_bad_0")
 
 
 def test_a_page_in_html_for_one_job_keeps_nobody_else_away(asked: Asked) -> None:

@@ -21,7 +21,7 @@ from bridge.edges.http import (
     read_bounded,
     retry_after_seconds,
 )
-from bridge.edges.planasonix.gate import Gate
+from bridge.edges.planasonix.gate import LIST, Gate
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.targets import PlanasonixApi
 
@@ -74,9 +74,9 @@ class PlanasonixClient:
         and nothing in it is needed.
         """
         try:
-            return self._call("GET", "/api/v1/jobs", None, 0)[2]
+            return self._call("GET", LIST, None, 0)[2]
         except LookupNotFound:
-            raise LookupUnavailable("404 for /api/v1/jobs: `api.url` is not the Planasonix API's") from None
+            raise LookupUnavailable(f"404 for {LIST}: `api.url` is not the Planasonix API's") from None
 
     def ask(self, method: str, path: str, body: Any = None, *, max_bytes: int = _MAX_BYTES) -> Answered:
         """Ask for anything else, with a JSON body if one is given; raises LookupNotFound, LookupUnavailable.

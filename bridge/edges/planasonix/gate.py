@@ -8,7 +8,9 @@
 - `X-RateLimit-Remaining: 0` closes it until `X-RateLimit-Reset`, before anything was refused.
 
 What closes it is said to be about the whole (`is_whole`): no question is given up for it. What the API itself refutes
-is the question's own. While it is closed, one question at a time may pass as a probe, as at an Airflow that is down.
+is the question's own; but not once three different questions got no good answer, and none did between: then the API
+answers its list and nothing else, as with a key that may read no job. That is about the whole too, and closes nothing.
+While it is closed, one question at a time may pass as a probe, as at an Airflow that is down.
 Whoever is stopped has asked nothing.
 Thread-safe.
 """
@@ -26,6 +28,7 @@ from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.reasons import Reason
 
 _QUESTIONS = 3  # that failed, without a good one between: no verdict on the whole is taken from one
+LIST = "/api/v1/jobs"  # the API itself is asked for it; no question about one job or run
 _log = structlog.get_logger("bridge.planasonix")
 
 
@@ -46,6 +49,7 @@ class Gate:
         self._breaker = Breaker()
         self._is_probing = False
         self._failed: set[str] = set()  # questions, since the last good answer
+        self._unanswered: set[str] = set()  # the first of them, since the last good answer about a job or run
         self._lock = threading.Lock()
 
     def room(self, limit: int) -> int:
@@ -60,6 +64,7 @@ class Gate:
         with self._lock:
             self._breaker.close()
             self._failed.clear()
+            self._unanswered.clear()
 
     @contextmanager
     def passing(self, question: str, ask_itself: Callable[[], float | None]) -> Iterator[Passed]:
@@ -72,16 +77,17 @@ class Gate:
         try:
             yield passed
         except LookupNotFound:  # an answer like any other
-            self._answered(passed)
+            self._answered(passed, question)
             raise
         except LookupUnavailable as error:
             if error.is_refusal:
                 self._answered(passed)
             elif self._is_in_doubt(question, error, passed):
                 self._judge(error, passed, ask_itself)
+            self._weigh(question, error)
             raise
         else:
-            self._answered(passed)
+            self._answered(passed, question)
         finally:
             if passed.is_probe:
                 with self._lock:
@@ -98,9 +104,11 @@ class Gate:
             self._is_probing = True
             return Passed(is_probe=True)
 
-    def _answered(self, passed: Passed) -> None:
+    def _answered(self, passed: Passed, question: str = LIST) -> None:
         with self._lock:
             self._failed.clear()
+            if question != LIST:
+                self._unanswered.clear()
             if passed.wait_seconds is not None:
                 self._close("the Planasonix API allows no more calls for now", passed.wait_seconds)
             elif passed.is_probe:
@@ -126,6 +134,15 @@ class Gate:
         else:
             error.is_whole = False
             self._answered(passed)
+
+    def _weigh(self, question: str, error: LookupUnavailable) -> None:
+        """Hold it against the question alone only if others are answered."""
+        if question == LIST:
+            return
+        with self._lock:
+            if len(self._unanswered) < _QUESTIONS:
+                self._unanswered.add(question)
+            error.is_whole |= len(self._unanswered) >= _QUESTIONS
 
     def _close_for(self, error: LookupUnavailable, wait_seconds: float = 0.0) -> None:
         error.is_whole = True

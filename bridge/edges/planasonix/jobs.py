@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bridge.edges.planasonix import PlanasonixClient
+from bridge.edges.planasonix.gate import LIST
 from bridge.rules.reconciling import read_page
 from bridge.words.errors import LookupNotFound, LookupUnavailable
 
-_PATH = "/api/v1/jobs"
 _MOST_BYTES = 8 << 20
 
 
@@ -20,9 +20,9 @@ def page(
     asked = {"since": since.isoformat(timespec="seconds").replace("+00:00", "Z")}
     query = urlencode(asked if cursor is None else asked | {"cursor": cursor})
     try:
-        answer = client.ask("GET", f"{_PATH}?{query}", max_bytes=_MOST_BYTES).value
+        answer = client.ask("GET", f"{LIST}?{query}", max_bytes=_MOST_BYTES).value
         return read_page(answer)
     except LookupNotFound:
-        raise LookupUnavailable(f"404 for {_PATH}: this tenant's API lists no jobs") from None
+        raise LookupUnavailable(f"404 for {LIST}: this tenant's API lists no jobs") from None
     except ValueError as error:
         raise LookupUnavailable(f"the Planasonix API's page of jobs cannot be read: {error}") from None
