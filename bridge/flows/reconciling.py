@@ -27,7 +27,6 @@ from bridge.edges.inbox import reconciling as statements
 from bridge.edges.metrics import Metrics
 from bridge.edges.planasonix import PlanasonixClient, jobs
 from bridge.rules import reconciling as rules
-from bridge.rules.completion import Kind
 from bridge.rules.reconciling import Ended, Seen
 from bridge.rules.retrying import backoff
 from bridge.rules.sources import Source
@@ -88,8 +87,7 @@ class Look:
         """Return the types in which this source would tell of its jobs; none: it was never seen to, or not any more."""
         if self._setting.types:
             return rules.named_types(self._setting.types, self._source.spelling)
-        seen = self._inbox.read(statements.seen, self._source.name)
-        return [each for each in seen if each.kind is Kind.JOB and each not in rules.stopped(seen)]
+        return rules.coming(self._inbox.read(statements.seen, self._source.name))
 
     def stopped_types(self) -> list[str]:
         """Return the types that the source delivers no more, while it goes on to tell of runs: not made up for."""

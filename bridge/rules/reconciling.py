@@ -2,7 +2,7 @@
 
     1. read_page    jobs and the next cursor, out of any of the envelopes below
     2. type_of      the type that this source's own webhook of such a job has; none: its kind is not reconciled
-       stopped      of those seen: which the source delivers no more
+       coming       of those seen: which the source still delivers, and for which ends
     3. body_of      what is stored: `{"type", "job_id", "timestamp", "data": <the API's answer>}`, as a webhook has it
     4. completions of these bodies are found by the reader and the rule that webhooks meet, so both agree
 
@@ -17,7 +17,7 @@ Assumptions about the API, each with its source, stand here and nowhere else:
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,7 @@ class Seen:
     type: str
     status: str | None = None
     last_at: datetime | None = field(default=None, compare=False)  # None: nobody knows when it was last delivered
+    not_for: frozenset[str | None] = field(default=frozenset(), compare=False)  # ends of which it tells no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,23 @@ def type_of(status: str, seen: Iterable[Seen]) -> str | None:
     """Return the type with which the source would tell of a job that ended so; None: it would not.
 
     The exact one counts most: `job.succeeded` says nothing of failures. One that leaves the end open (`job.completed`)
-    is for any status.
+    is for any status but those of which it tells no more.
     """
     jobs = [each for each in seen if each.kind is Kind.JOB]
     exact = [each.type for each in jobs if each.status == status and not is_neutral(each.type)]
-    neutral = [each.type for each in jobs if is_neutral(each.type) or each.status is None]
+    open_ = [each for each in jobs if is_neutral(each.type) or each.status is None]
+    neutral = [each.type for each in open_ if status not in each.not_for]
     return next(iter([*exact, *neutral]), None)
+
+
+def coming(seen: Sequence[Seen]) -> list[Seen]:
+    """Return the types of jobs that still come, each with the ends of which it tells no more."""
+    gone = set(stopped(seen))
+    ends: dict[str, set[str | None]] = {}
+    for each in gone:
+        ends.setdefault(each.type, set()).add(each.status)
+    jobs = [each for each in seen if each.kind is Kind.JOB and each not in gone]
+    return [replace(each, not_for=frozenset(ends.get(each.type, ()))) for each in jobs]
 
 
 def stopped(seen: Sequence[Seen]) -> list[Seen]:
@@ -93,14 +105,19 @@ def stopped(seen: Sequence[Seen]) -> list[Seen]:
 
     So it is when the source is subscribed to runs now, or when somebody has tried a job's type once.
     """
-    runs = [each for each in seen if each.kind is Kind.RUN]
-    return [each for each in seen if each.kind is Kind.JOB and any(_is_outlived(each, run) for run in runs)]
+    newest: dict[str | None, list[tuple[datetime, str]]] = {}  # runs by their end
+    for each in seen:
+        if each.kind is Kind.RUN and each.last_at is not None:
+            newest.setdefault(each.status, []).append((each.last_at, each.type))
+    for runs in newest.values():
+        runs.sort(reverse=True)
+    return [each for each in seen if each.kind is Kind.JOB and _is_outlived(each, newest.get(each.status, []))]
 
 
-def _is_outlived(job: Seen, run: Seen) -> bool:
-    if job.last_at is None or run.last_at is None or (run.status, run.type == job.type) != (job.status, False):
-        return False
-    return run.last_at - job.last_at > STOPPED_AFTER
+def _is_outlived(job: Seen, runs: Iterable[tuple[datetime, str]]) -> bool:
+    """Whether the newest run of another type came so much later."""
+    run_at = next((at for at, run_type in runs if run_type != job.type), None)
+    return job.last_at is not None and run_at is not None and run_at - job.last_at > STOPPED_AFTER
 
 
 def named_types(types: Sequence[str], spelling: Spelling) -> list[Seen]:

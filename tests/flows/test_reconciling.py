@@ -446,6 +446,45 @@ def test_what_is_no_sign_of_a_type_that_stopped(
     assert bridge.amount() == amount
 
 
+DAY = 86_400_000_000
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("status", "amount"), [("succeeded", 0), ("failed", 1)])
+def test_a_type_of_any_end_that_stopped_for_one_is_made_up_for_at_the_others(
+    make: Make, api: JobsApi, *, status: str, amount: int
+) -> None:
+    """Only runs that succeed go on: nothing is known of those that fail."""
+    bridge = make(replace(SETTING, types=()))
+    now = 1_800_000_000_000_000
+    for kind, event_type, end, at in (
+        ("job", "job.completed", "succeeded", now - 3 * DAY),
+        ("job", "job.completed", "failed", now - 3 * DAY),
+        ("run", "pipeline.run.succeeded", "succeeded", now),
+    ):
+        bridge.store.rows("INSERT INTO seen_types VALUES ('planasonix', ?, ?, ?, ?)", kind, end, event_type, at)
+    api.jobs = {"job_2": job("job_2", status=status)}
+    bridge.look()
+    assert bridge.amount() == amount
+
+
+@ON_SQLITE
+def test_a_sender_that_makes_up_types_stops_no_other_type(make: Make) -> None:
+    """What is stored is noted again when it comes; what is made up beyond a thousand is not stored."""
+    bridge = make()
+    old = int(datetime.now(UTC).timestamp() * 1_000_000) - 3 * DAY
+    bridge.store.rows("INSERT INTO seen_types VALUES ('planasonix', 'job', 'succeeded', 'job.succeeded', ?)", old)
+    for number in range(1001):
+        content = {"type": f"made.{number}", "pipeline_id": "pl_2", "run_id": f"run_{number}", "status": "succeeded"}
+        stored(bridge.inbox, f"evt_{number}", body=json.dumps(content).encode())
+    while bridge.router.route_due():
+        pass
+    assert bridge.store.one("SELECT COUNT(*) FROM seen_types") <= 1001
+    stored(bridge.inbox, "evt_job", body=body("evt_job", data={"pipeline_id": "pl_1"}))
+    bridge.router.route_due()
+    assert bridge.store.one("SELECT last_seen_at FROM seen_types WHERE type = 'job.succeeded'") > old + 2 * DAY
+
+
 @ON_SQLITE
 def test_a_type_that_goes_on_is_noted_about_once_an_hour(make: Make) -> None:
     """Each note is a write; an older webhook takes nothing back."""

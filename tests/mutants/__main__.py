@@ -79,7 +79,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/waking.py": ("tests/rules/test_waking.py", "tests/flows/test_inquiring.py"),
     "bridge/rules/abandoning.py": ("tests/flows/test_abandoning.py",),
     "bridge/edges/inbox/abandoned.py": ("tests/edges/inbox/test_abandoned.py",),
-    "bridge/rules/reconciling.py": ("tests/flows/test_reconciling.py",),
+    "bridge/rules/reconciling.py": ("tests/flows/test_reconciling.py", "tests/rules/test_reconciling.py"),
     "bridge/edges/inbox/reconciling.py": ("tests/flows/test_reconciling.py",),
     "bridge/rules/need.py": ("tests/rules/test_attention.py",),
     "bridge/rules/odd.py": ("tests/rules/test_attention.py",),

@@ -24,6 +24,10 @@ _NOTE_SEEN = text(
     " ON CONFLICT (source, kind, status, type) DO UPDATE SET last_seen_at = excluded.last_seen_at"
     " WHERE COALESCE(seen_types.last_seen_at, 0) < excluded.last_seen_at"
 )
+_NOTE_AGAIN = text(
+    "UPDATE seen_types SET last_seen_at = :at WHERE source = :source AND kind = :kind AND status = :status"
+    " AND type = :type AND COALESCE(last_seen_at, 0) < :at"
+)
 _KNOWN = text(
     "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
     " AND source = :source"
@@ -72,13 +76,22 @@ def seen(connection: Connection, source: str) -> list[Seen]:
 
 
 def note_seen(connection: Connection, found: Mapping[tuple[str, Seen], datetime]) -> None:
-    """Keep which types sources deliver, each with its source and when that last was; in one order, as rows lock."""
-    values = [
+    """Keep which types sources deliver, each with its source and when that last was."""
+    connection.execute(_NOTE_SEEN, _seen_values(found))
+
+
+def note_again(connection: Connection, found: Mapping[tuple[str, Seen], datetime]) -> None:
+    """Keep when types were last delivered, of those that are stored."""
+    connection.execute(_NOTE_AGAIN, _seen_values(found))
+
+
+def _seen_values(found: Mapping[tuple[str, Seen], datetime]) -> list[dict[str, object]]:
+    """Return them in one order, as rows lock."""
+    values: list[dict[str, object]] = [
         {"source": source, "kind": item.kind, "status": item.status, "type": item.type, "at": microseconds(at)}
         for (source, item), at in found.items()
     ]
-    if values:
-        connection.execute(_NOTE_SEEN, sorted(values, key=lambda value: [str(each) for each in value.values()]))
+    return sorted(values, key=lambda value: [str(each) for each in value.values()])
 
 
 def is_behind(connection: Connection, source: str, *, since: datetime, before: datetime, asked_since: datetime) -> bool:

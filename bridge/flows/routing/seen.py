@@ -12,7 +12,7 @@ from bridge.words.errors import InboxUnavailable
 from bridge.words.model import Delivery
 from bridge.words.via import Via
 
-_MAX_TYPES = 1000  # a sender that makes up types fills neither memory nor store
+_MAX_TYPES = 1000  # a sender that makes up types fills neither memory nor store: then only stored ones are noted again
 _LONGEST = 128
 _KINDS = (Kind.JOB, Kind.RUN)  # runs tell when a type of jobs has stopped
 _AGAIN = timedelta(hours=1)  # so long a type that goes on to come is not noted anew
@@ -34,13 +34,22 @@ class SeenTypes:
                 found[each] = max(delivery.received_at, found.get(each, delivery.received_at))
         news = {each: at for each, at in found.items() if self._is_news(each, at)}
         if news:
+            has_room = len(self._known.keys() | news.keys()) <= _MAX_TYPES
             with suppress(InboxUnavailable):
-                self._inbox.write(reconciling.note_seen, news)
-                self._known |= news
+                self._inbox.write(reconciling.note_seen if has_room else reconciling.note_again, news)
+                self._keep(news)
 
     def _is_news(self, seen: tuple[str, Seen], at: datetime) -> bool:
         known_at = self._known.get(seen)
-        return len(self._known) < _MAX_TYPES if known_at is None else at - known_at >= _AGAIN
+        return known_at is None or at - known_at >= _AGAIN
+
+    def _keep(self, news: dict[tuple[str, Seen], datetime]) -> None:
+        """Remember what was noted; the oldest note is forgotten first."""
+        for each, at in news.items():
+            self._known.pop(each, None)
+            self._known[each] = at
+        while len(self._known) > _MAX_TYPES:
+            del self._known[next(iter(self._known))]
 
     def _of(self, delivery: Delivery, plan: Plan) -> tuple[str, Seen] | None:
         completion, event = plan.completion, plan.event
