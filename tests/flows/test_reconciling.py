@@ -234,6 +234,36 @@ def test_a_job_that_is_named_beside_its_run_is_known(
     assert sum(amount for (_, route), amount in bridge.runs().items() if route != "report") == runs
 
 
+def test_many_jobs_that_are_named_beside_one_run_are_known(make: Make, api: JobsApi) -> None:
+    """Also those whose deliveries keep no row of completions, however they ended; a job that nobody names is not."""
+    bridge = make(replace(SETTING, types=("load.finished",)))
+    names = [f"job_{number}" for number in range(18)]
+    for name in names:
+        more = {"job_id": name, "run_id": "run_1", "pipeline_id": "pl_1", "status": "succeeded"}
+        stored(bridge.inbox, f"evt_{name}", body=json.dumps({"event": "load.finished", **more}).encode())
+    bridge.router.route_due()
+    assert bridge.store.one("SELECT COUNT(*) FROM completions") < len(names)
+    api.jobs = {name: job(name) for name in names}
+    bridge.look()
+    assert bridge.amount() == 0
+    api.jobs |= {"job_18": job("job_18")}
+    bridge.look()
+    assert bridge.amount() == 1
+
+
+def test_a_name_at_another_source_tells_of_nothing(make: Make, api: JobsApi) -> None:
+    """Two tenants may have a job of one id."""
+    bridge = make(replace(SETTING, types=("load.finished",)))
+    more = {"job_id": "job_1", "run_id": "run_1", "pipeline_id": "pl_1", "status": "succeeded"}
+    stored(bridge.inbox, "evt_1", body=json.dumps({"event": "load.finished", **more}).encode())
+    bridge.router.route_due()
+    bridge.store.rows("DELETE FROM completions")
+    bridge.store.rows("UPDATE deliveries SET source = 'other'")
+    api.jobs = {"job_1": job()}
+    bridge.look()
+    assert bridge.amount() == 1
+
+
 def test_a_stale_webhook_tells_of_nothing(make: Make, api: JobsApi) -> None:
     """It started nothing, so its job counts as missed."""
     bridge = make()

@@ -32,11 +32,12 @@ _KNOWN = text(
     "SELECT about_id, kind, source, status FROM completions WHERE about_id IN :names AND kind = :kind"
     " AND source = :source"
 ).bindparams(a_list("names", Text()))
-# An event that names a run and a job tells of the run, unless its type begins with `job.`.
+# An event that names a run and a job tells of the run, unless its type begins with `job.`. Of a run of many jobs not
+# every delivery keeps a row of completions: then its status is not known, and the name alone counts.
 _KNOWN_BESIDE = text(
-    "SELECT n.id AS about_id, 'job' AS kind, c.source, c.status FROM completion_ids AS n"
-    " JOIN completions AS c ON c.delivery_id = n.delivery_id"
-    " WHERE n.id IN :names AND c.kind = 'run' AND c.source = :source"
+    "SELECT n.id, c.status FROM completion_ids AS n JOIN deliveries AS d ON d.id = n.delivery_id"
+    " LEFT JOIN completions AS c ON c.delivery_id = n.delivery_id"
+    " WHERE n.id IN :names AND d.source = :source AND COALESCE(c.kind, 'run') = 'run'"
 ).bindparams(a_list("names", Text()))
 _ERASED = text("SELECT digest FROM erased_jobs WHERE digest IN :digests").bindparams(
     bindparam("digests", expanding=True)
@@ -129,11 +130,18 @@ def _known(connection: Connection, source: str, ended: Sequence[Ended]) -> set[K
     The second only where a webhook of the job's own type would do so: `job.*` and `pipeline.run.*` are two completions.
     """
     own = [each for each in ended if each.completion.source == source]
-    found = [*connection.execute(_KNOWN, {"names": _names(own), "kind": Kind.JOB, "source": source})]
+    found = connection.execute(_KNOWN, {"names": _names(own), "kind": Kind.JOB, "source": source})
+    known = {(row.about_id, row.kind, row.source, row.status) for row in found}
     open_types = [each for each in own if not names_its_kind(each.type)]
     if open_types:
-        found += connection.execute(_KNOWN_BESIDE, {"names": _names(open_types), "source": source})
-    return {(row.about_id, row.kind, row.source, row.status) for row in found}
+        named = connection.execute(_KNOWN_BESIDE, {"names": _names(open_types), "source": source})
+        beside = {(row.id, row.status) for row in named}
+        known |= {
+            each.completion.key
+            for each in open_types
+            if beside & {(each.completion.id, each.completion.status), (each.completion.id, None)}
+        }
+    return known
 
 
 def _names(ended: Iterable[Ended]) -> list[str]:
