@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.rules import strict_json
+from bridge.rules.event import grammar
 from bridge.rules.event.peeking import id_of
 from bridge.rules.event.pointers import Path, child, is_index, look, read_pointer, spell_pointer
 from bridge.rules.event.reader import spellings
@@ -134,9 +135,12 @@ def _take_out(whole: Any, path: Path, marker: str, boxes: Collection[Path] = ())
 
 
 def _what_stays(value: Any, path: Path, marker: str, boxes: Collection[Path]) -> Any:
-    """Return what takes the place of a value: the marker, or `parameters` without its values, in it or deeper."""
-    if path[-1] == "parameters" and isinstance(value, dict):
-        return _emptied(value, marker)
+    """Return what takes the place of a value: the marker, or `parameters` without its values, in it or deeper.
+
+    The source's own places go first, as they do for the reader, which goes on to the next one where nothing stands.
+    """
+    if path in boxes and grammar.is_empty(value):
+        return value
     for below in (box[len(path) :] for box in boxes if box[: len(path)] == path):
         found = look(value, below)
         if isinstance(found, dict):
@@ -144,7 +148,7 @@ def _what_stays(value: Any, path: Path, marker: str, boxes: Collection[Path]) ->
             for step in reversed(below):
                 kept = {step: kept}
             return kept
-    return marker
+    return _emptied(value, marker) if path[-1] == "parameters" and isinstance(value, dict) else marker
 
 
 def _emptied(parameters: Mapping[str, Any], marker: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.rules import hops
 from bridge.rules.event import Redaction, Spelling, merge, peek_id, read, set_aside
 from bridge.rules.event.pointers import spell_pointer
 from bridge.rules.event.reader import spellings
@@ -160,6 +161,9 @@ def test_what_the_loop_guard_counts_stays_where_the_source_spells_it(pointer: st
     assert (None if hidden is None else hidden.split()[2]) == (covered and f"{covered},")
 
 
+_PASSED_ON: dict[str, Any] = {"planasonix": {"trigger_id": "trg_0000000000000001", "hops": 3}}
+
+
 @pytest.mark.parametrize(
     ("place", "pointer"),
     [
@@ -180,6 +184,32 @@ def test_parameters_keep_what_the_loop_guard_counts_also_if_more_is_taken_out(pl
     kept = redaction.body(json.dumps(body).encode(), own)
     assert read(kept, spelling=own).parameters == {"[redacted]": "[redacted]", "planasonix": {"hops": 2}}
     assert b"a@b.c" not in kept
+
+
+@pytest.mark.parametrize(
+    ("places", "pointer", "body"),
+    [
+        (["/data/parameters/inner"], "/data/parameters", {"data": {"parameters": {"inner": _PASSED_ON}}}),
+        (["/data/parameters/inner"], "/data/parameters", {"data": {"parameters": _PASSED_ON}}),
+        (["/data/parameters/inner"], "/data/parameters", {"data": {"parameters": {"inner": None, **_PASSED_ON}}}),
+        (["/run/old", "/run/args"], "/run", {"run": {"old": None, "args": _PASSED_ON}}),
+        (["/run/old", "/run/args"], "/run", {"run": {"old": " ", "args": _PASSED_ON}}),
+        (["/run/old", "/run/args"], "/run/old", {"run": {"old": None, "args": _PASSED_ON}}),
+        (["/run/old", "/run/args"], "/run/old", {"run": {"old": "", "args": _PASSED_ON}}),
+        (["/run/old"], "/run/old", {"run": {"old": None}, "parameters": _PASSED_ON}),
+    ],
+)
+def test_what_the_loop_guard_counts_is_found_at_the_same_place_after_redaction(
+    places: list[str], pointer: str, body: dict[str, Any]
+) -> None:
+    """One place inside another, and one that says nothing before the next."""
+    own = Spelling(fields=read_fields({"parameters": places}))
+    redaction = Redaction.of([pointer])
+    assert redaction.hides(own) is None
+    before = json.dumps({"id": "e", **body}).encode()
+    kept = redaction.body(before, own)
+    assert [hops.claimed(read(each, spelling=own)) for each in (before, kept)] == [3, 3]
+    assert hops.cause(read(kept, spelling=own)) == hops.Cause((_PASSED_ON["planasonix"]["trigger_id"],))
 
 
 def test_two_redacted_bodies_without_a_usual_id_stay_what_they_are() -> None:
