@@ -42,13 +42,13 @@ _STANDING = text(
     " AND dag_run_id = :dag_run_id AND state <> 'cancelled' AND state <> 'failed' AND dag_run_id IS NOT NULL"
     " ORDER BY id LIMIT 1"
 )
-_IS_PAUSED = (  # by the last look at the DAG: it may have been paused after the run was started
-    "EXISTS (SELECT 1 FROM dags WHERE dags.airflow = triggers.airflow AND dags.dag_id = triggers.dag_id"
-    " AND dags.state = 'paused')"
-)
+# By the last look at the DAG: it may have been paused, or unpaused, after the run was started.
+_DAG = "EXISTS (SELECT 1 FROM dags WHERE dags.airflow = triggers.airflow AND dags.dag_id = triggers.dag_id AND "
+_IS_PAUSED = f"{_DAG} dags.state = 'paused')"
+_IS_UNPAUSED = f"{_DAG} dags.state = 'ok' AND dags.read_at > triggers.settled_at)"
 _PROGRESS = text(
     "UPDATE triggers SET run_state = :state, run_after = :run_after, run_started_at = :started_at,"  # noqa: S608
-    " reason = CASE WHEN reason = 'dag_paused' AND :has_moved = 1 THEN NULL"
+    f" reason = CASE WHEN reason = 'dag_paused' AND (:has_moved = 1 OR {_IS_UNPAUSED}) THEN NULL"
     f" WHEN reason IS NULL AND :has_moved = 0 AND {_IS_PAUSED} THEN 'dag_paused' ELSE reason END,"
     f" run_ended_at = :ended_at, run_due_at = :due_at WHERE id = :id AND {_OPEN} AND run_due_at = :was"
 )

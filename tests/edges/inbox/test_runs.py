@@ -66,6 +66,28 @@ def test_a_run_waits_for_a_dag_that_was_paused_after_it_was_started(inbox: Inbox
     assert trigger(inbox, trigger_id).reason is None
 
 
+@pytest.mark.parametrize(
+    ("state", "after", "reason"),
+    [
+        (DagState.OK, MINUTE, None),
+        (DagState.PAUSED, MINUTE, Reason.DAG_PAUSED),
+        (DagState.STALE, MINUTE, Reason.DAG_PAUSED),
+        (DagState.OK, -MINUTE, Reason.DAG_PAUSED),
+    ],
+)
+def test_a_run_that_is_queued_waits_for_no_dag_that_is_unpaused(
+    inbox: Inbox, state: DagState, after: timedelta, reason: Reason | None
+) -> None:
+    """It waits for its turn in Airflow. A look at the DAG from before the run was started tells nothing of it."""
+    trigger_id = add(inbox, stored(inbox))
+    (claimed,) = claim(inbox)
+    settled = settlement(TriggerState.FIRED, run_after=NOW, reason=Reason.DAG_PAUSED)
+    inbox.write(triggers.settle, claimed, settled, attempt())
+    inbox.write(dags.store, [(KnownDag("default", "load_orders", state, NOW + after, NOW + after), None)])
+    inbox.write(runs.store, [look(run, RunState.QUEUED, due_after=MINUTE) for run in due(inbox)])
+    assert trigger(inbox, trigger_id).reason is reason
+
+
 def test_a_trigger_that_was_not_fired_has_no_run(inbox: Inbox) -> None:
     """Nor has one whose route does not follow."""
     failed = fired(inbox, "evt_1", state=TriggerState.FAILED)
