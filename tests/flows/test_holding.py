@@ -170,6 +170,48 @@ def test_params_are_kept(make: MakeLooking, standin: Standin) -> None:
     assert (found.schemas, found.required) == ({"day": {"type": "string"}}, ("day",))
 
 
+def without_params(store: Store) -> list[str]:
+    """Return the DAGs whose params nobody has asked for."""
+    return [dag_id for (dag_id,) in store.rows("SELECT dag_id FROM dags WHERE params_at IS NULL ORDER BY dag_id")]
+
+
+def test_params_are_not_asked_for_while_airflow_asks_to_wait(make: MakeLooking, standin: Standin, store: Store) -> None:
+    """What was not read is still to be read then, another DAG first."""
+    standin.dags = {"a": {}, "b": {}, "c": {}}
+    seconds = [1000.0]
+    looking = make(named(*standin.dags), monotonic=lambda: seconds[0])
+    standin.front = lambda _, path: (429, {"detail": "slow down"}) if path.endswith("/a/details") else None
+    standin.retry_after = "600"
+    asked = [path for path in looking.step() if "details" in path]
+    for _ in range(9):
+        seconds[0] += 60
+        asked += [path for path in looking.step(later=60) if "details" in path]
+    assert asked == [f"{LIST}/a/details"]
+    assert without_params(store) == ["a", "b", "c"]
+    seconds[0] += 60
+    looking.step(later=60)
+    assert without_params(store) == ["a"]
+
+
+@pytest.mark.parametrize(("answer", "is_well"), [(403, True), (500, True), (500, False)])
+def test_params_that_airflow_does_not_tell_count_as_asked_for_only_where_that_is_about_the_dag(
+    make: MakeLooking, standin: Standin, store: Store, answer: int, is_well: bool
+) -> None:
+    """If Airflow itself is not well, all are still to be read when it is."""
+    standin.dags = {"a": {}, "b": {}}
+    looking = make(named(*standin.dags))
+
+    def front(_: str, path: str) -> tuple[int, Any] | None:
+        if "details" not in path:
+            return None
+        standin.is_healthy = is_well
+        return answer, {"detail": "no"}
+
+    standin.front = front
+    looking.step()
+    assert without_params(store) == (["b"] if is_well else ["a", "b"])
+
+
 @pytest.mark.parametrize("answer", [(503, {"detail": "down"}), (401, {"detail": "no"}), (200, {"hello": 1})])
 def test_an_airflow_that_does_not_tell_changes_nothing_that_is_known(
     make: MakeLooking, standin: Standin, answer: tuple[int, Any]
@@ -268,15 +310,25 @@ def test_a_list_that_is_refused_is_done_without(make: MakeLooking, standin: Stan
 
 
 def test_an_airflow_that_tells_of_no_dag_is_asked_seldom(make: MakeLooking, standin: Standin) -> None:
-    """The user may read none of 40: a few questions a minute, and one line in the log."""
+    """The user may read none of 40: the list and 20 of them a minute, and one line in the log."""
     standin.dags = {f"dag_{number}": {} for number in range(40)}
     looking = make(named(*standin.dags))
     standin.front = lambda _, path: (403, {"detail": "Forbidden"}) if "/dags" in path else None
     with capture_logs() as logs:
-        assert len(looking.step()) == 3
+        assert len(looking.step()) == 21
         assert looking.step(later=10) == []
     assert [line["event"] for line in logs] == ["dags_not_read"]
     assert value(looking.metrics, "bridge_dag_requests_total", 'outcome="failed"') == 1
+
+
+def test_dags_that_may_not_be_seen_do_not_hold_up_one_that_is_missing(make: MakeLooking, standin: Standin) -> None:
+    """The list has only what the user may read: each of the others is asked for by itself, in one look."""
+    standin.dags = {f"dag_{number}": {} for number in range(10)}
+    secret = {f"{LIST[4:]}/secret_{number:02}" for number in range(19)}
+    looking = make(named(*standin.dags, *(path.rpartition("/")[2] for path in secret), "z_missing"))
+    standin.front = lambda _, path: (403, {"detail": "Forbidden"}) if path in secret else None
+    looking.step()
+    assert looking.states() == dict.fromkeys(standin.dags, "ok") | {"z_missing": "missing"}
 
 
 def test_dags_that_make_airflow_fail_are_asked_for_a_few_at_a_time(make: MakeLooking, standin: Standin) -> None:

@@ -21,7 +21,6 @@ from bridge.edges.airflow.versions import run_url
 from bridge.edges.airflow.waits import Waits
 from bridge.edges.airflow.wire import Answer, Failure, Kind
 from bridge.words.dags import DagFacts, DagPage
-from bridge.words.errors import BridgeError
 from bridge.words.model import Trigger
 from bridge.words.outcomes import (
     AlreadyThere,
@@ -110,12 +109,9 @@ class Airflow:
         """Return whether this user may start runs of a DAG, None where that is not known. Starts none."""
         return dags.may_start(self._session(), dag_id)
 
-    def look_at(self, dag_id: str) -> DagFacts:
-        """Return what Airflow tells of a DAG; raises BridgeError if it does not tell."""
-        found = dags.single(self._session(), dag_id, "details")
-        if isinstance(found, DagFacts):
-            return found
-        raise BridgeError(f"Airflow {self._target.name!r}: {found.detail or found.reason.why}")
+    def look_at(self, dag_id: str) -> DagFacts | answers.TargetProblem:
+        """Return one DAG with its params, or what keeps Airflow from telling."""
+        return dags.single(self._session(), dag_id, "details")
 
     def list_dags(self, offset: int, limit: int = dags.PAGE) -> DagPage | answers.TargetProblem:
         """Return a page of DAGs from the `offset`th on, by one request."""

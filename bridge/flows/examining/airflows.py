@@ -10,7 +10,6 @@ from bridge.rules.conforming import mistakes, says_lacking
 from bridge.rules.mapping import Mapping as Routes
 from bridge.rules.mapping import Route
 from bridge.words.dags import DagFacts, DagState
-from bridge.words.errors import BridgeError
 from bridge.words.findings import Finding, fine, unknown, wrong
 from bridge.words.holds import IfPaused
 from bridge.words.outcomes import step_to_read
@@ -115,10 +114,9 @@ def dag_fact(airflow: Airflow, route: Route, dag_id: str) -> DagFact:
     A pause comes last. It is said, and is no mistake, if the route provides for it (`if_paused`).
     """
     mend = _mend(route, dag_id)
-    try:
-        facts = airflow.look_at(dag_id)
-    except BridgeError as error:
-        return DagFact(f"could not be asked: {error}", mend)
+    facts = airflow.look_at(dag_id)
+    if not isinstance(facts, DagFacts):
+        return DagFact(f"could not be asked: Airflow {route.airflow!r}: {facts.detail or facts.reason.why}", mend)
     troubles = list(_troubles(route, facts))
     is_paused = facts.state is DagState.PAUSED
     if is_paused and route.if_paused is IfPaused.TRIGGER:

@@ -33,7 +33,6 @@ from bridge.rules import holding
 from bridge.rules.ceiling import Start
 from bridge.rules.mapping import Mapping as RouteMap
 from bridge.words.dags import DagFacts, DagState, KnownDag
-from bridge.words.errors import BridgeError
 
 _LEASE_SECONDS = 60.0
 _RENEWED_SECONDS = 15.0
@@ -190,14 +189,12 @@ class Holding:
         unread = self._inbox.read(dags.without_params, airflow=place.name, before=before, limit=_PARAMS_AT_ONCE)
         if not unread or not self._is_ours(place):
             return
-        for dag_id in unread:
+        for dag_id in sorted(unread, key=lambda each: each == place.params_last):
             self._go_on()
-            try:
-                facts: DagFacts | None = place.airflow.look_at(dag_id)
-            except BridgeError:
-                facts = None  # what was read before stays for another while
-            self._inbox.write(dags.set_params, airflow=place.name, dag_id=dag_id, found=facts, now=self._clock())
-            if facts is None:
+            found = place.read_params(dag_id)
+            if isinstance(found, DagFacts) or found is None:  # None: what was read before stays for another while
+                self._inbox.write(dags.set_params, airflow=place.name, dag_id=dag_id, found=found, now=self._clock())
+            if not isinstance(found, DagFacts):
                 break  # perhaps Airflow is away: the next look at its DAGs finds out
 
     def _wait(self, place: Place) -> None:

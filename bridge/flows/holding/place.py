@@ -8,8 +8,8 @@ So a look is `_PAGES` and `_SINGLES` requests at most, however many DAGs there a
 
 Rule: one answer is one sample, so it never ends the look at a whole Airflow. When a question fails as if the whole
 place were down, the place itself is asked (`Airflow.probe`). If it is well, that DAG (or the list) is left alone for a
-while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed. If the list and
-every DAG that was asked for did, the whole look has.
+while, and the DAG comes after all others then. The look goes on, until `_STRAYS` questions have failed so. If the list
+and every DAG that was asked for failed, the whole look has.
 
 Whatever is left alone is so for as long as the answer asks for (`Retry-After`), if that is longer.
 """
@@ -56,12 +56,13 @@ class Place:
         self.name = name
         self.airflow = airflow
         self.params_from = 0.0  # not to be read before that: steps are quick while much is set free
+        self.params_last = ""  # the DAG whose params are read after all others: it had no answer
         self.problem: Problem | None = None  # of the last look, if it is about more than one DAG
         self._before_each = before_each
         self._monotonic = monotonic
         self._refused: dict[str, float] = {}  # until when a DAG, or the list, is left alone; kept for longer
         self._said: dict[str, Reason] = {}  # why it is, so that this is logged once
-        self._strays = 0  # questions of this look that failed, though not for the whole place
+        self._strays = 0  # questions of this look that failed although the place is well
         self._unlisted: Problem | None = None  # what this look's list said instead, about nothing but itself
         self._failures = 0  # in a row
         self._not_before = 0.0
@@ -92,6 +93,23 @@ class Place:
         if self.problem is None and not found:
             self.problem = self._unlisted
         return found
+
+    def read_params(self, dag_id: str) -> DagFacts | Problem | None:
+        """Return a DAG with its params, None if this DAG alone has no answer, or what keeps all from having one.
+
+        If Airflow asks to wait, no params are read before that.
+        """
+        found = self.airflow.look_at(dag_id)
+        if isinstance(found, DagFacts):
+            return found
+        if not _is_whole(found):
+            return None
+        self._before_each()
+        problem = found if _wish(found) else self.airflow.probe()
+        if problem is not None:
+            self.params_from = max(self.params_from, self._monotonic() + _wish(problem))
+            self.params_last = dag_id
+        return problem
 
     def failed(self, problem: Problem, now: float, pause_seconds: float) -> bool:
         """Note that there was no answer, and wait; True if the reason is worth a log line."""
@@ -152,7 +170,7 @@ class Place:
             confirmed = self.airflow.probe()
             if confirmed is not None:
                 return confirmed
-        self._strays += 1
+            self._strays += 1
         self._refused[what] = self._monotonic() + max(pause_seconds, _wish(problem))
         if problem.reason not in (self._said.get(what), self._said.get(_LIST)):
             self._said[what] = problem.reason

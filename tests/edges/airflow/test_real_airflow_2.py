@@ -149,6 +149,7 @@ def test_facts_of_dags(connect: Connect) -> None:
     assert bridge.look_at("there_is_no_such_dag").exists is False
     assert bridge.look_at("paused_dag").is_paused is True
     facts = bridge.look_at("needs_params")
+    assert isinstance(facts, DagFacts)
     assert (facts.exists, facts.is_paused, facts.is_stale) == (True, False, False)
     assert facts.required == ("city",)
 
