@@ -242,7 +242,7 @@ def _groups(facts: Facts) -> Iterator[Need]:
     yield from standing.needs(mine, facts.now, ending=facts.ending)
     yield from standing.needs(facts.late, facts.now, ending={})
     yield from standing.needs(facts.repeated, facts.now, ending={})
-    if not facts.is_whole:
+    if facts.groups and not facts.is_whole:
         yield standing.uncounted(facts.groups)
 
 

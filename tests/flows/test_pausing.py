@@ -250,6 +250,19 @@ def test_what_ran_before_a_restart_is_read_once_for_all_routes(inbox: Inbox) -> 
     assert len([each for each in asked if "FROM triggers" in each]) == 2
 
 
+def test_what_another_process_has_started_meanwhile_counts(inbox: Inbox) -> None:
+    """A look of a while ago says nothing of the last hour of a route that has started nothing here yet."""
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    lines = [f"  - {{pipeline: pl_1, dag: d, name: {name}, max_per_hour: 1}}\n" for name in ("busy", "quiet")]
+    used = read("routes:\n" + "".join(lines), file="m", airflows=["default"], sources=[])
+    starts = Starts(inbox=inbox, mapping=lambda: used)
+    assert starts.take_place("busy", now - 2 * minute) is not None
+    add(inbox, stored(inbox), route="quiet", now=now - minute, due_at=now - minute)
+    start = starts.take_place("quiet", now)
+    assert start is not None
+    assert datetime.fromtimestamp(start.at, UTC) - now == pytest.approx(59 * minute, abs=timedelta(milliseconds=1))
+
+
 def test_a_ceiling_holds_for_what_an_outage_kept(limited: Firing, standin: Standin, inbox: Inbox) -> None:
     """Airflow is back after ten hours; a place that is taken is used, also by a claim that is given back."""
     standin.is_healthy, standin.before = False, lambda _: (500, {"detail": {"reason": "Database error"}})

@@ -267,6 +267,11 @@ def test_a_dag_that_starts_nothing_is_said_with_what_to_do(state: DagState, says
     assert need.next_step not in ("", says)
 
 
+def test_what_is_not_whole_and_empty_says_nothing_of_its_kind() -> None:
+    """A filter may have no group among what was counted."""
+    assert not [each for each in needs(Facts(NOW, groups=[], is_whole=False)) if each.about == "more than is counted"]
+
+
 WANTS = """
 routes:
   - {name: bare, pipeline: a, dag: load}

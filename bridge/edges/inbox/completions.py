@@ -11,6 +11,7 @@ Everybody inserts before he locks, so nobody waits in a circle. Row 0 may be gon
 it anew, and finds the other rows all the same.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,7 +143,8 @@ def keep(connection: Connection, known: Known, delivery: int) -> None:
                 connection.execute(_REFINE, {"id": row.delivery, "pipeline_id": completion.pipeline_id})
                 rows[place] = row._replace(pipeline_id=completion.pipeline_id)
     owns = any(trigger.owns for trigger in known.triggers.get(delivery, ()))
-    amount = sum(pipelines_agree(row.pipeline_id, completion.pipeline_id) for row in rows)
+    agreeing_rows = (row for row in rows if pipelines_agree(row.pipeline_id, completion.pipeline_id))
+    amount = max(Counter(row.pipeline_id for row in agreeing_rows).values(), default=0)
     if (owns or amount < _MOST_ROWS) and all(row.delivery != delivery for row in rows):
         connection.execute(_INSERT_NEXT, _values(delivery, completion))
         rows.append(Telling(delivery, completion.key, completion.pipeline_id))

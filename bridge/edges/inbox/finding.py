@@ -37,6 +37,7 @@ _OF_PIPELINE = text(
 _COPIES = text(
     "SELECT other.delivery_id FROM completions AS mine JOIN completions AS other ON other.about_id = mine.about_id"
     " AND other.kind = mine.kind AND other.source = mine.source AND other.status = mine.status"
+    " AND (mine.pipeline_id IS NULL OR other.pipeline_id IS NULL OR other.pipeline_id = mine.pipeline_id)"
     " WHERE mine.delivery_id = :id AND other.delivery_id <> :id ORDER BY other.delivery_id DESC LIMIT :limit"
 )
 # The literal conditions let the databases use the partial index `triggers_live`.

@@ -56,7 +56,7 @@ def is_busy(connection: Connection, wanted: Filter, stretch: int = STRETCH) -> b
 
 def _is_walked(wanted: Filter) -> bool:
     """Whether no index has what is wanted; what a quiet pipeline has is looked up."""
-    is_seldom = wanted.is_latest or any(getattr(wanted, name) is not None for name in _SELDOM)
+    is_seldom = any(getattr(wanted, name) is not None for name in _SELDOM)
     is_unindexed = wanted.state in _UNINDEXED or wanted.run_state == RunState.SUCCESS
     return wanted.pipeline_id is None and (is_seldom or is_unindexed)
 

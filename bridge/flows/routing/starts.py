@@ -12,6 +12,7 @@ from bridge.rules.planning import Planned
 from bridge.words.model import TriggerState
 
 _RECALLED = timedelta(days=2)  # what waits for longer than this is for a person to look at
+_FRESH_SECONDS = 60.0  # another process may start something, and a person cancel something
 
 
 class Starts:
@@ -24,6 +25,7 @@ class Starts:
         self._lock = threading.Lock()
         self._found: dict[str, list[datetime]] = {}  # in the store, of routes that have started nothing here yet
         self._found_for: Mapping | None = None
+        self._found_at = 0.0
 
     def count(self, triggers: Sequence[Planned], now: datetime, starts: dict[str, Start]) -> None:
         """Count the triggers whose route has a ceiling, and add their starts by trigger id."""
@@ -49,9 +51,10 @@ class Starts:
                 self._ceilings.take_back(start)
 
     def _recall(self, route: str, limit: int, now: float) -> list[float]:
-        """Return what a route has started; one look at the store is for all routes of a mapping, as it reads much."""
+        """Return what a route has started; one look at the store is for all routes for a minute, as it reads much."""
         mapping = self._mapping()
-        if mapping is not self._found_for or route not in self._found:
+        is_fresh = mapping is self._found_for and 0 <= now - self._found_at <= _FRESH_SECONDS
+        if not is_fresh or route not in self._found:
             ceilings = {each.name: each.limits.max_per_hour or 0 for each in mapping.routes} | {route: limit}
             moment = datetime.fromtimestamp(now, UTC)
             self._found = self._inbox.read(
@@ -61,5 +64,5 @@ class Starts:
                 oldest=moment - _RECALLED,
                 limit=max(ceilings.values()),
             )
-            self._found_for = mapping
+            self._found_for, self._found_at = mapping, now
         return [start.timestamp() for start in self._found.pop(route)[:limit]]

@@ -196,6 +196,17 @@ def test_every_pipeline_that_has_a_run_of_one_number_is_known(inbox: Inbox, stor
     ]
 
 
+def test_an_event_without_a_pipeline_is_known_beside_many_that_have_one(inbox: Inbox) -> None:
+    """It is of one of them, or of one that has not come yet: a task that waits for that learns of it."""
+    number = {"type": "pipeline.run.completed", "job_id": None, "run_id": "42"}
+    names = [*(f"pl_{n}" for n in range(20)), None]
+    ids = [event(inbox, f"evt_{name}", **number, pipeline_id=name) for name in names]
+    for id_ in ids:
+        route(inbox, id_, NOTHING)
+    inbox.write(waits.add, [Wait("default", TaskKey("d", "r", "t", -1), 1, "42", "pl_20", None, NOW)])
+    assert [fact.delivery_id for fact in inbox.read(waits.facts, airflow="default")] == [ids[-1]]
+
+
 def test_of_one_pipeline_some_rows_are_enough(inbox: Inbox, store: Store) -> None:
     """A stolen secret that repeats one completion fills no table: sixteen, and those of deliveries that own a run."""
     for n in range(20):

@@ -85,6 +85,15 @@ def test_copies_tell_of_the_same_completion(inbox: Inbox) -> None:
     assert inbox.read(finding.copies, first) == [second]
 
 
+def test_a_run_of_another_pipeline_is_no_copy(inbox: Inbox) -> None:
+    """Runs may be numbered per pipeline; an event that names none agrees with any."""
+    first, _, none = (
+        route(inbox, f"evt_{pipeline}", replace(JOB, pipeline_id=pipeline), dag_run_id=f"r_{pipeline}")
+        for pipeline in ("pl_1", "pl_2", None)
+    )
+    assert inbox.read(finding.copies, first) == [none]
+
+
 @pytest.mark.parametrize("name", ["ord_daily", "dlv_daily", "trg_daily", "trg_0000000000000001x"])
 def test_an_id_of_a_sender_may_begin_as_ours_do(inbox: Inbox, name: str) -> None:
     """Only what has the whole form of ours is looked for among them alone."""

@@ -112,6 +112,17 @@ def test_a_failure_that_was_run_again_counts_no_more(inbox: Inbox) -> None:
     assert groups(inbox) == []
 
 
+def test_what_was_run_again_hides_no_older_failure(inbox: Inbox) -> None:
+    """However much of it is newer: what counts no more does not count towards the bound either."""
+    older = failed(inbox, "evt_0", route="other")
+    again = [failed(inbox, f"evt_{number}") for number in range(1, 4)]
+    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
+    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=again, now=NOW)
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
+    assert ([each.example for each in found.groups], found.is_whole) == ([older], True)
+
+
 def test_the_filters_narrow_it(inbox: Inbox) -> None:
     """By state, reason, place and time."""
     first = failed(inbox, "evt_1")

@@ -13,7 +13,7 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
-    """Create the table and the indexes; no row is rewritten."""
+    """Create the table, and the indexes in the order in which routing takes their tables; no row is rewritten."""
     op.create_table(
         "pauses",
         sa.Column("kind", sa.Text, primary_key=True),
@@ -23,6 +23,6 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.BigInteger, nullable=False),
         sa.Column("ends_at", sa.BigInteger),
     )
-    for table, columns in (("triggers", ["airflow", "route", "due_at"]), ("deliveries", ["source", "received_at"])):
+    for table, columns in (("deliveries", ["source", "received_at"]), ("triggers", ["airflow", "route", "due_at"])):
         condition = sa.text("reason = 'paused_by_person'")
         op.create_index(f"{table}_paused", table, columns, sqlite_where=condition, postgresql_where=condition)
