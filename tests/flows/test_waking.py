@@ -11,6 +11,8 @@ import pytest
 from bridge.edges.airflow import Airflow
 from bridge.edges.inbox import Inbox, waits
 from bridge.edges.inbox.deliveries import Routing, settle_routing
+from bridge.edges.inbox.engine.ids import made_at
+from bridge.edges.inbox.rows import instant
 from bridge.edges.metrics import Metrics
 from bridge.flows.waking import Waking
 from bridge.flows.waking.answering import Answering
@@ -156,6 +158,18 @@ def test_a_wait_is_forgotten_alone(inbox: Inbox) -> None:
     inbox.write(waits.forget, airflow="default", tasks=[task])
     assert set(inbox.read(waits.known, airflow="default")) == set(keys[1:])
     assert set(inbox.read(waits.known, airflow="far")) == {task}
+
+
+@pytest.mark.parametrize(("seconds", "amount"), [(299, 1), (301, 0)])
+def test_a_task_is_not_told_of_what_its_pipeline_did_long_before(inbox: Inbox, seconds: int, amount: int) -> None:
+    """Of what names no run; five minutes are for two clocks that differ."""
+    id_ = stored(inbox, "evt_1", body=b"{}")
+    about = completion.Completion("planasonix", completion.Kind.EVENT, "evt_1", "succeeded", "pl_1")
+    routing = Routing(id_, DeliveryState.UNROUTED, None, None, None, [], about)
+    inbox.write(settle_routing, [routing], now=NOW)
+    since = instant(made_at(id_)) + timedelta(seconds=seconds)
+    inbox.write(waits.add, [Wait("default", TaskKey("d", "r", "t", -1), 1, "run_1", "pl_1", None, since)])
+    assert len(inbox.read(waits.facts, airflow="default")) == amount
 
 
 def test_a_task_without_a_fact_goes_on_waiting(awake: Awake) -> None:

@@ -149,6 +149,8 @@ def test_an_event_is_found_by_its_id_and_source(inbox: Inbox, store: Store, is_f
     for event_id, source in (("evt_2", "planasonix"), ("evt_1", "none"), (nameless, "other")):
         with pytest.raises(NotThere):
             find(inbox, event_id, source)
+    with pytest.raises(NotThere, match=f"^no event '{'x' * 128}' of the source 'planasonix'$"):
+        find(inbox, "x" * 129)
 
 
 @pytest.mark.parametrize("is_folded", [False, True])
