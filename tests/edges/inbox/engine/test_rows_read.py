@@ -370,4 +370,4 @@ def test_the_writer_reads_no_more_the_more_waits(name: str, little_and_much: lis
 def test_what_is_looked_for_beside_it_is_looked_for_in_small_pieces(name: str, little_and_much: list[Inbox]) -> None:
     """A look of the background costs as much beside a backlog as without one."""
     few, many = (inbox.read(reads(READ[name])) for inbox in little_and_much)
-    assert many <= few * 1.3 + 10
+    assert many <= few * 1.3 + 10 + orders.SLICE  # as above
