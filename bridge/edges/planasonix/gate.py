@@ -10,6 +10,7 @@
 What closes it is said to be about the whole (`is_whole`): no question is given up for it. What the API itself refutes
 is the question's own; but not once three different questions got no good answer, and none did between: then the API
 answers its list and nothing else, as with a key that may read no job. That is about the whole too, and closes nothing.
+Each question counts once more after each good answer to another. What the API refuses (400, 410, 422) always counts.
 While it is closed, one question at a time may pass as a probe, as at an Airflow that is down.
 Whoever is stopped has asked nothing.
 Thread-safe.
@@ -28,6 +29,7 @@ from bridge.words.errors import LookupNotFound, LookupUnavailable
 from bridge.words.reasons import Reason
 
 _QUESTIONS = 3  # that failed, without a good one between: no verdict on the whole is taken from one
+_MOST_WEIGHED = 10_000  # questions without a good answer that are remembered
 LIST = "/api/v1/jobs"  # the API itself is asked for it; no question about one job or run
 _log = structlog.get_logger("bridge.planasonix")
 
@@ -50,6 +52,8 @@ class Gate:
         self._is_probing = False
         self._failed: set[str] = set()  # questions, since the last good answer
         self._unanswered: set[str] = set()  # the first of them, since the last good answer about a job or run
+        self._good = 0  # such answers
+        self._good_before: dict[str, int] = {}  # how many there were when a question failed last
         self._lock = threading.Lock()
 
     def room(self, limit: int) -> int:
@@ -65,6 +69,7 @@ class Gate:
             self._breaker.close()
             self._failed.clear()
             self._unanswered.clear()
+            self._good_before.clear()
 
     @contextmanager
     def passing(self, question: str, ask_itself: Callable[[], float | None]) -> Iterator[Passed]:
@@ -82,9 +87,10 @@ class Gate:
         except LookupUnavailable as error:
             if error.is_refusal:
                 self._answered(passed)
-            elif self._is_in_doubt(question, error, passed):
-                self._judge(error, passed, ask_itself)
-            self._weigh(question, error)
+            else:
+                if self._is_in_doubt(question, error, passed):
+                    self._judge(error, passed, ask_itself)
+                self._weigh(question, error)
             raise
         else:
             self._answered(passed, question)
@@ -108,7 +114,9 @@ class Gate:
         with self._lock:
             self._failed.clear()
             if question != LIST:
+                self._good += 1
                 self._unanswered.clear()
+                self._good_before.pop(question, None)
             if passed.wait_seconds is not None:
                 self._close("the Planasonix API allows no more calls for now", passed.wait_seconds)
             elif passed.is_probe:
@@ -142,7 +150,11 @@ class Gate:
         with self._lock:
             if len(self._unanswered) < _QUESTIONS:
                 self._unanswered.add(question)
-            error.is_whole |= len(self._unanswered) >= _QUESTIONS
+            is_first_since = self._good > self._good_before.pop(question, self._good)
+            self._good_before[question] = self._good
+            if len(self._good_before) > _MOST_WEIGHED:
+                del self._good_before[next(iter(self._good_before))]
+            error.is_whole |= len(self._unanswered) >= _QUESTIONS and not is_first_since
 
     def _close_for(self, error: LookupUnavailable, wait_seconds: float = 0.0) -> None:
         error.is_whole = True
