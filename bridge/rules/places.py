@@ -9,8 +9,7 @@
   time until it is answered otherwise. Then what waits with it may go, whichever replica put it back.
 - So is a DAG whose runs Airflow forbids to start. That may last for days, so it closes no route: what waits for it is
   put back and says why, and is claimed after all others, but for the one call that asks again.
-- A DAG at which a call was held has its next turn after the others, for a few seconds; not a route that calls another
-  DAG too.
+- A DAG at which a call was held has its next turn after the others, for a few seconds, with all routes that call it.
 
 Triggers are chosen by route, so what a DAG may not begin now closes the routes that were seen to call it. But one that
 was asked to wait closes no route that was seen to call another DAG too: what is claimed for it meanwhile has its next
@@ -28,8 +27,8 @@ from bridge.words.reasons import Reason
 _LONG_SECONDS = 1.0
 # After a call that was held. Ten thousand that are tried every few minutes take a tenth of the pace, not all of it.
 _OTHERS_FIRST_SECONDS = 5.0
-# Turns of what waits with its DAG. So far apart that ten thousand of them cost the store some rows a second, and not
-# all at once after each call that is refused; and none so late that a DAG that is well again waits for long.
+# Turns of what waits with its DAG. So far apart that ten thousand of them cost the store some sixty rows a second, and
+# not all at once after each call that is refused; and none so late that a DAG that is well again waits for long.
 _TURNS_APART_SECONDS = 0.25
 _LAST_TURN_SECONDS = 300.0
 

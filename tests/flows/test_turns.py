@@ -348,6 +348,7 @@ def test_a_dag_that_is_asked_to_wait_again_and_again_is_not_ahead_of_the_others(
         (Never(Reason.CONF_TOO_LARGE), False),
         (Misconfigured(Reason.KEY_MISSING, is_whole_target=False, is_look=True), False),
         (_FORBIDDEN, False),
+        (replace(_FORBIDDEN, is_look=False), False),  # its run may not be read, after a lost answer
         (replace(_FORBIDDEN, is_dag_forbidden=True), False),
         (Later(Reason.ANSWER_LOST), False),
         (Later(Reason.INTERNAL_ERROR), False),

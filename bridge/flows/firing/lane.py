@@ -212,9 +212,7 @@ def _is_answer(outcome: Outcome) -> bool:
 
     That it may not be asked for the DAG or the run says nothing of whether it takes calls.
     """
-    if isinstance(outcome, TargetDown) or outcome.http_status is None:
-        return False
-    if isinstance(outcome, Misconfigured) and outcome.is_look:
+    if isinstance(outcome, TargetDown | Misconfigured) or outcome.http_status is None:
         return False
     return not (isinstance(outcome, Later) and outcome.reason in _UNANSWERED)
 
