@@ -423,3 +423,10 @@ def test_a_broken_file_says_its_first_mistake() -> None:
     assert "an unknown key" in need.says
     assert "1 more" in need.says
     assert [each.what for each in of_files((), problems[:1])] == ["secrets_broken"]
+
+
+@pytest.mark.parametrize("chosen", [{"source": "crm"}, None])
+@pytest.mark.parametrize("what", ["refused", "same_body", "url_conflict", "source_silent"])
+def test_what_was_refused_is_looked_at_with_what_was_chosen(what: str, chosen: dict[str, str] | None) -> None:
+    """On the page of refusals, of that source alone."""
+    assert place(what, chosen) == ("/refusals", chosen or {})

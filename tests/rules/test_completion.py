@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.completion import Completion, Kind, Standing, is_same, is_same_run, of, of_conf, owners
+from bridge.rules.completion import (
+    Completion,
+    Kind,
+    Standing,
+    is_same,
+    is_same_run,
+    of,
+    of_conf,
+    owners,
+    run_in_doubt,
+)
 from bridge.words.model import Event, Status, TriggerState
 from bridge.words.reasons import Reason
 
@@ -233,3 +243,22 @@ def test_only_what_was_taken_back_is_superseded(
     """What a person cancelled, or a copy, is not made anew."""
     found = Standing("trg_1", "dlv_1", "orders", "default", "load_orders", 0, state, reason)
     assert found.is_superseded is is_superseded
+
+
+@pytest.mark.parametrize(
+    ("known", "run_id"),
+    [
+        ([standing("a", FAILED, **DOUBTED)], "run"),
+        ([standing("b", FAILED, **DOUBTED)], None),
+        ([standing("a", FAILED, **DOUBTED, rerun=1)], None),
+        ([standing("a", FAILED, dag_run_id="run")], None),
+        ([standing("a", **DOUBTED)], None),
+        ([standing("b", FAILED, dag_run_id="other", is_doubted=True), standing("a", FAILED, **DOUBTED)], "run"),
+        ([], None),
+    ],
+)
+def test_a_run_may_be_there_under_the_id_of_what_ended_in_doubt_for_its_own_place(
+    known: list[Standing], run_id: str | None
+) -> None:
+    """Not of another route, nor one for which a person asked, nor where no call may have started it."""
+    assert run_in_doubt(("a", "default", "d"), known) == run_id

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rules.conforming import mistakes
+from bridge.rules.conforming import mistakes, says_lacking
 from bridge.rules.mapping import Route, read
 
 _PARAMS: dict[str, Any] = {
@@ -63,3 +63,9 @@ def test_only_who_asks_is_held_to_them() -> None:
     assert read(text, file="m.yaml", airflows=None, sources=None).routes[0].holds_to_params
     text = "routes: [{pipeline: p, dag: d}]\n"
     assert not read(text, file="m.yaml", airflows=None, sources=None).routes[0].holds_to_params
+
+
+def test_what_a_conf_lacks_is_said() -> None:
+    """Nothing if it has all."""
+    assert says_lacking(_route("{city: Kiel}"), ("city",)) is None
+    assert says_lacking(_route("{}"), ("city",)) == "route d: conf lacks the DAG's required params city"

@@ -244,3 +244,19 @@ def test_what_was_not_read_is_said_in_words() -> None:
         "3 deliveries of that time cannot be read yet: dlv_1, the key is gone; and 2 more. "
         "Older deliveries that wait or were set aside were not looked at: narrow down the time"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "says"),
+    [
+        (Reason.CONF_REFUSED, "no such param", f"conf_refused: {Reason.CONF_REFUSED.why} (no such param)"),
+        (Reason.CONF_REFUSED, None, f"conf_refused: {Reason.CONF_REFUSED.why}"),
+        (None, "no such param", "no such param"),
+        (None, None, ""),
+    ],
+)
+def test_a_step_says_reason_and_detail(reason: Reason | None, detail: str | None, says: str) -> None:
+    """Whichever of them there is."""
+    item = replace(TRIGGER, state=TriggerState.FAILED, reason=reason, detail=detail, run=None)
+    (step,) = [step for step in stories.view(story(item))["steps"] if step["what"] == "failed"]
+    assert step["says"] == says

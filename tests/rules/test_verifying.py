@@ -151,3 +151,10 @@ def test_a_conf_of_anybodys_stops_nothing() -> None:
 def test_a_report_without_airflows_word_is_not_well() -> None:
     """Nobody knows whether the runs are there."""
     assert not Report(NOW, NOW, unasked={"default": "down"}).is_well
+
+
+@pytest.mark.parametrize(("reason", "says"), [(Reason.BY_OPERATOR, "cancelled (by_operator)"), (None, "cancelled")])
+def test_what_was_cancelled_says_why(reason: Reason | None, says: str) -> None:
+    """If anybody knows."""
+    item = trigger("cancelled", reason)
+    assert verifying.judge(verifying.asked(item, is_replaced=False), None).detail == says

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.rules.event import identity, peek_id, read, set_aside, tells_of_a_completion
+from bridge.rules.event import identity, lacks_status, peek_id, read, set_aside, tells_of_a_completion
 from bridge.rules.samples import SHAPES, compact
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
@@ -241,3 +241,20 @@ def test_an_end_is_of_a_run_a_job_a_backfill_or_of_a_pipeline_with_a_word_for_it
 ) -> None:
     """Other news name no end, so that no word is missing in them."""
     assert tells_of_a_completion(read(json.dumps(body).encode())) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"type": "job.completed"}, True),
+        ({}, False),
+        ({"type": "job.completed", "status": "odd"}, False),
+        ({"type": "job.completed", "status": 5}, False),
+        ({"type": "job.completed", "status": "succeeded"}, False),
+        ({"type": "job.succeeded"}, False),
+        ({"type": "job.completed", "status": "running"}, False),
+    ],
+)
+def test_only_an_end_without_any_word_for_it_is_asked_for(body: dict[str, Any], expected: bool) -> None:
+    """A word that nobody understands is the sender's own, and no answer changes it."""
+    assert lacks_status(read(json.dumps({"job_id": "job_1"} | body).encode())) is expected

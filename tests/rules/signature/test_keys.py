@@ -1,10 +1,13 @@
 """Secrets: masked, long enough, and not left over from an example."""
 
 import ast
+import hashlib
 import secrets
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +95,21 @@ def test_only_signature_makes_a_verified_delivery() -> None:
     }
 
     assert makers == {"rules/signature/verifying.py"}
+
+
+@pytest.mark.parametrize(("different", "is_refused"), [(4, True), (5, False)])
+def test_a_secret_of_hardly_any_different_characters_is_a_placeholder(different: int, is_refused: bool) -> None:
+    """Up to four of them: a random one of 24 digits has so few once in 10^12."""
+    secret = ("xq7z9"[:different] * 12)[:48]
+    assert (check_secret(secret) is not None) is is_refused
+
+
+def test_a_fingerprint_is_of_the_secret_or_of_the_public_key() -> None:
+    """Twelve digits that tell secrets apart, the whole digest of a public key, and nothing of a set."""
+    public = Ed25519PrivateKey.generate().public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert Key("a", public=public).fingerprint == hashlib.sha256(der).hexdigest()
+    prints = {Key("a", secrets.token_bytes(32)).fingerprint for _ in range(2)}
+    assert {len(each or "") for each in prints} == {12}
+    assert len(prints) == 2
+    assert Key("a").fingerprint is None

@@ -160,3 +160,10 @@ def test_a_token_over_a_large_body_is_read_once_and_tried_with_few_keys(size: in
         check.verify([(name.lower().encode(), value.encode()) for name, value in made.items()], bytes(size), NOW)
     assert len(counting.asked) == most
     assert len({id(text) for text in counting.asked}) == 1
+
+
+def test_a_source_has_secrets_or_public_keys_and_not_both() -> None:
+    """One scheme is checked, whichever key it is."""
+    public = Key("new", public=ed25519.Ed25519PrivateKey.generate().public_key())
+    with pytest.raises(ValueError, match="not both"):
+        SchemeVerifier(STANDARD, [Key("old", b"s" * 32), public])
