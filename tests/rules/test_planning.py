@@ -442,3 +442,17 @@ def test_a_look_up_that_was_given_up_is_said_where_it_matters(
     assert (said.reason is Reason.LOOKUP_NOT_FOUND) is is_said
     assert (said is result) is not is_said
     assert detail in (said.detail or "")
+
+
+@pytest.mark.parametrize(("amount", "more"), [(1, ""), (5, ""), (6, " and 1 more"), (8, " and 3 more")])
+def test_of_many_routes_that_nobody_could_judge_five_are_named(amount: int, more: str) -> None:
+    """And how many more there are."""
+    routes = "".join(f"  - {{name: r{number}, pipeline: pl_{number}, dag: d}}\n" for number in range(amount))
+    text = f"routes:\n  - {{name: all, dag: e}}\n{routes}"
+    mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
+    body = {"id": "evt_1", "type": "job.succeeded", "job_id": "job_1", "status": "succeeded"}
+    subject = Subject("dlv_0000000000000001", "planasonix", "2026-08-01T10:00:00Z", json.dumps(body).encode())
+    result = plan(subject, mapping, new_trigger_id=lambda: "trg_0000000000000001", max_hops=3)
+    said = given_up(result, Reason.LOOKUP_FAILED, subject, mapping)
+    named = ", ".join(f"r{number}" for number in range(min(amount, 5)))
+    assert said.detail == f"nobody knows whether it is for these routes too: {named}{more}"
