@@ -52,7 +52,11 @@ _OWN_TESTS = (
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
-    "bridge/rules/mapping/*.py": ("tests/rules/mapping", "tests/rules/test_planning.py"),
+    "bridge/rules/mapping/*.py": (
+        "tests/rules/mapping",
+        "tests/rules/test_planning.py",
+        "tests/rules/test_conforming.py",
+    ),
     "bridge/rules/rendering/*.py": (
         "tests/rules/test_rendering.py",
         "tests/rules/test_rendering_bounds.py",

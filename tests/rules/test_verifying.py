@@ -158,3 +158,15 @@ def test_what_was_cancelled_says_why(reason: Reason | None, says: str) -> None:
     """If anybody knows."""
     item = trigger("cancelled", reason)
     assert verifying.judge(verifying.asked(item, is_replaced=False), None).detail == says
+
+
+def test_what_could_not_be_looked_at_is_counted_by_its_dag() -> None:
+    """With the first of its runs, and why."""
+    report, ask = Report(NOW, NOW), verifying.asked(trigger(), is_replaced=False)
+    for _ in range(3):
+        report.leave("default", ask, "403: no")
+    report.leave("far", ask, "502: no")
+    assert [(each.airflow, each.runs, each.why) for each in report.unread.values()] == [
+        ("default", 3, "403: no"),
+        ("far", 1, "502: no"),
+    ]

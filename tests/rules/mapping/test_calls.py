@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.rules.mapping import DeliveryContext, read
+from bridge.rules.mapping.routes import event_fields
 from bridge.rules.mapping.runs import clean, rerun_id, run_id
 from bridge.words.errors import TemplateError
 from bridge.words.model import Call, Event, Status
@@ -268,3 +269,10 @@ def test_what_names_no_pipeline_is_of_no_series() -> None:
     """Nobody could say which others it takes the place of. Neither is what a route wants all of."""
     assert _call("release: latest", pipeline_id=None).series is None
     assert _call("release: all").series is None
+
+
+@pytest.mark.parametrize(("status", "text"), [(None, None), (Status.FAILED, "failed")])
+def test_templates_see_the_status_as_plain_text(status: Status | None, text: str | None) -> None:
+    """Or none."""
+    found = event_fields(Event(status=status))["status"]
+    assert (found, type(found)) == (text, type(text))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bridge
-from bridge.rules.signature import Key, check_secret
+from bridge.rules.signature import PRESETS, Key, check_secret, sign
 
 
 @pytest.mark.parametrize(
@@ -113,3 +113,13 @@ def test_a_fingerprint_is_of_the_secret_or_of_the_public_key() -> None:
     assert {len(each or "") for each in prints} == {12}
     assert len(prints) == 2
     assert Key("a").fingerprint is None
+
+
+def test_nothing_is_signed_with_a_private_key_that_does_not_fit() -> None:
+    """Nor without one, where there is the public half only."""
+    pair, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    key = Key("new", public=pair.public_key())
+    for private in (None, other):
+        with pytest.raises(ValueError, match="the private key that belongs to it"):
+            sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=private)
+    assert sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=pair)
