@@ -1,5 +1,6 @@
 """What is sealed opens again at its own place, under its own key, and nowhere else."""
 
+import base64
 import os
 
 import pytest
@@ -118,3 +119,14 @@ def test_wrong_keys_are_told_without_the_key(text: str, message: str) -> None:
         read_keys(text)
     assert "canary" not in str(caught.value)
     assert "keys" not in repr(Ring({"old": OLD}))
+
+
+@pytest.mark.parametrize(("amount", "is_read"), [(10, True), (11, False)])
+def test_ten_keys_may_be_in_use(amount: int, is_read: bool) -> None:
+    """One is enough; ten are for a rotation that was never ended."""
+    text = "\n".join(f"key-{number}:{base64.b64encode(os.urandom(32)).decode()}" for number in range(amount))
+    if is_read:
+        assert len(read_keys(text)) == amount
+    else:
+        with pytest.raises(ValueError, match="give 1 to 10 keys"):
+            read_keys(text)

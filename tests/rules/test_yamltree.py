@@ -284,3 +284,9 @@ def test_any_text_is_a_tree_or_problems(text: str) -> None:
         problems = error.problems
 
     assert all(str(problem).encode() for problem in problems)
+
+
+def test_what_the_parser_itself_cannot_place_is_said_at_the_beginning() -> None:
+    """In its own words."""
+    said = "not YAML: unacceptable character #x0000: special characters are not allowed"
+    assert _problems("a: \x00") == [f"f.yaml:1:1: {said}"]

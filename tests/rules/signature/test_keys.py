@@ -123,3 +123,12 @@ def test_nothing_is_signed_with_a_private_key_that_does_not_fit() -> None:
         with pytest.raises(ValueError, match="the private key that belongs to it"):
             sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=private)
     assert sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=pair)
+
+
+def test_a_key_shows_its_id_alone() -> None:
+    """Neither the secret nor the public half."""
+    public = Ed25519PrivateKey.generate().public_key()
+    for key in (Key("a", b"canary" * 6), Key("a", public=public)):
+        assert "id='a'" in repr(key)
+        assert "canary" not in repr(key)
+        assert "Ed25519" not in repr(key)

@@ -241,6 +241,8 @@ def test_advice_is_loud_about_bearer_and_about_times() -> None:
         "key gone: not valid since 2024-01-14T10:30:00Z; remove it",
         "no key is valid now: every webhook is refused",
     )
+    begins = make_verifier(PRESETS["planasonix"], [replace(SECRET, not_before=NOW)])
+    assert (advise(begins, NOW), len(advise(begins, NOW - 1))) == ((), 2)
     for days, amount in ((13, 1), (15, 0)):
         ending = make_verifier(PRESETS["planasonix"], [replace(SECRET, not_after=NOW + days * day)])
         assert len(advise(ending, NOW)) == amount
