@@ -1,9 +1,9 @@
 """`make mutants`: careless edits made on purpose, one at a time; a test must notice each.
 
 The edits come from cosmic-ray (`edits`). Each is made in a copy of the repository, where only the tests run that
-concern the module. What no test notices is printed with its line, unless `survivors.txt` says why it may be so. That
-counts as unnoticed all the same; only what provably changes nothing (`Same: ...`) is left out.
-Exit 0 if 9 of 10 were noticed.
+concern the module: on SQLite, and what goes unnoticed there on PostgreSQL, too. What no test notices is printed with
+its line, unless `survivors.txt` says why it may be so. That counts as unnoticed all the same; only what provably
+changes nothing (`Same: ...`) is left out. Exit 0 if 9 of 10 were noticed.
 
 A child process per edit, forked after the libraries are imported: a start of pytest costs more than most of the tests.
 """
@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ _LIBRARIES = (
 _ENOUGH = 0.9
 SAME = "Same: "
 _PATIENCE = 10  # times as long as the tests take without an edit: an endless loop was noticed, too
+_SILENT = (0, 5)  # pytest's exit codes: all passed, none was chosen
+_SQLITE, _POSTGRESQL = "not postgresql", "postgresql"
+_STATEMENTS = "bridge/edges/inbox/*.py"  # what speaks to both databases, but for `engine`
 _OWN_TESTS = (
     "browsing",
     "erasing",
@@ -168,7 +172,7 @@ def _edits(modules: Sequence[Path], seed: int) -> Iterator[dict[str, Any]]:
     return map(json.loads, made.stdout.splitlines())
 
 
-def _run(tests: Sequence[str]) -> None:
+def _run(tests: Sequence[str], chosen: str) -> None:
     """Run in the child: tests, in the copy and on its code."""
     os.setsid()
     os.chdir(TREE)
@@ -179,13 +183,13 @@ def _run(tests: Sequence[str]) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     without = [word for plugin in ("cacheprovider", "randomly", "xdist") for word in ("-p", f"no:{plugin}")]
-    options = ["-x", "-q", "-k", "not postgresql", "-W", "ignore::pytest.PytestAssertRewriteWarning", *without]
+    options = ["-x", "-q", "-k", chosen, "-W", "ignore::pytest.PytestAssertRewriteWarning", *without]
     os._exit(int(importlib.import_module("pytest").main([*options, *tests])))
 
 
-def _ends(tests: Sequence[str], limit_seconds: float | None) -> int | None:
+def _ends(tests: Sequence[str], chosen: str, limit_seconds: float | None) -> int | None:
     """Return how the tests ended, None if they did not."""
-    child = multiprocessing.get_context("fork").Process(target=_run, args=(tests,))
+    child = multiprocessing.get_context("fork").Process(target=_run, args=(tests, chosen))
     child.start()
     child.join(limit_seconds)
     if child.exitcode is None:
@@ -195,21 +199,38 @@ def _ends(tests: Sequence[str], limit_seconds: float | None) -> int | None:
     return child.exitcode
 
 
-def _baseline(tests: Sequence[str]) -> float:
+@cache
+def _limit_seconds(tests: tuple[str, ...], chosen: str) -> float:
+    """Return how long the tests may take with an edit. Raises SystemExit if they fail without any."""
     began = time.monotonic()
-    if _ends(tests, None) != 0:
+    if _ends(tests, chosen, None) not in _SILENT:
         raise SystemExit(f"without any edit these tests fail already: {' '.join(tests)} (see {SAID})")
-    return time.monotonic() - began
+    return _PATIENCE * (time.monotonic() - began) + 10
 
 
-def _is_noticed(edit: dict[str, Any], tests: Sequence[str], limit_seconds: float) -> bool:
+def _stages(module: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Return the tests to run one after the other until some notice: the module's own, which are quick, come first."""
+    tests = concerning(module)
+    own = tuple(test for test in tests if Path(test).name == f"test_{module.stem}.py")
+    if own and own != tests:
+        yield own, _SQLITE
+    yield tests, _SQLITE
+    if module.match(_STATEMENTS):
+        yield tests, _POSTGRESQL
+
+
+def _is_noticed(edit: dict[str, Any]) -> bool:
     place = TREE / edit["module"]
     right = place.read_text("utf-8")
-    place.write_text(edit["source"], "utf-8")
-    try:
-        return _ends(tests, limit_seconds) != 0
-    finally:
-        place.write_text(right, "utf-8")
+    for tests, chosen in _stages(Path(edit["module"])):
+        limit_seconds = _limit_seconds(tests, chosen)
+        place.write_text(edit["source"], "utf-8")
+        try:
+            if _ends(tests, chosen, limit_seconds) not in _SILENT:
+                return True
+        finally:
+            place.write_text(right, "utf-8")
+    return False
 
 
 def accepted() -> dict[tuple[str, str], str]:
@@ -225,19 +246,16 @@ def accepted() -> dict[tuple[str, str], str]:
 def _try_all(edits: Iterator[dict[str, Any]], end: float) -> int:
     """Try edits until the time is up, say which went unnoticed, and return the exit code."""
     known, tried, noticed = accepted(), Counter[str](), Counter[str]()
-    limits: dict[tuple[str, ...], float] = {}
     for edit in edits:
         if time.monotonic() > end:
             break
-        module, tests = edit["module"], concerning(Path(edit["module"]))
+        module = edit["module"]
         reason = known.get((module, edit["after"]))
         if reason is not None:
             tried[module] += not reason.startswith(SAME)
             continue
-        if tests not in limits:
-            limits[tests] = _PATIENCE * _baseline(tests) + 10
         tried[module] += 1
-        if _is_noticed(edit, tests, limits[tests]):
+        if _is_noticed(edit):
             noticed[module] += 1
         else:
             print(f"{module}:{edit['line']}: {edit['edit']}\n  - {edit['before']}\n  + {edit['after']}", flush=True)
