@@ -84,7 +84,7 @@ def propose(bodies: Sequence[bytes]) -> Proposal:
             found = _best(name, leaves, wholes)
             if found is not None and found not in fields.values():
                 fields[name] = found
-    words = _status_words(wholes, usual, fields.get("status"))
+    words = _status_words(wholes, fields.get("status"))
     known = {word for word in words if statuses.meaning(word) is not None}
     placed = {word: _MEANING.get(word.lower()) for word in words if word not in known}
     return Proposal(
@@ -140,13 +140,12 @@ def _fits(as_type: Callable[[object], object], value: object) -> bool:
     return True
 
 
-def _status_words(wholes: Sequence[Any], usual: Sequence[Mapping[str, str]], path: Path | None) -> list[str]:
+def _status_words(wholes: Sequence[Any], path: Path | None) -> list[str]:
     """Return the words that stand where the status is read, without repeats."""
     spelling = Spelling(fields=() if path is None else (("status", (path,)),))
     found: list[str] = []
-    for whole, origins in zip(wholes, usual, strict=True):
+    for whole in wholes:
         inner = whole.get("data")
         parts = (("", whole),) if not isinstance(inner, dict) else (("/data", inner), ("", whole))
-        if path is not None or origins.get("status") != reading.FROM_TYPE:
-            found += Reader(parts, spelling, whole).status_words()
+        found += Reader(parts, spelling, whole).status_words()
     return list(dict.fromkeys(found))

@@ -92,7 +92,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/need.py": ("tests/rules/test_attention.py",),
     "bridge/rules/odd.py": ("tests/rules/test_attention.py",),
     "bridge/rules/standing.py": ("tests/rules/test_attention.py",),
-    "bridge/rules/drift/*.py": ("tests/rules/test_drift.py",),
+    "bridge/rules/drift/*.py": ("tests/rules/test_drift.py", "tests/rules/test_drift_limits.py"),
     "bridge/edges/inbox/shapes.py": ("tests/chores/test_shapes.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
     "bridge/edges/inbox/adding.py": (

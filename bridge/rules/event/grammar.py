@@ -23,7 +23,7 @@ def id_text(value: object) -> str | None:
     """Return an id as text, None for anything else. Shared by the way to the commit and the reading after it."""
     if isinstance(value, str):
         text = value.strip()
-    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INTEGER:
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INTEGER:
         text = str(value)
     else:
         return None

@@ -7,7 +7,6 @@ from typing import Any
 from bridge.rules.event import grammar, statuses
 from bridge.rules.event.reader import Reader
 from bridge.rules.event.spelling import USUAL, Spelling
-from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 
 # What each try of a job has of its own.
@@ -33,7 +32,8 @@ def merge(event: Event, answer: Mapping[str, Any], *, spelling: Spelling = USUAL
         return replace(event, unreadable={**event.unreadable, "lookup": _ANOTHER[kind]})
     found[name] = given
     if event.status is None and event.status_word is None and not event.is_running:
-        found |= _status(reader)
+        for status, word in _statuses(reader):
+            found |= {"status": status, "status_word": word} if isinstance(status, Status) else {}
     elif _is_of_another_try(event, reader):
         found = {name: value for name, value in found.items() if name not in _OUTCOME}
     added = {
@@ -42,9 +42,7 @@ def merge(event: Event, answer: Mapping[str, Any], *, spelling: Spelling = USUAL
         if getattr(event, name) in (None, {}) and name not in event.unreadable
     }
     unread = {
-        name: f"{why} (in the Planasonix API's answer)"
-        for name, why in reader.unreadable.items()
-        if name in added and name not in event.unreadable
+        name: f"{why} (in the Planasonix API's answer)" for name, why in reader.unreadable.items() if name in added
     }
     looked_up = {name: FROM_API for name, value in added.items() if value not in (None, {})}
     return replace(event, **added, unreadable={**event.unreadable, **unread}, origins={**event.origins, **looked_up})
@@ -69,19 +67,9 @@ def _is_run(event: Event, own_id: str | None) -> bool:
 
 
 def _is_of_another_try(event: Event, reader: Reader) -> bool:
-    try:
-        status = statuses.settle(reader.status_words(), None, reader.spelling.meanings)
-    except Unreadable:  # two different ones: then it is of one try no more than of the other
-        return True
-    return status is not None and status is not event.status
+    return any(status not in (None, event.status) for status, _ in _statuses(reader))
 
 
-def _status(reader: Reader) -> dict[str, Any]:
-    words = reader.status_words()
-    try:
-        status = statuses.settle(words, None, reader.spelling.meanings)
-    except Unreadable:  # two different ones: then neither counts
-        return {}
-    if not isinstance(status, Status):
-        return {}
-    return {"status": status, "status_word": words[0]}
+def _statuses(reader: Reader) -> list[tuple[Status | statuses.Progress | None, str]]:
+    """Return what the answer says of the status, and its word for it: one at most, as an answer is flat."""
+    return [(statuses.meaning(word, reader.spelling.meanings), word) for word in reader.status_words()]

@@ -132,8 +132,7 @@ class Reader:
             self.origins[field] = found[0][0]
             return found[0][1]
         if why is not None:
-            pointed = self.pointed(field)
-            self.unreadable[field] = f"{why} (at {pointed[0][0]})" if pointed else why
+            self.unreadable[field] = why + "".join(f" (at {where})" for where, _ in self.pointed(field))
         return None
 
     def _typed(

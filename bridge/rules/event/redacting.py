@@ -66,7 +66,7 @@ def _read(text: str) -> Path:
     steps = read_pointer(text, example="/data/parameters/email")
     for path in sorted(_NEEDED) if steps not in _PARAMETERS else ():
         if path[: len(steps)] == steps:
-            raise ValueError(f"{text[:80]!r} covers {spell_pointer(path)}, which the bridge needs; name other values")
+            raise ValueError(f"{text!r} covers {spell_pointer(path)}, which the bridge needs; name other values")
     return steps
 
 

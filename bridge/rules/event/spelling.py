@@ -43,13 +43,12 @@ class Spelling:
     @cached_property
     def meanings(self) -> Meanings:
         """What each status word means."""
-        usual = statuses.WORDS if self.is_usual else {}
-        return {**usual, **dict(self.words)} if self.words or not self.is_usual else usual
+        return {**(statuses.WORDS if self.is_usual else {}), **dict(self.words)}
 
     @property
     def of_answers(self) -> "Spelling":
         """How this tenant's API spells its answers: under the usual names, with the tenant's own status words."""
-        return replace(self, fields=(), is_usual=True) if self.fields or not self.is_usual else self
+        return replace(self, fields=(), is_usual=True)
 
     def written(self) -> dict[str, Any]:
         """Return it as plain JSON values, which `of_written` reads."""

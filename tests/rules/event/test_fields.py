@@ -141,6 +141,25 @@ def test_saying_the_same_twice_is_no_contradiction() -> None:
     event = _read(status="success", pipeline_id="pl_1", data={"status": "completed", "pipelineId": "pl_1"})
 
     assert (event.status, event.pipeline_id) == (Status.SUCCEEDED, "pl_1")
+    assert event.status_word == "completed"
+    assert (event.origins["status"], event.origins["pipeline_id"]) == ("/data/status", "/data/pipelineId")
+
+
+@pytest.mark.parametrize(
+    ("fields", "origins"),
+    [
+        ({"type": "job.failed"}, {"type": "/type", "status": "the last word of its type"}),
+        ({"event": "job.failed", "status": "failed"}, {"type": "/event", "status": "/status"}),
+        ({"type": "job.started"}, {"type": "/type"}),
+        ({"event_id": "evt_1"}, {"id": "/event_id"}),
+        ({"id": "a b", "eventId": "evt_1"}, {"id": "/eventId"}),
+        ({"id": "a b"}, {}),
+        ({"data": {"metrics": {"rowsLoaded": 5}}}, {"rows_loaded": "/data/metrics/rowsLoaded"}),
+    ],
+)
+def test_where_a_field_was_found_is_known(fields: dict[str, Any], origins: dict[str, str]) -> None:
+    """For `explain`: at the first place that counts, and nowhere if it was not found."""
+    assert _read("pl_url", **fields).origins == origins | {"pipeline_id": "the URL that it was sent to"}
 
 
 @pytest.mark.parametrize(
@@ -156,6 +175,7 @@ def test_saying_the_same_twice_is_no_contradiction() -> None:
         ({"job_id": "j" * 129}, "job_id"),
         ({"job_id": "jöb"}, "job_id"),
         ({"job_id": 2**63}, "job_id"),
+        ({"job_id": -1}, "job_id"),
         ({"type": "backfill.completed", "data": {"id": "a b"}}, "backfill_id"),
         ({"type": "a\x00b"}, "type"),
         ({"event": {"id": "x"}}, "type"),
@@ -188,6 +208,8 @@ def test_field_that_cannot_be_read_is_none_with_a_note(fields: dict[str, Any], n
     ("fields", "name", "value"),
     [
         ({"run_id": 4711}, "run_id", "4711"),
+        ({"run_id": 0}, "run_id", "0"),
+        ({"run_id": 2**63 - 1}, "run_id", "9223372036854775807"),
         ({"pipeline_id": 7}, "pipeline_id", "7"),
         ({"id": 12}, "id", "12"),
         ({"pipeline_id": " pl_1 "}, "pipeline_id", "pl_1"),

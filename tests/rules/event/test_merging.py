@@ -171,6 +171,38 @@ def test_a_run_fills_an_event_that_names_a_run() -> None:
     assert (merged.pipeline_id, merged.run_id, merged.job_id) == ("pl_1", "run_1", None)
 
 
+def test_an_answer_that_names_another_job_under_its_own_name_adds_nothing() -> None:
+    """As `job_id`, without an `id`."""
+    merged = merge(_EVENT, {"jobId": "job_other", "pipeline_id": "pl_1"})
+    assert (merged.pipeline_id, merged.run_id) == (None, None)
+    assert merged.notes == ("lookup adds nothing: the Planasonix API answered for another job",)
+
+
+def test_what_cannot_be_read_in_an_answer_is_no_note_where_the_event_knows_it() -> None:
+    """Nothing is missing then."""
+    merged = merge(replace(_EVENT, pipeline_id="pl_2"), {"pipeline_id": [], "rows_loaded": "many"})
+    assert (merged.pipeline_id, merged.notes) == ("pl_2", ())
+
+
+@pytest.mark.parametrize("sent", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_without_an_end_is_none(sent: float) -> None:
+    """Python's JSON reads it, and no database keeps it."""
+    note = "is not a number: digits, and a full stop before decimals (in the Planasonix API's answer)"
+    merged = merge(Event(job_id="job_1"), {"duration_seconds": sent, "rows_loaded": sent})
+    assert merged.unreadable == {"duration_seconds": note, "rows_loaded": note}
+
+
+def test_an_answer_without_a_status_is_of_the_same_end() -> None:
+    """It says nothing of another try, so what it tells of the outcome counts."""
+    assert merge(_EVENT, {"id": "job_xyz789", "finished_at": "2024-01-15T10:30:00Z"}).finished_at is not None
+
+
+def test_an_event_of_a_job_that_runs_takes_no_status() -> None:
+    """Its end has an event of its own."""
+    running = read(b'{"type":"job.running","job_id":"job_1"}')
+    assert merge(running, {"id": "job_1", "status": "succeeded"}).status is None
+
+
 def test_another_run_adds_nothing() -> None:
     """As for a job."""
     merged = merge(_BY_RUN, {"id": "run_2", "pipelineId": "pl_1"})
@@ -183,6 +215,7 @@ def test_another_run_adds_nothing() -> None:
     [
         (_EVENT, _JOB, True),
         (_EVENT, {}, False),
+        (_EVENT, {"id": "job_xyz789", "pipeline_id": "pl_1"}, True),
         (_EVENT, _JOB | {"id": "job_other"}, False),
         (_EVENT, _JOB | {"status": "running"}, False),
         (_EVENT, _JOB | {"status": "failed"}, False),

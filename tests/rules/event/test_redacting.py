@@ -1,6 +1,7 @@
 """Named values are gone before anything is written, and what the bridge needs is still there."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -45,7 +46,46 @@ def test_every_pointer_counts() -> None:
     assert redacted(body, "/data/a", "/data/b")["data"] == {"a": MARKER, "b": MARKER, "c": "kept"}
 
 
-@pytest.mark.parametrize("pointer", ["/data/none", "/data/rows/9", "/data/rows/x", "/data/rows/01", "/data/text/0"])
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/data/email", None),
+        ("/data/email", ""),
+        ("/data/email", {CANARY: CANARY}),
+        ("/data/parameters", [CANARY]),
+        ("/data/parameters", None),
+    ],
+)
+def test_the_marker_takes_the_place_of_the_whole_value(pointer: str, value: object) -> None:
+    """Also of an empty one, as that says something, too."""
+    name = pointer.rpartition("/")[2]
+    assert redacted({"id": "evt_1", "data": {name: value}}, pointer)["data"] == {name: MARKER}
+
+
+def test_all_else_stays_as_it_was_sent() -> None:
+    """Letters of any language, and the order of the fields."""
+    body = '{"id":"evt_1","name":"Größe","email":"x","last":1}'.encode()
+    kept = Redaction.of(["/email"]).body(body)
+    assert kept == '{"id":"evt_1","name":"Größe","email":"[redacted]","last":1}'.encode()
+
+
+def test_the_marker_of_a_body_without_an_id_carries_a_digest() -> None:
+    """Twelve digits of it, which say nothing of the value."""
+    assert re.fullmatch(r"\[redacted [0-9a-f]{12}\]", redacted({"email": CANARY}, "/email")["email"])
+
+
+def test_a_source_has_1_to_100_pointers() -> None:
+    """One that stands twice counts once."""
+    pointers = [f"/data/x{number}" for number in range(101)]
+    assert len(Redaction.of([*pointers[:100], *pointers[:100]]).paths) == 100
+    for wrong in ([], pointers):
+        with pytest.raises(ValueError, match=r"^give 1 to 100 JSON pointers$"):
+            Redaction.of(wrong)
+
+
+@pytest.mark.parametrize(
+    "pointer", ["/data/none", "/data/rows/1", "/data/rows/9", "/data/rows/x", "/data/rows/01", "/data/text/0"]
+)
 def test_a_body_without_the_value_stays_as_it_is(pointer: str) -> None:
     """Byte for byte, so that redaction changes nothing where there is nothing."""
     body = b'{ "id": "evt_1",  "data": {"rows": ["kept"], "text": "kept"} }'

@@ -1,8 +1,10 @@
 """A sender that spells its bodies in its own way needs a setting and no code."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from bridge.rules import hops
 from bridge.rules.event import Redaction, Spelling, merge, peek_id, read, set_aside
 from bridge.rules.event.pointers import spell_pointer
 from bridge.rules.event.reader import spellings
-from bridge.rules.event.spelling import read_fields, read_words
+from bridge.rules.event.spelling import FIELDS, read_fields, read_places, read_words
 from bridge.words.errors import Unreadable
 from bridge.words.model import Event, Status
 from bridge.words.reasons import Reason
@@ -120,18 +122,84 @@ def test_the_id_before_the_commit_is_the_id_after_it(value: Any) -> None:
             assert peek_id(body, spelling) in (None, "evt_1")
 
 
-def test_a_setting_survives_being_written() -> None:
-    """As `diff` gets it from a running bridge."""
-    assert Spelling.of_written(json.loads(json.dumps(_OWN.written()))) == _OWN
+def test_without_a_preset_the_id_before_the_commit_is_that_of_the_source_alone() -> None:
+    """Else two events of one such sender would be taken for one."""
+    assert peek_id(b'{"id":"evt_1"}', Spelling(is_usual=False)) is None
+    assert peek_id(b'{"id":"evt_1"}', Spelling(words=_OWN_WORDS)) == "evt_1"
 
 
 @pytest.mark.parametrize(
-    "given_words", [{"succeeded": ["OK"], "failed": ["ok"]}, {"succeeded": [True]}, {"failed": [" "]}]
+    "spelling",
+    [
+        _OWN,
+        Spelling(),
+        Spelling(zone=ZoneInfo("Europe/Berlin")),
+        Spelling(fields=read_fields({"run_id": ["/a~1b/c", "/d"]}), is_usual=False),
+    ],
 )
-def test_a_word_means_one_thing(given_words: dict[str, Any]) -> None:
-    """Two meanings, or no word, is a mistake at start."""
-    with pytest.raises(ValueError, match=r"word|stands under"):
+def test_a_setting_survives_being_written(spelling: Spelling) -> None:
+    """As `diff` gets it from a running bridge."""
+    assert Spelling.of_written(json.loads(json.dumps(spelling.written()))) == spelling
+
+
+def test_a_setting_is_written_as_it_stands_in_bridge_yaml() -> None:
+    """But for the words, each with its meaning; what an older bridge leaves out is the default."""
+    assert replace(_OWN, zone=ZoneInfo("Asia/Tokyo"), is_usual=False).written() == {
+        "timezone": "Asia/Tokyo",
+        "preset": "none",
+        "fields": {"id": ["/meta/uuid"], "pipeline_id": ["/data/pipeline/uuid"], "status": ["/data/result/code"]},
+        "statuses": {"ok": "succeeded", "done": "succeeded", "ko": "failed", "wip": "running"},
+    }
+    assert Spelling.of_written({}) == Spelling()
+
+
+@pytest.mark.parametrize(
+    ("given_words", "message"),
+    [
+        ({"succeeded": ["OK"], "failed": ["ok"]}, "'ok' stands under succeeded and under failed"),
+        ({"failed": [" "]}, "failed: a status word is not empty"),
+        ({"succeeded": [True]}, "succeeded: 'True' is not a word; put it in quotes"),
+        ({"succeeded": None}, "succeeded: 'None' is not a word; put it in quotes"),
+        ({"failed": ["KO", ["x" * 30]]}, f'failed: "[\'{"x" * 18}" is not a word; put it in quotes'),
+        ({"failed": [f"w{n}" for n in range(201)]}, "give at most 200 status words"),
+    ],
+)
+def test_a_word_means_one_thing(given_words: dict[str, Any], message: str) -> None:
+    """Two meanings, no word, or too many of them, is a mistake at start."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         read_words(given_words)
+
+
+def test_status_words_are_a_list_or_one_and_may_be_numbers() -> None:
+    """200 at most; one that stands twice under the same status counts once."""
+    assert [(word, meaning.value) for word, meaning in read_words({"succeeded": 0, "failed": ["KO", "ko", 1.5]})] == [
+        ("0", "succeeded"),
+        ("ko", "failed"),
+        ("1.5", "failed"),
+    ]
+    assert len(read_words({"failed": [f"w{n}" for n in range(200)]})) == 200
+
+
+@pytest.mark.parametrize("where", [None, 5, {}, {"/a": 1}, [], [5], ["/a", None]])
+def test_a_place_is_a_pointer_or_a_list_of_them(where: object) -> None:
+    """Anything else says how to write one."""
+    expected = "give a JSON pointer such as /data/pipeline/uuid, or a list of them"
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        read_places(where)
+
+
+def test_every_field_but_the_rest_may_have_places() -> None:
+    """Also the mark of a test, which is no field of an event. `data` is what is around them."""
+    assert {"id", "type", "status", "pipeline_id", "parameters", "metadata", "error", "test"} < set(FIELDS)
+    assert "data" not in FIELDS
+
+
+def test_a_field_has_8_places_at_most() -> None:
+    """They are kept in their order."""
+    places = [f"/a/{number}" for number in range(9)]
+    assert list(map(spell_pointer, read_places(places[:8]))) == places[:8]
+    with pytest.raises(ValueError, match=r"^give at most 8 JSON pointers$"):
+        read_places(places)
 
 
 def test_what_is_redacted_is_no_field_that_is_needed() -> None:
