@@ -52,11 +52,10 @@ def read(text: str, *, file: str, open_beside: Open) -> Suite:
     cases: list[Case] = []
     for index, test in enumerate(form.tests):
         path: Path = ("tests", index)
-        line = lines.setdefault(test.name, tree.place(path)[0])
-        if line != tree.place(path)[0]:
-            problems.append(
-                tree.problem((*path, "name"), f'the name "{test.name}" is taken by the test of line {line}')
-            )
+        if test.name in lines:
+            what = f'the name "{test.name}" is taken by the test of line {lines[test.name]}'
+            problems.append(tree.problem((*path, "name"), what))
+        lines.setdefault(test.name, tree.place(path)[0])
         try:
             cases.append(Case(test, _body(test, open_beside), tree, path))
         except OSError as error:
