@@ -132,12 +132,12 @@ _OWNER_SCHEMA = {
 }
 OwnerText = Annotated[
     str,
+    Field(max_length=100),
     BeforeValidator(_static),
     BeforeValidator(_owner),
-    Field(max_length=100),
     WithJsonSchema(_OWNER_SCHEMA),
 ]
-AirflowName = Annotated[str, BeforeValidator(_static), Field(min_length=1, max_length=64)]
+AirflowName = Annotated[str, Field(min_length=1, max_length=64), BeforeValidator(_static)]
 
 
 class _Form(BaseModel):

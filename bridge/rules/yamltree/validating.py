@@ -22,7 +22,7 @@ def validate(model: type[M], tree: Tree, *, context: Any = None) -> M:
     try:
         return model.model_validate(tree.value, context=context)
     except ValidationError as error:
-        problems = [_explain(model, tree, detail) for detail in error.errors(include_url=False)]
+        problems = [_explain(model, tree, detail) for detail in error.errors()]
         raise config_error(problems) from None
 
 
@@ -32,7 +32,7 @@ def _explain(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Proble
     last = detail["loc"][-1] if detail["loc"] else None
     if last is None and isinstance(tree.value, list):
         return tree.problem(path, f"the file is a list; put `{_list_key(model)}:` before it and indent it")
-    if isinstance(last, int) and path[-1:] != (last,):
+    if isinstance(last, int):
         last = path[-1] if path else None  # one text was written, where a list of them may stand
     name = f"item {last + 1}" if isinstance(last, int) else last or "file"
     return tree.problem(path, _said(model, tree.spelled.get(path), name, detail))
@@ -85,6 +85,7 @@ def _worded(name: str, detail: ErrorDetails, spelled: str | None) -> str:
     if must_be is not None:
         return f'"{name}" {must_be}'
     message = detail["msg"].replace("Input should be a valid", "must be a").replace("Input should be", "must be")
+    message = message.replace("String should have", "must have")
     return f'"{name}" {message[:1].lower()}{message[1:]}'
 
 
