@@ -166,7 +166,7 @@ def _of_two(first: Written, second: Written) -> str | None:
 def _certainly_meet(first: Route, second: Route) -> bool:
     """Whether some event is sure to match both: none asks for a field that the other does not look at."""
     tests, others = ({test.key: test for test in route.tests} for route in (first, second))
-    if not (tests.keys() <= others.keys() or others.keys() <= tests.keys()):
+    if tests.keys() - others.keys() and others.keys() - tests.keys():
         return False
     return all(_meet(tests[key], others[key]) for key in tests.keys() & others.keys())
 

@@ -52,17 +52,17 @@ def read_part(
         problems = error.problems
     found = readable_part(tree.value)
     compiler = Compiler(found, tree, airflows, sources, pages_url=pages_url)
-    compiled = tuple(compiler.route(route, index) for index, route in found.routes.items())
+    compiled = {index: (compiler.route(item, index), item.form) for index, item in found.routes.items()}
     if problems or compiler.problems:
         raise config_error([*problems, *compiler.problems])
-    forms = ((index, readable.form) for index, readable in found.routes.items())
     written = tuple(
         Written(route, form.when, form.name, tree.place(("routes", index)), tree.place(("routes", index, "name")))
-        for route, (index, form) in zip(compiled, forms, strict=True)
+        for index, (route, form) in compiled.items()
     )
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     place = tree.place(("routes",))
-    return Part(file, text, digest, found.owner, compiled, written, place, tuple(compiler.warnings))
+    routes = tuple(route for route, _ in compiled.values())
+    return Part(file, text, digest, found.owner, routes, written, place, tuple(compiler.warnings))
 
 
 def taken(part: Part, others: Iterable[Part]) -> list[Problem]:

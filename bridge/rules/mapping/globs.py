@@ -19,7 +19,7 @@ _AS_SPELLED = "write it as webhooks spell it"
 _NEXT = {" ": "no id holds a blank", "%": 'no id holds "%"; write `*` for any text'}
 
 
-def mistake(pattern: str, *, of_an_id: bool = False) -> str | None:
+def mistake(pattern: str, *, of_an_id: bool) -> str | None:
     """Return what is wrong with a glob, None if nothing is. `of_an_id`: also if no id can match it."""
     if "{{" in pattern or "{%" in pattern:
         return f'"{pattern}" is a glob, not a template'
@@ -47,7 +47,7 @@ def _bad_glob(pattern: str) -> str | None:
             return f'bad glob "{pattern}": a "[" without its "]"'
         if backward := _backward_range(pattern[first:end]):
             return f'bad glob "{pattern}": the range "{backward}" is empty'
-        start = pattern.find("[", end + 1)
+        start = pattern.find("[", end)
     return None
 
 
@@ -95,7 +95,7 @@ def _backward_range(members: str) -> str | None:
 
 def beginning(pattern: str) -> str:
     """Return the text with which everything that a glob matches begins: all of it if it has no `*`, `?` or `[`."""
-    return _is_open.split(pattern, maxsplit=1)[0]
+    return _is_open.split(pattern)[0]
 
 
 def certain(pattern: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -84,15 +84,15 @@ class Route:
     note: Template | None
     dag_run_id: Template | None
     limits: Limits
-    follow: bool = True
-    file: str = ""
-    owner: str | None = None
+    follow: bool
+    file: str
+    owner: str | None
     # What the file says of it: its own keys, the defaults', and the `vars` that it reads.
-    written: Mapping[str, Any] = field(default_factory=dict)
-    if_paused: IfPaused = IfPaused.TRIGGER
-    release: Release = Release.ALL
-    holds_to_params: bool = False  # `conf_schema: dag`
-    is_named: bool = True  # else its name hangs on its DAGs, and on the routes above it
+    written: Mapping[str, Any]
+    if_paused: IfPaused
+    release: Release
+    holds_to_params: bool  # `conf_schema: dag`
+    is_named: bool  # else its name hangs on its DAGs, and on the routes above it
 
     @property
     def conf_keys(self) -> tuple[str, ...]:

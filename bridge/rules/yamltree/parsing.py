@@ -47,10 +47,9 @@ def parse(text: str, *, file: str, max_bytes: int = 1_048_576) -> Tree:
 
 
 def _syntax_problem(error: MarkedYAMLError, builder: "_Builder", text: str, file: str) -> Problem:
-    marks = [
-        None if mark is None else (mark.line + 1, mark.column + 1) for mark in (error.problem_mark, error.context_mark)
-    ]
-    broken = Broken(error.problem or "", error.context or "", marks[0] or marks[1] or (1, 1), marks[1], builder.quoted)
+    marks = [mark for mark in (error.problem_mark, error.context_mark) if mark is not None]
+    places = [(mark.line + 1, mark.column + 1) for mark in marks] or [(1, 1)]
+    broken = Broken(error.problem or "", error.context or "", places[0], places[-1], builder.quoted)
     place, what = advice(broken, text.splitlines())
     return Problem(file, *place, f"not YAML: {what}")
 
@@ -143,7 +142,7 @@ class _Builder:
             return int(text)
         if _is_int(text) or (_is_float(text) and not math.isfinite(float(text))):
             self._note(event, "a number too large to be kept exactly; put it in quotes")
-            return 0
+            return None
         return float(text) if _is_float(text) else text
 
     def _text(self, event: ev.ScalarEvent) -> str:

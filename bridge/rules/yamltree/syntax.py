@@ -26,13 +26,13 @@ _HIDDEN = {
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Where a parser stopped, what it was reading, and the last text in quotes that spans lines, with its end."""
+    """Where a parser stopped, what it was reading since where, and the last text in quotes that spans lines."""
 
     problem: str
     context: str
     place: Place
-    context_place: Place | None
-    quoted: tuple[Place, Place] | None
+    begun: Place
+    quoted: tuple[Place, Place] | None  # where it opens and ends
 
 
 def hidden_letter(text: str) -> str | None:
@@ -44,7 +44,7 @@ def advice(broken: Broken, lines: Sequence[str]) -> tuple[Place, str]:
     """Return the place to mend, and how."""
     line = lines[broken.place[0] - 1] if broken.place[0] <= len(lines) else ""
     if "quoted scalar" in broken.context and "end of stream" in broken.problem:
-        return broken.context_place or broken.place, "the quote that opens here is never closed"
+        return broken.begun, "the quote that opens here is never closed"
     if broken.quoted is not None and broken.quoted[1] == broken.place:
         return broken.quoted[0], f"the quote that opens here is closed only in line {broken.place[0]}"
     if found := _opens_template(line):
@@ -53,15 +53,14 @@ def advice(broken: Broken, lines: Sequence[str]) -> tuple[Place, str]:
 
 
 def _of_one_letter(broken: Broken, line: str) -> tuple[Place, str]:
-    begun = broken.context_place or broken.place
     if found := _cannot_start(broken.problem):
         if found[1] in ("\t", "\\t"):
             return broken.place, "a tab stands here; indent with blanks"
         return broken.place, f"a text that begins with {found[1]} needs quotes"
     if "scanning an alias" in broken.context:
-        return begun, 'a text that begins with * needs quotes: "*"'
+        return broken.begun, 'a text that begins with * needs quotes: "*"'
     if end := _expected_end(broken.problem):
-        return begun, f'the "{"[" if end[1] == "]" else "{"}" that opens here is not closed'
+        return broken.begun, f'the "{"[" if end[1] == "]" else "{"}" that opens here is not closed'
     return broken.place, _of_a_value(broken, line)
 
 

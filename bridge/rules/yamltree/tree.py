@@ -47,4 +47,4 @@ def config_error(problems: Iterable[Problem]) -> ConfigError:
 def nearest(word: str, words: Sequence[str]) -> str:
     """Return `, did you mean "..."?` with the nearest valid word, or nothing."""
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f', did you mean "{found[0]}"?' if found else ""
+    return "".join(f', did you mean "{each}"?' for each in found)
