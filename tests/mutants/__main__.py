@@ -53,14 +53,13 @@ _OWN_TESTS = (
     "runs",
     "vault",
 )
+_PARTS = ("choosing", "compiling", "doubts", "files", "globs", "routes", "runs", "schema")  # of the mapping
+_MAPPING = ("tests/rules/mapping", "tests/rules/test_planning.py", "tests/rules/test_conforming.py")
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
-    "bridge/rules/mapping/*.py": (
-        "tests/rules/mapping",
-        "tests/rules/test_planning.py",
-        "tests/rules/test_conforming.py",
-    ),
+    **{f"bridge/rules/mapping/{stem}.py": (f"tests/rules/mapping/test_{stem}.py", *_MAPPING) for stem in _PARTS},
+    "bridge/rules/mapping/*.py": _MAPPING,
     "bridge/rules/rendering/*.py": (
         "tests/rules/test_rendering.py",
         "tests/rules/test_rendering_bounds.py",
@@ -70,7 +69,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/comparing/*.py": ("tests/rules/test_comparing.py",),
     "bridge/rules/expecting/*.py": ("tests/rules/test_expecting.py",),
     "bridge/rules/signature/*.py": ("tests/rules/signature",),
-    "bridge/rules/yamltree/*.py": ("tests/rules/test_yamltree.py",),
+    "bridge/rules/yamltree/*.py": (
+        "tests/rules/test_yamltree.py",
+        "tests/rules/test_yamltree_messages.py",
+        "tests/rules/mapping/test_files.py",
+    ),
     "bridge/rules/troubles.py": (
         "tests/rules/test_attention.py",
         "tests/rules/test_troubles.py",

@@ -36,7 +36,10 @@ def test_a_broken_file_that_was_never_good_adds_nothing() -> None:
     assert names(choice.parts) == {"b": ["y"]}
 
 
-@pytest.mark.parametrize(("changed_at", "at_fault"), [({"a": 2, "b": 1}, "a"), ({"a": 1, "b": 2}, "b"), ({}, "b")])
+@pytest.mark.parametrize(
+    ("changed_at", "at_fault"),
+    [({"a": 2, "b": 1}, "a"), ({"a": 1, "b": 2}, "b"), ({}, "b"), ({"a": 0}, "b"), ({"a": 1}, "a")],
+)
 def test_a_name_of_two_files_is_the_mistake_of_the_one_that_changed_last(
     changed_at: dict[str, int], at_fault: str
 ) -> None:
@@ -122,6 +125,12 @@ def test_files_together_are_one_mapping() -> None:
     ]
     assert mapping.owners == {"x": "team-a"}
     assert mapping.digest not in {part("a", "x", more="owner: team-a\n").digest, part("b", "y").digest}
+    assert len(mapping.digest) == 12
+
+
+def test_one_file_is_known_by_its_own_digest() -> None:
+    """So a person finds the content that is in use, whether it was read alone or beside others."""
+    assert join([part("a", "x")]).digest == part("a", "x").digest != part("a", "y").digest
 
 
 def test_defaults_vars_and_owner_are_of_one_file() -> None:

@@ -21,7 +21,53 @@ def test_names_of_unnamed_routes() -> None:
     names = _names("dag: d1, pipeline: a", "dag: d1, pipeline: b", "dag: [d1, d2]", "name: own, dag: d1")
 
     assert (names[0], names[2], names[3]) == ("d1", "d1+d2", "own")
-    assert names[1].startswith("d1-")
+    assert names[1] == "d1-a2d38b7b"  # a part of DAG run ids, so no release changes it
+
+
+def test_whose_name_hangs_on_others_is_known() -> None:
+    """Of a route without a name it is said, since another route may take its name away."""
+    routes = _read("routes: [{name: own, dag: d1}, {dag: d2}]").routes
+    assert [route.is_named for route in routes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("dags", "name"),
+    [
+        (("x" * 49, "y" * 50), f"{'x' * 49}+{'y' * 50}"),
+        (("x" * 50, "y" * 50), f"{'x' * 50}+{'y' * 40}-"),
+        (("x" * 250,), "x" * 91 + "-"),
+    ],
+)
+def test_a_name_of_many_dags_has_100_letters_at_most(dags: tuple[str, ...], name: str) -> None:
+    """As many as a route may be given; a longer one is cut, and ends in a digest."""
+    (found,) = _names(f"dag: [{', '.join(dags)}], pipeline: p")
+    assert (found[: len(name)], len(found)) == (name, 100)
+
+
+_USUAL = {
+    "enabled": True,
+    "follow": True,
+    "max_age": 86_400,
+    "if_paused": "trigger",
+    "release": "all",
+    "hold_at_most": 14 * 86_400,
+    "conf_schema": "any",
+    "airflow": "default",
+    "on": ["succeeded"],
+}
+
+
+def test_what_a_route_says_is_kept() -> None:
+    """All that makes it differ from another, with what is usual, the defaults, and the `vars` that it reads."""
+    text = (
+        "owner: me\nvars: {tz: UTC, unread: 1}\ndefaults: {environment: eu, conf: {a: 1, b: 1}, max_age: 1h}\nroutes:\n"
+        "  - {name: r, dag: d1, conf: {b: 2, c: '{{ vars.tz }}'}, enabled: false, follow: false}\n"
+    )
+    shortest, (full,) = _read("routes: [{dag: d1}]").routes[0], _read(text).routes
+    assert shortest.written == _USUAL | {"dag": ["d1"]}
+    own = {"dag": ["d1"], "enabled": False, "follow": False, "conf": {"a": 1, "b": 2, "c": "{{ vars.tz }}"}}
+    taken_over = {"owner": "me", "environment": ["eu"], "max_age": 3600, "vars": {"tz": "UTC"}}
+    assert full.written == _USUAL | own | taken_over
 
 
 def test_a_route_keeps_its_name_when_others_come_after_it() -> None:
