@@ -85,7 +85,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
     "bridge/rules/counts.py": ("tests/edges/inbox/test_history.py",),
     "bridge/rules/notes.py": ("tests/rules/test_attention.py",),
-    "bridge/rules/causes.py": ("tests/edges/inbox/test_grouping.py", "tests/web/test_asking.py"),
+    "bridge/rules/causes.py": (
+        "tests/rules/test_causes.py",
+        "tests/edges/inbox/test_grouping.py",
+        "tests/web/test_asking.py",
+    ),
     "bridge/rules/views.py": ("tests/cli/test_payloads.py",),
     "bridge/rules/waking.py": ("tests/rules/test_waking.py", "tests/flows/test_inquiring.py"),
     "bridge/rules/abandoning.py": ("tests/flows/test_abandoning.py",),

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import stories
+from bridge.rules.planning import Plan
 from bridge.rules.stories import Branch, Story, next_step, says_unread, silence
 from bridge.words.dags import DagState, KnownDag
-from bridge.words.model import Attempt, Delivery, DeliveryState, TriggerEntry, TriggerState
+from bridge.words.model import Attempt, Delivery, DeliveryState, Event, TriggerEntry, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import Run, RunState
+from bridge.words.via import RECONCILED_KEY
 
 NOW = datetime(2025, 3, 27, 2, 47, tzinfo=UTC)
 DELIVERY = Delivery(
@@ -97,6 +99,43 @@ def test_an_event_without_an_id_is_called_so() -> None:
     assert received["says"] == "an event without an id of source planasonix"
 
 
+def test_a_story_says_whole_sentences() -> None:
+    """With its instants, and of which trigger each step is."""
+    busy = replace(ATTEMPT, outcome="retry", reason=Reason.AIRFLOW_DOWN, detail="it does not answer", http_status=None)
+    branch = Branch(TRIGGER, [busy, replace(ATTEMPT, number=2)], None, None)
+    steps = stories.view(Story(replace(DELIVERY, lookups=1), [branch], [], None))["steps"]
+    at, later, ended = "2025-03-27T02:47:00.000Z", "2025-03-27T02:47:01.000Z", "2025-03-27T02:49:00.000Z"
+    down = f"airflow_down: {Reason.AIRFLOW_DOWN.why} (it does not answer)"
+    assert [(step["at"], step["says"], step["trigger_id"]) for step in steps] == [
+        (at, "event evt_1 of source planasonix", None),
+        (at, "the signature is right, by key current", None),
+        (None, "the Planasonix API was asked once and answered", None),
+        (None, "", None),
+        (at, "route orders asks for DAG load at Airflow default", "trg_1"),
+        (at, f"attempt 1 retry after 0.25 s: {down}", "trg_1"),
+        (at, "attempt 2 started after 0.25 s, HTTP 200", "trg_1"),
+        (later, "", "trg_1"),
+        (ended, "DAG run planasonix__job_1__succeeded__orders", "trg_1"),
+    ]
+
+
+def test_what_no_webhook_brought_was_not_verified() -> None:
+    """The Planasonix API told of it: nobody has signed it."""
+    found = replace(DELIVERY, key_id=RECONCILED_KEY, lookups=0)
+    assert [(step["what"], step["says"]) for step in stories.view(story(delivery=found))["steps"]] == [
+        ("received", "event evt_1 of source planasonix"),
+        ("reconciled", "no webhook came: the Planasonix API told that the job has ended"),
+        ("routed", ""),
+    ]
+
+
+@pytest.mark.parametrize(("event", "pipeline_id"), [(Event(pipeline_id="pl_1"), "pl_1"), (None, None)])
+def test_what_the_mapping_in_use_makes_of_it_is_told(event: Event | None, pipeline_id: str | None) -> None:
+    """The pipeline of the event, if the body can be read, and what each route says."""
+    found = stories.view(Story(DELIVERY, [], [], Plan(DeliveryState.ROUTED, event=event)))
+    assert (found["delivery"]["pipeline_id"], found["routes"]) == (pipeline_id, [])
+
+
 def test_no_value_of_a_payload_stands_in_it() -> None:
     """Neither the body nor the answer of the API."""
     assert "canary" not in str(stories.view(story(TRIGGER)))
@@ -106,6 +145,16 @@ def test_what_has_not_happened_is_no_step() -> None:
     """A delivery that waits to be routed was received and verified."""
     waits = replace(DELIVERY, state=DeliveryState.RECEIVED, lookups=0)
     assert [step["what"] for step in stories.view(story(delivery=waits))["steps"]] == ["received", "verified"]
+
+
+def test_a_delivery_that_waits_says_why() -> None:
+    """And what to do meanwhile."""
+    waits = replace(DELIVERY, state=DeliveryState.RECEIVED, reason=Reason.LOOKUP_QUEUED, lookups=0)
+    found = stories.view(story(delivery=waits))
+    assert [step["what"] for step in found["steps"]] == ["received", "verified", "received"]
+    assert found["steps"][2]["says"] == f"lookup_queued: {Reason.LOOKUP_QUEUED.why}"
+    assert found["next_step"] == Reason.LOOKUP_QUEUED.next_step
+    assert next_step(story(delivery=replace(waits, reason=None))) == "Nothing to do: it goes on by itself."
 
 
 def test_an_answer_that_can_be_read_no_more_is_not_said_to_be_missing() -> None:
@@ -136,6 +185,8 @@ def trigger(
         ([TRIGGER, replace(trigger(TriggerState.FAILED, Reason.TEMPLATE), route="other")], Reason.TEMPLATE.next_step),
         ([trigger(TriggerState.HELD, Reason.LOOP_GUARD)], Reason.LOOP_GUARD.next_step),
         ([trigger(TriggerState.PENDING)], "Nothing to do: it goes on by itself."),
+        ([trigger(TriggerState.PENDING, Reason.AIRFLOW_ERROR)], "Nothing to do: it goes on by itself."),
+        ([], "Nothing to do."),
         ([trigger(TriggerState.FIRED, run=RunState.RUNNING)], "Nothing to do: the DAG run has not ended yet."),
         ([trigger(TriggerState.CANCELLED, Reason.BY_OPERATOR)], Reason.BY_OPERATOR.next_step),
         ([trigger(TriggerState.FAILED, Reason.TEMPLATE), trigger(TriggerState.FIRED, rerun=1)], "Nothing to do."),
@@ -161,6 +212,8 @@ NOT_ENDED = "Nothing to do: the DAG run has not ended yet."
         (replace(QUEUED, reason=None), DAG, Reason.DAG_PAUSED.next_step),  # paused after the run was asked for
         (QUEUED, replace(BACK, read_at=NOW), Reason.DAG_PAUSED.next_step),  # read before it was fired
         (QUEUED, BACK, NOT_ENDED),
+        (QUEUED, replace(BACK, read_at=NOW + timedelta(seconds=1)), Reason.DAG_PAUSED.next_step),  # at that moment
+        (replace(QUEUED, settled_at=None), BACK, Reason.DAG_PAUSED.next_step),
         (replace(QUEUED, reason=None), BACK, NOT_ENDED),
         (replace(QUEUED, run=Run(RunState.RUNNING)), DAG, Reason.DAG_PAUSED.next_step),
         (replace(QUEUED, run=Run(RunState.RUNNING, NOW)), DAG, NOT_ENDED),  # read before it began to run
@@ -197,8 +250,10 @@ def test_a_run_of_a_dag_that_is_gone_does_not_go_on_by_itself(
     found = stories.view(Story(DELIVERY, [Branch(item, [], gone, None)], [], None))
     assert found["next_step"] == step
     assert found["triggers"][0]["dag_next_step"] == (None if step == NOT_ENDED else step)
-    before = Branch(replace(item, reason=None), [], replace(gone, read_at=NOW), None)
-    assert next_step(Story(DELIVERY, [before], [], None)) == NOT_ENDED
+    for read_at in (NOW, item.settled_at):
+        assert read_at is not None
+        before = Branch(replace(item, reason=None), [], replace(gone, read_at=read_at), None)
+        assert next_step(Story(DELIVERY, [before], [], None)) == NOT_ENDED
 
 
 def test_a_run_that_waits_for_its_dag_comes_before_what_goes_on_by_itself() -> None:
@@ -207,6 +262,51 @@ def test_a_run_that_waits_for_its_dag_comes_before_what_goes_on_by_itself() -> N
     assert next_step(story(pending, waits)) == Reason.DAG_PAUSED.next_step
     failed = trigger(TriggerState.FIRED, run=RunState.FAILED)
     assert "replay --run-again" in next_step(story(failed, waits))
+
+
+GOES_ON = "Nothing to do: it goes on by itself."
+
+
+@pytest.mark.parametrize(
+    ("first", "dag", "then", "expected"),
+    [
+        (
+            trigger(TriggerState.FAILED, Reason.TEMPLATE),
+            None,
+            trigger(TriggerState.HELD, Reason.AIRFLOW_DOWN),
+            Reason.TEMPLATE.next_step,
+        ),
+        (
+            trigger(TriggerState.HELD, Reason.LOOP_GUARD),
+            None,
+            trigger(TriggerState.FIRED, run=RunState.FAILED),
+            Reason.LOOP_GUARD.next_step,
+        ),
+        (
+            trigger(TriggerState.FIRED, run=RunState.DELETED),
+            DagState.MISSING,
+            trigger(TriggerState.FIRED, run=RunState.QUEUED),
+            "Start a new one with `replay --run-again` if it is still needed.",
+        ),
+        (
+            trigger(TriggerState.FIRED, run=RunState.QUEUED),
+            DagState.STALE,
+            trigger(TriggerState.PENDING),
+            "Put it back, or take it out of the mapping.",
+        ),
+        (trigger(TriggerState.PENDING), None, trigger(TriggerState.FIRED, run=RunState.QUEUED), GOES_ON),
+        (trigger(TriggerState.FIRED, run=RunState.QUEUED), None, TRIGGER, NOT_ENDED),
+        (TRIGGER, None, trigger(TriggerState.CANCELLED, Reason.UNKNOWN_REASON), "Nothing to do."),
+    ],
+    ids=["failed", "held", "run failed", "its DAG", "goes on", "open", "done"],
+)
+def test_what_wants_to_be_read_first_is_the_next_step(
+    first: TriggerEntry, dag: DagState | None, then: TriggerEntry, expected: str
+) -> None:
+    """Each comes before the next of this list, whatever their texts and the order in which they are found."""
+    known = None if dag is None else replace(BACK, state=dag)
+    branches = [Branch(each, [], known, None) for each in (first, replace(then, route="other"))]
+    assert {next_step(Story(DELIVERY, found, [], None)) for found in (branches, branches[::-1])} == {expected}
 
 
 def test_the_next_step_of_a_failed_run_is_to_look_there() -> None:
@@ -240,6 +340,7 @@ def test_what_was_not_read_is_said_in_words() -> None:
     assert says_unread({"count": 1, "deliveries": named, "is_cut": False}) == (
         "1 delivery of that time cannot be read yet: dlv_1, the key is gone"
     )
+    assert says_unread({"count": 0, "deliveries": [], "is_cut": False}) == ""
     assert says_unread({"count": 3, "deliveries": named, "is_cut": True}) == (
         "3 deliveries of that time cannot be read yet: dlv_1, the key is gone; and 2 more. "
         "Older deliveries that wait or were set aside were not looked at: narrow down the time"
