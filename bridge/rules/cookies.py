@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from bridge.words.targets import Secret
 
@@ -16,3 +16,8 @@ def signed(secret: Secret, *, family: bytes, use: bytes, text: str) -> str:
 def spelled(value: bytes) -> str:
     """Spell bytes as a cookie and a URL can carry them."""
     return urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def read(text: str) -> bytes:
+    """Return what `spelled` spelled; ValueError for what no bytes are spelled as."""
+    return urlsafe_b64decode(text + "==")  # padding that is too much is ignored

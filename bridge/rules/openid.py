@@ -8,7 +8,6 @@ finishes what another one began, and without the cookie nobody finishes it.
 
 import hmac
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +51,7 @@ def read(cookie: str, secret: Secret, *, now: float) -> Begun | None:
     if not hmac.compare_digest(signature.encode(), _signed(secret, _COOKIE, said).encode()):
         return None
     state, ends_at, onward = said.split(".")  # ours: nobody else signs
-    begun = Begun(state, int(ends_at), urlsafe_b64decode(onward + "=" * (-len(onward) % 4)).decode())
+    begun = Begun(state, int(ends_at), cookies.read(onward).decode())
     return begun if now < begun.ends_at else None
 
 

@@ -11,7 +11,6 @@ its cookie: nobody can make it without the token of the role, or the secret of t
 """
 
 import hmac
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -72,7 +71,7 @@ def read(cookie: str, tokens: Mapping[Role, Secret], people: Secret | None = Non
     if role is None or not (ends_at.isascii() and ends_at.isdecimal() and len(ends_at) <= _LONGEST_NUMBER):
         return None
     key = people if version == _BY_PERSON else tokens.get(role)
-    session = Session(role, int(ends_at), mark, _name(name[0]) if name else None)
+    session = Session(role, int(ends_at), mark, _name(*name) if name else None)
     if key is None or session.said != cookie.rpartition(".")[0]:
         return None
     is_ours = hmac.compare_digest(signature.encode(), _signed(key, _COOKIE, session).encode())
@@ -91,6 +90,6 @@ def _signed(secret: Secret, use: bytes, session: Session) -> str:
 def _name(text: str) -> str:
     """Read a name; what cannot be read is not what was written, and so is nobody's."""
     try:
-        return urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        return cookies.read(text).decode()
     except ValueError:
         return ""

@@ -2,7 +2,9 @@
 
 import re
 
-from bridge.rules.cookies import signed, spelled
+import pytest
+
+from bridge.rules.cookies import read, signed, spelled
 from bridge.words.targets import Secret
 
 _SECRET = Secret("a token of sixteen letters")
@@ -25,3 +27,13 @@ def test_it_is_spelled_as_a_cookie_can_carry_it() -> None:
     """Letters, digits, `-` and `_`; a text that is no UTF-8 is signed all the same."""
     assert spelled(b"\xfb\xff") == "-_8"
     assert re.fullmatch(r"[\w-]{43}", signed(_SECRET, family=b"f", use=b"u", text="\udcff"))
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_what_is_spelled_is_read(length: int) -> None:
+    """Bytes of any number; what stands for none is an error of one kind."""
+    value = bytes(range(247, 256))[:length]
+    assert read(spelled(value)) == value
+    for text in ("x", "\u00e4"):
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever the library says
+            read(spelled(value) * 4 + text)

@@ -23,6 +23,29 @@ def test_a_cookie_is_its_sign_in_for_ten_minutes() -> None:
     assert openid.read(COOKIE, SECRET, now=1600) is None
 
 
+@pytest.mark.parametrize(("length", "is_kept"), [(1, True), (999, True), (1000, True), (1001, False)])
+def test_where_a_sign_in_leads_is_kept_if_a_cookie_can_carry_it(length: int, is_kept: bool) -> None:
+    """Up to 1000 characters of whatever spelling; else it leads to the first page."""
+    onward = ("/\u20ac" + "x" * length)[:length]
+    begun = openid.begin(chance=bytes(32), now=0, onward=onward)
+    assert begun.onward == (onward if is_kept else "/")
+    cookie = openid.seal(begun, SECRET)
+    assert openid.read(cookie, SECRET, now=0) == begun
+    assert len(cookie) < 4096
+
+
+def test_a_path_of_any_length_comes_back() -> None:
+    """Base64 without its padding is read whatever is missing."""
+    for length in range(20):
+        begun = openid.begin(chance=bytes(32), now=0, onward="/" + "x" * length)
+        assert openid.read(openid.seal(begun, SECRET), SECRET, now=0) == begun
+
+
+def test_a_state_is_as_long_as_a_verifier() -> None:
+    """43 letters, 256 bits that nobody guesses."""
+    assert len(openid.begin(chance=bytes(openid.STATE_BYTES), now=0, onward="/").state) == 43
+
+
 @pytest.mark.parametrize(
     "cookie",
     ["", ".", "...", "....", COOKIE[:-1], COOKIE + "x", COOKIE.replace("1600", "9999"), "\u00e4.1.x.y", "x" * 9000],
@@ -89,7 +112,10 @@ def test_groups_stand_where_the_settings_say() -> None:
         ({"email": " "}, "person:u1"),
         ({"email": "a\u202eb"}, "person:u1"),
         ({"email": "a\n2026 token:admin"}, "person:u1"),
+        ({"email": "x" * 255}, "person:" + "x" * 255),
         ({"email": "x" * 256}, "person:u1"),
+        ({"email": " a@example.com "}, "person:a@example.com"),
+        ({"email": 5}, "person:u1"),
         ({"email": ["a@example.com"]}, "person:u1"),
         ({"email": "token:admin"}, "person:token:admin"),
         ({}, "person:u1"),
@@ -102,8 +128,16 @@ def test_a_name_is_what_the_provider_vouches_for(claims: dict[str, Any], name: s
 
 def test_a_provider_that_names_nobody_lets_nobody_in() -> None:
     """There must be somebody whom the audit log can name."""
-    with pytest.raises(SignInFailed):
-        openid.name_of({"sub": "\n"}, PROVIDER)
+    for claims in ({}, {"sub": "\n"}, {"sub": "x" * 256}, {"sub": 5}, {"email": "", "sub": " "}):
+        with pytest.raises(SignInFailed, match=r"^the provider's ID token names nobody$"):
+            openid.name_of(claims, PROVIDER)
+
+
+def test_only_an_address_must_be_verified() -> None:
+    """Where the name is another claim, what is said of an address does not matter."""
+    provider = replace(PROVIDER, name_claim="preferred_username")
+    claims = {"sub": "u1", "preferred_username": "anna", "email": "a@example.com", "email_verified": False}
+    assert openid.name_of(claims, provider) == "person:anna"
 
 
 @pytest.mark.parametrize(

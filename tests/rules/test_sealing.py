@@ -93,11 +93,62 @@ def test_a_broken_text_is_told(stored: str) -> None:
         ring(old=OLD).open_text(stored, PLACE)
 
 
+STORED = "sealed:1:old:" + "bm9uY2Utb2YtMTJi5LpgfKVsXnuLfGzNo4tUl+HlJeDR"
+
+
+def test_what_an_earlier_version_sealed_is_opened() -> None:
+    """The form of the docstring: the key's id, a nonce of 12 bytes, ciphertext and tag; in base64 where it is text."""
+    known = Ring({"old": OLD}, lambda size: b"nonce-of-12b"[:size].ljust(size, b"?"))
+    assert known.seal_text("value", PLACE) == STORED
+    assert known.open_text(STORED, PLACE) == "value"
+    whole = b"sealed:1:old:" + base64.b64decode(STORED.rpartition(":")[2])
+    assert (known.seal(b"value", PLACE), known.open(whole, PLACE)) == (whole, b"value")
+
+
+def test_plain_values_are_stored_as_they_are_without_a_key() -> None:
+    """But for those that look as if they were sealed; who has keys and no chance seals nothing either."""
+    for plain in (Ring(), Ring({}, os.urandom), Ring({"old": OLD})):
+        assert plain.seal(b"value", PLACE) == b"value"
+        assert plain.seal(b"sealed:1:old:x", PLACE) == b"sealed:0:sealed:1:old:x"
+        assert plain.seal_text("value", PLACE) == "value"
+        assert plain.seal_text("sealed:1:old:x", PLACE) == "sealed:0:sealed:1:old:x"
+    assert (Ring().current, ring(new=NEW, old=OLD).current) == (None, "new")
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [
+        (STORED[:-5] + "\n" + STORED[-5:], "the row was changed: what is stored is not base64"),
+        (STORED[:-5] + "*" + STORED[-5:], "the row was changed: what is stored is not base64"),
+        (STORED[:-1], "the row was changed: what is stored is not base64"),
+        (
+            STORED.replace("old", "gone"),
+            "the encryption key 'gone' is not configured; put it back into BRIDGE_ENCRYPTION_KEYS",
+        ),
+        (
+            STORED.replace("old", "k" * 50),
+            f"the encryption key '{'k' * 40}' is not configured; put it back into BRIDGE_ENCRYPTION_KEYS",
+        ),
+        (
+            "sealed:1:old:AAAA",
+            "the key 'old' does not open it: another key of that id, or the row was changed or moved",
+        ),
+    ],
+)
+def test_why_a_text_does_not_open_is_said(stored: str, why: str) -> None:
+    """And what to do, if anything can be done; an id of anybody's is cut."""
+    with pytest.raises(Locked) as locked:
+        ring(old=OLD).open_text(stored, PLACE)
+    assert str(locked.value) == why
+
+
 def test_keys_are_read_in_order() -> None:
     """Blanks, commas and line ends keep them apart."""
     text = f"{write_key('2026-11', NEW)}\n{write_key('old', OLD)}"
     assert list(read_keys(text).items()) == [("2026-11", NEW), ("old", OLD)]
     assert list(read_keys(text.replace("\n", ","))) == ["2026-11", "old"]
+    two = bytes(16) + b"x" * 16
+    assert read_keys(write_key("of-two-bytes", two)) == {"of-two-bytes": two}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +159,10 @@ def test_keys_are_read_in_order() -> None:
         ("Old:canary", "entry 1 is not ID:KEY"),
         ("-:canary", "entry 1 is not ID:KEY"),
         ("old:canary§", "'old' is not base64"),
+        (write_key("old", OLD).replace("Aw", "*Aw"), "'old' is not base64"),
+        (write_key("old", OLD[:31]), "'old' is not 32 random bytes; `keys generate encryption` makes one"),
+        (write_key("old", OLD + b"x"), "'old' is not 32 random bytes"),
+        (f"{write_key('old', OLD)} new canary", "entry 2 is not ID:KEY, with an id of lower-case letters, digits"),
         ("old:Y2FuYXJ5", "'old' is not 32 random bytes"),
         (f"old:{'A' * 43}=", "'old' is not 32 random bytes"),
         (f"{write_key('old', OLD)} {write_key('old', NEW)}", "'old' is given twice"),

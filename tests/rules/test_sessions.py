@@ -56,6 +56,10 @@ def test_nobody_makes_more_of_a_cookie(role: Role) -> None:
         COOKIE.replace("operator", "metrics"),
         COOKIE.replace("operator", "nobody"),
         "1.operator." + "9" * 5000 + ".x.y",
+        "1.operator.x.x.y",
+        "1.operator..x.y",
+        "3" + COOKIE[1:],
+        COOKIE.replace("2000", "2000.0", 1),
     ],
 )
 def test_what_is_no_cookie_is_nobody(cookie: str) -> None:
@@ -122,3 +126,23 @@ def test_nobody_makes_more_of_a_persons_cookie() -> None:
         (version, role, ends_at, mark),
     ):
         assert sessions.read(".".join((*parts, signature)), TOKENS, PEOPLE, now=0) is None
+
+
+@pytest.mark.parametrize(("ends_at", "is_read"), [(99_999_999_999, True), (999_999_999_999, True), (10**12, False)])
+def test_the_end_of_a_session_has_at_most_twelve_digits(ends_at: int, is_read: bool) -> None:
+    """Longer than anybody lives, and short enough to be read."""
+    session = sessions.begin(Role.ADMIN, ends_at=ends_at, chance=bytes(16))
+    assert sessions.read(sessions.seal(session, TOKENS[Role.ADMIN]), TOKENS, now=0) == (session if is_read else None)
+
+
+def test_a_mark_is_of_128_bits() -> None:
+    """22 letters: no two sessions ever have the same."""
+    assert len(sessions.begin(Role.ADMIN, ends_at=1, chance=bytes(sessions.MARK_BYTES)).mark) == 22
+
+
+@pytest.mark.parametrize("name", ["", "x", "xy", "xyz", "x.y", "\u00e4\u20ac\U0001f600"])
+def test_a_name_of_any_length_comes_back(name: str) -> None:
+    """Whatever characters it has."""
+    session = sessions.begin(Role.ADMIN, ends_at=1, chance=bytes(16), person=f"person:{name}")
+    assert sessions.read(sessions.seal(session, PEOPLE), {}, PEOPLE, now=0) == session
+    assert session.caller.name == f"person:{name}"
