@@ -51,6 +51,7 @@ _OWN_TESTS = (
     "pruning",
     "relocating",
     "runs",
+    "turns",
     "vault",
 )
 _PARTS = ("choosing", "compiling", "doubts", "files", "globs", "routes", "runs", "schema")  # of the mapping
@@ -114,17 +115,24 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/agreeing.py": ("tests/edges/inbox/test_completions.py",),
     "bridge/edges/inbox/replays.py": ("tests/edges/inbox/test_replays.py", "tests/edges/inbox/test_completions.py"),
     "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
-    "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_triggers.py",),
+    "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_claiming.py", "tests/edges/inbox/test_triggers.py"),
     "bridge/edges/inbox/moving.py": ("tests/chores/test_clock.py", "tests/edges/inbox/test_runs.py"),
     # Of `engine` what no thread waits for, since an edit that hangs costs a minute, and what SQLite runs.
     "bridge/edges/inbox/engine/ids.py": ("tests/edges/inbox/engine/test_ids.py",),
     "bridge/edges/inbox/engine/intake.py": ("tests/edges/inbox/engine/test_intake.py",),
     "bridge/edges/inbox/deliveries.py": (
         "tests/edges/inbox/test_deliveries.py",
+        "tests/edges/inbox/test_rows.py",
         "tests/edges/inbox/test_triggers.py",
         "tests/edges/inbox/test_replays.py",
+        "tests/edges/inbox/test_completions.py",
     ),
-    "bridge/edges/inbox/duties.py": ("tests/edges/inbox/test_runs.py",),
+    "bridge/edges/inbox/duties.py": ("tests/edges/inbox/test_duties.py", "tests/edges/inbox/test_runs.py"),
+    "bridge/edges/inbox/rows.py": (
+        "tests/edges/inbox/test_rows.py",
+        "tests/edges/inbox/test_browsing.py",
+        "tests/edges/inbox/test_vault.py",
+    ),
     "bridge/edges/inbox/triggers.py": (
         "tests/edges/inbox/test_triggers.py",
         "tests/edges/inbox/test_runs.py",
@@ -133,7 +141,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),
-    "bridge/edges/inbox/holds.py": ("tests/flows/test_freeing.py",),
+    "bridge/edges/inbox/holds.py": ("tests/edges/inbox/test_holds.py", "tests/flows/test_freeing.py"),
     "bridge/edges/inbox/endings.py": ("tests/flows/test_telling.py",),
     "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
     "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),

@@ -106,7 +106,7 @@ def ready_routes(
     that has something waiting, however much that is.
     """
     values = {"airflow": airflow, "now": microseconds(now), "full": list(full), "limit": limit}
-    return [row[0] for row in connection.execute(_READY_ROUTES, values)]
+    return list(connection.execute(_READY_ROUTES, values).scalars())
 
 
 def claim(
@@ -152,7 +152,7 @@ def _readable(connection: Connection, row: RowMapping, ring: Ring, now: datetime
 
 def airflows_with_pending(connection: Connection) -> set[str]:
     """Return the Airflows for which something is `pending`, also those that are not configured any more."""
-    return {row[0] for row in connection.execute(_WITH_PENDING)}
+    return set(connection.execute(_WITH_PENDING).scalars())
 
 
 def hold(connection: Connection, *, airflow: str, reason: Reason, limit: int) -> int:

@@ -156,7 +156,7 @@ def newer(connection: Connection, trigger_id: str) -> Newer | None:
 def still_due(connection: Connection, ids: Collection[str], *, now: datetime) -> set[str]:
     """Return which of these triggers wait for their turn at firing."""
     values = {"ids": [number(id_, "trg") for id_ in ids], "now": microseconds(now)}
-    return {trigger_text(row[0]) for row in connection.execute(_STILL_DUE, values)}
+    return {trigger_text(row) for row in connection.execute(_STILL_DUE, values).scalars()}
 
 
 def free(

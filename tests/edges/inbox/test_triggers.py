@@ -75,13 +75,12 @@ def test_a_delivery_is_for_two_seconds_of_the_replica_that_took_it_in(inbox: Inb
     assert found(2.0) == [1] * 11
 
 
-def test_what_is_routed_at_once_is_bounded_in_bytes(inbox: Inbox) -> None:
-    """A hundred bodies of the largest size would be a hundred MiB in memory: they come a few at a time."""
+@pytest.mark.parametrize(("beyond", "amount"), [(0, 9), (1, 8)])
+def test_what_is_routed_at_once_is_bounded_in_bytes(inbox: Inbox, beyond: int, amount: int) -> None:
+    """A hundred bodies of the largest size would be a hundred MiB in memory: no other comes once it is above 8 MiB."""
     mib = 1_048_576
-    ids = [stored(inbox, f"evt_{number}", body=b"x" * mib) for number in range(20)]
-    waiting = inbox.read(due, now=NOW, limit=100)
-    assert 8 * mib <= sum(len(item.body) for item in waiting) <= 9 * mib
-    assert [item.id for item in waiting] == ids[: len(waiting)]
+    ids = [stored(inbox, f"evt_{n}", body=b"x" * (mib + beyond * (n == 7))) for n in range(10)]
+    assert [item.id for item in inbox.read(due, now=NOW, limit=100)] == ids[:amount]
 
 
 @pytest.mark.parametrize("lookup", [{"pipeline_id": "pl_1"}, {}, None])
@@ -528,3 +527,108 @@ def test_who_lost_its_lease_renames_nothing(inbox: Inbox) -> None:
     found = inbox.read(triggers.get, id_)
     assert found is not None
     assert (found.state, found.call.dag_run_id) == (TriggerState.FIRING, lost.trigger.call.dag_run_id)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_free"),
+    [
+        ({}, False),
+        ({"state": TriggerState.HELD}, False),
+        ({"state": TriggerState.FAILED}, True),
+        ({"state": TriggerState.CANCELLED}, True),
+        ({"dag_id": "another"}, True),
+        ({"airflow": "another"}, True),
+        ({"dag_run_id": "another"}, True),
+    ],
+)
+def test_a_trigger_takes_a_new_name_that_no_other_live_one_of_its_dag_has(
+    inbox: Inbox, other: dict[str, Any], is_free: bool
+) -> None:
+    """Else it stays as it is, until its lease lapses."""
+    id_ = add(inbox, stored(inbox, "evt_1"), dag_run_id="first")
+    (claimed,) = claim(inbox)
+    add(inbox, stored(inbox, "evt_2"), **{"dag_run_id": "spare"} | other)
+    renamed = settlement(TriggerState.HELD, reason=Reason.RUN_ID_CONFLICT, dag_run_id="spare")
+    assert inbox.write(triggers.settle, claimed, renamed, attempt()) is is_free
+    found = trigger(inbox, id_)
+    assert (found.call.dag_run_id, found.state) == (
+        ("spare", TriggerState.HELD) if is_free else ("first", TriggerState.FIRING)
+    )
+
+
+def test_a_trigger_may_keep_its_own_name(inbox: Inbox) -> None:
+    """It is in nobody's way under it, itself least of all."""
+    add(inbox, stored(inbox), dag_run_id="first")
+    kept = settlement(TriggerState.PENDING, dag_run_id="first")
+    assert inbox.write(triggers.settle, _one_claim(inbox), kept, attempt())
+
+
+@pytest.mark.parametrize(
+    ("state", "follow", "run"),
+    [
+        (TriggerState.FIRED, True, ("queued", microseconds(NOW) + 250_000, microseconds(NOW))),
+        (TriggerState.FIRED, False, (None, None, None)),
+        (TriggerState.HELD, True, (None, None, None)),
+        (TriggerState.CANCELLED, True, (None, None, None)),
+    ],
+)
+def test_a_run_is_followed_once_it_is_started(
+    inbox: Inbox, store: Store, state: TriggerState, follow: bool, run: tuple[Any, ...]
+) -> None:
+    """If its route wants that: looked at from the end of the call on."""
+    add(inbox, stored(inbox), follow=follow)
+    inbox.write(triggers.settle, _one_claim(inbox), settlement(state, run_after=NOW), attempt())
+    assert store.rows("SELECT run_state, run_due_at, run_after FROM triggers") == [run]
+
+
+def test_a_hold_is_reckoned_by_the_time_that_its_own_dag_was_away(inbox: Inbox, store: Store) -> None:
+    """And by no other's: neither another DAG's, nor that of the same name elsewhere."""
+    columns = "airflow, dag_id, state, since, read_at, away_seconds, freed"
+    for airflow, dag_id, away in (("default", "load_orders", 60.0), ("default", "b", 900.0), ("b", "load_orders", 5.0)):
+        store.rows(f"INSERT INTO dags ({columns}) VALUES (?, ?, 'paused', 0, 0, ?, 0)", airflow, dag_id, away)  # noqa: S608
+    add(inbox, stored(inbox))
+    held = settlement(TriggerState.HELD, reason=Reason.DAG_PAUSED, awaits=Awaits.UNPAUSED)
+    assert inbox.write(triggers.settle, _one_claim(inbox), held, attempt())
+    assert store.one("SELECT hold_step_at FROM triggers") == 13 * 86_400.0 + 60.0
+
+
+def test_what_waits_for_a_person_is_due_at_an_instant_that_every_release_knows(inbox: Inbox, store: Store) -> None:
+    """Another one would take it for something that waits too long, and make it due."""
+    add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
+    assert store.one("SELECT due_at FROM triggers") == microseconds(datetime(9999, 12, 31, tzinfo=UTC))
+
+
+_DOUBTED = NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("undo", "reason", "doubted_at"),
+    [
+        (lambda inbox, claims: inbox.write(triggers.give_back, claims), None, _DOUBTED),
+        (
+            lambda inbox, claims: inbox.write(
+                triggers.put_back, [(each, NOW + LATER) for each in claims], reason=Reason.THROTTLED
+            ),
+            Reason.THROTTLED,
+            _DOUBTED,
+        ),
+        (lambda inbox, claims: inbox.write(triggers.leave_behind, claims, now=NOW + LATER), None, NOW + LATER),
+    ],
+    ids=["given back", "put back", "left behind"],
+)
+def test_a_claim_that_is_undone_costs_no_attempt_and_ends_no_doubt(
+    inbox: Inbox,
+    store: Store,
+    undo: Callable[[Inbox, list[Claimed]], None],
+    reason: Reason | None,
+    doubted_at: datetime,
+) -> None:
+    """One whose call is under way may start its run from then on; what is put back is held until its instant."""
+    ids = [add(inbox, stored(inbox, f"evt_{place}")) for place in range(2)]
+    store.rows("UPDATE triggers SET doubted_at = ?", microseconds(_DOUBTED))
+    undo(inbox, claim(inbox))
+    state, due_at = (TriggerState.PENDING, NOW) if reason is None else (TriggerState.HELD, NOW + LATER)
+    for id_ in ids:
+        found = trigger(inbox, id_)
+        assert (found.state, found.reason, found.due_at) == (state, reason, due_at)
+        assert (found.attempts, found.doubted_at, found.settled_at) == (0, doubted_at, None)
