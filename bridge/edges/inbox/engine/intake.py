@@ -109,9 +109,7 @@ def key_ranges(key: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((begin.ljust(16, b"\x00"), begin.ljust(16, b"\xff")) for begin in begins)
 
 
-def keys(
-    source: str, event_id: str | None, verified: Verified, *, is_beside: bool = False
-) -> tuple[bytes, tuple[bytes, ...]]:
+def keys(source: str, event_id: str | None, verified: Verified, *, is_beside: bool) -> tuple[bytes, tuple[bytes, ...]]:
     """Return the key of a webhook, and those under which a copy of it may stand besides.
 
     The release before took no notice of message ids: there the body was the identity.

@@ -111,6 +111,27 @@ def test_what_is_not_an_id_of_ours_is_not_there(text: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize(
+    ("text", "prefix", "message"),
+    [
+        ("x" * 41, "dlv", f"'{'x' * 40}' is not an id of the form dlv_<16 hex digits>"),
+        ("trg_1", "trg", "'trg_1' is not an id of the form trg_<16 hex digits>"),
+        ("dlv_8000000000000000", "dlv", "'dlv_8000000000000000' is not an id that this bridge makes"),
+    ],
+)
+def test_what_is_no_id_is_named(text: str, prefix: str, message: str) -> None:
+    """With what would be one; of a long text the first 40 characters."""
+    with pytest.raises(NotThere) as caught:
+        ids.number(text, prefix)
+    assert str(caught.value) == message
+
+
+def test_a_machine_without_a_clock_makes_ids_too() -> None:
+    """It begins in 1970: every id is above 0 all the same, and they grow."""
+    make = ids.IdMaker(node=0, microseconds=lambda: 0)
+    assert 0 < make() < make()
+
+
 def test_instants_are_exact() -> None:
     """An instant survives the way into a column and back to the microsecond."""
     moment = datetime(2026, 8, 1, 12, 0, 0, 123_457, tzinfo=UTC)

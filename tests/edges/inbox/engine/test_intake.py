@@ -2,10 +2,13 @@
 
 import asyncio
 import hashlib
+import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.edges.inbox import Inbox
-from bridge.edges.inbox.engine.intake import FOLD, dedup_key, key_beside, key_ranges, stale_key
+from bridge.edges.inbox.engine.intake import FOLD, Intake, Row, dedup_key, key_beside, key_ranges, keys, stale_key
 from bridge.edges.inbox.pruning import old, prune
 from bridge.words.errors import InboxUnavailable
+from bridge.words.model import Verified
 from tests.support.store import ON_SQLITE, Accepted, Store, accept, accept_all, empty_store, stored, wait_for
 
 Open = Callable[..., Inbox]
@@ -223,3 +227,172 @@ def _prune(inbox: Inbox, store: Store, known: dict[int, str], *, ends_first: boo
     for event, delivery_id in list(known.items()):
         if delivery_id not in left:
             del known[event]
+
+
+# --- step by step, as the writer does it -------------------------------------------------------------
+
+
+def _row(event: str, *, akin: Sequence[str] = (), after: int | None = None) -> Row:
+    akin_keys = tuple(each.encode().ljust(16) for each in akin)
+    stored_fields = ("planasonix", event, "received", None, 0, 0, "current", None, None, "{}", b"{}")
+    return Row(event.encode().ljust(16), *stored_fields, akin_keys, *(() if after is None else (after,)))
+
+
+@pytest.fixture
+def driver(path: Path) -> Iterator[sqlite3.Connection]:
+    """The writer's own connection."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as item:
+        yield item
+
+
+def _begin(driver: sqlite3.Connection, *, after: int = 0) -> Intake:
+    numbers = count(after + 1)
+    return Intake(driver, lambda: next(numbers))
+
+
+def _insert(intake: Intake, *rows: Row) -> list[tuple[int, bool]]:
+    outcome = intake.insert(rows)
+    intake.committed()
+    return outcome
+
+
+def test_what_stands_up_to_a_number_is_no_copy_although_it_has_the_key(driver: sqlite3.Connection) -> None:
+    """The sender took an event id anew, and said so: from then on the new one is the one that is copied."""
+    intake = _begin(driver)
+    assert _insert(intake, _row("a")) == [(1, True)]
+    assert _insert(intake, _row("a", after=1)) == [(2, True)]
+    assert _insert(intake, _row("a", after=1), _row("a")) == [(2, False), (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome"),
+    [
+        (_row("new", akin=["a"]), (1, False)),
+        (_row("new", akin=["unknown", "b"]), (2, False)),
+        (_row("new", akin=["a", "b"], after=1), (2, False)),
+        (_row("new", akin=["a"], after=1), (3, True)),
+        (_row("new", akin=["unknown"]), (3, True)),
+        (_row("b", akin=["a"]), (2, False)),
+        (_row("a", akin=["unknown"]), (1, False)),
+    ],
+)
+def test_a_copy_may_stand_under_another_key(driver: sqlite3.Connection, row: Row, outcome: tuple[int, bool]) -> None:
+    """Its own goes first; then the first of those that is stored, and later than what is no copy."""
+    intake = _begin(driver)
+    _insert(intake, _row("a"), _row("b"))
+    assert _insert(intake, row) == [outcome]
+
+
+def test_a_copy_among_new_ones_stops_none_of_them(driver: sqlite3.Connection) -> None:
+    """Each is told what is stored for it, in order."""
+    intake = _begin(driver)
+    _insert(intake, _row("a"))
+    rows = [_row(event) for event in ("b", "a", "b", "c")]
+    assert _insert(intake, *rows) == [(2, True), (1, False), (2, False), (3, True)]
+    assert driver.execute("SELECT id, event_id FROM deliveries").fetchall() == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_what_was_not_committed_is_no_copy(driver: sqlite3.Connection) -> None:
+    """All of a batch, or one row of it that was undone alone."""
+    intake = _begin(driver)
+    intake.insert([_row("a"), _row("b")])
+    driver.execute("DELETE FROM deliveries WHERE event_id = 'a'")
+    intake.forget(_row("a"))
+    intake.committed()
+    assert intake.waits() == 1
+    driver.execute("BEGIN")
+    intake.insert([_row("c")])
+    driver.execute("ROLLBACK")
+    intake.rolled_back()
+    assert [is_new for _, is_new in _insert(intake, _row("a"), _row("b"), _row("c"))] == [True, False, True]
+
+
+def test_folding_says_how_far_it_came_also_when_a_key_was_taken_anew(driver: sqlite3.Connection) -> None:
+    """A restart reads back what is after that: nothing twice, and nothing is lost."""
+    intake = _begin(driver)
+    _insert(intake, _row("a"), _row("b"))
+    _insert(intake, _row("a", after=2))
+    assert intake.waits() == 2
+    intake.fold()
+    assert intake.waits() == 0
+    assert driver.execute("SELECT upto FROM folded").fetchall() == [(3,)]
+    found = driver.execute("SELECT dedup_key, delivery_id FROM dedup ORDER BY delivery_id").fetchall()
+    assert found == [(b"b".ljust(16), 2), (b"a".ljust(16), 3)]
+    again = _begin(driver, after=3)
+    assert _insert(again, _row("a"), _row("c")) == [(3, False), (4, True)]
+    assert again.waits() == 1
+
+
+def test_no_webhook_waits_for_more_than_1024_keys_to_be_folded(driver: sqlite3.Connection) -> None:
+    """The oldest go first; the rest stays for the next time."""
+    intake = _begin(driver)
+    _insert(intake, *(_row(f"evt_{number}") for number in range(1030)))
+    intake.fold()
+    assert intake.waits() == 6
+    assert driver.execute("SELECT upto, (SELECT COUNT(*) FROM dedup) FROM folded").fetchall() == [(1024, 1024)]
+
+
+@pytest.mark.parametrize("broken", ["DROP TABLE dedup", "DROP TABLE folded"])
+def test_a_fold_that_fails_leaves_nothing_behind(driver: sqlite3.Connection, broken: str) -> None:
+    """No transaction that is open, so that webhooks go on being stored, and every key in memory."""
+    intake = _begin(driver)
+    _insert(intake, _row("a"))
+    driver.execute(broken)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        intake.fold()
+    assert (driver.in_transaction, intake.waits()) == (False, 1)
+
+
+def test_a_fold_that_cannot_begin_says_why(driver: sqlite3.Connection, path: Path) -> None:
+    """Another process writes for too long: that is what is logged."""
+    intake = _begin(driver)
+    _insert(intake, _row("a"))
+    driver.execute("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            intake.fold()
+        other.execute("ROLLBACK")
+    intake.fold()
+    assert intake.waits() == 0
+
+
+def test_a_sealed_row_has_what_came_with_another_body(driver: sqlite3.Connection) -> None:
+    """The body is sealed under the id that it gets, and the key is noted."""
+    numbers = count(1)
+    intake = Intake(driver, lambda: next(numbers), lambda number, body: (b"sealed %d " % number + body, "k1"))
+    assert _insert(intake, _row("a"), _row("b"), _row("a")) == [(1, True), (2, True), (1, False)]
+    columns = "id, source, event_id, state, reason, key_id, headers, body, sealed_with"
+    as_stored = ("received", None, "current", "{}")
+    assert driver.execute(f"SELECT {columns} FROM deliveries").fetchall() == [  # noqa: S608
+        (1, "planasonix", "a", *as_stored, b"sealed 1 {}", "k1"),
+        (2, "planasonix", "b", *as_stored, b"sealed 2 {}", "k1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event_id", "message_id", "is_stale", "is_beside", "names"),
+    [
+        ("evt", None, False, False, ["event"]),
+        ("evt", "msg", False, False, ["event"]),
+        (None, "msg", False, False, ["message", "body"]),
+        (None, None, False, False, ["body"]),
+        ("evt", None, True, False, ["stale event", "event"]),
+        (None, "msg", True, False, ["stale message", "message", "body"]),
+        ("evt", None, False, True, ["beside"]),
+        (None, "msg", False, True, ["beside message"]),
+        ("evt", None, True, True, ["stale beside", "beside"]),
+    ],
+)
+def test_the_keys_of_a_webhook_are_those_under_which_a_copy_may_stand(
+    event_id: str | None, message_id: str | None, is_stale: bool, is_beside: bool, names: list[str]
+) -> None:
+    """A stale one under its own, and no copy of a fresh one; the release before took no notice of message ids."""
+    event, body = dedup_key("planasonix", "evt", b"{}"), dedup_key("planasonix", None, b"{}")
+    message = dedup_key("planasonix", None, b"{}", "msg")
+    known = {"event": event, "body": body, "message": message}
+    known |= {"beside": key_beside(event, b"{}"), "beside message": key_beside(message, b"{}")}
+    known |= {f"stale {name}": stale_key(key) for name, key in known.items()}
+    verified = Verified(b"{}", "current", 1_700_000_000, is_stale, message_id)
+    own, akin = keys("planasonix", event_id, verified, is_beside=is_beside)
+    assert [own, *akin] == [known[name] for name in names]
