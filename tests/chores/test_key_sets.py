@@ -41,7 +41,7 @@ def key_of(provider: JwksServer, name: str = "current") -> Key:
 
 def verifier_of(provider: JwksServer) -> JwtVerifier:
     """Return the check of a source with this one entry."""
-    return JwtVerifier(PRESETS["jwt"], [key_of(provider)])
+    return JwtVerifier(PRESETS["jwt"], [key_of(provider)], past_seconds=300, future_seconds=60)
 
 
 def opens(verifier: JwtVerifier, pair: Pair) -> bool:

@@ -69,7 +69,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/retrying/*.py": ("tests/rules/retrying",),
     "bridge/rules/comparing/*.py": ("tests/rules/test_comparing.py",),
     "bridge/rules/expecting/*.py": ("tests/rules/test_expecting.py",),
-    "bridge/rules/signature/*.py": ("tests/rules/signature",),
+    "bridge/rules/signature/*.py": ("tests/rules/signature/test_{stem}.py", "tests/rules/signature"),
     "bridge/rules/yamltree/*.py": (
         "tests/rules/test_yamltree.py",
         "tests/rules/test_yamltree_messages.py",

@@ -7,6 +7,7 @@ are tried, but two at least: during a rotation a sender puts two.
 
 import hashlib
 import hmac
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -37,22 +38,20 @@ PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 class SchemeVerifier:
     """The check of every preset that signs a text, except those that `verifying` checks."""
 
-    def __init__(
-        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
-    ) -> None:
+    def __init__(self, preset: Preset, keys: Sequence[Key], *, past_seconds: int, future_seconds: int) -> None:
         """Fix the scheme. ValueError for no key, too many, or keys of two kinds."""
         self.keys = check_count(keys)
-        if len({key.public is None for key in keys}) > 1:
+        self._is_public = any(key.public for key in keys)
+        if self._is_public and not all(key.public for key in keys):
             raise ValueError("a source has secrets or public keys, not both")
         self.preset = preset
         self.prefix: str | None = None
         self.past_seconds, self.future_seconds = past_seconds, future_seconds
         version = b"v1"
-        if preset.grammar is Grammar.STANDARD and keys[0].public is not None:
+        if preset.grammar is Grammar.STANDARD and self._is_public:
             preset, version = replace(preset, algorithm=Algorithm.ED25519), b"v1a"
         self._read = make_reader(preset, version=version)
         self._algorithm = preset.algorithm
-        self._is_public = keys[0].public is not None
         self._signed_text = make_signed_text(preset)
         self._checks = tuple((key, _make_check(preset, key)) for key in keys)
         self._ticks = 1000 if preset.timestamp_unit == "ms" else 1
@@ -124,7 +123,7 @@ def _ecdsa_check(public: EllipticCurvePublicKey, *, is_raw: bool) -> Check:
 
 
 def _rsa_check(public: RSAPublicKey) -> Check:
-    size = (public.key_size + 7) // 8
+    size = math.ceil(public.key_size / 8)
 
     def check(digest: bytes, signatures: Sequence[bytes]) -> bool:
         return any(

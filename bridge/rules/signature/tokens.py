@@ -63,9 +63,7 @@ class _TokenVerifier:
 class JwtVerifier(_TokenVerifier):
     """The check of the preset `jwt`."""
 
-    def __init__(
-        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
-    ) -> None:
+    def __init__(self, preset: Preset, keys: Sequence[Key], *, past_seconds: int, future_seconds: int) -> None:
         """Fix the scheme. ValueError for no key, too many, or one that does not fit its algorithm."""
         super().__init__(preset, keys, past_seconds, future_seconds)
         schemes = PyJWS(JWS_ALGORITHMS)
@@ -149,7 +147,7 @@ class JwtVerifier(_TokenVerifier):
             raise _Unfit(Reason.CLAIMS_MISMATCH)
         if now >= instants.get("exp", math.inf):
             raise _Unfit(Reason.TIMESTAMP_TOO_OLD)
-        if instants.get("nbf", 0) - now > self.future_seconds:
+        if instants.get("nbf", now) - now > self.future_seconds:
             raise _Unfit(Reason.TIMESTAMP_IN_FUTURE)
         return instants.get("iat")
 
@@ -207,9 +205,7 @@ def _instant(value: object) -> int:
 class BearerVerifier(_TokenVerifier):
     """The check of the preset `bearer`: a shared word in a header. It says nothing about the body."""
 
-    def __init__(
-        self, preset: Preset, keys: Sequence[Key], *, past_seconds: int = 300, future_seconds: int = 60
-    ) -> None:
+    def __init__(self, preset: Preset, keys: Sequence[Key], *, past_seconds: int, future_seconds: int) -> None:
         """Fix the scheme. ValueError for no token, or too many."""
         super().__init__(preset, keys, past_seconds, future_seconds)
         self._digests = tuple((key, hashlib.sha256(key.secret).digest()) for key in keys)
@@ -219,7 +215,7 @@ class BearerVerifier(_TokenVerifier):
         (value,), is_repeated = collect(headers, (self._name,))
         is_spelled = value is not None and value.startswith(self._before) and not is_repeated
         # Hashes have one length, so that comparing tells nothing about the token's.
-        digest = hashlib.sha256(value[len(self._before) :] if value is not None and is_spelled else b"").digest()
+        digest = hashlib.sha256((value or b"")[len(self._before) :]).digest()
         matches = [key for key, right in self._digests if hmac.compare_digest(right, digest)]
         if value is None:
             raise Refused(Reason.SIGNATURE_MISSING)

@@ -7,6 +7,7 @@ What a stranger's request may cost, for every scheme: what needs no body is look
 guess; a body is hashed once, where the scheme allows; else the number of tries falls with the body's size (`tries`).
 """
 
+import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ _is_timestamp = re.compile(rb"[0-9]{1,12}").fullmatch
 _HASHED_BYTES = 4_194_304  # about 10 ms
 _NO_HEADER = b""  # no ASGI server passes on a header without a name
 _NO_TIMESTAMP = b"0"
-_NO_SIGNATURE = bytes(32)
+_NO_SIGNATURE = bytes(hashlib.sha256().digest_size)
 
 
 class SignatureCheck(Protocol):
@@ -46,7 +47,7 @@ class SignatureCheck(Protocol):
 
 def tries(size: int, *, least: int, limit: int) -> int:
     """Return how many times a text of so many bytes may be hashed for one request, between `least` and `limit`."""
-    return max(least, min(limit, _HASHED_BYTES // max(size, 1)))
+    return max(least, min(limit, _HASHED_BYTES // size)) if size else limit
 
 
 def check_count(keys: Sequence[Key]) -> tuple[Key, ...]:

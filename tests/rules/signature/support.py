@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from bridge.rules.signature import PRESETS, Key, Preset, sign
+from bridge.rules.signature import PRESETS, Key, Preset, make_verifier, sign
 from bridge.rules.signature.material import PrivateKey
+from bridge.words.errors import Refused
 
 NOW = 1_705_314_600
 BODY = b'{"id":"evt_1"}'
@@ -66,3 +67,22 @@ def signed(case: Case, body: bytes = BODY, at: int = NOW) -> Headers:
     preset, key, private = case
     made = sign(preset, key, body, at, message_id="msg_1", private=private)
     return [(name.lower().encode(), value.encode()) for name, value in made.items()]
+
+
+def outcome_of(case: Case, name: bytes, value: str) -> str:
+    """Return `ok` or the reason for a right request in which one header is replaced."""
+    return judged(case, [(header, value.encode() if header == name else given) for header, given in signed(case)])
+
+
+def judged(case: Case, headers: Headers) -> str:
+    """Return `ok` or the reason for a request with these headers."""
+    try:
+        make_verifier(case[0], [case[1]]).verify(headers, BODY, NOW)
+    except Refused as refused:
+        return str(refused.reason)
+    return "ok"
+
+
+def right_of(case: Case) -> str:
+    """Return the right value of the header with the signature."""
+    return dict(signed(case))[case[0].signature_header.lower().encode()].decode()

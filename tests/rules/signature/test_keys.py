@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bridge
-from bridge.rules.signature import PRESETS, Key, check_secret, sign
+from bridge.rules.signature import Key, check_secret, key_names
+from bridge.words.targets import JwksUrl
 
 
 @pytest.mark.parametrize(
@@ -115,16 +116,6 @@ def test_a_fingerprint_is_of_the_secret_or_of_the_public_key() -> None:
     assert Key("a").fingerprint is None
 
 
-def test_nothing_is_signed_with_a_private_key_that_does_not_fit() -> None:
-    """Nor without one, where there is the public half only."""
-    pair, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    key = Key("new", public=pair.public_key())
-    for private in (None, other):
-        with pytest.raises(ValueError, match="the private key that belongs to it"):
-            sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=private)
-    assert sign(PRESETS["standard-webhooks"], key, b"{}", 1, private=pair)
-
-
 def test_a_key_shows_its_id_alone() -> None:
     """Neither the secret nor the public half."""
     public = Ed25519PrivateKey.generate().public_key()
@@ -132,3 +123,58 @@ def test_a_key_shows_its_id_alone() -> None:
         assert "id='a'" in repr(key)
         assert "canary" not in repr(key)
         assert "Ed25519" not in repr(key)
+
+
+_BLANK = "The secret begins or ends with a blank."
+_CONTROL = "The secret contains a control character."
+_SHORT = "The secret is shorter than 24 bytes."
+_FEW = "The secret is a placeholder: it is made of hardly any different characters."
+_WORDS = "The secret is a placeholder: it is made of well-known words only."
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("a1b2c3d4e5f6g7h8i9j0k1l2", None),
+        ("a1b2c3d4e5f6g7h8i9j0k1l", _SHORT),
+        ("\u00e4" * 6 + "b1c2d3e4f5g6", None),
+        ("a1b2c3d4e5f6g7h8i9j0k1l2 ", _BLANK),
+        ("\ta1b2c3d4e5f6g7h8i9j0k1l2", _BLANK),
+        ("a1b2c3d4e5f6\tg7h8i9j0k1l2", _CONTROL),
+        ("a1b2c3d4e5f6 g7h8i9j0k1l2", None),
+        ("abcdabcdabcdabcdabcdabcd", _FEW),
+        ("whsec_abcdabcdabcdabcdab", _FEW),
+        ("zqwvyzqwvyzqwvyzqwvyzqwvy", None),
+        ("Your-Webhook.Signing_Secret", _WORDS),
+        ("Your-Webhook.Signing_Secret-q", None),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_said(secret: str, why: str | None) -> None:
+    """24 bytes and five different characters are enough, whatever they are, if they are no words of examples."""
+    assert check_secret(secret) == why
+
+
+def test_keys_are_listed_by_id_and_fingerprint() -> None:
+    """Twelve digits of it; a set of keys has none."""
+    public = Ed25519PrivateKey.generate().public_key()
+    keys = [Key("a", b"s" * 32), Key("b", public=public), Key("c", jwks=JwksUrl("https://keys.example"))]
+    assert key_names(keys) == (f"a:{keys[0].fingerprint}", f"b:{(keys[1].fingerprint or '')[:12]}", "c")
+    assert [len(name) for name in key_names(keys)] == [14, 14, 1]
+    assert key_names([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("not_before", "not_after", "valid"),
+    [
+        (None, None, [9, 10, 11, 20, 21]),
+        (10, None, [10, 11, 20, 21]),
+        (None, 20, [9, 10, 11, 20]),
+        (10, 20, [10, 11, 20]),
+        (10, 10, [10]),
+        (20, 10, []),
+    ],
+)
+def test_a_key_may_be_used_in_its_time(not_before: float | None, not_after: float | None, valid: list[int]) -> None:
+    """Both ends are in it; without one it is open there."""
+    key = Key("a", b"s" * 32, not_before=not_before, not_after=not_after)
+    assert [now for now in (9, 10, 11, 20, 21) if key.is_valid_at(now)] == valid

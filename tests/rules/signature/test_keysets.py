@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from bridge.rules.signature import PRESETS, JwtVerifier, Key, read_set
+from bridge.rules.signature import PRESETS, JwtVerifier, Key, make_verifier, read_set
 from bridge.rules.signature.keysets import MAX_SET_KEYS, KeySet
 from bridge.words.errors import KeyUnknown, Refused
 from bridge.words.reasons import Reason
@@ -37,7 +37,7 @@ def document(*keys: Any) -> bytes:
 def verifier(*sets: KeySet | None, algorithm: str = "RS256") -> JwtVerifier:
     """Return the check of a source with so many entries, each with its set; None: never fetched."""
     keys = [Key(f"entry-{n}", jwks=JwksUrl(f"https://{n}.example"), algorithm=algorithm) for n in range(len(sets))]
-    made = JwtVerifier(PRESETS["jwt"], keys)
+    made = JwtVerifier(PRESETS["jwt"], keys, past_seconds=300, future_seconds=60)
     for key, item in zip(keys, sets, strict=True):
         if item is not None:
             made.take_over(key.id, item)
@@ -254,18 +254,58 @@ def test_any_json_for_a_key_is_read_or_dropped(changes: dict[str, Any]) -> None:
     assert all(isinstance(why, str) for _, why in found.dropped)
 
 
-def test_names_of_dropped_keys_steer_no_terminal() -> None:
-    """What a provider writes is shown escaped and cut."""
-    found = read_set(document(RSA.jwk(kid="\x1b[2J" + "x" * 100, use="enc"), OTHERS["RS256"].jwk()), "RS256")
-    ((name, _),) = found.dropped
-    assert "\x1b" not in name
-    assert len(name) < 80
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        (RSA.jwk(kid="\x1b[2J" + "x" * 100, use="enc"), "'\\x1b[2J" + "x" * 60 + "'"),
+        (RSA.jwk(kid="k" * 65, use="enc"), "'" + "k" * 64 + "'"),
+        (RSA.jwk(kid="k" * 64, use="enc"), "'" + "k" * 64 + "'"),
+        (RSA.jwk(kid=""), "key 2"),
+        (RSA.jwk(kid=5), "key 2"),
+        ("RSA", "key 2"),
+    ],
+)
+def test_a_dropped_key_is_called_by_its_kid_or_its_place(entry: Any, name: str) -> None:
+    """What a provider writes is shown escaped and cut, so that it steers no terminal; places count from one."""
+    found = read_set(document(OTHERS["RS256"].jwk(), entry), "RS256")
+    assert [each for each, _ in found.dropped] == [name]
+
+
+def test_a_document_without_a_usable_key_says_why() -> None:
+    """Of three keys; the others are counted."""
+    with pytest.raises(ValueError, match=r"^none of its 4 keys can be used for RS256") as refused:
+        read_set(document({}, RSA.jwk(use="enc"), 5, RSA.jwk(kid="4", key_ops=[])), "RS256")
+    why = "; ".join(
+        [
+            "none of its 4 keys can be used for RS256",
+            "key 1: it has no `kid`, or one longer than 256 characters",
+            "'one': the JWK is not for signatures (`use`)",
+            "key 3: this is not a JWK",
+        ]
+    )
+    assert str(refused.value) == why
+    with pytest.raises(ValueError, match=r"^none of its 0 keys can be used for RS256$"):
+        read_set(document(), "RS256")
+
+
+@pytest.mark.parametrize("kid", ["k", "k" * 256])
+def test_a_kid_has_1_to_256_characters(kid: str) -> None:
+    """Then its key is used; `key_ops` may name more than to verify."""
+    found = read_set(document(RSA.jwk(kid=kid, key_ops=["sign", "verify"])), "RS256")
+    assert (list(found.keys), found.dropped) == ([kid], ())
+
+
+def test_the_33rd_key_that_fits_is_dropped() -> None:
+    """With the sentence; the same key once more under its kid counts as one."""
+    keys = [RSA.jwk(kid=f"k{number}") for number in range(33)]
+    assert read_set(document(*keys), "RS256").dropped == (("'k32'", "only the first 32 keys that fit are used"),)
+    assert read_set(document(*keys[:31], keys[0], keys[31]), "RS256").dropped == ()
 
 
 def test_outside_its_time_no_key_of_the_set_opens_anything() -> None:
     """`not_after` of the entry holds for every key that it brings."""
     key = Key("entry", jwks=JwksUrl("https://x.example"), algorithm="RS256", not_after=NOW - 1)
-    check = JwtVerifier(PRESETS["jwt"], [key])
+    check = JwtVerifier(PRESETS["jwt"], [key], past_seconds=300, future_seconds=60)
     check.take_over("entry", read_set(document(RSA.jwk()), "RS256"))
     assert outcome(check, RSA) == Reason.KEY_OUT_OF_TIME
 
@@ -273,6 +313,6 @@ def test_outside_its_time_no_key_of_the_set_opens_anything() -> None:
 def test_hs256_takes_no_set() -> None:
     """A published secret is none."""
     with pytest.raises(ValueError, match="needs `algorithm`"):
-        JwtVerifier(PRESETS["jwt"], [Key("entry", b"s" * 32, jwks=JwksUrl("https://x.example"), algorithm="HS256")])
+        make_verifier(PRESETS["jwt"], [Key("entry", b"s" * 32, jwks=JwksUrl("https://x.example"), algorithm="HS256")])
     with pytest.raises(ValueError, match="needs `algorithm`"):
-        JwtVerifier(PRESETS["jwt"], [replace(Key("entry"), jwks=JwksUrl("https://x.example"))])
+        make_verifier(PRESETS["jwt"], [replace(Key("entry"), jwks=JwksUrl("https://x.example"))])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.signature import PRESETS, Key, advise, check_layout, make_verifier
+from bridge.rules.signature import PRESETS, Key, check_layout, make_verifier
 from bridge.rules.signature.material import PrivateKey
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
@@ -209,6 +209,9 @@ def test_keys_of_another_kind_are_refused_at_start() -> None:
         ({"signed_text": "{id}:{timestamp}.{body}"}, "a full stop or a blank follows {id}"),
         ({"signed_text": "{time}.{body}"}, "is made of"),
         ({"signed_text": "{timestamp}.{body}}"}, "is made of"),
+        ({"signed_text": "{{timestamp}.{body}"}, "is made of"),
+        ({"signed_text": "\u00e4{timestamp}.{body}"}, "is made of"),
+        ({"signed_text": "{body}{timestamp}.{body}"}, "holds {body} once and last"),
         ({"signed_text": "{timestamp}\n{body}"}, "is made of"),
         ({"signed_text": "{body}"}, "what is not signed proves nothing"),
         ({"timestamp_header": None}, "belong together"),
@@ -226,26 +229,10 @@ def test_layout_that_proves_less_than_it_seems_is_refused(changes: dict[str, str
     assert why in (check_layout(replace(good, **changes)) or "")  # type: ignore[arg-type]
 
 
-def test_advice_is_loud_about_bearer_and_about_times() -> None:
-    """Bearer always, a key outside its time or within two weeks of its end, and a source without a valid key."""
-    day = 86_400
-    keys = [
-        replace(SECRET, id="later", not_before=NOW + day),
-        replace(SECRET, id="gone", not_after=NOW - day),
-    ]
-
-    assert "nothing is signed" in advise(make_verifier(PRESETS["bearer"], [SECRET]), NOW)[0]
-    assert advise(make_verifier(PRESETS["planasonix"], [SECRET]), NOW) == ()
-    assert advise(make_verifier(PRESETS["planasonix"], keys), NOW) == (
-        "key later: not valid before 2024-01-16T10:30:00Z",
-        "key gone: not valid since 2024-01-14T10:30:00Z; remove it",
-        "no key is valid now: every webhook is refused",
-    )
-    begins = make_verifier(PRESETS["planasonix"], [replace(SECRET, not_before=NOW)])
-    assert (advise(begins, NOW), len(advise(begins, NOW - 1))) == ((), 2)
-    for days, amount in ((13, 1), (15, 0)):
-        ending = make_verifier(PRESETS["planasonix"], [replace(SECRET, not_after=NOW + days * day)])
-        assert len(advise(ending, NOW)) == amount
+def test_which_presets_sign_when() -> None:
+    """Those with a timestamp in a header, in the signature's header or as a claim; no other can be limited in age."""
+    untimed = {name for name, (preset, _, _) in _CASES.items() if not preset.is_timed}
+    assert untimed == {"planasonix-body", "github", "bearer"} | {name for name in _CASES if name.endswith("detached")}
 
 
 _RIGHT = {name: signed(case) for name, case in _CASES.items()}

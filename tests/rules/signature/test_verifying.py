@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.rules.signature import PRESETS, Key, Verifier, make_verifier, sign
+from bridge.rules.signature.verifying import tries
 from bridge.words.errors import Refused
 from bridge.words.model import Verified
 from bridge.words.reasons import Reason
@@ -317,3 +318,56 @@ def test_one_changed_digit_is_a_mismatch(place: int, digit: int) -> None:
     changed[place] = digit
     if changed != _HEX:
         assert _reason([(_T, _RIGHT[_T]), (_S, b"v1=" + bytes(changed))]) is Reason.SIGNATURE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "amount"),
+    [
+        (0, 1, 8),
+        (1, 1, 8),
+        (524_288, 1, 8),
+        (524_289, 1, 7),
+        (1_048_576, 1, 4),
+        (1_048_577, 1, 3),
+        (4_194_304, 0, 1),
+        (4_194_305, 0, 0),
+        (4_194_305, 2, 2),
+    ],
+)
+def test_a_text_is_hashed_more_often_the_shorter_it_is(size: int, least: int, amount: int) -> None:
+    """4 MiB in all, about 10 ms, but as often as the least one and never more than the limit, here 8."""
+    assert tries(size, least=least, limit=8) == amount
+
+
+def test_other_headers_are_not_looked_at() -> None:
+    """Once, twice or without a name: what is no signature and no timestamp changes nothing."""
+    more = [(b"host", b"x"), (b"accept", b"a"), (b"accept", b"b"), (b"", b"x"), (b"", b"y")]
+    assert _verify([*more, *_signed(), *more]).signed_at == _NOW
+    for name in ("planasonix-body", "github"):
+        preset = PRESETS[name]
+        headers = [(header.lower().encode(), text.encode()) for header, text in sign(preset, _KEY, _BODY, 0).items()]
+        verified = Verifier(preset, [_KEY]).verify([*more, *headers, *more], _BODY, _NOW)
+        assert (verified.signed_at, verified.is_stale, verified.key_id) == (None, False, "current")
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(1, True), (5, True), (6, False), (0, False)])
+@pytest.mark.parametrize("name", ["planasonix", "stripe", "bearer"])
+def test_a_source_has_one_to_five_secrets(name: str, count: int, is_taken: bool) -> None:
+    """The sentence counts them."""
+    keys = [replace(_KEY, id=f"k{number}") for number in range(count)]
+    if is_taken:
+        assert len(make_verifier(PRESETS[name], keys).keys) == count
+    else:
+        with pytest.raises(ValueError, match=f"^a source needs 1 to 5 secrets, not {count}$"):
+            make_verifier(PRESETS[name], keys)
+
+
+def test_a_prefix_that_a_preset_lacks_is_named() -> None:
+    """With the preset; without one its first is taken."""
+    with pytest.raises(ValueError, match=r"^preset github has no prefix 'v1'$"):
+        make_verifier(PRESETS["github"], [_KEY], prefix="v1")
+    body = PRESETS["planasonix-body"]
+    (plain,) = sign(body, _KEY, _BODY, 0).values()
+    (prefixed,) = sign(body, _KEY, _BODY, 0, prefix="sha256").values()
+    assert prefixed == f"sha256={plain}"
+    assert make_verifier(body, [_KEY]).verify([(_S, plain.encode())], _BODY, 0).body == _BODY
