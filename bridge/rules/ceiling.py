@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 HOUR_SECONDS = 3600.0
-_SPARE = 1024  # starts that a failed write may still take back
+_SPARE = 2048  # starts that a failed write may still take back
 
 # Called once per route: returns the latest `limit` starts since one hour before `now`, future ones included.
 Recall = Callable[[str, int, float], Sequence[float]]
@@ -42,8 +42,7 @@ class Ceilings:
         starts = self._starts[route]
         at = max(now, starts[-limit] + HOUR_SECONDS) if len(starts) >= limit else now
         starts.append(at)
-        if len(starts) > limit + 2 * _SPARE:
-            del starts[:_SPARE]
+        del starts[: -(limit + _SPARE)]
         return Start(route, at, at > now)
 
     def take_back(self, start: Start) -> None:

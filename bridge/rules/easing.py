@@ -66,8 +66,8 @@ class Ended:
     dag_id: str
     seconds: float
     at_once: int
-    strain: Strain | None = None
-    is_start: bool = True
+    strain: Strain | None
+    is_start: bool
 
 
 def strain_of(outcome: Outcome) -> Strain | None:

@@ -185,6 +185,6 @@ class Places:
         since = [began for call, began in self._held.values() if call.dag_id == dag]
         breaker = self._asked_to_wait.get(dag)
         if breaker is not None:
-            return (1 if breaker.may_probe(now) else 0) - len(since)
+            return int(breaker.may_probe(now)) - len(since)
         is_quick = dag in self._quick and all(now - began <= _LONG_SECONDS for began in since)
         return (self._open if is_quick else self._share) - len(since)

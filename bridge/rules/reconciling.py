@@ -17,7 +17,7 @@ Assumptions about the API, each with its source, stand here and nowhere else:
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,8 +44,8 @@ class Seen:
     kind: Kind
     type: str
     status: str | None = None
-    last_at: datetime | None = field(default=None, compare=False)  # None: nobody knows when it was last delivered
-    not_for: frozenset[str | None] = field(default=frozenset(), compare=False)  # ends of which it tells no more
+    last_at: datetime | None = None  # None: nobody knows when it was last delivered
+    not_for: frozenset[str | None] = frozenset()  # ends of which it tells no more
 
 
 @dataclass(frozen=True, slots=True)

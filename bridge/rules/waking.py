@@ -55,7 +55,7 @@ class Hint:
 
     delivery_id: str = ""
     times: int = 0
-    not_before: float = 0.0
+    not_before: float = float("-inf")
 
     def may_follow(self, delivery_id: str, now: float) -> bool:
         """Whether the task may be told to look because of this delivery."""

@@ -83,7 +83,7 @@ def test_a_lowered_pace_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     print_status(running(pace=easing.facts(0.0)))
     assert "Airflow default: well\n" in capsys.readouterr().out
     for number in range(2):
-        easing.ended(Ended(f"trg_{number}", "a", 0.02, 4, Strain.THROTTLED), 0.0)
+        easing.ended(Ended(f"trg_{number}", "a", 0.02, 4, Strain.THROTTLED, False), 0.0)
     print_status(running(pace=easing.facts(0.0)))
     assert "Airflow default: well, slowed down (throttled): 4 calls at once, 5 a second\n" in capsys.readouterr().out
 

@@ -48,7 +48,7 @@ def lower_to_one(firing: Firing) -> None:
     """Let the pace be lowered twice, as by three errors each time: it is one for the half minute to come."""
     easing = firing.lane.easing
     for number in range(6):
-        easing.ended(Ended(f"trg_{number}", "any", 0.0, 4, Strain.ERRORS), time.monotonic())
+        easing.ended(Ended(f"trg_{number}", "any", 0.0, 4, Strain.ERRORS, False), time.monotonic())
     assert easing.concurrency(time.monotonic()) == 1
 
 

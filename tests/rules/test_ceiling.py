@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.rules.ceiling import HOUR_SECONDS, Ceilings
+from bridge.rules.ceiling import Ceilings
+
+HOUR_SECONDS = 3600.0
 
 
 def nothing(_: str, __: int, ___: float) -> list[float]:
@@ -59,8 +61,11 @@ def test_a_ceiling_that_is_changed_holds_at_once() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """A million triggers behind a ceiling of three are a few thousand numbers here."""
+    """A million triggers behind a ceiling of three are two thousand numbers here, any of which may be taken back."""
     ceilings = Ceilings(nothing)
-    starts = [ceilings.take("a", 3, 0.0).at for _ in range(10_000)]
-    assert starts[-1] == (9999 // 3) * HOUR_SECONDS
-    assert len(ceilings._starts["a"]) < 3000
+    starts = [ceilings.take("a", 3, 0.0) for _ in range(10_000)]
+    assert starts[-1].at == (9999 // 3) * HOUR_SECONDS
+    assert len(ceilings._starts["a"]) <= 3 + 2048
+    for start in starts[-3 - 2048 :]:
+        ceilings.take_back(start)
+    assert not ceilings.take("a", 3, 0.0).is_later

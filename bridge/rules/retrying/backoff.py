@@ -27,7 +27,7 @@ def wait(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     return max(at_least, jitter * min(_CAP_SECONDS, _BASE_SECONDS * _doubled(attempt - 1)))
 
 
-def wait_blocked(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
+def wait_blocked(attempt: int, jitter: float, *, at_least: float) -> float:
     """Return the seconds after the `attempt`th try that only this trigger failed in: as `wait`, but up to 300 s."""
     return max(at_least, jitter * min(_HELD_CAP_SECONDS, _BASE_SECONDS * _doubled(attempt - 1)))
 
@@ -38,7 +38,7 @@ def wait_held(attempt: int, jitter: float, *, at_least: float = 0.0) -> float:
     return max(at_least, _HELD_SECONDS + jitter * (upper - _HELD_SECONDS))
 
 
-def wait_away(times: int, jitter: float, *, at_least: float = 0.0) -> float:
+def wait_away(times: int, jitter: float, *, at_least: float) -> float:
     """Return the seconds until a DAG that is not back is tried again: as `wait_held`, but up to an hour.
 
     Looks at the DAG itself end the wait sooner; this is the net below them, and a week of held triggers must not take

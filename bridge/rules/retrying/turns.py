@@ -27,7 +27,7 @@ class Turns:
         self._missed: dict[Hashable, _Missed] = {}
         self._failed: set[Hashable] = set()  # since something went well, or all rested
         self._rests = 0  # in a row
-        self._rests_until = 0.0
+        self._rests_until = float("-inf")
 
     def is_resting(self, now: float) -> bool:
         """Whether nothing is to be asked for."""
