@@ -548,6 +548,16 @@ def test_every_page_is_read_in_either_envelope(make: Make, api: JobsApi, envelop
 
 
 @ON_SQLITE
+def test_jobs_are_asked_for_from_a_day_before_the_look_begins(make: Make, api: JobsApi) -> None:
+    """The API's `since` may mean when a job was made, and it may take so long."""
+    bridge = make()
+    bridge.look()
+    asked = datetime.fromisoformat(api.listed[0]["since"][0])
+    begin = bridge.now() - timedelta(seconds=SETTING.since_seconds)
+    assert timedelta(0) <= begin - timedelta(hours=24) - asked < timedelta(minutes=10)
+
+
+@ON_SQLITE
 def test_a_failing_api_is_asked_later_from_the_same_page(make: Make, api: JobsApi) -> None:
     """No sooner than it says; it is said once, and nothing is lost."""
     bridge = make()

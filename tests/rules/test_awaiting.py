@@ -65,6 +65,50 @@ def test_the_run_decides(state: str | None, outcome: str) -> None:
     assert judge(DELIVERY, [run(None if state is None else RunState(state))]).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "why"),
+    [
+        (DeliveryState.RECEIVED, None, "dlv_1 waits to be routed"),
+        (DeliveryState.UNROUTED, Reason.NO_ROUTE, "dlv_1 is unrouted (no_route): it starts nothing"),
+        (DeliveryState.STALE, None, "dlv_1 is stale: it starts nothing"),
+        (DeliveryState.ROUTED, None, "nothing has arrived yet"),
+    ],
+)
+def test_why_a_delivery_stands_as_it_does(state: DeliveryState, reason: Reason | None, why: str) -> None:
+    """Its state, with the reason if it has one."""
+    assert judge(replace(DELIVERY, state=state, reason=reason), []).why == why
+
+
+@pytest.mark.parametrize(
+    ("trigger", "why"),
+    [
+        (replace(FIRED, state=TriggerState.FAILED, reason=Reason.EXPIRED), "trg_1 of route orders is failed (expired)"),
+        (replace(FIRED, state=TriggerState.CANCELLED), "trg_1 of route orders is cancelled"),
+        (
+            replace(FIRED, state=TriggerState.HELD, reason=Reason.DAG_PAUSED),
+            "trg_1 of route orders is held (dag_paused)",
+        ),
+        (replace(FIRED, state=TriggerState.PENDING), "trg_1 of route orders is pending"),
+        (run(None), "trg_1 of route orders is started, and nobody follows its run"),
+        (run(RunState.RUNNING), "the DAG run r of d is running"),
+        (run(RunState.FAILED), "the DAG run r of d is failed"),
+    ],
+)
+def test_why_a_trigger_stands_as_it_does(trigger: TriggerEntry, why: str) -> None:
+    """Its state, or that of its DAG run once there is one."""
+    assert judge(DELIVERY, [trigger]).why == why
+
+
+def test_a_route_with_two_dags_has_succeeded_when_both_have() -> None:
+    """Each of them stands for itself, in whatever order they ended."""
+    both = [
+        run(RunState.FAILED, dag_id="first", settled_at=NOW),
+        run(RunState.SUCCESS, dag_id="second", created_at=NOW),
+    ]
+    assert judge(DELIVERY, both).outcome is Outcome.FAILED
+    assert judge_place(both[0], DELIVERY, both).outcome is Outcome.FAILED
+
+
 def test_the_worst_of_several_decides() -> None:
     """A failure at once, also while others are open; success when all have succeeded."""
     good, open_, bad = (run(RunState(word), route=word) for word in ("success", "running", "failed"))

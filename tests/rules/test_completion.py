@@ -1,5 +1,6 @@
 """What is the same: completions, and who owns which of their DAG runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from bridge.rules.completion import (
     Kind,
     Standing,
     is_same,
+    is_same_elsewhere,
     is_same_run,
     of,
     of_conf,
@@ -204,6 +206,24 @@ def test_a_backfill_is_known_by_its_name_where_its_conf_has_no_id(
 def test_a_run_that_is_read_back_is_of_the_same_completion_and_route(theirs: dict[str, Any], same: bool) -> None:
     """Another route's run, or another job's, is never taken for ours, whatever its name is."""
     assert is_same_run(conf(route="orders"), theirs, run_id="nightly") is same
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({}, True),
+        ({"source": "other"}, True),
+        ({"pipeline_id": None}, True),
+        ({"pipeline_id": "q"}, False),
+        ({"id": "k"}, False),
+        ({"kind": Kind.RUN}, False),
+    ],
+)
+def test_another_bridge_may_tell_of_the_same_completion(other: dict[str, Any], same: bool) -> None:
+    """It may call the source otherwise; kind, id and pipeline are Planasonix's own."""
+    own = Completion("planasonix", Kind.JOB, "j", "succeeded", "p")
+    assert is_same_elsewhere(own, replace(own, **other)) is same
+    assert is_same_elsewhere(replace(own, **other), own) is same
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,24 @@ def test_two_calls_that_are_asked_to_wait_halve_the_rate() -> None:
     assert easing.ended(call(strain=Strain.THROTTLED), 1.0)
     assert (easing.concurrency(1.0), easing.rate(1.0)) == (4, 5.0)
     assert easing.facts(1.0) == {"concurrency": 4, "rate": 5.0, "is_eased": True, "strain": "throttled"}
+    assert easing.facts(8.5)["rate"] == 7.89  # of 7.890625
+
+
+@pytest.mark.parametrize(("strain", "enough"), [(Strain.THROTTLED, 2), (Strain.ERRORS, 3)])
+@pytest.mark.parametrize(("between", "is_lowered"), [(8, True), (9, False)])
+def test_the_last_ten_calls_decide(strain: Strain, enough: int, between: int, *, is_lowered: bool) -> None:
+    """One fewer than it takes is no verdict, and what came ten calls ago is forgotten."""
+    easing = Easing(4, 10.0)
+    assert not let(easing, enough - 1, {"strain": strain}, 1.0)
+    assert not let(easing, between - enough + 2, {}, 2.0)
+    assert let(easing, 1, {"strain": strain}, 3.0) is is_lowered
+
+
+@pytest.mark.parametrize(("last", "is_lowered"), [(60.0, True), (60.5, False)])
+def test_the_last_minute_decides(last: float, *, is_lowered: bool) -> None:
+    """To its exact end."""
+    easing = Easing(4, 10.0)
+    assert [let(easing, 1, {"strain": Strain.ERRORS}, now) for now in (0.0, 30.0, last)] == [False, False, is_lowered]
 
 
 def test_three_errors_halve_the_calls_at_once_and_at_one_the_rate() -> None:
@@ -79,6 +97,7 @@ def test_three_errors_halve_the_calls_at_once_and_at_one_the_rate() -> None:
         assert let(easing, 3, {"strain": Strain.ERRORS}, float(now))
         seen.append((easing.concurrency(now), easing.rate(now)))
     assert seen == [(2, 10.0), (1, 10.0), (1, 5.0), (1, pytest.approx(2.5, rel=0.15))]
+    assert easing.concurrency(1.9) == 1  # as a thread asks that took the time a little earlier
 
 
 def test_the_least_is_one_call_at_a_time_and_one_in_two_seconds() -> None:
@@ -119,6 +138,7 @@ def test_calls_that_began_before_the_step_down_do_not_lower_it_again() -> None:
     assert let(easing, 3, {"strain": Strain.ERRORS, "seconds": 5.0}, 10.0)
     assert not let(easing, 5, {"strain": Strain.ERRORS, "seconds": 5.0}, 11.0)
     assert easing.concurrency(11.0) == 4
+    assert let(easing, 3, {"strain": Strain.ERRORS, "seconds": 1.0}, 11.0)  # these began when it was lowered
 
 
 def test_one_worker_that_serves_calls_in_turn_is_not_slow() -> None:
@@ -131,8 +151,9 @@ def test_one_worker_that_serves_calls_in_turn_is_not_slow() -> None:
 def test_calls_that_get_in_each_others_way_are_made_fewer() -> None:
     """One takes 0.1 s, four take 1.6 s each: fewer than half as many end in a second. Two are borne."""
     easing = Easing(4, 10.0)
-    let(easing, 5, {"seconds": 0.1, "at_once": 1}, 0.0)
-    assert let(easing, 5, {"seconds": 1.6, "at_once": 4}, 10.0)
+    let(easing, 6, {"seconds": 0.1, "at_once": 1}, 0.0)
+    assert not let(easing, 4, {"seconds": 1.6, "at_once": 4}, 10.0)
+    assert let(easing, 1, {"seconds": 1.6, "at_once": 4}, 10.0)
     assert (easing.concurrency(10.0), easing.rate(10.0), easing.strain) == (2, 10.0, Strain.SLOW)
 
 
@@ -141,6 +162,52 @@ def test_a_place_that_is_as_quick_as_the_settings_need_is_not_slow() -> None:
     easing = Easing(4, 10.0)
     let(easing, 5, {"seconds": 0.001, "at_once": 1}, 0.0)
     assert not let(easing, 50, {"seconds": 0.4, "at_once": 4}, 10.0)
+
+
+@pytest.mark.parametrize(("seconds", "is_slow"), [(0.25, False), (0.26, True)])
+def test_a_quarter_of_a_second_is_never_slow(seconds: float, *, is_slow: bool) -> None:
+    """A busy Airflow takes it."""
+    easing = Easing(4, 1000.0)
+    let(easing, 5, {"seconds": 0.01}, 0.0)
+    assert let(easing, 10, {"seconds": seconds}, 10.0) is is_slow
+
+
+@pytest.mark.parametrize(("seconds", "is_slow"), [(2.0, False), (2.1, True)])
+def test_a_call_that_takes_twice_as_long_is_borne(seconds: float, *, is_slow: bool) -> None:
+    """What takes longer than that is slow, if most of the DAGs meet it."""
+    easing = Easing(4, 10.0)
+    for dag in "abcdefghij":
+        assert not let(easing, 1, {"seconds": 1.0, "at_once": 1, "dag": dag}, 0.0)
+    lowered = [let(easing, 1, {"seconds": seconds, "at_once": 1, "dag": dag}, 10.0) for dag in "abcdef"]
+    assert lowered == [False] * 5 + [is_slow]
+
+
+@pytest.mark.parametrize(("calls", "is_slow"), [(34, True), (35, False)])
+def test_what_a_call_costs_is_believed_half_way_after_35_calls(calls: int, *, is_slow: bool) -> None:
+    """They took 1 s and take 1.9 s now: by then 2.9 s are no more than twice as long."""
+    easing = Easing(4, 10.0)
+    for seconds in (1.0, *[1.9] * calls):
+        for dag in "abcde":
+            assert not let(easing, 1, {"seconds": seconds, "at_once": 1, "dag": dag}, 0.0)
+    lowered = [let(easing, 1, {"seconds": 2.9, "at_once": 1, "dag": dag}, 10.0) for dag in "abcde"]
+    assert lowered == [False] * 4 + [is_slow]
+
+
+@pytest.mark.parametrize(("seconds", "is_slow"), [(3.1, False), (3.7, True)])
+def test_a_first_call_that_took_long_is_forgotten_within_a_few(seconds: float, *, is_slow: bool) -> None:
+    """An Airflow that has just started takes 4 s for it; after four of half a second that measure is a third of it."""
+    easing = Easing(4, 10.0)
+    for first in (4.0, 0.5, 0.5, 0.5, 0.5):
+        assert not let(easing, 1, {"seconds": first, "at_once": 1}, 0.0)
+    assert let(easing, 5, {"seconds": seconds, "at_once": 1}, 10.0) is is_slow
+
+
+def test_slow_calls_one_at_a_time_lower_nothing() -> None:
+    """They are in nobody's way."""
+    easing = Easing(1, 10.0)
+    let(easing, 10, {"seconds": 0.1, "at_once": 1}, 0.0)
+    assert not let(easing, 20, {"seconds": 9.0, "at_once": 1}, 10.0)
+    assert (easing.is_eased(10.0), easing.strain) == (False, None)
 
 
 def test_a_dag_that_is_slow_by_itself_lowers_nothing() -> None:
@@ -221,6 +288,21 @@ def test_strain_that_comes_back_at_the_same_value_is_tried_more_rarely() -> None
     dial.lower(now)
     dial.lower(now)
     assert dial.value(now + 30.0) == 5.0
+
+
+def test_strain_at_almost_the_same_value_is_at_the_same() -> None:
+    """A tenth below it or above it; from twice as much it comes back as quickly as at first."""
+    dial = Dial(10.0, 9.0)
+    for _ in range(2):
+        dial.lower(0.0)  # at 10, then at 9
+    assert dial.value(60.0) == 9.0
+    dial.lower(1000.0)  # at 10
+    assert (dial.value(1060.0), dial.value(1120.0)) == (9.375, 10.0)
+    dial = Dial(10.0, 0.5)
+    for _ in range(2):
+        dial.lower(0.0)  # at 10, then at 5
+    dial.lower(1000.0)  # at 10
+    assert dial.value(1030.0) == 10.0
 
 
 @pytest.mark.parametrize("strain", list(Strain))

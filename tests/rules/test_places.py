@@ -142,9 +142,10 @@ def test_a_dag_that_asks_to_wait_closes_no_route_to_another_dag() -> None:
     taken(places, 1, call("alone", "refresh"))
     answer(places, both[0], 0.0, wait=17.0)
     assert places.full_routes(1.0) == {"both", "alone"}
-    (key,) = taken(places, 1, both[1])
+    keys = taken(places, 2, both[1])
     assert places.full_routes(1.0) == {"alone"}
-    places.free(key)
+    for key in keys:
+        places.free(key)
     answer(places, both[1], 1.0, wait=17.0)
     assert places.full_routes(2.0) == {"both", "alone"}
 
@@ -281,6 +282,9 @@ def test_fewer_places_are_open_and_what_is_held_stays() -> None:
     assert places.room(0.0) == 1
     places.open(9)
     assert places.room(0.0) == 3
+    places.open(0)
+    places.free(keys[3])
+    assert (places.held, places.room(0.0)) == (0, 1)
 
 
 def test_a_quick_dag_that_begins_to_hang_at_all_places_leaves_one_more_to_the_others() -> None:
@@ -295,6 +299,26 @@ def test_a_quick_dag_that_begins_to_hang_at_all_places_leaves_one_more_to_the_ot
     assert places.room(12.0) < 0
     places.free(key)
     assert places.room(12.0) == 1
+
+
+def test_no_further_place_is_open_once_two_dags_hang() -> None:
+    """The spare one is for the second DAG; a third one waits as behind any other calls."""
+    places = Places(4)
+    answer(places, call(), 0.0)
+    taken(places, 4, call(), 10.0)
+    taken(places, 1, call("marts", "refresh_marts"), 12.0)
+    assert places.room(20.0) == -1
+    places = Places(4)
+    assert len(taken(places, 2, call())) + len(taken(places, 2, call("marts", "refresh_marts"))) == 4
+    assert places.room(20.0) == 0
+
+
+def test_of_two_places_one_more_is_open_beside_a_dag_that_hangs_at_both() -> None:
+    """Two are enough to leave one."""
+    places = Places(2)
+    answer(places, call(), 0.0)
+    assert len(taken(places, 2, call(), 10.0)) == 2
+    assert (places.room(11.0), places.room(11.1)) == (0, 1)
 
 
 @pytest.mark.parametrize("amount", [1, 2, 3, 4])

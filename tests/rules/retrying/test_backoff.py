@@ -1,10 +1,13 @@
 """Back-off: the table of waits, and the bounds that hold for every attempt."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.rules.retrying import backoff
+from bridge.words.reasons import Reason
 
 ATTEMPTS = st.integers(min_value=0, max_value=10**9)
 JITTERS = st.floats(min_value=0, max_value=1)
@@ -42,3 +45,31 @@ def test_asked_wait_is_never_undercut(attempt: int, jitter: float, at_least: flo
     """Whatever the attempt and the jitter, the other side's wish is honoured, and is all that exceeds the cap."""
     assert at_least <= backoff.wait(attempt, jitter, at_least=at_least) <= max(30.0, at_least)
     assert at_least <= backoff.wait_held(attempt, jitter, at_least=at_least) <= max(300.0, at_least)
+
+
+def test_the_wait_for_what_is_held_grows_over_so_many_tries() -> None:
+    """Only then may it be given up for another one: it waits as long as it ever will."""
+    waits = [backoff.wait_held(attempt, 1.0) for attempt in range(1, backoff.HELD_GROWS + 2)]
+    assert waits[:-1] == sorted(set(waits))
+    assert waits[-1] == waits[-2] == 300.0
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds"),
+    [
+        (None, 300.0),
+        (Reason.ANSWER_LOST, 300.0),
+        (Reason.AIRFLOW_FORBIDDEN, 300.0),
+        (Reason.THROTTLED, 3600.0),
+        (Reason.LOOKUP_FAILED, 3600.0),
+        (Reason.LOOKUP_QUEUED, 3600.0),
+        (Reason.DAG_NOT_FOUND, 3600.0),
+        (Reason.DAG_PAUSED, 3600.0),
+        (Reason.LOOP_GUARD, math.inf),
+        (Reason.HOURLY_CEILING, math.inf),
+        (Reason.PAUSED_BY_PERSON, math.inf),
+    ],
+)
+def test_how_long_a_wait_for_each_reason_may_be(reason: Reason | None, seconds: float) -> None:
+    """Five minutes; an hour for a DAG, a queue, and what the other side asks for; endless where a person decides."""
+    assert backoff.longest_wait(reason) == seconds

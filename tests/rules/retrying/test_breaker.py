@@ -9,6 +9,7 @@ def test_new_breaker_is_closed() -> None:
     breaker = Breaker()
     assert (breaker.is_open, breaker.reason, breaker.detail) == (False, None, None)
     assert not breaker.may_probe(1e9)
+    assert breaker.seconds_until_probe(0.0) == 0.0
 
 
 def test_open_breaker_shows_why_and_probes_after_a_second() -> None:
@@ -35,8 +36,8 @@ def test_probes_that_fail_come_ever_slower() -> None:
 def test_calls_that_fail_together_count_once() -> None:
     """Eight calls under way when an Airflow dies put the first probe off no further than one."""
     breaker = Breaker()
-    for _ in range(8):
-        breaker.open(0.0, Reason.AIRFLOW_DOWN, None)
+    for number in range(8):
+        breaker.open(number / 10, Reason.AIRFLOW_DOWN, None)
     assert breaker.may_probe(1.0)
 
 

@@ -64,6 +64,14 @@ def test_three_different_ones_let_all_rest_and_the_rest_grows() -> None:
     assert said == [False, False, True] + [False] * 27
 
 
+def test_a_rest_ends_at_its_exact_end() -> None:
+    """Nothing is asked for during five seconds; then everything that is due may be."""
+    turns = Turns()
+    for key in "abc":
+        turns.failed(key, 10.0)
+    assert [(turns.is_resting(now), turns.is_due("d", now)) for now in (14.9, 15.0)] == [(True, False), (False, True)]
+
+
 def test_an_answer_between_is_no_verdict() -> None:
     """Two, an answer, two: none of them rests; and the next rest is the first one again."""
     turns = Turns()
