@@ -84,9 +84,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, StrictUndefined):
             obj._fail_with_undefined_error()
         owner = getattr(obj, "__self__", None)
-        if isinstance(owner, str) and len(owner) > MAX_BYTES:
+        if not isinstance(owner, str) or getattr(obj, "__name__", "") not in METHODS:
+            raise SecurityError("only methods of texts can be called")  # Jinja's own error would show the value
+        if len(owner) > MAX_BYTES:
             raise SecurityError(f"the text is longer than {MAX_BYTES}")
-        return isinstance(owner, str) and getattr(obj, "__name__", "") in METHODS
+        return True
 
     def call_binop(self, context: Any, operator: str, first: Any, second: Any) -> Any:
         """Arithmetic on numbers only, and `+` on texts; nothing grows beyond its bound."""
@@ -185,7 +187,7 @@ def _join(items: Any, separator: str = "") -> str:
     if not isinstance(items, str | list | tuple) or not isinstance(separator, str):
         raise SecurityError("join takes a list and a text")
     weigh(items, MAX_BYTES)
-    if len(separator) * max(len(items) - 1, 0) > MAX_BYTES:
+    if len(separator) * (len(items) - 1) > MAX_BYTES:
         raise TooLong(f"the result is longer than {MAX_BYTES}")
     return _bounded(separator.join(map(str, items)))
 
@@ -206,7 +208,7 @@ def _sum(numbers: Any) -> float:
 
 def _tojson(value: Any) -> str:
     weigh(value, MAX_BYTES)
-    return _bounded(json.dumps(value, allow_nan=False))
+    return _bounded(json.dumps(value))
 
 
 def _int(value: Any, default: Any = _NO_DEFAULT, base: int = 10) -> Any:
@@ -277,10 +279,8 @@ INTERNAL_FILTERS: Mapping[str, Callable[..., Any]] = {
 
 
 def build() -> Sandbox:
-    """Return an environment with what mappings may use, and nothing else.
-
-    Not optimized: nothing is computed at load, and Jinja's folding takes time in the square of an expression.
-    """
+    """Return an environment with what mappings may use, and nothing else."""
+    # Not optimized: nothing is computed at load, and Jinja's folding takes time in the square of an expression.
     environment = Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, optimized=False)
     environment.filters = {name: _guarded(environment.filters[name]) for name in _FILTERS} | {
         **{name: _of_text(environment.filters[name], name) for name in _TEXT_FILTERS},
