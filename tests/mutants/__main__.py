@@ -56,16 +56,23 @@ _OWN_TESTS = (
 )
 _PARTS = ("choosing", "compiling", "doubts", "files", "globs", "routes", "runs", "schema")  # of the mapping
 _MAPPING = ("tests/rules/mapping", "tests/rules/test_planning.py", "tests/rules/test_conforming.py")
+_TEMPLATES = (
+    "tests/rules/test_rendering.py",
+    "tests/rules/test_rendering_bounds.py",
+    "tests/rules/test_rendering_filters.py",
+)
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
     **{f"bridge/rules/mapping/{stem}.py": (f"tests/rules/mapping/test_{stem}.py", *_MAPPING) for stem in _PARTS},
     "bridge/rules/mapping/*.py": _MAPPING,
-    "bridge/rules/rendering/*.py": (
-        "tests/rules/test_rendering.py",
-        "tests/rules/test_rendering_bounds.py",
-        "tests/rules/test_rendering_filters.py",
-    ),
+    "bridge/rules/rendering/doubting.py": ("tests/rules/rendering/test_doubting.py",),
+    **{
+        f"bridge/rules/rendering/{stem}.py": (f"tests/rules/rendering/test_{stem}.py", *_TEMPLATES)
+        for stem in ("sandbox", "wording", "checking", "moments")
+    },
+    "bridge/rules/rendering/*.py": _TEMPLATES,
+    "bridge/rules/samples.py": ("tests/rules/test_samples.py", "tests/rules/event/test_bodies.py"),
     "bridge/rules/retrying/*.py": ("tests/rules/retrying",),
     "bridge/rules/comparing/*.py": ("tests/rules/test_comparing.py",),
     "bridge/rules/expecting/*.py": ("tests/rules/test_expecting.py",),

@@ -78,8 +78,9 @@ def single_expression(tree: nodes.Template) -> nodes.Expr | None:
     """Return the expression of a template that is `{{ expression }}` and nothing else but blanks and comments."""
     if all(isinstance(part, nodes.Output) for part in tree.body):
         parts = [part for output in tree.body for part in output.iter_child_nodes() if not _is_blank(part)]
-        if len(parts) == 1 and isinstance(parts[0], nodes.Expr) and not isinstance(parts[0], nodes.TemplateData):
-            return parts[0]
+        match parts:
+            case [nodes.Expr() as expression] if not isinstance(expression, nodes.TemplateData):
+                return expression
     return None
 
 

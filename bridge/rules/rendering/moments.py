@@ -7,7 +7,7 @@ loaded; the database of zones comes with the system, and is read as a module wou
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -40,7 +40,7 @@ def check_format(text: Any) -> str:
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_FORMAT:
         raise ValueError(f"the format is a text of at most {_MAX_FORMAT} characters")
     for directive in re.findall(r"%(.?)", text, re.DOTALL):
-        if directive not in _DIRECTIVES or not directive:
+        if directive not in _DIRECTIVES:
             there_is = ", ".join(f"%{letter}" for letter in sorted(_DIRECTIVES))
             raise ValueError(f'"%{directive}" is not for a format here; there is {there_is}')
     return text
@@ -72,13 +72,18 @@ def to_seconds(value: Any) -> float:
         return value
     text = value.strip() if isinstance(value, str) else ""
     if text and (found := _is_duration(text)):
-        return sum(int(part or 0) * unit for part, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
+        return _in_seconds(found.groups())
     if len(text) > len("PT") and (found := _is_iso_duration(text)):
         *parts, fraction = found.groups()
-        whole = sum(int(part or 0) * unit for part, unit in zip(parts, _UNIT_SECONDS, strict=True))
+        whole = _in_seconds(parts)
         return whole + float(f"0.{fraction}") if fraction else whole
     seconds = _read(value).timestamp()
     return int(seconds) if seconds.is_integer() else seconds
+
+
+def _in_seconds(parts: Iterable[str | None]) -> int:
+    """Return how long so many days, hours, minutes and seconds are."""
+    return sum(int(part or 0) * unit for part, unit in zip(parts, _UNIT_SECONDS, strict=True))
 
 
 def _in(value: Any, tz: str | None) -> datetime:
