@@ -57,14 +57,13 @@ def check_order(begin: datetime | None, end_: datetime | None) -> None:
 
 
 def _clock(text: str) -> time | None:
-    """Return the time of day that a text is; None if it is anything else."""
-    if "-" in text or ":" not in text:
+    """Return the time of day that the text of an instant is, None if it is anything else."""
+    if "-" in text or ":" not in text:  # `20250327` is a date, and could be read as a time as well
         return None
     try:
-        found = time.fromisoformat(text)
+        return time.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo is None else None
 
 
 def _first_after(begin: datetime, clock: time, localize: Localize) -> datetime | None:

@@ -1,11 +1,13 @@
 """Whether a route's conf fits the params of its DAG, before there is an event."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from bridge.rules.conforming import mistakes, says_lacking
+from bridge.rules.conforming import lacking, mistakes, says_lacking
 from bridge.rules.mapping import Route, read
+from bridge.words.dags import DagParams
 
 _PARAMS: dict[str, Any] = {
     "city": {"type": "string", "minLength": 1},
@@ -39,6 +41,7 @@ def _route(conf: str) -> Route:
         ("{limit: '{{ event.rows_loaded }}'}", []),
         ("{where: {n: '{{ event.rows_loaded }}'}}", []),
         ("{where: {n: [1, '{{ event.rows_loaded }}']}}", []),
+        ("{city: [1, 2]}", ["conf.city: [1, 2] is not of type 'string'"]),
         ("{limit: 0, city: 4}", [_LESS, "conf.city: 4 is not of type 'string'"]),
     ],
 )
@@ -63,6 +66,32 @@ def test_only_who_asks_is_held_to_them() -> None:
     assert read(text, file="m.yaml", airflows=None, sources=None).routes[0].holds_to_params
     text = "routes: [{pipeline: p, dag: d}]\n"
     assert not read(text, file="m.yaml", airflows=None, sources=None).routes[0].holds_to_params
+
+
+def test_at_most_200_characters_are_said_of_a_value() -> None:
+    """A long one would fill the page."""
+    (said,) = mistakes(_route(f"{{mode: {'x' * 300}}}"), _PARAMS)
+    assert said == f"conf.mode: '{'x' * 199}"
+
+
+def test_what_routes_leave_out_is_said_by_their_dags() -> None:
+    """Of each that is on and whose DAG is known, by its name; nothing of one that has all."""
+    lines = (
+        "{name: a, dag: d, event: a, conf: {city: Kiel}}",
+        "{name: b, dag: [d, e, f], event: b}",
+        "{name: c, dag: d, event: c}",
+        "{name: off, dag: d, event: d, enabled: false}",
+    )
+    routes = read(f"routes: [{', '.join(lines)}]", file="m.yaml", airflows=None, sources=None).routes
+    known = {("default", "d"): ("city", "day"), ("default", "e"): ()}
+    params = {place: DagParams({}, required, datetime(2025, 3, 27, tzinfo=UTC)) for place, required in known.items()}
+    assert lacking(routes, params) == {
+        ("default", "d"): {
+            "a": "route a: conf lacks the DAG's required params day",
+            "b": "route b: conf lacks the DAG's required params city, day",
+            "c": "route c: conf lacks the DAG's required params city, day",
+        }
+    }
 
 
 def test_what_a_conf_lacks_is_said() -> None:

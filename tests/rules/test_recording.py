@@ -43,6 +43,19 @@ def test_a_pointer_keeps_what_is_below_it_and_nothing_beside() -> None:
     assert read("/data/param")["data"]["parameters"]["email"] == "[redacted]"
 
 
+def test_a_body_is_written_to_be_read_by_people() -> None:
+    """Two blanks for each level, letters as they are, and a line break at the end."""
+    assert recorded('{"id":"für_1","data":{"x":"geheim"}}'.encode(), ()) == (
+        '{\n  "id": "für_1",\n  "data": {\n    "x": "[redacted]"\n  }\n}\n'.encode()
+    )
+
+
+def test_a_whole_list_or_a_single_value_is_kept() -> None:
+    """As its pointer says."""
+    assert read("/data/notes")["data"]["notes"] == ["secret", 3, None]
+    assert read("/data/metrics/salary")["data"]["metrics"]["salary"] == 5000
+
+
 def test_what_cannot_be_read_is_not_recorded() -> None:
     """Nobody could say what must be masked in it."""
     assert recorded(b"{", ()) is None

@@ -33,6 +33,12 @@ def test_known_secrets_are_taken_out_wherever_they_stand() -> None:
     assert scrub("a b-canary-long c b-canary", ["b-canary", "b-canary-long", "a"]) == "a *** c ***"
 
 
+@pytest.mark.parametrize(("secret", "shown"), [("abcdef", "x *** y"), ("abcde", "x abcde y")])
+def test_a_secret_of_six_characters_is_taken_out(secret: str, shown: str) -> None:
+    """A shorter one would be taken out of half the words there are."""
+    assert scrub(f"x {secret} y", [secret]) == shown
+
+
 @pytest.mark.parametrize("message", ["[Errno 2] No such file: 'tokens.yaml'", "timeout after 3 s", "host db: unknown"])
 def test_other_messages_stay(message: str) -> None:
     """What helps to find the cause is kept."""

@@ -322,7 +322,8 @@ def test_nothing_is_called_for_each_value(item: str, reader: Callable[[bytes], d
 
 def test_objects_without_keys_are_counted_as_keys() -> None:
     """They cost as much."""
-    assert "10000 keys" in _refusal(b'{"id": "evt_1", "a": [' + b"{}," * 10_000 + b"{}]}")
+    assert read(b'{"id": "evt_1", "a": [' + b"{}," * 9_997 + b"{}]}").id == "evt_1"
+    assert _refusal(b'{"id": "evt_1", "a": [' + b"{}," * 9_998 + b"{}]}") == "There are more than 10000 keys."
 
 
 @pytest.mark.parametrize("number", ["1" * 64, "-" + "1" * 63, "1." + "1" * 62, "0." + "0" * 50 + "1e+300", "1e308"])

@@ -78,6 +78,9 @@ def test_what_is_no_time_is_said(text: str) -> None:
         ("02:50", "03:00", "02:30", ("26T03:00", "27T02:30")),
         ("02:50", "2025-03-20T02:30", "03:00", ("20T02:30", "20T03:00")),
         ("02:50", "1h", "03:00", ("27T01:50", "27T03:00")),
+        ("03:15", "02:30", "02:30", ("27T02:30", "28T02:30")),  # a whole day
+        ("20:30", "20:00", "2025-03-28", ("27T20:00", "28T00:00")),
+        ("20:30", "20:00", "20250328", ("27T20:00", "28T00:00")),  # a date, although 20:25:03.28 could be written so
     ],
 )
 def test_an_end_is_the_first_time_after_the_beginning(
@@ -117,6 +120,31 @@ def test_a_clock_that_leaps_gives_no_end_before_the_beginning() -> None:
     begin, end = when.span("02:30..03:10", now=now, localize=berlin)
     assert end is not None
     assert end.astimezone(UTC) > begin.astimezone(UTC)
+
+
+def test_an_end_is_less_than_a_day_from_now() -> None:
+    """What begins now does not end when the clock shows this again."""
+    with pytest.raises(ValueError, match="ends before it begins"):
+        when.end("03:15", NOW, now=NOW)
+    assert when.end("03:14", NOW, now=NOW) == NOW + timedelta(hours=23, minutes=59)
+
+
+@pytest.mark.parametrize("text", ["x" * 40, "x" * 41])
+def test_at_most_40_characters_are_shown_of_what_is_no_instant(text: str) -> None:
+    """Whoever reads the message knows the text."""
+    with pytest.raises(ValueError, match="is no instant") as error:
+        when.instant(text, now=NOW)
+    assert str(error.value) == (
+        f"'{'x' * 40}' is no instant: write 2025-03-27T14:00:00Z, 02:40, or 90m, 24h, 7d for so long ago"
+    )
+
+
+@pytest.mark.parametrize(("begin", "end"), [(None, None), (None, NOW), (NOW, None), (NOW - timedelta(seconds=1), NOW)])
+def test_a_time_without_one_of_its_ends_is_in_order(begin: datetime | None, end: datetime | None) -> None:
+    """Only one that has both can be the wrong way round."""
+    when.check_order(begin, end)
+    with pytest.raises(ValueError, match="ends before it begins"):
+        when.check_order(NOW, NOW)
 
 
 def test_an_end_without_a_beginning_has_been() -> None:
