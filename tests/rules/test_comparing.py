@@ -1,5 +1,6 @@
 """What a change of the mapping does: to routes, and to what a body would start."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from bridge.rules.comparing import (
     compare_triggers,
     conf_changes,
     starts,
+    view,
+    view_routes,
 )
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Plan, Subject, plan
@@ -46,10 +49,12 @@ def _routes(new: Mapping) -> RouteChanges:
     return compare_routes(_mapping(), new)
 
 
+def _subject(**changes: Any) -> Subject:
+    return Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", compact(changed("job.succeeded", changes)))
+
+
 def _plan(mapping: Mapping, **changes: Any) -> Plan:
-    body = compact(changed("job.succeeded", changes))
-    about = Subject("dlv_0", "planasonix", "2026-08-01T10:00:00Z", body)
-    return plan(about, mapping, new_trigger_id=lambda: "trg_0", max_hops=3)
+    return plan(_subject(**changes), mapping, new_trigger_id=lambda: "trg_0", max_hops=3)
 
 
 def test_nothing_differs() -> None:
@@ -91,6 +96,7 @@ def test_routes_that_come_and_go() -> None:
         ("dag: d1", "max_age: 1h, dag: d1", "d1", [("max_age", 86400.0, 3600.0)]),
         ("{team: a", "{team: b", "second", [("vars.team", "a", "b")]),
         ("dag: d1", "airflow: eu, dag: d1", "d1", [("airflow", "default", "eu")]),
+        ('"{{ event.rows_loaded }}"', "{m: 1}", "d1", [("conf.n", "{{ event.rows_loaded }}", {"m": 1})]),
     ],
 )
 def test_a_changed_route_says_what(old: str, new: str, name: str, keys: list[tuple[Any, ...]]) -> None:
@@ -120,6 +126,45 @@ def test_a_renamed_route_is_recognised() -> None:
     assert [(item.former_name, item.route.name) for item in found_of_two.renamed] == [("a", "c"), ("b", "e")]
 
 
+_TWO = ("  - {name: x, pipeline: p, dag: d}\n", "  - {name: y, pipeline: p, dag: d}\n")
+_ONE = "  - {name: a, pipeline: p, dag: d}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added", "removed", "renamed"),
+    [
+        (_ONE, _TWO[0], [], [], ["x"]),
+        (_ONE, "".join(_TWO), ["x", "y"], ["a"], []),
+        ("".join(_TWO), _ONE, ["a"], ["x", "y"], []),
+        ("".join(_TWO), _TWO[1], [], ["x"], []),
+        (_TWO[1], "".join(_TWO), ["x"], [], []),
+    ],
+)
+def test_of_several_that_say_the_same_none_is_taken_for_another(
+    old: str, new: str, added: list[str], removed: list[str], renamed: list[str]
+) -> None:
+    """It could be any of them, so they went and came. Each kind of change is one."""
+    found = compare_routes(_mapping(_TOP + old), _mapping(_TOP + new))
+    assert found
+    assert view_routes(found) == {
+        "added": added,
+        "removed": removed,
+        "changed": [],
+        "renamed": [{"name": name, "former_name": "a", "values": []} for name in renamed],
+    }
+    assert [each.is_renamed for each in found.renamed] == [True] * len(renamed)
+
+
+def test_a_changed_route_keeps_its_name() -> None:
+    """And is a change, though no route went or came."""
+    found = _routes(_edited("dag: d1", "enabled: false, dag: d1"))
+    assert found
+    assert view_routes(found)["changed"] == [
+        {"name": "d1", "former_name": "d1", "values": [{"place": "enabled", "old": True, "new": False}]}
+    ]
+    assert [each.is_renamed for each in found.changed] == [False]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "changes", "kind"),
     [
@@ -132,6 +177,7 @@ def test_a_renamed_route_is_recognised() -> None:
         ("> 10", "> 100000", {}, Kind.OTHER_DAGS),
         ("event.rows_loaded }}", "event.job_id }}", {}, Kind.OTHER_CONF),
         ("{team: a", "{team: b", {}, Kind.OTHER_CONF),
+        ("note:", "dag_run_id: own, note:", {}, Kind.OTHER_CONF),
         ("dag: d1", "dag_run_id: own, dag: d1", {}, Kind.OTHER_CONF),
         ("event.rows_loaded }}", "event.parameters.y }}", {}, Kind.FAILS),
         ("event.rows_loaded > 10", "event.parameters.y > 10", {}, Kind.FAILS),
@@ -144,6 +190,87 @@ def test_what_becomes_of_a_body(old: str, new: str, changes: dict[str, Any], kin
     """The gravest of what happens to it."""
     given = {"pipeline_id": "pl_1", "environment": "production"} | changes
     assert compare_plans(_plan(_mapping(), **given), _plan(_edited(old, new), **given)) is kind
+
+
+def test_in_which_order_dag_runs_start_is_no_difference() -> None:
+    """Of the same routes in another order."""
+    turned = _mapping(_TOP + "".join(reversed(_ROUTES.splitlines(keepends=True))))
+    given = {"pipeline_id": "pl_1", "environment": "production"}
+    assert compare_plans(_plan(_mapping(), **given), _plan(turned, **given)) is Kind.SAME
+
+
+def test_another_dag_run_id_of_a_routes_own_is_a_difference() -> None:
+    """Where both have one."""
+    old, new = (_mapping(f"routes:\n  - {{pipeline: pl_1, dag: d1, dag_run_id: {name}}}\n") for name in "ab")
+    plans = _plan(old, pipeline_id="pl_1"), _plan(new, pipeline_id="pl_1")
+    assert compare_plans(*plans) is Kind.OTHER_CONF
+    assert conf_changes(*plans) == (("d1: dag_run_id", "a", "b"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pipeline", "expected"),
+    [
+        (
+            "event.rows_loaded }}",
+            "event.job_id }}",
+            "pl_1",
+            {
+                "kind": "other_conf",
+                "now": ("d1 (route d1)", "d2 (route second)"),
+                "then": ("d1 (route d1)", "d2 (route second)"),
+                "why": ("routed", "routed"),
+                "values": [{"place": "d1: conf.n", "old": 44802, "new": "job_01jq8syncabc"}],
+            },
+        ),
+        (
+            "[pl_1, pl_2]",
+            "[pl_1]",
+            "pl_2",
+            {
+                "kind": "nothing",
+                "now": ("d2 (route second)",),
+                "then": (),
+                "why": ("routed", "no_route"),
+                "values": [],
+            },
+        ),
+        (
+            "[pl_1, pl_2]",
+            "[pl_1, pl_2, pl_4]",
+            "pl_4",
+            {
+                "kind": "something",
+                "now": (),
+                "then": ("d2 (route second)",),
+                "why": ("no_route", "routed"),
+                "values": [],
+            },
+        ),
+        (
+            "[pl_1, pl_2], dag: d2",
+            "[pl_1, pl_2], dag: [d2, d8]",
+            "pl_2",
+            {
+                "kind": "other_dags",
+                "now": ("d2 (route second)",),
+                "then": ("d2 (route second)", "d8 (route second)"),
+                "why": ("routed", "routed"),
+                "values": [],
+            },
+        ),
+    ],
+)
+def test_what_people_read_of_a_body(old: str, new: str, pipeline: str, expected: dict[str, Any]) -> None:
+    """What it starts now and then, or why nothing; the values only where the same DAGs start."""
+    subject = _subject(pipeline_id=pipeline, environment="production")
+    comparison = Comparison.of(_mapping(), _edited(old, new), max_hops=3)
+    assert view(comparison.describe("dlv_7", comparison.kind(subject), subject)) == {"body": "dlv_7", **expected}
+
+
+def test_values_are_told_of_the_same_dags_alone() -> None:
+    """Else one would be held against that of another DAG, or lost."""
+    with pytest.raises(ValueError, match="zip"):
+        conf_changes(_plan(_mapping(), pipeline_id="pl_1"), _plan(_mapping(), pipeline_id="pl_9"))
 
 
 def test_the_values_that_would_be_sent_otherwise() -> None:
@@ -258,7 +385,35 @@ def test_a_body_that_meets_no_route_that_differs_is_not_read() -> None:
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + named), max_hops=3).texts is None
     switched_off = "  - {pipeline_name: Orders, dag: d9, enabled: false}\n"
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + switched_off), max_hops=3).texts == frozenset()
-    many = "".join(f"  - {{pipeline: pl_{number}, dag: d{number}}}\n" for number in range(10, 1000))
-    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + many), max_hops=3).texts is None
+    any_id = "  - {pipeline: '*', dag: d9}\n"
+    assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + any_id), max_hops=3).texts is None
     wide = "  - {pipeline: 'pl_*', dag: d9}\n  - {pipeline: pl_77, dag: d8}\n"
     assert Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + wide), max_hops=3).texts == {"pl_"}
+
+
+@pytest.mark.parametrize(("number", "is_looked_for"), [(500, True), (501, False)])
+def test_500_pipelines_at_the_utmost_are_looked_for(number: int, is_looked_for: bool) -> None:
+    """With more it is quicker to read each body."""
+    lines = "".join(f"  - {{pipeline: pl_{1000 + index}, dag: d{index}}}\n" for index in range(number))
+    texts = Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + lines), max_hops=3).texts
+    assert texts == ({f"pl_{1000 + index}" for index in range(number)} if is_looked_for else None)
+
+
+def test_a_body_whose_pipeline_the_api_knows_is_looked_at_with_its_answer() -> None:
+    """It names none itself."""
+    body = compact({"type": "job.succeeded", "id": "evt_1", "job_id": "job_1"})
+    subject = Subject(
+        "dlv_0", "planasonix", "2026-08-01T10:00:00Z", body, None, {"pipelineId": "pl_1", "environment": "production"}
+    )
+    comparison = Comparison.of(_mapping(), _edited("dag: d1", "dag: d8"), max_hops=3)
+    assert comparison.kind(subject) is Kind.OTHER_DAGS
+    assert comparison.kind(replace(subject, lookup=None)) is Kind.SAME
+
+
+def test_a_route_without_a_pipeline_may_meet_any_body() -> None:
+    """So each is read."""
+    named = "  - {pipeline_name: Orders, environment: production, dag: d9}\n"
+    comparison = Comparison.of(_mapping(), _mapping(_TOP + _ROUTES + named), max_hops=3)
+    given = {"pipeline_id": "pl_77", "environment": "production"}
+    assert comparison.kind(_subject(**given, pipeline_name="Orders")) is Kind.SOMETHING
+    assert comparison.kind(_subject(**given, pipeline_name="Other")) is Kind.SAME

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ routes:
   - {name: third, pipeline: pl_1, environment: eu, dag: d1, conf: {k: 3}}
   - {name: failing, pipeline: pl_2, dag: d2, conf: {x: "{{ event.parameters.x }}"}}
   - {name: off, pipeline: pl_1, dag: d3, enabled: false}
+  - {name: one, pipeline: pl_4, dag: d4, conf: {x: 1, y: 1}}
+  - {name: two, pipeline: pl_4, dag: d4, conf: {x: 1, y: 2}}
+  - {name: three, pipeline: pl_4, dag: d4, conf: {x: 2, y: 3}}
+  - {name: unsure, pipeline: pl_5, dag: d5, when: event.parameters.x > 1}
+  - {name: lists, pipeline: pl_6, dag: d6, conf: {list: [{a: 1, b: 2}, [1]]}}
 """,
     file="m.yaml",
     airflows=None,
@@ -103,11 +109,105 @@ def test_each_difference_is_told_at_its_place(starts: Any, expected: list[str]) 
     assert all(part in "\n".join(found) for part in expected), found
 
 
+_LIST = '[{"a": 1, "b": 2}, [1]]'
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_same"),
+    [
+        ([{"b": 2.0, "a": 1}, [1]], True),
+        ([{"a": 1}, [1]], False),
+        ([{"a": 1, "b": 3}, [1]], False),
+        ([{"a": 1, "b": 2, "c": 3}, [1]], False),
+        ([{"a": True, "b": 2}, [1]], False),
+        ([{"a": 1, "b": 2}, [1, 1]], False),
+        ([{"a": 1, "b": 2}, [2]], False),
+        ([{"a": 1, "b": 2}, {}], False),
+        ([{"a": 1, "b": 2}, 1], False),
+        ([[], [1]], False),
+        ([1, [1]], False),
+        (1, False),
+        ({"a": 1}, False),
+    ],
+)
+def test_a_list_is_the_same_if_each_of_its_values_is(wanted: Any, is_same: bool) -> None:
+    """Whole, unlike `conf`; the order of keys and the spelling of a number say nothing."""
+    found = _differences({"dag": "d6", "conf": {"list": wanted}}, pipeline="pl_6")
+    said = f"t.yaml:3:37: conf.list: expected {json.dumps(wanted)}, got {_LIST}"
+    assert found == ([] if is_same else [said])
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        ({"deep": {"a": {"z": 1}}}, 'conf.deep.a: expected {"z": 1}, got 1'),
+        ({"deep": 1}, 'conf.deep: expected 1, got {"a": 1, "b": [1, 2]}'),
+        ({"n": [1]}, "conf.n: expected [1], got 44802"),
+        ({"n": {}}, "conf.n: expected {}, got 44802"),
+    ],
+)
+def test_an_object_is_no_other_value(conf: dict[str, Any], said: str) -> None:
+    """Both are shown."""
+    assert [text.partition(": ")[2] for text in _differences({"dag": "d1", "conf": conf})] == [said]
+
+
+@pytest.mark.parametrize(
+    ("note", "shown"),
+    [("é" * 198, f'"{"é" * 198}"'), ("é" * 199, f'"{"é" * 196}...')],
+)
+def test_a_long_value_is_shown_with_its_first_200_characters(note: str, shown: str) -> None:
+    """Letters of any language as they are."""
+    assert _differences({"dag": "d1", "note": note}) == [f't.yaml:3:28: note: expected {shown}, got "evt_01jq8aa03"']
+
+
 def test_a_route_that_fails_is_no_success() -> None:
     """Neither as the DAG that should start, nor unsaid."""
-    assert "d2 is failed, template: conf.x:" in _differences("d2", pipeline="pl_2")[0]
-    assert "d2 is failed, template" in _differences([], pipeline="pl_2")[0]
+    failed = 'd2 is failed, template: conf.x: there is no "x"'
+    assert _differences("d2", pipeline="pl_2") == [f"t.yaml:3:4: {failed}"]
+    assert _differences([], pipeline="pl_2") == [f"t.yaml:3:4: {failed} too (route failing, m.yaml:6)"]
     assert _differences({"dag": "d2", "reason": "template"}, pipeline="pl_2") == []
+    assert _differences({"dag": "d1", "reason": "template"}) == ["t.yaml:3:28: expected reason template, d1 is started"]
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [
+        ("d3", "d3 is not started: route off: the route is not enabled"),
+        ({"dag": "d3", "route": "off"}, "d3 is not started: route off: the route is not enabled"),
+        ({"dag": "d2", "route": "off"}, "d2 is not started: no route has this DAG"),
+        ("zz", "zz is not started: no route has this DAG"),
+    ],
+)
+def test_what_is_not_started_says_what_its_own_routes_say(starts: Any, said: str) -> None:
+    """Of the DAG, and of the route if one is named."""
+    assert _differences(["d1", starts]) == [f"t.yaml:3:21: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sample: test", "test_event: It is a test event: it proves the way here and starts nothing."),
+        ('body: "{"', "unreadable_json: Line 1, column 2: Expecting property name enclosed in double quotes."),
+    ],
+)
+def test_what_no_route_may_see_says_why(body: str, said: str) -> None:
+    """The detail of the body, or what the reason means."""
+    (case,) = _cases(f"tests:\n- {{name: x, starts: d1, {body}}}\n")
+    outcome = _outcome(case)
+    assert [each.what for each in outcome.differences] == [f"d1 is not started: {said}"]
+    assert not outcome.has_passed
+    assert case.line == 2
+
+
+def test_a_run_that_fits_another_expectation_is_given_up_for_it() -> None:
+    """Whatever their order, and however long the chain."""
+    starts = [{"dag": "d4"}, {"dag": "d4", "conf": {"x": 1}}, {"dag": "d4", "conf": {"y": 1}}]
+    for order in permutations(starts):
+        assert _differences(list(order), pipeline="pl_4") == []
+    assert _differences(starts[2:], pipeline="pl_4") == [
+        "t.yaml:3:4: d4 is started too (route three, m.yaml:10)",
+        "t.yaml:3:4: d4 is started too (route two, m.yaml:9)",
+    ]
 
 
 def test_runs_of_one_dag_are_told_apart_whatever_their_order() -> None:
@@ -115,17 +215,32 @@ def test_runs_of_one_dag_are_told_apart_whatever_their_order() -> None:
     vague, third, second = {"dag": "d1"}, {"dag": "d1", "conf": {"k": 3}}, {"dag": "d1", "conf": {"k": 2}}
     assert _differences([vague, third, second], environment="eu") == []
     assert _differences([second, vague, third], environment="eu") == []
-    assert "conf.k: expected 2, there is none" in _differences([second, second, third], environment="eu")[0]
+    assert _differences([second, second, third], environment="eu") == ["t.yaml:3:71: conf.k: expected 2, there is none"]
 
 
 def test_why_nothing_is_started() -> None:
     """The reason, and what single routes say."""
     assert _differences([], pipeline="pl_9", because="no_route", why_not={"second": 'event has "pl_9"'}) == []
-    (said,) = _differences([], pipeline="pl_9", because="test_event")
-    assert "because: expected test_event, the reason is no_route" in said
-    found = _differences([], pipeline="pl_9", why_not={"second": "environment", "nobody": "x"})
-    assert 'why_not.second: expected "environment", it is: pipeline: event has "pl_9"' in found[0] + found[1]
-    assert 'no route "nobody" was asked' in found[0] + found[1]
+    said = ["t.yaml:2:98: because: expected test_event, the reason is no_route"]
+    assert _differences([], pipeline="pl_9", because="test_event") == said
+    assert _differences([], because="no_route") == ["t.yaml:3:4: d1 is started too (route d1, m.yaml:3)"]
+    assert _differences([], pipeline="pl_9", why_not={"second": "environment", "nobody": "x"}) == [
+        't.yaml:2:110: why_not.second: expected "environment", it is: pipeline: event has "pl_9", route wants "pl_1"',
+        't.yaml:2:135: no route "nobody" was asked about this body',
+    ]
+    assert _differences("d1", why_not={"d1": "x"}) == ['t.yaml:2:110: why_not.d1: expected "x", it is: it matches']
+    assert _differences({"dag": "d5", "reason": "condition"}, pipeline="pl_5", why_not={"unsure": "x2"}) == [
+        't.yaml:2:110: why_not.unsure: expected "x2", it is: when: there is no "x"'
+    ]
+
+
+def test_why_nothing_is_started_says_the_detail() -> None:
+    """Where there is one."""
+    (case,) = _cases('tests:\n- {name: x, body: "{", starts: [], because: no_route}\n')
+    assert [each.what for each in _outcome(case).differences] == [
+        "because: expected no_route, the reason is unreadable_json"
+        " (Line 1, column 2: Expecting property name enclosed in double quotes.)"
+    ]
 
 
 def test_a_body_of_any_kind() -> None:
@@ -149,6 +264,9 @@ tests:
         ("sample: test, with: {pipline_id: x}, starts: []", 'no field "pipline_id", did you mean "pipeline_id"?'),
         ("sample: backfill.completed, with: {/data/job_ids/9: x}, starts: []", '"/data/job_ids/9": there is no item 9'),
         ("sample: test, with: , starts: []", '"with" has no value'),
+        ("sample: , starts: []", '"sample" has no value; give it one, or take the key away'),
+        ("sample: 5, starts: []", '"sample" must be a string; put it in quotes: "5"'),
+        ("sample: test, with: 5, starts: []", '"with" must hold keys with values'),
         ("sample: test, expect: []", 'unknown key "expect", did you mean "starts"?'),
         ("sample: test", 'the key "starts" is missing'),
         ("starts: []", "say which body, with exactly one of"),
@@ -171,6 +289,13 @@ def test_each_mistake_of_a_file_is_told(test: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         _cases(text)
     assert any(problem.line == 3 and message in problem.what for problem in error.value.problems), error.value
+
+
+def test_two_tests_of_one_line_have_two_names() -> None:
+    """Else nobody knows which of them failed."""
+    with pytest.raises(ConfigError) as error:
+        _cases("tests: [{name: a, sample: test, starts: []}, {name: a, sample: test, starts: []}]\n")
+    assert [str(each) for each in error.value.problems] == ['t.yaml:1:47: the name "a" is taken by the test of line 1']
 
 
 def test_no_test_at_all_is_a_mistake() -> None:

@@ -92,7 +92,6 @@ class StartForm(_Form):
 class TestForm(_Form):
     """One body, and what it must start. Exactly one of `sample`, `body` and `body_file` says which body."""
 
-    __test__ = False  # pytest takes it for a test of ours
     MEANT: ClassVar[dict[str, str]] = {
         "expect": "starts",
         "expected": "starts",
