@@ -152,12 +152,10 @@ def is_of_deliveries(what: str) -> bool:
 
 def place(what: str, chosen: views.Json | None) -> tuple[str, views.Json]:
     """Return the page where a person does the next step, and the filter that it takes."""
-    if what in ("refused", "same_body", "url_conflict"):
+    if what in ("refused", "same_body", "url_conflict", "source_silent"):
         return "/refusals", chosen or {}
     if is_of_deliveries(what):
         return "/deliveries", chosen or {}
-    if what == "source_silent":
-        return "/refusals", chosen or {}
     if what in ("not_notified", "key_expires"):
         return "/", {}
     return ("/routes" if what in _OF_ROUTES else "/attention"), {}

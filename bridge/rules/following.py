@@ -95,5 +95,5 @@ def is_over(run: OpenRun, *, now: datetime, give_up: timedelta) -> bool:
 
 
 def _next(run: OpenRun, now: datetime, interval_seconds: float) -> datetime:
-    age = max(0.0, (now - run.fired_at).total_seconds())
+    age = (now - run.fired_at).total_seconds()
     return now + timedelta(seconds=pause_seconds(age, interval_seconds=interval_seconds))

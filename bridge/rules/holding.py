@@ -46,7 +46,7 @@ def seen(
     *,
     now: datetime,
     seconds: float,
-    is_held: bool = False,
+    is_held: bool,
 ) -> KnownDag:
     """Return what is known of a DAG after a look that found this state.
 

@@ -83,14 +83,14 @@ def cause(event: Event) -> Cause | None:
     ids = {item for item in _values(event, "trigger_id") if isinstance(item, str) and _is_trigger(item)}
     dag_id, dag_run_id = (_text(event, name) for name in ("dag_id", "dag_run_id"))
     run = (dag_id, dag_run_id) if dag_id and dag_run_id else (None, None)
-    return Cause(tuple(sorted(ids, reverse=True)), *run) if ids or run[0] else None
+    return Cause(tuple(sorted(ids, reverse=True)), *run) if ids or any(run) else None
 
 
 def claimed(event: Event) -> int:
     """Return how many of the bridge's DAG runs led to this event, as the event itself says; 0 if it does not."""
     run = event.metadata.get("dag_run_id")
-    of_run = 1 if isinstance(run, str) and run.startswith(_OWN_RUN) else 0
-    return max(_written(event) or 0, of_run)
+    is_own = isinstance(run, str) and run.startswith(_OWN_RUN)
+    return max(_written(event) or 0, int(is_own))
 
 
 def _written(event: Event) -> int | None:
@@ -152,4 +152,4 @@ def _in(box: Mapping[str, Any], name: str, *, is_bare: bool) -> Iterator[Any]:
 
 def _text(event: Event, name: str) -> str | None:
     value = event.metadata.get(name)
-    return value if isinstance(value, str) and 0 < len(value) <= _MOST_TEXT and "\0" not in value else None
+    return value if isinstance(value, str) and len(value) <= _MOST_TEXT and "\0" not in value else None

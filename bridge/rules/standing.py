@@ -29,8 +29,8 @@ def needs(groups: Sequence[Group], now: datetime, *, ending: Mapping[str, int]) 
     beyond: dict[tuple[str, bool], list[Group]] = {}
     for group in mine[MOST_LINES:]:
         beyond.setdefault((_what(group), _is_note(group, ending)), []).append(group)
-    for (_, is_note), rest in beyond.items():
-        yield _rest(rest, is_note=is_note)
+    for (what, is_note), rest in beyond.items():
+        yield _rest(what, rest, is_note=is_note)
 
 
 def uncounted(groups: Sequence[Group]) -> Need:
@@ -66,8 +66,7 @@ def _line(group: Group, *, is_note: bool) -> Need:
     )
 
 
-def _rest(groups: Sequence[Group], *, is_note: bool) -> Need:
-    what = _what(groups[0])
+def _rest(what: str, groups: Sequence[Group], *, is_note: bool) -> Need:
     listed = "causes` with --route or --reason"
     if is_cancelled := what in _OWN_WORDS:
         listed = f"triggers --state cancelled --reason {what}`"

@@ -24,7 +24,6 @@ from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.runs import RunSeen
 
-_EXACT = 2**53  # from here on JSON's readers disagree about integers
 _SHOWN = 100  # characters of what a conf of anybody's says
 _OPERATOR = "operator"  # Airflow's word for a DAG that starts another one, perhaps with the conf that it was given
 
@@ -122,8 +121,8 @@ class Asked:
     state: TriggerState
     reason: Reason | None
     digest: bytes | None
-    marker: Mapping[str, Any] | None = None
-    is_replaced: bool = False  # a person had it run again
+    marker: Mapping[str, Any] | None
+    is_replaced: bool  # a person had it run again
 
     @property
     def is_live(self) -> bool:
@@ -131,7 +130,7 @@ class Asked:
         return self.state not in (TriggerState.CANCELLED, TriggerState.FAILED)
 
 
-def asked(trigger: Trigger, *, is_replaced: bool = False) -> Asked:
+def asked(trigger: Trigger, *, is_replaced: bool) -> Asked:
     """Return what a trigger asked for."""
     call = trigger.call
     marker = call.conf.get("planasonix")
@@ -245,11 +244,11 @@ def _has_digest(conf: Mapping[str, Any], expected: bytes) -> bool:
 
 def _plain(value: Any) -> Any:
     """Return a JSON value in one spelling: PostgreSQL's `jsonb` makes 10000000000000000000000 of 1e22."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    if isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, int) and abs(value) > _EXACT:
+    if isinstance(value, int):
         return _rounded(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -259,6 +258,7 @@ def _plain(value: Any) -> Any:
 
 
 def _rounded(value: int) -> int:
+    """Beyond 2**53 JSON's readers disagree about integers; up to there each is a float's own."""
     try:
         return int(float(value))
     except OverflowError:

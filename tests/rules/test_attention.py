@@ -113,7 +113,8 @@ def _of_a_group(group: Group) -> Facts:
         (Facts(NOW, waiting=[replace(SLOW, reason=Reason.PAUSED_BY_PERSON)]), False),
         (Facts(NOW, waiting=[replace(SLOW, state=TriggerState.HELD)]), False),
         (Facts(NOW, waiting=[replace(SLOW, state=TriggerState.PENDING, source="", airflow="a", reason=None)]), True),
-        (Facts(NOW, refused=[replace(REFUSED, newest_at=NOW - HOUR - MINUTE)]), False),
+        (Facts(NOW, refused=[replace(REFUSED, newest_at=NOW - HOUR, oldest_at=NOW - DAY)]), True),
+        (Facts(NOW, refused=[replace(REFUSED, newest_at=NOW - HOUR - MINUTE, oldest_at=NOW - DAY)]), False),
         (Facts(NOW, refused=[replace(REFUSED, reason="signature_missing")]), False),
         (Facts(NOW, refused=[replace(REFUSED, reason="word_of_a_newer_release")]), False),
         (Facts(NOW, odd=[replace(ODD, newest_at=NOW - DAY - MINUTE)]), False),
@@ -126,6 +127,7 @@ def _of_a_group(group: Group) -> Facts:
         (Facts(NOW, groups=[PARKED], ending={"default": 0, "other": 1}), False),
         (_of_a_group(replace(PARKED, state=TriggerState.FAILED)), True),
         (Facts(NOW, pauses=[(replace(PAUSE, ends_at=NOW + DAY), False)]), False),
+        (Facts(NOW, pauses=[(replace(PAUSE, paused_at=NOW - DAY), False)]), True),
         (Facts(NOW, pauses=[(replace(PAUSE, paused_at=NOW - DAY + MINUTE), False)]), False),
         (Facts(NOW, pauses=[(replace(PAUSE, ends_at=NOW + DAY), True)]), True),
     ],
@@ -425,8 +427,82 @@ def test_a_broken_file_says_its_first_mistake() -> None:
     assert [each.what for each in of_files((), problems[:1])] == ["secrets_broken"]
 
 
-@pytest.mark.parametrize("chosen", [{"source": "crm"}, None])
-@pytest.mark.parametrize("what", ["refused", "same_body", "url_conflict", "source_silent"])
-def test_what_was_refused_is_looked_at_with_what_was_chosen(what: str, chosen: dict[str, str] | None) -> None:
-    """On the page of refusals, of that source alone."""
-    assert place(what, chosen) == ("/refusals", chosen or {})
+PAGES = {
+    "/refusals": {"refused", "same_body", "url_conflict", "source_silent"},
+    "/deliveries": {"waiting", "invalid", "stale", "same_event", "status_unknown", "lookup_failed", "lookup_not_found"}
+    | {"drift", "too_late", "duplicate_run"},
+    "/routes": {"mapping_broken", "secrets_broken", "key_set", "mapping_differs", "dag", "paused"},
+    "/": {"key_expires", "not_notified"},
+    "/attention": {"airflow_down", "failed", "held", "run_failed"},
+}
+
+
+@pytest.mark.parametrize("what", attention.WHATS)
+def test_each_kind_has_a_page_where_it_is_mended(what: str) -> None:
+    """Lists are narrowed down to what it is about; the other pages are whole."""
+    (page,) = (page for page, whats in PAGES.items() if what in whats)
+    chosen = {"source": "crm"} if page in ("/refusals", "/deliveries") else {}
+    assert place(what, {"source": "crm"}) == (page, chosen)
+    assert place(what, None) == (page, {})
+
+
+@pytest.mark.parametrize(
+    ("waiting", "about", "says", "next_step", "chosen"),
+    [
+        (
+            SLOW,
+            "planasonix",
+            f"what is received waits too long at source planasonix: {Reason.LOOKUP_FAILED.why}",
+            Reason.LOOKUP_FAILED.next_step,
+            {"state": "received", "source": "planasonix"},
+        ),
+        (
+            Waiting(TriggerState.PENDING, 2, NOW - HOUR, airflow="far"),
+            "far",
+            "what is pending waits too long at Airflow far",
+            "Look whether the bridge keeps up: its log, and `bridge_oldest_waiting_seconds`.",
+            {"state": "pending", "airflow": "far"},
+        ),
+    ],
+)
+def test_what_waits_says_where_and_why(
+    waiting: Waiting, about: str, says: str, next_step: str, chosen: dict[str, str]
+) -> None:
+    """With what the reason asks for, if there is one; else the bridge itself is too slow."""
+    (need,) = needs(Facts(NOW, waiting=[waiting]))
+    reason = None if waiting.reason is None else str(waiting.reason)
+    assert (need.about, need.says, need.next_step, need.filter, need.reason) == (about, says, next_step, chosen, reason)
+
+
+def test_an_airflow_that_is_down_says_since_when_it_is_or_something_waits() -> None:
+    """What it says itself counts more; other troubles count one, and nothing of what waits."""
+    down = replace(DOWN, since=NOW - 9 * MINUTE)
+    broken = Trouble("mapping_broken", "default", "x", "mend it", reason=Reason.AIRFLOW_DOWN)
+    first, second = needs(Facts(NOW, groups=[HELD], troubles=[down, broken]))
+    assert (first.since, first.count, first.reason) == (NOW - 9 * MINUTE, 7, "airflow_down")
+    assert (second.what, second.since, second.count, second.filter) == ("mapping_broken", None, 1, None)
+
+
+def test_groups_that_count_all_there_is_have_no_note() -> None:
+    """That is how it is unless the store says otherwise."""
+    assert [need.about for need in attention.everything(Facts(NOW, groups=[FAILED]))] == ["orders -> load at default"]
+
+
+@pytest.mark.parametrize(
+    ("is_gone", "age", "says", "next_step"),
+    [
+        (False, 2 * DAY, "and has no end", "Run `planasonix-bridge resume route orders` if it may go on."),
+        (True, HOUR, "and is configured no more", "Run `planasonix-bridge resume route orders` if it may go on."),
+        (
+            False,
+            HOUR,
+            None,
+            "Nothing, while it is meant. Run `planasonix-bridge resume route orders` if it may go on.",
+        ),
+    ],
+)
+def test_a_pause_says_what_is_wrong_with_it(is_gone: bool, age: timedelta, says: str | None, next_step: str) -> None:
+    """Nothing while it is meant."""
+    (need,) = attention.everything(Facts(NOW, pauses=[(replace(PAUSE, paused_at=NOW - age), is_gone)]))
+    words = f", {says}" if says else " until somebody resumes it"
+    assert (need.says, need.next_step) == (f"route orders is paused by cli:alice{words}", next_step)

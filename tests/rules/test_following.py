@@ -91,6 +91,16 @@ def test_a_run_with_the_conf_of_another_is_not_ours(conf: Mapping[str, Any], is_
     assert look.state is RunState.SUCCESS
 
 
+def test_what_airflow_once_said_is_kept() -> None:
+    """A later answer may lack it, and a newer one counts more."""
+    older, newer = NOW - seconds(90), NOW - seconds(30)
+    known = replace(run(), run_after=older, started_at=older)
+    for state in ("running", "success"):
+        for word, expected in (({}, older), ({"run_after": newer, "started_at": newer}, newer)):
+            look = following.progress(known, seen(state, **word), now=NOW, interval_seconds=5.0, give_up=WEEK)
+            assert (look.run_after, look.started_at) == (expected, expected)
+
+
 def test_an_end_without_an_instant_ended_now() -> None:
     """Better late than never."""
     assert judged("failed").ended_at == NOW
@@ -120,7 +130,8 @@ def test_a_run_that_airflow_has_no_more_is_deleted() -> None:
 
 def test_one_request_covers_what_was_made_near_to_the_run_that_is_due_longest() -> None:
     """Whatever else is due comes later, and the first is always among them."""
-    due = [run("first", age=4000), run("near", age=3990), run("far", age=10), run("earlier", age=4009)]
+    ages = {"first": 4000, "near": 3990, "far": 10, "farther": 3989, "earlier": 4010, "too early": 4010.1}
+    due = [run(name, age=age) for name, age in ages.items()]
     chosen = following.together(due, span=seconds(20))
     assert [item.dag_run_id for item in chosen] == ["first", "near", "earlier"]
     assert following.together([], span=seconds(20)) == []
@@ -128,9 +139,8 @@ def test_one_request_covers_what_was_made_near_to_the_run_that_is_due_longest() 
 
 def test_a_run_that_was_seen_is_asked_for_by_airflows_own_clock() -> None:
     """Before that, its call may have taken time, and the clocks may differ."""
-    since, until = following.stretch([run(age=50)])
-    assert since <= NOW - seconds(50) - seconds(60)
-    assert until >= NOW - seconds(50) + seconds(30)
+    since, until = following.stretch([run(age=50), run(age=30)])
+    assert (since, until) == (NOW - seconds(50) - seconds(120), NOW - seconds(30) + seconds(60))
     theirs = NOW + timedelta(days=2)
     known = replace(run(age=50), run_after=theirs)
     since, until = following.stretch([known])

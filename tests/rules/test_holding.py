@@ -29,6 +29,13 @@ def test_what_something_waits_for_is_looked_at_six_times_as_often_and_first() ->
     assert holding.due(names, ["c", "d"], found, now=NOW, seconds=60) == ["c", "new", "b", "a"]
 
 
+@pytest.mark.parametrize(("keen", "every"), [(["a"], 9), ([], 54)])
+def test_a_dag_is_due_a_tenth_before_its_time(keen: list[str], every: float) -> None:
+    """A loop turns a little later each time: at 54 of 60 seconds, and at 9 of 10 where something waits for it."""
+    for ago, names in ((every, ["a"]), (every - 0.001, [])):
+        assert holding.due(["a"], keen, {"a": known(ago=ago)}, now=NOW, seconds=60) == names
+
+
 def test_a_look_of_a_wrong_clock_is_no_look() -> None:
     """Its instant lies in the future: the DAG is due."""
     assert not holding.is_due(known(ago=-30), now=NOW, seconds=60)
@@ -101,8 +108,10 @@ def test_a_warning_comes_a_day_before_the_end(hold: float, warned: float) -> Non
 
 
 def test_rare_looks_count_in_full() -> None:
-    """Whoever looks every ten minutes misses nothing."""
+    """Whoever looks every ten minutes misses nothing, up to twice that; and frequent looks miss no two minutes."""
     assert seen(known(PAUSED, ago=600), PAUSED, seconds=600).away_seconds == 600
+    assert seen(known(PAUSED, ago=3600), PAUSED, seconds=600).away_seconds == 1200
+    assert seen(known(PAUSED, ago=3600), PAUSED, seconds=5).away_seconds == 120
 
 
 def test_since_when_it_is_so_is_kept() -> None:

@@ -41,6 +41,8 @@ TRIGGER, LATER = "trg_0000000000000001", "trg_0000000000000002"
         ({"hops": "9" * 5000}, 0),
         ({"hops": 10**30}, 0),
         ({"hops": 1_000_000}, 1_000_000),
+        ({"hops": "1000000"}, 1_000_000),
+        ({"hops": "01000000"}, 0),
         ({"hops": 1_000_001}, 0),
         ({"hops": [1]}, 0),
     ],
@@ -81,6 +83,10 @@ def test_parameters_may_carry_the_count(parameters: dict[str, Any], expected: in
         ),
         (Event(metadata={"dag_id": "a", "dag_run_id": _OURS}), Cause((), "a", _OURS)),
         (Event(metadata={"dag_run_id": _OURS}), None),
+        (Event(metadata={"dag_id": "a", "dag_run_id": ""}), None),
+        (Event(metadata={"dag_id": "", "dag_run_id": _OURS}), None),
+        (Event(metadata={"dag_id": "a" * 250, "dag_run_id": "r" * 250}), Cause((), "a" * 250, "r" * 250)),
+        (Event(metadata={"dag_id": "a", "dag_run_id": "r" * 251}), None),
         (Event(metadata={"dag_id": "a" * 251, "dag_run_id": _OURS}), None),
         (Event(metadata={"dag_id": "a\0", "dag_run_id": _OURS}), None),
         (Event(metadata={"dag_id": 7, "dag_run_id": _OURS}), None),
@@ -126,6 +132,27 @@ def test_the_stores_count_is_the_count(claim: dict[str, int], links: int, carrie
     assert (judged(event, chain) is not None) is (hops >= 3)
     is_said = claim.get("hops") not in (None, hops)
     assert (disagreement(event, chain) is not None) is is_said
+
+
+def test_a_chain_names_the_trigger_that_led_here_directly() -> None:
+    """Without any trigger there is none, and no hop."""
+    assert (Chain().caused_by, Chain().hops) == (None, 0)
+    assert Chain((link(2), link(1))).caused_by == "trg_2"
+    assert Chain((link(2), link(1))).hops == 2
+
+
+@pytest.mark.parametrize("chain", [None, Chain(), Chain((), 2)])
+def test_an_event_whose_trigger_the_store_does_not_know_is_not_contradicted(chain: Chain | None) -> None:
+    """Another bridge may have started the run: the claim counts."""
+    event = Event(metadata={"hops": 2})
+    assert (count(event, chain), disagreement(event, chain)) == (2, None)
+
+
+def test_a_wrong_claim_is_said_with_both_counts() -> None:
+    """The store's is the one that counts."""
+    said = disagreement(Event(metadata={"hops": 7}), Chain((link(1),), 1))
+    assert said == "the event says 7 hops, the store knows 1"
+    assert disagreement(Event(metadata={"hops": -1}), Chain((link(1),), 1)) is None
 
 
 def test_what_the_store_has_forgotten_is_shown_as_missing() -> None:

@@ -84,6 +84,8 @@ def test_a_long_chain_is_read_at_its_end_only() -> None:
     """Whatever was sent in, the work is bounded."""
     assert PROXIES.sender(PROXY, named(", ".join([STRANGER] * 5000 + [SENDER]))) == ip_address(SENDER)
     assert PROXIES.sender(PROXY, named(", ".join([STRANGER] + [PROXY] * 5000))) == ip_address(PROXY)
+    assert PROXIES.sender(PROXY, named(", ".join([SENDER] + [PROXY] * 19))) == ip_address(SENDER)
+    assert PROXIES.sender(PROXY, named(", ".join([SENDER] + [PROXY] * 20))) == ip_address(PROXY)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,7 @@ def test_refusals_are_counted_by_site() -> None:
     assert (
         limited_address(ip_address("2001:db8::1"))
         == limited_address(ip_address("2001:db8::ffff:1"))
+        == limited_address(ip_address("2001:db8::8000:0:0:1"))
         != limited_address(ip_address("2001:db8:0:1::1"))
     )
     assert limited_address(ip_address(SENDER)) == SENDER

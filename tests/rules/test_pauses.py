@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.rules.pauses import Names, Pauses, check_name, is_gone, sentence
+from bridge.rules.pauses import Names, Pauses, check_name, is_gone, sentence, summary
 from bridge.words.errors import BadFilter
 from bridge.words.pauses import Pause, PauseKind
 
@@ -56,6 +56,19 @@ def test_the_sentence_says_who_since_when_until_when_and_why(pause: Pause | None
     assert sentence(pause) == said
 
 
+@pytest.mark.parametrize(
+    ("pause", "said"),
+    [
+        (ROUTE, "route orders is paused by cli:anna until somebody resumes it"),
+        (SOURCE, "source orders is paused by api: a move"),
+        (AIRFLOW, "airflow default is paused by api"),
+    ],
+)
+def test_a_line_that_has_its_instants_beside_it_names_none(pause: Pause, said: str) -> None:
+    """Only that there is no end."""
+    assert summary(pause) == said
+
+
 def test_a_route_without_a_name_of_its_own_is_not_paused() -> None:
     """Another one may be called so after the next change. A source of that name is another thing."""
     with pytest.raises(BadFilter, match=r"add `name: orders` to it in mapping\.yaml, or pause its"):
@@ -70,12 +83,14 @@ def test_a_route_without_a_name_of_its_own_is_not_paused() -> None:
         (PauseKind.ROUTE, "ordres", '"ordres" is not the name of a route, did you mean "orders"?'),
         (PauseKind.ROUTE, "x", '"x" is not the name of a route; there is orders, customers'),
         (PauseKind.SOURCE, "orders", '"orders" is not the name of a source; there is none'),
+        (PauseKind.SOURCE, "x" * 101, f'"{"x" * 100}" is not the name of a source; there is none'),
+        (PauseKind.AIRFLOW, "x", '"x" is not the name of an airflow; there is default, second'),
     ],
 )
 def test_a_name_that_is_not_configured_is_refused_with_the_nearest(kind: PauseKind, name: str, said: str) -> None:
     """A pause of a misspelled name would pause nothing."""
     with pytest.raises(BadFilter) as error:
-        check_name(kind, name, NAMES)
+        check_name(kind, name, {**NAMES, PauseKind.AIRFLOW: ["default", "second"]})
     assert str(error.value) == said
 
 

@@ -29,6 +29,7 @@ def test_a_subscription_is_read_in_every_spelling(value: Any) -> None:
     assert found.last_delivery_at is not None
     assert found.last_delivery_at.isoformat() == "2026-01-02T00:00:00+00:00"
     assert "whsec_1" not in repr(found)
+    assert subscribing.is_subscription(value)
 
 
 def test_what_the_api_does_not_say_is_unknown() -> None:
@@ -37,9 +38,18 @@ def test_what_the_api_does_not_say_is_unknown() -> None:
     assert (found.failures, found.last_delivery_at, found.is_enabled, found.events) == (None, None, None, ())
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"id": "wh_1"}, {"url": "x"}, {"data": []}])
+@pytest.mark.parametrize(("count", "failures"), [(0, 0), (7, 7), ("7", None), (True, None), (1.5, None), (None, None)])
+def test_only_a_whole_number_counts_failures(count: Any, failures: int | None) -> None:
+    """Anything else is unknown."""
+    assert subscribing.subscription(ONE | {"failure_count_24h": count}).failures == failures
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {}, {"id": "wh_1"}, {"url": "x"}, {"data": []}, {"id": 1, "url": "x"}, {"id": "", "url": "x"}]
+)
 def test_no_subscription_is_a_mistake(value: Any) -> None:
     """What has no id cannot be changed or removed."""
+    assert not subscribing.is_subscription(value)
     with pytest.raises(ValueError, match="no subscription"):
         subscribing.subscription(value)
 

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.rules import attention
-from bridge.rules.troubles import of_certificate, of_files, of_replicas
+from bridge.rules.signature import Key
+from bridge.rules.troubles import of_certificate, of_files, of_keys, of_replicas, of_silences, of_targets
 from bridge.words.errors import Problem
+from bridge.words.notices import Failing
 from bridge.words.replicas import LoadedMapping
+from bridge.words.silences import Silence
 
 NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
 
@@ -81,3 +84,53 @@ def test_a_broken_mapping_says_what_is_in_use_instead() -> None:
     assert both[1].says.endswith(f"nothing of it is in use and its routes start nothing: {stock} (and 1 more)")
     assert "last good" not in both[1].says + both[1].next_step
     assert "`planasonix-bridge replay --state unrouted --since" in both[1].next_step
+
+
+@pytest.mark.parametrize(("amount", "more"), [(1, ""), (2, " (and 1 more)"), (3, " (and 2 more)")])
+def test_a_broken_file_shows_its_first_problem_and_counts_the_others(amount: int, more: str) -> None:
+    """Of mapping and secrets alike."""
+    problems = [Problem("a.yaml", line, 1, "unknown key") for line in range(1, amount + 1)]
+    assert [each.says for each in of_files(problems, problems)] == [
+        f"the mapping cannot be used: a.yaml:1:1: unknown key{more}",
+        f"the secrets cannot be used: a.yaml:1:1: unknown key{more}",
+    ]
+    assert list(of_files([], [], is_lacking=True)) == []
+
+
+def test_a_target_that_is_not_reached_is_said() -> None:
+    """Since when, and why."""
+    (found,) = of_targets([Failing("CHAT", NOW, "HTTP 404")])
+    assert (found.what, found.about, found.since) == ("not_notified", "CHAT", NOW)
+    assert found.says == "messages to CHAT are not sent: HTTP 404"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"),
+    [
+        (1, "1s"),
+        (59, "59s"),
+        (60, "1m"),
+        (61, "61s"),
+        (90, "90s"),
+        (5400, "90m"),
+        (3599, "3599s"),
+        (3600, "1h"),
+        (3660, "61m"),
+        (93_600, "26h"),
+    ],
+)
+def test_a_silence_is_spelled_as_it_is_configured(seconds: int, spelled: str) -> None:
+    """In the largest unit that fits without a rest."""
+    silence = Silence("crm", timedelta(seconds=seconds), NOW - timedelta(days=9), None, NOW)
+    (found,) = of_silences([silence], NOW)
+    assert found.says == f"source crm has sent no webhook for more than {spelled}, nor ever before"
+
+
+def test_a_key_that_ends_names_its_source() -> None:
+    """Each of them has a line; what never ends has none."""
+    ends = Key("old", b"x", not_after=NOW.timestamp() + 60)
+    found = of_keys({"crm": [ends, Key("new", b"x")], "erp": [ends]}, NOW)
+    assert [(each.about, each.says) for each in found] == [
+        (f"{source} old", f"key old of source {source}: valid until 2025-03-27T03:01:00Z only")
+        for source in ("crm", "erp")
+    ]

@@ -86,6 +86,7 @@ def test_what_was_erased_is_known_by_its_trigger_alone() -> None:
         ({"a": 1, "b": [1.5, None, True, "x"]}, {"b": [1.5, None, True, "x"], "a": 1}),
         ({"a": 1e22}, {"a": 10**22}),
         ({"a": 1e23}, {"a": 10**23}),
+        ({"a": float(2**53 + 1)}, {"a": 2**53 + 1}),
         ({"a": 100.0}, {"a": 100}),
         ({"a": -0.0}, {"a": 0}),
         ({"a": 10**400}, {"a": 10**400}),
@@ -135,6 +136,7 @@ def test_a_report_is_well_unless_something_is_off(kind: Result) -> None:
     assert report.is_well is (kind not in OFF)
     assert report.waiting == ({"held (airflow_down)": 1} if kind == "waiting" else {})
     assert report.results == {kind: 1}
+    assert report.requests == 0
 
 
 def test_a_conf_of_anybodys_stops_nothing() -> None:
@@ -143,7 +145,7 @@ def test_a_conf_of_anybodys_stops_nothing() -> None:
     for _ in range(990):
         deep = [deep]
     assert result(trigger(), run(conf=CONF | {"rows": deep})) == "changed"
-    long = verifying.judge(verifying.asked(trigger()), run(trigger_id="x" * 1000))
+    long = verifying.judge(verifying.asked(trigger(), is_replaced=False), run(trigger_id="x" * 1000))
     assert len(long.detail) < 150
     assert len(verifying.ownerless(run(route="x" * 1000), "default", "nobody asked").route or "") == 100
 
@@ -151,6 +153,39 @@ def test_a_conf_of_anybodys_stops_nothing() -> None:
 def test_a_report_without_airflows_word_is_not_well() -> None:
     """Nobody knows whether the runs are there."""
     assert not Report(NOW, NOW, unasked={"default": "down"}).is_well
+
+
+@pytest.mark.parametrize(("dag_run_id", "told"), [("r", "r"), ("", None)])
+def test_a_finding_names_its_trigger(dag_run_id: str, told: str | None) -> None:
+    """And its DAG run, if it ever had a name."""
+    ask = verifying.asked(trigger("failed", dag_run_id=dag_run_id), is_replaced=False)
+    assert verifying.judge(ask, None) == Finding(
+        Result.MISSING, "failed", "dlv_1", "trg_1", "orders", "default", "d", told
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "seen", "says"),
+    [
+        (trigger(), run(), "as it was asked for"),
+        (trigger(), None, "it was started, and Airflow has no such run any more"),
+        (trigger(), run(event_id="evt_2"), "its conf is not what was asked for"),
+        (trigger(), run(trigger_id="x" * 101), f"its conf is that of trigger {'x' * 100}"),
+        (trigger(), run(conf={}), "its conf is that of no trigger"),
+        (
+            trigger(reason=Reason.SAME_COMPLETION),
+            run(trigger_id="trg_2"),
+            "started by trg_2 for the same completion",
+        ),
+        (trigger("held", Reason.LOOP_GUARD), None, "held (loop_guard)"),
+        (trigger("pending"), None, "pending"),
+        (trigger("failed", Reason.TEMPLATE), run(), "failed (template), and its run is there all the same"),
+        (trigger("failed"), None, "failed"),
+    ],
+)
+def test_a_finding_says_why(one: Trigger, seen: RunSeen | None, says: str) -> None:
+    """In a sentence, or with the state and its reason."""
+    assert verifying.judge(verifying.asked(one, is_replaced=False), seen).detail == says
 
 
 @pytest.mark.parametrize(("reason", "says"), [(Reason.BY_OPERATOR, "cancelled (by_operator)"), (None, "cancelled")])
