@@ -67,7 +67,7 @@ _REVIVE = text(
     " AND EXISTS (SELECT 1 FROM deliveries WHERE deliveries.id = triggers.delivery_id AND erased_at IS NULL)"
     " AND NOT EXISTS (SELECT 1 FROM triggers AS other WHERE other.airflow = triggers.airflow"
     " AND other.dag_id = triggers.dag_id AND other.dag_run_id = triggers.dag_run_id"
-    " AND other.state <> 'cancelled' AND other.state <> 'failed' AND other.id <> triggers.id)"
+    " AND other.state <> 'cancelled' AND other.state <> 'failed')"
 )
 _TRIES = 3
 

@@ -110,7 +110,7 @@ class Known:
 def telling_of(connection: Connection, *, kind: Kind, about_id: str, since: datetime, limit: int) -> list[str]:
     """Return the deliveries since an instant whose events tell of a job, run or backfill; oldest first."""
     values = {"kind": kind, "about_id": about_id, "since": first_id(microseconds(since)), "limit": limit}
-    return [delivery_text(row[0]) for row in connection.execute(_TELLING, values)]
+    return [delivery_text(row) for row in connection.execute(_TELLING, values).scalars()]
 
 
 def tell(connection: Connection, telling: Mapping[str, Completion | None]) -> Known:

@@ -157,7 +157,7 @@ def far_ahead(
         if longest in waits and longest < math.inf:
             latest = microseconds(now + slack + timedelta(seconds=longest))
             values = {"latest": latest, "reasons": reasons, "never": microseconds(NEVER), "limit": _AT_ONCE}
-            rows = [[row[0] for row in connection.execute(statement, values)] for statement in _FAR_AHEAD]
+            rows = [list(connection.execute(statement, values).scalars()) for statement in _FAR_AHEAD]
             if any(rows):
                 found[longest] = rows
     return found

@@ -118,8 +118,7 @@ def replay(
 def _is_erased(connection: Connection, id_: str) -> bool:
     """Whether the delivery was erased; it is locked until the end of the transaction, as erasing locks it first."""
     delivery_id = id_ if id_.startswith("dlv_") else _existing(connection, id_).delivery_id
-    found = connection.execute(_ERASED.on(connection), {"id": number(delivery_id, "dlv")}).first()
-    return found is not None and found[0] is not None
+    return connection.execute(_ERASED.on(connection), {"id": number(delivery_id, "dlv")}).scalar() is not None
 
 
 def replay_delivery(connection: Connection, delivery_id: str, *, now: datetime) -> Replayed:

@@ -28,18 +28,20 @@ from bridge.edges.inbox import (
     waits,
 )
 from bridge.edges.inbox.deliveries import Routing, settle_routing
-from bridge.edges.inbox.engine.ids import number
+from bridge.edges.inbox.engine.ids import made_at, number
 from bridge.edges.inbox.pruning import old, prune
 from bridge.edges.inbox.replays import Cancelled, Replayed
+from bridge.edges.inbox.rows import instant
 from bridge.flows import attending
 from bridge.flows.routing import drafts
+from bridge.rules.completion import Kind
 from bridge.rules.mapping import Mapping, read
 from bridge.rules.planning import Subject, plan
 from bridge.words.holds import Awaits
 from bridge.words.model import Delivery, DeliveryState, Trigger, TriggerState
 from bridge.words.reasons import Reason
 from bridge.words.waits import TaskKey, Wait
-from tests.support.store import LATER, NOW, Store, attempt, claim, settlement, stored, wait_for, whole
+from tests.support.store import LATER, NOW, Store, add, attempt, claim, settlement, stored, wait_for, whole
 
 Open = Callable[..., Inbox]
 SOURCES = ["planasonix", "other"]
@@ -478,6 +480,20 @@ def test_another_event_after_a_rename_does_not_double_a_run_in_doubt(inbox: Inbo
     doubt(inbox, TriggerState.FAILED, now=NOW + LATER)
     assert replay(inbox, of(inbox, other)[0].id) is Replayed.ROUTED_AGAIN
     assert route(inbox, other, RENAMED) == [COPY]
+    assert [str(found.state) for found in of(inbox, item)] == [PENDING]
+
+
+@pytest.mark.parametrize(
+    "other", ["dag_id = 'a'", "airflow = 'a'", "dag_run_id = 'a'", "state = 'failed'", "state = 'cancelled'"]
+)
+def test_a_run_in_doubt_is_asked_for_beside_what_is_not_in_its_way(inbox: Inbox, store: Store, other: str) -> None:
+    """Another run of that name elsewhere, under another name, or one that is not to come any more."""
+    item = event(inbox, "evt_1")
+    route(inbox, item)
+    doubt(inbox, TriggerState.FAILED)
+    beside = add(inbox, stored(inbox, "evt_beside"), dag_run_id=of(inbox, item)[0].call.dag_run_id)
+    store.rows(f"UPDATE triggers SET {other} WHERE id = ?", number(beside, "trg"))  # noqa: S608
+    assert route(inbox, event(inbox, "evt_2"), RENAMED) == [COPY]
     assert [str(found.state) for found in of(inbox, item)] == [PENDING]
 
 
@@ -965,3 +981,55 @@ def rename(connection: Connection, delivery_id: str, event_id: str) -> None:
     """Give a delivery the event id of another, as one that is stored beside it has."""
     values = {"event_id": event_id, "id": number(delivery_id, "dlv")}
     connection.execute(text("UPDATE deliveries SET event_id = :event_id WHERE id = :id"), values)
+
+
+@pytest.mark.parametrize(
+    "more", [{"source": "other"}, {"status": "failed", "type": "job.failed"}, {"type": "load.done", "run_id": "job_1"}]
+)
+def test_another_completion_of_the_same_id_is_held_by_itself(
+    open_inbox: Open, store: Store, more: dict[str, str]
+) -> None:
+    """Whoever routes an event of the one waits for nobody who routes one of the other; each counts its own rows."""
+    first, second = open_inbox(), open_inbox()
+    if "job_1" in more.values():
+        more = more | {"job_id": None}  # type: ignore[dict-item]
+    ids = [event(first, f"evt_{n}", **(more if n % 2 else {})) for n in range(4)]
+    for id_ in ids:
+        route(first, id_, NOTHING)
+    assert store.rows("SELECT nth FROM completions ORDER BY delivery_id") == [(0,), (0,), (1,), (1,)]
+
+    def both(connection: Connection) -> list[int]:
+        told = completions.hold(connection, number(ids[0], "dlv"))
+        if store.is_postgresql:
+            assert second.write(completions.hold, number(ids[1], "dlv")) == [number(ids[n], "dlv") for n in (1, 3)]
+        return told
+
+    assert first.write(both) == [number(ids[n], "dlv") for n in (0, 2)]
+
+
+def test_the_deliveries_that_tell_of_a_job_are_found(inbox: Inbox) -> None:
+    """Since an instant, the oldest first, and as many as are asked for."""
+    ids = [event(inbox, f"evt_{n}") for n in range(3)]
+    event(inbox, "evt_job", job_id="job_2")
+    run = event(inbox, "evt_run", type="load.done", job_id=None, run_id="job_1")
+    for id_ in (*reversed(ids), run):
+        route(inbox, id_, NOTHING)
+
+    def found(since: datetime, limit: int = 9, kind: Kind = Kind.JOB) -> list[str]:
+        return inbox.read(completions.telling_of, kind=kind, about_id="job_1", since=since, limit=limit)
+
+    now = instant(made_at(ids[0]))
+    assert found(now) == ids
+    assert found(now, 2) == ids[:2]
+    assert found(now, kind=Kind.RUN) == [run]
+    assert found(instant(made_at(run)) + timedelta(hours=1)) == []
+
+
+def test_what_is_being_routed_again_is_not_the_first_of_its_event(inbox: Inbox) -> None:
+    """Its run counts all the same; the other body is kept as a copy of that."""
+    item, other = event(inbox, "evt_1"), stored(inbox, "evt_2", body=beside("succeeded", rows_loaded=7))
+    inbox.write(rename, other, "evt_1")
+    route(inbox, item)
+    fire(inbox)
+    replay(inbox, item)
+    assert route(inbox, other) == [COPY]

@@ -392,10 +392,126 @@ def test_a_person_is_told_that_what_is_cancelled_may_have_started(inbox: Inbox, 
 )
 def test_cancel_ends_what_waits(inbox: Inbox, store: Store, state: TriggerState, outcome: Cancelled) -> None:
     """What waits or failed can be cancelled; what runs or has ended cannot. Either way it is on record."""
-    id_ = add(inbox, stored(inbox))
+    id_ = add(inbox, stored(inbox), detail="before")
     store.rows("UPDATE triggers SET state = ?", state)
     assert cancel(inbox, id_) is outcome
     found = trigger(inbox, id_)
-    expected = (TriggerState.CANCELLED, Reason.BY_OPERATOR) if outcome is Cancelled.CANCELLED else (state, None)
-    assert (found.state, found.reason) == expected
+    ended = (TriggerState.CANCELLED, Reason.BY_OPERATOR, None, NOW)
+    expected = ended if outcome is Cancelled.CANCELLED else (state, None, "before", None)
+    assert (found.state, found.reason, found.detail, found.settled_at) == expected
     assert store.rows("SELECT actor, action, subject, reason FROM audit") == [("test", str(outcome), id_, "why")]
+
+
+def test_what_was_called_without_a_name_is_in_no_doubt(inbox: Inbox, store: Store) -> None:
+    """No DAG run can be looked for where none has an id; nor is it said of what was never called."""
+    id_ = add(inbox, stored(inbox, "evt_1"), dag_run_id="", state=TriggerState.FAILED, reason=Reason.TEMPLATE)
+    store.rows("UPDATE triggers SET doubted_at = 1")
+    other = add(inbox, stored(inbox, "evt_2"), detail="before")
+    assert (cancel(inbox, id_), cancel(inbox, other)) == (Cancelled.CANCELLED, Cancelled.CANCELLED)
+    assert (trigger(inbox, id_).detail, trigger(inbox, other).detail) == (None, None)
+
+
+def test_what_is_called_right_now_is_not_said_to_be_in_doubt(inbox: Inbox, store: Store) -> None:
+    """It is not cancelled, although a call of it may have started its run before."""
+    id_ = add(inbox, stored(inbox))
+    store.rows("UPDATE triggers SET doubted_at = 1, state = 'firing', detail = 'before'")
+    assert cancel(inbox, id_) is Cancelled.BUSY
+    assert trigger(inbox, id_).detail == "before"
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ("state = 'held'", Replayed.ROUTED_AGAIN),
+        ("state = 'held', doubted_at = 1", Replayed.QUEUED),
+        ("state = 'held', rerun = 1", Replayed.QUEUED),
+        ("state = 'pending'", Replayed.QUEUED),
+        ("state = 'firing'", Replayed.BUSY),
+    ],
+)
+def test_only_what_is_held_for_a_dag_that_was_never_called_is_taken_back(
+    inbox: Inbox, store: Store, change: str, outcome: Replayed
+) -> None:
+    """Anything else is fired again as it is: its run may be there, or a person asked for just this one."""
+    id_ = add(inbox, stored(inbox), state=TriggerState.HELD, reason=Reason.DAG_NOT_FOUND)
+    store.rows(f"UPDATE triggers SET {change}")  # noqa: S608
+    assert replay(inbox, id_) is outcome
+    found = trigger(inbox, id_)
+    is_taken_back = outcome is Replayed.ROUTED_AGAIN
+    assert (found.reason is Reason.SUPERSEDED, found.settled_at) == (
+        is_taken_back,
+        NOW + LATER if is_taken_back else None,
+    )
+
+
+@pytest.mark.parametrize("state", TriggerState)
+@pytest.mark.parametrize("rerun", [0, 1])
+def test_a_replay_of_a_delivery_takes_back_what_it_has_not_started(
+    inbox: Inbox, store: Store, state: TriggerState, rerun: int
+) -> None:
+    """Not a new run that a person asked for; and nothing at all while a call is under way."""
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id)
+    store.rows("UPDATE triggers SET state = ?, reason = 'expired', rerun = ?, settled_at = 1", state, rerun)
+    is_busy = state is TriggerState.FIRING and not rerun
+    assert replay(inbox, delivery_id) is (Replayed.BUSY if is_busy else Replayed.ROUTED_AGAIN)
+    ends = (TriggerState.PENDING, TriggerState.HELD, TriggerState.FAILED)
+    ended = (TriggerState.CANCELLED, Reason.SUPERSEDED) if state in ends and not rerun else (state, Reason.EXPIRED)
+    found = trigger(inbox, id_)
+    assert (found.state, found.reason) == ended
+    assert (found.settled_at == NOW + LATER) is (state in ends and not rerun)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "stays"),
+    [
+        ("cancelled", "superseded", False),
+        ("cancelled", "by_operator", True),
+        ("cancelled", "duplicate_run", True),
+        ("fired", None, True),
+    ],
+)
+def test_only_what_gave_way_leaves_its_series_when_its_delivery_is_replayed(
+    inbox: Inbox, store: Store, state: str, reason: str | None, stays: bool
+) -> None:
+    """It is asked for now. What was fired goes on standing for the newest, and what a person stopped is stopped."""
+    delivery_id = stored(inbox)
+    id_, other = add(inbox, delivery_id, series=b"a"), add(inbox, stored(inbox, "evt_2"), series=b"a")
+    store.rows("UPDATE triggers SET state = ?, reason = ?", state, reason)
+    assert replay(inbox, delivery_id) is Replayed.ROUTED_AGAIN
+    assert trigger(inbox, id_).call.series == (b"a" if stays else None)
+    assert trigger(inbox, other).call.series == b"a"
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        ({}, Replayed.DUPLICATE),
+        ({"state": TriggerState.FIRED}, Replayed.DUPLICATE),
+        ({"dag_run_id": "another"}, Replayed.QUEUED),
+        ({"dag_id": "another"}, Replayed.QUEUED),
+        ({"airflow": "another"}, Replayed.QUEUED),
+        ({"state": TriggerState.FAILED}, Replayed.QUEUED),
+        ({"state": TriggerState.CANCELLED}, Replayed.QUEUED),
+    ],
+)
+def test_a_trigger_is_fired_again_unless_another_has_its_name(
+    inbox: Inbox, other: dict[str, object], outcome: Replayed
+) -> None:
+    """Of its DAG, and one that may make a run; it is never in its own way."""
+    id_ = add(inbox, stored(inbox, "evt_1"), dag_run_id="run", state=TriggerState.FAILED, reason=Reason.EXPIRED)
+    add(inbox, stored(inbox, "evt_2"), **{"dag_run_id": "run"} | other)
+    assert replay(inbox, id_) is outcome
+    if outcome is Replayed.QUEUED:
+        assert replay(inbox, id_) is Replayed.QUEUED
+
+
+def test_the_reruns_of_two_routes_to_one_dag_are_counted_apart(inbox: Inbox) -> None:
+    """Each has a DAG run id of its own, to which the number is added."""
+    delivery_id = stored(inbox)
+    new = [new_trigger(inbox, delivery_id, route=name, dag_run_id=name) for name in ("orders", "audit")]
+    inbox.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, new)], now=NOW)
+    for item in new:
+        assert replay(inbox, item.id, run_again=True) is Replayed.NEW_RUN
+    found = {each.call.dag_run_id for each in whole(inbox, delivery_id)}
+    assert found == {"orders", "audit", "orders__r1", "audit__r1"}
