@@ -123,7 +123,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/edges/inbox/completions.py": ("tests/edges/inbox/test_completions.py", "tests/flows/test_copies.py"),
     "bridge/edges/inbox/agreeing.py": ("tests/edges/inbox/test_agreeing.py", "tests/edges/inbox/test_completions.py"),
     "bridge/edges/inbox/replays.py": ("tests/edges/inbox/test_replays.py", "tests/edges/inbox/test_completions.py"),
-    "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py",),
+    "bridge/edges/inbox/run_ids.py": ("tests/edges/inbox/test_completions.py", "tests/edges/inbox/test_triggers.py"),
     "bridge/edges/inbox/claiming.py": ("tests/edges/inbox/test_claiming.py", "tests/edges/inbox/test_triggers.py"),
     "bridge/edges/inbox/moving.py": ("tests/edges/inbox/test_moving.py", "tests/chores/test_clock.py"),
     # Of `engine` what no thread waits for, since an edit that hangs costs a minute, and what SQLite runs.
