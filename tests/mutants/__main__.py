@@ -93,6 +93,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/records.py": ("tests/web/test_refusals.py", "tests/cli/test_audit.py"),
     "bridge/rules/counts.py": ("tests/edges/inbox/test_history.py",),
     "bridge/rules/notes.py": ("tests/rules/test_attention.py",),
+    "bridge/rules/hops.py": ("tests/rules/test_hops.py", "tests/edges/inbox/test_chains.py"),
     "bridge/rules/causes.py": (
         "tests/rules/test_causes.py",
         "tests/edges/inbox/test_grouping.py",
