@@ -97,7 +97,13 @@ def test_three_errors_halve_the_calls_at_once_and_at_one_the_rate() -> None:
         assert let(easing, 3, {"strain": Strain.ERRORS}, float(now))
         seen.append((easing.concurrency(now), easing.rate(now)))
     assert seen == [(2, 10.0), (1, 10.0), (1, 5.0), (1, pytest.approx(2.5, rel=0.15))]
-    assert easing.concurrency(1.9) == 1  # as a thread asks that took the time a little earlier
+
+
+def test_one_call_at_least_is_under_way_for_whoever_took_the_time_a_little_earlier() -> None:
+    """Another thread lowered it meanwhile."""
+    easing = Easing(2, 10.0)
+    assert let(easing, 3, {"strain": Strain.ERRORS}, 1.0)
+    assert easing.concurrency(0.9) == 1
 
 
 def test_the_least_is_one_call_at_a_time_and_one_in_two_seconds() -> None:
