@@ -1033,3 +1033,64 @@ def test_what_is_being_routed_again_is_not_the_first_of_its_event(inbox: Inbox) 
     fire(inbox)
     replay(inbox, item)
     assert route(inbox, other) == [COPY]
+
+
+def message(inbox: Inbox, id_: str | None, *, is_stale: bool = False, is_beside: bool = False, **fields: Any) -> str:
+    """Store a webhook without an event id under a signed message id; returns its delivery."""
+    body = {"type": "job.succeeded", "job_id": "job_1", "status": "succeeded"} | fields
+    more = {"is_stale": is_stale, "is_beside": is_beside, "message_id": id_}
+    return stored(inbox, None, body=json.dumps(body).encode(), **more)
+
+
+SAME_MESSAGE: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "another body": ({}, {"rows": 7}, True),
+    "another body, and the first was late": ({"is_stale": True}, {"rows": 7}, True),
+    "another body, which is late": ({}, {"rows": 7, "is_stale": True}, True),
+    "the same bytes without any id": ({"id_": None}, {"id_": None}, False),
+    "another message": ({}, {"id_": "msg_2", "rows": 7}, False),
+}
+
+
+@pytest.mark.parametrize("case", SAME_MESSAGE)
+def test_another_body_under_a_signed_message_id_is_ignored_and_names_the_first(inbox: Inbox, case: str) -> None:
+    """A gateway signs one message id for two bodies. What only tells of the same completion is a copy."""
+    first, second, is_same = SAME_MESSAGE[case]
+    item = message(inbox, **{"id_": "msg_1"} | first)
+    other = message(inbox, **{"id_": "msg_1", "is_beside": True} | second)
+    for id_, more in ((item, first), (other, second)):
+        if more.get("is_stale"):
+            replay(inbox, id_)
+    assert route(inbox, item) == [PENDING]
+    assert route(inbox, other) == ([] if is_same else [COPY])
+    found = delivery(inbox, other)
+    ignored = (DeliveryState.IGNORED, Reason.SAME_EVENT, item)
+    assert (found.state, found.reason, found.detail) == (ignored if is_same else (DeliveryState.ROUTED, None, None))
+
+
+@pytest.mark.parametrize("change", ["state = 'received'", "erased_at = 1", "event_id = 'evt_1'"])
+def test_only_what_is_routed_and_has_its_body_is_the_first_of_its_message(
+    inbox: Inbox, store: Store, change: str
+) -> None:
+    """Else it is not known that the bodies differ: the second is kept as a copy of its run."""
+    item, other = message(inbox, "msg_1"), message(inbox, "msg_1", is_beside=True, rows=7)
+    route(inbox, item)
+    store.rows(f"UPDATE deliveries SET {change} WHERE id = ?", number(item, "dlv"))  # noqa: S608
+    assert route(inbox, other) == [COPY]
+
+
+def test_an_event_with_an_id_is_the_same_by_that_alone(inbox: Inbox, store: Store) -> None:
+    """Whatever key it stands under."""
+    item, other = message(inbox, "msg_1"), message(inbox, "msg_1", is_beside=True, rows=7)
+    route(inbox, item)
+    store.rows("UPDATE deliveries SET event_id = 'evt_1' WHERE id = ?", number(other, "dlv"))
+    assert route(inbox, other) == [COPY]
+
+
+def test_every_further_body_names_the_first_that_was_routed(inbox: Inbox) -> None:
+    """Whichever came first."""
+    others = [message(inbox, "msg_1", is_beside=bool(n), rows=n) for n in range(3)]
+    first = others.pop()
+    assert route(inbox, first) == [PENDING]
+    for id_ in others:
+        assert route(inbox, id_) == []
+        assert delivery(inbox, id_).detail == first
