@@ -55,7 +55,12 @@ _OWN_TESTS = (
     "vault",
 )
 _PARTS = ("choosing", "compiling", "doubts", "files", "globs", "routes", "runs", "schema")  # of the mapping
-_MAPPING = ("tests/rules/mapping", "tests/rules/test_planning.py", "tests/rules/test_conforming.py")
+_MAPPING = (
+    *(f"tests/rules/mapping/test_{part}.py" for part in _PARTS),
+    "tests/rules/mapping",
+    "tests/rules/test_planning.py",
+    "tests/rules/test_conforming.py",
+)
 _TEMPLATES = (
     "tests/rules/test_rendering.py",
     "tests/rules/test_rendering_bounds.py",
@@ -64,7 +69,6 @@ _TEMPLATES = (
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
-    **{f"bridge/rules/mapping/{stem}.py": (f"tests/rules/mapping/test_{stem}.py", *_MAPPING) for stem in _PARTS},
     "bridge/rules/mapping/*.py": _MAPPING,
     "bridge/rules/rendering/doubting.py": ("tests/rules/rendering/test_doubting.py",),
     **{

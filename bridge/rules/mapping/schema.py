@@ -266,7 +266,7 @@ def published_schema(
     form: type[BaseModel], *, name: str, title: str, generator: type[GenerateJsonSchema] = GenerateJsonSchema
 ) -> dict[str, Any]:
     """Return the JSON Schema of a file's form, as editors take it: with an id, and without null."""
-    schema = _without_null(form.model_json_schema(by_alias=True, schema_generator=generator))
+    schema = _without_null(form.model_json_schema(schema_generator=generator))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:planasonix-bridge:{name}",
@@ -284,8 +284,8 @@ def _without_null(schema: Any) -> Any:
     kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
     choices = kept.get("anyOf")
     if isinstance(choices, list) and {"type": "null"} in choices:
-        choices = [choice for choice in choices if choice != {"type": "null"}]
-        if len(choices) == 1:
-            return {key: value for key, value in kept.items() if key != "anyOf"} | choices[0]
-        kept["anyOf"] = choices
+        first, *others = (choice for choice in choices if choice != {"type": "null"})
+        if not others:
+            return {key: value for key, value in kept.items() if key != "anyOf"} | first
+        kept["anyOf"] = [first, *others]
     return kept

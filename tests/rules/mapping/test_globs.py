@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.rules.mapping.globs import doubt, mistake
+from bridge.rules.mapping.globs import beginning, doubt, matcher, mistake
 
 _OPEN = 'a "[" without its "]"'
 _LISTS = "it is one text; write a list: "
@@ -52,6 +52,8 @@ def test_a_template_is_no_glob(glob: str) -> None:
         ("[ab]c,d", f"{_LISTS}[[ab]c, d]"),
         ("c,[ab]", f"{_LISTS}[c, [ab]]"),
         ("[a,b]", f"{_LISTS}[a, b]"),
+        ("a b", "no id holds a blank"),
+        ("a/b", f'no id holds "/", only A to Z, a to z, digits and `_.:-`; {_SPELLED}'),
         ("_" + "x" * 127, f'an id begins with a letter or digit, and never with "_"; {_SPELLED}'),
         ("x" * 129, f"it asks for 129 letters, and an id has 128 at most; {_SPELLED}"),
     ],
@@ -72,3 +74,15 @@ def test_an_id_of_the_longest_kind_is_let_in() -> None:
 def test_a_name_may_hold_almost_anything(name: str) -> None:
     """Nothing is said that is not certain."""
     assert doubt(name) is None
+
+
+@pytest.mark.parametrize(
+    ("globs", "begins", "yes", "no"),
+    [(["pl_1", "x"], ["pl_1", "x"], "x", "pl_"), (["pl_*", "a?b[c]"], ["pl_", "a"], "a1bc", "pl")],
+)
+def test_a_route_is_found_by_the_beginnings_of_its_globs(
+    globs: list[str], begins: list[str], yes: str, no: str
+) -> None:
+    """All of a text without wildcards; else what stands before the first of them."""
+    assert [beginning(glob) for glob in globs] == begins
+    assert (bool(matcher(globs)(yes)), bool(matcher(globs)(no))) == (True, False)

@@ -214,18 +214,18 @@ routes:
 
 
 def test_an_event_is_asked_of_the_routes_of_its_pipeline_alone() -> None:
-    """Of 5,000 routes only those whose pipelines begin as its own does are judged for the router."""
-    spelled = "".join(f"  - {{name: r{number}, pipeline: [pl_{number}, x], dag: d1}}\n" for number in range(5000))
+    """Of 500 routes only those whose pipelines begin as its own does are judged for the router."""
+    spelled = "".join(f"  - {{name: r{number}, pipeline: [pl_{number}, x], dag: d1}}\n" for number in range(500))
     globs = "  - {name: glob, pipeline: 'pl_4*', dag: d1}\n  - {name: far, pipeline: 'q*', dag: d1}\n"
     text = f"routes:\n{spelled}{globs}"
     mapping = read(text, file="m", airflows=["default"], sources=["planasonix"])
 
-    verdicts = mapping.explain(replace(_EVENT, pipeline_id="pl_4711"), "planasonix")
+    verdicts = mapping.explain(replace(_EVENT, pipeline_id="pl_471"), "planasonix")
 
     judged = [verdict.route.name for verdict in verdicts.candidates.values()]
-    assert judged == ["r4", "r47", "r471", "r4711", "glob"]
-    assert [verdict.route.name for verdict in verdicts.fitting] == ["r4711", "glob"]
-    assert len(verdicts) == 5002
+    assert judged == ["r4", "r47", "r471", "glob"]
+    assert [verdict.route.name for verdict in verdicts.fitting] == ["r471", "glob"]
+    assert len(verdicts) == 502
     assert verdicts[0].why_not is not None
     assert [verdict.route.name for verdict in verdicts[1:3]] == ["r1", "r2"]
 
