@@ -43,14 +43,18 @@ _SILENT = (0, 5)  # pytest's exit codes: all passed, none was chosen
 _SQLITE, _POSTGRESQL = "not postgresql", "postgresql"
 _STATEMENTS = "bridge/edges/inbox/*.py"  # what speaks to both databases, but for `engine`
 _OWN_TESTS = (
+    "auditing",
     "browsing",
+    "chains",
+    "dags",
     "erasing",
-    "finding",
+    "exporting",
     "grouping",
-    "orders",
+    "history",
     "pruning",
+    "received",
+    "refusals",
     "relocating",
-    "runs",
     "turns",
     "vault",
 )
@@ -66,6 +70,25 @@ _TEMPLATES = (
     "tests/rules/test_rendering_bounds.py",
     "tests/rules/test_rendering_filters.py",
 )
+_PLANS = "engine/test_plans.py"  # which index a statement is read by
+_BESIDE = {  # the tests of statements, by module, below tests/edges/inbox or from the top
+    "filtering": ("test_filtering.py", "test_browsing.py", "test_grouping.py", "test_walking.py", _PLANS),
+    "finding": ("test_finding.py", _PLANS),
+    "orders": ("test_orders.py", "tests/flows/test_ordering.py"),
+    "pauses": ("test_pauses.py", _PLANS),
+    "pausing": ("test_pauses.py",),
+    "runs": ("test_runs.py", _PLANS),
+    "walking": ("test_walking.py", _PLANS),
+    "answers": ("test_answers.py", "tests/flows/test_routing.py"),
+    "endings": ("test_endings.py", "tests/flows/test_telling.py"),
+    "notices": ("test_notices.py", "tests/flows/test_notifying.py"),
+    "reconciling": ("test_reconciling.py", "test_erasing.py", "tests/flows/test_reconciling.py"),
+    "shapes": ("test_shapes.py", "tests/chores/test_shapes.py"),
+    "silences": ("test_silences.py", "tests/chores/test_silences.py"),
+    "tailing": ("test_tailing.py", "tests/flows/test_tailing.py"),
+    "unsettled": ("test_unsettled.py", "tests/flows/test_explaining.py"),
+    "waits": ("test_waits.py", "tests/flows/test_waking.py"),
+}
 # The tests that concern a module; the first pattern that fits counts.
 TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/event/*.py": ("tests/rules/event", "tests/rules/test_strict_json.py"),
@@ -109,12 +132,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "bridge/rules/abandoning.py": ("tests/rules/test_abandoning.py", "tests/flows/test_abandoning.py"),
     "bridge/edges/inbox/abandoned.py": ("tests/edges/inbox/test_abandoned.py",),
     "bridge/rules/reconciling.py": ("tests/flows/test_reconciling.py", "tests/rules/test_reconciling.py"),
-    "bridge/edges/inbox/reconciling.py": ("tests/flows/test_reconciling.py",),
     "bridge/rules/need.py": ("tests/rules/test_attention.py",),
     "bridge/rules/odd.py": ("tests/rules/test_odd.py", "tests/rules/test_attention.py"),
     "bridge/rules/standing.py": ("tests/rules/test_standing.py", "tests/rules/test_attention.py"),
     "bridge/rules/drift/*.py": ("tests/rules/test_drift.py", "tests/rules/test_drift_limits.py"),
-    "bridge/edges/inbox/shapes.py": ("tests/chores/test_shapes.py",),
     "bridge/rules/*.py": ("tests/rules/test_{stem}.py",),
     "bridge/edges/inbox/adding.py": (
         "tests/edges/inbox/test_adding.py",
@@ -154,15 +175,16 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/flows/test_renaming.py",
     ),
     **{f"bridge/edges/inbox/{stem}.py": (f"tests/edges/inbox/test_{stem}.py",) for stem in _OWN_TESTS},
+    **{
+        f"bridge/edges/inbox/{stem}.py": tuple(
+            test if test.startswith("tests/") else f"tests/edges/inbox/{test}" for test in tests
+        )
+        for stem, tests in _BESIDE.items()
+    },
     "bridge/edges/inbox/unmapped.py": ("tests/edges/inbox/test_unmapped.py", "tests/flows/test_unmapped.py"),
     "bridge/edges/inbox/holds.py": ("tests/edges/inbox/test_holds.py", "tests/flows/test_freeing.py"),
-    "bridge/edges/inbox/endings.py": ("tests/flows/test_telling.py",),
-    "bridge/edges/inbox/waits.py": ("tests/flows/test_waking.py",),
-    "bridge/edges/inbox/notices.py": ("tests/flows/test_notifying.py",),
-    "bridge/edges/inbox/silences.py": ("tests/chores/test_silences.py",),
     "bridge/edges/inbox/heard.py": ("tests/edges/inbox/test_heard.py", "tests/chores/test_heard.py"),
     "bridge/edges/inbox/loaded.py": ("tests/chores/test_loaded.py",),
-    "bridge/edges/inbox/answers.py": ("tests/flows/test_routing.py",),
     "bridge/edges/inbox/*.py": ("tests/edges/inbox",),
 }
 SKIPPED = ("__init__.py", "views.py")

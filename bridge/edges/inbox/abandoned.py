@@ -40,7 +40,7 @@ _HAS_ENDED = text(
     "SELECT 1 FROM completions WHERE about_id = :run_id AND kind = 'run' AND source = :source"
     " AND (pipeline_id IS NULL OR CAST(:pipeline_id AS TEXT) IS NULL OR pipeline_id = :pipeline_id) LIMIT 1"
 )
-_COUNT = text("SELECT airflow, COUNT(*) FROM abandoned GROUP BY airflow")
+_COUNT = text("SELECT airflow, COUNT(*) AS amount FROM abandoned GROUP BY airflow")
 
 
 def let_go(
@@ -96,7 +96,7 @@ def has_ended(connection: Connection, run: Abandoned) -> bool:
 
 def count(connection: Connection) -> dict[str, int]:
     """Return how many runs of each Airflow are not decided yet."""
-    return {row[0]: row[1] for row in connection.execute(_COUNT)}
+    return {row.airflow: row.amount for row in connection.execute(_COUNT)}
 
 
 def _place(run: Abandoned) -> dict[str, str | int | None]:

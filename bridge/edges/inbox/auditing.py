@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from bridge.edges.inbox import replays
 from bridge.edges.inbox.engine.ids import made_at
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.rows import NUMBER, instant, microseconds
 from bridge.edges.inbox.walking import STRETCH
 from bridge.words.audit import MAPPING_ACTOR, MAPPING_LOADED, AuditLine
 from bridge.words.errors import BadFilter, NotThere
@@ -105,8 +105,7 @@ def _where(connection: Connection, wanted: AuditFilter) -> tuple[str, dict[str, 
 
 
 def _place(connection: Connection, after: str) -> tuple[int, int]:
-    is_number = after.isascii() and after.isdecimal() and len(after) <= 18
-    found = connection.execute(_PLACE, {"id": int(after)}).first() if is_number else None
+    found = connection.execute(_PLACE, {"id": int(after)}).first() if NUMBER.fullmatch(after) else None
     if found is None:
         raise BadFilter("after must be the id of a line of the audit log")
     return found.at, found.id

@@ -88,7 +88,7 @@ def ids(connection: Connection, *, table: str, wanted: Filter, limit: int) -> li
     allowed, prefix, spell = _TABLES[table]
     clause, values = where(wanted, allowed, prefix)
     statement = f"SELECT id FROM {table}{clause} ORDER BY {order(wanted, prefix)} DESC LIMIT :limit"  # noqa: S608
-    return [spell(row[0]) for row in connection.execute(text(statement), values | {"limit": limit})]
+    return [spell(row) for row in connection.execute(text(statement), values | {"limit": limit}).scalars()]
 
 
 def count(connection: Connection, *, table: str, wanted: Filter) -> int:

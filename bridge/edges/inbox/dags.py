@@ -71,7 +71,7 @@ def params(connection: Connection, *, airflow: str) -> dict[str, DagParams]:
 def without_params(connection: Connection, *, airflow: str, before: datetime, limit: int) -> list[str]:
     """Return DAGs that are there and whose params were not asked for since `before`, the longest unread first."""
     values = {"airflow": airflow, "before": microseconds(before), "limit": limit}
-    return [row[0] for row in connection.execute(_WITHOUT_PARAMS, values)]
+    return list(connection.execute(_WITHOUT_PARAMS, values).scalars())
 
 
 def set_params(connection: Connection, *, airflow: str, dag_id: str, found: DagFacts | None, now: datetime) -> None:

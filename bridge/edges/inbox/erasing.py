@@ -107,7 +107,7 @@ def _standing(connection: Connection, source: str, name: str | None, key: bytes)
     condition, values = browsing.standing_under(connection, [key])
     of_event = "event_id = :event_id" if name is not None else "event_id IS NULL"
     statement = f"SELECT id FROM deliveries WHERE source = :source AND {of_event} AND {condition} {_STALE_LAST}"  # noqa: S608
-    return [row[0] for row in connection.execute(text(statement), values | {"source": source, "event_id": name})]
+    return list(connection.execute(text(statement), values | {"source": source, "event_id": name}).scalars())
 
 
 def _nameless(connection: Connection, named: Delivery) -> list[int]:
@@ -141,15 +141,15 @@ def _look(connection: Connection, rows: Sequence[int], lock: str = "") -> Found:
 
 
 def _look_at(connection: Connection, row: int, lock: str) -> Found:
-    delivery = connection.execute(text(_STATE + lock), {"id": row}).one()
-    states = [state for _, state in connection.execute(text(_TRIGGERS + lock), {"id": row})]
+    state, erased_at = connection.execute(text(_STATE + lock), {"id": row}).one()
+    states = [each for _, each in connection.execute(text(_TRIGGERS + lock), {"id": row})]
     return Found(
         deliveries=(delivery_text(row),),
         triggers=len(states),
         attempts=connection.execute(_COUNT_ATTEMPTS, {"id": row}).scalar_one(),
-        waiting=sum(state in _WAITING for state in states) + (delivery[0] == DeliveryState.RECEIVED),
+        waiting=sum(each in _WAITING for each in states) + (state == DeliveryState.RECEIVED),
         firing=states.count(TriggerState.FIRING),
-        is_erased=delivery[1] is not None,
+        is_erased=erased_at is not None,
     )
 
 

@@ -14,12 +14,19 @@ from sqlalchemy import BigInteger, Connection, RowMapping, text
 from bridge.edges.inbox.engine.ids import delivery_text, number, trigger_text
 from bridge.edges.inbox.engine.statements import a_list
 from bridge.edges.inbox.filtering import DELIVERY_FILTERS, TRIGGER_FILTERS, Filter, where
-from bridge.edges.inbox.rows import DELIVERY_COLUMNS, TRIGGER_COLUMNS, attempt, delivery, trigger
+from bridge.edges.inbox.rows import (
+    DELIVERY_COLUMNS,
+    TRIGGER_COLUMNS,
+    attempt,
+    delivery,
+    first_from,
+    first_since,
+    trigger,
+)
 from bridge.edges.inbox.vault import ring_of
 from bridge.edges.inbox.walking import is_busy
 from bridge.words.model import Attempt, Delivery, Trigger
 
-_GREATEST = (1 << 63) - 1
 _END = (
     "SELECT MAX(id), COUNT(*) FROM"
     " (SELECT id FROM {table} WHERE id > :begin AND id < :before ORDER BY id LIMIT :walked) AS walk"
@@ -110,11 +117,10 @@ def _ids(
     connection: Connection, table: _Table, wanted: Filter, limit: int, bounds: Bounds
 ) -> tuple[list[int], str | None]:
     """Return the rows of a page, and where the following one begins."""
-    begin = 0 if wanted.after is None else number(wanted.after, table.prefix)
     meant = replace(wanted, after=None, is_busy=is_busy(connection, wanted))
     clause, values = where(meant, table.filters, table.prefix)
-    begin = max(begin, values.get("since", 0) - 1)
-    walk: dict[str, Any] = {"begin": begin, "before": values.get("until", _GREATEST), "walked": bounds.walked}
+    begin = max(first_since(wanted.since) - 1, 0 if wanted.after is None else number(wanted.after, table.prefix))
+    walk: dict[str, Any] = {"begin": begin, "before": first_from(wanted.until), "walked": bounds.walked}
     end, amount = connection.execute(text(_END.format(table=table.name)), walk).one()
     if end is None:
         return [], None
@@ -126,7 +132,7 @@ def _ids(
     total = 0
     for id_, size in connection.execute(text(statement), values | {"begin": begin, "end": end, "limit": limit}):
         found.append(id_)
-        total += size or 0
+        total += size
         if total > bounds.most_bytes or len(found) == limit:
             return found, table.spell(id_)
     return found, table.spell(end) if amount == bounds.walked else None

@@ -14,12 +14,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from bridge.edges.inbox.browsing import Filter, deliveries
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, number, prefix_of
-from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.engine.ids import delivery_text, number, prefix_of
+from bridge.edges.inbox.rows import first_from, first_since
 from bridge.rules.completion import DEFAULT_PREFIX
 from bridge.words.errors import NotThere
 from bridge.words.model import Status, TriggerState
@@ -79,11 +80,7 @@ def find(
     """Return what an id means. A time narrows down jobs and pipelines. Raises NotThere for our own ids."""
     if (prefix := prefix_of(id_)) in ("dlv", "trg"):
         return _own(connection, id_, prefix)
-    bounds = {
-        "since": 0 if since is None else first_id(microseconds(since)),
-        "until": first_id(1 << 62) if until is None else first_id(microseconds(until)),
-        "limit": limit,
-    }
+    bounds = {"since": first_since(since), "until": first_from(until), "limit": limit}
     for kind, found in _ways(connection, id_, sources, bounds):
         if found:
             return Found(kind, tuple(found))
@@ -114,8 +111,7 @@ def _ways(
     yield "dag_run", _of_run(connection, id_)
     if (usual := _USUAL.match(id_)) is not None:
         yield "dag_run", [each for _, found in _telling_of(connection, usual[1], bounds) for each in found]
-    rows = connection.execute(_OF_PIPELINE, bounds | {"pipeline_id": id_})
-    yield "pipeline", [delivery_text(row[0]) for row in rows]
+    yield "pipeline", _texts(connection.execute(_OF_PIPELINE, bounds | {"pipeline_id": id_}))
     yield "dag_run", _of_ended(connection, id_)[: bounds["limit"]]
 
 
@@ -127,21 +123,18 @@ def _telling_of(connection: Connection, about_id: str, bounds: dict[str, int]) -
 
 def _of_run(connection: Connection, dag_run_id: str) -> list[str]:
     """Return the deliveries of the live triggers of a DAG run: one probe for each DAG that has any."""
-    found = [
-        delivery_text(row[0])
-        for airflow, dag_id in _dags(connection)
-        for row in connection.execute(_OF_RUN, {"airflow": airflow, "dag_id": dag_id, "dag_run_id": dag_run_id})
-    ]
-    return sorted(set(found), reverse=True)
+    found: set[str] = set()
+    for airflow, dag_id in _dags(connection):
+        values = {"airflow": airflow, "dag_id": dag_id, "dag_run_id": dag_run_id}
+        found |= set(_texts(connection.execute(_OF_RUN, values)))
+    return sorted(found, reverse=True)
 
 
 def _of_ended(connection: Connection, dag_run_id: str) -> list[str]:
     """Return the deliveries of the newest triggers that failed or were cancelled under this DAG run id."""
     values = {"dag_run_id": dag_run_id, "most": MOST_ENDED}
-    found = {
-        delivery_text(row[0]) for state in _ENDED for row in connection.execute(_OF_ENDED, values | {"state": state})
-    }
-    return sorted(found, reverse=True)
+    found = [id_ for state in _ENDED for id_ in _texts(connection.execute(_OF_ENDED, values | {"state": state}))]
+    return sorted(set(found), reverse=True)
 
 
 def _dags(connection: Connection) -> list[tuple[str, str]]:
@@ -161,4 +154,8 @@ def _dags(connection: Connection) -> list[tuple[str, str]]:
 def copies(connection: Connection, delivery_id: str, *, limit: int = 20) -> list[str]:
     """Return the other deliveries that tell of the same completion, newest first."""
     values = {"id": number(delivery_id, "dlv"), "limit": limit}
-    return [delivery_text(row[0]) for row in connection.execute(_COPIES, values)]
+    return _texts(connection.execute(_COPIES, values))
+
+
+def _texts(result: CursorResult[Any]) -> list[str]:
+    return [delivery_text(row) for row in result.scalars()]

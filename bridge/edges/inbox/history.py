@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, number, trigger_text
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.engine.ids import delivery_text, made_at, number, trigger_text
+from bridge.edges.inbox.rows import first_from, first_since, instant
 from bridge.words.history import Hour, Started
 
 HOUR = timedelta(hours=1)
-_FOREVER = 1 << 63  # microseconds: no id is of a later moment
 _SAMPLE = 1000  # DAG runs of an hour, the newest, whose median is shown
 _ACCEPTED = text("SELECT COUNT(*) FROM deliveries WHERE id >= :begin AND id < :end")
 _ENDED = text(
@@ -34,7 +33,7 @@ _READY = text(
 
 def hour(connection: Connection, *, begin: datetime) -> Hour:
     """Return what came in the hour from an instant on."""
-    values = {"begin": first_id(microseconds(begin)), "end": first_id(microseconds(begin + HOUR))}
+    values = {"begin": first_since(begin), "end": first_from(begin + HOUR)}
     rows = connection.execute(_ENDED, values).all()
     routes = _by_route(rows)
     ended = connection.execute(_READY, values | {"limit": _SAMPLE})
@@ -66,7 +65,7 @@ def newest(connection: Connection, *, before: str | None, limit: int) -> tuple[d
 
     And before which one to go on; None if there are no older ones.
     """
-    values = {"before": first_id(_FOREVER) if before is None else number(before, "trg"), "limit": limit}
+    values = {"before": first_from(None) if before is None else number(before, "trg"), "limit": limit}
     rows = connection.execute(_NEWEST, values).all()
     is_all = sum(row.amount for row in rows) < limit
     oldest = None if is_all else trigger_text(min(row.oldest for row in rows))

@@ -20,9 +20,9 @@ from sqlalchemy import BigInteger, Connection, RowMapping, text
 from sqlalchemy.exc import DBAPIError
 
 from bridge.edges.inbox import completions, replays
-from bridge.edges.inbox.engine.ids import first_id, number, order_text
+from bridge.edges.inbox.engine.ids import number, order_text
 from bridge.edges.inbox.engine.statements import Pair, a_list, announce, is_shared
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.rows import first_from, instant, instant_or_none, microseconds
 from bridge.words.errors import BadFilter, InboxUnavailable, Locked, NotThere
 from bridge.words.orders import Action, Order, OrderState
 
@@ -96,7 +96,7 @@ def missing(connection: Connection, ids: Sequence[str]) -> list[str]:
         rows = list(mine)
         for at in range(0, len(rows), _LOOKED_AT):
             chunk = {"ids": rows[at : at + _LOOKED_AT]}
-            there |= {mine[row[0]] for row in connection.execute(statement, chunk)}
+            there |= {mine[row] for row in connection.execute(statement, chunk).scalars()}
     return [id_ for id_ in ids if id_ not in there]
 
 
@@ -149,8 +149,8 @@ def _parts(row: int, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def next_order(connection: Connection) -> str | None:
     """Return the order that has the least done, so that a small one never waits for the end of a large one."""
-    row = connection.execute(_NEXT).first()
-    return None if row is None else order_text(row[0])
+    row = connection.execute(_NEXT).scalar()
+    return None if row is None else order_text(row)
 
 
 def work(connection: Connection, order_id: str, *, new_trigger_id: Callable[[], str], now: datetime) -> Order | None:
@@ -184,7 +184,7 @@ def _hold(connection: Connection, ids: Sequence[str]) -> None:
     """
     rows = {row for id_ in ids if (row := _number(id_, "dlv")) is not None}
     triggers = [row for id_ in ids if (row := _number(id_, "trg")) is not None]
-    rows |= {row[0] for row in connection.execute(_DELIVERIES_OF, {"ids": triggers})}
+    rows |= set(connection.execute(_DELIVERIES_OF, {"ids": triggers}).scalars())
     connection.execute(_LOCK_DELIVERIES, {"ids": sorted(rows)})
     completions.hold_all(connection, rows)
 
@@ -256,13 +256,13 @@ def get(connection: Connection, order_id: str) -> Order | None:
 
 def newest(connection: Connection, *, limit: int, after: str | None = None) -> list[Order]:
     """Return a page of orders, newest first."""
-    before = first_id(1 << 62) if after is None else number(after, "ord")
+    before = first_from(None) if after is None else number(after, "ord")
     return [_order(row) for row in connection.execute(_NEWEST, {"before": before, "limit": limit}).mappings()]
 
 
 def ended(connection: Connection, *, before: datetime, limit: int) -> list[int]:
     """Return up to `limit` orders that have ended and were placed before an instant; to be read beside the writer."""
-    values = {"before": first_id(microseconds(before)), "limit": limit}
+    values = {"before": first_from(before), "limit": limit}
     return list(connection.execute(_ENDED, values).scalars())
 
 
@@ -289,5 +289,5 @@ def _order(row: RowMapping) -> Order:
         done=row["done"],
         outcomes=json.loads(row["outcomes"]),
         placed_at=instant(row["placed_at"]),
-        ended_at=None if row["ended_at"] is None else instant(row["ended_at"]),
+        ended_at=instant_or_none(row["ended_at"]),
     )

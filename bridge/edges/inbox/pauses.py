@@ -146,7 +146,8 @@ def held_else(
     Of the next `limit` rows behind one; and the last of these, None if nothing is behind it. To be read beside the
     writer.
     """
-    values = {"airflow": airflow, "now": microseconds(now), "limit": limit, "due_at": after[0], "id": after[1]}
+    due_at, id_ = after
+    values = {"airflow": airflow, "now": microseconds(now), "limit": limit, "due_at": due_at, "id": id_}
     rows = connection.execute(_HELD_ELSE_OF[kind], values | ({"route": route} if route else {})).all()
     found = [row.id for row in rows if row.is_held_else]
     return found, None if len(rows) < limit else (rows[-1].due_at, rows[-1].id)
@@ -159,7 +160,8 @@ def hold_rows(connection: Connection, rows: Sequence[int]) -> int:
 
 def hold_route(connection: Connection, place: Place, *, limit: int) -> int:
     """Show what is `pending` at one place as held by a pause; returns how many were moved."""
-    values = {"airflow": place[0], "route": place[1], "limit": limit}
+    airflow, route = place
+    values = {"airflow": airflow, "route": route, "limit": limit}
     return connection.execute(_HOLD_ROUTE.on(connection), values).rowcount
 
 
@@ -172,9 +174,10 @@ def _held_places(connection: Connection) -> list[Place]:
     found: list[Place] = []
     place: Place | None = ("", "")
     while place is not None:
-        values = {"airflow": place[0], "route": place[1]}
+        airflow, route = place
+        values = {"airflow": airflow, "route": route}
         row = connection.execute(_NEXT_ROUTE, values).first() or connection.execute(_NEXT_AIRFLOW, values).first()
-        place = None if row is None else (row[0], row[1])
+        place = None if row is None else (row.airflow, row.route)
         found += [] if place is None else [place]
     return found
 
@@ -190,7 +193,8 @@ def _held_sources(connection: Connection) -> list[str]:
 
 def let_go(connection: Connection, place: Place, *, limit: int) -> int:
     """Show what a pause held at one place as `pending` again; returns how many were moved."""
-    values = {"airflow": place[0], "route": place[1], "limit": limit}
+    airflow, route = place
+    values = {"airflow": airflow, "route": route, "limit": limit}
     return connection.execute(_LET_GO.on(connection), values).rowcount
 
 

@@ -75,7 +75,7 @@ def old(connection: Connection, *, before: datetime, after: int, limit: int) -> 
 
 def prune(connection: Connection, ids: Sequence[int]) -> int:
     """Delete deliveries with their triggers and attempts, those that have still ended; returns how many."""
-    gone = [row[0] for row in connection.execute(_ENDED.on(connection), {"ids": list(ids)})]
+    gone = list(connection.execute(_ENDED.on(connection), {"ids": list(ids)}).scalars())
     if gone:
         keys = () if is_shared(connection) else (_KEYS,)
         for statement in (_ATTEMPTS, _TRIGGERS, _COMPLETIONS, _COMPLETION_IDS, *keys, _DELIVERIES):

@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, TextClause, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at, number
+from bridge.edges.inbox.engine.ids import delivery_text, made_at, number
 from bridge.edges.inbox.engine.statements import a_list, is_shared
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.rows import first_from, first_since, instant
 from bridge.edges.inbox.vault import opened, place, ring_of
 from bridge.rules.mentions import ESCAPE, mentions
 from bridge.rules.sealing import PLAIN
@@ -27,7 +27,6 @@ from bridge.words.via import Via, via
 _MOST_BYTES = 8 * 1_048_576  # of a page, and one body more
 _LOOKED_AT = 5_000  # deliveries of which a page has those that may name a pipeline: a few milliseconds
 _LOOKED_THROUGH = 64 * 1_048_576  # bytes of their bodies
-_GREATEST = (1 << 63) - 1
 _COLUMNS = "id, source, received_at, path_pipeline_id, key_id, body, lookup"
 _AMONG = "id > :after AND id < :before AND state <> 'stale' AND erased_at IS NULL ORDER BY id LIMIT :looked_at"
 _PAGE = text(f"SELECT {_COLUMNS} FROM deliveries WHERE id IN :ids ORDER BY id").bindparams(  # noqa: S608 - our own words
@@ -78,10 +77,9 @@ def bodies(
 
     Raises NotThere if `after` is no id.
     """
-    begin = 0 if since is None else first_id(microseconds(since))
     values: dict[str, Any] = {
-        "after": max(begin - 1, 0 if after is None else number(after, "dlv")),
-        "before": _GREATEST if until is None else first_id(microseconds(until)),
+        "after": max(first_since(since) - 1, 0 if after is None else number(after, "dlv")),
+        "before": first_from(until),
         "looked_at": _LOOKED_AT if naming else limit,
     }
     if naming:  # the end of the page first: what is committed meanwhile is rather found than passed over
@@ -117,9 +115,9 @@ def _choose(
     statement = _sizes(len(texts), is_shared(connection))
     ids: list[int] = []
     total = 0
-    for row in connection.execute(statement, {**values, **given, "limit": limit}):
-        ids.append(row[0])
-        total += row[1]
+    for id_, size in connection.execute(statement, {**values, **given, "limit": limit}):
+        ids.append(id_)
+        total += size
         if total > _MOST_BYTES:
             return ids, True
     return ids, len(ids) == limit

@@ -112,9 +112,9 @@ def untold(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
         return []
     known = {key for source in {each.completion.source for each in ended} for key in _known(connection, source, ended)}
     digests = {_digest(each.completion.source, each.completion.id) for each in ended}
-    erased = {bytes(row[0]) for row in connection.execute(_ERASED, {"digests": sorted(digests)})}
+    erased = set(map(bytes, connection.execute(_ERASED, {"digests": sorted(digests)}).scalars()))
     keys = {"keys": [dedup_key(each.completion) for each in ended]}
-    stored = {bytes(row[0]) for row in connection.execute(_STORED.on(connection), keys)}
+    stored = set(map(bytes, connection.execute(_STORED.on(connection), keys).scalars()))
     return [
         each
         for each in ended

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bridge.edges.inbox.engine.ids import delivery_text, number
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.rows import NUMBER, instant, microseconds
 from bridge.words.errors import BadFilter
 from bridge.words.refusals import Refusal, RefusalKind
 
@@ -81,8 +81,7 @@ def newest(connection: Connection) -> dict[str, tuple[datetime, str]]:
 
 def _place(connection: Connection, after: str) -> dict[str, Any]:
     kind, _, nth = after.partition("_")
-    is_number = nth.isascii() and nth.isdecimal() and len(nth) <= 18
-    place = connection.execute(_PLACE, {"kind": kind, "nth": int(nth)}).one_or_none() if is_number else None
+    place = connection.execute(_PLACE, {"kind": kind, "nth": int(nth)}).one_or_none() if NUMBER.fullmatch(nth) else None
     if place is None:
         raise BadFilter("after must be the id of a refusal, as `next` of the page before says it")
     return {"after_at": place.at, "after_kind": kind, "after_nth": place.nth}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, Integer, MetaData, Table, func, inspect, select, text
+from sqlalchemy import Connection, Engine, Integer, MetaData, Table, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bridge.edges.inbox.engine import engines
@@ -33,7 +33,7 @@ _KEY_BYTES = 8
 _VERSION = "alembic_version"
 _SET_VERSION = text("UPDATE alembic_version SET version_num = :version")
 # On SQLite the newest webhook of a key is the one that copies are told by; PostgreSQL has a unique index instead.
-_OWNERS = text("SELECT dedup_key, MAX(id) FROM deliveries GROUP BY dedup_key HAVING COUNT(*) > 1")
+_OWNERS = text("SELECT dedup_key, MAX(id) AS owner FROM deliveries GROUP BY dedup_key HAVING COUNT(*) > 1")
 _NEXT_NUMBER = text(
     "SELECT setval(pg_get_serial_sequence(:table, 'id'), :next, false)"
     " WHERE pg_get_serial_sequence(:table, 'id') IS NOT NULL"
@@ -96,7 +96,7 @@ def _move(reading: Engine, writing: Engine, on_slice: OnSlice) -> Moved:
         raise _mistake("BRIDGE_DATABASE_URL", "this store was moved before, to another database")
     tables = _tables(writing)
     with reading.connect() as source:
-        owners: dict[bytes, int] = {row[0]: row[1] for row in source.execute(_OWNERS)}
+        owners: dict[bytes, int] = {row.dedup_key: row.owner for row in source.execute(_OWNERS)}
         for table in tables:
             _copy(source, writing, table, owners, on_slice)
         counts = _compare(source, writing, tables)
@@ -117,7 +117,7 @@ def _mark(writing: Engine) -> None:
     migrate(writing)
     with alone(writing) as target:
         for table in _tables(writing):
-            if target.execute(select(1).select_from(table).limit(1)).first():
+            if target.scalar(select(table.select().exists())):
                 raise _mistake("--to", f"the database holds rows already, in {table.name}; give an empty one")
         target.execute(_SET_VERSION, {"version": MOVING})
 
@@ -214,6 +214,4 @@ def _compare(source: Connection, writing: Engine, tables: Sequence[Table]) -> di
 
 
 def _count(connection: Connection, table: str) -> int:
-    if not inspect(connection).has_table(table):
-        return 0
     return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())  # noqa: S608 - our own names

@@ -1,11 +1,12 @@
 """Turns rows of the store into facts of the model, and instants into Unix microseconds and back."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import RowMapping
 
-from bridge.edges.inbox.engine.ids import delivery_text, trigger_text
+from bridge.edges.inbox.engine.ids import delivery_text, first_id, trigger_text
 from bridge.edges.inbox.vault import attempt_row, opened, place, readable
 from bridge.rules.sealing import Ring
 from bridge.words.errors import Locked
@@ -27,6 +28,8 @@ from bridge.words.runs import Run, RunState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+NUMBER = re.compile("[0-9]{1,18}")  # of a row, as a person spells it: any that is longer is more than a store can have
 _RUN_STATES = frozenset(map(str, RunState))
 
 HOLD_OVER = 2  # of a trigger's `hold_step`
@@ -51,6 +54,16 @@ TRIGGER_COLUMNS = (
 def microseconds(instant: datetime) -> int:
     """Return an aware instant as whole Unix microseconds (exact, unlike a float)."""
     return (instant - _EPOCH) // _MICROSECOND
+
+
+def first_since(since: datetime | None) -> int:
+    """Return the smallest id of what came at an instant or later; without one, of all."""
+    return first_id(microseconds(since or _EPOCH))
+
+
+def first_from(until: datetime | None) -> int:
+    """Return an id above all of what came before an instant; without one, above all."""
+    return first_id(microseconds(until or _FOREVER))
 
 
 def instant(value: int) -> datetime:

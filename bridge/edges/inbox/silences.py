@@ -5,12 +5,11 @@ Deliveries have no index by source. So what was found is kept, and the next sear
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, text
 
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, made_at
-from bridge.edges.inbox.rows import instant, microseconds
+from bridge.edges.inbox.engine.ids import delivery_text, made_at
+from bridge.edges.inbox.rows import first_since, instant, instant_or_none, microseconds
 from bridge.words.silences import Silence
 from bridge.words.via import RECONCILED_KEY
 
@@ -38,7 +37,7 @@ def known(connection: Connection) -> list[Silence]:
             row.source,
             timedelta(seconds=row.after_seconds),
             instant(row.since),
-            None if row.heard_at is None else instant(row.heard_at),
+            instant_or_none(row.heard_at),
             instant(row.looked_at),
         )
         for row in connection.execute(_KNOWN)
@@ -47,10 +46,8 @@ def known(connection: Connection) -> list[Silence]:
 
 def newest(connection: Connection, source: str, *, since: datetime | None, limit: int) -> datetime | None:
     """Return when the newest webhook of a source came, among the newest `limit` deliveries since then; None: none."""
-    values: dict[str, Any] = {"source": source, "reconciled": RECONCILED_KEY, "limit": limit}
-    found = connection.execute(
-        _NEWEST, values | {"begin": 0 if since is None else first_id(microseconds(since))}
-    ).scalar_one()
+    values = {"source": source, "reconciled": RECONCILED_KEY, "limit": limit, "begin": first_since(since)}
+    found = connection.execute(_NEWEST, values).scalar_one()
     return None if found is None else instant(made_at(delivery_text(found)))
 
 

@@ -66,7 +66,7 @@ class Seen:
 def newest(connection: Connection, *, since: datetime, limit: int) -> list[str]:
     """Return the ids of the newest deliveries since an instant, newest first."""
     values = {"since": first_id(microseconds(since)), "limit": limit}
-    return [delivery_text(row[0]) for row in connection.execute(_NEWEST, values)]
+    return [delivery_text(row) for row in connection.execute(_NEWEST, values).scalars()]
 
 
 def received_at(delivery_id: str) -> datetime:

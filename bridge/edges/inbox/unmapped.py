@@ -22,7 +22,7 @@ _LET_GO = locking(
 
 def waiting(connection: Connection, *, limit: int) -> list[int]:
     """Return rows that wait for a mapping, those that came first."""
-    return [row[0] for row in connection.execute(_WAITING, {"limit": limit})]
+    return list(connection.execute(_WAITING, {"limit": limit}).scalars())
 
 
 def let_go(connection: Connection, rows: Sequence[int]) -> int:

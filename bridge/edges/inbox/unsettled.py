@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, String, text
 
 from bridge.edges.inbox.browsing import Filter, ids
-from bridge.edges.inbox.engine.ids import delivery_text, first_id, number
+from bridge.edges.inbox.engine.ids import delivery_text, number
 from bridge.edges.inbox.engine.statements import a_list, is_shared
 from bridge.edges.inbox.received import may_hold
-from bridge.edges.inbox.rows import microseconds
+from bridge.edges.inbox.rows import first_from, first_since
 from bridge.words.model import DeliveryState
 from bridge.words.reasons import Reason
 
@@ -72,9 +72,8 @@ def may_name(
 def _waiting(connection: Connection, since: datetime | None, until: datetime | None) -> tuple[list[int], bool]:
     """Return what waits, of that time, and whether more waits than was looked at."""
     rows: Sequence[int] = connection.execute(_WAITING, {"limit": LOOKED_AT + 1}).scalars().all()
-    begin = 0 if since is None else first_id(microseconds(since))
-    found = [row for row in rows[:LOOKED_AT] if begin <= row and (until is None or row < first_id(microseconds(until)))]
-    return found, len(rows) > LOOKED_AT
+    begin, end = first_since(since), first_from(until)
+    return [row for row in rows[:LOOKED_AT] if begin <= row < end], len(rows) > LOOKED_AT
 
 
 def _holding(connection: Connection, near: Sequence[int], id_: str) -> list[str]:
@@ -85,4 +84,4 @@ def _holding(connection: Connection, near: Sequence[int], id_: str) -> list[str]
     condition = may_hold(len(names), is_shared(connection))
     statement = text(f"SELECT id FROM deliveries WHERE id IN :ids AND ({condition}) ORDER BY id DESC")  # noqa: S608 - our own words
     found = connection.execute(statement.bindparams(a_list("ids", BigInteger())), values | {"ids": list(near)})
-    return [delivery_text(row[0]) for row in found]
+    return [delivery_text(row) for row in found.scalars()]

@@ -104,7 +104,7 @@ def outdated(connection: Connection, *, table: str, after: int, limit: int) -> t
     page = f"SELECT id, sealed_with FROM {table} WHERE id > :after ORDER BY id LIMIT :limit"  # noqa: S608 - our own names
     rows = connection.execute(text(page), {"after": after, "limit": limit}).all()
     current = ring_of(connection).current
-    return [row[0] for row in rows if row[1] != current], rows[-1][0] if rows else None
+    return [row.id for row in rows if row.sealed_with != current], rows[-1].id if rows else None
 
 
 def rewrite(connection: Connection, *, table: str, ids: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from bridge.edges.inbox import Inbox, abandoned, auditing, waits
 from bridge.edges.inbox.auditing import AuditFilter
@@ -69,15 +72,67 @@ def test_a_run_has_ended_when_its_source_says_so(inbox: Inbox, store: Store) -> 
         ("run_1", "planasonix", None),
         ("run_2", "other", None),
         ("run_3", "planasonix", "p"),
+        ("job_4", "planasonix", None),
     ):
         store.rows(
             "INSERT INTO completions (delivery_id, about_id, kind, source, status, pipeline_id, nth)"
-            " VALUES (?, ?, 'run', ?, 'failed', ?, 0)",
+            " VALUES (?, ?, ?, ?, 'failed', ?, 0)",
             int(about[-1]),
             about,
+            about[:3],
             source,
             pipeline,
         )
-    ended = {name: inbox.read(abandoned.has_ended, replace(RUN, run_id=name)) for name in ("run_1", "run_2", "run_3")}
-    assert ended == {"run_1": True, "run_2": False, "run_3": False}
+    ended = {
+        name: inbox.read(abandoned.has_ended, replace(RUN, run_id=name))
+        for name in ("run_1", "run_2", "run_3", "job_4")
+    }
+    assert ended == {"run_1": True, "run_2": False, "run_3": False, "job_4": False}
     assert inbox.read(abandoned.has_ended, replace(RUN, run_id="run_3", pipeline_id=None))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"airflow": "other"},
+        {"run_id": "run_2"},
+        *({"task": TASK._replace(**{name: value})} for name, value in (("dag_id", "x"), ("dag_run_id", "x"))),
+        *({"task": TASK._replace(**{name: value})} for name, value in (("task_id", "x"), ("map_index", 0))),
+    ],
+)
+def test_a_run_is_moved_on_alone(inbox: Inbox, other: dict[str, Any]) -> None:
+    """Whatever another one has in common with it."""
+    beside = replace(RUN, **other)
+    keep(inbox, RUN, beside)
+    assert inbox.write(abandoned.ask, RUN, again_at=LATER)
+    assert inbox.write(abandoned.settle, replace(RUN, asked=1), line=None)
+    assert inbox.read(abandoned.due, airflow=beside.airflow, now=LATER, but=(), limit=9) == [beside]
+    assert sum(inbox.read(abandoned.count).values()) == 1
+    assert inbox.read(auditing.page, wanted=AuditFilter(), limit=5) == []
+
+
+def test_who_has_missed_a_look_settles_nothing(inbox: Inbox) -> None:
+    """Another process has looked meanwhile, and may have seen that the task waits again."""
+    keep(inbox, RUN)
+    inbox.write(abandoned.look_again, RUN, at=LATER)
+    assert not inbox.write(abandoned.settle, RUN, line=LINE)
+    assert not inbox.write(abandoned.ask, RUN, again_at=LATER)
+    assert due(inbox) == [replace(RUN, looks=1)]
+
+
+def test_the_longest_due_is_looked_at_first(inbox: Inbox) -> None:
+    """Each is due again when it was said; what is kept anew is gone since then."""
+    first, second = RUN, replace(RUN, run_id="run_2")
+    keep(inbox, first, second)
+    inbox.write(abandoned.look_again, first, at=LATER + timedelta(seconds=1))
+    assert due(inbox) == [second]
+    inbox.write(abandoned.ask, second, again_at=LATER + timedelta(seconds=2))
+    assert due(inbox) == []
+    late = LATER + timedelta(seconds=2)
+    found = inbox.read(abandoned.due, airflow="default", now=late, but=(), limit=1)
+    assert found == [replace(first, looks=1)]
+    inbox.write(abandoned.postpone, found[0], at=late + timedelta(seconds=1))
+    found = inbox.read(abandoned.due, airflow="default", now=late, but=(), limit=2)
+    assert found == [replace(second, asked=1)]
+    keep(inbox, replace(second, gone_at=LATER))
+    assert due(inbox) == [replace(second, gone_at=LATER, asked=1)]

@@ -50,3 +50,17 @@ def test_dags_that_nobody_names_are_forgotten(inbox: Inbox) -> None:
     inbox.write(dags.store, [(item, None) for item in (SEEN, *others)])
     assert inbox.write(dags.forget, airflow="default", dag_ids=["orders", "gone"]) == 1
     assert {(dag.airflow, dag.dag_id) for dag in inbox.read(dags.known)} == {("default", "sales"), ("other", "orders")}
+
+
+def test_a_look_changes_its_dag_alone(inbox: Inbox) -> None:
+    """Not another one of that Airflow, nor the one of its name elsewhere; all that it says is kept."""
+    others = [replace(SEEN, airflow="other"), replace(SEEN, dag_id="sales")]
+    inbox.write(dags.store, [(item, None) for item in (SEEN, *others)])
+    moment = NOW + timedelta(hours=1)
+    later = KnownDag("default", "orders", DagState.OK, moment, moment, 9.5, 7)
+    assert inbox.write(dags.store, [(later, SEEN)]) == [later]
+    assert {(dag.airflow, dag.dag_id): dag for dag in inbox.read(dags.known)} == {
+        ("default", "orders"): later,
+        ("other", "orders"): others[0],
+        ("default", "sales"): others[1],
+    }

@@ -8,7 +8,9 @@ from sqlalchemy import Connection
 
 from bridge.edges.inbox import Inbox, exporting, triggers
 from bridge.edges.inbox.browsing import Filter
+from bridge.edges.inbox.engine.ids import delivery_text
 from bridge.edges.inbox.exporting import Bounds
+from bridge.edges.inbox.rows import first_since
 from bridge.words.errors import NotThere
 from bridge.words.model import TriggerState
 from tests.support.store import NOW, Store, accept, add, attempt, claim, settlement, stored
@@ -48,6 +50,15 @@ def test_a_page_is_cut_by_its_bytes(inbox: Inbox) -> None:
     assert [len(page) for page in everything(inbox, exporting.deliveries, Bounds(most_bytes=10))] == [1, 1, 0]
 
 
+def test_a_page_holds_eight_mebibytes_and_one_payload_more(inbox: Inbox) -> None:
+    """What it holds is in memory at once; exactly so much is not too much yet."""
+    accept(inbox, "evt_1", "evt_2", body=bytes(4 * 1_048_576))
+    accept(inbox, "evt_3", "evt_4", body=b"{}")
+    found, after = inbox.read(exporting.deliveries, wanted=Filter(), limit=9)
+    assert (len(found), after) == (3, found[-1].id)
+    assert len(inbox.read(exporting.deliveries, wanted=Filter(after=after), limit=9)[0]) == 1
+
+
 def test_attempts_come_with_their_triggers(inbox: Inbox) -> None:
     """By the filters of triggers."""
     ids = [add(inbox, stored(inbox, f"evt_{number}"), dag_run_id=f"run-{number}") for number in range(2)]
@@ -62,8 +73,24 @@ def test_attempts_come_with_their_triggers(inbox: Inbox) -> None:
 def test_a_time_is_kept_to(inbox: Inbox) -> None:
     """Nothing is walked beyond it."""
     stored(inbox)
-    assert everything(inbox, exporting.deliveries, until=NOW.replace(year=2020)) == [[]]
-    assert everything(inbox, exporting.deliveries, since=NOW.replace(year=2040)) == [[]]
+    assert everything(inbox, exporting.deliveries, Bounds(walked=1), until=NOW.replace(year=2020)) == [[]]
+    assert everything(inbox, exporting.deliveries, Bounds(walked=1), since=NOW.replace(year=2040)) == [[]]
+
+
+def test_a_time_begins_with_its_first_millisecond_and_ends_before_its_last(inbox: Inbox, store: Store) -> None:
+    """Also where a page begins within it."""
+    begin, end = NOW, NOW.replace(year=2031)
+    ids = [first_since(begin) - 1, first_since(begin), first_since(begin) + 1, first_since(end) - 1, first_since(end)]
+    for number, id_ in enumerate(ids):
+        stored(inbox, f"evt_{number}")
+        store.rows("UPDATE deliveries SET id = ? WHERE event_id = ?", id_, f"evt_{number}")
+    names = [delivery_text(id_) for id_ in ids]
+    for wanted, first, last in ((Filter(since=begin, until=end), 1, 4), (Filter(since=begin), 1, 5), (Filter(), 0, 5)):
+        found, _ = inbox.read(exporting.deliveries, wanted=wanted, limit=9)
+        assert [each.id for each in found] == names[first:last]
+    for after, first in ((names[2], 3), (delivery_text(1), 1)):
+        found, _ = inbox.read(exporting.deliveries, wanted=Filter(since=begin, until=end, after=after), limit=9)
+        assert [each.id for each in found] == names[first:4]
 
 
 def test_what_is_no_id_is_not_there(inbox: Inbox) -> None:

@@ -68,21 +68,56 @@ def test_a_dag_run_that_a_route_names_is_found_whatever_became_of_it(inbox: Inbo
     assert found(inbox, "my own name") == ("dag_run", [owner])
 
 
+def test_a_dag_run_that_no_trigger_has_is_found_by_its_usual_name(inbox: Inbox) -> None:
+    """Another program started it, or its trigger is gone: the name says which completion it is of."""
+    id_ = route(inbox, "evt_1", JOB)
+    assert found(inbox, "planasonix__job_1__succeeded__orders") == ("dag_run", [id_])
+    assert found(inbox, "planasonix__job_2__succeeded__orders") == (None, [])
+
+
+def test_a_dag_run_is_found_in_every_airflow(inbox: Inbox, told: list[str]) -> None:
+    """By one look for each DAG that has any; the newest delivery comes first."""
+    first = route(inbox, "evt_1", JOB, dag_run_id="mine")
+    second = route(inbox, "evt_2", replace(JOB, id="job_2"), dag_run_id="mine", airflow="prod", dag_id="zeta")
+    route(inbox, "evt_3", replace(JOB, id="job_3"), dag_run_id="other", airflow="prod", dag_id="alpha")
+    told.clear()
+    assert found(inbox, "mine") == ("dag_run", [second, first])
+    assert sum(" AND dag_run_id = " in each for each in told) == 3
+
+
+def test_the_newest_say_what_an_id_is(inbox: Inbox) -> None:
+    """No more than were asked for, and five if nobody says how many."""
+    ids = [route(inbox, f"evt_{number}", JOB) for number in range(6)]
+    newest = route(inbox, "evt_run", replace(JOB, kind=Kind.RUN))
+    assert found(inbox, "job_1") == ("run", [newest, *ids[:1:-1]])
+    assert found(inbox, "pl_1", limit=2) == ("pipeline", [newest, ids[-1]])
+
+
 def test_a_time_narrows_it_down(inbox: Inbox) -> None:
     """Of a pipeline and of a job."""
     id_ = route(inbox, "evt_1", JOB, dag_run_id="r")
-    later = datetime.now(UTC) + timedelta(minutes=1)
+    later, earlier = datetime.now(UTC) + timedelta(minutes=1), datetime.now(UTC) - timedelta(minutes=1)
     for name in ("pl_1", "job_1"):
-        assert found(inbox, name, until=later)[1] == [id_]
+        assert found(inbox, name, since=earlier, until=later)[1] == [id_]
         assert found(inbox, name, since=later) == (None, [])
+        assert found(inbox, name, until=earlier) == (None, [])
 
 
 def test_copies_tell_of_the_same_completion(inbox: Inbox) -> None:
-    """Another status is another completion."""
+    """Another status, kind, source or job is another completion."""
     first = route(inbox, "evt_1", JOB, dag_run_id="r")
     second = route(inbox, "evt_2", JOB)
-    route(inbox, "evt_3", replace(JOB, status="failed"))
+    others = ({"status": "failed"}, {"kind": Kind.RUN}, {"source": "other"}, {"id": "job_2"})
+    for number, other in enumerate(others):
+        route(inbox, f"evt_other_{number}", replace(JOB, **other))  # type: ignore[arg-type]
     assert inbox.read(finding.copies, first) == [second]
+
+
+def test_the_newest_copies_are_shown(inbox: Inbox) -> None:
+    """Of an event that is sent again and again."""
+    ids = [route(inbox, f"evt_{number}", JOB) for number in range(4)]
+    assert inbox.read(finding.copies, ids[0]) == ids[:0:-1]
+    assert inbox.read(finding.copies, ids[0], limit=2) == ids[:1:-1]
 
 
 def test_a_run_of_another_pipeline_is_no_copy(inbox: Inbox) -> None:
@@ -101,8 +136,16 @@ def test_an_id_of_a_sender_may_begin_as_ours_do(inbox: Inbox, name: str) -> None
     assert found(inbox, name) == ("pipeline", [first])
 
 
-@pytest.mark.parametrize("id_", ["dlv_0000000000000009", "trg_0000000000000009", "dlv_x"])
-def test_an_id_of_ours_that_is_gone_is_not_there(inbox: Inbox, id_: str) -> None:
-    """Nothing else can have it."""
-    with pytest.raises(NotThere):
+@pytest.mark.parametrize(
+    ("id_", "said"),
+    [
+        ("dlv_0000000000000009", "^no delivery dlv_0000000000000009$"),
+        ("trg_0000000000000009", "^no trigger trg_0000000000000009$"),
+        ("dlv_x", "^'dlv_x' is not an id of the form dlv_<16 hex digits>$"),
+        ("trg_x", "^'trg_x' is not an id of the form trg_<16 hex digits>$"),
+    ],
+)
+def test_an_id_of_ours_that_is_gone_is_not_there(inbox: Inbox, id_: str, said: str) -> None:
+    """Nothing else can have it; who mistyped one learns the form."""
+    with pytest.raises(NotThere, match=said):
         found(inbox, id_)

@@ -21,7 +21,7 @@ from bridge.words.reasons import Reason
 from bridge.words.refusals import Refusal, RefusalKind
 from bridge.words.roles import Caller, Role
 from bridge.words.runs import RunState
-from tests.support.store import NOW, Store, add, attempt, claim, settlement, stored
+from tests.support.store import NOW, Store, add, attempt, claim, new_trigger, settlement, stored
 
 
 def failed(inbox: Inbox, event: str, *, reason: Reason = Reason.CONF_REFUSED, **more: Any) -> str:
@@ -90,13 +90,18 @@ def test_held_triggers_and_dag_runs_that_went_wrong_are_there(inbox: Inbox, stor
     assert found[TriggerState.HELD, None].reason is Reason.LOOP_GUARD
 
 
+def again(inbox: Inbox, *ids: str) -> None:
+    """Run some again, as a person does."""
+    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
+    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=list(ids), now=NOW)
+    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+
+
 def test_what_was_run_again_counts_no_more(inbox: Inbox, store: Store) -> None:
     """Its later trigger does, however that ends."""
     first = ran(inbox, store, "evt_1", "failed")
     assert [each.example for each in groups(inbox)] == [first]
-    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
-    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=[first], now=NOW)
-    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    again(inbox, first)
     assert groups(inbox) == []
     later = inbox.read(browsing.triggers, wanted=Filter(state="pending"), limit=9)
     assert [each.rerun for each in later] == [1]
@@ -105,9 +110,7 @@ def test_what_was_run_again_counts_no_more(inbox: Inbox, store: Store) -> None:
 def test_a_failure_that_was_run_again_counts_no_more(inbox: Inbox) -> None:
     """The trigger that failed stays as it is; its later one stands for it."""
     first = failed(inbox, "evt_1")
-    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
-    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=[first], now=NOW)
-    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    again(inbox, first)
     assert [each.state for each in inbox.read(browsing.triggers, wanted=Filter(state="failed"), limit=9)] == ["failed"]
     assert groups(inbox) == []
 
@@ -115,10 +118,7 @@ def test_a_failure_that_was_run_again_counts_no_more(inbox: Inbox) -> None:
 def test_what_was_run_again_hides_no_older_failure(inbox: Inbox) -> None:
     """However much of it is newer: what counts no more does not count towards the bound either."""
     older = failed(inbox, "evt_0", route="other")
-    again = [failed(inbox, f"evt_{number}") for number in range(1, 4)]
-    new = NewOrder(Action.RUN_AGAIN, "test", "asked")
-    order = inbox.write(place, new, id_=inbox.new_order_id(), ids=again, now=NOW)
-    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    again(inbox, *[failed(inbox, f"evt_{number}") for number in range(1, 4)])
     found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
     assert ([each.example for each in found.groups], found.is_whole) == ([older], True)
 
@@ -137,11 +137,19 @@ def test_the_filters_narrow_it(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"state": "fired"}, {"run_state": "success"}, {"state": "failed", "run_state": "failed"}]
+    ("wanted", "said"),
+    [
+        ({"state": "fired"}, "causes are of triggers that are failed or held, not fired"),
+        ({"run_state": "success"}, "causes are of DAG runs that are failed, deleted, unknown, not success"),
+        (
+            {"state": "failed", "run_state": "failed"},
+            "say a state or a run_state: a DAG run is of a fired trigger",
+        ),
+    ],
 )
-def test_what_is_no_trouble_cannot_be_asked_for(inbox: Inbox, wanted: dict[str, str]) -> None:
+def test_what_is_no_trouble_cannot_be_asked_for(inbox: Inbox, wanted: dict[str, str], said: str) -> None:
     """It would be a list of everything."""
-    with pytest.raises(BadFilter):
+    with pytest.raises(BadFilter, match=f"^{said}$"):
         groups(inbox, **wanted)
 
 
@@ -150,7 +158,9 @@ def test_a_flood_is_counted_up_to_a_bound_and_that_is_said(inbox: Inbox) -> None
     for number in range(4):
         failed(inbox, f"evt_{number}", route=f"route_{number}")
     found = inbox.read(grouping.causes, wanted=Filter(), limit=3)
-    assert ([each.count for each in found.groups], found.is_whole) == ([1, 1, 1], False)
+    assert [(each.route, each.count) for each in found.groups] == [("route_1", 1), ("route_2", 1), ("route_3", 1)]
+    assert not found.is_whole
+    assert not inbox.read(grouping.causes, wanted=Filter(), limit=4).is_whole
     assert inbox.read(grouping.causes, wanted=Filter(), limit=5).is_whole
     assert not inbox.read(grouping.causes, wanted=Filter(route="route_0"), limit=3).is_whole
     assert inbox.read(grouping.causes, wanted=Filter(route="route_0"), limit=5).is_whole
@@ -275,10 +285,34 @@ def test_a_group_says_when_the_last_of_it_came_to_be_so(inbox: Inbox, store: Sto
     store.rows("UPDATE triggers SET run_ended_at = ?", microseconds(moment))
     held = add(inbox, stored(inbox, "evt_held"), state=TriggerState.HELD, reason=Reason.LOOP_GUARD)
     store.rows("UPDATE triggers SET age_from = ? WHERE id = ?", microseconds(moment), spelled.number(held, "trg"))
+    lost = failed(inbox, "evt_lost")
+    store.rows("UPDATE triggers SET settled_at = ? WHERE id = ?", microseconds(moment), spelled.number(lost, "trg"))
     assert {(each.state, each.first_at, each.last_at) for each in groups(inbox)} == {
         (TriggerState.FIRED, moment, moment),
         (TriggerState.HELD, moment, moment),
+        (TriggerState.FAILED, moment, moment),
     }
+
+
+def test_how_a_dag_run_ended_does_not_depend_on_its_call(inbox: Inbox, store: Store) -> None:
+    """Runs that failed are one group, whatever was noted when they were started."""
+    for number in range(2):
+        ran(inbox, store, f"evt_{number}", "failed")
+    store.rows("UPDATE triggers SET reason = 'dag_paused' WHERE id = (SELECT MIN(id) FROM triggers)")
+    assert [(each.reason, each.count) for each in groups(inbox)] == [(None, 2)]
+
+
+@pytest.mark.parametrize("other", [{"route": "other"}, {"dag_id": "other"}, {"airflow": "other"}])
+def test_what_another_route_started_again_stands_for_itself_alone(inbox: Inbox, other: dict[str, str]) -> None:
+    """Of one delivery; whatever the two differ in."""
+    delivery_id = stored(inbox)
+    both = [
+        new_trigger(inbox, delivery_id, state=TriggerState.FAILED, dag_run_id=name, **more)
+        for name, more in (("a", {}), ("b", other))
+    ]
+    inbox.write(settle_routing, [Routing(delivery_id, DeliveryState.ROUTED, None, None, None, both)], now=NOW)
+    again(inbox, both[0].id)
+    assert [each.example for each in groups(inbox)] == [both[1].id]
 
 
 def test_what_came_too_late_is_grouped_until_it_is_run_after_all(inbox: Inbox, store: Store) -> None:
@@ -294,8 +328,7 @@ def test_what_came_too_late_is_grouped_until_it_is_run_after_all(inbox: Inbox, s
         ("other", 1, other, NOW + 3 * day),
     ]
     assert inbox.read(grouping.too_late, since=NOW + 4 * day) == []
-    order = inbox.write(place, NewOrder(Action.RUN_AGAIN, "test", "asked"), id_=inbox.new_order_id(), ids=late, now=NOW)
-    inbox.write(work, order.id, new_trigger_id=inbox.new_trigger_id, now=NOW)
+    again(inbox, *late)
     assert [each.route for each in inbox.read(grouping.too_late, since=NOW + 2 * day)] == ["other"]
 
 
@@ -319,9 +352,48 @@ def test_what_was_given_up_is_grouped_however_much_no_route_matched(inbox: Inbox
 
 
 def test_refusals_are_grouped(inbox: Inbox) -> None:
-    """Those that were refused, not the copies."""
-    found = [Refusal(NOW, kind, "planasonix", "signature_mismatch") for kind in (*RefusalKind, RefusalKind.REFUSED)]
-    inbox.write(refusals.append, found)
-    (item,) = inbox.read(grouping.refused, since=NOW)
-    assert (item.source, item.reason, item.count, item.oldest_at) == ("planasonix", "signature_mismatch", 2, NOW)
-    assert inbox.read(grouping.refused, since=NOW.replace(year=2120)) == []
+    """Those that were refused, not the copies; the largest group first, and then by name."""
+    late = NOW.replace(year=2120)
+    places = [("b", "x"), ("b", "y"), ("b", "y"), ("a", "z"), ("a", "x")]
+    for kind in RefusalKind:
+        inbox.write(refusals.append, [Refusal(NOW, kind, source, reason) for source, reason in places])
+    found = inbox.read(grouping.refused, since=NOW)
+    assert [(item.source, item.reason, item.count) for item in found] == [
+        ("b", "y", 2),
+        ("a", "x", 1),
+        ("a", "z", 1),
+        ("b", "x", 1),
+    ]
+    assert [(item.oldest_at, item.newest_at, item.example) for item in found] == [(NOW, NOW, None)] * 4
+    assert [(item.source, item.reason) for item in inbox.read(grouping.doubtful_copies, since=NOW)] == [
+        ("b", "y"),
+        ("a", "x"),
+        ("a", "z"),
+        ("b", "x"),
+    ]
+    for which in (grouping.refused, grouping.doubtful_copies):
+        assert inbox.read(which, since=late) == []
+
+
+def test_copies_that_may_have_been_another_event_name_their_delivery(inbox: Inbox) -> None:
+    """The newest of them; a group may have none."""
+    ids = [stored(inbox, f"evt_{number}") for number in range(2)]
+    copies = [Refusal(NOW, RefusalKind.DOUBTFUL, "planasonix", "x", delivery_id=id_) for id_ in ids]
+    inbox.write(refusals.append, [*copies, Refusal(NOW, RefusalKind.DOUBTFUL, "planasonix", "y")])
+    found = inbox.read(grouping.doubtful_copies, since=NOW)
+    assert [(item.reason, item.count, item.example) for item in found] == [("x", 2, ids[1]), ("y", 1, None)]
+
+
+def test_the_largest_group_of_deliveries_is_first(inbox: Inbox, store: Store) -> None:
+    """Of one state; what no reason was stored for is counted, too, and nothing from before it came."""
+    words = ["NULL", "'unreadable_json'", "'unreadable_field'", "'unreadable_json'"]
+    for number, word in enumerate(words):
+        stored(inbox, f"evt_{number}")
+        store.rows(f"UPDATE deliveries SET state = 'invalid', reason = {word} WHERE event_id = 'evt_{number}'")  # noqa: S608
+    early, late = NOW.replace(year=2020), NOW.replace(year=2120)
+    found = inbox.read(grouping.odd, since=early)
+    assert (found[0].reason, found[0].count) == (Reason.UNREADABLE_JSON, 2)
+    assert {(each.reason, each.count) for each in found[1:]} == {(None, 1), (Reason.UNREADABLE_FIELD, 1)}
+    assert sum(each.count for each in inbox.read(grouping.odd, since=early, limit=3)) == 3
+    assert inbox.read(grouping.odd, since=early, received_since=late) == []
+    assert inbox.read(grouping.odd, since=late, received_since=early) == []

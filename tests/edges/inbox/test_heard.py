@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from bridge.edges.inbox import Inbox, heard
 from bridge.words.via import RECONCILED_KEY
-from tests.support.store import accept
+from tests.support.store import ON_SQLITE, Store, accept
 
 _NOW = datetime(2025, 3, 27, 3, 0, tzinfo=UTC)
 _EARLIER, _LATER = _NOW - timedelta(hours=1), _NOW + timedelta(hours=1)
@@ -53,3 +55,28 @@ def test_as_many_deliveries_as_are_asked_for_are_looked_at(inbox: Inbox) -> None
     accept(inbox, "evt_2", "evt_3", source="busy")
     assert inbox.read(heard.last, now=datetime.now(UTC), newest=2).keys() == {"busy"}
     assert inbox.read(heard.last, now=datetime.now(UTC), newest=3).keys() == {"busy", "quiet"}
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_clock_may_be_five_minutes_ahead(inbox: Inbox, more: int) -> None:
+    """To the microsecond; what was kept by one that was further ahead is replaced."""
+    at = _NOW + timedelta(minutes=5, microseconds=more)
+    inbox.write(heard.keep, {"s": at}, now=at)
+    assert inbox.read(heard.last, now=_NOW) == ({} if more else {"s": at})
+    inbox.write(heard.keep, {"s": _NOW}, now=_NOW)
+    assert inbox.read(heard.last, now=_NOW) == {"s": _NOW if more else at}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("amount", "is_heard"), [(999, True), (1000, False)])
+def test_the_newest_thousand_deliveries_are_looked_at(inbox: Inbox, store: Store, amount: int, is_heard: bool) -> None:
+    """So it costs the same, however long the history is."""
+    accept(inbox, "evt_1", source="quiet")
+    store.rows("UPDATE deliveries SET id = 1, received_at = 1")
+    store.rows(
+        "WITH RECURSIVE each(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM each WHERE n <= ?)"
+        " INSERT INTO deliveries (id, dedup_key, source, state, received_at, due_at, key_id, headers, body)"
+        " SELECT n, CAST(n AS BLOB), 'busy', 'routed', n, n, 'k', '{}', '{}' FROM each",
+        amount,
+    )
+    assert ("quiet" in inbox.read(heard.last, now=_NOW)) is is_heard

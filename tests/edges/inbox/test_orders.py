@@ -13,10 +13,10 @@ from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.orders import FAILED, LOCKED, NOT_THERE, SLICE, NewOrder
 from bridge.edges.inbox.replays import Cancelled, Replayed
 from bridge.rules.completion import Completion, Kind
-from bridge.words.errors import InboxUnavailable
+from bridge.words.errors import BadFilter, InboxUnavailable, NotThere
 from bridge.words.model import DeliveryState
 from bridge.words.orders import DONE, UNDONE, Action, Order, OrderState
-from tests.support.store import NOW, ON_POSTGRESQL, Store, accept, add, new_trigger, stored, wait_for
+from tests.support.store import LATER, NOW, ON_POSTGRESQL, Store, accept, add, new_trigger, stored, wait_for
 
 Open = Callable[..., Inbox]
 
@@ -58,6 +58,67 @@ def test_a_slice_is_done_whole_or_not_at_all(inbox: Inbox, store: Store) -> None
     assert store.one("SELECT COUNT(*) FROM triggers") == 2 * SLICE
     assert work(inbox, order) is None
     assert store.one("SELECT COUNT(*) FROM order_parts") == 0
+
+
+def test_an_order_goes_on_slice_by_slice(inbox: Inbox, store: Store) -> None:
+    """What is done counts and is gone from what is still to do; the rest waits for the next slice."""
+    ids = [add(inbox, stored(inbox, f"evt_{number}")) for number in range(SLICE + 1)]
+    order = place(inbox, ids)
+    first = work(inbox, order)
+    assert first is not None
+    assert (first.state, first.done, first.ended_at) == (OrderState.RUNNING, SLICE, None)
+    assert first.outcomes == {"queued": SLICE}
+    assert store.rows("SELECT position, ids FROM order_parts") == [(SLICE, ids[-1])]
+    second = work(inbox, order)
+    assert second is not None
+    assert (second.state, second.done, second.ended_at) == (OrderState.DONE, SLICE + 1, NOW)
+    assert second.outcomes == {"queued": SLICE + 1}
+
+
+def test_the_order_with_the_least_done_is_next(inbox: Inbox) -> None:
+    """So a small one never waits for the end of a large one; what has ended is not asked for again."""
+    ids = [item.delivery_id for item in accept(inbox, *[f"evt_{number}" for number in range(SLICE + 1)])]
+    large, small = place(inbox, ids), place(inbox, ids[:1])
+    turns = []
+    while (following := inbox.read(orders.next_order)) is not None:
+        turns.append(following)
+        assert work(inbox, large if following == large.id else small)
+    assert turns == [large.id, small.id, large.id]
+
+
+def test_an_order_is_stopped_once(inbox: Inbox, store: Store) -> None:
+    """When, by whom and why is kept of the first time; what was done by then stays done."""
+    ids = [stored(inbox)]
+    running, done = place(inbox, ids), place(inbox, ids)
+    work(inbox, done)
+    for order in (running, done):
+        for seconds in range(2):
+            now = NOW + seconds * LATER
+            inbox.write(orders.stop, order.id, actor="test", reason="a mistake", now=now)
+    found = [inbox.read(orders.get, order.id) for order in (running, done)]
+    assert [(each.state, each.ended_at) for each in found if each is not None] == [
+        (OrderState.STOPPED, NOW),
+        (OrderState.DONE, NOW),
+    ]
+    assert store.rows("SELECT actor, subject, reason FROM audit WHERE action = 'order_stopped'") == [
+        ("test", running.id, "a mistake")
+    ]
+    with pytest.raises(NotThere, match=r"^no order ord_0000000000000001$"):
+        inbox.write(orders.stop, "ord_0000000000000001", actor="test", reason=None, now=NOW)
+
+
+def test_an_order_is_never_taken_for_another_one(inbox: Inbox) -> None:
+    """Neither by its id nor by its key."""
+    ids = [stored(inbox)]
+    order = place(inbox, ids, key="mine")
+    said = f"^the key 'mine' belongs to {order.id}, which asks for something else$"
+    with pytest.raises(BadFilter, match=said):
+        place(inbox, ids, Action.CANCEL, key="mine")
+    new = NewOrder(Action.REPLAY, "test", "asked")
+    with pytest.raises(InboxUnavailable, match=f"^the id {order.id} is taken$"):
+        inbox.write(orders.place, new, id_=order.id, ids=ids, now=NOW)
+    assert inbox.read(orders.find, new) is None
+    assert inbox.read(orders.find, NewOrder(Action.REPLAY, "test", "asked", None, "other")) is None
 
 
 @ON_POSTGRESQL

@@ -3,13 +3,16 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bridge.edges.inbox import Inbox, received
 from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.edges.inbox.engine.ids import delivery_text
 from bridge.edges.inbox.received import Page
+from bridge.edges.inbox.rows import first_since
 from bridge.rules.mentions import mentions
 from bridge.rules.sealing import Ring
 from bridge.words.model import DeliveryState
@@ -126,6 +129,47 @@ def test_a_page_is_cut_by_its_bytes(inbox: Inbox, monkeypatch: pytest.MonkeyPatc
         accept(inbox, f"evt_{number}", body=body("pl_b"))
     pages = everything(inbox, naming=naming)
     assert [(len(page.found), page.passed) for page in pages] == [(1, 0), (1, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("naming", [(), ("pl",)])
+def test_a_page_holds_eight_mebibytes_and_one_body_more(inbox: Inbox, naming: tuple[str, ...]) -> None:
+    """What it holds is in memory at once; exactly so much is not too much yet."""
+    for number in range(2):
+        accept(inbox, f"evt_{number}", body=body("pl_b").ljust(4 * 1_048_576))
+    accept(inbox, "evt_2", "evt_3", body=body("pl_b"))
+    pages = everything(inbox, naming=naming, limit=9)
+    assert [len(page.found) for page in pages if page.found] == [3, 1]
+
+
+def test_a_time_is_kept_to(inbox: Inbox, store: Store) -> None:
+    """From its first millisecond on, and not to its end; together with where the page before ended."""
+    begin, end = NOW, NOW + timedelta(seconds=1)
+    ids = [first_since(begin) - 1, first_since(begin), first_since(begin) + 1, first_since(end) - 1, first_since(end)]
+    for number, id_ in enumerate(ids):
+        accept(inbox, f"evt_{number}", body=body("pl_a"))
+        store.rows("UPDATE deliveries SET id = ? WHERE event_id = ?", id_, f"evt_{number}")
+    names = [delivery_text(id_) for id_ in ids]
+    for naming in ((), ("pl_a",)):
+        for wanted, first, last in (
+            ({"since": begin, "until": end}, 1, 4),
+            ({"since": begin}, 1, 5),
+            ({"until": end}, 0, 4),
+            ({}, 0, 5),
+        ):
+            found = [item.id for page in everything(inbox, naming=naming, **wanted) for item in page.found]
+            assert found == names[first:last]
+    asked = {"since": begin, "until": end, "limit": 9}
+    page = inbox.read(received.bodies, **asked, after=names[2])
+    assert [item.id for item in page.found] == names[3:4]
+    assert inbox.read(received.bodies, **asked, after=delivery_text(1)).found[0].id == names[1]
+
+
+def test_a_delivery_of_which_a_part_cannot_be_opened_is_given_without_any(open_inbox: Open) -> None:
+    """What its body alone says might be another pipeline."""
+    id_ = stored(open_inbox(), body=body(""))
+    look_up(open_inbox(ring=_RING), id_, {"pipeline_id": "pl_a"})
+    (page, _) = everything(open_inbox(), naming=("pl_a",))
+    assert [(item.body, item.lookup) for item in page.found] == [(None, None)]
 
 
 def test_what_no_route_saw_is_left_out(inbox: Inbox, store: Store) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.edges.inbox import Inbox, browsing, deliveries, replays, triggers, vault
 from bridge.edges.inbox.deliveries import Postponed, Routing, postpone, settle_routing
+from bridge.edges.inbox.engine.ids import number
 from bridge.rules.sealing import Ring
 from bridge.words.model import Attempt, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
@@ -144,6 +145,32 @@ def test_a_missing_key_harms_its_rows_alone(open_inbox: Open) -> None:
     check(old, delivery_id, trigger_id)
 
 
+@pytest.mark.parametrize(("size", "done"), [(1_048_576, 2), (1_048_577, 1)])
+def test_a_mebibyte_is_rewritten_at_once_and_one_row_more(open_inbox: Open, store: Store, size: int, done: int) -> None:
+    """So that no webhook waits for long; the caller comes again with the rest."""
+    inbox = open_inbox(ring=ring("new"))
+    stored(inbox, "evt_0", body=b"")
+    sealing = store.one("SELECT LENGTH(body) FROM deliveries")
+    plain = open_inbox()
+    ids = [stored(plain, f"evt_{nth}", body=bytes(size - sealing if nth == 1 else 1)) for nth in range(1, 4)]
+    rows = [number(id_, "dlv") for id_ in ids]
+    assert inbox.write(vault.rewrite, table="deliveries", ids=[1, *rows]) == ([1, *rows[:done]], [])
+    assert inbox.read(vault.outdated, table="deliveries", after=0, limit=9)[0] == rows[done:]
+
+
+def test_what_is_to_be_rewritten_is_found_a_few_rows_at_a_time(open_inbox: Open) -> None:
+    """With the last one that was looked at, from which to go on; None at the end."""
+    old, new = open_inbox(ring=ring("old")), open_inbox(ring=ring("new", "old"))
+    events = ((old, "evt_1"), (new, "evt_2"), (new, "evt_3"), (old, "evt_4"))
+    rows = [number(stored(inbox, event), "dlv") for inbox, event in events]
+    found = []
+    after: int | None = 0
+    while after is not None:
+        page, after = new.read(vault.outdated, table="deliveries", after=after, limit=3)
+        found.append((page, after))
+    assert found == [(rows[:1], rows[2]), (rows[3:], rows[3]), ([], None)]
+
+
 def test_a_swapped_body_is_noticed(open_inbox: Open, store: Store) -> None:
     """Whoever can write to the database cannot give one delivery another one's body."""
     inbox = open_inbox(ring=ring("old"))
@@ -175,8 +202,8 @@ def test_the_files_hold_nothing_after_rewriting(path: Path) -> None:
     """What was plain is gone from the database file and its log."""
     url = f"sqlite:///{path}"
     plain = Inbox(url)
-    for number in range(50):
-        delivery_id = stored(plain, f"evt_{number}", body=f"{CANARY} {number}".encode() * 200)
+    for nth in range(50):
+        delivery_id = stored(plain, f"evt_{nth}", body=f"{CANARY} {nth}".encode() * 200)
         add(plain, delivery_id, conf={"x": CANARY})
     plain.close()
     assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] != []
