@@ -146,3 +146,11 @@ def test_a_delivery_is_read_as_it_was_decided(inbox: Inbox, store: Store) -> Non
     ]
     assert [(item.reason, item.detail) for item in found] == [(None, None), (Reason.NO_ROUTE, "none")]
     assert all(abs(item.received_at - datetime.now(UTC)) < timedelta(hours=1) for item in found)
+
+
+def test_a_time_is_a_stretch_of_ids() -> None:
+    """From the first that an instant can have; one that is not said begins before every id, or ends behind it."""
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
+    assert rows.first_since(moment) == rows.first_from(moment) == 315_619_200_000 << 22
+    assert rows.first_since(None) == 0
+    assert rows.first_from(None) == (1 << 63) - 1
