@@ -26,17 +26,17 @@ _TOO_MUCH = "is too long or nested too deep; prepare the value in the DAG instea
 
 
 @pytest.mark.parametrize(
-    ("around", "step", "most", "message"),
+    ("around", "step", "times", "message"),
     [
         ("{{ event.id }}$", "x", 8_192 - len("{{ event.id }}"), "is longer than 8192 characters"),
         ("{{ [$] }}", "1,", 997, _TOO_MUCH),  # a thousand nodes, of which the template, the output and the list are 3
         ("{{ $event.id }}", "not ", 36, _TOO_MUCH),  # forty levels, of which two are above these and two below
     ],
 )
-def test_a_template_is_as_large_as_its_limit_and_no_larger(around: str, step: str, most: int, message: str) -> None:
+def test_a_template_is_as_large_as_its_limit_and_no_larger(around: str, step: str, times: int, message: str) -> None:
     """Its length, its nodes, and how deep they are nested."""
-    compile_text(around.replace("$", step * most), "a")
-    assert _refusal(around.replace("$", step * (most + 1))) == message
+    compile_text(around.replace("$", step * times), "a")
+    assert _refusal(around.replace("$", step * (times + 1))) == message
 
 
 @pytest.mark.parametrize(
