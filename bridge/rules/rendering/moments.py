@@ -95,7 +95,10 @@ def _read(value: Any, tz: str | None = None) -> datetime:
     """Return an aware instant; raises SecurityError without showing the value."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = value if abs(value) < _MOST_SECONDS else value / 1000
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        try:
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        except OverflowError:  # says of how many days
+            raise SecurityError("an instant is wanted, and the value is beyond the calendar") from None
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise SecurityError(f"an instant is wanted, and the value is {'none' if value is None else 'not one'}")
     text = value.strip()

@@ -18,6 +18,15 @@ def test_an_instant_is_as_long_as_its_limit_and_no_longer() -> None:
     assert str(error.value) == "an instant is wanted, and the value is not one"
 
 
+@pytest.mark.parametrize("value", [10**14 * 3, 10**17, -(10**17), 10**30, 1e300])
+def test_a_number_beyond_the_calendar_is_said_without_it(value: float) -> None:
+    """Whatever Python says of it."""
+    assert as_datetime(253_402_300_799_000) == "9999-12-31T23:59:59Z"
+    with pytest.raises(SecurityError) as error:
+        as_datetime(value)
+    assert str(error.value) == "an instant is wanted, and the value is beyond the calendar"
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
