@@ -256,6 +256,15 @@ tests:
     assert [str(item) for case in _cases(text) for item in _outcome(case).differences] == []
 
 
+def test_all_mistakes_of_a_test_are_told_at_once() -> None:
+    """Of a sample, of its changes, and of any other word."""
+    with pytest.raises(ConfigError) as error:
+        _cases("tests:\n- {name: x, sample: tst, with: {pipline_id: x, /a/b: 1}, starts: [], because: no_rout}\n")
+    said = "".join(f"{problem}\n" for problem in error.value.problems)
+    assert said.count("\n") == 3
+    assert all(part in said for part in ('no sample "tst"', 'no field "pipline_id"', '"no_rout" is not valid here'))
+
+
 @pytest.mark.parametrize(
     ("test", "message"),
     [
