@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +14,13 @@ from bridge.edges.inbox.deliveries import settle_routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.flows.routing import drafts
 from bridge.flows.routing.tracing import plan_traced
-from bridge.rules.hops import Cause
+from bridge.rules.hops import Cause, Chain, Link
 from bridge.rules.mapping import read
 from bridge.rules.planning import Subject
+from bridge.rules.sealing import Ring
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
-from tests.support.store import NOW, Store, stored, whole
+from tests.support.store import NOW, Store, add, stored, whole
 
 # Pipeline pl_x starts the DAG x, whatever x is.
 DAGS = ["a", "b", "c", "d", *(f"dag_{number}" for number in range(25))]
@@ -172,3 +176,45 @@ def test_what_was_erased_is_counted_by_its_links(inbox: Inbox, store: Store) -> 
     store.rows("UPDATE triggers SET conf = '{}'")
     third = route(inbox, "c", metadata=after(second))
     assert hops(third) == 3
+
+
+def test_a_run_is_found_by_its_names_where_it_stands(inbox: Inbox, store: Store) -> None:
+    """Of two Airflows the newest trigger counts; what failed or was cancelled started nothing."""
+    wanted = Cause((), "load_orders", "mine")
+    both = ["default", "other"]
+    rows = [("mine", "default", "load_orders"), ("mine", "other", "load_orders"), ("mine", "default", "x")]
+    rows += [("yours", "default", "load_orders"), ("mine", "third", "load_orders")]
+    ids = [
+        add(inbox, stored(inbox, f"evt_{n}"), dag_run_id=run, airflow=airflow, dag_id=dag_id)
+        for n, (run, airflow, dag_id) in enumerate(rows)
+    ]
+
+    def trace(cause: Cause, airflows: list[str] = both) -> tuple[str, ...]:
+        return tuple(link.trigger_id for link in inbox.read(chains.trace, cause, airflows=airflows).links)
+
+    assert (trace(wanted), trace(wanted, ["default"]), trace(wanted, [])) == ((ids[1],), (ids[0],), ())
+    for row, state in ((1, "failed"), (0, "cancelled")):
+        store.rows("UPDATE triggers SET state = ? WHERE id = ?", state, number(ids[row], "trg"))
+        assert trace(wanted) == ((ids[0],) if row else ())
+    assert trace(Cause()) == ()
+    assert trace(Cause(("trg_ffffffffffffffff", "trg_0000000000000001", ids[1]), "x", "mine")) == (ids[1],)
+    assert trace(Cause(("trg_0000000000000001",), "x", "mine")) == (ids[2],)
+
+
+def test_a_link_says_all_of_its_trigger(open_inbox: Callable[..., Inbox], store: Store) -> None:
+    """With the hops of its conf, if that can be opened; a run that was never named has no name."""
+    inbox = open_inbox(ring=Ring({"old": bytes(32)}, os.urandom))
+    delivery_id = stored(inbox)
+    id_ = add(inbox, delivery_id, conf={"planasonix": {"hops": 7}})
+    link = Link(id_, delivery_id, "orders", "default", "load_orders", f"run-of-{delivery_id}")
+    cause = Cause((id_,))
+    assert inbox.read(chains.trace, cause, airflows=[]) == Chain((link,), 7)
+    assert open_inbox().read(chains.trace, cause, airflows=[]) == Chain((link,), 0)
+    for conf in ({}, {"planasonix": "x"}, {"planasonix": {}}, {"planasonix": {"hops": "x"}}):
+        store.rows("UPDATE triggers SET conf = ?, dag_run_id = NULL", json.dumps(conf))
+        assert inbox.read(chains.trace, cause, airflows=[]) == Chain((replace(link, dag_run_id=""),), 0)
+    assert inbox.read(chains.behind, delivery_id) == Chain()
+    store.rows("UPDATE deliveries SET caused_by = ?", number(id_, "trg"))
+    assert inbox.read(chains.behind, delivery_id).caused_by == id_
+    store.rows("UPDATE deliveries SET caused_by = 1")
+    assert inbox.read(chains.behind, delivery_id) == Chain()

@@ -1,15 +1,21 @@
 """Erasing removes what an event said and keeps that it came; nothing that is still to happen is lost by mistake."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.edges.inbox import Inbox, browsing, deliveries, erasing, replays, triggers
+from bridge.edges.inbox import Inbox, browsing, deliveries, erasing, replays, triggers, vault, waits
+from bridge.edges.inbox.deliveries import Routing
 from bridge.edges.inbox.engine.ids import number
 from bridge.edges.inbox.replays import Replayed
+from bridge.edges.inbox.rows import microseconds
+from bridge.rules.completion import Completion, Kind
+from bridge.rules.sealing import Ring
 from bridge.words.errors import BadFilter, NotThere
-from bridge.words.model import Attempt, DeliveryState, TriggerState
+from bridge.words.model import Attempt, Delivery, DeliveryState, TriggerState
 from bridge.words.reasons import Reason
 from tests.support.store import LATER, NOW, Store, accept, add, claim, settlement, stored, wait_for
 
@@ -265,3 +271,106 @@ def test_who_still_reads_the_log_keeps_it_for_a_moment(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir() if CANARY.encode() in file.read_bytes()] == []
     reader.close()
     inbox.close()
+
+
+def test_nothing_that_routing_read_or_the_api_answered_stays(open_inbox: Callable[..., Inbox], store: Store) -> None:
+    """Nor does a row need the key that its values were encrypted with."""
+    old = open_inbox(ring=Ring({"old": bytes(32)}, os.urandom))
+    delivery_id, _ = fired(old)
+    store.rows("UPDATE deliveries SET lookup = '{}', detail = ?", CANARY)
+    new = open_inbox(ring=Ring({"new": bytes(range(32)), "old": bytes(32)}, os.urandom))
+    erase(new, delivery_id)
+    assert store.rows("SELECT lookup, detail, headers FROM deliveries") == [(None, None, "{}")]
+    assert store.rows("SELECT note, detail FROM triggers") == [(None, None)]
+    assert new.read(vault.count) == {table: {"new": 1} for table in vault.TABLES}
+
+
+def test_what_is_cancelled_has_ended_then(inbox: Inbox, store: Store) -> None:
+    """For that reason; the count says what there was."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    found = erase(inbox, delivery_id, is_cancelling=True)
+    assert (found.deliveries, found.triggers, found.attempts, found.waiting) == ((delivery_id,), 1, 0, 1)
+    assert store.rows("SELECT state, reason, settled_at FROM triggers") == [
+        ("cancelled", "by_operator", microseconds(NOW + LATER))
+    ]
+
+
+def test_what_is_gone_by_then_or_of_another_source_is_not_erased(inbox: Inbox) -> None:
+    """The rows were looked for beside the writer."""
+    other = stored(inbox, source="crm")
+    more: dict[str, Any] = {"actor": "test", "reason": "x", "is_cancelling": True, "now": NOW}
+    for rows in ([], [1], [number(other, "dlv")]):
+        with pytest.raises(NotThere, match=r"^no event 'evt_1' of the source 'planasonix'$"):
+            inbox.write(erasing.erase, source="planasonix", event_id="evt_1", rows=rows, **more)
+    found = inbox.read(deliveries.get, other)
+    assert found is not None
+    assert found.erased_at is None
+
+
+def test_the_refusal_says_how_many_calls_are_under_way(inbox: Inbox) -> None:
+    """Of all deliveries of the event."""
+    delivery_id = stored(inbox)
+    add(inbox, delivery_id)
+    claim(inbox)
+    assert find(inbox).firing == 1
+    said = "^1 of its triggers are being fired at this moment; try again in a minute$"
+    with pytest.raises(BadFilter, match=said):
+        erase(inbox, delivery_id)
+
+
+@pytest.mark.parametrize(
+    ("told", "digests"),
+    [
+        ((Kind.JOB, None, None), 1),
+        ((Kind.RUN, None, None), 0),
+        ((Kind.RUN, "job_2", None), 1),
+        ((Kind.RUN, None, "job_3"), 1),
+        ((Kind.JOB, "job_2", "job_3"), 3),
+        ((Kind.JOB, None, "job_1"), 1),
+    ],
+)
+def test_jobs_that_it_tells_of_are_never_made_up_for(
+    inbox: Inbox, store: Store, told: tuple[Kind, str | None, str | None], digests: int
+) -> None:
+    """Its own, those beside a run, and the one that its body names; erased once more it names none."""
+    id_ = stored(inbox)
+    kind, also, named = told
+    completion = Completion("planasonix", kind, "job_1", "failed", "pl_1")
+    routing = Routing(id_, DeliveryState.UNROUTED, None, None, None, [], completion)
+    inbox.write(deliveries.settle_routing, [routing], now=NOW)
+    inbox.write(waits.tell_also, number(id_, "dlv"), [also] if also else [])
+    asked: list[str] = []
+
+    def job_of(delivery: Delivery) -> str | None:
+        asked.append(delivery.id)
+        return named
+
+    rows = [number(id_, "dlv")]
+    more: dict[str, Any] = {"actor": "test", "reason": "x", "is_cancelling": True, "now": NOW, "job_of": job_of}
+    for _ in range(2):
+        inbox.write(erasing.erase, source="planasonix", event_id="evt_1", rows=rows, **more)
+    assert (store.one("SELECT COUNT(*) FROM erased_jobs"), asked) == (digests, [id_])
+
+
+def test_a_body_that_no_key_opens_names_no_job(open_inbox: Callable[..., Inbox], store: Store) -> None:
+    """It is erased all the same."""
+    id_ = stored(open_inbox(ring=Ring({"old": bytes(32)}, os.urandom)))
+    more: dict[str, Any] = {"actor": "test", "reason": "x", "is_cancelling": True, "now": NOW}
+    more |= {"rows": [number(id_, "dlv")], "job_of": lambda _: "job_1"}
+    open_inbox().write(erasing.erase, source="planasonix", event_id="evt_1", **more)
+    assert (store.one("SELECT COUNT(*) FROM erased_jobs"), store.one("SELECT LENGTH(body) FROM deliveries")) == (0, 0)
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_events_without_an_id_are_told_apart_by_what_is_known(
+    open_inbox: Callable[..., Inbox], is_locked: bool
+) -> None:
+    """Other bytes are another event; and a body that no key opens is not known to be another one of this message."""
+    with_key = open_inbox(ring=Ring({"old": bytes(32)}, os.urandom))
+    first = stored(with_key if is_locked else open_inbox(), None, body=b"{}")
+    inbox = open_inbox()
+    second = stored(inbox, None, body=b"{}", after=number(first, "dlv"))
+    other = stored(inbox, None, body=b"[]")
+    for id_ in (first, second, other):
+        assert find(inbox, id_).deliveries == (id_,)

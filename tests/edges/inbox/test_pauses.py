@@ -258,3 +258,113 @@ def test_a_pause_of_a_kind_that_a_newer_release_knows_is_left_alone(inbox: Inbox
     put(inbox)
     store.rows("INSERT INTO pauses (kind, name, actor, paused_at) VALUES ('dag', 'x', 'api', 0)")
     assert inbox.read(pauses.read).all == (ROUTE,)
+
+
+def test_pauses_are_read_since_when_they_are(inbox: Inbox) -> None:
+    """The oldest first; those of one moment by kind and name. Each ends alone."""
+    later = replace(ROUTE, name="a", paused_at=NOW + HOUR, ends_at=NOW + 2 * HOUR)
+    same = [replace(ROUTE, ends_at=NOW + HOUR), replace(ROUTE, name="returns", ends_at=NOW + HOUR)]
+    source = replace(ROUTE, kind=PauseKind.SOURCE, name="a")
+    for pause in (later, source, *same[::-1]):
+        put(inbox, pause)
+    assert inbox.read(pauses.read).all == (*same, source, later)
+    assert inbox.write(pausing.end, same[0], now=NOW + 2 * HOUR)
+    assert inbox.read(pauses.read).all == (same[1], source, later)
+    assert inbox.write(pausing.remove, PauseKind.ROUTE, "a", actor="api", reason=None, now=NOW)
+    assert inbox.read(pauses.read).all == (same[1], source)
+
+
+def test_the_last_line_tells_when_a_pause_was_asked_for(inbox: Inbox, store: Store) -> None:
+    """Who has prolonged it since sends that again, and not the first."""
+
+    def asked(seconds: int, lasting: timedelta) -> Pause:
+        at = NOW + timedelta(seconds=seconds)
+        return Pause(PauseKind.ROUTE, "orders", "api", at, at + lasting, "a move")
+
+    put(inbox, asked(0, HOUR))
+    prolonged = put(inbox, asked(10, 2 * HOUR))
+    assert put(inbox, asked(20, 2 * HOUR)) == prolonged
+    assert store.one("SELECT COUNT(*) FROM audit") == 2
+    assert put(inbox, asked(30, HOUR)).ends_at == NOW + timedelta(seconds=30) + HOUR
+
+
+def test_the_first_that_is_due_is_held_and_let_go_first(inbox: Inbox, store: Store) -> None:
+    """Whichever came first; what it waited for before is not said any more."""
+    mine = some(inbox, 3)
+    rows = [number(id_, "trg") for id_ in mine]
+    for row, due_at in zip(rows, (3, 2, 1), strict=True):
+        store.rows("UPDATE triggers SET due_at = ?, detail = 'why' WHERE id = ?", due_at, row)
+    assert inbox.write(pauses.hold_route, PLACE, limit=1) == 1
+    assert [found(inbox, id_)[0] for id_ in mine] == ["pending", "pending", "held"]
+    assert inbox.write(pauses.hold_route, PLACE, limit=9) == 2
+    assert store.rows("SELECT DISTINCT detail FROM triggers") == [(None,)]
+    store.rows("UPDATE triggers SET detail = 'why'")
+    assert inbox.write(pauses.let_go, PLACE, limit=1) == 1
+    assert [found(inbox, id_)[0] for id_ in mine] == ["held", "held", "pending"]
+    assert store.one("SELECT detail FROM triggers WHERE state = 'pending'") is None
+
+
+def test_the_first_that_came_of_a_source_is_released_first(inbox: Inbox, store: Store) -> None:
+    """Whatever its id; what it waited for before is not said any more."""
+    mine = [stored(inbox, f"evt_{n}") for n in range(3)]
+    aside(inbox, *mine)
+    for id_, received_at in zip(mine, (3, 2, 1), strict=True):
+        row = number(id_, "dlv")
+        store.rows("UPDATE deliveries SET received_at = ?, detail = 'why' WHERE id = ?", received_at, row)
+    assert inbox.write(pauses.release, "planasonix", limit=1) == 1
+    assert store.rows("SELECT id, due_at, detail FROM deliveries WHERE reason IS NULL") == [
+        (number(mine[2], "dlv"), 1, None)
+    ]
+
+
+def test_places_and_sources_of_which_something_is_held_are_found(inbox: Inbox, store: Store) -> None:
+    """Each once, in order; and each is let go alone."""
+    places = [("a", "r2"), ("a", "r1"), ("b", "r1"), ("b", "r3"), ("a", "r2")]
+    for n, (airflow, route) in enumerate(places):
+        add(inbox, stored(inbox, f"evt_{n}"), airflow=airflow, route=route, dag_run_id=f"r{n}")
+    add(inbox, stored(inbox, "evt_other"), airflow="a", route="r9")
+    for place in set(places):
+        assert inbox.write(pauses.hold_route, place, limit=9) == places.count(place)
+    aside(inbox, *[stored(inbox, f"evt_{name}", source=name) for name in ("z", "x", "y", "x1")])
+    all_places = sorted(set(places))
+    assert inbox.read(pauses.held) == (all_places, ["x", "x1", "y", "z"])
+    assert inbox.write(pauses.let_go, ("a", "r1"), limit=9) == 1
+    assert inbox.write(pauses.release, "x", limit=9) == 1
+    assert inbox.read(pauses.held) == (all_places[1:], ["x1", "y", "z"])
+
+
+def test_what_is_held_for_its_dag_is_held_by_the_pause_first(inbox: Inbox, store: Store) -> None:
+    """Due or not: the time of the pause does not count as held for the DAG. It is due since when it was asked for."""
+    (mine, other, again) = some(inbox, 3)
+    elsewhere = some(inbox, 1, route="customers")
+    store.rows("UPDATE triggers SET state = 'held', reason = 'dag_paused', detail = 'why', due_at = 9000000000000000")
+    store.rows("UPDATE triggers SET awaits = 'dag', hold_step = 2, hold_step_at = 5.0")
+    store.rows("UPDATE triggers SET awaits = NULL WHERE id = ?", number(other, "trg"))
+    where: dict[str, Any] = {"airflow": "default", "now": NOW, "limit": 10}
+    rows, _ = inbox.read(pauses.held_else, kind=PauseKind.ROUTE, route="orders", **where)
+    assert rows == [number(id_, "trg") for id_ in (mine, again)]
+    everywhere, _ = inbox.read(pauses.held_else, kind=PauseKind.AIRFLOW, route=None, **where)
+    assert everywhere == [*rows, number(elsewhere[0], "trg")]
+    where["airflow"] = "other"
+    assert inbox.read(pauses.held_else, kind=PauseKind.AIRFLOW, route=None, **where) == ([], None)
+    assert inbox.write(pauses.hold_rows, rows) == 2
+    columns = "reason, detail, awaits, hold_step, hold_step_at, due_at = age_from"
+    (held,) = set(store.rows(f"SELECT {columns} FROM triggers WHERE reason = 'paused_by_person'"))  # noqa: S608
+    assert (*held[:5], bool(held[5])) == ("paused_by_person", None, None, 0, None, True)
+
+
+@pytest.mark.parametrize("kind", [PauseKind.ROUTE, PauseKind.AIRFLOW])
+def test_what_is_held_is_looked_through_as_it_is_due(inbox: Inbox, store: Store, kind: PauseKind) -> None:
+    """Whatever the order of its ids: nothing is passed over, and nothing is looked at twice."""
+    mine = [number(id_, "trg") for id_ in some(inbox, 5)]
+    store.rows("UPDATE triggers SET state = 'held', reason = 'airflow_down'")
+    for row, due_at in zip(mine, (4, 5, 2, 3, 1), strict=True):
+        store.rows("UPDATE triggers SET due_at = ? WHERE id = ?", due_at, row)
+    route = "orders" if kind is PauseKind.ROUTE else None
+    where: dict[str, Any] = {"kind": kind, "airflow": "default", "route": route, "now": NOW, "limit": 2}
+    seen: list[int] = []
+    after: pauses.Row | None = pauses.START
+    while after is not None:
+        rows, after = inbox.read(pauses.held_else, **where, after=after)
+        seen += rows
+    assert seen == [mine[n] for n in (4, 2, 3, 0, 1)]

@@ -176,3 +176,36 @@ def test_a_retention_of_any_length_works(inbox: Inbox, store: Store, days: int) 
     store.rows("UPDATE deliveries SET state = 'ignored'")
     fold(store)
     assert pruned(inbox, before=timedelta(days=-days)) == 0
+
+
+@pytest.mark.parametrize(("second", "together"), [(2_097_152, 2), (2_097_153, 1)])
+def test_a_batch_holds_four_mebibytes(inbox: Inbox, store: Store, second: int, together: int) -> None:
+    """Exactly so much is not too much yet."""
+    rows = [
+        number(accept(inbox, f"evt_{n}", body=bytes(size))[0].delivery_id, "dlv")
+        for n, size in enumerate((2_097_152, second, 1))
+    ]
+    store.rows("UPDATE deliveries SET state = 'ignored'")
+    fold(store)
+    before = datetime.now(UTC) + timedelta(days=1)
+    assert inbox.read(old, before=before, after=0, limit=9) == (rows[:together], rows[together - 1])
+
+
+@pytest.mark.parametrize(("second", "together"), [(1000, 2), (1001, 1)])
+def test_a_batch_holds_two_thousand_attempts(inbox: Inbox, store: Store, second: int, together: int) -> None:
+    """Exactly so many are not too many yet."""
+    rows = []
+    for n, amount in enumerate((1000, second, 1)):
+        (item,) = accept(inbox, f"evt_{n}")
+        trigger = number(add(inbox, item.delivery_id), "trg")
+        rows.append(number(item.delivery_id, "dlv"))
+        store.rows(
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)"
+            " INSERT INTO attempts (id, trigger_id, number, started_at, seconds, outcome)"
+            " SELECT ? + n, ?, n, 0, 0, 'later' FROM c",
+            *(amount, 10_000 * n, trigger),
+        )
+    store.rows("UPDATE triggers SET state = 'fired'")
+    fold(store)
+    before = datetime.now(UTC) + timedelta(days=1)
+    assert inbox.read(old, before=before, after=0, limit=9) == (rows[:together], rows[together - 1])

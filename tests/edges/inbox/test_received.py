@@ -17,7 +17,7 @@ from bridge.rules.mentions import mentions
 from bridge.rules.sealing import Ring
 from bridge.words.model import DeliveryState
 from bridge.words.reasons import Reason
-from tests.support.store import NOW, Store, accept, stored
+from tests.support.store import NOW, ON_SQLITE, Store, accept, stored
 
 Open = Callable[..., Inbox]
 _RING = Ring({"old": bytes(range(32))}, os.urandom)
@@ -119,6 +119,29 @@ def test_large_bodies_are_looked_at_a_few_at_a_time(inbox: Inbox, monkeypatch: p
     assert sum(page.passed for page in pages) == 4
     assert [len(page.found) for page in pages if page.found] == [1]
     assert max(page.passed for page in pages) == 1
+
+
+def test_a_small_body_before_a_large_one_is_looked_at_alone(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large that is: it is in a page of its own."""
+    monkeypatch.setattr(received, "_LOOKED_THROUGH", 300)
+    accept(inbox, "evt_small", body=body("pl_b"))
+    accept(inbox, "evt_large", body=body("pl_a", pad="x" * 1000))
+    pages = everything(inbox, naming=("pl_a",))
+    assert [(len(page.found), page.passed) for page in pages] == [(0, 1), (1, 0), (0, 0)]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("more", "passed"), [(0, [2, 1, 0]), (1, [1, 2, 0])])
+def test_sixty_four_mebibytes_of_bodies_are_looked_through(
+    inbox: Inbox, store: Store, more: int, passed: list[int]
+) -> None:
+    """And not a byte more: no statement looks through gigabytes."""
+    for number in range(3):
+        accept(inbox, f"evt_{number}", body=b"{}")
+    for number in range(2):
+        size = 32 * 1_048_576 + more * (number == 0)
+        store.rows("UPDATE deliveries SET body = zeroblob(?) WHERE event_id = ?", size, f"evt_{number}")
+    assert [page.passed for page in everything(inbox, naming=("pl_a",))] == passed
 
 
 @pytest.mark.parametrize("naming", [(), ("pl",)])

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.edges import inbox as inboxes
 from bridge.edges.inbox import Inbox, claiming, deliveries, relocating
-from bridge.edges.inbox.engine import migrate
+from bridge.edges.inbox.engine import ids, migrate
 from bridge.words.errors import ConfigError, InboxInUse
 from tests.support.airflow_server import PostgresServer
 from tests.support.store import Store, accept, add, empty_store, stored
@@ -141,11 +141,88 @@ def test_rows_that_came_meanwhile_stop_the_hand_over(source: str, target: str) -
 @pytest.mark.parametrize(
     ("source_url", "target_url", "said"),
     [
-        ("postgresql://a@b/c", "postgresql://a@b/d", "only a SQLite store is moved"),
-        ("sqlite:////tmp/x.db", "sqlite:////tmp/y.db", "give postgresql://user@host/database"),
+        (
+            "postgresql://a@b/c",
+            "postgresql://a@b/d",
+            "BRIDGE_DATABASE_URL: only a SQLite store is moved; for PostgreSQL use its own tools (pg_dump)",
+        ),
+        ("sqlite:////tmp/x.db", "sqlite:////tmp/y.db", "--to: give postgresql://user@host/database"),
+        ("sqlite:////tmp/no_such_store.db", "postgresql://a@b/c", "BRIDGE_DATABASE_URL: there is no store to move"),
     ],
 )
 def test_only_a_file_is_moved_and_only_to_postgresql(source_url: str, target_url: str, said: str) -> None:
     """The other ways have tools of their own."""
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError) as refused:
         relocating.move(source_url, target_url)
+    assert str(refused.value) == said
+    assert [(each.line, each.column) for each in refused.value.problems] == [(0, 0)]
+
+
+def said_of(source: str, target: str) -> tuple[relocating.Moved, list[tuple[str, int, int]]]:
+    """Move, and return what is said of the slices too."""
+    said: list[tuple[str, int, int]] = []
+    return relocating.move(source, target, on_slice=lambda *each: said.append(each)), said
+
+
+def test_what_grows_goes_on_and_the_rest_is_copied_anew(source: str, target: str) -> None:
+    """A thousand rows at a time, and each slice is said; one that was stopped at the very end is done again."""
+    beside = Store(source)
+    for name in "ab":
+        beside.rows("INSERT INTO pauses (kind, name, actor, paused_at) VALUES ('route', ?, 'x', 1)", name)
+    beside.close()
+    moved, said = said_of(source, target)
+    assert [each for each in said if each[0] == "deliveries"] == [("deliveries", n, 2500) for n in (1000, 2000, 2500)]
+    others = {("triggers", 40, 40), ("audit", 3, 3), ("pauses", 2, 2), ("mappings", 0, 0), ("order_parts", 0, 0)}
+    assert others <= set(said)
+    store = Store(target)
+    assert store.rows("SELECT name FROM pauses ORDER BY name") == [("a",), ("b",)]
+    store.rows("UPDATE alembic_version SET version_num = ?", migrate.MOVING)
+    store.rows("DELETE FROM audit WHERE id = 3")
+    again, said = said_of(source, target)
+    assert (again, "deliveries" in {each[0] for each in said}) == (moved, False)
+    assert {("audit", 3, 3), ("pauses", 2, 2)} <= set(said)
+    assert store.rows("SELECT nextval(pg_get_serial_sequence('attempts', 'id'))") == [(1,)]  # of an empty table
+    store.close()
+    assert said_of(source, target) == (relocating.Moved({}, is_news=False), [])
+
+
+def test_a_store_is_moved_to_one_database(source: str, target: str, postgres_server: PostgresServer) -> None:
+    """Else webhooks might start DAG runs from both."""
+    relocating.move(source, target)
+    other = postgres_server.create_database("moved_too")
+    try:
+        inboxes.prepare(other)
+        store = Store(other)
+        store.rows("UPDATE alembic_version SET version_num = 'x'")
+        store.close()
+        with pytest.raises(
+            ConfigError, match=r"^BRIDGE_DATABASE_URL: this store was moved before, to another database$"
+        ):
+            relocating.move(source, other)
+    finally:
+        postgres_server.drop_database("moved_too")
+
+
+def test_an_older_webhook_with_the_key_of_a_newer_one_gets_its_own(tmp_path: Path, target: str) -> None:
+    """On SQLite the newest is the one that copies are told by; the key is the one that PostgreSQL itself would give."""
+    source = f"sqlite:///{empty_store(tmp_path / 'bridge.db')}"
+    inbox = Inbox(source)
+    old = stored(inbox, None, body=b"{}", headers='{"x": "old"}')
+    new = stored(inbox, None, body=b"{}", headers='{"x": "new"}', after=ids.number(old, "dlv"))
+    beside = stored(inbox, "evt_1", body=b"{}")
+    inbox.close()
+    relocating.move(source, target)
+    before, after = Store(source), Store(target)
+    key = "SELECT dedup_key FROM deliveries WHERE id = ?"
+    rows = [ids.number(id_, "dlv") for id_ in (old, new, beside)]
+    keys = [bytes(before.one(key, row)) for row in rows]
+    assert keys[0] == keys[1]
+    its_own = (
+        "SELECT substring(?::bytea FROM 1 FOR 8) || substring(sha256(?::bytea || int8send(?::bigint)) FROM 1 FOR 8)"
+    )
+    wanted = [bytes(after.one(its_own, keys[0], keys[0], rows[0])), *keys[1:]]
+    assert [bytes(after.one(key, row)) for row in rows] == wanted
+    rest = "SELECT id, source, state, received_at, headers, body, not_found FROM deliveries ORDER BY id"
+    assert after.rows(rest) == before.rows(rest)
+    before.close()
+    after.close()

@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 
 from bridge.edges.inbox import Inbox, dags, duties, runs, triggers
+from bridge.edges.inbox.engine.ids import made_at
+from bridge.edges.inbox.engine.ids import number as row_of
 from bridge.edges.inbox.moving import ahead, move_up, pull_in_looks
 from bridge.edges.inbox.replays import replay
+from bridge.edges.inbox.rows import instant, microseconds
 from bridge.words.dags import DagState, KnownDag
 from bridge.words.model import Trigger, TriggerState
 from bridge.words.reasons import Reason
@@ -235,3 +238,59 @@ def test_a_restart_leaves_the_duties_of_other_replicas_alone(inbox: Inbox) -> No
     assert take(inbox, "a")
     inbox.recover()
     assert not take(inbox, "b")
+
+
+def test_the_trigger_that_stands_for_a_run_is_found(inbox: Inbox, store: Store) -> None:
+    """Not one that failed or was cancelled under its id, nor one of another DAG or Airflow."""
+    others = ({"dag_id": "other"}, {"airflow": "other"}, {"dag_run_id": "other"})
+    for n, (state, other) in enumerate([("failed", {}), ("cancelled", {}), *(("fired", each) for each in others)]):
+        id_ = add(inbox, stored(inbox, f"evt_{n}"), **{"dag_run_id": "mine"} | other)
+        store.rows("UPDATE triggers SET state = ? WHERE id = ?", state, row_of(id_, "trg"))
+    names = {"airflow": "default", "dag_id": "load_orders", "dag_run_id": "mine"}
+    assert inbox.read(runs.standing, **names) is None
+    mine = add(inbox, stored(inbox, "evt_mine"), dag_run_id="mine")
+    found = inbox.read(runs.standing, **names)
+    assert found is not None
+    assert found.id == mine
+
+
+def test_a_run_that_moves_waits_for_no_dag(inbox: Inbox) -> None:
+    """Though its DAG is paused by now; nor does one whose DAG has the name of a paused one elsewhere."""
+    moving, queued = fired(inbox), fired(inbox, "evt_2", dag_id="other")
+    paused = [("default", "load_orders"), ("elsewhere", "other"), ("default", "third")]
+    inbox.write(dags.store, [(KnownDag(*each, DagState.PAUSED, NOW, NOW), None) for each in paused])
+    states = {moving: RunState.RUNNING, queued: RunState.QUEUED}
+    later = NOW + timedelta(minutes=9)
+    looks = [replace(look(run, states[run.trigger_id], due_after=MINUTE), run_after=later) for run in due(inbox)]
+    assert inbox.write(runs.store, looks) == looks
+    assert [trigger(inbox, id_).reason for id_ in (moving, queued)] == [None, None]
+    assert {(run.state, run.run_after, run.started_at) for run in due(inbox)} == {
+        (RunState.RUNNING, later, NOW),
+        (RunState.QUEUED, later, NOW),
+    }
+
+
+def test_a_dag_that_was_unpaused_elsewhere_is_another_one(inbox: Inbox) -> None:
+    """Its name alone says nothing."""
+    trigger_id = add(inbox, stored(inbox))
+    (claimed,) = claim(inbox)
+    settled = settlement(TriggerState.FIRED, run_after=NOW, reason=Reason.DAG_PAUSED)
+    inbox.write(triggers.settle, claimed, settled, attempt())
+    others = [("other", "load_orders"), ("default", "other")]
+    inbox.write(dags.store, [(KnownDag(*each, DagState.OK, NOW + MINUTE, NOW + MINUTE), None) for each in others])
+    inbox.write(runs.store, [look(run, RunState.QUEUED, due_after=MINUTE) for run in due(inbox)])
+    assert trigger(inbox, trigger_id).reason is Reason.DAG_PAUSED
+
+
+def test_since_when_a_run_was_asked_for_is_known(inbox: Inbox, store: Store) -> None:
+    """When its webhook came; if a person asked for it later, then. And whether it is a copy's."""
+    ids = [fired(inbox, f"evt_{number}") for number in range(4)]
+    rows = [row_of(id_, "trg") for id_ in ids]
+    later = NOW + timedelta(hours=1)
+    store.rows("UPDATE triggers SET age_from = ? WHERE id = ?", microseconds(later), rows[1])
+    store.rows("UPDATE triggers SET rerun = 1 WHERE id = ?", rows[2])
+    store.rows("UPDATE triggers SET reason = 'same_completion' WHERE id = ?", rows[3])
+    found = {run.trigger_id: run for run in due(inbox)}
+    made = [instant(made_at(found[id_].delivery_id)) for id_ in ids]
+    assert [found[id_].asked_at for id_ in ids] == [made[0], later, NOW, made[3]]
+    assert [found[id_].is_copys for id_ in ids] == [False, False, False, True]
