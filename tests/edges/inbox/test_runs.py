@@ -291,6 +291,6 @@ def test_since_when_a_run_was_asked_for_is_known(inbox: Inbox, store: Store) -> 
     store.rows("UPDATE triggers SET rerun = 1 WHERE id = ?", rows[2])
     store.rows("UPDATE triggers SET reason = 'same_completion' WHERE id = ?", rows[3])
     found = {run.trigger_id: run for run in due(inbox)}
-    made = [instant(made_at(found[id_].delivery_id)) for id_ in ids]
-    assert [found[id_].asked_at for id_ in ids] == [made[0], later, NOW, made[3]]
+    came_at = [instant(made_at(found[id_].delivery_id)) for id_ in ids]
+    assert [found[id_].asked_at for id_ in ids] == [came_at[0], later, NOW, came_at[3]]
     assert [found[id_].is_copys for id_ in ids] == [False, False, False, True]
