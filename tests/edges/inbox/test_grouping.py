@@ -13,6 +13,7 @@ from bridge.edges.inbox.engine import ids as spelled
 from bridge.edges.inbox.orders import NewOrder, newest, place, work
 from bridge.edges.inbox.rows import microseconds
 from bridge.flows import ordering
+from bridge.rules.completion import Completion, Kind
 from bridge.words.causes import Group
 from bridge.words.errors import BadFilter, Changed
 from bridge.words.model import DeliveryState, TriggerState
@@ -397,3 +398,66 @@ def test_the_largest_group_of_deliveries_is_first(inbox: Inbox, store: Store) ->
     assert sum(each.count for each in inbox.read(grouping.odd, since=early, limit=3)) == 3
     assert inbox.read(grouping.odd, since=early, received_since=late) == []
     assert inbox.read(grouping.odd, since=late, received_since=early) == []
+
+
+def copied(inbox: Inbox, store: Store, *, settled_at: datetime = NOW) -> list[str]:
+    """Store a job that started a run of its route's own name, and a copy that did not; returns their triggers."""
+    triggers = []
+    for number, reason in enumerate((None, "duplicate_run")):
+        id_ = stored(inbox, f"evt_{number}_{settled_at}")
+        name = f"mine_{number}"
+        new = new_trigger(inbox, id_, dag_run_id=name)
+        job = Completion("planasonix", Kind.JOB, f"job_{settled_at}", "failed", "pl_1")
+        inbox.write(settle_routing, [Routing(id_, DeliveryState.ROUTED, None, None, None, [new], job)], now=NOW)
+        row = spelled.number(new.id, "trg")
+        if reason:
+            store.rows("UPDATE triggers SET state = 'cancelled', reason = ? WHERE id = ?", reason, row)
+        store.rows(
+            "UPDATE triggers SET dag_run_id = ?, settled_at = ? WHERE id = ?",
+            *(f"mine {settled_at}", microseconds(settled_at), row),
+        )
+        triggers.append(new.id)
+    return triggers
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_another"),
+    [
+        ("completions SET nth = nth", False),
+        ("completions SET pipeline_id = NULL", False),
+        ("triggers SET state = 'failed'", False),
+        ("completions SET about_id = 'other'", True),
+        ("completions SET kind = 'run'", True),
+        ("completions SET source = 'other'", True),
+        ("completions SET status = 'succeeded'", True),
+        ("completions SET pipeline_id = 'other'", True),
+        ("triggers SET airflow = 'other'", True),
+        ("triggers SET dag_id = 'other'", True),
+        ("triggers SET dag_run_id = 'other'", True),
+        ("triggers SET reason = 'duplicate_run'", True),
+    ],
+)
+def test_what_another_completion_has_started_is_grouped(
+    inbox: Inbox, store: Store, changed: str, is_another: bool
+) -> None:
+    """A copy of the same completion is meant to start nothing, whatever became of the first."""
+    _, second = copied(inbox, store)
+    delivery_id = store.one("SELECT MIN(id) FROM deliveries")
+    store.rows(f"UPDATE {changed} WHERE delivery_id = ?", delivery_id)
+    found = inbox.read(grouping.repeated, since=NOW)
+    assert [each.example for each in found] == ([second] if is_another else [])
+
+
+def test_what_was_not_started_counts_since_an_instant_until_it_is_run_again(inbox: Inbox, store: Store) -> None:
+    """The newest first, where there are many."""
+    ids = [copied(inbox, store, settled_at=NOW + timedelta(days=day))[1] for day in (1, 2, 0)]
+    store.rows("DELETE FROM completions")
+    (found,) = inbox.read(grouping.repeated, since=NOW)
+    assert (found.count, found.first_at, found.last_at) == (3, NOW, NOW + timedelta(days=2))
+    (found,) = inbox.read(grouping.repeated, since=NOW, limit=1)
+    assert (found.count, found.example) == (1, ids[1])
+    (found,) = inbox.read(grouping.repeated, since=NOW + timedelta(days=1))
+    assert found.count == 2
+    again(inbox, ids[1])
+    (found,) = inbox.read(grouping.repeated, since=NOW)
+    assert found.count == 2
