@@ -174,8 +174,10 @@ def test_a_route_that_fails_is_no_success() -> None:
     [
         ("d3", "d3 is not started: route off: the route is not enabled"),
         ({"dag": "d3", "route": "off"}, "d3 is not started: route off: the route is not enabled"),
-        ({"dag": "d2", "route": "off"}, "d2 is not started: no route has this DAG"),
+        ({"dag": "d2", "route": "off"}, 'd2 is not started: no route "off" has this DAG'),
         ("zz", "zz is not started: no route has this DAG"),
+        ("d1", "d1 is not started once more: nothing asks for it but route d1"),
+        ({"dag": "d1", "route": "off"}, "d1 is not started once more: nothing asks for it but route d1"),
     ],
 )
 def test_what_is_not_started_says_what_its_own_routes_say(starts: Any, said: str) -> None:

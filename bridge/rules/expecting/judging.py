@@ -154,6 +154,9 @@ def _are_same(wanted: Any, given: Any) -> bool:
 
 
 def _missing(start: StartForm, plan: Plan) -> str:
+    asking = [planned.route.name for planned in plan.triggers if planned.dag_id == start.dag]
+    if asking:
+        return f"{start.dag} is not started once more: nothing asks for it but route {', '.join(asking)}"
     whys = [
         f"route {verdict.route.name}: {verdict.why_not}"
         for verdict in plan.verdicts
@@ -161,7 +164,8 @@ def _missing(start: StartForm, plan: Plan) -> str:
     ]
     if not whys and plan.reason is not None:
         whys = [f"{plan.reason}: {plan.detail or plan.reason.why}"]
-    return f"{start.dag} is not started: {'; '.join(whys) or 'no route has this DAG'}"
+    route = "no route" if start.route is None else f'no route "{start.route}"'
+    return f"{start.dag} is not started: {'; '.join(whys) or f'{route} has this DAG'}"
 
 
 def _fate(planned: Planned) -> str:
