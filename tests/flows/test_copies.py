@@ -25,9 +25,7 @@ from bridge.rules import attention
 from bridge.rules.mapping import read
 from bridge.rules.planning import Subject, plan
 from bridge.rules.sealing import Ring
-from bridge.rules.signature import PRESETS, Key, sign
-from bridge.rules.signature.schemes import SchemeVerifier
-from bridge.rules.signature.verifying import Verifier
+from bridge.rules.signature import PRESETS, Key, make_verifier, sign
 from bridge.rules.sources import Source
 from bridge.words.model import Delivery, DeliveryState
 from bridge.words.reasons import Reason
@@ -70,13 +68,12 @@ class Door:
 
     def __init__(self, inbox: Inbox, metrics: Metrics, preset: str = "planasonix") -> None:
         self.preset = PRESETS[preset]
-        check = Verifier if preset == "planasonix" else SchemeVerifier
         self.woken = 0
         self.metrics = metrics
         self.inbox = inbox
         self.ring = RefusalRing(inbox=inbox, metrics=metrics)
         self.receiving = Receiving(
-            sources={"planasonix": Source("planasonix", check(self.preset, [SECRET]))},
+            sources={"planasonix": Source("planasonix", make_verifier(self.preset, [SECRET]))},
             inbox=inbox,
             metrics=metrics,
             on_accepted=self._wake,
