@@ -34,6 +34,7 @@ class Ceilings:
         """`recall(route, limit, now)` returns the starts from before this process."""
         self._recall = recall
         self._starts: dict[str, list[float]] = {}
+        self._largest: dict[str, int] = {}  # limit of a route: one that is lowered may be raised again
 
     def take(self, route: str, limit: int, now: float) -> Start:
         """Return when the route's next trigger may start, and count it; `limit` starts per hour."""
@@ -42,7 +43,8 @@ class Ceilings:
         starts = self._starts[route]
         at = max(now, starts[-limit] + HOUR_SECONDS) if len(starts) >= limit else now
         starts.append(at)
-        del starts[: -(limit + _SPARE)]
+        self._largest[route] = max(limit, self._largest.get(route, limit))
+        del starts[: -(self._largest[route] + _SPARE)]
         return Start(route, at, at > now)
 
     def take_back(self, start: Start) -> None:

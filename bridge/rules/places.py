@@ -97,7 +97,9 @@ class Places:
         """Return the routes whose turn is after all others."""
         self._waits_its_turn = {dag: until for dag, until in self._waits_its_turn.items() if now < until}
         self._was_held = {dag: until for dag, until in self._was_held.items() if now < until}
-        after = self._routes_to(self._forbidden) - self._open_to_others(now, but=self._was_held)
+        after = self._routes_to(self._forbidden)
+        if after:
+            after -= self._open_to_others(now, but=self._was_held)
         return after | self._routes_to(self._was_held) | self._routes_to(self._waits_its_turn)
 
     def take(self, key: Hashable, call: Call, now: float) -> bool:

@@ -60,6 +60,15 @@ def test_a_ceiling_that_is_changed_holds_at_once() -> None:
     assert not ceilings.take("a", 10, 0.0).is_later
 
 
+def test_a_ceiling_that_is_lowered_and_raised_again_forgets_nothing_of_the_hour() -> None:
+    """A reload with a slip in it, and one that mends it, let no more through."""
+    ceilings = Ceilings(nothing)
+    assert not any(ceilings.take("a", 5000, 0.0).is_later for _ in range(5000))
+    assert ceilings.take("a", 1, 1.0).is_later
+    assert ceilings.take("a", 5000, 2.0).is_later
+    assert not ceilings.take("a", 5003, 3.0).is_later
+
+
 def test_memory_is_bounded() -> None:
     """A million triggers behind a ceiling of three are two thousand numbers here, any of which may be taken back."""
     ceilings = Ceilings(nothing)

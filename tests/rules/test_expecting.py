@@ -176,7 +176,6 @@ def test_a_route_that_fails_is_no_success() -> None:
         ({"dag": "d3", "route": "off"}, "d3 is not started: route off: the route is not enabled"),
         ({"dag": "d2", "route": "off"}, 'd2 is not started: no route "off" has this DAG'),
         ("zz", "zz is not started: no route has this DAG"),
-        ("d1", "d1 is not started once more: nothing asks for it but route d1"),
         ({"dag": "d1", "route": "off"}, "d1 is not started once more: nothing asks for it but route d1"),
     ],
 )
@@ -199,6 +198,15 @@ def test_what_no_route_may_see_says_why(body: str, said: str) -> None:
     assert [each.what for each in outcome.differences] == [f"d1 is not started: {said}"]
     assert not outcome.has_passed
     assert case.line == 2
+
+
+def test_a_dag_that_is_expected_too_often_is_told_with_the_routes_that_say_why_not() -> None:
+    """If there are none, with the routes that do start it."""
+    why = 'environment: event has "us", route wants "eu"'
+    assert _differences(["d1", "d1"]) == [f"t.yaml:3:21: d1 is not started: route second: {why}; route third: {why}"]
+    assert _differences(["d4"] * 4, pipeline="pl_4") == [
+        "t.yaml:3:33: d4 is not started once more: nothing asks for it but route one, route two, route three"
+    ]
 
 
 def test_a_run_that_fits_another_expectation_is_given_up_for_it() -> None:

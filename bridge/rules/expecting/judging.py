@@ -154,14 +154,14 @@ def _are_same(wanted: Any, given: Any) -> bool:
 
 
 def _missing(start: StartForm, plan: Plan) -> str:
-    asking = [planned.route.name for planned in plan.triggers if planned.dag_id == start.dag]
-    if asking:
-        return f"{start.dag} is not started once more: nothing asks for it but route {', '.join(asking)}"
     whys = [
         f"route {verdict.route.name}: {verdict.why_not}"
         for verdict in plan.verdicts
         if start.dag in verdict.route.dags and verdict.why_not and start.route in (None, verdict.route.name)
     ]
+    asking = [f"route {planned.route.name}" for planned in plan.triggers if planned.dag_id == start.dag]
+    if asking and not whys:
+        return f"{start.dag} is not started once more: nothing asks for it but {', '.join(asking)}"
     if not whys and plan.reason is not None:
         whys = [f"{plan.reason}: {plan.detail or plan.reason.why}"]
     route = "no route" if start.route is None else f'no route "{start.route}"'
