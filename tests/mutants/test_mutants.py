@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import REPOSITORY, SAME, SKIPPED, TESTS, _try_all, accepted, concerning
+from tests.mutants.__main__ import REPOSITORY, SAME, _try_all, accepted
+from tests.mutants.concerning import SKIPPED, TESTS, concerning
 
 MODULES = sorted(
     path.relative_to(REPOSITORY)
