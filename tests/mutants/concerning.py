@@ -3,10 +3,12 @@
 from pathlib import Path
 
 _OWN_TESTS = (
+    "asked",
     "auditing",
     "browsing",
     "chains",
     "dags",
+    "deadlines",
     "erasing",
     "exporting",
     "grouping",
