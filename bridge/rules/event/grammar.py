@@ -24,7 +24,7 @@ def id_text(value: object) -> str | None:
     if isinstance(value, str):
         text = value.strip()
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INTEGER:
-        text = str(value)
+        text = str(value)  # of one below 0, too: no id begins with its sign
     else:
         return None
     return text if _is_id(text) else None
